@@ -1,0 +1,108 @@
+"""The three rules of the calculus, each for one term of one definition.
+
+For a term `Y[L(d)] += f(A_1[I_1(d)], …)` over a domain d:
+
+    VJP   Ā_k[I_k(d)] += Ȳ[L(d)] · ∂f/∂A_k      swap the target map and the access map, keep the domain
+    JVP   Ẏ[L(d)]     += Σ_k ∂f/∂A_k · Ȧ_k[I_k(d)]  keep the maps, perturb the reads
+    max   replace the reduction axes by the saved position of the winner, then rule one or two
+
+SymPy differentiates the scalar body; the maps are only moved, never differentiated. A worked miniature,
+the strided convolution y[h] += K[p]·x[2h+p]:
+
+    x̄[2h+p] += ȳ[h]·K[p]        K̄[p] += ȳ[h]·x[2h+p]        ẏ[h] += K̇[p]·x[2h+p] + K[p]·ẋ[2h+p]
+
+Nothing else in the compiler differentiates anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import sympy
+
+from compiler.errors import CompilerBug
+from compiler.ir.affine import Affine, axis, floor_div, mod
+from compiler.ir.affine import Read as IntegerRead
+from compiler.ir.tensor_program import (
+    Access,
+    Definition,
+    Reads,
+    Term,
+    make_term,
+    substitute_axes,
+)
+
+Rename = Callable[[str], str]
+
+
+def vjp_terms(term: Term, result: str, active: frozenset[str], cotangent: Rename) -> Iterator[tuple[str, Term]]:
+    """For each read of an active tensor: (that tensor, the term that its cotangent gains).
+
+    `term` belongs to a sum definition `result`; `cotangent` names a tensor's cotangent. A term whose
+    partial derivative is 0 is left out.
+    """
+    for symbol, access in term.reads:
+        if access.tensor not in active:
+            continue
+        partial = sympy.diff(term.body, symbol)
+        if partial == 0:
+            continue
+        reads = Reads(term.reads)
+        seed = reads.symbol(Access(cotangent(result), term.target))
+        yield access.tensor, make_term(term.axes, access.indices, seed * partial, reads.pairs(), term.guards)
+
+
+def jvp_term(term: Term, active: frozenset[str], tangent: Rename) -> Term | None:
+    """The term that the tangent of a sum definition gains, None when nothing active is read."""
+    reads = Reads(term.reads)
+    body = sympy.S.Zero
+    for symbol, access in term.reads:
+        if access.tensor in active:
+            # What is read outside a tensor is a constant, so its tangent is 0 there.
+            outside = None if access.outside is None else 0.0
+            perturbed = reads.symbol(Access(tangent(access.tensor), access.indices, outside))
+            body += sympy.diff(term.body, symbol) * perturbed
+    return None if body == 0 else make_term(term.axes, term.target, body, reads.pairs(), term.guards)
+
+
+def winner_name(name: str) -> str:
+    """The definition that saves where a max or min was won."""
+    return f"{name}.winner"
+
+
+def winner_definition(definition: Definition) -> Definition:
+    """The argmax (argmin) companion of a max (min) definition: the first winner in loop order."""
+    if len(definition.terms) != 1:
+        raise CompilerBug(f"{definition.name}: a max over several terms has no derivative rule")
+    operation = {"max": "argmax", "min": "argmin"}[definition.operation]
+    return replace(definition, name=winner_name(definition.name), operation=operation, dtype="index")
+
+
+def at_winner(definition: Definition) -> Term:
+    """A max definition's term with its reduction axes replaced by the digits of the saved winner.
+
+    y[h] = max_{p:2} x[2h+p]  becomes  y[h] += x[2h + winner[h]], a sum term that rules one and two
+    differentiate. A window that lies outside its tensor entirely has a winner outside too, and
+    the write that the VJP makes of it is dropped.
+    """
+    (term,) = definition.terms
+    reduced = term.reduction_axes
+    size = 1
+    for reduction in reduced:
+        size *= reduction.extent
+    position = Affine(((IntegerRead(winner_name(definition.name), term.target, size), 1),))
+    digits: dict[str, Affine] = {}
+    remaining = size
+    for reduction in reduced:
+        inner = remaining // reduction.extent
+        digit = floor_div(position, inner)
+        digits[reduction.name] = digit if remaining == size else mod(digit, reduction.extent)
+        remaining = inner
+    if remaining != 1:
+        raise CompilerBug(f"{definition.name}: winner digits do not cover {size} positions")
+    axes = tuple(a for a in term.axes if a not in reduced)
+    # The winner satisfied every guard when it was saved: guards on reduction axes hold by construction.
+    names = frozenset(a.name for a in reduced)
+    kept = tuple(guard for guard in term.guards if not guard.affine.axes & names)
+    return substitute_axes(replace(term, guards=kept), {**{a.name: axis(a.name) for a in axes}, **digits}, axes)
