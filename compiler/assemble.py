@@ -1,0 +1,70 @@
+"""Binds plans to memory: what the emitter gets is text, so that templates need no arithmetic."""
+
+from __future__ import annotations
+
+from compiler.emit.render import CallText, PhaseText, ProgramText, Target
+from compiler.errors import CompilerBug
+from compiler.schedule.kernel import Settings
+from compiler.schedule.layout import row_size
+from compiler.schedule.plan import Call, Place, Plan, element_bytes
+
+ELEMENT_TYPES = {"real": "real", "index": "int32", "small": "uint8"}
+
+
+def program_text(plan: Plan, dtype: str) -> ProgramText:
+    """The driver functions of a plan."""
+    phases = []
+    for number, phase in enumerate(plan.phases):
+        before = tuple(CallText(c.kernel, _arguments(c, plan, in_tile=False)) for c in phase.before)
+        tile = tuple(CallText(c.kernel, _arguments(c, plan, in_tile=True)) for c in phase.tile)
+        reads_input = any(plan.places[n].area == "input" for c in phase.tile for n in c.tensors)
+        phases.append(PhaseText(before, tile, reads_input))
+        if number and not (before or tile):
+            raise CompilerBug(f"{plan.name}: phase {number} is empty")
+    return ProgramText(plan.name, tuple(phases), plan.lane_elements, plan.tile_bytes)
+
+
+def render_target(settings: Settings) -> Target:
+    """What the emitter needs to know of the machine."""
+    machine = settings.machine
+    return Target(machine.vector_bytes, machine.lanes(settings.dtype), settings.dtype)
+
+
+def tile_bytes_with_input(plan: Plan, dtype: str) -> int:
+    """A tile's workspace, with room behind it for a tile of scaled input bytes."""
+    row = max((row_size(t.shape) for t in plan.program.inputs if t.kind == "input" and None in t.shape), default=0)
+    return -(-(plan.tile_bytes + plan.tile * row * element_bytes("real", dtype)) // 64) * 64
+
+
+def _arguments(call: Call, plan: Plan, in_tile: bool) -> tuple[str, ...]:
+    texts = []
+    for buffer, tensor in zip(call.kernel.buffers, call.tensors, strict=True):
+        place = plan.places[tensor]
+        if place.area == "lane" and not buffer.written:
+            place = plan.reduced[tensor]
+        texts.append(_pointer(place, plan, tensor, in_tile))
+    return tuple(texts)
+
+
+def _pointer(place: Place, plan: Plan, tensor: str, in_tile: bool) -> str:
+    element = ELEMENT_TYPES[plan.elements[tensor]]
+    shape = plan.program.shape(tensor)
+    row = f" + first * {row_size(shape)}" if None in shape else ""
+    if None in shape and not in_tile:
+        raise CompilerBug(f"{plan.name}: {tensor} has a batch dimension but is used outside the tiles")
+    offset = f" + {place.offset}" if place.offset else ""
+    simple = {
+        "parameter": f"context.parameters{offset}",
+        "total": f"context.total{offset}",
+        "state": f"context.states{offset}",
+        "lane": f"lane{offset}",
+        "scalar": f"&context.scalars[{place.offset}]",
+        "output": f"context.output{row}",
+        "input": "rows",
+        "label": f"<const {element}*>context.label{row}",
+        "tile": f"<{element}*>(tile{offset})",
+        "shared": f"<{element}*>(context.shared{offset})",
+        "batch": f"<{element}*>(context.crossing + {place.offset} * context.batch){row}",
+        "argument": f"<{element}*>context.arguments[{place.offset}]{row}",
+    }
+    return simple[place.area]

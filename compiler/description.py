@@ -1,0 +1,232 @@
+"""How a model is written down: a sequence of layers, or a graph of layers applied to values.
+
+    model = Sequential([Input(784), Dense(128), ReLU(), Dense(10), Softmax()], loss=CrossEntropy(), optimizer=Adam(1e-3))
+
+    x = Input(28, 28, 1)
+    h = Conv2D(32, 3, padding="same")(x)
+    y = Softmax()(Dense(10)(Flatten()(h + ReLU()(h))))
+    model = Model(x, y, loss=CrossEntropy(), optimizer=Adam(1e-3))
+
+Writing a model down raises nothing. What is wrong with it is in `model.problems`, all of it, and whoever
+goes on with the model raises it.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import cached_property
+
+from compiler.errors import ModelError, Problem, Span
+from compiler.layers.base import Forward, Layer, Node, Placeholder, caller
+from compiler.layers.graph import Graph, Step, analyse
+from compiler.layers.shaping import Input
+from compiler.losses.base import Loss, LossForward
+from compiler.optimizers.base import Optimizer
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network with its loss and its optimizer: everything that a training step needs.
+
+    `input` is an Input, `output` the value computed from it. The name, by default that of the model's file,
+    becomes the name of the generated module.
+    """
+
+    input: object
+    output: object
+    _: KW_ONLY
+    loss: Loss | None = None
+    optimizer: Optimizer | None = None
+    name: str | None = None
+    span: Span | None = field(default=None, repr=False)
+    written_wrong: tuple[Problem, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if self.span is None:
+            object.__setattr__(self, "span", caller())
+
+    def named(self, name: str) -> Model:
+        """The same model under another name."""
+        return replace(self, name=name)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Every layer with its name, its shape and its formula."""
+        return analyse(self.output)
+
+    @cached_property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that is wrong with the description; empty for a model that can be compiled."""
+        found = [*self.written_wrong, *self._name_problems()]
+        if isinstance(self.output, Node):
+            found += self.graph.problems
+        found += [*self._boundary_problems(), *self._loss_problems(), *self._optimizer_problems()]
+        return tuple(replace(problem, span=problem.span or self.span) for problem in found)
+
+    def check(self) -> None:
+        """Raises ModelError with all problems if there are any."""
+        if self.problems:
+            raise ModelError(*self.problems)
+
+    @cached_property
+    def loss_forward(self) -> LossForward:
+        """The loss's formula on this model's predictions. Raises ModelError for predictions it cannot take."""
+        return self.loss.forward(self.graph.output.shape)
+
+    def fingerprint(self) -> str:
+        """Everything that the generated code depends on, as text that is the same in every process.
+
+        Raises ModelError for a model with problems.
+        """
+        self.check()
+        lines = [f"model {self.name}"]
+        for step in self.graph.steps:
+            lines += _step_lines(step)
+        loss, optimizer = self.loss_forward, self.optimizer
+        lines.append(
+            f"loss {loss.formula} label={loss.label_shape} classes={loss.classes} {_sorted(loss.constants)}"
+        )
+        lines.append(
+            f"optimizer {optimizer.slots} rate={optimizer.learning_rate!r} {_sorted(optimizer.constants)}"
+        )
+        lines.append(optimizer.formula)
+        return "\n".join(lines) + "\n"
+
+    def _name_problems(self) -> Iterable[Problem]:
+        if self.name is not None and (not str(self.name).isidentifier() or keyword.iskeyword(str(self.name))):
+            expected = "letters, digits and _, not beginning with a digit: it names a Python module"
+            yield Problem("wrong model name", expected=expected, found=repr(self.name))
+
+    def _boundary_problems(self) -> Iterable[Problem]:
+        """What is wrong with where the model begins and ends."""
+        if self.written_wrong:
+            return
+        if not isinstance(self.input, Input | Placeholder):
+            found = (
+                f"{len(self.input)} inputs"
+                if isinstance(self.input, list | tuple)
+                else _described(self.input)
+            )
+            yield Problem("the model's input is not an Input", expected="one Input(…)", found=found)
+        if not isinstance(self.output, Node | Placeholder):
+            found = (
+                f"{len(self.output)} outputs"
+                if isinstance(self.output, list | tuple)
+                else _described(self.output)
+            )
+            yield Problem("the model's output is not a value", expected="the result of a layer", found=found)
+        elif isinstance(self.output, Node) and isinstance(self.input, Input):
+            inputs = [step.layer for step in self.graph.steps if isinstance(step.layer, Input)]
+            unknown = any(isinstance(step.layer, Placeholder) for step in self.graph.steps)
+            if not unknown and not any(layer is self.input for layer in inputs):
+                yield Problem("the output does not depend on the model's input")
+            for layer in inputs:
+                if layer is not self.input:
+                    expected = "one input; a model of several is not supported"
+                    yield Problem("the output depends on another Input", layer.span, expected=expected)
+
+    def _loss_problems(self) -> Iterable[Problem]:
+        if self.loss is None:
+            yield Problem("the model has no loss", expected="loss=CrossEntropy(), for instance")
+        elif isinstance(self.loss, Placeholder):
+            return
+        elif not isinstance(self.loss, Loss):
+            yield Problem(
+                "wrong loss", expected="a loss, such as CrossEntropy()", found=_described(self.loss)
+            )
+        elif isinstance(self.output, Node) and self.graph.output.shape is not None:
+            last = self.graph.output
+            try:
+                self.loss_forward  # noqa: B018
+            except ModelError as error:
+                yield from (replace(problem, layer=problem.layer or "loss") for problem in error.problems)
+                return
+            if self.loss.needs_probabilities and last.layer.any_number:
+                yield Problem(
+                    f"{type(self.loss).__name__} needs probabilities",
+                    last.span,
+                    last.name,
+                    expected="an output between 0 and 1",
+                    found=f"a {type(last.layer).__name__} at the end, whose output can be any number",
+                    advice="Softmax() as the last layer",
+                )
+
+    def _optimizer_problems(self) -> Iterable[Problem]:
+        if self.optimizer is None:
+            yield Problem("the model has no optimizer", expected="optimizer=Adam(1e-3), for instance")
+        elif isinstance(self.optimizer, Placeholder):
+            return
+        elif not isinstance(self.optimizer, Optimizer):
+            expected, found = "an optimizer, such as Adam(1e-3)", _described(self.optimizer)
+            yield Problem("wrong optimizer", expected=expected, found=found)
+        else:
+            yield from (replace(problem, layer="optimizer") for problem in self.optimizer.problems())
+
+
+def Sequential(
+    layers: Iterable[Layer],
+    *,
+    loss: Loss | None = None,
+    optimizer: Optimizer | None = None,
+    name: str | None = None,
+) -> Model:
+    """The model that applies layers one after the other; the first is its Input."""
+    problems: list[Problem] = []
+    layers = list(layers) if isinstance(layers, list | tuple) else [layers]
+    first: object = None
+    value: object = None
+    for position, layer in enumerate(layers, 1):
+        if not isinstance(layer, Layer):
+            problems.append(_not_a_layer(position, layer))
+        elif value is None:
+            first = value = layer
+            if not isinstance(layer, Input):
+                expected = "Input(…) with the shape of one example, such as Input(28, 28, 1)"
+                found = type(layer).__name__
+                problems.append(
+                    Problem("the first layer is not an Input", layer.span, expected=expected, found=found)
+                )
+                value = Node(layer, (Placeholder(),), layer.span)
+        elif isinstance(layer, Input):
+            problems.append(Problem("an Input can only be the first layer", layer.span))
+        else:
+            value = Node(layer, (value,), layer.span)
+    if not layers:
+        problems.append(Problem("the model has no layers", expected="Input(…) and at least one layer"))
+    elif not isinstance(value, Node) and not problems:
+        problems.append(Problem("the model has no layer after its Input"))
+    return Model(
+        first, value, loss=loss, optimizer=optimizer, name=name, span=caller(), written_wrong=tuple(problems)
+    )
+
+
+def _not_a_layer(position: int, item: object) -> Problem:
+    advice = f"{item.__name__}(…)" if isinstance(item, type) else None
+    return Problem(
+        f"item {position} is not a layer", expected="a layer", found=_described(item), advice=advice
+    )
+
+
+def _described(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+
+
+def _sorted(constants) -> str:
+    return " ".join(f"{name}={value!r}" for name, value in sorted(constants.items()))
+
+
+def _step_lines(step: Step) -> Iterable[str]:
+    yield f"{step.name} {step.layer.kind}({', '.join(step.inputs)}) {step.shape} parameters of {step.owner}"
+    if step.forward is not None:
+        yield from _forward_lines(step.forward)
+
+
+def _forward_lines(forward: Forward) -> Iterable[str]:
+    yield f"    {forward.formula}"
+    yield f"    inference {forward.inference}"
+    yield f"    {_sorted(forward.constants)}"
+    for name, parameter in forward.parameters.items():
+        constants = _sorted(parameter.initializer.constants(parameter.shape))
+        yield f"    {name} {parameter.shape} {parameter.initializer.formula} {constants}"

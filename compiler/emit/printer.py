@@ -1,0 +1,376 @@
+"""Prints loop nests as Cython.
+
+Every number is written in the module's own precision (`<real>0.25`), because a bare double literal would
+promote the whole expression and keep the C compiler from vectorising it, and because Cython divides
+integers as C does, where `1 / 3` is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import sympy
+
+from compiler.emit.names import unique_identifiers
+from compiler.errors import CompilerBug
+from compiler.ir.affine import Affine, FloorDiv, Mod
+from compiler.ir.loop_nest import (
+    Address,
+    Choose,
+    Fill,
+    If,
+    Index,
+    Kernel,
+    Let,
+    Limit,
+    Load,
+    Loop,
+    Random,
+    Statement,
+    Store,
+    statements,
+)
+from compiler.ir.tensor_program import Guard
+
+FUNCTIONS = {
+    "exp": "real_exp",
+    "log": "real_log",
+    "tanh": "real_tanh",
+    "sin": "real_sin",
+    "cos": "real_cos",
+    "erf": "real_erf",
+    "Abs": "real_abs",
+    "index_div": "index_div",
+    "index_mod": "index_mod",
+}
+
+
+@dataclass
+class PrintedKernel:
+    """A kernel's text: its parameters, local variables by C type, and body lines (indented by levels)."""
+
+    parameters: list[str]
+    variables: dict[str, list[str]]
+    lines: list[str]
+
+
+@dataclass
+class _Printer:
+    buffers: Mapping[str, str]
+    lanes: int
+    vectors: frozenset[str]
+    lines: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def print_kernel(kernel: Kernel, lanes: int) -> PrintedKernel:
+    """Cython text of a kernel for vectors of `lanes` values."""
+    locals_ = _local_names(kernel.body)
+    buffers = unique_identifiers((buffer.name for buffer in kernel.buffers), locals_)
+    printer = _Printer(buffers, lanes, _vector_names(kernel.body))
+    _block(printer, kernel.body, 1)
+    parameters = [
+        f"{'' if buffer.written else 'const '}{buffer.element_type}* {buffers[buffer.name]}" for buffer in kernel.buffers
+    ]
+    kinds: dict[str, list[str]] = {}
+    for name, kind in printer.variables.items():
+        kinds.setdefault(kind, []).append(name)
+    return PrintedKernel(parameters, kinds, printer.lines)
+
+
+def _local_names(body: tuple[Statement, ...]) -> set[str]:
+    names: set[str] = set()
+    for statement in statements(body):
+        if isinstance(statement, Loop):
+            names.add(statement.variable)
+        elif isinstance(statement, Load | Let | Index | Choose):
+            names.add(statement.name)
+    return names
+
+
+def _vector_names(body: tuple[Statement, ...]) -> frozenset[str]:
+    return frozenset(s.name for s in statements(body) if isinstance(s, Load | Let) and s.width)
+
+
+def _block(printer: _Printer, body: Iterable[Statement], level: int) -> None:
+    for statement in body:
+        _STATEMENTS[type(statement)](printer, statement, level)
+
+
+def _line(printer: _Printer, level: int, text: str) -> None:
+    printer.lines.append("    " * level + text)
+
+
+def _declare(printer: _Printer, name: str, kind: str) -> None:
+    known = printer.variables.setdefault(name, kind)
+    if known != kind:
+        raise CompilerBug(f"local variable {name} is both {known} and {kind}")
+
+
+def _loop(printer: _Printer, loop: Loop, level: int) -> None:
+    _declare(printer, loop.variable, "Py_ssize_t")
+    lower = _limits(loop.lower, "ceil_div", "index_max")
+    upper = _limits(loop.upper, "index_div", "index_min")
+    if loop.step != 1:
+        bounds = f"{lower}, {upper}, {loop.step}"
+    else:
+        bounds = upper if lower == "0" else f"{lower}, {upper}"
+    _line(printer, level, f"for {loop.variable} in range({bounds}):")
+    _block(printer, loop.body, level + 1)
+
+
+def _limits(limits: tuple[Limit, ...], divide: str, choose: str) -> str:
+    texts = [
+        affine_text(limit.affine) if limit.divisor == 1 else f"{divide}({affine_text(limit.affine)}, {limit.divisor})"
+        for limit in limits
+    ]
+    text = texts[0]
+    for other in texts[1:]:
+        text = f"{choose}({text}, {other})"
+    return text
+
+
+def _if(printer: _Printer, statement: If, level: int) -> None:
+    _line(printer, level, f"if {' and '.join(map(guard_text, statement.tests))}:")
+    _block(printer, statement.body, level + 1)
+    if statement.otherwise:
+        _line(printer, level, "else:")
+        _block(printer, statement.otherwise, level + 1)
+
+
+def guard_text(guard: Guard) -> str:
+    """A test as a Cython condition."""
+    if guard.kind == "%":
+        return f"index_mod({affine_text(guard.affine)}, {guard.modulus}) == 0"
+    return f"{affine_text(guard.affine)} {guard.kind} 0"
+
+
+def affine_text(affine: Affine) -> str:
+    """An index expression; divisions round towards minus infinity through helpers."""
+    text = ""
+    for atom, coefficient in affine.terms:
+        sign = ("-" if coefficient < 0 else "") if not text else (" - " if coefficient < 0 else " + ")
+        name = _atom_text(atom)
+        text += sign + (name if abs(coefficient) == 1 else f"{abs(coefficient)} * {name}")
+    if not text:
+        return str(affine.constant)
+    if affine.constant:
+        text += f" {'-' if affine.constant < 0 else '+'} {abs(affine.constant)}"
+    return text
+
+
+def _atom_text(atom) -> str:
+    if isinstance(atom, str):
+        return atom
+    if isinstance(atom, FloorDiv):
+        return f"index_div({affine_text(atom.numerator)}, {atom.divisor})"
+    if isinstance(atom, Mod):
+        return f"index_mod({affine_text(atom.numerator)}, {atom.divisor})"
+    raise CompilerBug(f"a read survived scheduling: {atom}")
+
+
+def _load(printer: _Printer, load: Load, level: int) -> None:
+    element = _element(printer, load.address)
+    if load.integer:
+        _declare(printer, load.name, "Py_ssize_t")
+    else:
+        _declare(printer, load.name, "vector" if load.width else "real")
+    if load.width == 0:
+        value = element
+    elif load.width == printer.lanes:
+        value = f"load({_pointer(printer, load.address)})"
+    else:
+        value = f"load_partial({_pointer(printer, load.address)}, {load.width})"
+    if load.address.inside:
+        tests = " and ".join(map(guard_text, load.address.inside))
+        value = f"({value} if {tests} else {_number(sympy.sympify(load.address.outside))})"
+    _line(printer, level, f"{load.name} = {value}")
+
+
+def _element(printer: _Printer, address: Address) -> str:
+    return f"{printer.buffers[address.buffer]}[{affine_text(address.offset)}]"
+
+
+def _pointer(printer: _Printer, address: Address) -> str:
+    name = printer.buffers[address.buffer]
+    text = affine_text(address.offset)
+    return name if text == "0" else f"{name} + {text}"
+
+
+def _let(printer: _Printer, let: Let, level: int) -> None:
+    _declare(printer, let.name, "vector" if let.width else "real")
+    text = expression_text(let.value)
+    if let.width and not _is_vector(printer, let.value):
+        text = f"splat({text})"
+    _line(printer, level, f"{let.name} {'+=' if let.update else '='} {text}")
+
+
+def _is_vector(printer: _Printer, value: sympy.Expr) -> bool:
+    return any(symbol.name in printer.vectors for symbol in value.free_symbols)
+
+
+def _index(printer: _Printer, index: Index, level: int) -> None:
+    _declare(printer, index.name, "int")
+    _line(printer, level, f"{index.name} = {affine_text(index.value)}")
+
+
+def _choose(printer: _Printer, choose: Choose, level: int) -> None:
+    """NaN beats every number and is kept, so that a poisoned window is seen and not hidden."""
+    _declare(printer, choose.name, "real")
+    _declare(printer, "candidate", "real")
+    _declare(printer, "beats", "bint")
+    _line(printer, level, f"candidate = {expression_text(choose.value)}")
+    _line(printer, level, f"beats = (candidate {choose.better} {choose.name}) | (candidate != candidate)")
+    _line(printer, level, f"{choose.name} = candidate if beats else {choose.name}")
+    if choose.winner:
+        _declare(printer, choose.winner, "int")
+        _line(printer, level, f"{choose.winner} = {affine_text(choose.position)} if beats else {choose.winner}")
+
+
+def _store(printer: _Printer, store: Store, level: int) -> None:
+    element = _element(printer, store.address)
+    if isinstance(store.value, Affine):
+        _line(printer, level, f"{element} = {affine_text(store.value)}")
+        return
+    text = expression_text(store.value)
+    if store.width == 0:
+        _line(printer, level, f"{element} {'+=' if store.accumulate else '='} {text}")
+        return
+    pointer = _pointer(printer, store.address)
+    if store.width == printer.lanes:
+        value = f"load({pointer}) + {text}" if store.accumulate else text
+        _line(printer, level, f"store({pointer}, {value})")
+    else:
+        value = f"load_partial({pointer}, {store.width}) + {text}" if store.accumulate else text
+        _line(printer, level, f"store_partial({pointer}, {value}, {store.width})")
+
+
+def _fill(printer: _Printer, fill: Fill, level: int) -> None:
+    name = printer.buffers[fill.buffer]
+    _line(printer, level, f"memset({name}, 0, ({affine_text(fill.count)}) * sizeof({name}[0]))")
+
+
+def _random(printer: _Printer, random: Random, level: int) -> None:
+    _declare(printer, "i", "Py_ssize_t")
+    count = f"batch * {random.row}" if random.per_example else str(random.row)
+    element = f"first * {random.row} + i" if random.per_example else "i"
+    _line(printer, level, f"for i in range({count}):")
+    value = f"uniform(seed, {random.stream}, <uint32>({element}), step)"
+    _line(printer, level + 1, f"{printer.buffers[random.buffer]}[i] = {value}")
+
+
+_STATEMENTS = {
+    Loop: _loop,
+    If: _if,
+    Load: _load,
+    Let: _let,
+    Index: _index,
+    Choose: _choose,
+    Store: _store,
+    Fill: _fill,
+    Random: _random,
+}
+
+
+def expression_text(value: sympy.Expr) -> str:
+    """A SymPy expression over local names as Cython."""
+    return _expression(value)[0]
+
+
+ATOM, POWER, PRODUCT, SUM, SELECT = range(5)
+
+
+def _expression(value: sympy.Basic) -> tuple[str, int]:
+    """Text and how loosely it binds."""
+    if value.is_Symbol:
+        return value.name, ATOM
+    if value.is_number and not value.has(sympy.Function):
+        return _number(value), ATOM
+    if value.is_Add:
+        return _sum(value), SUM
+    if value.is_Mul:
+        return _product(value), PRODUCT
+    if value.is_Pow or isinstance(value, sympy.exp):
+        return _power(value)
+    if isinstance(value, sympy.Piecewise):
+        return _piecewise(value), ATOM
+    if isinstance(value, sympy.core.relational.Relational):
+        return f"{_bind(value.lhs, SUM)} {value.rel_op} {_bind(value.rhs, SUM)}", SELECT
+    if isinstance(value, sympy.And | sympy.Or):
+        word = " and " if isinstance(value, sympy.And) else " or "
+        return word.join(f"({_expression(a)[0]})" for a in value.args), SELECT
+    name = type(value).__name__ if not hasattr(value.func, "name") else value.func.name
+    if name in FUNCTIONS:
+        return f"{FUNCTIONS[name]}({', '.join(expression_text(a) for a in value.args)})", ATOM
+    raise CompilerBug(f"no Cython form for {type(value).__name__} in {value}")
+
+
+def _bind(value: sympy.Basic, level: int) -> str:
+    text, own = _expression(value)
+    return f"({text})" if own > level else text
+
+
+def _number(value: sympy.Expr) -> str:
+    if value is sympy.oo or value == float("inf"):
+        return "INFINITY"
+    if value is -sympy.oo or value == float("-inf"):
+        return "-INFINITY"
+    if value.is_Integer and abs(int(value)) < 2**24:
+        return f"<real>{int(value)}" if value >= 0 else f"(-<real>{-int(value)})"
+    number = float(value)
+    return f"<real>{number!r}" if number >= 0 else f"(-<real>{-number!r})"
+
+
+def _sum(value: sympy.Add) -> str:
+    text = ""
+    # The order of SymPy's arguments depends on hashes; the printed form does not.
+    for argument in sorted(value.args, key=_positive_first):
+        negative = argument.could_extract_minus_sign() and text
+        part = _bind(-argument if negative else argument, PRODUCT if text else SUM)
+        text += (" - " if negative else " + ") + part if text else part
+    return text
+
+
+def _positive_first(argument: sympy.Expr) -> tuple[bool, str]:
+    return argument.could_extract_minus_sign(), sympy.sstr(argument)
+
+
+def _product(value: sympy.Mul) -> str:
+    over: list[str] = []
+    under: list[str] = []
+    negative = False
+    for argument in sorted(value.args, key=lambda a: (not a.is_number, sympy.sstr(a))):
+        if argument == -1:
+            negative = True
+        elif argument.is_Pow and argument.exp.is_number and argument.exp.is_negative:
+            under.append(_bind(sympy.Pow(argument.base, -argument.exp), POWER))
+        else:
+            over.append(_bind(argument, POWER if over or negative else PRODUCT))
+    text = " * ".join(over) or "<real>1"
+    if under:
+        text += f" / {under[0]}" if len(under) == 1 else f" / ({' * '.join(under)})"
+    return f"-{text}" if negative else text
+
+
+def _power(value: sympy.Expr) -> tuple[str, int]:
+    if isinstance(value, sympy.exp):
+        return f"real_exp({expression_text(value.args[0])})", ATOM
+    base, exponent = value.base, value.exp
+    if exponent == sympy.Rational(1, 2):
+        return f"real_sqrt({expression_text(base)})", ATOM
+    if exponent.is_number and exponent.is_negative:
+        return f"<real>1 / {_bind(sympy.Pow(base, -exponent), POWER)}", PRODUCT
+    if exponent.is_Integer and 2 <= exponent <= 8:
+        factor = _bind(base, ATOM)
+        return " * ".join([factor] * int(exponent)), PRODUCT
+    return f"real_pow({expression_text(base)}, {expression_text(exponent)})", ATOM
+
+
+def _piecewise(value: sympy.Piecewise) -> str:
+    """Nested choices; a value that multiplies a choice is better inside it, where it vectorises."""
+    *cases, (last, _) = value.args
+    text = _bind(last, SUM)
+    for result, condition in reversed(cases):
+        text = f"({_bind(result, SUM)} if {_expression(condition)[0]} else {text})"
+    return text

@@ -1,0 +1,176 @@
+"""Fills the templates: turns plans into strings, decides nothing about mathematics or loops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pathlib import Path
+
+import jinja2
+
+from compiler.emit.names import RESERVED, identifier
+from compiler.emit.printer import PrintedKernel, print_kernel
+from compiler.ir.loop_nest import Kernel, Random, statements
+
+
+@dataclass(frozen=True)
+class CallText:
+    """One kernel call of a driver function: the kernel, and the text of each pointer argument."""
+
+    kernel: Kernel
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PhaseText:
+    before: tuple[CallText, ...]
+    tile: tuple[CallText, ...]
+    reads_input: bool
+
+
+@dataclass(frozen=True)
+class ProgramText:
+    """What the program template needs: every field is text or a number."""
+
+    name: str
+    phases: tuple[PhaseText, ...]
+    lane_elements: int
+    input_room: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the text depends on of the machine: bytes and values of a vector, and the dtype."""
+
+    vector_bytes: int
+    lanes: int
+    dtype: str
+
+
+def render_module(programs: Sequence[ProgramText], model: Mapping[str, object], target: Target) -> str:
+    """A trainable module's .pyx. `model` holds the strings and numbers that the template places."""
+    return _render("module.pyx.jinja", programs, model, target)
+
+
+def render_harness(programs: Sequence[ProgramText], model: Mapping[str, object], target: Target) -> str:
+    """The .pyx of a module that runs programs one by one on arrays."""
+    return _render("harness.pyx.jinja", programs, model, target)
+
+
+def _render(
+    template: str, programs: Sequence[ProgramText], model: Mapping[str, object], target: Target
+) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    names = _KernelNames(target.lanes, {program.name for program in programs})
+    rendered = [_program(program, names) for program in programs]
+    kernels = list(names.kernels.values())
+    return environment.get_template(template).render(
+        programs=rendered, kernels=kernels, model=dict(model), machine=_machine(target)
+    )
+
+
+def _machine(target: Target) -> dict[str, object]:
+    """What the preamble writes down of the machine: types, and the intrinsics of partial vectors."""
+    single = target.dtype == "float32"
+    return {
+        "real": "float" if single else "double",
+        "f": "f" if single else "",
+        "lanes": target.lanes,
+        "vector_bytes": target.vector_bytes,
+        "avx512": target.vector_bytes == 64,
+        "suffix": "ps" if single else "pd",
+        "mask_bits": 16 if single else 8,
+        "intrinsic_type": "__m512" if single else "__m512d",
+    }
+
+
+class _KernelNames:
+    """One function for each distinct kernel text; programs that share a kernel share its function."""
+
+    def __init__(self, lanes: int, taken: set[str]):
+        self._lanes = lanes
+        self._used = set(taken) | RESERVED
+        self.kernels: dict[tuple, dict[str, object]] = {}
+
+    def name_of(self, kernel: Kernel, program: str) -> str:
+        printed = print_kernel(kernel, self._lanes)
+        key = (tuple(printed.parameters), tuple(printed.lines))
+        if key not in self.kernels:
+            name = identifier(kernel.name)
+            if name in self._used:
+                name = f"{program}_{name}"
+            while name in self._used:
+                name += "_"
+            self._used.add(name)
+            self.kernels[key] = _kernel(kernel, printed, name)
+        return str(self.kernels[key]["name"])
+
+
+def _kernel(kernel: Kernel, printed: PrintedKernel, name: str) -> dict[str, object]:
+    per = "example" if kernel.per_example else "call"
+    header = [*kernel.formula, f"schedule: {kernel.schedule}", f"operations: {kernel.operations:,} for each {per}"]
+    kinds = sorted(printed.variables)
+    return {
+        "name": name,
+        "parameters": [*printed.parameters, *_extra_parameters(kernel)],
+        "header": [line for text in header for line in _wrapped(text)],
+        "variables": [(kind, printed.variables[kind]) for kind in kinds],
+        "lines": printed.lines,
+    }
+
+
+def _extra_parameters(kernel: Kernel) -> list[str]:
+    extra = ["Py_ssize_t batch"] if kernel.per_example else []
+    if any(isinstance(statement, Random) for statement in statements(kernel.body)):
+        extra += ["uint32 seed", "uint32 step"] + (["Py_ssize_t first"] if kernel.per_example else [])
+    return extra
+
+
+def _extra_arguments(kernel: Kernel) -> list[str]:
+    values = {
+        "Py_ssize_t batch": "batch",
+        "uint32 seed": "context.seed",
+        "uint32 step": "context.step",
+        "Py_ssize_t first": "first",
+    }
+    return [values[parameter] for parameter in _extra_parameters(kernel)]
+
+
+def _wrapped(text: str, width: int = 108) -> list[str]:
+    """Break a long comment line at spaces; continuation lines are indented."""
+    lines: list[str] = []
+    while len(text) > width:
+        cut = text.rfind(" ", 8, width)
+        if cut < 0:
+            break
+        lines.append(text[:cut])
+        text = "    " + text[cut + 1 :]
+    return [*lines, text]
+
+
+def _program(program: ProgramText, names: _KernelNames) -> dict[str, object]:
+    def calls(texts: tuple[CallText, ...]) -> list[str]:
+        return [
+            f"{names.name_of(call.kernel, program.name)}"
+            f"({', '.join([*call.arguments, *_extra_arguments(call.kernel)])})"
+            for call in texts
+        ]
+
+    phases = [
+        {"before": calls(phase.before), "tile": calls(phase.tile), "reads_input": phase.reads_input}
+        for phase in program.phases
+    ]
+    return {
+        "name": program.name,
+        "phases": phases,
+        "lane_elements": program.lane_elements,
+        "input_room": program.input_room,
+    }

@@ -1,0 +1,137 @@
+"""Compiles tensor programs into a module that runs them one by one on arrays.
+
+What the tests use to compare kernels with the interpreter, for any program, dtype and target.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from compiler.assemble import program_text, render_target, tile_bytes_with_input
+from compiler.build import compile_shared, extension_suffix, find_toolchain, translate
+from compiler.emit.render import render_harness
+from compiler.ir.interpreter import concrete_shape
+from compiler.ir.tensor_program import Program
+from compiler.schedule.kernel import Settings
+from compiler.schedule.layout import row_size
+from compiler.schedule.plan import Place, Plan, make_plan
+
+LANES = 3
+"""Few lanes, so that small batches already exercise their sums."""
+
+
+@dataclass(frozen=True)
+class CompiledPrograms:
+    """Programs built into one module."""
+
+    module: ModuleType
+    plans: tuple[Plan, ...]
+    arguments: tuple[tuple[str, ...], ...]
+    scalars: tuple[tuple[str, ...], ...]
+    dtype: str
+    source: str
+
+    def run(
+        self,
+        number: int,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        batch: int | None = None,
+        seed: int = 0,
+        step: int = 0,
+        threads: int = 1,
+    ) -> dict[str, np.ndarray]:
+        """The outputs of program `number` by name; `inputs` by name, as for the interpreter."""
+        plan = self.plans[number]
+        program = plan.program
+        if batch is None:
+            batch = next(
+                (np.shape(inputs[t.name])[0] for t in program.inputs if t.name in inputs and None in t.shape), 1
+            )
+        arrays = []
+        for name in self.arguments[number]:
+            kind = np.int32 if program[name].dtype == "index" else self.dtype
+            if name in inputs:
+                arrays.append(np.ascontiguousarray(inputs[name], dtype=kind))
+            else:
+                arrays.append(np.full(concrete_shape(program.shape(name), batch), np.nan, dtype=kind))
+        values = [float(batch) if n == "batch_size" else float(inputs[n]) for n in self.scalars[number]]
+        total = self.module.run(number, arrays, values, batch, seed, step, threads)
+        by_name = dict(zip(self.arguments[number], arrays, strict=True))
+        result = {}
+        for name in program.outputs:
+            if name in by_name:
+                result[name] = by_name[name]
+            else:
+                start, shape = plan.places[name].offset, program.shape(name)
+                result[name] = total[start : start + row_size(shape)].reshape(shape)
+        return result
+
+
+def compile_programs(
+    programs: Sequence[Program], settings: Settings, *, extra_flags: tuple[str, ...] = ()
+) -> CompiledPrograms:
+    """Build programs (already through the passes) into a module loaded from a temporary folder."""
+    plans, arguments, scalars = [], [], []
+    for number, program in enumerate(programs):
+        plan, names, numbers = _planned(f"program_{number}", program, settings)
+        plans.append(plan)
+        arguments.append(names)
+        scalars.append(numbers)
+    model = {
+        "input_row": 1,
+        "tile": settings.tile,
+        "lanes": LANES,
+        "tile_bytes": max(tile_bytes_with_input(plan, settings.dtype) for plan in plans),
+        "lane_elements": max(plan.lane_elements for plan in plans),
+        "shared_bytes": max(plan.shared_bytes for plan in plans),
+        "crossing_row": max(plan.batch_elements for plan in plans),
+        "scalar_count": max(1, *(len(s) for s in scalars)),
+        "argument_count": max(1, *(len(a) for a in arguments)),
+        "dtype_literal": repr(settings.dtype),
+    }
+    source = render_harness([program_text(plan, settings.dtype) for plan in plans], model, render_target(settings))
+    module = _load(source, settings, extra_flags)
+    return CompiledPrograms(module, tuple(plans), tuple(arguments), tuple(scalars), settings.dtype, source)
+
+
+def _planned(name: str, program: Program, settings: Settings) -> tuple[Plan, tuple[str, ...], tuple[str, ...]]:
+    given: dict[str, Place] = {}
+    arguments: list[str] = []
+    scalars: list[str] = []
+    for tensor in program.inputs:
+        if tensor.kind == "scalar":
+            given[tensor.name] = Place("scalar", len(scalars))
+            scalars.append(tensor.name)
+        elif tensor.kind != "random":
+            given[tensor.name] = Place("argument", len(arguments))
+            arguments.append(tensor.name)
+    for output in program.outputs:
+        definition = program.definition(output)
+        reduced = definition is not None and None not in definition.shape
+        batched = reduced and any(a.extent is None for term in definition.terms for a in term.axes)
+        if output not in given and not batched:
+            given[output] = Place("argument", len(arguments))
+            arguments.append(output)
+    plan = make_plan(name, program, settings, given, {})
+    return plan, tuple(arguments), tuple(scalars)
+
+
+def _load(source: str, settings: Settings, extra_flags: tuple[str, ...]) -> ModuleType:
+    toolchain = find_toolchain()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "harness.pyx"
+        path.write_text(source)
+        shared = Path(folder) / f"harness{extension_suffix()}"
+        compile_shared(translate(path), shared, toolchain, settings.machine.flags, extra_flags)
+        spec = importlib.util.spec_from_file_location("harness", shared)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,177 @@
+"""Loop nests: what a schedule produces and the emitter prints, still free of any language's syntax.
+
+    Loop      for variable in range(max(lower), min(upper), step): body
+    If        if all tests: body, else: otherwise
+    Load      name = buffer[offset]            (a scalar, a vector, or the first lanes of one)
+    Let       name = expression                (SymPy over local names)
+    Index     name = affine                    (an integer)
+    Store     buffer[offset] (+)= expression
+    Fill      buffer[offset : offset + count] = 0
+    Random    buffer[0 : count] = counter-based uniforms
+
+Offsets are affine in loop variables and count elements. `batch` is a variable of every kernel: the
+number of examples in the tile at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import sympy
+
+from compiler.ir.affine import Affine, constant
+from compiler.ir.tensor_program import Guard
+
+Expression = sympy.Expr
+Width = int
+"""Lanes of a value: 0 is a scalar, the machine's vector length a whole vector, between them a partial one."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """`⌊affine / divisor⌋`, or `⌈affine / divisor⌉` when it is a lower bound."""
+
+    affine: Affine
+    divisor: int = 1
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`for variable in range(max(lower…), min(upper…), step)`; `upper` is exclusive."""
+
+    variable: str
+    lower: tuple[Limit, ...]
+    upper: tuple[Limit, ...]
+    body: tuple[Statement, ...]
+    step: int = 1
+
+
+@dataclass(frozen=True)
+class If:
+    """Integer tests and one optional test of real values, all of which must hold."""
+
+    tests: tuple[Guard, ...]
+    body: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True)
+class Address:
+    """Element `offset` of a buffer; where an `inside` test fails, a load gives `outside` and touches nothing."""
+
+    buffer: str
+    offset: Affine
+    inside: tuple[Guard, ...] = ()
+    outside: float = 0.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """`name = value at address`; `width` 0 loads a scalar of the buffer's type."""
+
+    name: str
+    address: Address
+    width: Width = 0
+    integer: bool = False
+
+
+@dataclass(frozen=True)
+class Let:
+    """`name = value`, a real scalar or vector; `update` writes it `name += value`."""
+
+    name: str
+    value: Expression
+    width: Width = 0
+    update: bool = False
+
+
+@dataclass(frozen=True)
+class Index:
+    """`name = value`, an integer."""
+
+    name: str
+    value: Affine
+
+
+@dataclass(frozen=True)
+class Choose:
+    """`name, winner = value, position if value beats name` (keeping the first of equals; NaN wins)."""
+
+    name: str
+    value: Expression
+    better: str
+    winner: str | None = None
+    position: Affine = field(default_factory=lambda: constant(0))
+
+
+@dataclass(frozen=True)
+class Store:
+    """`address (+)= value`; an integer store writes the affine `value`."""
+
+    address: Address
+    value: Expression | Affine
+    width: Width = 0
+    accumulate: bool = False
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Set `count` elements of a buffer to zero; `count` may depend on the batch."""
+
+    buffer: str
+    count: Affine
+
+
+@dataclass(frozen=True)
+class Random:
+    """Fill a buffer with uniforms of a stream, `row` elements an example (numbered from `first·row`), or
+    `row` elements in all when there is no batch."""
+
+    buffer: str
+    stream: int
+    row: int
+    per_example: bool
+
+
+Statement = Loop | If | Load | Let | Index | Choose | Store | Fill | Random
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A pointer argument of a kernel. `element` is "real", "index" (int32) or "small" (uint8)."""
+
+    name: str
+    tensor: str
+    element: str
+    written: bool
+
+    @property
+    def element_type(self) -> str:
+        return {"real": "real", "index": "int32", "small": "uint8"}[self.element]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One function of the generated module, with what its header says."""
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    body: tuple[Statement, ...]
+    formula: tuple[str, ...]
+    schedule: str
+    operations: int
+    """Floating-point operations for one example (for one call, when no loop runs over the batch)."""
+    per_example: bool
+    origin: str = ""
+
+
+def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
+    """Every statement of a nest, outer before inner."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, Loop):
+            yield from statements(statement.body)
+        elif isinstance(statement, If):
+            yield from statements(statement.body)
+            yield from statements(statement.otherwise)

@@ -1,0 +1,237 @@
+"""A model -> tensor programs: for training, for evaluation, for prediction, for initial values, for the update.
+
+This is where SymPy enters: everything before it is text and shapes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+
+from compiler.description import Model
+from compiler.errors import ModelError
+from compiler.formula import CompiledFormula, Operand, compile_formula
+from compiler.formula.scope import BATCH_SIZE
+from compiler.ir.tensor_program import Program, Shape, Tensor
+from compiler.layers.base import Parameter
+from compiler.layers.graph import Step
+from compiler.layers.shaping import Input
+from compiler.optimizers.base import Optimizer
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """A trainable tensor, and the program that computes its first value: output "value", random inputs."""
+
+    name: str
+    shape: tuple[int, ...]
+    initializer: Program
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """The update of all parameters as one flat array of P values.
+
+    `update` has inputs "parameter", "gradient", a state for each slot, all (P,), and the scalars "rate" and
+    "step" (1 in the first update); outputs "new_parameter" and "new_<slot>". Slots start at 0.
+    """
+
+    kind: str
+    slots: tuple[str, ...]
+    update: Program
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A row of the model's summary; the shape leaves the batch out."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+
+
+@dataclass(frozen=True)
+class LoweredModel:
+    """A model as tensor programs.
+
+    `training` gives ("loss",); `inference`, without what acts in training alone, (output, "loss"); `predict`
+    gives (output,) and takes no label. Parameters are in graph order everywhere.
+    """
+
+    name: str
+    output: str
+    training: Program
+    inference: Program
+    predict: Program
+    parameters: tuple[ParameterSpec, ...]
+    optimizer: OptimizerSpec
+    layers: tuple[LayerRow, ...]
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(row.parameters for row in self.layers)
+
+
+def lower(model: Model) -> LoweredModel:
+    """The tensor programs of a model. Raises ModelError with all of its problems, those of formulas included."""
+    model.check()
+    steps, output = model.graph.steps, model.graph.output.name
+    given, loss = _given(model), _loss(model)
+    training, inference = _layers(steps, training=True), _layers(steps, training=False)
+    streams = count()
+    parameters = _parameters(steps)
+    return LoweredModel(
+        name=model.name or "model",
+        output=output,
+        training=_program(given, [*training, loss], ("loss",), streams),
+        inference=_program(given, [*inference, loss], (output, "loss"), streams),
+        predict=_program([t for t in given if t.kind != "label"], inference, (output,), streams),
+        parameters=tuple(
+            ParameterSpec(name, parameter.shape, _initial_value(name, parameter, streams))
+            for name, parameter in parameters
+        ),
+        optimizer=_optimizer(model.optimizer, sum(math.prod(parameter.shape) for _, parameter in parameters)),
+        layers=tuple(_row(step) for step in steps),
+    )
+
+
+def _parameters(steps: tuple[Step, ...]) -> list[tuple[str, Parameter]]:
+    """Every trainable tensor once, by its name in the programs, in graph order."""
+    return [
+        (f"{step.name}.{name}", parameter)
+        for step in steps
+        if step.forward is not None and step.owner == step.name
+        for name, parameter in step.forward.parameters.items()
+    ]
+
+
+def _given(model: Model) -> list[Tensor]:
+    """The tensors that programs are given: input, label, parameters, and the size of the batch."""
+    steps, loss = model.graph.steps, model.loss_forward
+    (image,) = (step for step in steps if isinstance(step.layer, Input))
+    dtype = "real" if loss.classes is None else "index"
+    return [
+        Tensor("input", (None, *image.shape), "input"),
+        Tensor("label", (None, *loss.label_shape), "label", dtype, loss.classes),
+        *(Tensor(name, parameter.shape, "parameter") for name, parameter in _parameters(steps)),
+        Tensor(BATCH_SIZE, (), "scalar"),
+    ]
+
+
+def _layers(steps: tuple[Step, ...], *, training: bool) -> list[CompiledFormula]:
+    """The formulas of all layers, compiled; problems of all of them are raised together."""
+    compiled, problems = [], []
+    shapes = {step.name: (None, *step.shape) for step in steps}
+    for step in steps:
+        if step.forward is None:
+            continue
+        try:
+            compiled.append(_layer(step, shapes, training))
+        except ModelError as error:
+            problems += [replace(p, layer=step.name, span=p.span or step.span) for p in error.problems]
+    if problems:
+        raise ModelError(*problems)
+    return compiled
+
+
+def _layer(step: Step, shapes: dict[str, Shape], training: bool) -> CompiledFormula:
+    forward = step.forward
+    alone = len(step.inputs) == 1
+    operands = {
+        "x" if alone else f"x{number}": Operand(name, shapes[name])
+        for number, name in enumerate(step.inputs, 1)
+    }
+    for name, parameter in forward.parameters.items():
+        operands[name] = Operand(f"{step.owner}.{name}", parameter.shape)
+    return compile_formula(
+        forward.formula if training or forward.inference is None else forward.inference,
+        operands=operands,
+        results={"y": Operand(step.name, shapes[step.name])},
+        constants=forward.constants,
+        prefix=step.name,
+        origin=step.name,
+    )
+
+
+def _loss(model: Model) -> CompiledFormula:
+    loss, output = model.loss_forward, model.graph.output
+    dtype = "real" if loss.classes is None else "index"
+    try:
+        return compile_formula(
+            loss.formula,
+            operands={
+                "prediction": Operand(output.name, (None, *output.shape)),
+                "label": Operand("label", (None, *loss.label_shape), dtype, loss.classes),
+            },
+            results={"loss": Operand("loss", ())},
+            constants=loss.constants,
+            prefix="loss",
+            origin="loss",
+        )
+    except ModelError as error:
+        raise ModelError(
+            *(replace(p, layer="loss", span=p.span or model.span) for p in error.problems)
+        ) from None
+
+
+def _program(
+    given: Iterable[Tensor],
+    formulas: Iterable[CompiledFormula],
+    outputs: tuple[str, ...],
+    streams: Iterator[int],
+) -> Program:
+    """One program from compiled formulas: random tensors join its inputs, each with a stream of its own."""
+    formulas = list(formulas)
+    definitions = tuple(definition for formula in formulas for definition in formula.definitions)
+    random = [
+        Tensor(operand.name, operand.shape, "random", stream=next(streams))
+        for formula in formulas
+        for operand in formula.random
+    ]
+    read = {name for definition in definitions for name in definition.tensors}
+    kept = (tensor for tensor in given if tensor.name != BATCH_SIZE or BATCH_SIZE in read)
+    return Program((*kept, *random), definitions, outputs)
+
+
+def _initial_value(name: str, parameter: Parameter, streams: Iterator[int]) -> Program:
+    initializer = parameter.initializer
+    formula = compile_formula(
+        initializer.formula,
+        operands={},
+        results={"value": Operand("value", parameter.shape)},
+        constants=initializer.constants(parameter.shape),
+        prefix=name,
+        origin=name,
+    )
+    return _program((), [formula], ("value",), streams)
+
+
+def _optimizer(optimizer: Optimizer, size: int) -> OptimizerSpec:
+    arrays = {name: Operand(name, (size,)) for name in ("parameter", "gradient", *optimizer.slots)}
+    scalars = {name: Operand(name, ()) for name in ("rate", "step")}
+    results = tuple(f"new_{name}" for name in ("parameter", *optimizer.slots))
+    formula = compile_formula(
+        optimizer.formula,
+        operands=arrays | scalars,
+        results={name: Operand(name, (size,)) for name in results},
+        constants=optimizer.constants,
+        origin="optimizer",
+    )
+    given = [
+        *(Tensor(name, (size,), "input" if name == "gradient" else "state") for name in arrays),
+        *(Tensor(name, (), "scalar") for name in scalars),
+    ]
+    update = _program(given, [formula], results, count())
+    return OptimizerSpec(
+        type(optimizer).__name__, tuple(optimizer.slots), update, float(optimizer.learning_rate)
+    )
+
+
+def _row(step: Step) -> LayerRow:
+    owned = step.forward.parameters if step.forward is not None and step.owner == step.name else {}
+    size = sum(math.prod(parameter.shape) for parameter in owned.values())
+    return LayerRow(step.name, step.layer.kind, step.shape, size)

@@ -1,0 +1,108 @@
+"""pad: a sum that reads zeros outside a tensor reads a padded copy instead.
+
+    y[h] += K[p] · pad(x, 0)[h + p - 1]     h:28, p:3, x of extent 28
+
+    x.padded[i + 1] += x[i]                 of extent 30
+    y[h] += K[p] · x.padded[h + p]
+
+Run before differentiation: the copy is a definition like any other, so its transpose (a crop) is derived,
+and no convolution, forward or backward, has a test or a ragged edge left in its loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from compiler.ir.affine import axis
+from compiler.ir.tensor_program import (
+    Access,
+    Axis,
+    Definition,
+    Program,
+    Rewrite,
+    Term,
+    make_term,
+    read_symbol,
+)
+
+Margins = tuple[tuple[int, int], ...]
+
+
+def pad(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
+    """Give every tensor that a reduction reads with zeros outside a padded copy that is read inside."""
+    margins: dict[str, Margins] = {}
+    for tensor, needed in _needed(program):
+        known = margins.get(tensor, ((0, 0),) * len(needed))
+        margins[tensor] = tuple((max(a, c), max(b, d)) for (a, b), (c, d) in zip(known, needed, strict=True))
+    copies = {name: _copy(program, name, amount) for name, amount in margins.items()}
+    definitions: list[Definition] = []
+    rewrites: list[Rewrite] = []
+    done: set[str] = set()
+    for definition in program.definitions:
+        changed = replace(definition, terms=tuple(_redirected(t, definition, margins) for t in definition.terms))
+        for name in changed.tensors:
+            if name.endswith(".padded") and name not in done:
+                source = name.removesuffix(".padded")
+                definitions.append(copies[source])
+                done.add(name)
+                why = f"margins {margins[source]} make every read of {source} stay inside"
+                rewrites.append(Rewrite("pad", source, name, why))
+        definitions.append(changed)
+    return program.with_definitions(definitions), tuple(rewrites)
+
+
+def _needed(program: Program) -> Iterator[tuple[str, Margins]]:
+    """Tensors that are to be padded, and by how much each access asks for."""
+    for definition in program.definitions:
+        for term in definition.terms:
+            for _, access in term.reads:
+                if _is_candidate(definition, term, access):
+                    yield access.tensor, _margins(access, term, program)
+
+
+def _is_candidate(definition: Definition, term: Term, access: Access) -> bool:
+    return bool(
+        definition.operation == "sum"
+        and access.outside == 0.0
+        and term.reduction_axes
+        and len(term.reads) > 1
+        and not any(index.reads for index in access.indices)
+    )
+
+
+def _margins(access: Access, term: Term, program: Program) -> Margins:
+    result = []
+    for index, extent in zip(access.indices, program.shape(access.tensor), strict=True):
+        if extent is None:
+            result.append((0, 0))
+            continue
+        low, high = index.interval(term.extents)
+        result.append((max(0, -low), max(0, high - extent + 1)))
+    return tuple(result)
+
+
+def _copy(program: Program, name: str, margins: Margins) -> Definition:
+    shape = program.shape(name)
+    axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(shape))
+    read = Access(name, tuple(axis(a.name) for a in axes))
+    target = tuple(axis(a.name) + before for a, (before, _) in zip(axes, margins, strict=True))
+    padded = tuple(
+        None if extent is None else before + extent + after
+        for extent, (before, after) in zip(shape, margins, strict=True)
+    )
+    entry = program[name]
+    origin = entry.origin if isinstance(entry, Definition) else ""
+    term = make_term(axes, target, read_symbol(0), [(read_symbol(0), read)])
+    return Definition(f"{name}.padded", padded, "sum", (term,), origin=origin)
+
+
+def _redirected(term: Term, definition: Definition, margins: dict[str, Margins]) -> Term:
+    reads = []
+    for symbol, access in term.reads:
+        if access.tensor in margins and _is_candidate(definition, term, access):
+            shifted = zip(access.indices, margins[access.tensor], strict=True)
+            indices = tuple(index + before for index, (before, _) in shifted)
+            access = Access(f"{access.tensor}.padded", indices)
+        reads.append((symbol, access))
+    return make_term(term.axes, term.target, term.body, reads, term.guards)

@@ -1,0 +1,229 @@
+"""One schedule for every contraction: an outer product held in registers.
+
+    acc[U × V] += broadcast(b[U]) · a[V]        the reduction inside, loads shared by the whole tile
+
+V is a run of an axis that is contiguous in the target and in what it is read from (whole vectors, then
+one partial vector); U are unrolled positions of other target axes. A convolution's forward pass, its kernel
+gradient, its input gradient, a matrix product and its two gradients differ only in which axes are which:
+
+    y[b,h,w,o]     += x[b,h+p,w+q,c] · K[p,q,c,o]     V = o   U = w       reduction p,q,c
+    K̄[p,q,c,o]     += x[b,h+p,w+q,c] · ȳ[b,h,w,o]     V = o   U = q,c     reduction b,h,w
+    x̄[b,h+p,w+q,c] += ȳ[b,h,w,o] · Kᵀ[p,q,o,c]        V = c   U = w       reduction o; p,q outermost
+
+In the last, a target is written for several (p,q). They are `sequential`: loops outside the tile, which adds
+to memory; no gather is needed, and no multiplication is wasted on edges.
+
+`choose_tile` picks V and U by a cost model in cycles; `contraction_nest` writes the loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations, product
+from math import ceil, prod
+
+import sympy
+
+from compiler.ir.affine import Affine, axis
+from compiler.ir.maps import injective_given
+from compiler.ir.tensor_program import Axis
+from compiler.schedule.machine import Machine
+from compiler.schedule.nest import Nest
+
+FACTORS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A register tile: `vectors` vectors of `lanes` along `vector_axis`, `unrolled` positions of other axes."""
+
+    vector_axis: Axis
+    lanes: int
+    vectors: int
+    unrolled: tuple[tuple[Axis, int], ...]
+    sequential: tuple[Axis, ...]
+    cycles: float
+    """Predicted cycles for the whole nest over one tile of the batch."""
+
+    @property
+    def positions(self) -> int:
+        return prod(factor for _, factor in self.unrolled)
+
+    def __str__(self) -> str:
+        across = " x ".join(f"{factor} {a.name}" for a, factor in self.unrolled if factor > 1) or "1 position"
+        text = f"register tile: {across} by {self.vectors} x {self.lanes} lanes of {self.vector_axis.name}"
+        if self.sequential:
+            text += f"; {', '.join(a.name for a in self.sequential)} outermost, adding to memory"
+        return text
+
+
+def is_polynomial(body: sympy.Expr) -> bool:
+    """Only what compiles to vector additions and multiplications: sums, products, small powers, numbers."""
+    if body.is_Symbol or body.is_number:
+        return body.is_Symbol or bool(body.is_real)
+    if body.is_Add or body.is_Mul:
+        return all(map(is_polynomial, body.args))
+    return body.is_Pow and body.exp.is_Integer and 2 <= body.exp <= 4 and is_polynomial(body.base)
+
+
+def sequential_axes(nest: Nest) -> tuple[Axis, ...] | None:
+    """Target axes to loop over outermost, so that the others write each element once; None if none do.
+
+    Of axes that share a target dimension, the longest stays inside the tile: h of `h + p`.
+    """
+    fixed: set[str] = set()
+    for index in nest.term.target:
+        sharing = sorted((a for a in nest.target_axes if a.name in index.axes), key=_length)
+        fixed.update(a.name for a in sharing[:-1])
+    if injective_given(nest.term, frozenset()):
+        return ()
+    if injective_given(nest.term, frozenset(fixed)):
+        return tuple(a for a in nest.target_axes if a.name in fixed)
+    return None
+
+
+def _length(a: Axis) -> float:
+    return float("inf") if a.extent is None else a.extent
+
+
+def choose_tile(nest: Nest, machine: Machine, dtype: str, batch: int) -> Tile | None:
+    """The cheapest register tile of this nest for tiles of `batch` examples; None when none applies."""
+    if not is_polynomial(nest.body) or not nest.reads:
+        return None
+    affines = (nest.target, *(address.offset for _, address in nest.reads))
+    if any(affine.reads or not _plain(affine) for affine in affines):
+        return None
+    if any(address.inside for _, address in nest.reads):
+        return None
+    if any(guard.kind != ">=" or guard.affine.reads or not _plain(guard.affine) for guard in nest.guards):
+        return None
+    sequential = sequential_axes(nest)
+    if sequential is None:
+        return None
+    best: Tile | None = None
+    for vector_axis in _vector_axes(nest, sequential):
+        for tile in _tiles(nest, vector_axis, sequential, machine, dtype, batch):
+            if best is None or tile.cycles < best.cycles:
+                best = tile
+    return best
+
+
+def _plain(affine: Affine) -> bool:
+    return all(isinstance(atom, str) for atom, _ in affine.terms)
+
+
+def _vector_axes(nest: Nest, sequential: tuple[Axis, ...]) -> Iterator[Axis]:
+    """Target axes that are contiguous in the target and contiguous or absent in every read."""
+    guarded = frozenset().union(*(guard.affine.axes for guard in nest.guards))
+    for a in nest.target_axes:
+        if a in sequential or a.extent is None or a.name in guarded:
+            continue
+        slopes = [address.offset.coefficient(a.name) for _, address in nest.reads]
+        if nest.target.coefficient(a.name) == 1 and set(slopes) <= {0, 1} and 1 in slopes:
+            yield a
+
+
+def _tiles(
+    nest: Nest, vector_axis: Axis, sequential: tuple[Axis, ...], machine: Machine, dtype: str, batch: int
+) -> Iterator[Tile]:
+    lanes = machine.lanes(dtype)
+    whole = ceil(vector_axis.extent / lanes)
+    guarded = frozenset().union(*(guard.affine.axes for guard in nest.guards))
+    candidates = [
+        a for a in nest.target_axes if a != vector_axis and a not in sequential and a.name not in guarded
+    ]
+    for vectors in range(1, min(whole, machine.accumulators) + 1):
+        budget = machine.accumulators // vectors
+        for unrolled in _unrollings(candidates, budget, batch):
+            cycles = _cycles(nest, vector_axis, vectors, unrolled, sequential, machine, lanes, batch)
+            if cycles is not None:
+                yield Tile(vector_axis, lanes, vectors, unrolled, sequential, cycles)
+
+
+def _unrollings(candidates: list[Axis], budget: int, batch: int) -> Iterator[tuple[tuple[Axis, int], ...]]:
+    """Up to three axes with factors whose product fits the budget."""
+    yield ()
+    for count in (1, 2, 3):
+        for chosen in combinations(candidates, count):
+            options = [[f for f in FACTORS if 1 < f <= min(budget, _extent(a, batch))] for a in chosen]
+            for factors in product(*options):
+                if prod(factors) <= budget:
+                    yield tuple(zip(chosen, factors, strict=True))
+
+
+def _extent(a: Axis, batch: int) -> int:
+    return batch if a.extent is None else a.extent
+
+
+def _cycles(
+    nest: Nest,
+    vector_axis: Axis,
+    vectors: int,
+    unrolled: tuple[tuple[Axis, int], ...],
+    sequential: tuple[Axis, ...],
+    machine: Machine,
+    lanes: int,
+    batch: int,
+) -> float | None:
+    """Predicted cycles: for each block shape, inner steps × the slower of arithmetic, loads and latency."""
+    tiled = {vector_axis.name, *(a.name for a, _ in unrolled)}
+    outer = prod(_extent(a, batch) for a in nest.target_axes if a.name not in tiled)
+    steps = prod(_extent(a, batch) for a in nest.reduction_axes)
+    operations = max(1, sympy.count_ops(nest.body) / 2)
+    whole = ceil(vector_axis.extent / lanes)
+    blocks: list[list[tuple[int, int]]] = [_split(whole, vectors)]
+    blocks += [_split(_extent(a, batch), factor, unit_rest=a.extent is None) for a, factor in unrolled]
+    total = 0.0
+    for shape in product(*blocks):
+        count = prod(times for _, times in shape)
+        across = dict(zip((a.name for a, _ in unrolled), (size for size, _ in shape[1:]), strict=True))
+        wide, positions = shape[0][0], prod(across.values())
+        vector_loads, scalar_loads = _loads(nest, vector_axis.name, wide, across, lanes)
+        if wide * positions + min(wide, vector_loads) + 1 > machine.registers:
+            return None
+        arithmetic = wide * positions * operations / machine.multiply_adds_per_cycle
+        # A broadcast costs as much as a load; a vector wider than 32 bytes takes two load slots on many cores.
+        width = max(1.0, lanes * 4 / 32)
+        loads = (vector_loads * min(width, 2.0) + scalar_loads) / machine.loads_per_cycle
+        inner = max(arithmetic, loads, machine.latency) + 0.5
+        traffic = wide * positions * (2.0 if sequential else 1.0)
+        total += count * (steps * inner + traffic + 6)
+    return outer * total
+
+
+def _split(extent: int, factor: int, unit_rest: bool = False) -> list[tuple[int, int]]:
+    """(size, how many) of the blocks that cover an extent; a batch's rest is done one by one."""
+    parts = [(factor, extent // factor)] if extent // factor else []
+    rest = extent % factor
+    if rest:
+        parts.append((1, rest) if unit_rest else (rest, 1))
+    return parts
+
+
+def _loads(
+    nest: Nest, vector_axis: str, wide: int, across: Mapping[str, int], lanes: int
+) -> tuple[int, int]:
+    """Distinct vector loads and scalar loads of one inner step."""
+    vector_loads = scalar_loads = 0
+    for _, address in nest.reads:
+        offsets = {
+            sum(address.offset.coefficient(name) * k for name, k in zip(across, ks, strict=True))
+            for ks in product(*(range(size) for size in across.values()))
+        }
+        if address.offset.coefficient(vector_axis):
+            vector_loads += len(offsets) * wide
+        else:
+            scalar_loads += len(offsets)
+    return vector_loads, scalar_loads
+
+
+def block_positions(unrolled: tuple[tuple[Axis, int], ...], sizes: Mapping[str, int]) -> list[dict[str, int]]:
+    """Every position inside a block: axis name to its step from the block's first element."""
+    names = [a.name for a, _ in unrolled]
+    return [dict(zip(names, ks, strict=True)) for ks in product(*(range(sizes[name]) for name in names))]
+
+
+def shifted(affine: Affine, steps: Mapping[str, int]) -> Affine:
+    """The affine with each axis moved by a constant."""
+    return affine.substitute({name: axis(name) + k for name, k in steps.items()})

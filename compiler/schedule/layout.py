@@ -1,0 +1,95 @@
+"""Row-major layout: from an access to an element offset, and from axes to loop bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from compiler.errors import CompilerBug
+from compiler.ir.affine import Affine, Extent, axis, constant
+from compiler.ir.loop_nest import Limit
+from compiler.ir.tensor_program import Axis, Guard, Shape
+
+BATCH = axis("batch")
+"""The number of examples in the tile at hand, as an affine expression of the kernel's variable."""
+
+
+def row_size(shape: Shape) -> int:
+    """Elements of one example (all elements, when there is no batch dimension)."""
+    size = 1
+    for extent in shape:
+        size *= 1 if extent is None else extent
+    return size
+
+
+def strides(shape: Shape) -> tuple[int, ...]:
+    """Elements between neighbours along each dimension; the batch may only be the first dimension."""
+    if None in shape[1:]:
+        raise CompilerBug(f"the batch must be the first dimension of a stored tensor, found shape {shape}")
+    result = []
+    step = 1
+    for extent in reversed(shape):
+        result.append(step)
+        step *= 1 if extent is None else extent
+    return tuple(reversed(result))
+
+
+def offset(indices: tuple[Affine, ...], shape: Shape) -> Affine:
+    """The element offset of an access into a tensor stored in row-major order."""
+    total = constant(0)
+    for index, stride in zip(indices, strides(shape), strict=True):
+        total = total + index * stride
+    return total
+
+
+def extent_limit(extent: Extent) -> Limit:
+    return Limit(BATCH if extent is None else constant(extent))
+
+
+def loop_limits(
+    loop_axis: Axis, guards: Iterable[Guard], outer: frozenset[str]
+) -> tuple[tuple[Limit, ...], tuple[Limit, ...], tuple[Guard, ...]]:
+    """Bounds of one loop from the guards that become decidable in it.
+
+    `outer` are the axes of the loops around it. A guard whose axes are all outer but this one turns into
+    a bound: `a·x + rest >= 0` is `x >= ⌈-rest/a⌉` for a > 0 and `x < ⌊rest/-a⌋ + 1` for a < 0. Returns
+    (lower bounds, exclusive upper bounds, the guards used).
+    """
+    lower, upper = [Limit(constant(0))], [extent_limit(loop_axis.extent)]
+    used = []
+    for guard in guards:
+        if not _bounds_axis(guard, loop_axis.name, outer):
+            continue
+        slope = guard.affine.coefficient(loop_axis.name)
+        rest = guard.affine - slope * axis(loop_axis.name)
+        if slope > 0:
+            lower.append(Limit(-rest, slope))
+        else:
+            upper.append(Limit(rest + -slope, -slope))
+        used.append(guard)
+    return _tightest(lower, max), _tightest(upper, min), tuple(used)
+
+
+def _bounds_axis(guard: Guard, name: str, outer: frozenset[str]) -> bool:
+    affine = guard.affine
+    plain = all(isinstance(atom, str) for atom, _ in affine.terms)
+    return guard.kind == ">=" and plain and affine.coefficient(name) != 0 and affine.axes <= outer | {name}
+
+
+def _tightest(limits: list[Limit], choose) -> tuple[Limit, ...]:
+    """Merge constant bounds into one; the others stand as they are."""
+    constants, others = [], []
+    for limit in limits:
+        if limit.affine.is_constant:
+            value = limit.affine.constant
+            # A lower bound is rounded up, an upper one down.
+            constants.append(-(-value // limit.divisor) if choose is max else value // limit.divisor)
+        else:
+            others.append(limit)
+    if constants:
+        others.insert(0, Limit(constant(choose(constants))))
+    return tuple(dict.fromkeys(others))
+
+
+def rename(affine: Affine, names: Mapping[str, str]) -> Affine:
+    """Rename axes."""
+    return affine.substitute({old: axis(new) for old, new in names.items()})

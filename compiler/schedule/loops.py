@@ -1,0 +1,210 @@
+"""Plain loops for everything that is not a contraction: pointwise work, windows, scatters, reductions.
+
+Target axes are the outer loops, in the target's order, so that the innermost runs along contiguous
+memory and the C compiler can vectorise it. A reduction of a few points is unrolled inside the innermost
+loop; a longer one is a loop with a scalar accumulator:
+
+    for b, h, w: for c:                    for b:
+        best, winner = x[2h, 2w, c], 0         acc = 0
+        … three more candidates …              for k: acc += exp(z[b, k])
+        y[h, w, c] = best                      s[b] = acc
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
+
+import sympy
+
+from compiler.errors import CompilerBug
+from compiler.ir.affine import Affine, FloorDiv, constant, ravel
+from compiler.ir.loop_nest import Address, Choose, If, Index, Let, Load, Statement, Store
+from compiler.ir.tensor_program import IDENTITY, Axis, Guard
+from compiler.schedule.nest import Integers, Nest, Shapes
+from compiler.schedule.register_tile import Body, guarded_loops
+
+UNROLL_LIMIT = 16
+"""A reduction of at most this many points is written out inside its innermost loop."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a nest's value reaches memory."""
+
+    accumulate: bool
+    winner: str | None = None
+    """Buffer of the saved winner, when the operation is a max or min and its position is wanted."""
+    winner_offset: Affine | None = None
+
+
+def plain_nest(nest: Nest, operation: str, outcome: Outcome, shapes: Shapes, injective: bool) -> Body:
+    """Loops for `nest`; `injective` says that two points of the target axes never share a target."""
+    if not injective or (not nest.reduction_axes and operation == "sum"):
+        # Every point writes on its own: no accumulator outlives a point.
+        axes = _ordered(nest, (*nest.target_axes, *nest.reduction_axes))
+        return guarded_loops(
+            axes, nest.guards, frozenset(), lambda guards, _: _point(nest, outcome, shapes, guards)
+        )
+    axes = _ordered(nest, nest.target_axes)
+    return guarded_loops(
+        axes,
+        nest.guards,
+        frozenset(),
+        lambda guards, outer: _reduced(nest, operation, outcome, shapes, guards, outer),
+    )
+
+
+def _ordered(nest: Nest, axes: Sequence[Axis]) -> list[Axis]:
+    """Batch first, then by falling stride in the target, so that the innermost loop is contiguous."""
+
+    def key(a: Axis) -> tuple[bool, int, int]:
+        stride = abs(nest.target.coefficient(a.name))
+        return (a.extent is not None, stride == 0 and a in nest.target_axes, -stride)
+
+    return sorted(axes, key=key)
+
+
+def _point(nest: Nest, outcome: Outcome, shapes: Shapes, guards: tuple[Guard, ...]) -> Body:
+    """One point of the domain, written straight to its target."""
+    integers = Integers(shapes, "")
+    loads, body = load_reads(nest, integers, {})
+    choices = [guard for guard in guards if guard.kind == "==" and guard.affine.reads]
+    tests = [guard for guard in guards if guard not in choices]
+    value = body
+    if choices:
+        # A data-dependent choice becomes a select, which vectorises; a branch would not.
+        conditions = [sympy.Eq(affine_expression(integers.local(g.affine)), 0, evaluate=False) for g in choices]
+        value = sympy.Piecewise((body, sympy.And(*conditions)), (sympy.S.Zero, True), evaluate=False)
+    target = Address(nest.buffer, integers.local(nest.target))
+    inner: Body = (*integers.statements, *loads, Store(target, value, 0, outcome.accumulate))
+    return _guarded(tests, inner, nest, shapes)
+
+
+def _guarded(tests: Sequence[Guard], inner: Body, nest: Nest, shapes: Shapes) -> Body:
+    """Tests that no loop bound could decide; those that read no tensor come first, since only where they
+    hold may a saved winner be read."""
+    reading = [guard for guard in tests if guard.affine.reads]
+    plain = tuple(guard for guard in tests if not guard.affine.reads)
+    if reading:
+        integers = Integers(shapes, "")
+        local = tuple(replace(guard, affine=integers.local(guard.affine)) for guard in reading)
+        inner = (*integers.statements, If(local, inner))
+    return (If(plain, inner),) if plain else inner
+
+
+def _reduced(
+    nest: Nest,
+    operation: str,
+    outcome: Outcome,
+    shapes: Shapes,
+    guards: tuple[Guard, ...],
+    outer: frozenset[str],
+) -> Body:
+    """One target element: start, combine every point of the reduction, store."""
+    reduction = nest.reduction_axes
+    static = [a.extent for a in reduction]
+    first_guards = tuple(guard for guard in guards if not guard.affine.axes & {a.name for a in reduction})
+    inner_guards = tuple(guard for guard in guards if guard not in first_guards)
+    position = ravel(
+        tuple(Affine(((a.name, 1),)) for a in reduction), tuple(a.extent or 1 for a in reduction)
+    )
+    start: list[Statement] = [Let("acc", _identity(operation))]
+    if outcome.winner:
+        start.append(Index("winner", constant(0)))
+
+    def combine(left: tuple[Guard, ...], _outer: frozenset[str]) -> Body:
+        return _combine(nest, operation, outcome, shapes, left, {}, position)
+
+    if None not in static and prod(static) <= UNROLL_LIMIT:
+        body: Body = ()
+        for number, digits in enumerate(product(*(range(extent) for extent in static))):
+            values = {a.name: constant(d) for a, d in zip(reduction, digits, strict=True)}
+            fixed = tuple(replace(g, affine=g.affine.substitute(values)) for g in inner_guards)
+            body += _combine(nest, operation, outcome, shapes, fixed, values, constant(number))
+    else:
+        body = guarded_loops(list(reduction), inner_guards, outer, combine)
+    integers = Integers(shapes, "")
+    target = Address(nest.buffer, integers.local(nest.target))
+    finish: list[Statement] = [
+        *integers.statements,
+        Store(target, sympy.Symbol("acc", real=True), 0, outcome.accumulate),
+    ]
+    if outcome.winner:
+        where = outcome.winner_offset if outcome.winner_offset is not None else target.offset
+        finish.append(Store(Address(outcome.winner, where), Affine((("winner", 1),))))
+    return _guarded(first_guards, (*start, *body, *finish), nest, shapes)
+
+
+def _identity(operation: str) -> sympy.Expr:
+    value = IDENTITY[operation]
+    return sympy.S.Zero if value == 0 else (sympy.oo if value > 0 else -sympy.oo)
+
+
+def _combine(
+    nest: Nest,
+    operation: str,
+    outcome: Outcome,
+    shapes: Shapes,
+    guards: tuple[Guard, ...],
+    values: Mapping[str, Affine],
+    position: Affine,
+) -> Body:
+    """One point of a reduction: load, then add or compare."""
+    integers = Integers(shapes, "")
+    loads, body = load_reads(nest, integers, values)
+    if operation == "sum":
+        combined: Statement = Let("acc", body, update=True)
+    elif operation in ("max", "min"):
+        winner = "winner" if outcome.winner else None
+        combined = Choose("acc", body, ">" if operation == "max" else "<", winner, position)
+    else:
+        raise CompilerBug(f"no loops for operation {operation}")
+    return _guarded(list(_undecided(guards)), (*integers.statements, *loads, combined), nest, shapes)
+
+
+def _undecided(guards: Sequence[Guard]) -> list[Guard]:
+    """Drop guards that unrolling has made constant and true."""
+    kept = []
+    for guard in guards:
+        if guard.affine.is_constant:
+            value = guard.affine.constant
+            holds = {">=": value >= 0, "==": value == 0}.get(guard.kind)
+            if holds is None:
+                holds = value % guard.modulus == 0
+            if holds:
+                continue
+        kept.append(guard)
+    return kept
+
+
+def load_reads(nest: Nest, integers: Integers, values: Mapping[str, Affine]) -> tuple[Body, sympy.Expr]:
+    """Loads of everything that the body reads, and the body over the loaded names."""
+    loads: list[Statement] = []
+    put: dict[sympy.Symbol, sympy.Symbol] = {}
+    for number, (symbol, address) in enumerate(nest.reads):
+        base = "".join(ch if ch.isalnum() else "_" for ch in address.buffer)
+        local = sympy.Symbol(f"{base}_{number}", real=True)
+        inside = tuple(
+            replace(g, affine=integers.local(g.affine.substitute(values))) for g in address.inside
+        )
+        where = integers.local(address.offset.substitute(values))
+        loads.append(Load(local.name, replace(address, offset=where, inside=inside)))
+        put[symbol] = local
+    return tuple(loads), nest.body.xreplace(put)
+
+
+def affine_expression(affine: Affine) -> sympy.Expr:
+    """An affine over local integers as a SymPy expression, for use in a select."""
+    total: sympy.Expr = sympy.Integer(affine.constant)
+    for atom, coefficient in affine.terms:
+        if isinstance(atom, str):
+            value: sympy.Expr = sympy.Symbol(atom, integer=True)
+        else:
+            inner = affine_expression(atom.numerator)
+            function = "index_div" if isinstance(atom, FloorDiv) else "index_mod"
+            value = sympy.Function(function)(inner, sympy.Integer(atom.divisor))
+        total += coefficient * value
+    return total

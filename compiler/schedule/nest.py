@@ -1,0 +1,160 @@
+"""A term made ready for loops: stored tensors, element offsets, scalars hoisted, unit axes gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import sympy
+
+from compiler.ir.affine import Affine, Extent, axis, constant
+from compiler.ir.affine import Read as IntegerRead
+from compiler.ir.loop_nest import Address, Let, Load, Statement
+from compiler.ir.tensor_program import Access, Axis, Guard, Shape, Term, substitute_axes
+from compiler.schedule.layout import offset
+
+Shapes = Mapping[str, Shape]
+
+
+@dataclass(frozen=True)
+class Nest:
+    """One term over stored tensors.
+
+    `reads` maps each body symbol to the address it stands for; `prelude` are loads and lets of values that
+    no loop changes (scalars such as 1/batch_size), to be placed at the top of the kernel.
+    """
+
+    axes: tuple[Axis, ...]
+    buffer: str
+    target: Affine
+    target_axes: tuple[Axis, ...]
+    reduction_axes: tuple[Axis, ...]
+    body: sympy.Expr
+    reads: tuple[tuple[sympy.Symbol, Address], ...]
+    guards: tuple[Guard, ...]
+    prelude: tuple[Statement, ...]
+    term: Term
+
+    @property
+    def extents(self) -> dict[str, Extent]:
+        return {a.name: a.extent for a in self.axes}
+
+
+def drop_unit_axes(term: Term) -> Term:
+    """Put 0 in for axes of extent 1: `x[h + p, c:1]` loses its loop over c."""
+    units = {a.name: constant(0) for a in term.axes if a.extent == 1}
+    if not units:
+        return term
+    return substitute_axes(term, units, tuple(a for a in term.axes if a.name not in units))
+
+
+def make_nest(term: Term, target: str, shapes: Shapes, prefix: str) -> Nest:
+    """Lay out a term's tensors and hoist what no loop changes; `prefix` keeps local names apart."""
+    term = drop_unit_axes(term)
+    addresses = {s: _address(a, shapes[a.tensor], term.extents) for s, a in term.reads}
+    prelude: list[Statement] = []
+    fixed: dict[sympy.Symbol, sympy.Symbol] = {}
+    for symbol, address in addresses.items():
+        if address.offset.is_constant and not shapes[address.buffer]:
+            local = sympy.Symbol(f"{prefix}{_identifier(address.buffer)}", real=True)
+            prelude.append(Load(local.name, address))
+            fixed[symbol] = local
+    body = term.body.xreplace(fixed)
+    body, lets = _hoist(body, frozenset(fixed.values()), prefix)
+    prelude += lets
+    reads = tuple((s, a) for s, a in addresses.items() if s not in fixed)
+    return Nest(
+        term.axes,
+        target,
+        offset(term.target, shapes[target]),
+        term.target_axes,
+        term.reduction_axes,
+        body,
+        reads,
+        term.guards,
+        tuple(prelude),
+        term,
+    )
+
+
+def _address(access: Access, shape: Shape, extents: Mapping[str, Extent]) -> Address:
+    """Where an access reads, with the tests that a padded one needs (those that intervals do not prove)."""
+    where = offset(access.indices, shape)
+    if access.outside is None:
+        return Address(access.tensor, where)
+    tests = []
+    for index, extent in zip(access.indices, shape, strict=True):
+        if extent is None:
+            continue
+        low, high = index.interval(extents)
+        if low is None or low < 0:
+            tests.append(Guard(">=", index))
+        if high is None or high >= extent:
+            tests.append(Guard(">=", extent - 1 - index))
+    return Address(access.tensor, where, tuple(tests), access.outside)
+
+
+def _hoist(body: sympy.Expr, scalars: frozenset[sympy.Symbol], prefix: str) -> tuple[sympy.Expr, list[Let]]:
+    """Name the largest subexpressions of scalars alone: `p / B` becomes `p * s`, with `s = 1 / B`."""
+    lets: list[Let] = []
+    names: dict[sympy.Expr, sympy.Symbol] = {}
+
+    def visit(expression: sympy.Basic) -> sympy.Basic:
+        if not expression.args:
+            return expression
+        if isinstance(expression, sympy.Add | sympy.Mul):
+            fixed = [a for a in expression.args if a.free_symbols <= scalars]
+            if any(a.free_symbols for a in fixed) and len(fixed) < len(expression.args):
+                rest = [visit(a) for a in expression.args if not a.free_symbols <= scalars]
+                return expression.func(name_of(expression.func(*fixed)), *rest)
+        if expression.free_symbols and expression.free_symbols <= scalars:
+            return name_of(expression)
+        return expression.func(*map(visit, expression.args))
+
+    def name_of(expression: sympy.Expr) -> sympy.Expr:
+        if not expression.args:
+            return expression
+        if expression not in names:
+            names[expression] = sympy.Symbol(f"{prefix}scalar_{len(names)}", real=True)
+            lets.append(Let(names[expression].name, expression))
+        return names[expression]
+
+    return visit(body), lets
+
+
+def _identifier(name: str) -> str:
+    return "".join(ch if ch.isalnum() else "_" for ch in name)
+
+
+class Integers:
+    """Turns integer reads inside affine expressions into loads of local integers.
+
+    `label[b] + 3` becomes `label_0 + 3`, with `label_0 = label[b]` loaded first; the loads stand in
+    `statements` in the order in which they are needed.
+    """
+
+    def __init__(self, shapes: Shapes, prefix: str):
+        self._shapes = shapes
+        self._prefix = prefix
+        self._names: dict[IntegerRead, str] = {}
+        self.statements: list[Statement] = []
+
+    def local(self, affine: Affine) -> Affine:
+        """The expression with every read replaced by a local integer."""
+        total = constant(affine.constant)
+        for atom, coefficient in affine.terms:
+            total = total + self._atom(atom) * coefficient
+        return total
+
+    def _atom(self, atom) -> Affine:
+        if isinstance(atom, str):
+            return axis(atom)
+        if isinstance(atom, IntegerRead):
+            if atom not in self._names:
+                position = self.local(offset(atom.indices, self._shapes[atom.tensor]))
+                name = f"{self._prefix}{_identifier(atom.tensor)}_{len(self._names)}"
+                self.statements.append(Load(name, Address(atom.tensor, position), integer=True))
+                self._names[atom] = name
+            return axis(self._names[atom])
+        changed = replace(atom, numerator=self.local(atom.numerator))
+        return Affine(((changed, 1),))

@@ -1,0 +1,315 @@
+"""From a program to a plan: phases, tiles, and where every tensor lives.
+
+    phase k:   before     kernels without a batch axis, once (packed weights, statistics of the phase before)
+               tile       kernels of one tile of examples; tiles are shared out over lanes
+               reduce     lanes summed in a fixed tree: what was reduced over the batch is now whole
+
+A definition that reduces over the batch ends a phase for those that read it. Inside a phase there is no
+barrier: forward, loss and backward of one tile finish before the next tile begins, so that activations stay
+in cache and the workspace is a tile's, not the batch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from compiler.errors import CompilerBug
+from compiler.ir.affine import axis
+from compiler.ir.loop_nest import Buffer, Kernel, Random
+from compiler.ir.tensor_program import Access, Axis, Definition, Program, Tensor, make_term, read_symbol
+from compiler.schedule.kernel import Settings, build_kernel
+from compiler.schedule.layout import row_size
+from compiler.schedule.memory import Interval, pack
+
+Area = Literal["input", "label", "output", "parameter", "total", "state", "scalar", "tile", "lane", "shared", "batch", "argument"]
+ALIGNMENT = 64
+SMALL_LIMIT = 256
+"""Winners of windows of up to this many positions are stored in one byte."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor lives: an area of memory and an offset in it.
+
+    Offsets count elements in "parameter", "total", "lane", "state" and "scalar", and bytes in "tile" and
+    "shared". In "batch" the offset counts rows' elements before it, times the batch.
+    """
+
+    area: Area
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kernel call; `tensors` are bound to the kernel's buffers in order."""
+
+    kernel: Kernel
+    tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Phase:
+    before: tuple[Call, ...]
+    tile: tuple[Call, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the emitter needs to write one program's driver functions."""
+
+    name: str
+    program: Program
+    phases: tuple[Phase, ...]
+    places: Mapping[str, Place]
+    reduced: Mapping[str, Place]
+    """Where tensors that are reduced over the batch are read once their phase is over ("total")."""
+    elements: Mapping[str, str]
+    tile: int
+    tile_bytes: int
+    lane_elements: int
+    shared_bytes: int
+    batch_elements: int
+    """Elements an example that live from one phase to another."""
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        calls = [call for phase in self.phases for call in (*phase.before, *phase.tile)]
+        return tuple(call.kernel for call in calls)
+
+
+def element_of(entry: Tensor | Definition) -> str:
+    """The stored element type: "real", "index" (32 bits), or "small" (8 bits) for winners of small windows."""
+    if entry.dtype == "real":
+        return "real"
+    if isinstance(entry, Definition) and entry.operation in ("argmax", "argmin"):
+        size = 1
+        for a in entry.terms[0].reduction_axes:
+            size *= a.extent
+        return "small" if size <= SMALL_LIMIT else "index"
+    return "index"
+
+
+def element_bytes(element: str, dtype: str) -> int:
+    return {"small": 1, "index": 4}.get(element, 4 if dtype == "float32" else 8)
+
+
+def split_reductions(program: Program) -> Program:
+    """Give terms without a batch axis a definition apart from those that reduce over the batch.
+
+    `w̄[i] += Σ_b x·ȳ` and `w̄[i] += λ·w[i]` in one definition would add the second once a lane; it becomes
+    `w̄.batch[i] += Σ_b x·ȳ` and `w̄[i] += w̄.batch[i] + λ·w[i]`.
+    """
+    definitions: list[Definition] = []
+    for definition in program.definitions:
+        over_batch = [term for term in definition.terms if any(a.extent is None for a in term.axes)]
+        if None in definition.shape or not over_batch or len(over_batch) == len(definition.terms):
+            definitions.append(definition)
+            continue
+        part = replace(definition, name=f"{definition.name}.batch", terms=tuple(over_batch))
+        axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(definition.shape))
+        target = tuple(axis(a.name) for a in axes)
+        whole = make_term(axes, target, read_symbol(0), [(read_symbol(0), Access(part.name, target))])
+        others = tuple(term for term in definition.terms if term not in over_batch)
+        definitions += [part, replace(definition, terms=(whole, *others))]
+    return program.with_definitions(definitions)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """When a definition runs: its phase, and whether in the tiles or before them."""
+
+    phase: int
+    kind: Literal["before", "tile", "lane"]
+
+
+def stages(program: Program, totals: frozenset[str]) -> dict[str, Stage]:
+    """Phase and kind of every definition and random tensor. `totals` are outputs that live in the arena of
+    sums: those without a batch axis must run after the last reduction, which overwrites that arena."""
+    result: dict[str, Stage] = {}
+    for tensor in program.inputs:
+        if tensor.kind == "random":
+            result[tensor.name] = Stage(0, "tile" if None in tensor.shape else "before")
+    for definition in program.definitions:
+        phase = 0
+        for name in definition.tensors:
+            if name in result:
+                phase = max(phase, result[name].phase + (result[name].kind == "lane"))
+        batched = any(a.extent is None for term in definition.terms for a in term.axes)
+        kind = "tile" if None in definition.shape else "lane" if batched else "before"
+        result[definition.name] = Stage(phase, kind)
+    last = 1 + max((s.phase for s in result.values() if s.kind != "before"), default=-1)
+    late = {name for name in totals if name in result and result[name].kind == "before"}
+    for definition in program.definitions:
+        stage = result[definition.name]
+        if definition.name in late or late & set(definition.tensors):
+            if stage.kind != "before":
+                raise CompilerBug(f"{definition.name} reads a total that is not final")
+            late.add(definition.name)
+            result[definition.name] = Stage(max(last, stage.phase), "before")
+    return result
+
+
+def make_plan(
+    name: str,
+    program: Program,
+    settings: Settings,
+    given: Mapping[str, Place],
+    lane_layout: Mapping[str, int],
+) -> Plan:
+    """Plan a program. `given` places inputs and outputs; `lane_layout` fixes offsets of reduced outputs
+    (a gradient arena laid out like the parameters); other reduced tensors follow behind."""
+    program = split_reductions(program)
+    totals = frozenset(n for n, place in given.items() if place.area == "total")
+    stage = stages(program, totals)
+    elements = {e.name: element_of(e) for e in (*program.inputs, *program.definitions)}
+    groups = _groups(program)
+    order = _as_soon_as_possible(program, groups, stage)
+    phases = []
+    for number in range(1 + max((s.phase for s in stage.values()), default=0)):
+        before, tile = [], []
+        for group in order:
+            if stage[group[0]].phase == number:
+                call = _call(group, program, settings, stage, elements)
+                (before if stage[group[0]].kind == "before" else tile).append(call)
+        phases.append(Phase(tuple(before), tuple(tile)))
+    places, sizes = _places(program, phases, stage, settings, given, lane_layout, elements)
+    reduced = {n: Place("total", p.offset) for n, p in places.items() if p.area == "lane"}
+    return Plan(name, program, tuple(phases), places, reduced, elements, settings.tile, *sizes)
+
+
+def _groups(program: Program) -> list[tuple[str, ...]]:
+    """Names computed by one kernel: a max with its winner; everything else alone."""
+    groups: list[tuple[str, ...]] = []
+    done: set[str] = set()
+    winners = {d.terms: d.name for d in program.definitions if d.operation in ("argmax", "argmin")}
+    for tensor in program.inputs:
+        if tensor.kind == "random":
+            groups.append((tensor.name,))
+    for definition in program.definitions:
+        if definition.name in done:
+            continue
+        group = (definition.name,)
+        if definition.operation in ("max", "min") and definition.terms in winners:
+            group += (winners[definition.terms],)
+        done.update(group)
+        groups.append(group)
+    return groups
+
+
+def _as_soon_as_possible(
+    program: Program, groups: list[tuple[str, ...]], stage: Mapping[str, Stage]
+) -> list[tuple[str, ...]]:
+    """Move each reduction over the batch up to right behind what it reads, so that this can be freed."""
+    order: list[tuple[str, ...]] = []
+    random = [g for g in groups if isinstance(program[g[0]], Tensor)]
+    for group in groups:
+        if group in random:
+            continue
+        for name in random:
+            if name not in order and any(name[0] in program[g].tensors for g in group):
+                order.append(name)
+        if stage[group[0]].kind == "lane":
+            needed = {n for g in group for n in program[g].tensors}
+            last = max((k for k, placed in enumerate(order) if set(placed) & needed), default=-1)
+            order.insert(last + 1, group)
+        else:
+            order.append(group)
+    return order
+
+
+def _call(
+    group: tuple[str, ...],
+    program: Program,
+    settings: Settings,
+    stage: Mapping[str, Stage],
+    elements: Mapping[str, str],
+) -> Call:
+    entry = program[group[0]]
+    if isinstance(entry, Tensor):
+        return _random_call(entry)
+    definitions = tuple(program[name] for name in group)
+    kernel = build_kernel(
+        definitions, program, settings, adds=stage[group[0]].kind == "lane", elements=elements
+    )
+    return Call(kernel, tuple(buffer.tensor for buffer in kernel.buffers))
+
+
+def _random_call(tensor: Tensor) -> Call:
+    row = row_size(tensor.shape)
+    kernel = Kernel(
+        name=tensor.name,
+        buffers=(Buffer(tensor.name, tensor.name, "real", True),),
+        body=(Random(tensor.name, tensor.stream, row, None in tensor.shape),),
+        formula=(f"{tensor.name}[...] = uniform(seed, step, stream {tensor.stream}, element)",),
+        schedule="counter-based: Threefry-2x32, 20 rounds",
+        operations=0,
+        per_example=None in tensor.shape,
+    )
+    return Call(kernel, (tensor.name,))
+
+
+def _places(
+    program: Program,
+    phases: list[Phase],
+    stage: Mapping[str, Stage],
+    settings: Settings,
+    given: Mapping[str, Place],
+    lane_layout: Mapping[str, int],
+    elements: Mapping[str, str],
+) -> tuple[dict[str, Place], tuple[int, int, int, int]]:
+    """A place for every tensor, and (tile bytes, lane elements, shared bytes, batch elements)."""
+    places = dict(given)
+    lane_end = max(
+        (offset + row_size(program.shape(name)) for name, offset in lane_layout.items() if name in program), default=0
+    )
+    lane_end = _aligned(lane_end, 16)
+    batch_elements = 0
+    for name, when in stage.items():
+        if when.kind == "lane":
+            if name in lane_layout:
+                places[name] = Place("lane", lane_layout[name])
+            else:
+                places[name] = Place("lane", lane_end)
+                lane_end += _aligned(row_size(program.shape(name)), 16)
+    for name, when in stage.items():
+        crosses = when.kind == "tile" and any(
+            stage[d.name].phase > when.phase for d in program.definitions if name in d.tensors
+        )
+        if crosses and name not in places:
+            places[name] = Place("batch", batch_elements)
+            batch_elements += row_size(program.shape(name))
+    static = [n for n, when in stage.items() if when.kind == "before" and n not in places]
+    shared_bytes = 0
+    for name in static:
+        places[name] = Place("shared", shared_bytes)
+        shared_bytes += _aligned(_row_bytes(program, name, elements, settings), ALIGNMENT)
+    tile_bytes = 0
+    for phase in phases:
+        calls = [call for call in phase.tile]
+        intervals = _lifetimes(calls, places, lambda n: settings.tile * _row_bytes(program, n, elements, settings))
+        offsets, size = pack(intervals)
+        places.update({n: Place("tile", offset) for n, offset in offsets.items()})
+        tile_bytes = max(tile_bytes, size)
+    return places, (tile_bytes, lane_end, shared_bytes, batch_elements)
+
+
+def _row_bytes(program: Program, name: str, elements: Mapping[str, str], settings: Settings) -> int:
+    return row_size(program.shape(name)) * element_bytes(elements[name], settings.dtype)
+
+
+def _lifetimes(calls: Iterable[Call], places: Mapping[str, Place], size_of) -> list[Interval]:
+    """First and last call that touches each tile tensor."""
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for number, call in enumerate(calls):
+        for name in call.tensors:
+            if name not in places:
+                first.setdefault(name, number)
+                last[name] = number
+    return [Interval(name, first[name], last[name], size_of(name)) for name in first]
+
+
+def _aligned(size: int, unit: int) -> int:
+    return -(-size // unit) * unit

@@ -1,0 +1,237 @@
+"""Writes the loops of a register tile: accumulators start, the reduction runs, accumulators are stored.
+
+A worked miniature, y[h,o] += K[p,o]·x[h+p] with 4 positions of h by 2 vectors of o:
+
+    for h in range(0, 8, 4):
+        acc_0_0 = 0 … acc_3_1 = 0
+        for p in range(3):
+            K_v0, K_v1 = K[p, 0:16], K[p, 16:32]
+            x_s0 … x_s3 = x[h+p] … x[h+3+p]
+            acc_0_0 += x_s0 * K_v0 … acc_3_1 += x_s3 * K_v1
+        y[h, 0:16] = acc_0_0 … y[h+3, 16:32] = acc_3_1
+
+What does not divide is covered by a smaller block of the same form: a shorter U, fewer vectors, and one
+partial vector whose lanes past the end are neither read nor written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import sympy
+
+from compiler.ir.affine import Affine, constant, floor_div
+from compiler.ir.loop_nest import Address, Let, Limit, Load, Loop, Statement, Store
+from compiler.ir.tensor_program import Axis, Guard
+from compiler.schedule.contraction import Tile, block_positions, shifted
+from compiler.schedule.layout import BATCH, loop_limits
+from compiler.schedule.nest import Nest
+
+Body = tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One tile's worth of work: where it starts along the vector axis and how large it is."""
+
+    widths: tuple[int, ...]
+    """Lanes of each vector of the block: whole vectors, then at most one partial one."""
+    sizes: tuple[tuple[str, int], ...]
+
+
+def register_tile_nest(nest: Nest, tile: Tile, starts: Sequence[Nest], accumulate: bool) -> Body:
+    """The loops of `nest` under `tile`. Accumulators start from `starts` (or 0) and are stored, or, when
+    `accumulate` or an axis is sequential, added to what the target holds."""
+    tiled = {tile.vector_axis.name, *(a.name for a, _ in tile.unrolled)}
+    rest = [a for a in nest.target_axes if a.name not in tiled and a not in tile.sequential]
+    rest.sort(key=lambda a: a.extent is not None)
+    batch = [a for a in rest if a.extent is None]
+    adds = accumulate or bool(tile.sequential)
+
+    def inside(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
+        def vector_block(widths: tuple[int, ...]) -> Body:
+            def positions(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
+                return _unrolled_loops(
+                    tile.unrolled,
+                    lambda sizes: _block(nest, tile, Block(widths, sizes), starts, adds, guards, outer),
+                )
+
+            return guarded_loops([a for a in rest if a.extent is not None], guards, outer, positions)
+
+        return _vector_loops(tile, vector_block)
+
+    return guarded_loops([*batch, *tile.sequential], nest.guards, frozenset(), inside)
+
+
+def guarded_loops(
+    axes: Sequence[Axis],
+    guards: tuple[Guard, ...],
+    outer: frozenset[str],
+    inside: Callable[[tuple[Guard, ...], frozenset[str]], Body],
+) -> Body:
+    """Nested loops over `axes`, each bounded by the guards that it can decide; `inside` gets the others."""
+    if not axes:
+        return inside(guards, outer)
+    first, *others = axes
+    lower, upper, used = loop_limits(first, guards, outer)
+    left = tuple(guard for guard in guards if guard not in used)
+    body = guarded_loops(others, left, outer | {first.name}, inside)
+    return (Loop(first.name, lower, upper, body),)
+
+
+def _vector_loops(tile: Tile, block: Callable[[tuple[int, ...]], Body]) -> Body:
+    """Loops over the vector axis: groups of whole vectors, then what is left with one partial vector."""
+    name, extent, lanes = tile.vector_axis.name, tile.vector_axis.extent, tile.lanes
+    whole, tail = divmod(extent, lanes)
+    groups, left = divmod(whole, tile.vectors)
+    step = tile.vectors * lanes
+    result: Body = ()
+    if groups == 1:
+        result += _at(name, constant(0), block((lanes,) * tile.vectors))
+    elif groups:
+        upper = (Limit(constant(groups * step)),)
+        result += (Loop(name, (Limit(constant(0)),), upper, block((lanes,) * tile.vectors), step),)
+    if left or tail:
+        widths = (lanes,) * left + ((tail,) if tail else ())
+        result += _at(name, constant(groups * step), block(widths))
+    return result
+
+
+def _unrolled_loops(
+    unrolled: tuple[tuple[Axis, int], ...],
+    block: Callable[[tuple[tuple[str, int], ...]], Body],
+    sizes: tuple[tuple[str, int], ...] = (),
+) -> Body:
+    """Loops over the unrolled axes in steps of their factors, with a smaller block for the rest."""
+    if not unrolled:
+        return block(sizes)
+    (a, factor), *others = unrolled
+    whole = _unrolled_loops(tuple(others), block, (*sizes, (a.name, factor)))
+    zero = (Limit(constant(0)),)
+    if a.extent is None:
+        single = _unrolled_loops(tuple(others), block, (*sizes, (a.name, 1)))
+        main = Loop(a.name, zero, (Limit(BATCH - (factor - 1)),), whole, factor)
+        return (main, Loop(a.name, (Limit(floor_div(BATCH, factor) * factor),), (Limit(BATCH),), single))
+    count, rest = divmod(a.extent, factor)
+    result: Body = ()
+    if count == 1:
+        result += _at(a.name, constant(0), whole)
+    elif count:
+        result += (Loop(a.name, zero, (Limit(constant(count * factor)),), whole, factor),)
+    if rest:
+        small = _unrolled_loops(tuple(others), block, (*sizes, (a.name, rest)))
+        result += _at(a.name, constant(count * factor), small)
+    return result
+
+
+def _at(name: str, value: Affine, body: Body) -> Body:
+    """The body with an axis fixed: a loop that would run once needs no loop."""
+    return tuple(fix_axis(statement, {name: value}) for statement in body)
+
+
+def fix_axis(statement: Statement, values: Mapping[str, Affine]) -> Statement:
+    """Put values in for loop variables, in offsets and bounds."""
+    if isinstance(statement, Loop):
+        lower = tuple(Limit(limit.affine.substitute(values), limit.divisor) for limit in statement.lower)
+        upper = tuple(Limit(limit.affine.substitute(values), limit.divisor) for limit in statement.upper)
+        body = tuple(fix_axis(inner, values) for inner in statement.body)
+        return Loop(statement.variable, lower, upper, body, statement.step)
+    if isinstance(statement, Load):
+        address = Address(statement.address.buffer, statement.address.offset.substitute(values))
+        return Load(statement.name, address, statement.width, statement.integer)
+    if isinstance(statement, Store):
+        address = Address(statement.address.buffer, statement.address.offset.substitute(values))
+        return Store(address, statement.value, statement.width, statement.accumulate)
+    return statement
+
+
+def _block(
+    nest: Nest,
+    tile: Tile,
+    block: Block,
+    starts: Sequence[Nest],
+    adds: bool,
+    guards: tuple[Guard, ...],
+    outer: frozenset[str],
+) -> Body:
+    """One tile: start, reduce, store."""
+    scale, body = split_scale(nest.body, frozenset(symbol for symbol, _ in nest.reads))
+    positions = block_positions(tile.unrolled, dict(block.sizes))
+    started = _starts(starts, positions, block, tile)
+    reduction = sorted(nest.reduction_axes, key=lambda a: a.extent is not None)
+    around = outer | {a.name for a in nest.target_axes}
+    accumulate = guarded_loops(
+        reduction, guards, around, lambda _g, _o: tuple(_step(nest, body, positions, block, tile))
+    )
+    finish: list[Statement] = []
+    for i, steps in enumerate(positions):
+        for j, width in enumerate(block.widths):
+            value = sympy.Symbol(_accumulator(i, j), real=True) * scale
+            finish.append(Store(Address(nest.buffer, _moved(nest.target, steps, tile, j)), value, width, adds))
+    return (*started, *accumulate, *finish)
+
+
+def _accumulator(i: int, j: int) -> str:
+    return f"acc_{i}_{j}"
+
+
+def _moved(affine: Affine, steps: Mapping[str, int], tile: Tile, vector: int) -> Affine:
+    return shifted(affine, {**steps, tile.vector_axis.name: vector * tile.lanes})
+
+
+def _starts(starts: Sequence[Nest], positions: list[dict[str, int]], block: Block, tile: Tile) -> Iterator[Statement]:
+    """What the accumulators hold before the reduction: the sum of the start nests, or zero."""
+    loads = _Loads(tile, "start")
+    lets: list[Statement] = []
+    for i, steps in enumerate(positions):
+        for j, _ in enumerate(block.widths):
+            value = sympy.S.Zero
+            for nest in starts:
+                put = {s: loads.symbol(a, steps, j, block.widths[j]) for s, a in nest.reads}
+                value += nest.body.xreplace(put)
+            lets.append(Let(_accumulator(i, j), value, tile.lanes))
+    yield from loads.statements
+    yield from lets
+
+
+def _step(
+    nest: Nest, body: sympy.Expr, positions: list[dict[str, int]], block: Block, tile: Tile
+) -> Iterator[Statement]:
+    """One point of the reduction: each distinct load once, then every accumulator's update."""
+    loads = _Loads(tile, "")
+    updates: list[Statement] = []
+    for i, steps in enumerate(positions):
+        for j, width in enumerate(block.widths):
+            put = {s: loads.symbol(a, steps, j, width) for s, a in nest.reads}
+            updates.append(Let(_accumulator(i, j), body.xreplace(put), tile.lanes, update=True))
+    yield from loads.statements
+    yield from updates
+
+
+class _Loads:
+    """Each address of a block is loaded once, as a vector when it runs along the vector axis."""
+
+    def __init__(self, tile: Tile, prefix: str):
+        self._tile = tile
+        self._prefix = prefix
+        self._symbols: dict[tuple[Address, int], sympy.Symbol] = {}
+        self.statements: list[Statement] = []
+
+    def symbol(self, address: Address, steps: Mapping[str, int], vector: int, width: int) -> sympy.Symbol:
+        along = address.offset.coefficient(self._tile.vector_axis.name) != 0
+        moved = Address(address.buffer, _moved(address.offset, steps, self._tile, vector))
+        key = (moved, width if along else 0)
+        if key not in self._symbols:
+            kind = "v" if along else "s"
+            base = "".join(ch if ch.isalnum() else "_" for ch in address.buffer)
+            name = f"{self._prefix}{base}_{kind}{len(self._symbols)}"
+            self._symbols[key] = sympy.Symbol(name, real=True)
+            self.statements.append(Load(name, moved, key[1]))
+        return self._symbols[key]
+
+
+def split_scale(body: sympy.Expr, symbols: frozenset[sympy.Symbol]) -> tuple[sympy.Expr, sympy.Expr]:
+    """Factor what no read changes out of a product: `x·y/4` is `1/4` times `x·y`, applied once at the end."""
+    scale, rest = body.as_independent(*symbols, as_Add=False)
+    return scale, rest
