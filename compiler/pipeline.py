@@ -1,0 +1,207 @@
+"""From a model to the text of its module: every transition of the compiler, in order.
+
+    model file -> model -> tensor programs -> derived, simplified, lowered programs -> plans -> Cython
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from compiler.assemble import program_text, render_target, tile_bytes_with_input
+from compiler.description import Model
+from compiler.emit.render import render_module
+from compiler.errors import CompilerBug
+from compiler.ir.tensor_program import Program
+from compiler.lower import LoweredModel, lower
+from compiler.programs import Stage, Trace, gradient_outputs, module_programs
+from compiler.schedule.kernel import Settings
+from compiler.schedule.layout import row_size
+from compiler.schedule.machine import Machine
+from compiler.schedule.plan import Place, Plan, make_plan
+
+LANES = 8
+"""Accumulators of gradients: a fixed number, so that no result depends on how many threads there are."""
+LARGEST_TILE = 16
+"""Examples in a tile at most: a batch of 128 then has a tile for each of 8 lanes."""
+SCALARS = ("batch_size", "rate", "step")
+ARENA_ALIGNMENT = 16
+"""Parameters start at multiples of 16 values: a cache line in float32."""
+
+
+@dataclass(frozen=True)
+class ModuleSource:
+    """The generated text and the facts that a summary shows."""
+
+    name: str
+    text: str
+    lowered: LoweredModel
+    plans: dict[str, Plan]
+    settings: Settings
+    stages: tuple[Stage, ...]
+
+
+def compile_to_source(
+    model: Model, machine: Machine, dtype: str, digest: str, after: Callable[[Stage], None] = lambda stage: None
+) -> ModuleSource:
+    """Run every stage but the C compiler's. `digest` identifies model and options in the module."""
+    lowered = lower(model)
+    arena, arena_size = arena_layout(lowered)
+    trace = Trace(after)
+    programs = module_programs(lowered, arena, arena_size, trace)
+    settings = Settings(machine, dtype, tile_examples(programs["gradient"], lowered, arena, machine, dtype))
+    plans = {name: _plan(name, programs[name], lowered, arena, arena_size, settings) for name in programs}
+    facts = module_facts(lowered, plans, arena, arena_size, settings, digest)
+    texts = [program_text(plan, dtype) for plan in plans.values()]
+    text = render_module(texts, facts, render_target(settings))
+    return ModuleSource(lowered.name, text, lowered, plans, settings, tuple(trace.stages))
+
+
+def arena_layout(model: LoweredModel) -> tuple[dict[str, int], int]:
+    """Offset of each parameter in the flat arena, and the arena's size, in values."""
+    offsets: dict[str, int] = {}
+    end = 0
+    for parameter in model.parameters:
+        offsets[parameter.name] = end
+        size = row_size(parameter.shape)
+        end += -(-size // ARENA_ALIGNMENT) * ARENA_ALIGNMENT
+    return offsets, max(end, ARENA_ALIGNMENT)
+
+
+def tile_examples(
+    program: Program, model: LoweredModel, arena: dict[str, int], machine: Machine, dtype: str
+) -> int:
+    """Examples in a tile: as many as keep the tile's workspace in half of the second-level cache."""
+    plan = _plan("gradient", program, model, arena, 0, Settings(machine, dtype, 1))
+    fitting = machine.level2_bytes // 2 // max(1, plan.tile_bytes)
+    tile = 1
+    while tile * 2 <= min(fitting, LARGEST_TILE):
+        tile *= 2
+    return tile
+
+
+def _plan(
+    name: str, program: Program, model: LoweredModel, arena: dict[str, int], arena_size: int, settings: Settings
+) -> Plan:
+    """Place what a program is given and what it gives, and plan it."""
+    given: dict[str, Place] = {}
+    for tensor in program.inputs:
+        if tensor.kind in ("input", "label") and None in tensor.shape:
+            given[tensor.name] = Place(tensor.kind)
+        elif tensor.kind == "parameter":
+            given[tensor.name] = Place("parameter", arena[tensor.name])
+        elif tensor.kind == "scalar":
+            given[tensor.name] = Place("scalar", SCALARS.index(tensor.name))
+    lanes: dict[str, int] = {}
+    if name in ("gradient", "input_gradient"):
+        lanes = {cotangent: arena[parameter] for cotangent, parameter in gradient_outputs(model).items()}
+        for cotangent in lanes:
+            if not _over_batch(program, cotangent):
+                given[cotangent] = Place("total", lanes[cotangent])
+        given["input.cotangent"] = Place("output")
+    elif name in ("inference", "predict"):
+        given[model.output] = Place("output")
+    elif name == "initialize":
+        given |= {parameter: Place("parameter", offset) for parameter, offset in arena.items()}
+    elif name == "update":
+        given |= _update_places(model, arena_size)
+    return make_plan(name, program, settings, given, lanes)
+
+
+def _over_batch(program: Program, name: str) -> bool:
+    definition = program.definition(name)
+    return definition is not None and any(a.extent is None for term in definition.terms for a in term.axes)
+
+
+def _update_places(model: LoweredModel, arena_size: int) -> dict[str, Place]:
+    """The update works in place: a new state is written over the old one."""
+    places = {
+        "parameter": Place("parameter"),
+        "new_parameter": Place("parameter"),
+        "gradient": Place("total"),
+    }
+    for number, slot in enumerate(model.optimizer.slots):
+        places[slot] = places[f"new_{slot}"] = Place("state", number * arena_size)
+    _check_in_place(model)
+    return places
+
+
+def _check_in_place(model: LoweredModel) -> None:
+    """An old state must not be read after the new one has been written over it."""
+    written: set[str] = set()
+    for definition in model.optimizer.update.definitions:
+        late = written & set(definition.tensors)
+        if late:
+            raise CompilerBug(f"the optimiser reads {sorted(late)} after writing over it")
+        if definition.name.startswith("new_"):
+            written.add(definition.name.removeprefix("new_"))
+
+
+def module_facts(
+    model: LoweredModel,
+    plans: dict[str, Plan],
+    arena: dict[str, int],
+    arena_size: int,
+    settings: Settings,
+    digest: str,
+) -> dict[str, object]:
+    """Strings and numbers for the module's template."""
+    gradient, inference = plans["gradient"], plans["inference"]
+    label = gradient.program["label"]
+    output = plans["predict"].program[model.output]
+    input_shape = gradient.program["input"].shape[1:]
+    training = [plans[name] for name in ("gradient", "input_gradient", "inference", "predict", "update")]
+    index = label.dtype == "index"
+    return {
+        "name": model.name,
+        "name_literal": repr(model.name),
+        "hash_literal": repr(digest),
+        "target_literal": repr(settings.machine.name),
+        "dtype": settings.dtype,
+        "dtype_literal": repr(settings.dtype),
+        "summary": summary_lines(model, plans, settings),
+        "input_shape": input_shape,
+        "output_shape": output.shape[1:],
+        "label_shape": label.shape[1:],
+        "label_kind": "index" if index else "real",
+        "label_limit": label.limit if index else None,
+        "label_text": f"Labels `y` are integers from 0 to {label.limit - 1}."
+        if index
+        else f"Targets `y` are arrays of shape (batch, {', '.join(map(str, label.shape[1:]))}).",
+        "batch_shape_text": ", ".join(["batch", *map(str, input_shape)]),
+        "output_text": ", ".join(map(str, output.shape[1:])),
+        "parameter_count": sum(row_size(p.shape) for p in model.parameters),
+        "parameters": [{"name": repr(p.name), "shape": p.shape, "offset": arena[p.name]} for p in model.parameters],
+        "slots": tuple(model.optimizer.slots),
+        "arena": arena_size,
+        "input_row": row_size(input_shape),
+        "tile": settings.tile,
+        "lanes": LANES,
+        "tile_bytes": max(tile_bytes_with_input(plan, settings.dtype) for plan in training),
+        "lane_elements": max(plan.lane_elements for plan in training),
+        "shared_bytes": max(plan.shared_bytes for plan in training),
+        "initialize_bytes": max(64, plans["initialize"].shared_bytes),
+        "crossing_row": max(plan.batch_elements for plan in training),
+        "scalar_count": len(SCALARS),
+        "scalars": ["batch", "self.learning_rate", "self.step"],
+        "argument_count": 0,
+        "learning_rate": repr(model.optimizer.learning_rate),
+        "loss_offset": gradient.places["loss"].offset,
+        "inference_loss_offset": inference.places["loss"].offset,
+    }
+
+
+def summary_lines(model: LoweredModel, plans: dict[str, Plan], settings: Settings) -> list[str]:
+    """What the head of the generated file says of the model."""
+    width = max(len(row.name) for row in model.layers)
+    lines = [
+        f"{row.name:<{width}}  {'x'.join(map(str, row.shape)):>12}  {row.parameters:>10,} parameters"
+        for row in model.layers
+    ]
+    machine = settings.machine
+    lines.append("")
+    lines.append(
+        f"target {machine.name}: {machine.lanes(settings.dtype)} lanes of {settings.dtype}; "
+        f"tiles of {settings.tile} examples; {LANES} lanes of accumulators"
+    )
+    return [line.rstrip() for line in lines]

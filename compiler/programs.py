@@ -1,0 +1,144 @@
+"""The programs of a module: which passes a lowered model goes through, in which order.
+
+    forward --pad--> --vjp--> --simplify--> --bounds--> --invert--> --pack--> scheduled
+
+Every step is a function `Program -> (Program, rewrites)`; `Trace` keeps what each did.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from compiler.derive.invert import invert
+from compiler.derive.prune import prune
+from compiler.derive.simplify import simplify, stabilise
+from compiler.derive.vjp import cotangent_name, vjp
+from compiler.ir.tensor_program import (
+    Axis,
+    Definition,
+    Program,
+    Rewrite,
+    Tensor,
+    rename_tensors,
+)
+from compiler.ir.verify import verify
+from compiler.lower import LoweredModel
+from compiler.passes.bounds import bounds
+from compiler.passes.pack import pack
+from compiler.passes.pad import pad
+
+Pass = Callable[[Program], tuple[Program, tuple[Rewrite, ...]]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one step of the pipeline did to one program."""
+
+    program: str
+    name: str
+    seconds: float
+    result: Program
+    rewrites: tuple[Rewrite, ...]
+
+
+@dataclass
+class Trace:
+    """The record of a compilation, in order; `after` is called with each stage as it ends."""
+
+    after: Callable[[Stage], None] = lambda stage: None
+    stages: list[Stage] = field(default_factory=list)
+
+    def run(self, program: str, name: str, step: Pass, value: Program) -> Program:
+        start = time.perf_counter()
+        result, rewrites = step(value)
+        verify(result)
+        stage = Stage(program, name, time.perf_counter() - start, result, rewrites)
+        self.stages.append(stage)
+        self.after(stage)
+        return result
+
+
+def module_programs(model: LoweredModel, arena: dict[str, int], arena_size: int, trace: Trace) -> dict[str, Program]:
+    """Every program of a trainable module, ready for scheduling.
+
+    gradient        loss and the cotangent of every parameter
+    input_gradient  the same and the cotangent of the input
+    inference       outputs and loss without what acts in training alone
+    predict         outputs
+    update          the optimiser over the flat arena of `arena_size` values
+    initialize      the first value of every parameter
+    """
+    names = tuple(p.name for p in model.parameters)
+
+    def gradient(wrt: tuple[str, ...]) -> Pass:
+        return lambda program: vjp(program, "loss", wrt)
+
+    result = {}
+    for name, wrt in (("gradient", names), ("input_gradient", (*names, "input"))):
+        program = trace.run(name, "pad", pad, model.training)
+        program = trace.run(name, "vjp", gradient(wrt), program)
+        program = trace.run(name, "simplify", simplify, program)
+        result[name] = _lowered(name, program, trace)
+    for name, forward in (("inference", model.inference), ("predict", model.predict)):
+        program = trace.run(name, "pad", pad, forward)
+        program = trace.run(name, "stabilise", stabilise, program)
+        result[name] = _lowered(name, program, trace)
+    update = resized(model.optimizer.update, sum(_size(p.shape) for p in model.parameters), arena_size)
+    result["update"] = _lowered("update", update, trace)
+    result["initialize"] = _lowered("initialize", initial_values(model), trace)
+    return result
+
+
+def _lowered(name: str, program: Program, trace: Trace) -> Program:
+    program = trace.run(name, "prune", lambda value: (prune(value), ()), program)
+    program = trace.run(name, "bounds", bounds, program)
+    program = trace.run(name, "invert", invert, program)
+    return trace.run(name, "pack", pack, program)
+
+
+def initial_values(model: LoweredModel) -> Program:
+    """One program that computes every parameter's first value under the parameter's name."""
+    inputs: list[Tensor] = []
+    definitions: list[Definition] = []
+    for parameter in model.parameters:
+        program = parameter.initializer
+        names = {entry.name: f"{parameter.name}.{entry.name}" for entry in (*program.inputs, *program.definitions)}
+        names["value"] = parameter.name
+        inputs += [replace(tensor, name=names[tensor.name]) for tensor in program.inputs]
+        for definition in program.definitions:
+            terms = tuple(rename_tensors(term, names) for term in definition.terms)
+            definitions.append(replace(definition, name=names[definition.name], terms=terms))
+    return Program(tuple(inputs), tuple(definitions), tuple(p.name for p in model.parameters))
+
+
+def resized(program: Program, size: int, new_size: int) -> Program:
+    """A program over flat arrays of `size` values made one over arrays of `new_size`."""
+
+    def shape(old: tuple) -> tuple:
+        return tuple(new_size if extent == size else extent for extent in old)
+
+    def axes(old: Iterable[Axis]) -> tuple[Axis, ...]:
+        return tuple(replace(a, extent=new_size) if a.extent == size else a for a in old)
+
+    inputs = tuple(replace(t, shape=shape(t.shape)) for t in program.inputs)
+    definitions = tuple(
+        replace(
+            d, shape=shape(d.shape), terms=tuple(replace(term, axes=axes(term.axes)) for term in d.terms)
+        )
+        for d in program.definitions
+    )
+    return Program(inputs, definitions, program.outputs)
+
+
+def gradient_outputs(model: LoweredModel) -> dict[str, str]:
+    """Cotangent name to parameter name."""
+    return {cotangent_name(p.name): p.name for p in model.parameters}
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for extent in shape:
+        size *= extent
+    return size
