@@ -37,7 +37,6 @@ from compiler.layers import (
 )
 from compiler.losses import CrossEntropy, Loss, LossForward, MeanSquaredError
 from compiler.optimizers import SGD, Adam, Optimizer
-from compiler.parse import load_model
 
 __all__ = [
     "SGD",
@@ -80,5 +79,4 @@ __all__ = [
     "Softmax",
     "Tanh",
     "Zeros",
-    "load_model",
 ]

@@ -1,6 +1,7 @@
 """How a model is written down: a sequence of layers, or a graph of layers applied to values.
 
-    model = Sequential([Input(784), Dense(128), ReLU(), Dense(10), Softmax()], loss=CrossEntropy(), optimizer=Adam(1e-3))
+    layers = [Input(784), Dense(128), ReLU(), Dense(10), Softmax()]
+    model = Sequential(layers, loss=CrossEntropy(), optimizer=Adam(1e-3))
 
     x = Input(28, 28, 1)
     h = Conv2D(32, 3, padding="same")(x)
@@ -72,7 +73,7 @@ class Model:
 
     @cached_property
     def loss_forward(self) -> LossForward:
-        """The loss's formula on this model's predictions. Raises ModelError for predictions it cannot take."""
+        """The loss's formula on this model's predictions. Raises ModelError if it cannot take them."""
         return self.loss.forward(self.graph.output.shape)
 
     def fingerprint(self) -> str:
@@ -104,18 +105,10 @@ class Model:
         if self.written_wrong:
             return
         if not isinstance(self.input, Input | Placeholder):
-            found = (
-                f"{len(self.input)} inputs"
-                if isinstance(self.input, list | tuple)
-                else _described(self.input)
-            )
+            found = _described(self.input)
             yield Problem("the model's input is not an Input", expected="one Input(…)", found=found)
         if not isinstance(self.output, Node | Placeholder):
-            found = (
-                f"{len(self.output)} outputs"
-                if isinstance(self.output, list | tuple)
-                else _described(self.output)
-            )
+            found = _described(self.output)
             yield Problem("the model's output is not a value", expected="the result of a layer", found=found)
         elif isinstance(self.output, Node) and isinstance(self.input, Input):
             inputs = [step.layer for step in self.graph.steps if isinstance(step.layer, Input)]
@@ -182,7 +175,7 @@ def Sequential(
             problems.append(_not_a_layer(position, layer))
         elif value is None:
             first = value = layer
-            if not isinstance(layer, Input):
+            if not isinstance(layer, Input | Placeholder):
                 expected = "Input(…) with the shape of one example, such as Input(28, 28, 1)"
                 found = type(layer).__name__
                 problems.append(
@@ -210,6 +203,9 @@ def _not_a_layer(position: int, item: object) -> Problem:
 
 
 def _described(value: object) -> str:
+    """A value as an error shows it."""
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
     return f"the class {value.__name__}" if isinstance(value, type) else repr(value)
 
 

@@ -1,4 +1,4 @@
-"""A model -> tensor programs: for training, for evaluation, for prediction, for initial values, for the update.
+"""A model -> tensor programs: training, evaluation, prediction, initial values, update of the parameters.
 
 This is where SymPy enters: everything before it is text and shapes.
 """
@@ -77,7 +77,7 @@ class LoweredModel:
 
 
 def lower(model: Model) -> LoweredModel:
-    """The tensor programs of a model. Raises ModelError with all of its problems, those of formulas included."""
+    """The tensor programs of a model. Raises ModelError with all problems, those of formulas included."""
     model.check()
     steps, output = model.graph.steps, model.graph.output.name
     given, loss = _given(model), _loss(model)

@@ -45,10 +45,9 @@ def _source_of(path: Path) -> str:
     if path.is_dir():
         raise ModelError(Problem(f"{path} is a directory", expected="a Python file with a model in it"))
     if not path.exists():
-        parent = path.parent
-        known = sorted(str(other) for other in parent.glob("*.py")) if parent.is_dir() else []
-        close = difflib.get_close_matches(str(path), [*known, str(path.with_suffix(".py"))], n=1)
-        advice = close[0] if close and close[0] in known else None
+        known = sorted(str(other) for other in path.parent.glob("*.py")) if path.parent.is_dir() else []
+        close = difflib.get_close_matches(str(path), known, n=1)
+        advice = str(path) + ".py" if str(path) + ".py" in known else close[0] if close else None
         raise ModelError(
             Problem(f"there is no file {path}", expected="a Python file with a model in it", advice=advice)
         )

@@ -12,16 +12,20 @@ from compiler.assemble import program_text, render_target, tile_bytes_with_input
 from compiler.description import Model
 from compiler.emit.render import render_module
 from compiler.errors import CompilerBug
-from compiler.ir.tensor_program import Program
+from compiler.ir.tensor_program import Definition, Program
 from compiler.lower import LoweredModel, lower
+from compiler.passes.pack import pack
+from compiler.passes.select import Price
 from compiler.programs import Stage, Trace, gradient_outputs, module_programs
-from compiler.schedule.kernel import Settings
+from compiler.schedule.kernel import Settings, predicted_cycles
 from compiler.schedule.layout import row_size
 from compiler.schedule.machine import Machine
 from compiler.schedule.plan import Place, Plan, make_plan
 
 LANES = 8
 """Accumulators of gradients: a fixed number, so that no result depends on how many threads there are."""
+TYPICAL_TILE = 4
+"""Examples in the tile that `select` compares prices for."""
 LARGEST_TILE = 16
 """Examples in a tile at most: a batch of 128 then has a tile for each of 8 lanes."""
 SCALARS = ("batch_size", "rate", "step")
@@ -48,13 +52,26 @@ def compile_to_source(
     lowered = lower(model)
     arena, arena_size = arena_layout(lowered)
     trace = Trace(after)
-    programs = module_programs(lowered, arena, arena_size, trace)
+    programs = module_programs(lowered, arena_size, pricer(machine, dtype), trace)
     settings = Settings(machine, dtype, tile_examples(programs["gradient"], lowered, arena, machine, dtype))
     plans = {name: _plan(name, programs[name], lowered, arena, arena_size, settings) for name in programs}
     facts = module_facts(lowered, plans, arena, arena_size, settings, digest)
     texts = [program_text(plan, dtype) for plan in plans.values()]
     text = render_module(texts, facts, render_target(settings))
     return ModuleSource(lowered.name, text, lowered, plans, settings, tuple(trace.stages))
+
+
+def pricer(machine: Machine, dtype: str) -> Price:
+    """Predicted cycles of a definition for a typical tile, as it would be scheduled: what `select` compares."""
+    settings = Settings(machine, dtype, TYPICAL_TILE)
+
+    def price(definition: Definition, program: Program) -> float:
+        packed, _ = pack(program)
+        shapes = {entry.name: entry.shape for entry in (*packed.inputs, *packed.definitions)}
+        own = [d for d in packed.definitions if d.name in (definition.name, f"{definition.name}.unpacked")]
+        return sum(predicted_cycles(d, shapes, settings) for d in own)
+
+    return price
 
 
 def arena_layout(model: LoweredModel) -> tuple[dict[str, int], int]:

@@ -17,6 +17,7 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Iterable, Iterator
+from types import ModuleType
 
 from compiler.errors import Problem, Span
 from compiler.layers.base import Placeholder
@@ -25,7 +26,7 @@ _MAKER = "__chainrule_placeholder__"
 
 
 def prescan(tree: ast.Module, source: str, file: str) -> tuple[list[Problem], dict[str, object]]:
-    """The problems of a file's names and calls, and the names that must be defined before it runs.
+    """The problems of a file's names and calls, and what must be defined before it runs.
 
     Changes `tree`: a name that cannot be imported is taken out, a call that does not fit makes a
     placeholder instead.
@@ -66,11 +67,11 @@ class _Scan:
             for alias in list(node.names):
                 name = alias.asname or alias.name
                 if alias.name == "*":
-                    self.known |= {public: getattr(module, public) for public in module.__all__}
+                    self.known |= {public: getattr(module, public) for public in _public(module)}
                 elif hasattr(module, alias.name):
                     self.known[name] = getattr(module, alias.name)
                 else:
-                    advice = _close(alias.name, module.__all__)
+                    advice = _close(alias.name, _public(module))
                     self.report(
                         alias, f"{node.module} has no {alias.name}", width=len(alias.name), advice=advice
                     )
@@ -85,15 +86,17 @@ class _Scan:
         bound = set(_bound_names(tree)) | set(self.placeholders) | set(self.known) | set(dir(builtins))
         if _imports_everything(tree):
             return
-        public = importlib.import_module("compiler").__all__
+        compiler = importlib.import_module("compiler")
+        public = compiler.__all__
         for node in ast.walk(tree):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in bound:
-                bound.add(node.id)
                 advice = _close(node.id, {*public, *(name for name in bound if not hasattr(builtins, name))})
                 if node.id in public:
                     advice = f"from compiler import {node.id}"
+                    self.known[node.id] = getattr(compiler, node.id)
                 self.report(node, f"the name {node.id} is not defined", width=len(node.id), advice=advice)
-                self.placeholders[node.id] = Placeholder(node.id.lower())
+                self.placeholders[node.id] = self.known.get(node.id, Placeholder(node.id.lower()))
+                bound.add(node.id)
 
 
 class _Calls(ast.NodeTransformer):
@@ -151,11 +154,18 @@ def _is_variadic(parameter: inspect.Parameter) -> bool:
 
 
 def _is_ours(module: str | None) -> bool:
-    return (
-        module is not None
-        and module.split(".")[0] == "compiler"
-        and importlib.util.find_spec(module) is not None
-    )
+    """Whether this is a module of the compiler that exists; another is an error when the file runs."""
+    if module is None or module.split(".")[0] != "compiler":
+        return False
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _public(module: ModuleType) -> list[str]:
+    names = [name for name in vars(module) if not name.startswith("_")]
+    return list(getattr(module, "__all__", names))
 
 
 def _close(name: str, known: Iterable[str]) -> str | None:

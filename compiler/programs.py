@@ -1,6 +1,6 @@
 """The programs of a module: which passes a lowered model goes through, in which order.
 
-    forward --pad--> --vjp--> --simplify--> --bounds--> --invert--> --pack--> scheduled
+    forward: commute, demand, pad      vjp, simplify      bounds, select, invert, pack
 
 Every step is a function `Program -> (Program, rewrites)`; `Trace` keeps what each did.
 """
@@ -26,8 +26,11 @@ from compiler.ir.tensor_program import (
 from compiler.ir.verify import verify
 from compiler.lower import LoweredModel
 from compiler.passes.bounds import bounds
+from compiler.passes.commute import commute
+from compiler.passes.demand import demand
 from compiler.passes.pack import pack
 from compiler.passes.pad import pad
+from compiler.passes.select import Price, select
 
 Pass = Callable[[Program], tuple[Program, tuple[Rewrite, ...]]]
 
@@ -60,7 +63,9 @@ class Trace:
         return result
 
 
-def module_programs(model: LoweredModel, arena: dict[str, int], arena_size: int, trace: Trace) -> dict[str, Program]:
+def module_programs(
+    model: LoweredModel, arena_size: int, price: Price, trace: Trace
+) -> dict[str, Program]:
     """Every program of a trainable module, ready for scheduling.
 
     gradient        loss and the cotangent of every parameter
@@ -77,23 +82,30 @@ def module_programs(model: LoweredModel, arena: dict[str, int], arena_size: int,
 
     result = {}
     for name, wrt in (("gradient", names), ("input_gradient", (*names, "input"))):
-        program = trace.run(name, "pad", pad, model.training)
+        program = _forward(name, model.training, trace)
         program = trace.run(name, "vjp", gradient(wrt), program)
         program = trace.run(name, "simplify", simplify, program)
-        result[name] = _lowered(name, program, trace)
+        result[name] = _lowered(name, program, price, trace)
     for name, forward in (("inference", model.inference), ("predict", model.predict)):
-        program = trace.run(name, "pad", pad, forward)
+        program = _forward(name, forward, trace)
         program = trace.run(name, "stabilise", stabilise, program)
-        result[name] = _lowered(name, program, trace)
+        result[name] = _lowered(name, program, price, trace)
     update = resized(model.optimizer.update, sum(_size(p.shape) for p in model.parameters), arena_size)
-    result["update"] = _lowered("update", update, trace)
-    result["initialize"] = _lowered("initialize", initial_values(model), trace)
+    result["update"] = _lowered("update", update, price, trace)
+    result["initialize"] = _lowered("initialize", initial_values(model), price, trace)
     return result
 
 
-def _lowered(name: str, program: Program, trace: Trace) -> Program:
+def _forward(name: str, program: Program, trace: Trace) -> Program:
+    program = trace.run(name, "commute", commute, program)
+    program = trace.run(name, "demand", demand, program)
+    return trace.run(name, "pad", pad, program)
+
+
+def _lowered(name: str, program: Program, price: Price, trace: Trace) -> Program:
     program = trace.run(name, "prune", lambda value: (prune(value), ()), program)
     program = trace.run(name, "bounds", bounds, program)
+    program = trace.run(name, "select", lambda value: select(value, price), program)
     program = trace.run(name, "invert", invert, program)
     return trace.run(name, "pack", pack, program)
 

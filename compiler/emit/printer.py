@@ -132,7 +132,10 @@ def _limits(limits: tuple[Limit, ...], divide: str, choose: str) -> str:
 
 
 def _if(printer: _Printer, statement: If, level: int) -> None:
-    _line(printer, level, f"if {' and '.join(map(guard_text, statement.tests))}:")
+    tests = [guard_text(guard) for guard in statement.tests]
+    if statement.nonzero:
+        tests.append(f"{statement.nonzero} != <real>0")
+    _line(printer, level, f"if {' and '.join(tests)}:")
     _block(printer, statement.body, level + 1)
     if statement.otherwise:
         _line(printer, level, "else:")

@@ -49,11 +49,12 @@ class Loop:
 
 @dataclass(frozen=True)
 class If:
-    """Integer tests and one optional test of real values, all of which must hold."""
+    """Integer tests, and that a local value is not zero: all must hold."""
 
     tests: tuple[Guard, ...]
     body: tuple[Statement, ...]
     otherwise: tuple[Statement, ...] = ()
+    nonzero: str | None = None
 
 
 @dataclass(frozen=True)

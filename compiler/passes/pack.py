@@ -5,6 +5,13 @@
     K.packed_p_q_o_c[p,q,o,c] += K[p,q,c,o]            once, not for every example
     x̄[b,h+p,w+q,c] += ȳ[b,h,w,o] · K.packed[p,q,o,c]
 
+A target is packed when what is read decides which of its axes can run along vectors:
+
+    K̄[p,q,c,o] += x[b, 2h + w[b,h,o] + p, …, c] · ḡ[b,h,o]     o picks the address, so that c must be the vector
+
+    K̄.unpacked[o,p,q,c] += x[…, c] · ḡ[b,h,o]                  summed in this order
+    K̄[p,q,c,o] += K̄.unpacked[o,p,q,c]                          once, when the sum is whole
+
 Only tensors without a batch dimension are packed: their copy costs one pass over the weights.
 """
 
@@ -40,7 +47,14 @@ def pack(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
                 why = f"{definition.name} runs along an axis that the copy has last"
                 rewrites.append(Rewrite("pack", copy.tensors[0], copy.name, why))
             terms.append(changed)
-        definitions.append(replace(definition, terms=tuple(terms)))
+        changed = replace(definition, terms=tuple(terms))
+        order = _target_order(changed, program)
+        if order is None:
+            definitions.append(changed)
+            continue
+        definitions += _unpacked(changed, order)
+        why = "a saved winner is looked up by its last axis, so that another must be contiguous"
+        rewrites.append(Rewrite("pack", changed.name, f"{changed.name}.unpacked", why))
     return program.with_definitions(definitions), tuple(rewrites)
 
 
@@ -75,3 +89,51 @@ def _permuted(name: str, order: list[int], program: Program) -> Definition:
     entry = program[name]
     origin = entry.origin if isinstance(entry, Definition) else name.rpartition(".")[0]
     return Definition(f"{name}.packed{label}", tuple(shape[k] for k in order), "sum", (term,), origin=origin)
+
+
+def _target_order(definition: Definition, program: Program) -> list[int] | None:
+    """The order of dimensions in which this sum should be accumulated, None for the order it has."""
+    if definition.operation != "sum" or None in definition.shape or len(definition.terms) != 1:
+        return None
+    (term,) = definition.terms
+    names = [index.single_axis for index in term.target]
+    inner = _looked_up_by(term)
+    if not names or None in names or len(set(names)) != len(names) or names[-1] not in inner:
+        return None
+    vector = [k for k, name in enumerate(names) if name not in inner and _is_contiguous(term, name)]
+    if not vector:
+        return None
+    best = max(vector, key=lambda k: (definition.shape[k], k))
+    first = [k for k, name in enumerate(names) if name in inner]
+    return [*first, *(k for k in range(len(names)) if k not in first and k != best), best]
+
+
+def _looked_up_by(term: Term) -> frozenset[str]:
+    """Axes that occur inside the reads of integer tensors."""
+    reads = (read for affine in term.affines() for read in affine.reads)
+    return frozenset().union(*(index.axes for read in reads for index in read.indices))
+
+
+def _is_contiguous(term: Term, name: str) -> bool:
+    """Every read that has this axis has it alone in its last dimension; at least one does."""
+    found = False
+    for _, access in term.reads:
+        where = [index for index in access.indices if name in index.axes]
+        if where and (len(where) > 1 or access.indices[-1].single_axis != name):
+            return False
+        found |= bool(where)
+    return found
+
+
+def _unpacked(definition: Definition, order: list[int]) -> list[Definition]:
+    """The sum in its own order, and the permuted copy that has the definition's name."""
+    (term,) = definition.terms
+    name = f"{definition.name}.unpacked"
+    shape = tuple(definition.shape[k] for k in order)
+    target = tuple(term.target[k] for k in order)
+    summed = replace(definition, name=name, shape=shape, terms=(replace(term, target=target),))
+    axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(definition.shape))
+    here = tuple(axis(a.name) for a in axes)
+    read = Access(name, tuple(here[k] for k in order))
+    copy = make_term(axes, here, read_symbol(0), [(read_symbol(0), read)])
+    return [summed, replace(definition, terms=(copy,))]

@@ -31,6 +31,10 @@ from compiler.ir.tensor_program import Axis
 from compiler.schedule.machine import Machine
 from compiler.schedule.nest import Nest
 
+DENSITY = 0.5
+"""Share of a max's cotangents that are assumed not to be zero: a ReLU behind the pool zeroes the others."""
+SKIP_CYCLES = 6.0
+"""A test for zero and its share of mispredicted branches."""
 FACTORS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24)
 
 
@@ -45,6 +49,11 @@ class Tile:
     sequential: tuple[Axis, ...]
     cycles: float
     """Predicted cycles for the whole nest over one tile of the batch."""
+
+    @property
+    def axes(self) -> frozenset[str]:
+        """Names of the axes that the tile spans."""
+        return frozenset([self.vector_axis.name, *(a.name for a, _ in self.unrolled)])
 
     @property
     def positions(self) -> int:
@@ -72,15 +81,24 @@ def sequential_axes(nest: Nest) -> tuple[Axis, ...] | None:
 
     Of axes that share a target dimension, the longest stays inside the tile: h of `h + p`.
     """
-    fixed: set[str] = set()
-    for index in nest.term.target:
-        sharing = sorted((a for a in nest.target_axes if a.name in index.axes), key=_length)
-        fixed.update(a.name for a in sharing[:-1])
+    target = nest.term.target
+    alone = {index.single_axis for index in target}
+    # What a saved winner is looked up by cannot be told from the target: x̄[2h + winner[h] + p] fixes h.
+    fixed = {name for index in target for name in _inner_axes(index)} - alone
+    for index in target:
+        sharing = [a for a in nest.target_axes if index.coefficient(a.name) and a.name not in fixed]
+        fixed.update(a.name for a in sorted(sharing, key=_length)[:-1])
     if injective_given(nest.term, frozenset()):
         return ()
     if injective_given(nest.term, frozenset(fixed)):
         return tuple(a for a in nest.target_axes if a.name in fixed)
     return None
+
+
+def _inner_axes(affine: Affine) -> frozenset[str]:
+    """Axes that occur inside reads and divisions."""
+    inner = (Affine(((atom, 1),)).axes for atom, _ in affine.terms if not isinstance(atom, str))
+    return frozenset().union(*inner)
 
 
 def _length(a: Axis) -> float:
@@ -91,12 +109,9 @@ def choose_tile(nest: Nest, machine: Machine, dtype: str, batch: int) -> Tile | 
     """The cheapest register tile of this nest for tiles of `batch` examples; None when none applies."""
     if not is_polynomial(nest.body) or not nest.reads:
         return None
-    affines = (nest.target, *(address.offset for _, address in nest.reads))
-    if any(affine.reads or not _plain(affine) for affine in affines):
-        return None
     if any(address.inside for _, address in nest.reads):
         return None
-    if any(guard.kind != ">=" or guard.affine.reads or not _plain(guard.affine) for guard in nest.guards):
+    if any(guard.kind != ">=" or not _plain(guard.affine) for guard in nest.guards):
         return None
     sequential = sequential_axes(nest)
     if sequential is None:
@@ -115,13 +130,36 @@ def _plain(affine: Affine) -> bool:
 
 def _vector_axes(nest: Nest, sequential: tuple[Axis, ...]) -> Iterator[Axis]:
     """Target axes that are contiguous in the target and contiguous or absent in every read."""
-    guarded = frozenset().union(*(guard.affine.axes for guard in nest.guards))
+    fixed = _fixed_axes(nest)
     for a in nest.target_axes:
-        if a in sequential or a.extent is None or a.name in guarded:
+        if a in sequential or a.extent is None or a.name in fixed:
             continue
         slopes = [address.offset.coefficient(a.name) for _, address in nest.reads]
         if nest.target.coefficient(a.name) == 1 and set(slopes) <= {0, 1} and 1 in slopes:
             yield a
+
+
+def _fixed_axes(nest: Nest) -> frozenset[str]:
+    """Axes that a tile cannot span: a guard bounds them, or an integer tensor is looked up by them."""
+    affines = (nest.target, *(address.offset for _, address in nest.reads))
+    guarded = frozenset().union(*(guard.affine.axes for guard in nest.guards))
+    return guarded.union(*map(_inner_axes, affines))
+
+
+def is_selected(nest: Nest) -> bool:
+    """Some address depends on a saved winner: the nest visits windows, most of whose cotangents may be zero."""
+    return any(a.reads for a in (nest.target, *(address.offset for _, address in nest.reads)))
+
+
+def skipped_symbol(nest: Nest, tile_axes: frozenset[str]) -> sympy.Symbol | None:
+    """In a selected nest, a factor of the body that the whole tile shares: where it is 0 the tile does nothing."""
+    if not is_selected(nest):
+        return None
+    for symbol, address in nest.reads:
+        shared = not any(address.offset.coefficient(name) for name in tile_axes)
+        if shared and nest.body.is_Mul and symbol in nest.body.args:
+            return symbol
+    return None
 
 
 def _tiles(
@@ -129,9 +167,9 @@ def _tiles(
 ) -> Iterator[Tile]:
     lanes = machine.lanes(dtype)
     whole = ceil(vector_axis.extent / lanes)
-    guarded = frozenset().union(*(guard.affine.axes for guard in nest.guards))
+    fixed = _fixed_axes(nest)
     candidates = [
-        a for a in nest.target_axes if a != vector_axis and a not in sequential and a.name not in guarded
+        a for a in nest.target_axes if a != vector_axis and a not in sequential and a.name not in fixed
     ]
     for vectors in range(1, min(whole, machine.accumulators) + 1):
         budget = machine.accumulators // vectors
@@ -170,7 +208,7 @@ def _cycles(
     tiled = {vector_axis.name, *(a.name for a, _ in unrolled)}
     outer = prod(_extent(a, batch) for a in nest.target_axes if a.name not in tiled)
     steps = prod(_extent(a, batch) for a in nest.reduction_axes)
-    operations = max(1, sympy.count_ops(nest.body) / 2)
+    operations = max(1.0, _operations(nest.body) / 2)
     whole = ceil(vector_axis.extent / lanes)
     blocks: list[list[tuple[int, int]]] = [_split(whole, vectors)]
     blocks += [_split(_extent(a, batch), factor, unit_rest=a.extent is None) for a, factor in unrolled]
@@ -188,8 +226,19 @@ def _cycles(
         loads = (vector_loads * min(width, 2.0) + scalar_loads) / machine.loads_per_cycle
         inner = max(arithmetic, loads, machine.latency) + 0.5
         traffic = wide * positions * (2.0 if sequential else 1.0)
+        if skipped_symbol(nest, frozenset(tiled)) is not None:
+            inner = DENSITY * inner + SKIP_CYCLES
         total += count * (steps * inner + traffic + 6)
     return outer * total
+
+
+def _operations(body: sympy.Expr) -> int:
+    """Additions and multiplications of one update, the accumulation included."""
+    if body.is_Symbol or body.is_number:
+        return 1
+    if body.is_Pow:
+        return int(body.exp) + _operations(body.base) - 1
+    return len(body.args) - 1 + sum(_operations(a) - 1 for a in body.args) + 1
 
 
 def _split(extent: int, factor: int, unit_rest: bool = False) -> list[tuple[int, int]]:

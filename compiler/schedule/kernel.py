@@ -13,12 +13,18 @@ from compiler.ir.affine import axis
 from compiler.ir.loop_nest import Buffer, Fill, Index, Kernel, Load, Loop, Statement, Store, statements
 from compiler.ir.maps import covers, is_injective
 from compiler.ir.tensor_program import Axis, Definition, Program, Shape, Term, substitute_axes
-from compiler.schedule.contraction import Tile, choose_tile, is_polynomial
+from compiler.schedule.contraction import Tile, choose_tile, is_polynomial, is_selected
 from compiler.schedule.layout import BATCH, row_size
 from compiler.schedule.loops import Outcome, plain_nest
 from compiler.schedule.machine import Machine
 from compiler.schedule.nest import Nest, make_nest
 from compiler.schedule.register_tile import Body, register_tile_nest, split_scale
+
+
+LOOP_CYCLES = 1.0
+"""Predicted cycles for a point of a plain loop, which vectorises now and then."""
+SCATTER_CYCLES = 4.0
+"""Predicted cycles for a point of a scatter: decode a saved position and write one value."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def _sum_kernel(
         starts = [
             (term, nest) for term, nest in nests if nest is not first[1] and _can_start(term, nest, first, tiles)
         ]
-        _emit_tile(first[1], tiles[id(first[1])], _aligned([t for t, _ in starts], first[0], definition, shapes), False, out)
+        _emit_tile(first[1], tiles[id(first[1])], _aligned([t for t, _ in starts], first[0], definition, shapes), False, shapes, out)
         done = {id(first[1]), *(id(nest) for _, nest in starts)}
         nests = [(term, nest) for term, nest in nests if id(nest) not in done]
         written = True
@@ -104,7 +110,7 @@ def _sum_kernel(
             out.body.append(Fill(definition.name, _count(shape)))
             written = True
         if tile is not None:
-            _emit_tile(nest, tile, (), written, out)
+            _emit_tile(nest, tile, [], written, shapes, out)
         else:
             injective = is_injective(_targets_only(term))
             out.body += plain_nest(nest, "sum", Outcome(written), shapes, injective)
@@ -114,9 +120,25 @@ def _sum_kernel(
 
 def _tile_of(nest: Nest, settings: Settings) -> Tile | None:
     """A register tile is for reductions; what has none is a plain loop that the C compiler vectorises."""
-    if not nest.reduction_axes:
+    if not nest.reduction_axes and not is_selected(nest):
         return None
     return choose_tile(nest, settings.machine, settings.dtype, settings.tile)
+
+
+def predicted_cycles(definition: Definition, shapes: Mapping[str, Shape], settings: Settings) -> float:
+    """Cycles for one tile of the batch: the register tile's own estimate, or a few for each point of a loop."""
+    cycles = 0.0
+    for term in definition.terms:
+        nest = make_nest(term, definition.name, shapes, "")
+        tile = _tile_of(nest, settings)
+        points = prod(settings.tile if a.extent is None else a.extent for a in nest.axes)
+        if tile is not None:
+            cycles += tile.cycles
+        elif is_selected(nest):
+            cycles += SCATTER_CYCLES * points + row_size(shapes[definition.name]) * settings.tile / 8
+        else:
+            cycles += LOOP_CYCLES * points
+    return cycles
 
 
 def _first_contraction(nests, tiles, shape: Shape):
@@ -156,9 +178,11 @@ def _aligned(starts: list[Term], contraction: Term, definition: Definition, shap
     return nests
 
 
-def _emit_tile(nest: Nest, tile: Tile, starts: list[Nest], adds: bool, out: _Builder) -> None:
+def _emit_tile(
+    nest: Nest, tile: Tile, starts: list[Nest], adds: bool, shapes: Mapping[str, Shape], out: _Builder
+) -> None:
     out.prelude += [statement for start in starts for statement in start.prelude]
-    out.body += register_tile_nest(nest, tile, starts, adds)
+    out.body += register_tile_nest(nest, tile, starts, adds, shapes)
     out.notes.append(str(tile))
 
 

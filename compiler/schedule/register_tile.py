@@ -17,16 +17,22 @@ partial vector whose lanes past the end are neither read nor written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
 
 from compiler.ir.affine import Affine, constant, floor_div
-from compiler.ir.loop_nest import Address, Let, Limit, Load, Loop, Statement, Store
+from compiler.ir.loop_nest import Address, If, Let, Limit, Load, Loop, Statement, Store
 from compiler.ir.tensor_program import Axis, Guard
-from compiler.schedule.contraction import Tile, block_positions, shifted
+from compiler.schedule.contraction import (
+    Tile,
+    block_positions,
+    is_selected,
+    shifted,
+    skipped_symbol,
+)
 from compiler.schedule.layout import BATCH, loop_limits
-from compiler.schedule.nest import Nest
+from compiler.schedule.nest import Integers, Nest, Shapes
 
 Body = tuple[Statement, ...]
 
@@ -40,7 +46,9 @@ class Block:
     sizes: tuple[tuple[str, int], ...]
 
 
-def register_tile_nest(nest: Nest, tile: Tile, starts: Sequence[Nest], accumulate: bool) -> Body:
+def register_tile_nest(
+    nest: Nest, tile: Tile, starts: Sequence[Nest], accumulate: bool, shapes: Shapes
+) -> Body:
     """The loops of `nest` under `tile`. Accumulators start from `starts` (or 0) and are stored, or, when
     `accumulate` or an axis is sequential, added to what the target holds."""
     tiled = {tile.vector_axis.name, *(a.name for a, _ in tile.unrolled)}
@@ -54,7 +62,7 @@ def register_tile_nest(nest: Nest, tile: Tile, starts: Sequence[Nest], accumulat
             def positions(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
                 return _unrolled_loops(
                     tile.unrolled,
-                    lambda sizes: _block(nest, tile, Block(widths, sizes), starts, adds, guards, outer),
+                    lambda sizes: _block(nest, tile, Block(widths, sizes), starts, adds, guards, outer, shapes),
                 )
 
             return guarded_loops([a for a in rest if a.extent is not None], guards, outer, positions)
@@ -138,8 +146,10 @@ def fix_axis(statement: Statement, values: Mapping[str, Affine]) -> Statement:
         body = tuple(fix_axis(inner, values) for inner in statement.body)
         return Loop(statement.variable, lower, upper, body, statement.step)
     if isinstance(statement, Load):
-        address = Address(statement.address.buffer, statement.address.offset.substitute(values))
+        address = replace(statement.address, offset=statement.address.offset.substitute(values))
         return Load(statement.name, address, statement.width, statement.integer)
+    if isinstance(statement, If):
+        return replace(statement, body=tuple(fix_axis(inner, values) for inner in statement.body))
     if isinstance(statement, Store):
         address = Address(statement.address.buffer, statement.address.offset.substitute(values))
         return Store(address, statement.value, statement.width, statement.accumulate)
@@ -154,22 +164,40 @@ def _block(
     adds: bool,
     guards: tuple[Guard, ...],
     outer: frozenset[str],
+    shapes: Shapes,
 ) -> Body:
     """One tile: start, reduce, store."""
     scale, body = split_scale(nest.body, frozenset(symbol for symbol, _ in nest.reads))
     positions = block_positions(tile.unrolled, dict(block.sizes))
-    started = _starts(starts, positions, block, tile)
     reduction = sorted(nest.reduction_axes, key=lambda a: a.extent is not None)
     around = outer | {a.name for a in nest.target_axes}
-    accumulate = guarded_loops(
-        reduction, guards, around, lambda _g, _o: tuple(_step(nest, body, positions, block, tile))
+    start = tuple(_starts(starts, positions, block, tile))
+    reduce = guarded_loops(
+        reduction, guards, around, lambda _g, _o: _step(nest, body, positions, block, tile, shapes)
     )
+    integers = Integers(shapes, "target_")
+    target = integers.local(nest.target)
     finish: list[Statement] = []
     for i, steps in enumerate(positions):
         for j, width in enumerate(block.widths):
             value = sympy.Symbol(_accumulator(i, j), real=True) * scale
-            finish.append(Store(Address(nest.buffer, _moved(nest.target, steps, tile, j)), value, width, adds))
-    return (*started, *accumulate, *finish)
+            address = Address(nest.buffer, _moved(target, steps, tile, j))
+            finish.append(Store(address, value, width, adds))
+    whole = (*start, *reduce, *integers.statements, *finish)
+    if reduction or not is_selected(nest):
+        return whole
+    return _skipping(nest, tile, whole, shapes)
+
+
+def _skipping(nest: Nest, tile: Tile, body: Body, shapes: Shapes) -> Body:
+    """The body, done only where the factor that the whole tile shares is not zero."""
+    symbol = skipped_symbol(nest, tile.axes)
+    if symbol is None:
+        return body
+    address = dict(nest.reads)[symbol]
+    integers = Integers(shapes, "factor_")
+    load = Load("factor", replace(address, offset=integers.local(address.offset)))
+    return (*integers.statements, load, If((), body, nonzero="factor"))
 
 
 def _accumulator(i: int, j: int) -> str:
@@ -196,17 +224,19 @@ def _starts(starts: Sequence[Nest], positions: list[dict[str, int]], block: Bloc
 
 
 def _step(
-    nest: Nest, body: sympy.Expr, positions: list[dict[str, int]], block: Block, tile: Tile
-) -> Iterator[Statement]:
+    nest: Nest, body: sympy.Expr, positions: list[dict[str, int]], block: Block, tile: Tile, shapes: Shapes
+) -> Body:
     """One point of the reduction: each distinct load once, then every accumulator's update."""
+    integers = Integers(shapes, "")
     loads = _Loads(tile, "")
+    addresses = {s: replace(a, offset=integers.local(a.offset)) for s, a in nest.reads}
     updates: list[Statement] = []
     for i, steps in enumerate(positions):
         for j, width in enumerate(block.widths):
-            put = {s: loads.symbol(a, steps, j, width) for s, a in nest.reads}
+            put = {s: loads.symbol(a, steps, j, width) for s, a in addresses.items()}
             updates.append(Let(_accumulator(i, j), body.xreplace(put), tile.lanes, update=True))
-    yield from loads.statements
-    yield from updates
+    step = (*integers.statements, *loads.statements, *updates)
+    return _skipping(nest, tile, step, shapes) if nest.reduction_axes else step
 
 
 class _Loads:

@@ -1,0 +1,102 @@
+# The short way to everything. `make mnist` and `make test` start from a bare checkout: they need Python 3.10 or
+# newer with its headers and its venv module, a C compiler, and the package index that pip is set to.
+
+PYTHON ?= python3
+EPOCHS ?= 12
+TEST_WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+BENCH_VENV := .venv-bench
+BENCH_BIN := $(BENCH_VENV)/bin
+
+# A stamp is touched when its step is complete, so an interrupted set-up starts that step again.
+CREATED := $(VENV)/.stamp-created
+INSTALLED := $(VENV)/.stamp-installed
+DEVELOPMENT := $(VENV)/.stamp-development
+BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help mnist test long lint format bench clean FORCE
+
+help:
+	@echo "make mnist   compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
+	@echo "make test    run the tests; make long runs those that take minutes"
+	@echo "make lint    check style and architecture; make format rewrites"
+	@echo "make bench   time the training step against other frameworks (downloads them into $(BENCH_VENV))"
+	@echo "make clean   remove everything that was built, the environments too"
+
+mnist: $(INSTALLED)
+	$(BIN)/chainrule train models/mnist.py --epochs $(EPOCHS)
+
+# worksteal hands each worker a run of neighbouring tests, which share what a module's fixtures have built.
+test: $(DEVELOPMENT)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
+
+long: $(DEVELOPMENT)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m long
+
+lint: $(DEVELOPMENT)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+format: $(DEVELOPMENT)
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+bench: $(INSTALLED) $(BENCH_INSTALLED)
+	$(BIN)/chainrule compile models/mnist.py
+	$(BENCH_BIN)/python -m benchmarks.mnist_step $(BENCH_OPTIONS)
+
+clean:
+	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find generated -mindepth 1 ! -name __init__.py ! -name README.md -delete
+	find $(wildcard compiler runtime models tests benchmarks) -name __pycache__ -prune -exec rm -rf {} +
+
+$(INSTALLED): $(CREATED) pyproject.toml setup.py
+	@echo "Installing chainrule into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(DEVELOPMENT): $(CREATED) pyproject.toml setup.py
+	@echo "Installing chainrule and its test tools into $(VENV) (once, a minute or two) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@touch $(INSTALLED) $@
+
+# An environment whose Python has gone, after an upgrade of the system, is made anew.
+$(CREATED): $(if $(wildcard $(BIN)/python),,FORCE)
+	@$(PYTHON) -c "$$PREFLIGHT"
+	@echo "Creating $(VENV) ..."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(BENCH_INSTALLED): benchmarks/requirements.txt
+	@echo "Installing the other frameworks into $(BENCH_VENV) (once, some minutes) ..."
+	@$(BENCH_BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(BENCH_VENV)
+	@$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
+
+# Everything that the set-up needs of the machine, asked for before the first download. It has to run on any Python 3.
+define PREFLIGHT
+import os, shutil, sys, sysconfig
+problems = []
+if sys.version_info < (3, 10):
+    problems.append("Python 3.10 or newer is needed, and this is %s (%s).\n"
+                    "Name another one: make PYTHON=python3.12" % (sys.version.split()[0], sys.executable))
+else:
+    try:
+        import ensurepip, venv
+    except ImportError:
+        problems.append("Python's venv module is not complete. On Debian and Ubuntu: apt install python3-venv")
+    header = os.path.join(sysconfig.get_paths()["include"], "Python.h")
+    if not os.path.isfile(header):
+        problems.append("The Python headers are missing (%s).\n"
+                        "On Debian and Ubuntu: apt install python3-dev; on Fedora: dnf install python3-devel" % header)
+    if not any(map(shutil.which, [os.environ.get("CC", "cc").split()[0], "cc", "gcc", "clang"])):
+        problems.append("There is no C compiler (cc, gcc or clang).\n"
+                        "On Debian and Ubuntu: apt install gcc libc6-dev; on macOS: xcode-select --install")
+if problems:
+    sys.exit("chainrule cannot be set up yet.\n\n" + "\n\n".join(problems))
+endef
+export PREFLIGHT

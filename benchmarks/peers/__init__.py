@@ -1,0 +1,1 @@
+"""One module per framework: each builds the same training step and serves it over the worker protocol."""

@@ -1,0 +1,184 @@
+"""The command line: `chainrule compile | train | evaluate | doctor`, and `compile` on its own.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C. Progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from compiler.compile_file import DTYPES, Compiled, Options, compile_file
+from compiler.doctor import report
+from compiler.errors import CompilerBug, ModelError
+from compiler.schedule.machine import MACHINES
+from runtime.arguments import add_evaluate_arguments, add_train_arguments
+
+OK, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`chainrule …`: parse the command line and run one command; returns the exit code."""
+    parsed = _parser().parse_args(arguments)
+    return _guarded(lambda: parsed.run(parsed))
+
+
+def compile_main(arguments: Sequence[str] | None = None) -> int:
+    """`compile models/mnist.py`: the same as `chainrule compile models/mnist.py`."""
+    parser = argparse.ArgumentParser(prog="compile", description=_COMPILE_HELP)
+    _add_compile_arguments(parser)
+    parsed = parser.parse_args(arguments)
+    return _guarded(lambda: _compile(parsed))
+
+
+_COMPILE_HELP = "Compile a model file into a module that trains with NumPy and nothing else. The file is Python code and is executed."
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="chainrule", description="The gradient compiler.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    compile_ = commands.add_parser("compile", help="compile a model", description=_COMPILE_HELP)
+    _add_compile_arguments(compile_)
+    compile_.set_defaults(run=_compile)
+    train = commands.add_parser("train", help="compile if needed, then train")
+    _add_build_arguments(train)
+    add_train_arguments(train)
+    train.set_defaults(run=_train)
+    evaluate = commands.add_parser("evaluate", help="measure a trained model")
+    _add_build_arguments(evaluate)
+    add_evaluate_arguments(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+    doctor = commands.add_parser("doctor", help="say what is missing for compiling, and how to get it")
+    doctor.set_defaults(run=lambda a: report())
+    return parser
+
+
+def _add_build_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="a model file, such as models/mnist.py")
+    parser.add_argument("--out", type=Path, default=Path("generated"), help="folder for the module (generated)")
+    parser.add_argument("--target", default="native", metavar="TARGET", help=f"native, {', '.join(MACHINES)}")
+    parser.add_argument("--dtype", default="float32", choices=DTYPES)
+
+
+def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_build_arguments(parser)
+    parser.add_argument("--force", action="store_true", help="build again even if nothing has changed")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument(
+        "--dump-after",
+        metavar="STAGE",
+        help="print each program and its rewrites after a stage: pad, vjp, simplify, bounds, invert, pack, or all",
+    )
+
+
+def _compile(arguments: argparse.Namespace) -> int:
+    after = _dumper(arguments.dump_after) if arguments.dump_after else None
+    result = compile_file(arguments.model, _options(arguments), _progress(arguments.quiet), after)
+    if arguments.json:
+        print(json.dumps({**result.facts, "cached": result.cached, "seconds": result.seconds}))
+    else:
+        print(summary(result))
+    return OK
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    return Options(arguments.out, arguments.target, arguments.dtype, getattr(arguments, "force", False))
+
+
+def _progress(quiet: bool) -> Callable[[str, float], None]:
+    names = {
+        "parse": "parse the model",
+        "derive": "derive, simplify, schedule",
+        "translate": "Cython to C",
+        "build": "C to a shared object",
+    }
+
+    def show(stage: str, seconds: float) -> None:
+        if not quiet:
+            print(f"  {names[stage]:<28}{seconds:7.2f} s", file=sys.stderr)
+
+    return show
+
+
+def _dumper(wanted: str) -> Callable[[Any], None]:
+    """Prints every stage called `wanted` as it ends: the rewrites that it took, then the program."""
+
+    def show(stage: Any) -> None:
+        from compiler.ir.printer import print_program
+
+        if wanted in ("all", stage.name):
+            print(f"# {stage.program}, after {stage.name} ({stage.seconds * 1e3:.1f} ms)")
+            for rewrite in stage.rewrites:
+                print(rewrite)
+            print(print_program(stage.result))
+
+    return show
+
+
+def summary(result: Compiled) -> str:
+    """What a person wants to know after compiling."""
+    facts = result.facts
+    lines = [
+        f"{facts['model']}: {len(facts['layers'])} layers, {facts['parameters']:,} parameters, "
+        f"{facts['dtype']}, target {facts['target']}",
+        f"  {facts['derived']} derivatives derived, {facts['kernels']} kernels, {facts['lines']:,} lines of Cython",
+        f"  {facts['operations_step'] / 1e6:.2f} MFLOP an example a training step "
+        f"({facts['operations_forward'] / 1e6:.2f} forward)",
+        f"  workspace {facts['workspace_bytes'] / 1024:.0f} KiB a thread, {facts['tile']} examples a tile",
+        f"  {result.source}",
+        f"  {result.module}",
+        f"  {'from the cache' if result.cached else 'compiled'} in {result.seconds:.2f} s",
+    ]
+    return "\n".join(lines)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    # NumPy and the trainer are imported only by the commands that need them: `compile` stays quick.
+    from runtime.cli import train
+
+    return train(arguments, _built_module(arguments))
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from runtime.cli import evaluate
+
+    return evaluate(arguments, _built_module(arguments))
+
+
+def _built_module(arguments: argparse.Namespace) -> ModuleType:
+    """Compile if needed and import the module from where it was put."""
+    result = compile_file(arguments.model, _options(arguments), _progress(False))
+    name = result.source.stem
+    spec = importlib.util.spec_from_file_location(name, result.module)
+    if spec is None or spec.loader is None:
+        raise CompilerBug(f"{result.module} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _guarded(run: Callable[[], int]) -> int:
+    """Turn the errors that a command may end with into a message and an exit code."""
+    try:
+        return run()
+    except (ModelError, CompilerBug) as error:
+        print(f"error: {error}", file=sys.stderr)
+    except OSError as error:
+        advice = " (the disk is full; nothing that was there before was changed)" if error.errno == errno.ENOSPC else ""
+        print(f"error: {error}{advice}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\ninterrupted; nothing that was there before was changed", file=sys.stderr)
+        return INTERRUPTED
+    return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

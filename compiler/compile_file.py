@@ -1,0 +1,188 @@
+"""`compile models/mnist.py`: from a model file to an importable module, through the cache.
+
+Nothing here imports SymPy, NumPy or Cython until something must really be built: compiling an unchanged
+model is a hash and a file copy.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compiler.build import (
+    OPTIMISATION,
+    Toolchain,
+    compile_shared,
+    extension_suffix,
+    find_toolchain,
+    predefined_macros,
+    python_headers,
+    translate,
+)
+from compiler.cache import compiler_digest, fetch, install, key_of
+from compiler.errors import ModelError, Problem
+from compiler.parse import load_model
+from compiler.schedule.machine import MACHINES, Machine, native_machine
+
+if TYPE_CHECKING:
+    from compiler.description import Model
+    from compiler.pipeline import ModuleSource
+    from compiler.programs import Stage
+
+DTYPES = ("float32", "float64")
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile: where to, for which machine, in which precision."""
+
+    out: Path
+    target: str = "native"
+    dtype: str = "float32"
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What came out: the files, whether they were in the cache, seconds, and the facts of the summary."""
+
+    source: Path
+    module: Path
+    cached: bool
+    seconds: float
+    facts: dict[str, Any]
+
+
+def compile_file(
+    path: str | Path,
+    options: Options,
+    progress: Progress = lambda stage, seconds: None,
+    after: Callable[[Stage], None] | None = None,
+) -> Compiled:
+    """Compile a model file. Raises ModelError for what the user can mend; OSError when a disk is full."""
+    start = time.perf_counter()
+    model = _timed(progress, "parse", lambda: load_model(path))
+    toolchain = find_toolchain()
+    python_headers()
+    machine = machine_for(options.target, toolchain)
+    key = _key(model, options, machine, toolchain)
+    name = model.name or "model"
+    suffix = extension_suffix()
+
+    def build(folder: Path) -> None:
+        _build(model, name, options, machine, toolchain, key, folder, progress, after)
+
+    if options.force or after is not None:
+        # Asked to show its work, or to do it again: the hash of the moment makes a key of its own.
+        key = key_of(key, str(time.time_ns()))
+    entry, cached = fetch(key, build)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for file in (f"{name}.pyx", f"{name}{suffix}"):
+        install(entry / file, options.out / file)
+    facts = json.loads((entry / "facts.json").read_text())
+    seconds = time.perf_counter() - start
+    return Compiled(options.out / f"{name}.pyx", options.out / f"{name}{suffix}", cached, seconds, facts)
+
+
+def machine_for(target: str, toolchain: Toolchain) -> Machine:
+    """The machine model of a target name. Raises ModelError for one that does not exist."""
+    if target == "native":
+        flags = ("-march=native",) if platform.machine().lower() in ("x86_64", "amd64") else ()
+        return native_machine(predefined_macros(toolchain, flags))
+    if target not in MACHINES:
+        raise ModelError(
+            Problem("unknown target", expected=", ".join(["native", *MACHINES]), found=target)
+        )
+    return MACHINES[target]
+
+
+def _key(model: Model, options: Options, machine: Machine, toolchain: Toolchain) -> str:
+    packages = [f"{package} {_version(package)}" for package in ("sympy", "cython", "jinja2")]
+    return key_of(
+        model.fingerprint(),
+        model.name or "model",
+        options.dtype,
+        repr(machine),
+        " ".join([*toolchain.command, *OPTIMISATION, str(toolchain.openmp)]),
+        toolchain.version,
+        ",".join(sorted(predefined_macros(toolchain, machine.flags))) if machine.name == "native" else "",
+        extension_suffix(),
+        sys.version,
+        *packages,
+        compiler_digest(),
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _build(
+    model: Model,
+    name: str,
+    options: Options,
+    machine: Machine,
+    toolchain: Toolchain,
+    key: str,
+    folder: Path,
+    progress: Progress,
+    after: Callable[[Stage], None] | None,
+) -> None:
+    # SymPy takes half a second to import: only what is really built pays for it.
+    from compiler.pipeline import compile_to_source
+
+    digest = key_of(model.fingerprint(), options.dtype)[:16]
+    source = _timed(
+        progress,
+        "derive",
+        lambda: compile_to_source(model, machine, options.dtype, digest, after or (lambda stage: None)),
+    )
+    path = folder / f"{name}.pyx"
+    path.write_text(source.text)
+    c_file = _timed(progress, "translate", lambda: translate(path))
+    shared = folder / f"{name}{extension_suffix()}"
+    _timed(progress, "build", lambda: compile_shared(c_file, shared, toolchain, machine.flags))
+    c_file.unlink()
+    (folder / "facts.json").write_text(json.dumps(facts_of(source), indent=1))
+
+
+def facts_of(source: ModuleSource) -> dict[str, Any]:
+    """The numbers of the summary: what was derived, what was generated, what a step costs."""
+    gradient = source.plans["gradient"]
+    derived = [s for s in source.stages if s.program == "gradient" and s.name == "vjp"]
+    kernels = [k for plan in source.plans.values() for k in plan.kernels]
+    example = sum(k.operations for k in gradient.kernels if k.per_example)
+    forward = sum(k.operations for k in source.plans["predict"].kernels if k.per_example)
+    return {
+        "model": source.name,
+        "target": source.settings.machine.name,
+        "dtype": source.settings.dtype,
+        "layers": [replace(row).__dict__ for row in source.lowered.layers],
+        "parameters": source.lowered.parameter_count,
+        "derived": sum(len(s.rewrites) for s in derived),
+        "rewrites": {f"{s.program}/{s.name}": len(s.rewrites) for s in source.stages if s.rewrites},
+        "kernels": len({k.name for k in kernels}),
+        "operations_forward": forward,
+        "operations_step": example,
+        "tile": source.settings.tile,
+        "workspace_bytes": gradient.tile_bytes,
+        "lines": source.text.count("\n"),
+    }
+
+
+def _timed(progress: Progress, stage: str, work: Callable[[], Any]) -> Any:
+    start = time.perf_counter()
+    result = work()
+    progress(stage, time.perf_counter() - start)
+    return result

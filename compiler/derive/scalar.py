@@ -1,0 +1,205 @@
+"""The cheapest form of one scalar body, by SymPy's polynomial algebra on flat symbols.
+
+SymPy's `cancel` and `factor` are exact and fast on rational functions of plain symbols, and slow or
+worse on anything else. So before they run, whatever is not polynomial is *hidden* behind a symbol, and
+afterwards it is put back:
+
+    exp(-x)/(1 + exp(-x))**2      becomes  q0**-1/(1 + q0**-1)**2       with q0 = exp(x)
+    g*(v + e)**(-3/2)/(v + e)     becomes  g*q0**-5                     with q0 = sqrt(v + e)
+    g*(x - mean) + h*(x - mean)   becomes  g*q0 + h*q0                  with q0 = x - mean
+
+The last line is why expansion cannot destroy a centred difference, which would cost digits: to the
+polynomial algebra it is one thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import gcd
+
+import sympy
+
+TRANSCENDENTAL = 20
+"""What exp, log, tanh, … cost in units of one addition; a rough figure on purpose."""
+ROOT = 8
+LONGEST_POLYNOMIAL = 80
+"""Bodies with more operations than this are only looked at for common factors."""
+
+
+def operations(expression: sympy.Expr) -> int:
+    """What one evaluation costs, in additions; a repeated subexpression is computed once."""
+    seen: set[sympy.Basic] = set()
+    pending, total = [expression], 0
+    while pending:
+        node = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        pending.extend(node.args)
+        total += _own_cost(node)
+    return total
+
+
+def _own_cost(node: sympy.Basic) -> int:
+    if node.is_Add:
+        # `a - b` is one operation: the sign of a summand is free unless every summand has one.
+        negative = sum(arg.is_Mul and arg.args[0] == -1 for arg in node.args)
+        return len(node.args) - 1 - min(negative, len(node.args) - 1)
+    if node.is_Mul:
+        return len(node.args) - 1
+    if node.is_Pow:
+        if node.exp.is_Integer:
+            return abs(int(node.exp)).bit_length() - 1 + (1 if node.exp < 0 else 0)
+        return ROOT if (2 * node.exp).is_Integer else TRANSCENDENTAL
+    if isinstance(node, sympy.Piecewise | sympy.Max | sympy.Min):
+        return len(node.args) - 1
+    if isinstance(node, sympy.core.relational.Relational | sympy.Abs):
+        return 1
+    return TRANSCENDENTAL if isinstance(node, sympy.Function) else 0
+
+
+def transcendentals(expression: sympy.Expr) -> int:
+    """How many different exponentials, logarithms, … one evaluation computes."""
+    return sum(_own_cost(node) >= TRANSCENDENTAL for node in expression.atoms(sympy.Function, sympy.Pow))
+
+
+def cheaper_key(expression: sympy.Expr) -> tuple[int, int, int]:
+    """Orders forms of one value: by cost, then by how often reads occur, then by length."""
+    nodes = list(sympy.preorder_traversal(expression))
+    signs = sum(node == -1 for node in nodes)
+    return operations(expression), sum(node.is_Symbol for node in nodes), len(nodes) + signs
+
+
+def cheapest(expression: sympy.Expr, known: dict[sympy.Expr, sympy.Expr]) -> sympy.Expr:
+    """The cheapest form of `expression` that was found; `known` remembers what was worked out before."""
+    if expression not in known:
+        forms = [signed for form in _forms(expression) for signed in (form, absorb_sign(form))]
+        known[expression] = min(forms, key=cheaper_key)
+    return known[expression]
+
+
+def absorb_sign(product: sympy.Expr) -> sympy.Expr:
+    """`-y*(y - 1)` as `y*(1 - y)`: a sign in front is one operation, inside a difference it is free."""
+    coefficient, factors = product.as_coeff_mul()
+    sums = [factor for factor in factors if factor.is_Add]
+    if not coefficient.is_negative or not sums:
+        return product
+    most_signs = max(sums, key=lambda node: sum(arg.could_extract_minus_sign() for arg in node.args))
+    others = [factor for factor in factors if factor is not most_signs]
+    return sympy.Mul(-coefficient, *others, -most_signs)
+
+
+def _forms(expression: sympy.Expr) -> Iterator[sympy.Expr]:
+    yield expression
+    hidden = hide(expression)
+    flat, back = hidden.expression, hidden.back
+    yield flat.xreplace(back)
+    if not flat.has(sympy.Add):
+        return
+    yield sympy.factor_terms(flat).xreplace(back)
+    if operations(flat) <= LONGEST_POLYNOMIAL:
+        cancelled = sympy.cancel(flat)
+        yield sympy.together(flat).xreplace(back)
+        yield cancelled.xreplace(back)
+        yield sympy.factor(cancelled).xreplace(back)
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A rational function of plain symbols, and what its symbols `q0, q1, …` stand for."""
+
+    expression: sympy.Expr
+    back: Mapping[sympy.Symbol, sympy.Expr]
+
+
+def hide(expression: sympy.Expr) -> Hidden:
+    """Replace every part that is not rational in the reads by a symbol."""
+    table = _Table(*_units(expression))
+    flat = table.visit(expression)
+    return Hidden(flat, {symbol: node for node, symbol in table.symbols.items()})
+
+
+def split_exponent(exponent: sympy.Expr) -> tuple[Fraction, sympy.Expr]:
+    """`exponent` as rational · unit, the unit's sign canonical: `mean - x` and `2*(x - mean)` share one."""
+    coefficient, unit = exponent.as_coeff_Mul(rational=True)
+    if unit.could_extract_minus_sign():
+        coefficient, unit = -coefficient, -unit
+    return Fraction(int(coefficient.p), int(coefficient.q)), unit
+
+
+def _units(expression: sympy.Expr) -> tuple[dict[sympy.Expr, Fraction], dict[sympy.Expr, int]]:
+    """For every exponential's unit, the fraction that all its coefficients are multiples of; for every
+    base of a fractional power, the common denominator of its exponents."""
+    exponentials: dict[sympy.Expr, Fraction] = {}
+    roots: dict[sympy.Expr, int] = {}
+    for node in sympy.preorder_traversal(expression):
+        if isinstance(node, sympy.exp):
+            coefficient, unit = split_exponent(node.args[0])
+            old = exponentials.get(unit, Fraction(0))
+            numerator = gcd(old.numerator * coefficient.denominator, coefficient.numerator * old.denominator)
+            exponentials[unit] = Fraction(numerator, old.denominator * coefficient.denominator)
+        elif node.is_Pow and node.exp.is_Rational and not node.exp.is_Integer:
+            old_root = roots.get(node.base, 1)
+            roots[node.base] = old_root * node.exp.q // gcd(old_root, node.exp.q)
+    return exponentials, roots
+
+
+@dataclass
+class _Table:
+    exponentials: Mapping[sympy.Expr, Fraction]
+    roots: Mapping[sympy.Expr, int]
+    symbols: dict[sympy.Expr, sympy.Symbol] = field(default_factory=dict)
+
+    def symbol(self, node: sympy.Expr) -> sympy.Symbol:
+        if node not in self.symbols:
+            name = f"q{len(self.symbols)}"
+            self.symbols[node] = sympy.Symbol(name, real=True, positive=node.is_positive or None)
+        return self.symbols[node]
+
+    def visit(self, node: sympy.Expr) -> sympy.Expr:
+        if node in self.roots:
+            return self.symbol(sympy.Pow(node, sympy.Rational(1, self.roots[node]))) ** self.roots[node]
+        if node.is_Float:
+            return self.symbol(node) if node > 0 else -self.symbol(-node)
+        if node.is_Symbol or node.is_Number:
+            return node
+        if isinstance(node, sympy.exp):
+            coefficient, unit = split_exponent(node.args[0])
+            step = self.exponentials[unit]
+            count = coefficient / step
+            base = sympy.exp(sympy.Rational(step.numerator, step.denominator) * unit)
+            return self.symbol(base) ** int(count)
+        if node.is_Add:
+            return self._visit_sum(node)
+        if node.is_Mul:
+            return sympy.Mul(*map(self.visit, node.args))
+        if node.is_Pow and node.exp.is_Rational:
+            if node.exp.is_Integer:
+                return self.visit(node.base) ** node.exp
+            root = self.symbol(sympy.Pow(node.base, sympy.Rational(1, self.roots[node.base])))
+            return root ** int(node.exp * self.roots[node.base])
+        return self.symbol(node)
+
+    def _visit_sum(self, node: sympy.Add) -> sympy.Expr:
+        if is_centred(node):
+            return -self.symbol(-node) if node.could_extract_minus_sign() else self.symbol(node)
+        # A small constant such as 1/1000 added to a variance would come back as 1000*v + 1.
+        fractional = [a for a in node.args if a.is_Rational and not a.is_Integer]
+        others = [self.visit(a) for a in node.args if a not in fractional]
+        return sympy.Add(*others, *(self.symbol(a) if a > 0 else -self.symbol(-a) for a in fractional))
+
+
+def is_centred(node: sympy.Expr) -> bool:
+    """Whether this is a difference of two reads, such as `x - mean`."""
+    if not (node.is_Add and len(node.args) == 2):
+        return False
+    signs = sorted(1 if arg.is_Symbol else -1 if (-arg).is_Symbol else 0 for arg in node.args)
+    return signs == [-1, 1]
+
+
+def denominators(expression: sympy.Expr) -> frozenset[sympy.Expr]:
+    """Bases of negative powers and arguments of logarithms: where the value may not exist."""
+    found = {node.base for node in expression.atoms(sympy.Pow) if node.exp.is_number and node.exp.is_negative}
+    return frozenset(found | {node.args[0] for node in expression.atoms(sympy.log)})

@@ -1,0 +1,73 @@
+"""Tidy one definition: merge terms over the same domain, drop zeros, drop axes that nothing depends on.
+
+y[i] += a(i) for i;  y[j] += b(j) for j      becomes  y[i] += a(i) + b(i) for i
+y[i] += a(i) for i, k:10                     becomes  y[i] += 10·a(i) for i
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import sympy
+
+from compiler.derive.simplify_terms import axes_of, canonical_names, is_algebraic, rename_axes
+from compiler.ir.tensor_program import Access, Definition, Program, Reads, Term, make_term
+
+BATCH_SIZE = "batch_size"
+"""The scalar input that holds the extent of the batch axis."""
+
+
+def tidy_definition(program: Program, definition: Definition) -> Definition:
+    """The same tensor from fewer terms; contractions and guarded terms are not touched."""
+    if definition.operation != "sum":
+        return definition
+    kept: list[Term] = []
+    for term in definition.terms:
+        used = without_unused_axes(program, term)
+        for position, other in enumerate(kept):
+            merged = _merged(other, used)
+            if merged is not None:
+                kept[position] = merged
+                break
+        else:
+            kept.append(used)
+    nonzero = tuple(term for term in kept if term.body != 0)
+    return replace(definition, terms=nonzero or (kept[0],))
+
+
+def _merged(first: Term, second: Term) -> Term | None:
+    """Both as one term; None if their domains or targets differ by more than the names of axes."""
+    if not (is_algebraic(first) and is_algebraic(second)):
+        return None
+    back = {canonical: name for name, canonical in canonical_names(first).items()}
+    names = canonical_names(second)
+    if back.keys() != set(names.values()):
+        return None
+    second = rename_axes(second, {name: back[canonical] for name, canonical in names.items()})
+    if set(first.axes) != set(second.axes) or first.target != second.target:
+        return None
+    reads = Reads(first.reads)
+    put = {symbol: reads.symbol(access) for symbol, access in second.reads}
+    return make_term(first.axes, first.target, first.body + second.body.xreplace(put), reads.pairs())
+
+
+def without_unused_axes(program: Program, term: Term) -> Term:
+    """Summing over an axis that nothing depends on is multiplying by its extent."""
+    if not is_algebraic(term):
+        return term
+    used = set().union(*(index.axes for index in term.target), *(axes_of(a) for _, a in term.reads))
+    unused = [a for a in term.axes if a.name not in used]
+    if not unused or (any(a.extent is None for a in unused) and BATCH_SIZE not in program):
+        return term
+    reads = Reads(term.reads)
+    factor = extent_product(unused, reads)
+    kept = tuple(a for a in term.axes if a not in unused)
+    return make_term(kept, term.target, term.body * factor, reads.pairs())
+
+
+def extent_product(axes, reads: Reads) -> sympy.Expr:
+    """The number of points of these axes; the batch's extent is a read of `batch_size`."""
+    product = sympy.S.One
+    for a in axes:
+        product *= a.extent if a.extent is not None else reads.symbol(Access(BATCH_SIZE, ()))
+    return product

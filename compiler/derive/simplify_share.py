@@ -1,0 +1,41 @@
+"""Compute once what is defined twice: definitions that are equal up to the names of their axes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from compiler.derive.prune import in_order
+from compiler.derive.simplify_terms import canonical, describe_all
+from compiler.ir.tensor_program import Definition, Program, Rewrite, rename_tensors
+
+
+def share(program: Program) -> tuple[Program, list[Rewrite]]:
+    """Of equal definitions keep the first, or the one that is an output; two outputs are both kept."""
+    kept: dict[tuple, Definition] = {}
+    names: dict[str, str] = {}
+    rewrites = []
+    for definition in program.definitions:
+        renamed = replace(definition, terms=tuple(rename_tensors(t, names) for t in definition.terms))
+        first = kept.setdefault(_identity(renamed), renamed)
+        if first is renamed or {first.name, renamed.name} <= set(program.outputs):
+            continue
+        keep, drop = (first, renamed) if renamed.name not in program.outputs else (renamed, first)
+        kept[_identity(renamed)] = keep
+        names = {old: keep.name if new == drop.name else new for old, new in names.items()}
+        names[drop.name] = keep.name
+        rewrites.append(
+            Rewrite("share", describe_all(renamed), describe_all(first), "the same up to the names of axes")
+        )
+    if not rewrites:
+        return program, rewrites
+    definitions = (
+        replace(d, terms=tuple(rename_tensors(t, names) for t in d.terms))
+        for d in program.definitions
+        if d.name not in names
+    )
+    return program.with_definitions(in_order(definitions)), rewrites
+
+
+def _identity(definition: Definition) -> tuple:
+    terms = tuple(sorted(map(canonical, definition.terms), key=str))
+    return definition.shape, definition.operation, definition.dtype, terms

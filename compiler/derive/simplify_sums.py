@@ -1,0 +1,229 @@
+"""Sums that need no loop of their own: invariant factors are pulled out, known sums are looked up.
+
+*Pull out*: `t[b] += p[b,c]·g[b,c]·r[b]` over b, c becomes `t.sum[b] += p[b,c]·g[b,c]` and
+`t[b] = r[b]·t.sum[b]`; the second is pointwise and composes with what reads it. This is what makes p·(g - Σ p·g) of a softmax.
+
+*Look up*: every sum in the program is an identity. From `μ[c] = Σ x[b,c]/N` follows Σ x[b,c] = N·μ[c], so
+
+    Σ_b (x[b,c] - μ[c])·w[c]  =  w[c]·(N·μ[c] - N·μ[c])  =  0
+
+and from `s[b] = Σ exp(z[b,c])` with `p = exp(z)/s` follows Σ p = 1. A summand is expanded only if all that
+comes out of it is known: what stays a loop keeps its centred differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import sympy
+
+from compiler.derive.output_forms import in_output_forms
+from compiler.derive.prune import in_order
+from compiler.derive.scalar import hide
+from compiler.derive.simplify_cost import definition_cost
+from compiler.derive.simplify_memo import Memo
+from compiler.derive.simplify_merge import BATCH_SIZE, extent_product, tidy_definition
+from compiler.derive.simplify_terms import (
+    access_at,
+    axes_of,
+    describe_all,
+    inlined,
+    is_clean,
+    is_contraction,
+    matchings,
+    replace_body,
+    replace_definition,
+    unused_name,
+)
+from compiler.ir.affine import Affine
+from compiler.ir.tensor_program import Access, Definition, Program, Reads, Rewrite, Term, make_term
+
+DEEPEST_INLINING = 2
+"""How many pointwise definitions are put into a sum, one after another, to recognise it."""
+
+
+def pull_out(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
+    """Split every sum whose body has a factor that is the same for all summands."""
+    rewrites = []
+    for definition in program.definitions:
+        split = _pulled_out(program, definition, memo)
+        if split is not None:
+            program = replace_definition(program, definition.name, *split)
+            after = "; ".join(map(describe_all, split))
+            why = "a factor that does not depend on the summed axes leaves the sum"
+            rewrites.append(Rewrite("pull out", describe_all(definition), after, why))
+    return program, rewrites
+
+
+def _pulled_out(program: Program, definition: Definition, memo: Memo) -> tuple[Definition, Definition] | None:
+    term = definition.terms[0]
+    if definition.operation != "sum" or len(definition.terms) > 1 or not _is_plain_sum(term):
+        return None
+    invariant, varying = _split_product(term.body, _invariant_symbols(term))
+    if all(not term.access(s).indices for s in invariant.free_symbols) or varying.is_Number:
+        return None
+    inner_name = unused_name(program, f"{definition.name}.sum")
+    inner = replace(definition, name=inner_name, terms=(replace_body(term, varying),))
+    reads = Reads(term.reads)
+    total = reads.symbol(Access(inner_name, term.target))
+    outer = replace(
+        definition, terms=(make_term(term.target_axes, term.target, invariant * total, reads.pairs()),)
+    )
+    if definition_cost(inner) + definition_cost(outer) >= definition_cost(definition):
+        return None
+    return inner, outer
+
+
+def _is_plain_sum(term: Term) -> bool:
+    """A sum over axes of an algebraic body, with a target of distinct axes."""
+    names = [index.single_axis for index in term.target]
+    distinct = None not in names and len(set(names)) == len(names)
+    return bool(term.reduction_axes) and distinct and is_clean(term) and not is_contraction(term)
+
+
+def _invariant_symbols(term: Term) -> frozenset[sympy.Symbol]:
+    summed = {a.name for a in term.reduction_axes}
+    return frozenset(symbol for symbol, access in term.reads if summed.isdisjoint(axes_of(access)))
+
+
+def _split_product(body: sympy.Expr, invariant: frozenset[sympy.Symbol]) -> tuple[sympy.Expr, sympy.Expr]:
+    """The body as (factors over invariant symbols only) × (the others)."""
+    factors = sympy.Mul.make_args(body)
+    outside = [factor for factor in factors if factor.free_symbols <= invariant]
+    inside = [factor for factor in factors if not factor.free_symbols <= invariant]
+    return sympy.Mul(*outside), sympy.Mul(*inside)
+
+
+@dataclass(frozen=True)
+class KnownSum:
+    """An identity of the program: Σ `varying` over the term's summed axes = `name` / `factor`."""
+
+    name: str
+    factor: sympy.Expr
+    varying: Term
+
+
+def look_up(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
+    """Replace every sum that follows from sums the program has by their values."""
+    rewrites = []
+    known = [found for d in program.definitions if (found := _known_sum(d)) is not None]
+    for definition in program.definitions:
+        changed = _looked_up(program, definition, known, memo)
+        if changed is None:
+            continue
+        replaced = replace_definition(program, definition.name, changed)
+        program = replaced.with_definitions(in_order(replaced.definitions))
+        why = "every part of this sum is a sum that the program computes already"
+        rewrites.append(Rewrite("look up", describe_all(definition), describe_all(changed), why))
+    return program, rewrites
+
+
+def _known_sum(definition: Definition) -> KnownSum | None:
+    term = definition.terms[0]
+    if definition.operation != "sum" or len(definition.terms) > 1 or not _is_plain_sum(term):
+        return None
+    factor, varying = _split_product(term.body, _invariant_symbols(term))
+    if factor.free_symbols - {s for s, a in term.reads if not a.indices} or varying.is_Number:
+        return None
+    return KnownSum(definition.name, factor, replace(term, body=varying))
+
+
+def _looked_up(
+    program: Program, definition: Definition, known: list[KnownSum], memo: Memo
+) -> Definition | None:
+    if definition.operation != "sum" or not any(map(_is_plain_sum, definition.terms)):
+        return None
+    usable = [k for k in known if not _depends(program, k.name, definition.name)]
+    terms = tuple(new for t in definition.terms for new in _without_known_parts(program, t, usable, memo))
+    if terms == definition.terms:
+        return None
+    changed = tidy_definition(program, replace(definition, terms=terms))
+    changed = in_output_forms(replace_definition(program, definition.name, changed), changed, memo)
+    return changed if definition_cost(changed) < definition_cost(definition) else None
+
+
+def _depends(program: Program, name: str, on: str) -> bool:
+    """Whether computing `name` needs `on`."""
+    needed = {name}
+    for definition in reversed(program.definitions):
+        if definition.name in needed:
+            needed.update(definition.tensors)
+    return on in needed
+
+
+def _without_known_parts(program: Program, term: Term, known: list[KnownSum], memo: Memo) -> tuple[Term, ...]:
+    """The sum as what is left of its loop, and the values of the summands that are known sums."""
+    if not _is_plain_sum(term):
+        return (term,)
+    values: list[Term] = []
+    rest = sympy.S.Zero
+    hidden = hide(term.body)
+    for summand in sympy.Add.make_args(_expanded(hidden.expression)):
+        body = summand.xreplace(hidden.back)
+        value = _known_value(program, replace_body(term, body), known, memo, DEEPEST_INLINING)
+        if value is None:
+            rest += body
+        else:
+            values.append(value)
+    if not values:
+        return (term,)
+    return (replace_body(term, rest), *values)
+
+
+def _known_value(program: Program, term: Term, known: list[KnownSum], memo: Memo, depth: int) -> Term | None:
+    """The sum without its loop; pointwise reads are replaced by their formulas until it is recognised."""
+    value = _as_known_sums(program, term, known)
+    if value is not None or depth == 0:
+        return value
+    summed = {a.name for a in term.reduction_axes}
+    for symbol, access in term.reads:
+        definition = program.definition(access.tensor)
+        function = None if definition is None else memo.pointwise(definition)
+        if function is None or not is_clean(function) or summed.isdisjoint(axes_of(access)):
+            continue
+        value = _known_value(program, inlined(term, symbol, function), known, memo, depth - 1)
+        if value is not None:
+            return value
+    return None
+
+
+def _as_known_sums(program: Program, term: Term, known: list[KnownSum]) -> Term | None:
+    """The sum expanded and looked up; None unless every summand is known."""
+    reads = Reads(term.reads)
+    total = sympy.S.Zero
+    for summand in sympy.Add.make_args(_expanded(term.body)):
+        factor, varying = _split_product(summand, _invariant_symbols(term))
+        value = _sum_of(program, replace(term, body=varying), known, reads)
+        if value is None:
+            return None
+        total += factor * value
+    return make_term(term.target_axes, term.target, total, reads.pairs())
+
+
+def _expanded(body: sympy.Expr) -> sympy.Expr:
+    return sympy.expand(body, power_base=False, power_exp=False, log=False)
+
+
+def _sum_of(program: Program, term: Term, known: list[KnownSum], reads: Reads) -> sympy.Expr | None:
+    if term.body == 1:
+        unknown_batch = any(a.extent is None for a in term.reduction_axes) and BATCH_SIZE not in program
+        return None if unknown_batch else extent_product(term.reduction_axes, reads)
+    used = replace(term, reads=tuple(pair for pair in term.reads if term.body.has(pair[0])))
+    for candidate in known:
+        for binding in _alignments(candidate.varying, used):
+            put = {s: reads.symbol(access_at(a, binding)) for s, a in candidate.varying.reads}
+            if candidate.varying.body.xreplace(put) == term.body:
+                target = tuple(index.substitute(binding) for index in candidate.varying.target)
+                return reads.symbol(Access(candidate.name, target)) / candidate.factor.xreplace(put)
+    return None
+
+
+def _alignments(known: Term, term: Term) -> Iterator[dict[str, Affine]]:
+    """Matchings that carry the summed axes of the one onto the summed axes of the other."""
+    summed = {a.name for a in term.reduction_axes}
+    for binding in matchings(known, term):
+        images = [binding[a.name].single_axis for a in known.reduction_axes]
+        free = set().union(*(binding[a.name].axes for a in known.target_axes))
+        if len(images) == len(summed) and set(images) == summed and free.isdisjoint(summed):
+            yield binding

@@ -1,0 +1,264 @@
+"""Forms that neither overflow nor lose everything: applied last, after differentiation and algebra.
+
+Four general laws, none of which knows a layer:
+
+    logarithm  log(p), p = exp(z)/s     becomes  z - log(s): a pointwise definition goes under its logarithm
+    shift      s = Σ_k exp(a_k)         becomes  m = max_k a_k,  s' = Σ_k exp(a_k - m),  and s = s'·exp(m)
+    softplus   log(1 + exp(u))          becomes  max(u, 0) + log(1 + exp(-|u|))
+    logistic   G^k/(1 + G)^n, G=exp(u)  becomes  a polynomial in q = 1/(1 + exp(u)), 1 - q = 1/(1 + exp(-u))
+
+Together they turn exp(z)/Σexp(z) into exp(z - m)/s', and its negative logarithm into log(s') + m - z. The
+maximum is introduced here, so nothing ever differentiates it, and its gradient (which is 0) never appears.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import sympy
+
+from compiler.derive.prune import prune
+from compiler.derive.scalar import absorb_sign, cheaper_key, hide
+from compiler.derive.simplify_memo import Memo
+from compiler.derive.simplify_share import share
+from compiler.derive.simplify_signs import assume
+from compiler.derive.simplify_terms import (
+    axes_of,
+    canonical,
+    describe_all,
+    inlined,
+    is_clean,
+    replace_body,
+    replace_definition,
+    unused_name,
+)
+from compiler.ir.tensor_program import Access, Definition, Program, Reads, Rewrite, Term, make_term
+
+
+def stable_forms(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
+    """The same values, finite for inputs of any size where the mathematics is."""
+    rewrites: list[Rewrite] = []
+    for law in (under_logarithms, shift_sums, stable_scalars):
+        program, steps = law(program, memo)
+        rewrites += steps
+    if rewrites:
+        program, steps = share(program)
+        rewrites += steps
+        program = prune(program)
+    return program, rewrites
+
+
+def _rewrite_terms(program: Program, change, rule: str, why: str) -> tuple[Program, list[Rewrite]]:
+    """Apply `change(program, term)` to every term; record what it changed."""
+    rewrites = []
+    for definition in program.definitions:
+        terms = tuple(change(program, term) for term in definition.terms)
+        if terms != definition.terms:
+            changed = replace(definition, terms=terms)
+            program = replace_definition(program, definition.name, changed)
+            rewrites.append(Rewrite(rule, describe_all(definition), describe_all(changed), why))
+    return program, rewrites
+
+
+def under_logarithms(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
+    """Put pointwise definitions under the logarithms that read them, where the logarithm then opens."""
+
+    def change(program: Program, term: Term) -> Term:
+        for node in sorted(term.body.atoms(sympy.log), key=sympy.default_sort_key):
+            opened = _opened_logarithm(program, replace_body(term, node), memo)
+            if opened is not None:
+                reads = Reads(term.reads)
+                put = {s: reads.symbol(access) for s, access in opened.reads}
+                body = term.body.xreplace({node: opened.body.xreplace(put)})
+                return change(program, make_term(term.axes, term.target, body, reads.pairs(), term.guards))
+        return term
+
+    why = "a logarithm of a product with exponentials opens, and the exponentials cancel"
+    return _rewrite_terms(program, change, "logarithm", why)
+
+
+def _opened_logarithm(program: Program, term: Term, memo: Memo) -> Term | None:
+    """`log(p)` with p's formula put in and opened up; None if an exponential would stay under it."""
+    changed = term
+    for _, access in term.reads:
+        definition = program.definition(access.tensor)
+        function = None if definition is None else memo.pointwise(definition)
+        if function is None or access.outside is not None or not function.body.has(sympy.exp):
+            continue
+        position = next(s for s, a in changed.reads if a == access)
+        changed = inlined(changed, position, function)
+    assumed = assume(program, changed, memo.signs)
+    forms = (_open(sympy.log(form)) for form in (assumed.body.args[0], sympy.factor(assumed.body.args[0])))
+    body = min(forms, key=lambda form: (_exponentials_under_logarithms(form), cheaper_key(form)))
+    if _exponentials_under_logarithms(body) or body == assumed.body or not assumed.body.has(sympy.exp):
+        return None
+    return replace_body(changed, assumed.back(body))
+
+
+def _open(body: sympy.Expr) -> sympy.Expr:
+    return stable_softplus(sympy.expand_log(body))
+
+
+def _exponentials_under_logarithms(body: sympy.Expr) -> int:
+    """How many logarithms hold an exponential that can overflow or vanish."""
+    return sum(
+        any(not inner.args[0].is_nonpositive or node.args[0] == inner for inner in node.atoms(sympy.exp))
+        for node in body.atoms(sympy.log)
+    )
+
+
+def shift_sums(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
+    """Subtract the maximum inside every sum of exponentials, and put it back where the sum is used."""
+    rewrites = []
+    for definition in program.definitions:
+        shifted = _shifted(program, definition, memo)
+        if shifted is None:
+            continue
+        largest, scaled, restored = shifted
+        program = replace_definition(program, definition.name, largest, scaled, restored)
+        after = "; ".join(map(describe_all, shifted))
+        why = "each exponent is at most 0 and one is 0, so nothing overflows and the sum is at least 1"
+        rewrites.append(Rewrite("shift", describe_all(definition), after, why))
+        program, steps = _put_into_uses(program, restored, memo)
+        rewrites += steps
+    return prune(program), rewrites
+
+
+def _shifted(
+    program: Program, definition: Definition, memo: Memo
+) -> tuple[Definition, Definition, Definition] | None:
+    term = definition.terms[0]
+    if definition.operation != "sum" or len(definition.terms) > 1 or not is_clean(term):
+        return None
+    number, exponential = term.body.as_coeff_Mul()
+    summed = {a.name for a in term.reduction_axes}
+    varies = any(not summed.isdisjoint(axes_of(access)) for _, access in term.reads)
+    if not isinstance(exponential, sympy.exp) or not varies or len(term.target_axes) != len(term.target):
+        return None
+    exponent = replace_body(term, exponential.args[0])
+    if _is_shifted(program, exponent):
+        return None
+    name = definition.name
+    top = replace(definition, name=unused_name(program, f"{name}.max"), operation="max", terms=(exponent,))
+    reads = Reads(exponent.reads)
+    below = exponent.body - reads.symbol(Access(top.name, term.target))
+    scaled_term = make_term(term.axes, term.target, number * sympy.exp(below), reads.pairs())
+    scaled = replace(definition, name=unused_name(program, f"{name}.shifted"), terms=(scaled_term,))
+    back = Reads()
+    total, shift = (back.symbol(Access(d.name, term.target)) for d in (scaled, top))
+    restored = make_term(term.target_axes, term.target, total * sympy.exp(shift), back.pairs())
+    return top, scaled, replace(definition, terms=(restored,))
+
+
+def _is_shifted(program: Program, exponent: Term) -> bool:
+    """Whether the exponent already has its own maximum subtracted."""
+    for symbol, access in exponent.reads:
+        top = program.definition(access.tensor)
+        if top is None or top.operation != "max" or len(top.terms) > 1 or access.indices != exponent.target:
+            continue
+        if canonical(replace_body(exponent, exponent.body + symbol)) == canonical(top.terms[0]):
+            return True
+    return False
+
+
+def _put_into_uses(program: Program, restored: Definition, memo: Memo) -> tuple[Program, list[Rewrite]]:
+    """Put the restored sum into its uses; what is left with a bare exp(±m) there, into its own uses too."""
+    rewrites = []
+    waiting = [restored]
+    while waiting:
+        current = waiting.pop(0)
+        function = memo.pointwise(current)
+        if function is None or (current.name != restored.name and not _has_bare_shift(program, function)):
+            continue
+
+        def change(program: Program, term: Term, name=current.name, function=function) -> Term:
+            return _with_shift(program, term, name, function, memo)
+
+        why = f"{current.name} in terms of the shifted sum and the maximum, exponents combined"
+        before = program
+        program, steps = _rewrite_terms(program, change, "shift", why)
+        rewrites += steps
+        waiting += [d for d in program.definitions if d != before.definition(d.name)]
+    return program, rewrites
+
+
+def _with_shift(program: Program, term: Term, name: str, function: Term, memo: Memo) -> Term:
+    for symbol, access in term.reads:
+        if access.tensor == name and access.outside is None:
+            put = inlined(term, symbol, function)
+            assumed = assume(program, put, memo.signs)
+            combined = sympy.powsimp(sympy.expand_log(assumed.body), combine="exp", deep=True)
+            simpler = replace_body(put, assumed.back(absorb_sign(combined)))
+            return _with_shift(program, simpler, name, function, memo)
+    return term
+
+
+def _has_bare_shift(program: Program, term: Term) -> bool:
+    """Whether an exponential of nothing but maxima is left, which overflows by itself."""
+    entries = {symbol: program.definition(access.tensor) for symbol, access in term.reads}
+    tops = {symbol for symbol, entry in entries.items() if entry is not None and entry.operation == "max"}
+    return any(node.free_symbols and node.free_symbols <= tops for node in term.body.atoms(sympy.exp))
+
+
+def stable_scalars(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
+    def change(program: Program, term: Term) -> Term:
+        if not term.body.has(sympy.exp):
+            return term
+        assumed = assume(program, term, memo.signs)
+        body = stable_logistic(stable_softplus(assumed.body))
+        return term if body == assumed.body else replace_body(term, assumed.back(body))
+
+    return _rewrite_terms(program, change, "stable", "no exponential of a large number is formed")
+
+
+def stable_softplus(body: sympy.Expr) -> sympy.Expr:
+    """`log(1 + exp(u))` as `max(u, 0) + log(1 + exp(-|u|))`: exact on both sides, at any size."""
+
+    def is_softplus(node: sympy.Basic) -> bool:
+        if not isinstance(node, sympy.log):
+            return False
+        rest = node.args[0] - 1
+        return isinstance(rest, sympy.exp) and not rest.args[0].is_nonpositive
+
+    def change(node: sympy.Expr) -> sympy.Expr:
+        exponent = (node.args[0] - 1).args[0]
+        return sympy.Max(exponent, 0) + sympy.log(1 + sympy.exp(-sympy.Abs(exponent)))
+
+    return body.replace(is_softplus, change)
+
+
+def stable_logistic(body: sympy.Expr) -> sympy.Expr:
+    """A rational function of G = exp(u) over powers of 1 + G, as a polynomial in q and 1 - q.
+
+    x·G/(1 + G)² with G = exp(-x) is inf/inf for x = -800; q·(1 - q)·x with 1 - q = 1/(1 + exp(x)) is 0.
+    """
+    for node in sorted(body.atoms(sympy.exp), key=sympy.default_sort_key):
+        if body.has(node):
+            body = _in_logistic(body, node)
+    return body
+
+
+def _in_logistic(body: sympy.Expr, exponential: sympy.Expr) -> sympy.Expr:
+    hidden = hide(body)
+    matching = [s for s, node in hidden.back.items() if node in (exponential, 1 / exponential)]
+    if not matching:
+        return body
+    symbol = matching[0]
+    growth = hidden.back[symbol]
+    numerator, denominator = sympy.fraction(sympy.together(hidden.expression))
+    if not numerator.has(symbol) or not _is_power_of_one_plus(denominator, symbol):
+        return body
+    q = sympy.Symbol("logistic", positive=True)
+    polynomial = sympy.cancel(hidden.expression.xreplace({symbol: (1 - q) / q}))
+    if polynomial.has(symbol) or not polynomial.is_polynomial(q):
+        return body
+    other = sympy.Symbol("one_minus_logistic", positive=True)
+    factored = sympy.factor(polynomial).xreplace({1 - q: other, q - 1: -other})
+    back = {q: 1 / (1 + growth), other: 1 / (1 + 1 / growth), **hidden.back}
+    return factored.xreplace(back)
+
+
+def _is_power_of_one_plus(denominator: sympy.Expr, symbol: sympy.Symbol) -> bool:
+    factors = [f for f in sympy.Mul.make_args(sympy.factor(denominator)) if f.has(symbol)]
+    bases = {factor.as_base_exp()[0] for factor in factors}
+    return (symbol + 1) in bases and bases <= {symbol + 1, symbol}

@@ -1,0 +1,263 @@
+"""A formula with shapes -> definitions of the tensor program. The one entry point of this package."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+
+from compiler.errors import ModelError, Problem
+from compiler.formula.affine_index import checked_indices, to_affine
+from compiler.formula.normalise import Piece, free_names, pieces, staged
+from compiler.formula.parser import parse_formula
+from compiler.formula.resolve import Reduction, Resolved, resolve
+from compiler.formula.scalar import ScalarBuilder
+from compiler.formula.scope import BATCH_SIZE, UNIFORM, Operand, Scope, shape_text
+from compiler.formula.syntax import Extents, Name, Node, Read, Statement, rebuild
+from compiler.ir.affine import Affine, Extent, axis, constant
+from compiler.ir.tensor_program import Axis, Definition, Operation, Shape, Term, make_term, substitute_axes
+
+RESERVED = (UNIFORM, BATCH_SIZE, "pad", "ravel", "inf", "pi")
+
+
+@dataclass(frozen=True)
+class CompiledFormula:
+    """Definitions, each after what it reads, and the random tensors that they read."""
+
+    definitions: tuple[Definition, ...]
+    random: tuple[Operand, ...]
+
+
+def compile_formula(
+    text: str,
+    *,
+    operands: Mapping[str, Operand],
+    results: Mapping[str, Operand],
+    constants: Mapping[str, int | float] | None = None,
+    prefix: str = "",
+    origin: str = "",
+) -> CompiledFormula:
+    """The definitions that a formula stands for.
+
+    `operands` maps the names of given tensors to what they are called in the program, and their shapes;
+    `results` does so for the tensors that the formula must define. Every other left side is a let-stage,
+    named `prefix.name`; so are the reductions that become stages (`prefix.sum1`) and random tensors
+    (`prefix.uniform`). `batch_size[]` and `uniform[…]` need not be given.
+
+    Raises ModelError with an excerpt that points at the character.
+    """
+    formula = parse_formula(text)
+    given = {BATCH_SIZE: Operand(BATCH_SIZE, ()), **operands}
+    compiler = _Compiler(Scope(formula.text, given, _numbers(constants or {})), results, prefix, origin)
+    for group in _groups(formula.statements):
+        compiler.define(group)
+    for name in results:
+        if not any(statement.target == name for statement in formula.statements):
+            place = formula.statements[-1].place
+            raise compiler.scope.error(place, f"the formula never defines {name}", expected=f"{name}[…] = …")
+    return CompiledFormula(tuple(compiler.definitions.values()), tuple(compiler.random))
+
+
+def _numbers(constants: Mapping[str, object]) -> dict[str, int | float]:
+    """The constants as Python's own numbers. Raises ModelError for what is no finite number."""
+    numbers: dict[str, int | float] = {}
+    for name, value in constants.items():
+        if isinstance(value, Integral):
+            numbers[name] = int(value)
+        elif isinstance(value, Real) and math.isfinite(value):
+            numbers[name] = float(value)
+        else:
+            problem = f"the constant {name} of the formula is not a finite number"
+            raise ModelError(Problem(problem, expected="an int or a float", found=repr(value)))
+    return numbers
+
+
+def _groups(statements: Iterable[Statement]) -> list[list[Statement]]:
+    """Statements in order, neighbouring `+=` statements of one tensor together."""
+    groups: list[list[Statement]] = []
+    for statement in statements:
+        last = groups[-1][-1] if groups else None
+        if last and last.accumulate and statement.accumulate and last.target == statement.target:
+            groups[-1].append(statement)
+        else:
+            groups.append([statement])
+    return groups
+
+
+class _Compiler:
+    """The state of one compilation: the tensors known so far and the definitions made."""
+
+    def __init__(self, scope: Scope, results: Mapping[str, Operand], prefix: str, origin: str):
+        self.scope, self.results, self.prefix, self.origin = scope, results, prefix, origin
+        self.definitions: dict[str, Definition] = {}
+        self.shared: dict[tuple, Operand] = {}
+        self.random: list[Operand] = []
+
+    def define(self, group: list[Statement]) -> None:
+        """One definition from its statement, or from the `+=` statements that each add terms."""
+        local = group[0].target
+        self.check_name(group[0])
+        declared = self.results.get(local)
+        resolved = [self.drawn(resolve(statement, self.scope, declared)) for statement in group]
+        operand = declared or Operand(self.qualified(local), self.inferred_shape(resolved))
+        operation, terms = self.terms(resolved, operand)
+        self.check_cover(resolved[0], operand)
+        self.add(local, operand, operation, terms)
+
+    def add(self, local: str, operand: Operand, operation: Operation, terms: tuple[Term, ...]) -> None:
+        definition = Definition(operand.name, operand.shape, operation, terms, origin=self.origin)
+        self.definitions[operand.name] = definition
+        self.know(local, operand)
+
+    def know(self, local: str, operand: Operand) -> None:
+        self.scope = replace(self.scope, operands={**self.scope.operands, local: operand})
+
+    def check_name(self, statement: Statement) -> None:
+        name = statement.target
+        if name in RESERVED or name in self.scope.constants:
+            kind = "a reserved name" if name in RESERVED else "a constant"
+            raise self.scope.error(statement.place, f"{name} is {kind}, so it cannot be defined")
+        if name in self.scope.operands:
+            advice = "`+=` in each of the statements, one after the other, that add a term to it"
+            raise self.scope.error(statement.place, f"{name} is already defined", advice=advice)
+
+    def check_cover(self, statement: Resolved, operand: Operand) -> None:
+        """A definition by `=` writes every element, lest the others be 0 by accident."""
+        written = math.prod(extent or 1 for extent in statement.extents.values())
+        if not statement.accumulate and written < math.prod(extent or 1 for extent in operand.shape):
+            message = f"the statement defines only a part of {statement.target}"
+            expected = f"all of the shape {shape_text(operand.shape)}"
+            advice = "`+=` if the other elements are to be 0"
+            raise self.scope.error(statement.place, message, expected=expected, advice=advice)
+
+    def qualified(self, local: str) -> str:
+        return f"{self.prefix}.{local}" if self.prefix else local
+
+    def inferred_shape(self, statements: list[Resolved]) -> Shape:
+        """The shape of a let-stage: from 0 to the largest index that any of its statements writes."""
+        shapes = [tuple(self.written(index, s.extents) for index in s.indices) for s in statements]
+        if len({len(shape) for shape in shapes}) > 1:
+            raise self.scope.error(statements[-1].place, "the left sides have different numbers of indices")
+        return tuple(None if None in sizes else max(sizes) for sizes in zip(*shapes, strict=True))
+
+    def written(self, node: Node, extents: Extents) -> Extent:
+        index = to_affine(node, extents, self.scope)
+        if index.single_axis is not None:
+            return extents[index.single_axis]
+        high = index.interval(extents)[1]
+        return None if high is None else high + 1
+
+    def drawn(self, statement: Resolved) -> Resolved:
+        """The statement with each `uniform[…]` made a read of a random tensor of its own."""
+
+        def draw(node: Node, extents: Extents) -> Node:
+            if isinstance(node, Reduction):
+                inner = extents | {bound.name: bound.extent for bound in node.axes}
+                return replace(node, body=draw(node.body, inner))
+            if not isinstance(node, Read) or node.tensor != UNIFORM:
+                return rebuild(node, lambda child: draw(child, extents))
+            return replace(node, tensor=self.random_tensor(node, extents))
+
+        return replace(statement, value=draw(statement.value, statement.extents))
+
+    def random_tensor(self, node: Read, extents: Extents) -> str:
+        for index in node.indices:
+            if not isinstance(index, Name) or index.name not in extents:
+                raise self.scope.error(index.place, "uniform takes axes alone as indices")
+        local = UNIFORM + (str(len(self.random) + 1) if self.random else "")
+        self.random.append(
+            Operand(self.qualified(local), tuple(extents[index.name] for index in node.indices))
+        )
+        self.know(_hidden(self.random[-1]), self.random[-1])
+        return _hidden(self.random[-1])
+
+    def terms(self, statements: list[Resolved], operand: Operand) -> tuple[Operation, tuple[Term, ...]]:
+        """The operation and the terms of the definition that these statements make up."""
+        first = statements[0]
+        value = first.value
+        if (
+            isinstance(value, Reduction)
+            and value.operation in ("max", "min")
+            and not first.accumulate
+            and first.extents.keys() <= free_names(value.body)
+        ):
+            inner = first.extents | {bound.name: bound.extent for bound in value.axes}
+            piece = Piece(value.axes, staged(value.body, inner, self.stage))
+            return value.operation, (self.term(first, operand, piece),)
+        found = [(s, piece) for s in statements for piece in pieces(s.value, s.extents, self.stage)]
+        return "sum", tuple(self.term(statement, operand, piece) for statement, piece in found)
+
+    def term(self, statement: Resolved, operand: Operand, piece: Piece) -> Term:
+        extents = statement.extents | {bound.name: bound.extent for bound in piece.axes}
+        left = Read(statement.place, statement.target, statement.indices)
+        target, _ = checked_indices(left, extents, self.scope, operand)
+        if not statement.accumulate and not writes_once(target, statement.extents):
+            message = f"{statement.target} can be written more than once at one place"
+            raise self.scope.error(statement.place, message, advice="`+=` if the values are to be added")
+        builder = ScalarBuilder(self.scope, extents)
+        body = builder.build(piece.body)
+        axes = tuple(Axis(name, extent) for name, extent in extents.items())
+        return without_idle_axes(make_term(axes, target, body, builder.reads.pairs()), statement.extents)
+
+    def stage(self, node: Reduction, extents: Extents) -> Read:
+        """The read that replaces a reduction, defined as a tensor over the axes that it depends on."""
+        free = free_names(node)
+        axes = {name: extent for name, extent in extents.items() if name in free}
+        indices = tuple(Name(node.place, name) for name in axes)
+        shape = tuple(axes.values())
+        statement = Resolved(node.operation, indices, False, node, axes, node.place)
+        operation, terms = self.terms([statement], Operand(node.operation, shape))
+        meaning = (operation, shape, tuple(map(_with_numbered_axes, terms)))
+        if meaning not in self.shared:
+            operand = Operand(self.qualified(self.fresh(node.operation)), shape)
+            self.shared[meaning] = operand
+            self.add(_hidden(operand), operand, operation, terms)
+        return Read(node.place, _hidden(self.shared[meaning]), indices)
+
+    def fresh(self, operation: str) -> str:
+        """`sum1`, `sum2`, …: the first that is not taken."""
+        number = 1
+        while self.qualified(f"{operation}{number}") in self.definitions:
+            number += 1
+        return f"{operation}{number}"
+
+
+def _hidden(operand: Operand) -> str:
+    """The key of a tensor that the text does not name: no formula can spell it, so it hides nothing."""
+    return f"{operand.name}[]"
+
+
+def writes_once(target: tuple[Affine, ...], extents: Extents) -> bool:
+    """Whether different points of the left side's axes are proven to write different elements."""
+    told: set[str] = set()
+    for index in target:
+        told |= _recoverable_axes(index, extents)
+    return all(name in told or extent == 1 for name, extent in extents.items())
+
+
+def _recoverable_axes(index: Affine, extents: Extents) -> set[str]:
+    """The axes whose values follow from the value of the index: those of a mixed-radix number."""
+    if index.single_axis is not None:
+        return {index.single_axis}
+    reach = 0
+    for atom, coefficient in sorted(index.terms, key=lambda item: abs(item[1])):
+        if not isinstance(atom, str) or extents[atom] is None or abs(coefficient) <= reach:
+            return set()
+        reach += abs(coefficient) * (extents[atom] - 1)
+    return set(index.axes)
+
+
+def without_idle_axes(term: Term, left: Extents) -> Term:
+    """Drop axes of the left side that have one value and that the target does not need."""
+    used = frozenset().union(*(index.axes for index in term.target))
+    idle = {name: constant(0) for name, extent in left.items() if extent == 1 and name not in used}
+    kept = tuple(a for a in term.axes if a.name not in idle)
+    return substitute_axes(term, idle, kept) if idle else term
+
+
+def _with_numbered_axes(term: Term) -> Term:
+    """The term with axes named by position, so that terms that differ in names alone are equal."""
+    names = {a.name: axis(f"axis{k}") for k, a in enumerate(term.axes)}
+    axes = tuple(Axis(f"axis{k}", a.extent) for k, a in enumerate(term.axes))
+    return substitute_axes(term, names, axes)

@@ -1,0 +1,198 @@
+"""Values of a formula -> SymPy scalars over symbols that stand for reads.
+
+Every function is either one of SymPy's, whose derivative SymPy knows, or a choice between cases. The cases
+fix what happens where a derivative does not exist: max(a, b) is `a` where a > b and else `b`, so
+max(x, 0) has derivative 0 at 0; abs has derivative 0 at 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import sympy
+
+from compiler.errors import CompilerBug
+from compiler.formula.affine_index import checked_indices
+from compiler.formula.parser import REDUCTIONS
+from compiler.formula.scope import Scope, did_you_mean
+from compiler.formula.syntax import (
+    Binary,
+    Call,
+    Compare,
+    Conditional,
+    Extents,
+    Logical,
+    Name,
+    Negate,
+    Node,
+    Number,
+    Read,
+)
+from compiler.ir.tensor_program import Access, Reads
+
+FUNCTIONS = {
+    "exp": sympy.exp,
+    "log": sympy.log,
+    "sqrt": sympy.sqrt,
+    "sin": sympy.sin,
+    "cos": sympy.cos,
+    "tan": sympy.tan,
+    "asin": sympy.asin,
+    "acos": sympy.acos,
+    "atan": sympy.atan,
+    "sinh": sympy.sinh,
+    "cosh": sympy.cosh,
+    "tanh": sympy.tanh,
+    "erf": sympy.erf,
+}
+CHOICES = ("max", "min", "abs")
+_NOT_FINITE = (sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I)
+_COMPARISONS = {"<": sympy.Lt, "<=": sympy.Le, ">": sympy.Gt, ">=": sympy.Ge, "==": sympy.Eq, "!=": sympy.Ne}
+
+
+@dataclass
+class ScalarBuilder:
+    """Builds the body of one term; `reads` gains the accesses on the way."""
+
+    scope: Scope
+    extents: Extents
+    reads: Reads = field(default_factory=Reads)
+
+    def build(self, node: Node) -> sympy.Expr:
+        """The SymPy scalar of a value. Raises ModelError for whatever is not one."""
+        body = self.value(node)
+        if body.has(*_NOT_FINITE):
+            raise self.scope.error(node.place, "this is not a finite real number", found=str(body))
+        # SymPy turns sqrt(x**2) into Abs(x), whose derivative at 0 is not ours.
+        return body.replace(sympy.Abs, _absolute)
+
+    def value(self, node: Node) -> sympy.Expr:
+        match node:
+            case Number(text=text):
+                return sympy.Rational(text)
+            case Name(name=name):
+                return self.named(node, name)
+            case Negate(operand=operand):
+                return -self.value(operand)
+            case Binary():
+                return self.binary(node)
+            case Conditional(condition=condition, then=then, otherwise=otherwise):
+                cases = (self.value(then), self.condition(condition)), (self.value(otherwise), True)
+                return sympy.Piecewise(*cases)
+            case Call(function=function, arguments=arguments):
+                return self.call(node, function, arguments)
+            case Read():
+                return self.read(node)
+            case Compare() | Logical():
+                raise self.scope.error(
+                    node.place, "a condition is not a value", expected="value if condition else other value"
+                )
+        raise CompilerBug(f"a formula's value cannot be {type(node).__name__}")
+
+    def condition(self, node: Node) -> sympy.Basic:
+        match node:
+            case Compare(operator=operator, left=left, right=right):
+                return _COMPARISONS[operator](self.value(left), self.value(right))
+            case Logical(operator="not", operands=(operand,)):
+                return sympy.Not(self.condition(operand))
+            case Logical(operator=operator, operands=operands):
+                return (sympy.And if operator == "and" else sympy.Or)(*map(self.condition, operands))
+        raise self.scope.error(
+            node.place, "this is not a condition", expected="a comparison, such as x[b] > 0"
+        )
+
+    def named(self, node: Node, name: str) -> sympy.Expr:
+        constants = self.scope.constants
+        if name in constants:
+            return exact(constants[name])
+        if name == "pi":
+            return sympy.pi
+        if name == "inf":
+            raise self.scope.error(node.place, "inf can only stand in pad(tensor, -inf)")
+        if name in self.extents:
+            raise self.scope.error(node.place, f"the axis {name} is an index, not a value")
+        if name in self.scope.operands:
+            rank = len(self.scope.operands[name].shape)
+            indices = "…" if rank else ""
+            raise self.scope.error(
+                node.place, f"{name} is a tensor, so it needs indices", expected=f"{name}[{indices}]"
+            )
+        raise self.scope.error(
+            node.place, f"there is no constant {name}", advice=did_you_mean(name, (*constants, "pi"))
+        )
+
+    def binary(self, node: Binary) -> sympy.Expr:
+        left, right = self.value(node.left), self.value(node.right)
+        match node.operator:
+            case "+":
+                return left + right
+            case "-":
+                return left - right
+            case "*":
+                return left * right
+            case "/":
+                if right == 0:
+                    raise self.scope.error(node.right.place, "division by zero")
+                return left / right
+            case "**":
+                return left**right
+        raise self.scope.error(node.place, f"{node.operator} is for indices, not for values")
+
+    def call(self, node: Call, function: str, arguments: tuple[Node, ...]) -> sympy.Expr:
+        if function in ("max", "min") and len(arguments) >= 2:
+            return _extreme(function, [self.value(argument) for argument in arguments])
+        if function == "abs" or function in FUNCTIONS:
+            if len(arguments) != 1:
+                raise self.scope.error(
+                    node.place, f"{function} takes one argument", found=str(len(arguments))
+                )
+            argument = self.value(arguments[0])
+            return _absolute(argument) if function == "abs" else FUNCTIONS[function](argument)
+        known = (*FUNCTIONS, *CHOICES)
+        if function in REDUCTIONS:
+            raise self.scope.error(
+                node.place, f"{function} reduces over axes", expected=f"{function}[axes](expression)"
+            )
+        raise self.scope.error(
+            node.place,
+            f"there is no function {function}",
+            expected=f"one of {', '.join(known)}",
+            advice=did_you_mean(function, known),
+        )
+
+    def read(self, node: Read) -> sympy.Symbol:
+        operand = self.scope.operand(node)
+        if operand.dtype == "index":
+            raise self.scope.error(
+                node.place, f"{node.tensor} is an integer tensor: it can be an index, not a value"
+            )
+        indices, inside = checked_indices(node, self.extents, self.scope, operand)
+        outside = None if inside or node.outside is None else self.outside(node.outside)
+        return self.reads.symbol(Access(operand.name, indices, outside))
+
+    def outside(self, node: Node) -> float:
+        """The number that a padded read gives outside its tensor."""
+        negative = isinstance(node, Negate)
+        inner = node.operand if isinstance(node, Negate) else node
+        if isinstance(inner, Name) and inner.name == "inf":
+            return float("-inf") if negative else float("inf")
+        value = self.value(node)
+        if not value.is_number:
+            raise self.scope.error(node.place, "the value outside a tensor must be a constant")
+        return float(value)
+
+
+def exact(value: int | float) -> sympy.Expr:
+    """A constant as an exact number: 0.1 is one tenth, not the nearest binary fraction."""
+    return sympy.Integer(value) if isinstance(value, int) else sympy.Rational(str(value))
+
+
+def _absolute(value: sympy.Expr) -> sympy.Expr:
+    return sympy.Piecewise((value, value > 0), (-value, value < 0), (0, True))
+
+
+def _extreme(function: str, values: list[sympy.Expr]) -> sympy.Expr:
+    """`a` where it beats `b`, else `b`; with more arguments the first against the rest."""
+    first, *rest = values
+    other = rest[0] if len(rest) == 1 else _extreme(function, rest)
+    return sympy.Piecewise((first, first > other if function == "max" else first < other), (other, True))

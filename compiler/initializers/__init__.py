@@ -1,0 +1,21 @@
+"""How parameters start: formulas over uniform random numbers."""
+
+from compiler.initializers.base import Initializer
+from compiler.initializers.constant import Constant, Ones, Zeros
+from compiler.initializers.random import GlorotNormal, GlorotUniform, HeNormal, HeUniform
+
+DEFAULT_KERNEL = GlorotUniform()
+DEFAULT_BIAS = Zeros()
+
+__all__ = [
+    "DEFAULT_BIAS",
+    "DEFAULT_KERNEL",
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "Ones",
+    "Zeros",
+]

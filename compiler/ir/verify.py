@@ -1,0 +1,239 @@
+"""Checks the invariants of a tensor program, between any two stages.
+
+    verify(program)     raises CompilerBug, naming the definition and the term, or returns nothing
+
+What holds for a verified program: every name is defined once and before it is read; every axis is bound
+once; every read without a value for "outside" stays inside its tensor wherever the term's guards hold;
+integer reads keep their declared limits; the batch dimension is indexed by the batch axis alone. So neither
+the interpreter nor a kernel generated from the program ever reads outside a tensor.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import get_args
+
+import sympy
+
+from compiler.errors import CompilerBug
+from compiler.ir.affine import Affine, Extent, FloorDiv, Read
+from compiler.ir.printer import integer_limits, print_affine, print_term, window_size
+from compiler.ir.tensor_program import Definition, Guard, Kind, Operation, Program, Shape, Tensor, Term
+
+Extents = Mapping[str, Extent]
+
+
+def verify(program: Program) -> None:
+    """Raise CompilerBug for the first invariant that the program breaks."""
+    for message in violations(program):
+        raise CompilerBug(message)
+
+
+def violations(program: Program) -> Iterator[str]:
+    """Every broken invariant, in program order."""
+    names = [entry.name for entry in (*program.inputs, *program.definitions)]
+    yield from (f"{name}: defined {n} times" for name, n in sorted(Counter(names).items()) if n > 1)
+    for tensor in program.inputs:
+        yield from (f"{tensor.kind} {tensor.name}: {message}" for message in _tensor(tensor))
+    known: dict[str, Tensor | Definition] = {tensor.name: tensor for tensor in program.inputs}
+    limits = integer_limits(program)
+    for definition in program.definitions:
+        yield from (f"{definition.name}: {message}" for message in _definition(definition))
+        for number, term in enumerate(definition.terms, 1):
+            for message in _Term(definition, term, known, limits).violations():
+                line = print_term(term, definition.operation, limits)
+                yield f"{definition.name}, term {number}: {message}\n    {line}"
+        known[definition.name] = definition
+    yield from (f"output {name} is not defined" for name in program.outputs if name not in known)
+
+
+def _tensor(tensor: Tensor) -> Iterator[str]:
+    if tensor.kind not in get_args(Kind):
+        yield f"unknown kind {tensor.kind!r}"
+    if (tensor.dtype == "index") != (tensor.limit is not None):
+        yield "a limit belongs to dtype index, and dtype index needs one"
+    yield from _shape(tensor.shape)
+
+
+def _definition(definition: Definition) -> Iterator[str]:
+    if definition.operation not in get_args(Operation):
+        yield f"unknown operation {definition.operation!r}"
+    chooses = definition.operation in ("argmax", "argmin")
+    if chooses and len(definition.terms) != 1:
+        yield f"{definition.operation} over {len(definition.terms)} terms: a winner is defined for one"
+    elif chooses and window_size(definition) is None:
+        yield f"{definition.operation} over the batch: the number of positions must be known"
+    if chooses != (definition.dtype == "index"):
+        yield f"{definition.operation} of dtype {definition.dtype}: winners alone are of dtype index"
+    yield from _shape(definition.shape)
+
+
+def _shape(shape: Shape) -> Iterator[str]:
+    if any(extent is not None and extent < 1 for extent in shape):
+        yield f"empty shape {shape}"
+
+
+class _Term:
+    """The checks of one term. `known` holds what stands before its definition."""
+
+    def __init__(
+        self,
+        definition: Definition,
+        term: Term,
+        known: Mapping[str, Tensor | Definition],
+        limits: Mapping[str, int],
+    ):
+        self.definition, self.term, self.known, self.limits = definition, term, known, limits
+        self.extents = term.extents
+
+    def violations(self) -> Iterator[str]:
+        """Later checks take the earlier ones for granted, so the first group that fails is the last."""
+        for group in (self.binding, self.symbols, self.tensors, self.ranks, self.batch, self.bounds):
+            found = list(group())
+            yield from found
+            if found:
+                return
+
+    def binding(self) -> Iterator[str]:
+        """Every axis is bound once; guards are well formed."""
+        for name, number in Counter(axis.name for axis in self.term.axes).items():
+            if number > 1:
+                yield f"axis {name} is bound {number} times"
+        for axis in self.term.axes:
+            if axis.extent is not None and axis.extent < 1:
+                yield f"axis {axis} is empty"
+        for name in sorted(frozenset().union(*(affine.axes for affine in self.term.affines()))):
+            if name not in self.extents:
+                yield f"axis {name} is not bound"
+        for guard in self.term.guards:
+            if guard.kind not in (">=", "==", "%") or (guard.kind == "%" and guard.modulus < 1):
+                yield f"malformed guard {guard}"
+
+    def symbols(self) -> Iterator[str]:
+        """The body's symbols and the reads are the same; no access is read under two symbols."""
+        if not isinstance(self.term.body, sympy.Expr):
+            yield f"the body is not a scalar expression: {self.term.body!r}"
+            return
+        read = Counter(symbol for symbol, _ in self.term.reads)
+        used = self.term.body.free_symbols
+        for symbol in sorted(used - read.keys(), key=str):
+            yield f"symbol {symbol} of the body stands for no read"
+        for symbol in sorted(read.keys() - used, key=str):
+            yield f"the body does not use {symbol}, the read {self.term.access(symbol)}"
+        for symbol in (symbol for symbol, number in read.items() if number > 1):
+            yield f"symbol {symbol} stands for several reads"
+        for access, number in Counter(access for _, access in self.term.reads).items():
+            if number > 1:
+                yield f"{number} symbols stand for {access}"
+
+    def tensors(self) -> Iterator[str]:
+        """What is read stands before; what serves as an index is of dtype index, with its own limit."""
+        for name in self.term.tensors:
+            if name not in self.known:
+                yield f"{name} is read before it is defined"
+        for read in self.integer_reads():
+            entry = self.known.get(read.tensor)
+            if entry is None:
+                continue
+            if entry.dtype != "index":
+                yield f"{read} is used as an index, but {read.tensor} is of dtype {entry.dtype}"
+            elif read.extent != self.limits.get(read.tensor):
+                limit = self.limits.get(read.tensor)
+                yield f"{read} is taken to be below {read.extent}, but {read.tensor} has the limit {limit}"
+
+    def integer_reads(self) -> list[Read]:
+        return list(dict.fromkeys(read for affine in self.term.affines() for read in affine.reads))
+
+    def places(self) -> Iterator[tuple[str, tuple[Affine, ...], Shape]]:
+        """Everything that is indexed: (how it is printed, its indices, its shape)."""
+        yield f"the target {self.definition.name}", self.term.target, self.definition.shape
+        for _, access in self.term.reads:
+            yield str(access), access.indices, self.known[access.tensor].shape
+        for read in self.integer_reads():
+            yield str(read), read.indices, self.known[read.tensor].shape
+
+    def ranks(self) -> Iterator[str]:
+        for text, indices, shape in self.places():
+            if len(indices) != len(shape):
+                yield f"{text} has {len(indices)} indices, its tensor has {len(shape)}"
+
+    def batch(self) -> Iterator[str]:
+        """A batch dimension is indexed by a bare batch axis, everywhere."""
+        for text, indices, shape in self.places():
+            for index, extent in zip(indices, shape, strict=True):
+                if extent is None and not self.is_batch(index):
+                    yield f"{text}: the batch dimension is indexed by {index}, not by a batch axis alone"
+
+    def is_batch(self, index: Affine) -> bool:
+        return index.single_axis is not None and self.extents[index.single_axis] is None
+
+    def bounds(self) -> Iterator[str]:
+        """Reads stay inside where they must; so does the target of an argmax, of which nothing is dropped."""
+        facts = [fact for guard in self.term.guards for fact in _facts(guard)]
+        for _, access in self.term.reads:
+            if access.outside is None:
+                shape = self.known[access.tensor].shape
+                yield from self.leaving(str(access), access.indices, shape, facts)
+        if self.definition.dtype == "index":
+            yield from self.leaving("the target", self.term.target, self.definition.shape, [])
+        for affine in (*self.term.target, *(i for _, access in self.term.reads for i in access.indices)):
+            yield from self.inner_reads(affine, facts)
+        for guard in self.term.guards:
+            # A guard is tested after the guards with fewer reads: only those may be relied on.
+            sooner = [g for g in self.term.guards if len(g.affine.reads) < len(guard.affine.reads)]
+            yield from self.inner_reads(guard.affine, [fact for g in sooner for fact in _facts(g)])
+
+    def inner_reads(self, affine: Affine, facts: list[Affine]) -> Iterator[str]:
+        for read in affine.reads:
+            yield from self.leaving(str(read), read.indices, self.known[read.tensor].shape, facts)
+
+    def leaving(
+        self, text: str, indices: Sequence[Affine], shape: Shape, facts: list[Affine]
+    ) -> Iterator[str]:
+        for index, extent in zip(indices, shape, strict=True):
+            if extent is None:
+                continue
+            printed = print_affine(index, self.limits)
+            if not is_nonnegative(index, self.extents, facts):
+                yield f"{text}: cannot prove {printed} >= 0"
+            if not is_nonnegative(extent - 1 - index, self.extents, facts):
+                yield f"{text}: cannot prove {printed} < {extent}"
+
+
+def _facts(guard: Guard) -> list[Affine]:
+    """Expressions that are not negative where the guard holds."""
+    return {">=": [guard.affine], "==": [guard.affine, -guard.affine]}.get(guard.kind, [])
+
+
+def is_nonnegative(expression: Affine, extents: Extents, facts: Sequence[Affine] = ()) -> bool:
+    """Whether `expression >= 0` can be proven over the box of axes where all `facts` are >= 0.
+
+    By intervals; else by subtracting a multiple of a fact that cancels one of the atoms; else by clearing a
+    floor-division, `c + n//d >= 0` being `d*c + n >= 0`.
+    """
+    low, _ = expression.interval(extents)
+    if low is not None and low >= 0:
+        return True
+    for position, fact in enumerate(facts):
+        others = [*facts[:position], *facts[position + 1 :]]
+        for atom, coefficient in fact.terms:
+            factor = expression.coefficient(atom)
+            if factor * coefficient <= 0:
+                continue
+            # |coefficient|·e - |factor|·fact > -|coefficient| gives e > -1.
+            rest = abs(coefficient) * expression - abs(factor) * fact + (abs(coefficient) - 1)
+            if is_nonnegative(rest, extents, others):
+                return True
+    cleared = _clear_division(expression)
+    return cleared is not None and is_nonnegative(cleared, extents, facts)
+
+
+def _clear_division(expression: Affine) -> Affine | None:
+    """An expression that is >= 0 exactly where the given one is, without its first floor-division."""
+    for atom, coefficient in expression.terms:
+        if isinstance(atom, FloorDiv) and abs(coefficient) == 1:
+            rest = expression - Affine(((atom, coefficient),))
+            spare = 0 if coefficient > 0 else atom.divisor - 1
+            return rest * atom.divisor + atom.numerator * coefficient + spare
+    return None

@@ -1,0 +1,35 @@
+"""The layers: each a forward formula in index notation, a shape rule and argument checks, nothing else."""
+
+from compiler.layers.activations import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
+from compiler.layers.base import Forward, Layer, Node, Parameter
+from compiler.layers.convolution import Conv2D, DepthwiseConv2D
+from compiler.layers.dense import Dense
+from compiler.layers.merging import Add, Concatenate
+from compiler.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, MaxPool2D
+from compiler.layers.regularization import Dropout
+from compiler.layers.shaping import Flatten, Input, Rescaling, Reshape
+
+__all__ = [
+    "Add",
+    "AveragePooling2D",
+    "Concatenate",
+    "Conv2D",
+    "Dense",
+    "DepthwiseConv2D",
+    "Dropout",
+    "Flatten",
+    "Forward",
+    "GlobalAveragePooling2D",
+    "Input",
+    "Layer",
+    "LeakyReLU",
+    "MaxPool2D",
+    "Node",
+    "Parameter",
+    "ReLU",
+    "Rescaling",
+    "Reshape",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+]

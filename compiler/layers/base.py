@@ -1,0 +1,149 @@
+"""What every layer is: a description that turns input shapes into one formula and one output shape.
+
+A new layer is a frozen dataclass with a `forward` method, for example
+
+    @dataclass(frozen=True)
+    class Swish(Layer):
+        beta: float = 1.0
+
+        def forward(self, x):
+            return Forward("y[...] = x[...] / (1 + exp(-beta * x[...]))", x, constants={"beta": self.beta})
+
+and everything else, its gradients above all, is derived from that.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+
+from compiler.errors import Problem, Span
+from compiler.initializers.base import Initializer
+
+Shape = tuple[int, ...]
+"""The shape of one example: the batch dimension is left out."""
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A trainable tensor of a layer."""
+
+    shape: Shape
+    initializer: Initializer
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What a layer computes on inputs of known shapes.
+
+    The formula calls its input `x` (several inputs: `x1`, `x2`, …), its result `y`, its parameters and
+    constants by their keys here. `shape` is the result's, without the batch. `inference` is the formula
+    outside training, where it differs.
+    """
+
+    formula: str
+    shape: Shape
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    constants: Mapping[str, int | float] = field(default_factory=dict)
+    inference: str | None = None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The base of all layers. Two layer objects are the same layer only if they are the same object."""
+
+    _: KW_ONLY
+    name: str | None = None
+    span: Span | None = field(default=None, init=False, repr=False, compare=False)
+
+    arity = (1, 1)
+    """Smallest and largest number of inputs; None for "any number"."""
+
+    any_number = False
+    """Whether the result is known to range over all numbers, so that it cannot be a probability."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "span", caller())
+
+    @property
+    def kind(self) -> str:
+        """The word that automatic names begin with: conv2d for Conv2D."""
+        return type(self).__name__.lower()
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with the arguments, whatever the inputs are."""
+        return iter(())
+
+    def forward(self, *shapes: Shape) -> Forward:
+        """The formula and the shape rule. Raises ModelError for inputs that the layer cannot take."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward method")
+
+    def __call__(self, *inputs: Node | Layer) -> Node:
+        """Applies the layer in the functional form: `h = Conv2D(32, 3)(x)`."""
+        if len(inputs) == 1 and isinstance(inputs[0], list | tuple):
+            inputs = tuple(inputs[0])
+        return Node(self, inputs, caller())
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One use of a layer in a graph: the layer, what it is applied to, and where that is written."""
+
+    layer: Layer
+    inputs: tuple[object, ...]
+    span: Span | None = None
+
+    def __add__(self, other: object) -> Node:
+        return add(self, other)
+
+    __radd__ = __add__
+
+
+class Placeholder(Layer):
+    """Stands for whatever a mistake that is already reported kept from being made: a layer, a loss, a value.
+
+    Its shape is unknown, and it may stand anywhere, so that the rest of a description can be checked.
+    """
+
+    arity = (0, None)
+
+    def __init__(self, kind: str = "unknown"):
+        super().__init__()
+        object.__setattr__(self, "_kind", kind)
+
+    @property
+    def kind(self) -> str:
+        return self._kind
+
+    def __call__(self, *arguments: object, **named: object) -> Node | Placeholder:
+        flat = [x for given in arguments for x in (given if isinstance(given, list | tuple) else (given,))]
+        values = tuple(value for value in flat if isinstance(value, Node | Layer))
+        return Node(self, values, caller()) if values else self
+
+    def __add__(self, other: object) -> Node:
+        return add(self, other)
+
+    __radd__ = __add__
+
+
+def add(left: object, right: object) -> Node:
+    """What `left + right` means in the functional form."""
+    # Imported here because the layer Add is itself a Layer.
+    from compiler.layers.merging import Add
+
+    return Add()(left, right)
+
+
+def caller() -> Span | None:
+    """The place in the user's file that the present call comes from."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith((_PACKAGE, "<string>")):
+            return Span(file, frame.f_lineno)
+        frame = frame.f_back
+    return None

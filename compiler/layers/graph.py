@@ -1,0 +1,220 @@
+"""From the value that a model returns back to its input: every layer's name, shape and formula.
+
+A layer with a problem has an unknown shape, and nothing is said about the layers that depend on it except
+what is wrong with their own arguments; so one mistake is one message.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from compiler.errors import ModelError, Problem, Span
+from compiler.layers.activations import activation_layer
+from compiler.layers.base import Forward, Layer, Node, Placeholder, Shape
+from compiler.layers.checks import is_integer
+from compiler.layers.shaping import Input
+
+RESERVED_NAMES = ("input", "label", "loss", "batch_size")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of a graph, in the order of computation.
+
+    `shape` and `forward` are None where a problem keeps them from being known; the input has no `forward`.
+    `owner` is the step whose parameters it uses: itself, unless its layer was used before.
+    """
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...]
+    span: Span | None
+    shape: Shape | None
+    forward: Forward | None
+    owner: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The steps that lead to the output, each after its inputs, and everything found wrong on the way."""
+
+    steps: tuple[Step, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def output(self) -> Step:
+        return self.steps[-1]
+
+
+def analyse(output: object) -> Graph:
+    """The graph that computes `output`, a Node. Raises nothing: problems are part of the result."""
+    builder = _Builder()
+    for value in _in_order(output):
+        builder.add(value)
+    return Graph(tuple(builder.steps), tuple(builder.problems))
+
+
+def _in_order(output: object) -> Iterator[object]:
+    """Every value that the output depends on, inputs before results, left to right.
+
+    It does not recurse, so the depth of a model has no limit.
+    """
+    seen: set[int] = set()
+    stack: list[tuple[object, bool]] = [(output, False)]
+    while stack:
+        value, ready = stack.pop()
+        if ready:
+            yield value
+        elif id(value) not in seen:
+            seen.add(id(value))
+            stack.append((value, True))
+            if isinstance(value, Node):
+                stack += [(item, False) for item in reversed(value.inputs)]
+
+
+class _Builder:
+    """Steps and problems so far; `results` maps the identity of a value to the step that computes it."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.problems: list[Problem] = []
+        self.results: dict[int, Step | None] = {}
+        self.names: set[str] = set(RESERVED_NAMES)
+        self.first_use: dict[int, str] = {}
+
+    def add(self, value: object) -> None:
+        if isinstance(value, Input):
+            problems = list(value.problems())
+            self.report(problems, "input", value.span)
+            self.results[id(value)] = self.append(
+                "input", value, (), value.span, None if problems else value.shape
+            )
+        elif isinstance(value, Placeholder):
+            self.results[id(value)] = self.append(value.kind, value, (), value.span, None)
+        elif isinstance(value, Node):
+            self.results[id(value)] = self.node(value)
+            activation = activation_layer(value.layer)
+            if activation is not None:
+                self.results[id(value)] = self.node(Node(activation, (value,), value.span))
+        else:
+            self.results[id(value)] = None
+
+    def node(self, node: Node) -> Step:
+        layer, span = node.layer, node.span
+        owner = self.first_use.get(id(layer))
+        name = self.name_of(layer, span, owner)
+        self.first_use.setdefault(id(layer), name)
+        problems = list(layer.problems()) if owner is None else []
+        self.report(problems, name, layer.span)
+        inputs = self.inputs_of(node, name)
+        forward = None
+        if not problems and inputs is not None:
+            forward = self.forward(layer, name, span, inputs)
+            self.report(self.sharing_problems(forward, owner), name, span)
+        names = tuple(step.name for step in inputs or ())
+        return self.append(name, layer, names, span, forward.shape if forward else None, forward, owner)
+
+    def append(self, name, layer, inputs, span, shape, forward=None, owner=None) -> Step:
+        step = Step(name, layer, inputs, span, shape, forward, owner or name)
+        self.steps.append(step)
+        return step
+
+    def report(self, problems: list[Problem], name: str, span: Span | None) -> None:
+        self.problems += [replace(p, layer=p.layer or name, span=p.span or span) for p in problems]
+
+    def inputs_of(self, node: Node, name: str) -> tuple[Step, ...] | None:
+        """The steps that a node is applied to; None after reporting that one of them is no such thing."""
+        steps = [self.results[id(value)] for value in node.inputs]
+        for value, step in zip(node.inputs, steps, strict=True):
+            if step is None:
+                self.report([_not_a_value(value)], name, node.span)
+        least, most = node.layer.arity
+        if len(steps) < least or (most is not None and len(steps) > most):
+            expected = f"{least} or more" if most is None else str(least)
+            problem = Problem("the wrong number of inputs", expected=expected, found=str(len(steps)))
+            self.report([problem], name, node.span)
+            return None
+        return None if None in steps else tuple(steps)
+
+    def forward(self, layer: Layer, name: str, span: Span | None, inputs: tuple[Step, ...]) -> Forward | None:
+        shapes = [step.shape for step in inputs]
+        if None in shapes or isinstance(layer, Placeholder):
+            return None
+        try:
+            forward = layer.forward(*shapes)
+        except ModelError as error:
+            self.report(list(error.problems), name, span)
+            return None
+        problems = list(_forward_problems(forward))
+        self.report(problems, name, span)
+        return None if problems else forward
+
+    def sharing_problems(self, forward: Forward | None, owner: str | None) -> list[Problem]:
+        """What keeps a layer that is used again from using the parameters of its first use."""
+        first = next((step.forward for step in self.steps if step.name == owner), None)
+        if forward is None or first is None:
+            return []
+        here, there = ({name: p.shape for name, p in f.parameters.items()} for f in (forward, first))
+        if here == there:
+            return []
+        message = "the parameters that it shares have other shapes here"
+        return [Problem(message, expected=f"{there}, as in {owner}", found=str(here))]
+
+    def name_of(self, layer: Layer, span: Span | None, owner: str | None) -> str:
+        """The name of a step: given, or its kind and the first free number; a second use says so."""
+        if owner is None and layer.name is not None:
+            return self.given_name(layer, span)
+        number, base = (2, f"{owner}_use") if owner else (1, f"{layer.kind}_")
+        while f"{base}{number}" in self.names:
+            number += 1
+        self.names.add(f"{base}{number}")
+        return f"{base}{number}"
+
+    def given_name(self, layer: Layer, span: Span | None) -> str:
+        name = layer.name
+        problem = None
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+            problem = Problem(
+                "wrong name", expected="letters, digits and _, not beginning with a digit", found=repr(name)
+            )
+        elif name in RESERVED_NAMES:
+            problem = Problem(f"the name {name} is reserved", expected="another name", found=repr(name))
+        elif name in self.names:
+            problem = Problem(f"two layers are called {name}", expected="a name of its own for each layer")
+        if problem is not None:
+            self.report([problem], str(name), span)
+        self.names.add(str(name))
+        return str(name)
+
+
+def _forward_problems(forward: object) -> Iterator[Problem]:
+    """What is wrong with the result of a layer's `forward`, which may be the user's own."""
+    if not isinstance(forward, Forward):
+        yield Problem(
+            "forward must return a Forward", expected="Forward(formula, shape)", found=repr(forward)
+        )
+        return
+    shapes = {"shape": forward.shape} | {key: p.shape for key, p in forward.parameters.items()}
+    for key, shape in shapes.items():
+        if not isinstance(shape, tuple) or not all(is_integer(size) and size > 0 for size in shape):
+            yield Problem(
+                f"wrong {key} in Forward", expected="a tuple of positive integers", found=repr(shape)
+            )
+
+
+def _not_a_value(value: object) -> Problem:
+    if isinstance(value, type) and issubclass(value, Layer):
+        found, advice = f"the class {value.__name__}", f"{value.__name__}(…) applied to a value"
+    elif isinstance(value, Layer):
+        name = type(value).__name__
+        found, advice = f"a layer, {name}, that is applied to nothing", f"{name}(…)(x)"
+    else:
+        found, advice = repr(value), None
+    return Problem(
+        "a layer is applied to what is no part of the model",
+        expected="an Input, or the result of another layer",
+        found=found,
+        advice=advice,
+    )

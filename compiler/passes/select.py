@@ -1,0 +1,135 @@
+"""select: the cotangent of a max is one value and one saved position a window; the zeros around it are never stored.
+
+    ȳ[2i + w[i]] += ḡ[i]                          the winner w[i] of window i takes the cotangent
+    K̄[p,c]       += x[h + p, c] · ȳ[h]            h:2n, of which half (for 2 by 2 windows: three quarters) are zeros
+
+    K̄[p,c]       += x[2i + w[i] + p, c] · ḡ[i]    i:n
+
+A scatter is put into the contractions that read it linearly: Σ_h f(h) · Σ_i δ(h, 2i+w[i]) g[i] = Σ_i f(2i+w[i]) g[i].
+Whether that pays depends on the schedule each form gets (with one input channel it does not), so that the
+caller gives a price for a definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import sympy
+
+from compiler.ir.affine import Affine, axis
+from compiler.ir.guards import simplify_guards
+from compiler.ir.tensor_program import (
+    Definition,
+    Guard,
+    Program,
+    Rewrite,
+    Term,
+    make_term,
+    substitute_axes,
+)
+
+Price = Callable[[Definition, Program], float]
+"""Predicted cycles of a definition, scheduled as it would be in the given program."""
+
+
+def select(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]]:
+    """Compose data-dependent scatters with the contractions that read them, where the price falls."""
+    rewrites: list[Rewrite] = []
+    for scatter in program.definitions:
+        if not _is_selection(scatter) or scatter.name in program.outputs:
+            continue
+        users = [d for d in program.definitions if scatter.name in d.tensors]
+        composed = [_composed(user, scatter) for user in users]
+        if not users or any(definition is None for definition in composed):
+            continue
+        kept = [d for d in program.definitions if d.name != scatter.name]
+        changed = dict(zip((d.name for d in users), composed, strict=True))
+        candidate = program.with_definitions(changed.get(d.name, d) for d in kept)
+        before = price(scatter, program) + sum(price(user, program) for user in users)
+        after = sum(price(definition, candidate) for definition in composed)
+        if after < before:
+            program = candidate
+            why = f"predicted {after:,.0f} cycles a tile instead of {before:,.0f}"
+            names = ", ".join(d.name for d in users)
+            rewrites.append(Rewrite("select", f"{scatter.name} stored, then read by {names}", names, why))
+    return program, tuple(rewrites)
+
+
+def _is_selection(definition: Definition) -> bool:
+    """One term whose target depends on a saved winner."""
+    return (
+        definition.operation == "sum"
+        and len(definition.terms) == 1
+        and any(index.reads for index in definition.terms[0].target)
+    )
+
+
+def _composed(user: Definition, scatter: Definition) -> Definition | None:
+    """The user reading the scatter's source instead; None when one of its terms cannot."""
+    if user.operation != "sum":
+        return None
+    terms: list[Term] = []
+    for term in user.terms:
+        if scatter.name not in term.tensors:
+            terms.append(term)
+            continue
+        changed = compose(term, scatter.name, scatter.terms[0], scatter.shape)
+        if changed is None:
+            return None
+        terms.append(changed)
+    return replace(user, terms=tuple(terms))
+
+
+def compose(term: Term, name: str, source: Term, shape) -> Term | None:
+    """`T[I(d)] += f·P[d_k…]` with `P[K(e)] += h(e)`: `T[I(…K(e)…)] += f·h(e)`; None when f·P is not linear in P
+    or P is not read at distinct plain axes."""
+    over = [(symbol, access) for symbol, access in term.reads if access.tensor == name]
+    if len(over) != 1 or any(read.tensor == name for affine in term.affines() for read in affine.reads):
+        return None
+    symbol, access = over[0]
+    axes = [index.single_axis for index in access.indices]
+    slope = sympy.diff(term.body, symbol)
+    linear = not slope.has(symbol) and term.body.subs(symbol, 0) == 0
+    if not linear or None in axes or len(set(axes)) != len(axes) or not term.reduction_axes:
+        return None
+    inner = _renamed(source, {a.name for a in term.axes})
+    mapping = dict(zip(axes, inner.target, strict=True))
+    kept = tuple(a for a in term.axes if a.name not in axes)
+    new_axes = (*inner.axes, *kept)
+    extents = {a.name: a.extent for a in new_axes}
+    guards = [*inner.guards, *_ranges(term, mapping, extents)]
+    moved = substitute_axes(term, mapping, new_axes)
+    # The source's symbols are told apart from the term's by a prefix, then both are made canonical.
+    own = {s: sympy.Symbol(f"source_{s.name}", real=True) for s, _ in inner.reads}
+    fresh = sympy.Symbol("composed", real=True)
+    position = next(s for s, a in moved.reads if a.tensor == name)
+    body = moved.body.xreplace({position: fresh}).subs(fresh, inner.body.xreplace(own))
+    reads = [(s, a) for s, a in moved.reads if a.tensor != name]
+    reads += [(own[s], a) for s, a in inner.reads]
+    simplified = simplify_guards([*moved.guards, *guards], extents)
+    return None if simplified is None else make_term(new_axes, moved.target, body, reads, simplified)
+
+
+def _renamed(term: Term, taken: set[str]) -> Term:
+    """The same term over axes whose names are not taken."""
+    names: dict[str, str] = {}
+    used = set(taken)
+    for a in term.axes:
+        name, number = a.name, 0
+        while name in used:
+            number += 1
+            name = f"{a.name}{number}"
+        used.add(name)
+        names[a.name] = name
+    axes = tuple(replace(a, name=names[a.name]) for a in term.axes)
+    return substitute_axes(term, {old: axis(new) for old, new in names.items()}, axes)
+
+
+def _ranges(term: Term, mapping: dict[str, Affine], extents) -> list[Guard]:
+    """The term looped over [0, extent) of each axis that is now an expression."""
+    guards = []
+    for a in term.axes:
+        if a.name in mapping and a.extent is not None:
+            guards += [Guard(">=", mapping[a.name]), Guard(">=", a.extent - 1 - mapping[a.name])]
+    return guards

@@ -1,0 +1,84 @@
+"""The options of the `train` and `evaluate` commands."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+from runtime.evaluation import BATCH_SIZE
+
+EPOCHS = 12
+TRAIN_BATCH_SIZE = 128
+MAXIMUM_SEED = 2**63 - 1
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `train`."""
+    _add_common_arguments(parser)
+    parser.add_argument(
+        "--epochs", type=positive_number, default=EPOCHS, help="epochs in all (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=positive_number,
+        help=f"samples per update (default: {TRAIN_BATCH_SIZE}, or as resumed)",
+    )
+    parser.add_argument(
+        "--seed", type=seed, help="seed of weights, order and dropout (default: 0, or as resumed)"
+    )
+    parser.add_argument(
+        "--learning-rate", type=learning_rate, metavar="RATE", help="default: the model's own, or as resumed"
+    )
+    parser.add_argument(
+        "--resume", metavar="PATH", help="go on from the weights file of an earlier run, exactly"
+    )
+    parser.add_argument("--no-save", action="store_true", help="do not write a weights file")
+
+
+def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `evaluate`."""
+    _add_common_arguments(parser)
+    parser.add_argument(
+        "--batch-size",
+        type=positive_number,
+        default=BATCH_SIZE,
+        help="samples at a time (default: %(default)s)",
+    )
+
+
+def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        help="folder with the four MNIST files, or a .npz with x_train, y_train, x_test, y_test",
+    )
+    parser.add_argument("--offline", action="store_true", help="never download; use what is here")
+    parser.add_argument("--weights", metavar="PATH", help="weights file (default: weights/MODEL.safetensors)")
+    parser.add_argument(
+        "--threads", type=positive_number, help="number of threads; the results do not depend on it"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
+
+
+# argparse puts the names of the three functions below into its messages, so they read as words.
+
+
+def positive_number(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {value}")
+    return value
+
+
+def seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= MAXIMUM_SEED:
+        raise argparse.ArgumentTypeError(f"must be from 0 to {MAXIMUM_SEED}, not {value}")
+    return value
+
+
+def learning_rate(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"must be a positive number, not {text}")
+    return value

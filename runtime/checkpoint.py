@@ -1,0 +1,209 @@
+"""Everything needed to continue a training run exactly, in one safetensors file.
+
+Parameters are stored under their own names, optimizer state under "optimizer/" + its name, and all else as
+text in the file's metadata. Order of samples and dropout masks are functions of (seed, epoch, step), so
+these few numbers hold the whole state of the random generators too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from runtime.errors import WeightsError
+from runtime.interface import ModelInterface
+from runtime.safetensors import TensorFile, load_file, save_file
+
+FORMAT = "chainrule checkpoint 1"
+OPTIMIZER = "optimizer/"
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where a training run stands, apart from its arrays.
+
+    `epoch` and `step` count what is finished. `history` holds one list per measured quantity, all equally
+    long, with one value per epoch.
+    """
+
+    epoch: int
+    step: int
+    seed: int
+    learning_rate: float
+    batch_size: int
+    history: Mapping[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a weights file says about itself. `state` is None in a file with weights alone."""
+
+    path: str
+    model_name: str | None
+    model_hash: str | None
+    state: TrainingState | None
+
+    def differs_from(self, interface: ModelInterface) -> str | None:
+        """A sentence when the file was written by another model than this one, or another version of it."""
+        if self.model_name not in (None, interface.name):
+            return f"{self.path} was written by the model {self.model_name!r}, this one is {interface.name!r}"
+        if self.model_hash not in (None, interface.hash):
+            return f"{self.path} was written by another version of the model {interface.name!r}"
+        return None
+
+
+def save_checkpoint(
+    network: Any,
+    path: str | os.PathLike,
+    *,
+    epoch: int,
+    batch_size: int,
+    history: Mapping[str, list[float]] | None = None,
+    interface: ModelInterface | None = None,
+) -> None:
+    """Write parameters, optimizer state and training state to `path`, atomically.
+
+    The same state gives the same bytes. Raises WeightsError when writing fails; an older file is then
+    unchanged.
+    """
+    interface = interface or ModelInterface.of_network(network)
+    tensors = dict(network.parameters)
+    tensors.update((OPTIMIZER + name, array) for name, array in network.optimizer_state.items())
+    metadata = {
+        "format": FORMAT,
+        "model_name": interface.name,
+        "model_hash": interface.hash,
+        "epoch": str(epoch),
+        "step": str(int(network.step)),
+        "seed": str(int(network.seed)),
+        "learning_rate": repr(float(network.learning_rate)),
+        "batch_size": str(batch_size),
+        "history": json.dumps(history or {}),
+        "checksum": _checksum(tensors),
+    }
+    save_file(path, tensors, metadata)
+
+
+def load_weights(network: Any, path: str | os.PathLike) -> Checkpoint:
+    """Set the parameters of `network`, and nothing else, from a safetensors file.
+
+    Floating-point weights of another precision are converted. Raises WeightsError naming every difference in
+    names and shapes at once; nothing is set then.
+    """
+    file, checkpoint = _read(path)
+    weights = {name: array for name, array in file.tensors.items() if not name.startswith(OPTIMIZER)}
+    _check_match(checkpoint.path, weights, network.parameters, same_precision=False)
+    _assign(weights, network.parameters)
+    return checkpoint
+
+
+def load_checkpoint(network: Any, path: str | os.PathLike) -> Checkpoint:
+    """Set parameters, optimizer state, step, seed and learning rate of `network` to what was saved.
+
+    Raises WeightsError when the file holds weights alone, and as `load_weights` does; nothing is set then.
+    """
+    file, checkpoint = _read(path)
+    state = checkpoint.state
+    if state is None:
+        raise WeightsError(
+            f"{checkpoint.path} cannot be resumed from",
+            expected="a file that `train` wrote, with optimizer state and training state",
+            found="weights alone",
+            advice="use it to evaluate, or start a new training run",
+        )
+    targets = dict(network.parameters)
+    targets.update((OPTIMIZER + name, array) for name, array in network.optimizer_state.items())
+    _check_match(checkpoint.path, file.tensors, targets, same_precision=True)
+    _assign(file.tensors, targets)
+    network.step = state.step
+    network.seed = state.seed
+    network.learning_rate = state.learning_rate
+    return checkpoint
+
+
+def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
+    """What a weights file says about itself. Raises WeightsError when it cannot be read or is damaged."""
+    return _read(path)[1]
+
+
+def _read(path: str | os.PathLike) -> tuple[TensorFile, Checkpoint]:
+    file = load_file(path)
+    path = os.fspath(path)
+    metadata = file.metadata
+    if "checksum" in metadata and metadata["checksum"] != _checksum(file.tensors):
+        raise WeightsError(
+            f"{path} is damaged: its arrays are not those that were written",
+            expected=f"checksum {metadata['checksum']}",
+            found=_checksum(file.tensors),
+            advice="use another copy of the file, or train again",
+        )
+    state = _parse_state(path, metadata) if metadata.get("format") == FORMAT else None
+    return file, Checkpoint(path, metadata.get("model_name"), metadata.get("model_hash"), state)
+
+
+def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
+    try:
+        counters = {name: int(metadata[name]) for name in ("epoch", "step", "seed", "batch_size")}
+        learning_rate = float(metadata["learning_rate"])
+        history = json.loads(metadata["history"])
+        epochs = counters["epoch"]
+        valid = (
+            all(abs(counter) < 2**64 for counter in counters.values())
+            and min(epochs, counters["step"], counters["batch_size"] - 1) >= 0
+            and math.isfinite(learning_rate)
+            and all(all(map(math.isfinite, values)) for values in history.values())
+            and len({len(values) for values in history.values()} | {0}) <= 2
+            and all(len(values) <= epochs for values in history.values())
+        )
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise WeightsError(
+            f"{path} has no valid training state", expected=f"the metadata of a {FORMAT}", found=f"{error!r}"
+        ) from error
+    if not valid:
+        raise WeightsError(
+            f"{path} has no valid training state", found="counters or a history that cannot be"
+        )
+    return TrainingState(**counters, learning_rate=learning_rate, history=history)
+
+
+def _check_match(
+    path: str, found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], same_precision: bool
+) -> None:
+    """Raise one WeightsError that lists every way in which the two sets of arrays differ."""
+    differences = [f"{name} is missing, shape {wanted[name].shape}" for name in wanted if name not in found]
+    differences += [f"{name} is unknown to the model" for name in found if name not in wanted]
+    for name in wanted.keys() & found.keys():
+        array, target = found[name], wanted[name]
+        if array.shape != target.shape:
+            differences.append(f"{name} has shape {array.shape}, the model wants {target.shape}")
+        convertible = array.dtype.kind == target.dtype.kind == "f" and not same_precision
+        if array.dtype != target.dtype and not convertible:
+            differences.append(f"{name} has dtype {array.dtype}, the model wants {target.dtype}")
+    if differences:
+        raise WeightsError(
+            f"{path} does not fit this model:\n  " + "\n  ".join(sorted(differences)),
+            advice="use the model that the file was written by; nothing was loaded",
+        )
+
+
+def _assign(found: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray]) -> None:
+    for name, target in targets.items():
+        target[...] = found[name]
+
+
+def _checksum(tensors: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes; the format itself would not notice a flipped bit."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        array = np.asarray(tensors[name])
+        little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+        digest.update(f"{name} {little.dtype.str} {little.shape}\n".encode())
+        digest.update(little.tobytes())
+    return digest.hexdigest()

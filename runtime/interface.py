@@ -1,0 +1,147 @@
+"""What a generated module declares about itself, and whether given arrays agree with it."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from runtime.errors import DataError, InterfaceError
+
+CONSTANTS = ("INPUT_SHAPE", "OUTPUT_SHAPE", "LABEL_KIND", "DTYPE", "MODEL_NAME", "MODEL_HASH")
+SHOWN_LABELS = 5
+
+
+@dataclass(frozen=True)
+class ModelInterface:
+    """The constants of a generated module. Shapes are those of one sample, without the batch axis.
+
+    `label_kind` is "index" (integer labels, counting from 0, of shape `output_shape[:-1]`) or "real"
+    (targets of shape `output_shape`).
+    """
+
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    label_kind: str
+    dtype: np.dtype
+    name: str
+    hash: str
+
+    @classmethod
+    def of_module(cls, module: ModuleType) -> ModelInterface:
+        """Read the constants of a generated module. Raises InterfaceError when some are missing."""
+        missing = [constant for constant in (*CONSTANTS, "Network") if not hasattr(module, constant)]
+        if missing:
+            raise InterfaceError(
+                f"{getattr(module, '__name__', module)!s} is not a module that chainrule generated",
+                expected="the names " + ", ".join((*CONSTANTS, "Network")),
+                found="no " + ", ".join(missing),
+                advice="compile the model again",
+            )
+        return cls(
+            tuple(module.INPUT_SHAPE),
+            tuple(module.OUTPUT_SHAPE),
+            module.LABEL_KIND,
+            np.dtype(module.DTYPE),
+            module.MODEL_NAME,
+            module.MODEL_HASH,
+        )
+
+    @classmethod
+    def of_network(cls, network: Any) -> ModelInterface:
+        """Read the constants of the imported module that `network` comes from. Raises InterfaceError.
+
+        A compiled class does not know the package that its module was imported from, hence the search.
+        """
+        modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
+        for ancestor in type(network).__mro__[:-1]:
+            for module in modules:
+                if vars(module).get("Network") is ancestor:
+                    return cls.of_module(module)
+        raise InterfaceError(
+            f"no imported module has the class {type(network).__name__!r} of this network as its Network",
+            advice="import the generated module, or pass interface=ModelInterface.of_module(module)",
+        )
+
+    @property
+    def classes(self) -> int | None:
+        """The number of classes of a classifier; None when the targets are real numbers."""
+        return self.output_shape[-1] if self.label_kind == "index" else None
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """The shape of the target of one sample."""
+        return self.output_shape[:-1] if self.label_kind == "index" else self.output_shape
+
+    def fit_inputs(self, x: np.ndarray, what: str) -> np.ndarray:
+        """`x` (N, …) as (N, *input_shape): flattened, or with a channel axis of extent 1 added or dropped.
+
+        Nothing is copied. `what` names the array in messages. Raises DataError when the shapes differ in any
+        other way.
+        """
+        sample = x.shape[1:]
+        flattens = self.input_shape == (math.prod(sample),)
+        same_but_for_ones = _without_ones(sample) == _without_ones(self.input_shape)
+        if x.ndim < 1 or not (flattens or same_but_for_ones):
+            raise DataError(
+                f"the {what} do not fit the model {self.name!r}",
+                expected=f"samples of shape {self.input_shape}",
+                found=f"samples of shape {sample}",
+                advice="use a data set of this shape, or change the input of the model and compile it again",
+            )
+        return x.reshape(len(x), *self.input_shape)
+
+    def check_pair(self, x: np.ndarray, y: np.ndarray, what: str) -> None:
+        """Check that `x` (N, *input_shape) and `y` (N, *label_shape) can be trained on. Raises DataError.
+
+        Class labels must be whole numbers from 0 to `classes` - 1.
+        """
+        if x.shape[1:] != self.input_shape or x.ndim < 1:
+            raise DataError(
+                f"the {what} inputs do not fit the model {self.name!r}",
+                expected=f"shape (N, {', '.join(map(str, self.input_shape))})",
+                found=f"shape {x.shape}",
+            )
+        if y.shape[1:] != self.label_shape or y.ndim < 1:
+            raise DataError(
+                f"the {what} labels do not fit the model {self.name!r}",
+                expected=f"shape {('N', *self.label_shape)}".replace("'", ""),
+                found=f"shape {y.shape}",
+            )
+        if len(x) != len(y):
+            raise DataError(
+                f"the {what} inputs and labels do not belong together",
+                expected="as many labels as inputs",
+                found=f"{len(x):,} inputs and {len(y):,} labels",
+            )
+        if len(x) == 0:
+            raise DataError(f"the {what} data are empty", expected="one sample or more", found="none")
+        if self.label_kind == "index":
+            self._check_labels(y, what)
+
+    def _check_labels(self, y: np.ndarray, what: str) -> None:
+        if y.dtype.kind not in "iu":
+            raise DataError(
+                f"the {what} labels are not class numbers",
+                expected="an integer dtype",
+                found=str(y.dtype),
+                advice="one-hot labels become class numbers with y.argmax(axis=-1)",
+            )
+        wrong = (y < 0) | (y >= self.classes)
+        if wrong.any():
+            values = np.unique(y[wrong])
+            shown = ", ".join(map(str, values[:SHOWN_LABELS])) + (", …" if len(values) > SHOWN_LABELS else "")
+            first = int(np.argwhere(wrong)[0][0])
+            raise DataError(
+                f"the {what} labels do not fit the model {self.name!r}",
+                expected=f"whole numbers from 0 to {self.classes - 1}",
+                found=f"{shown} ({int(wrong.sum()):,} labels; the first at sample {first})",
+            )
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(extent for extent in shape if extent != 1)

@@ -1,0 +1,1 @@
+"""Layers, formulas, model descriptions and their lowering."""

@@ -1,0 +1,138 @@
+"""One row of the table of gradient tests: a program, what to differentiate, and what to compare it with.
+
+The rows know nothing of how a program is run: `rungs.py` takes an `evaluate` function, which is the
+interpreter here and compiled kernels elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+import sympy
+
+from compiler.formula import Operand, compile_formula
+from compiler.ir.interpreter import concrete_shape, run
+from compiler.ir.tensor_program import Access, Definition, Program, Reads, Tensor, Term, make_term
+from compiler.layers import Layer
+
+Arrays = Mapping[str, np.ndarray]
+Evaluate = Callable[[Program, Arrays], Arrays]
+"""Runs a program on inputs by name; gives at least its outputs by name."""
+
+Sampler = Callable[[np.random.Generator, Tensor, tuple[int, ...]], np.ndarray]
+
+MARGIN = 1e-3
+"""How far from every kink (a tie of a max, the corner of a ReLU) a sampled point must be."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program and one of its outputs, to be differentiated with respect to some of its inputs.
+
+    `reference` computes the output with JAX: (the module jax, arrays by name) -> array. `draw` fills one
+    input; where it draws a point near a kink, another one is drawn.
+    """
+
+    name: str
+    build: Callable[[], Program]
+    output: str
+    wrt: tuple[str, ...]
+    reference: Callable[[ModuleType, Arrays], object] | None = None
+    draw: Sampler | None = None
+    batch: int = 2
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def interpret(program: Program, inputs: Arrays) -> Arrays:
+    """The `evaluate` of this folder's tests."""
+    return run(program, inputs)
+
+
+def layer_program(layer: Layer, *shapes: tuple[int, ...]) -> Program:
+    """The forward program of one layer: inputs "x" (or "x1", …) and its parameters, output "y"."""
+    forward = layer.forward(*shapes)
+    names = ["x"] if len(shapes) == 1 else [f"x{number}" for number in range(1, len(shapes) + 1)]
+    inputs = [Tensor(name, (None, *shape), "input") for name, shape in zip(names, shapes, strict=True)]
+    inputs += [Tensor(name, p.shape, "parameter") for name, p in forward.parameters.items()]
+    return formula_program(forward.formula, inputs, {"y": (None, *forward.shape)}, forward.constants)
+
+
+def formula_program(
+    formula: str, inputs: list[Tensor], results: Mapping[str, tuple], constants: Mapping[str, float]
+) -> Program:
+    """The program of one formula: its inputs, and "batch_size" and random tensors if it uses them."""
+    compiled = compile_formula(
+        formula,
+        operands={t.name: Operand(t.name, t.shape, t.dtype, t.limit) for t in inputs},
+        results={name: Operand(name, shape) for name, shape in results.items()},
+        constants=constants,
+    )
+    read = {name for definition in compiled.definitions for name in definition.tensors}
+    scalars = [Tensor("batch_size", (), "scalar")] if "batch_size" in read else []
+    random = [Tensor(r.name, r.shape, "random", stream=k) for k, r in enumerate(compiled.random)]
+    return Program((*inputs, *scalars, *random), compiled.definitions, tuple(results))
+
+
+class NoRegularPoint(Exception):
+    """A program has kinks nearly everywhere."""
+
+
+def sample(case: Case, program: Program, seed: int = 0) -> dict[str, np.ndarray]:
+    """Inputs of the case's program at a distance of at least MARGIN from every kink."""
+    rng = np.random.default_rng(seed)
+    measured = margin_program(program)
+    for _ in range(50):
+        inputs = {t.name: _drawn(case, rng, t) for t in program.inputs if _is_given(t)}
+        values = run(measured, inputs, batch=case.batch)
+        if all(values[name] > MARGIN for name in measured.outputs):
+            return inputs
+    raise NoRegularPoint(f"{case}: no point far from all kinks was found")
+
+
+def _is_given(tensor: Tensor) -> bool:
+    return tensor.kind != "random" and tensor.name != "batch_size"
+
+
+def _drawn(case: Case, rng: np.random.Generator, tensor: Tensor) -> np.ndarray:
+    shape = concrete_shape(tensor.shape, case.batch)
+    if tensor.dtype == "index":
+        return rng.integers(tensor.limit, size=shape)
+    return rng.normal(size=shape) if case.draw is None else case.draw(rng, tensor, shape)
+
+
+def margin_program(program: Program) -> Program:
+    """The program with, as its outputs, how close it comes to each of its kinks."""
+    definitions, outputs = list(program.definitions), []
+    for definition in program.definitions:
+        margins = [
+            _tie_margin(definition, term) for term in definition.terms if definition.operation == "max"
+        ]
+        margins += [_corner_margin(term) for term in definition.terms]
+        for term in [term for term in margins if term is not None]:
+            name = f"{definition.name}.margin{len(outputs)}"
+            definitions.append(Definition(name, (), "min", (term,)))
+            outputs.append(name)
+    return Program(program.inputs, tuple(definitions), tuple(outputs))
+
+
+def _tie_margin(definition: Definition, term: Term) -> Term:
+    """By how much the largest value beats the second largest, at least. Equal values are no kink of a max:
+    they are as large through one another's inputs (all ReLUs of a window off) or tested apart."""
+    reads = Reads(term.reads)
+    best = reads.symbol(Access(definition.name, term.target))
+    gap = sympy.Piecewise((best - term.body, term.body < best), (sympy.oo, True))
+    return make_term(term.axes, (), gap, reads.pairs(), term.guards)
+
+
+def _corner_margin(term: Term) -> Term | None:
+    """How far the two sides of any comparison are apart, at least."""
+    comparisons = sorted(term.body.atoms(sympy.core.relational.Relational), key=str)
+    if not comparisons:
+        return None
+    distances = [sympy.Abs(comparison.lhs - comparison.rhs) for comparison in comparisons]
+    return make_term(term.axes, (), sympy.Min(*distances), term.reads, term.guards)

@@ -1,0 +1,146 @@
+"""Every layer and every loss as a row of the table; windows over grids whose sizes do not divide."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from compiler.ir.tensor_program import Program, Tensor
+from compiler.layers import (
+    Add,
+    AveragePooling2D,
+    Concatenate,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling2D,
+    Layer,
+    LeakyReLU,
+    MaxPool2D,
+    ReLU,
+    Rescaling,
+    Reshape,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from compiler.losses import CrossEntropy, Loss, MeanSquaredError
+from tests.gradients import references
+from tests.gradients.cases import Case, formula_program, layer_program
+
+IMAGE = (11, 9, 2)
+SIZES = (1, 2, 3)
+PADDINGS = ("valid", "same", "explicit")
+
+
+def convolution_cases() -> Iterator[Case]:
+    """Conv2D and DepthwiseConv2D over stride × dilation × padding × kernel."""
+    for stride, dilation, padding, kernel in itertools.product(SIZES, SIZES, PADDINGS, SIZES):
+        # As much padding as this leaves windows that lie outside the image entirely.
+        pads = ((1, 0), (2, 3)) if padding == "explicit" else padding
+        label = f"stride{stride}-dilation{dilation}-{padding}-kernel{kernel}"
+        arguments = {"stride": stride, "dilation": dilation, "padding": pads}
+        yield _window_case(f"conv2d-{label}", Conv2D(3, kernel, **arguments), references.convolution)
+        layer = DepthwiseConv2D(kernel, depth_multiplier=2, **arguments)
+        yield _window_case(f"depthwise-{label}", layer, references.depthwise_convolution)
+
+
+def pooling_cases() -> Iterator[Case]:
+    """MaxPool2D and AveragePooling2D over stride × padding × window."""
+    for stride, padding, size in itertools.product(SIZES, PADDINGS, SIZES):
+        pads = ((size - 1, 0), (0, size - 1)) if padding == "explicit" else padding
+        label = f"stride{stride}-{padding}-window{size}"
+        maximum, average = MaxPool2D(size, stride, pads), AveragePooling2D(size, stride, pads)
+        yield _window_case(f"max_pool-{label}", maximum, references.max_pool)
+        yield _window_case(f"average_pool-{label}", average, references.average_pool)
+
+
+def rectangular_cases() -> Iterator[Case]:
+    """Windows that are not square."""
+    arguments = {"stride": (1, 2), "dilation": (2, 1), "padding": ((0, 1), (2, 0))}
+    yield _window_case("conv2d-rectangular", Conv2D(2, (2, 3), **arguments), references.convolution)
+    layer = DepthwiseConv2D((3, 2), use_bias=False, **arguments)
+    yield _window_case("depthwise-rectangular", layer, references.depthwise_convolution)
+    yield _window_case("conv2d-without-bias", Conv2D(2, 2, use_bias=False), references.convolution)
+    yield _window_case("max_pool-rectangular", MaxPool2D((3, 2), (2, 3), (1, 0)), references.max_pool)
+    layer = AveragePooling2D((1, 3), (2, 1), ((0, 0), (2, 1)))
+    yield _window_case("average_pool-rectangular", layer, references.average_pool)
+
+
+def _window_case(name: str, layer: Layer, reference: Callable) -> Case:
+    return _case(name, layer, lambda jax, values: reference(jax, layer, values), IMAGE)
+
+
+def other_layer_cases() -> Iterator[Case]:
+    """Every layer that has no window, and the losses."""
+
+    def jnp(function: Callable) -> Callable:
+        return lambda jax, v: function(jax.numpy, v)
+
+    yield _case("dense", Dense(3), jnp(lambda np, v: v["x"] @ v["kernel"] + v["bias"]), (5,))
+    yield _case("dense-without-bias", Dense(3, use_bias=False), jnp(lambda np, v: v["x"] @ v["kernel"]), (5,))
+    yield _case("dense-on-rows", Dense(3), jnp(lambda np, v: v["x"] @ v["kernel"] + v["bias"]), (4, 5))
+    yield _case("relu", ReLU(), jnp(lambda np, v: np.where(v["x"] > 0, v["x"], 0)), (4, 3))
+    yield _case(
+        "leaky_relu", LeakyReLU(0.1), jnp(lambda np, v: np.where(v["x"] > 0, v["x"], 0.1 * v["x"])), (4, 3)
+    )
+    yield _case("sigmoid", Sigmoid(), jnp(lambda np, v: 1 / (1 + np.exp(-v["x"]))), (4, 3))
+    yield _case("tanh", Tanh(), jnp(lambda np, v: np.tanh(v["x"])), (4, 3))
+    yield _case("softmax", Softmax(), lambda jax, v: jax.nn.softmax(v["x"]), (4, 3))
+    yield _case("softmax-of-one", Softmax(), lambda jax, v: jax.nn.softmax(v["x"]), (1,))
+    yield _case("flatten", Flatten(), jnp(lambda np, v: v["x"].reshape(2, -1)), (3, 2, 4))
+    yield _case("flatten-of-one", Flatten(), jnp(lambda np, v: v["x"].reshape(2, -1)), (1, 3, 1))
+    yield _case("reshape", Reshape(4, -1), jnp(lambda np, v: v["x"].reshape(2, 4, 6)), (3, 2, 4))
+    yield _case("add", Add(), jnp(lambda np, v: v["x1"] + v["x2"] + v["x3"]), (3, 2), (3, 2), (3, 2))
+    for number in (1, 2, -1):
+        joined = jnp(lambda np, v, number=number: np.concatenate([v["x1"], v["x2"], v["x3"]], number))
+        # Equal but for the joined axis, which is 2, 3 and 1 long.
+        shapes = [tuple(n if k == number % 3 - 1 else 4 for k in range(2)) for n in (2, 3, 1)]
+        yield _case(f"concatenate-axis{number}", Concatenate(axis=number), joined, *shapes)
+    yield _case(
+        "global_average_pool", GlobalAveragePooling2D(), jnp(lambda np, v: v["x"].mean((1, 2))), (5, 3, 2)
+    )
+    yield _case("rescaling", Rescaling(1 / 255, 0.5), jnp(lambda np, v: v["x"] / 255 + 0.5), (4, 3))
+    yield _case("dropout", Dropout(0.4), references.dropout(0.4), (10, 3))
+    yield _loss_case("cross_entropy", CrossEntropy(), (5,), references.cross_entropy)
+    yield _loss_case("cross_entropy-on-rows", CrossEntropy(), (3, 5), references.cross_entropy)
+    squared = jnp(lambda np, v: np.mean((v["prediction"] - v["label"]) ** 2))
+    yield _loss_case("mean_squared_error", MeanSquaredError(), (4, 3), squared)
+
+
+def _case(name: str, layer: Layer, reference: Callable, *shapes: tuple[int, ...]) -> Case:
+    program = layer_program(layer, *shapes)
+    wrt = tuple(tensor.name for tensor in program.inputs if tensor.kind in ("input", "parameter"))
+    return Case(name, lambda: layer_program(layer, *shapes), "y", wrt, reference)
+
+
+def _loss_case(name: str, loss: Loss, shape: tuple[int, ...], reference: Callable) -> Case:
+    forward = loss.forward(shape)
+    dtype = "real" if forward.classes is None else "index"
+
+    def build() -> Program:
+        inputs = [
+            Tensor("prediction", (None, *shape), "input"),
+            Tensor("label", (None, *forward.label_shape), "label", dtype, forward.classes),
+        ]
+        return formula_program(forward.formula, inputs, {"loss": ()}, forward.constants)
+
+    def draw(rng: np.random.Generator, tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:
+        return rng.uniform(0.1, 0.9, size=shape)
+
+    wrt = ("prediction",) if forward.classes else ("prediction", "label")
+    return Case(name, build, "loss", wrt, reference, draw)
+
+
+def in_orthogonal_array(case: Case) -> bool:
+    """Whether a grid's case belongs to the part that meets every *pair* of settings, a third of the grid.
+
+    Comparing with JAX costs a compilation for each setting, so the whole grid is compared only when asked.
+    """
+    settings = [int(part[-1]) - 1 for part in case.name.split("-")[1:] if part[-1].isdigit()]
+    padding = next(k for k, name in enumerate(PADDINGS) if f"-{name}-" in case.name)
+    return (settings[-1] + sum(settings[:-1]) + padding) % 3 == 0

@@ -1,0 +1,90 @@
+"""Layers and losses as JAX computes them: the independent oracle, in float64.
+
+Each takes the module `jax` (which may be missing, so it is not imported here), the layer, and arrays by name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+
+from compiler.ir.counter_random import uniform
+from compiler.layers import AveragePooling2D, Conv2D, DepthwiseConv2D, MaxPool2D
+from tests.gradients.cases import Arrays
+
+
+def convolution(jax: ModuleType, layer: Conv2D, v: Arrays):
+    return _convolved(jax, layer, v["x"], v["kernel"], groups=1) + v.get("bias", 0)
+
+
+def depthwise_convolution(jax: ModuleType, layer: DepthwiseConv2D, v: Arrays):
+    height, width, channels, multiplier = v["kernel"].shape
+    kernel = v["kernel"].reshape(height, width, 1, channels * multiplier)
+    return _convolved(jax, layer, v["x"], kernel, groups=channels) + v.get("bias", 0)
+
+
+def _convolved(jax: ModuleType, layer: Conv2D | DepthwiseConv2D, x, kernel, groups: int):
+    padding, dilation = _padding(layer.padding), _pair(layer.dilation)
+    return convolved(jax, x, kernel, _pair(layer.stride), padding, dilation, groups)
+
+
+def convolved(jax: ModuleType, x, kernel, stride=(1, 1), padding="VALID", dilation=(1, 1), groups: int = 1):
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=stride,
+        padding=padding,
+        rhs_dilation=dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+
+
+def max_pool(jax: ModuleType, layer: MaxPool2D, v: Arrays):
+    size, stride = _pair(layer.pool_size), _pair(layer.stride)
+    return pooled(jax, v["x"], -math.inf, jax.lax.max, size, stride, _padding(layer.padding))
+
+
+def average_pool(jax: ModuleType, layer: AveragePooling2D, v: Arrays):
+    window = _pair(layer.pool_size), _pair(layer.stride), _padding(layer.padding)
+    count = pooled(jax, jax.numpy.ones_like(v["x"]), 0.0, jax.lax.add, *window)
+    return pooled(jax, v["x"], 0.0, jax.lax.add, *window) / count
+
+
+def pooled(jax: ModuleType, x, start: float, combine: Callable, size, stride, padding="VALID"):
+    if not isinstance(padding, str):
+        padding = ((0, 0), *padding, (0, 0))
+    return jax.lax.reduce_window(x, start, combine, (1, *size, 1), (1, *stride, 1), padding)
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
+
+
+def _padding(padding) -> str | tuple[tuple[int, int], tuple[int, int]]:
+    if isinstance(padding, str):
+        return padding.upper()
+    return tuple((side, side) if isinstance(side, int) else side for side in padding)
+
+
+def dropout(rate: float) -> Callable:
+    return lambda jax, v: dropped(jax, v["x"], rate)
+
+
+def dropped(jax: ModuleType, x, rate: float):
+    """The first step of stream 0 under seed 0, as every test runs it."""
+    shape = np.shape(x)
+    numbers = uniform(0, 0, 0, np.arange(math.prod(shape))).reshape(shape)
+    return jax.numpy.where(numbers >= rate, x / (1 - rate), 0)
+
+
+def cross_entropy(jax: ModuleType, v: Arrays):
+    return mean_negative_log(jax, v["prediction"], v["label"])
+
+
+def mean_negative_log(jax: ModuleType, probabilities, label):
+    chosen = jax.numpy.take_along_axis(probabilities, label[..., None], axis=-1)
+    return -jax.numpy.log(chosen).mean()

@@ -1,0 +1,258 @@
+"""The training loop: exact resume, every sample once, and clear words when something is wrong."""
+
+import math
+
+import fake_network
+import numpy as np
+import pytest
+
+from runtime.callbacks import Callback, History, ModelCheckpoint
+from runtime.checkpoint import load_checkpoint
+from runtime.errors import DataError, TrainingError
+from runtime.evaluation import evaluate
+from runtime.interface import ModelInterface
+from runtime.trainer import fit
+
+X, Y = fake_network.small_images(100)
+HELD_OUT = fake_network.small_images(30, seed=1)
+
+
+def bits(network):
+    arrays = {**network.parameters, **network.optimizer_state}
+    return {name: array.tobytes() for name, array in arrays.items()}
+
+
+def quietly(network, *arguments, **options):
+    return fit(network, *arguments, **{"batch_size": 16, "verbose": 0, **options})
+
+
+class Recorder(fake_network.Network):
+    """Remembers the batches it was given."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.batches = []
+
+    def train_step(self, x, y):
+        self.batches.append((x.copy(), y.copy()))
+        return super().train_step(x, y)
+
+
+def test_it_learns():
+    network = fake_network.Network()
+    history = quietly(network, X, Y, epochs=8, validation_data=HELD_OUT)
+    assert history.epoch == list(range(8))
+    assert set(history.history) == {"loss", "learning_rate", "val_loss", "val_accuracy", "val_accuracy_error"}
+    assert all(len(values) == 8 for values in history.history.values())
+    assert history.history["loss"][-1] < 0.5 * history.history["loss"][0]
+    assert history.history["val_accuracy"][-1] > 0.9
+
+
+def test_two_epochs_are_one_epoch_resumed_for_one(tmp_path):
+    straight = fake_network.Network(seed=7)
+    whole = quietly(
+        straight, X, Y, epochs=2, validation_data=HELD_OUT, callbacks=[ModelCheckpoint(tmp_path / "straight")]
+    )
+
+    first = fake_network.Network(seed=7)
+    quietly(
+        first, X, Y, epochs=1, validation_data=HELD_OUT, callbacks=[ModelCheckpoint(tmp_path / "resumed")]
+    )
+    second = fake_network.Network(seed=0)
+    state = load_checkpoint(second, tmp_path / "resumed").state
+    continued = quietly(
+        second,
+        X,
+        Y,
+        epochs=2,
+        initial_epoch=state.epoch,
+        batch_size=state.batch_size,
+        history=History.restored(state.epoch, state.history),
+        validation_data=HELD_OUT,
+        callbacks=[ModelCheckpoint(tmp_path / "resumed")],
+    )
+    assert bits(second) == bits(straight)
+    assert second.step == straight.step == 14
+    assert continued == whole
+    assert (tmp_path / "resumed").read_bytes() == (tmp_path / "straight").read_bytes()
+
+
+def test_each_epoch_shows_every_sample_once_in_another_order():
+    network = Recorder(seed=3)
+    quietly(network, X, Y, epochs=2)
+    assert [len(y) for _, y in network.batches] == 2 * [16, 16, 16, 16, 16, 16, 4]
+    epochs = [np.concatenate([x for x, _ in network.batches[i : i + 7]]) for i in (0, 7)]
+    labels = np.concatenate([y for _, y in network.batches[:7]])
+    assert {image.tobytes() for image in epochs[0]} == {image.tobytes() for image in X}
+    assert not np.array_equal(epochs[0], epochs[1])
+    belongs = {image.tobytes(): label for image, label in zip(X, Y, strict=True)}
+    assert all(belongs[image.tobytes()] == label for image, label in zip(epochs[0], labels, strict=True))
+
+
+def test_the_order_can_have_a_seed_of_its_own():
+    networks = [Recorder(seed=3) for _ in range(3)]
+    for network, seed in zip(networks, (3, 4, None), strict=True):
+        quietly(network, X, Y, shuffle_seed=seed)
+    first, other, default = (np.concatenate([y for _, y in network.batches]).tolist() for network in networks)
+    assert first == default != other
+
+
+def test_the_reported_loss_is_the_mean_over_samples():
+    class Constant(fake_network.Network):
+        def train_step(self, x, y):
+            self.step += 1
+            return float(len(y))
+
+    history = quietly(Constant(), X, Y)
+    assert history.history["loss"] == [(6 * 16 * 16 + 4 * 4) / 100]
+
+
+def test_any_layout_and_memory_map(tmp_path):
+    expected = fake_network.Network()
+    quietly(expected, X, Y)
+    np.save(tmp_path / "x.npy", X)
+    for x in (np.asfortranarray(X), np.load(tmp_path / "x.npy", mmap_mode="r"), np.repeat(X, 2, axis=0)[::2]):
+        network = fake_network.Network()
+        quietly(network, x, Y)
+        assert bits(network) == bits(expected)
+
+
+def test_real_targets():
+    module = fake_network.make_module("fake_real", LABEL_KIND="real", INPUT_SHAPE=(3,), OUTPUT_SHAPE=(2,))
+    x = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
+    y = x[:, :2] * np.float32(2)
+    network = module.Network()
+    history = quietly(network, x, y, epochs=20, validation_data=(x, y))
+    assert set(history.history) == {"loss", "learning_rate", "val_loss"}
+    assert history.history["val_loss"][-1] < 0.2 * history.history["val_loss"][0]
+    result = evaluate(network, x, y)
+    assert result.accuracy is None and result.accuracy_error is None
+
+
+def test_evaluation_does_not_depend_on_the_batch_size():
+    network = fake_network.Network()
+    quietly(network, X, Y)
+    whole = evaluate(network, *HELD_OUT)
+    parts = evaluate(network, *HELD_OUT, batch_size=7)
+    assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert (parts.accuracy, parts.samples) == (whole.accuracy, 30)
+    p = whole.accuracy
+    assert whole.accuracy_error == pytest.approx(math.sqrt(p * (1 - p) / 30))
+
+
+@pytest.mark.parametrize("bad_step", [10, 7])
+def test_divergence_is_named_and_undone(bad_step):
+    """Step 10 is within the second epoch; step 7 ends the first with a finite loss but spoiled weights."""
+
+    class Diverging(fake_network.Network):
+        def train_step(self, x, y):
+            loss = super().train_step(x, y)
+            if self.step == bad_step:
+                self.parameters["dense.bias"][0] = np.inf
+                return math.nan if bad_step == 10 else loss
+            return loss
+
+    kept = []
+
+    class Keep(Callback):
+        def on_epoch_begin(self, training):
+            kept.append((bits(training.network), training.network.step))
+
+    network = Diverging()
+    with pytest.raises(TrainingError) as caught:
+        quietly(network, X, Y, epochs=3, callbacks=[Keep()])
+    epoch, batch = (2, 3) if bad_step == 10 else (1, 7)
+    assert f"epoch {epoch}, batch {batch} of it (update {bad_step})" in str(caught.value)
+    assert "smaller learning rate (now 0.1)" in str(caught.value)
+    assert (bits(network), network.step) == kept[epoch - 1]
+    assert len(kept) == epoch
+
+
+def test_nan_in_the_inputs_is_told_apart():
+    x = X.astype(np.float32) / 255
+    x[3, 0, 0, 0] = np.nan
+    with pytest.raises(TrainingError, match="remove NaN and infinity from the training inputs"):
+        quietly(fake_network.Network(), x, Y)
+    with pytest.raises(TrainingError, match="after epoch 1, the loss on held-out data is nan"):
+        quietly(fake_network.Network(), X, Y, validation_data=(x, Y))
+
+
+@pytest.mark.parametrize(
+    "x, y, message",
+    [
+        (X[:0], Y[:0], "data are empty"),
+        (X, Y[:-1], "100 inputs and 99 labels"),
+        (X[..., 0], Y, r"shape \(100, 28, 28\)"),
+        (X, Y[:, None], r"shape \(100, 1\)"),
+        (X, Y + np.uint8(1), r"0 to 9\n.*10 \(10 labels; the first at sample"),
+        (X, Y.astype(np.int64) - 1, r"-1 \(10 labels"),
+        (X, Y.astype(np.float32), "not class numbers"),
+    ],
+)
+def test_data_that_do_not_fit(x, y, message):
+    network = fake_network.Network()
+    before = bits(network)
+    with pytest.raises(DataError, match=message):
+        quietly(network, x, y)
+    with pytest.raises(DataError, match=message.replace("training", "validation")):
+        quietly(network, X, Y, validation_data=(x, y))
+    assert bits(network) == before
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"epochs": -1}, {"initial_epoch": -1}])
+def test_arguments_that_make_no_sense(options):
+    with pytest.raises(TrainingError, match="makes no sense"):
+        quietly(fake_network.Network(), X, Y, **options)
+
+
+def test_a_history_must_go_on_with_the_same_quantities():
+    history = quietly(fake_network.Network(), X, Y, validation_data=HELD_OUT)
+    with pytest.raises(TrainingError, match="measures other quantities"):
+        quietly(fake_network.Network(), X, Y, epochs=2, initial_epoch=1, history=history)
+
+
+def test_ctrl_c_passes_through_between_updates():
+    class Interrupt(Callback):
+        def on_train_batch_end(self, training, batch, loss):
+            if batch == 2:
+                raise KeyboardInterrupt
+
+    network = fake_network.Network()
+    with pytest.raises(KeyboardInterrupt):
+        quietly(network, X, Y, callbacks=[Interrupt()])
+    assert network.step == 3
+
+
+def test_verbose(capsys):
+    quietly(fake_network.Network(), X, Y, epochs=2, validation_data=HELD_OUT, verbose=2)
+    output = capsys.readouterr()
+    lines = output.out.splitlines()
+    assert len(lines) == 2 and lines[1].startswith("epoch 2/2  loss ") and " % ± " in lines[1]
+    assert lines[1].endswith("images/s")
+    quietly(fake_network.Network(), X, Y, verbose=1)
+    assert capsys.readouterr().err == "", "standard error is not a terminal here"
+
+
+@pytest.mark.parametrize(
+    "wanted, given, fits",
+    [
+        ((28, 28, 1), (28, 28, 1), True),
+        ((28, 28, 1), (28, 28), True),
+        ((28, 28), (28, 28, 1), True),
+        ((784,), (28, 28, 1), True),
+        ((784,), (28, 28), True),
+        ((28, 28, 1), (784,), False),
+        ((32, 32, 3), (28, 28, 1), False),
+        ((14, 56), (28, 28, 1), False),
+        ((10,), (28, 28, 1), False),
+    ],
+)
+def test_fitting_images_to_a_model(wanted, given, fits):
+    interface = ModelInterface.of_module(fake_network.make_module("fake_shape", INPUT_SHAPE=wanted))
+    images = np.zeros((2, *given), np.uint8)
+    if fits:
+        fitted = interface.fit_inputs(images, "images")
+        assert fitted.shape == (2, *wanted) and np.shares_memory(fitted, images)
+    else:
+        with pytest.raises(DataError, match="do not fit the model 'fake'"):
+            interface.fit_inputs(images, "images")
