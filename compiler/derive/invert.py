@@ -37,7 +37,7 @@ def invert(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
 def _inverted(definition: Definition, term: Term) -> tuple[tuple[Term, ...], list[Rewrite]]:
     if all(index.single_axis or index.is_constant for index in term.target):
         return (term,), []
-    if len(term.reads) > 1 and term.reduction_axes:
+    if len(term.reads) > 1 and len(term.axes) > len(term.target):
         return (term,), []
     result = gather(term, definition.shape)
     if result.kind != "gather":

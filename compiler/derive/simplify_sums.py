@@ -1,7 +1,8 @@
 """Sums that need no loop of their own: invariant factors are pulled out, known sums are looked up.
 
 *Pull out*: `t[b] += p[b,c]·g[b,c]·r[b]` over b, c becomes `t.sum[b] += p[b,c]·g[b,c]` and
-`t[b] = r[b]·t.sum[b]`; the second is pointwise and composes with what reads it. This is what makes p·(g - Σ p·g) of a softmax.
+`t[b] = r[b]·t.sum[b]`; the second is pointwise and composes with what reads it. This is what makes
+p·(g - Σ p·g) of a softmax.
 
 *Look up*: every sum in the program is an identity. From `μ[c] = Σ x[b,c]/N` follows Σ x[b,c] = N·μ[c], so
 

@@ -61,7 +61,8 @@ def pack(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
 def _packed(term: Term, definition: Definition, program: Program) -> tuple[Term, Definition | None]:
     """The term reading a permuted copy, and the copy; the term itself when nothing is gained."""
     name = term.target[-1].single_axis if term.target else None
-    if definition.operation != "sum" or not term.reduction_axes or name is None:
+    repeated = term.reduction_axes or any(index.reads for index in term.target)
+    if definition.operation != "sum" or not repeated or name is None:
         return term, None
     over = [(s, a) for s, a in term.reads if any(name in index.axes for index in a.indices)]
     if len(over) != 1:

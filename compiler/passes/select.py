@@ -20,12 +20,14 @@ import sympy
 from compiler.ir.affine import Affine, axis
 from compiler.ir.guards import simplify_guards
 from compiler.ir.tensor_program import (
+    Access,
     Definition,
     Guard,
     Program,
     Rewrite,
     Term,
     make_term,
+    read_symbol,
     substitute_axes,
 )
 
@@ -40,14 +42,14 @@ def select(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]
         if not _is_selection(scatter) or scatter.name in program.outputs:
             continue
         users = [d for d in program.definitions if scatter.name in d.tensors]
-        composed = [_composed(user, scatter) for user in users]
+        values, staged = _staged(scatter)
+        composed = [_composed(user, staged) for user in users]
         if not users or any(definition is None for definition in composed):
             continue
-        kept = [d for d in program.definitions if d.name != scatter.name]
-        changed = dict(zip((d.name for d in users), composed, strict=True))
-        candidate = program.with_definitions(changed.get(d.name, d) for d in kept)
+        changed = dict(zip((d.name for d in users), composed, strict=True)) | {scatter.name: values}
+        candidate = program.with_definitions(changed.get(d.name, d) for d in program.definitions)
         before = price(scatter, program) + sum(price(user, program) for user in users)
-        after = sum(price(definition, candidate) for definition in composed)
+        after = sum(price(definition, candidate) for definition in (values, *composed))
         if after < before:
             program = candidate
             why = f"predicted {after:,.0f} cycles a tile instead of {before:,.0f}"
@@ -61,8 +63,27 @@ def _is_selection(definition: Definition) -> bool:
     return (
         definition.operation == "sum"
         and len(definition.terms) == 1
+        and not definition.terms[0].reduction_axes
+        and None in definition.shape
         and any(index.reads for index in definition.terms[0].target)
     )
+
+
+def _staged(scatter: Definition) -> tuple[Definition, Definition]:
+    """The values of a scatter as a tensor over its own axes, and the scatter reading them.
+
+    `ȳ[2i + w[i]] += ḡ[i]·m(x[i])` becomes `ȳ.selected[i] += ḡ[i]·m(x[i])` and `ȳ[2i + w[i]] += ȳ.selected[i]`, so
+    that a contraction multiplies by one number and not by all that went into it.
+    """
+    (term,) = scatter.terms
+    here = tuple(axis(a.name) for a in term.axes)
+    shape = tuple(a.extent for a in term.axes)
+    values = replace(
+        scatter, name=f"{scatter.name}.selected", shape=shape, terms=(replace(term, target=here),)
+    )
+    read = Access(values.name, here)
+    moved = make_term(term.axes, term.target, read_symbol(0), [(read_symbol(0), read)], term.guards)
+    return values, replace(scatter, terms=(moved,))
 
 
 def _composed(user: Definition, scatter: Definition) -> Definition | None:

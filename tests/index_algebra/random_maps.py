@@ -104,12 +104,16 @@ class Maker:
         return atom_of(Read(name, tuple(axis(a.name) for a in indexed), extent))
 
     def winner(self) -> None:
-        """`s*h + digit of a saved winner`, in two dimensions."""
+        """`s*h + digit of a saved winner`, in two dimensions; sometimes digits are missing or overlap."""
         h, w = self.new_axis(2, 3), self.new_axis(1, 2, 3)
         height, width = self.random.choice((1, 2, 3)), self.random.choice((1, 2, 3))
         stride, pad = self.random.choice((1, 2, 3)), self.random.choice((0, 0, 1))
-        won = self.read(height * width)
-        self.rows += [h * stride + floor_div(won, width) - pad, w * stride + mod(won, width) - pad]
+        won = self.read(max(1, height * width - self.random.choice((0, 0, 0, 1))))
+        row, column = h * stride + floor_div(won, width) - pad, w * stride + mod(won, width) - pad
+        whole = h * stride + won - pad
+        self.rows += self.random.choice(
+            [[row, column], [row, column], [row, column], [row], [column], [whole, column]]
+        )
 
     def label(self) -> None:
         if self.axes:

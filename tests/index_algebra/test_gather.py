@@ -11,6 +11,7 @@ import pytest
 import sympy
 
 from compiler.derive.gather import gather, iteration_count
+from compiler.derive.gather_reads import open_read
 from compiler.derive.vjp import vjp
 from compiler.ir.affine import Read, atom_of, axis, floor_div, mod, ravel, unravel
 from compiler.ir.interpreter import run
@@ -75,6 +76,13 @@ CONVOLUTIONS = {
     "2, stride 2": (
         window(28, 2, 2),
         ["[2*h] += g[h]·k[0] for h:14", "[2*h + 1] += g[h]·k[1] for h:14"],
+    ),
+    "3, stride 4, dilation 2": (
+        window(29, 4, 3, dilation=2),
+        [
+            "[4*u0] += g[-p + u0]·k[2*p] for u0:8, p:2 if -p + u0 >= 0, p - u0 + 6 >= 0",
+            "[4*h + 2] += g[h]·k[1] for h:7",
+        ],
     ),
     "2, stride 3, dilation 2": (
         window(30, 3, 2, dilation=2),
@@ -180,6 +188,18 @@ def test_an_overlapping_max_pool_tests_one_recombined_winner():
     # The scatter is far cheaper: the caller compares.
     assert iteration_count(inversion.terms, 1) == (6 + 2 * 6) ** 2 * 8
     assert iteration_count([term], 1) == 6 * 6 * 8
+
+
+def test_digits_that_do_not_spell_the_read_are_guarded_one_by_one():
+    won = atom_of(Read("won", (i,), 5))
+    for target, extents, guards in (
+        ((2 * i + mod(won, 2),), {"p": 2}, "p - (won[i])%2 == 0"),
+        ((2 * i + won, mod(won, 2)), {"p": 2, "q": 5}, "p - (won[i])%2 == 0, q - won[i] == 0"),
+        ((2 * i + floor_div(won, 2), mod(won, 2)), {"p": 3, "q": 2}, "2*p + q - won[i] == 0"),
+    ):
+        term = open_read(term_of({"i": 3}, target), Read("won", (i,), 5), lambda wanted: wanted)
+        assert ", ".join(map(str, term.guards)) == guards
+        assert term.extents == {"i": 3, **extents}
 
 
 def test_a_global_max_writes_one_element_a_channel_and_stays_a_scatter():

@@ -87,8 +87,8 @@ def relu(x: sympy.Expr) -> sympy.Expr:
     return sympy.Piecewise((x, x > 0), (0, True))
 
 
-def leaky_relu(x: sympy.Expr, slope=sympy.Rational(1, 100)) -> sympy.Expr:
-    return sympy.Piecewise((x, x > 0), (slope * x, True))
+def leaky_relu(x: sympy.Expr) -> sympy.Expr:
+    return sympy.Piecewise((x, x > 0), (x / 100, True))
 
 
 def elu(x: sympy.Expr) -> sympy.Expr:

@@ -1,4 +1,4 @@
-"""Whatever the rules do, the numbers stay: against the unsimplified program, twice over, and under any hash seed."""
+"""Whatever the rules do, the numbers stay: against the unsimplified program, twice, under any hash seed."""
 
 import os
 import subprocess
