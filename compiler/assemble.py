@@ -32,7 +32,9 @@ def render_target(settings: Settings) -> Target:
 
 def tile_bytes_with_input(plan: Plan, dtype: str) -> int:
     """A tile's workspace, with room behind it for a tile of scaled input bytes."""
-    row = max((row_size(t.shape) for t in plan.program.inputs if t.kind == "input" and None in t.shape), default=0)
+    row = max(
+        (row_size(t.shape) for t in plan.program.inputs if t.kind == "input" and None in t.shape), default=0
+    )
     return -(-(plan.tile_bytes + plan.tile * row * element_bytes("real", dtype)) // 64) * 64
 
 

@@ -33,13 +33,16 @@ def find_toolchain() -> Toolchain:
     for candidate in _candidates():
         if shutil.which(candidate[0]):
             version = _run([*candidate, "--version"]).stdout.splitlines()
-            return Toolchain(tuple(candidate), version[0] if version else candidate[0], _has_openmp(candidate))
+            return Toolchain(
+                tuple(candidate), version[0] if version else candidate[0], _has_openmp(candidate)
+            )
     raise ModelError(
         Problem(
             "no C compiler was found",
             expected="gcc or clang on the PATH, or the variable CC",
             found="none of " + ", ".join(c[0] for c in _candidates()),
-            advice="Debian/Ubuntu: apt install build-essential python3-dev; Fedora: dnf install gcc python3-devel; "
+            advice="Debian/Ubuntu: apt install build-essential python3-dev; "
+            "Fedora: dnf install gcc python3-devel; "
             "macOS: xcode-select --install. Then run: chainrule doctor",
         )
     )

@@ -38,7 +38,10 @@ def compile_main(arguments: Sequence[str] | None = None) -> int:
     return _guarded(lambda: _compile(parsed))
 
 
-_COMPILE_HELP = "Compile a model file into a module that trains with NumPy and nothing else. The file is Python code and is executed."
+_COMPILE_HELP = (
+    "Compile a model file into a module that trains with NumPy and nothing else. "
+    "The file is Python code and is executed."
+)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_build_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="a model file, such as models/mnist.py")
-    parser.add_argument("--out", type=Path, default=Path("generated"), help="folder for the module (generated)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("generated"), help="folder for the module (generated)"
+    )
     parser.add_argument("--target", default="native", metavar="TARGET", help=f"native, {', '.join(MACHINES)}")
     parser.add_argument("--dtype", default="float32", choices=DTYPES)
 
@@ -75,7 +80,8 @@ def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dump-after",
         metavar="STAGE",
-        help="print each program and its rewrites after a stage: pad, vjp, simplify, bounds, invert, pack, or all",
+        help="print each program and its rewrites after a stage: commute, demand, pad, vjp, simplify, "
+        "stabilise, prune, bounds, select, invert, pack, or all",
     )
 
 
@@ -129,7 +135,8 @@ def summary(result: Compiled) -> str:
     lines = [
         f"{facts['model']}: {len(facts['layers'])} layers, {facts['parameters']:,} parameters, "
         f"{facts['dtype']}, target {facts['target']}",
-        f"  {facts['derived']} derivatives derived, {facts['kernels']} kernels, {facts['lines']:,} lines of Cython",
+        f"  {facts['derived']} derivatives derived, {facts['kernels']} kernels, "
+        f"{facts['lines']:,} lines of Cython",
         f"  {facts['operations_step'] / 1e6:.2f} MFLOP an example a training step "
         f"({facts['operations_forward'] / 1e6:.2f} forward)",
         f"  workspace {facts['workspace_bytes'] / 1024:.0f} KiB a thread, {facts['tile']} examples a tile",
@@ -172,7 +179,11 @@ def _guarded(run: Callable[[], int]) -> int:
     except (ModelError, CompilerBug) as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
-        advice = " (the disk is full; nothing that was there before was changed)" if error.errno == errno.ENOSPC else ""
+        advice = (
+            " (the disk is full; nothing that was there before was changed)"
+            if error.errno == errno.ENOSPC
+            else ""
+        )
         print(f"error: {error}{advice}", file=sys.stderr)
     except KeyboardInterrupt:
         print("\ninterrupted; nothing that was there before was changed", file=sys.stderr)

@@ -98,9 +98,7 @@ def machine_for(target: str, toolchain: Toolchain) -> Machine:
         flags = ("-march=native",) if platform.machine().lower() in ("x86_64", "amd64") else ()
         return native_machine(predefined_macros(toolchain, flags))
     if target not in MACHINES:
-        raise ModelError(
-            Problem("unknown target", expected=", ".join(["native", *MACHINES]), found=target)
-        )
+        raise ModelError(Problem("unknown target", expected=", ".join(["native", *MACHINES]), found=target))
     return MACHINES[target]
 
 

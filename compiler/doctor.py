@@ -27,7 +27,9 @@ class Finding:
 
 def findings() -> Iterator[Finding]:
     """Everything that is looked at, in order."""
-    yield Finding("Python", sys.version_info >= (3, 10), f"{sys.version.split()[0]} (3.10 or newer is needed)")
+    yield Finding(
+        "Python", sys.version_info >= (3, 10), f"{sys.version.split()[0]} (3.10 or newer is needed)"
+    )
     for package in ("numpy", "sympy", "cython", "jinja2"):
         found = importlib.util.find_spec("Cython" if package == "cython" else package) is not None
         text = version(package) if found else f"missing: {sys.executable} -m pip install {package}"

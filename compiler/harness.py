@@ -53,7 +53,8 @@ class CompiledPrograms:
         program = plan.program
         if batch is None:
             batch = next(
-                (np.shape(inputs[t.name])[0] for t in program.inputs if t.name in inputs and None in t.shape), 1
+                (np.shape(inputs[t.name])[0] for t in program.inputs if t.name in inputs and None in t.shape),
+                1,
             )
         arrays = []
         for name in self.arguments[number]:
@@ -97,12 +98,16 @@ def compile_programs(
         "argument_count": max(1, *(len(a) for a in arguments)),
         "dtype_literal": repr(settings.dtype),
     }
-    source = render_harness([program_text(plan, settings.dtype) for plan in plans], model, render_target(settings))
+    source = render_harness(
+        [program_text(plan, settings.dtype) for plan in plans], model, render_target(settings)
+    )
     module = _load(source, settings, extra_flags)
     return CompiledPrograms(module, tuple(plans), tuple(arguments), tuple(scalars), settings.dtype, source)
 
 
-def _planned(name: str, program: Program, settings: Settings) -> tuple[Plan, tuple[str, ...], tuple[str, ...]]:
+def _planned(
+    name: str, program: Program, settings: Settings
+) -> tuple[Plan, tuple[str, ...], tuple[str, ...]]:
     given: dict[str, Place] = {}
     arguments: list[str] = []
     scalars: list[str] = []

@@ -1,6 +1,6 @@
 """From a model to the text of its module: every transition of the compiler, in order.
 
-    model file -> model -> tensor programs -> derived, simplified, lowered programs -> plans -> Cython
+model file -> model -> tensor programs -> derived, simplified, lowered programs -> plans -> Cython
 """
 
 from __future__ import annotations
@@ -46,7 +46,11 @@ class ModuleSource:
 
 
 def compile_to_source(
-    model: Model, machine: Machine, dtype: str, digest: str, after: Callable[[Stage], None] = lambda stage: None
+    model: Model,
+    machine: Machine,
+    dtype: str,
+    digest: str,
+    after: Callable[[Stage], None] = lambda stage: None,
 ) -> ModuleSource:
     """Run every stage but the C compiler's. `digest` identifies model and options in the module."""
     lowered = lower(model)
@@ -62,7 +66,7 @@ def compile_to_source(
 
 
 def pricer(machine: Machine, dtype: str) -> Price:
-    """Predicted cycles of a definition for a typical tile, as it would be scheduled: what `select` compares."""
+    """Predicted cycles of a definition, scheduled for a typical tile: what `select` compares."""
     settings = Settings(machine, dtype, TYPICAL_TILE)
 
     def price(definition: Definition, program: Program) -> float:
@@ -98,7 +102,12 @@ def tile_examples(
 
 
 def _plan(
-    name: str, program: Program, model: LoweredModel, arena: dict[str, int], arena_size: int, settings: Settings
+    name: str,
+    program: Program,
+    model: LoweredModel,
+    arena: dict[str, int],
+    arena_size: int,
+    settings: Settings,
 ) -> Plan:
     """Place what a program is given and what it gives, and plan it."""
     given: dict[str, Place] = {}
@@ -188,7 +197,9 @@ def module_facts(
         "batch_shape_text": ", ".join(["batch", *map(str, input_shape)]),
         "output_text": ", ".join(map(str, output.shape[1:])),
         "parameter_count": sum(row_size(p.shape) for p in model.parameters),
-        "parameters": [{"name": repr(p.name), "shape": p.shape, "offset": arena[p.name]} for p in model.parameters],
+        "parameters": [
+            {"name": repr(p.name), "shape": p.shape, "offset": arena[p.name]} for p in model.parameters
+        ],
         "slots": tuple(model.optimizer.slots),
         "arena": arena_size,
         "input_row": row_size(input_shape),

@@ -63,9 +63,7 @@ class Trace:
         return result
 
 
-def module_programs(
-    model: LoweredModel, arena_size: int, price: Price, trace: Trace
-) -> dict[str, Program]:
+def module_programs(model: LoweredModel, arena_size: int, price: Price, trace: Trace) -> dict[str, Program]:
     """Every program of a trainable module, ready for scheduling.
 
     gradient        loss and the cotangent of every parameter
@@ -116,7 +114,9 @@ def initial_values(model: LoweredModel) -> Program:
     definitions: list[Definition] = []
     for parameter in model.parameters:
         program = parameter.initializer
-        names = {entry.name: f"{parameter.name}.{entry.name}" for entry in (*program.inputs, *program.definitions)}
+        names = {
+            entry.name: f"{parameter.name}.{entry.name}" for entry in (*program.inputs, *program.definitions)
+        }
         names["value"] = parameter.name
         inputs += [replace(tensor, name=names[tensor.name]) for tensor in program.inputs]
         for definition in program.definitions:
@@ -136,9 +136,7 @@ def resized(program: Program, size: int, new_size: int) -> Program:
 
     inputs = tuple(replace(t, shape=shape(t.shape)) for t in program.inputs)
     definitions = tuple(
-        replace(
-            d, shape=shape(d.shape), terms=tuple(replace(term, axes=axes(term.axes)) for term in d.terms)
-        )
+        replace(d, shape=shape(d.shape), terms=tuple(replace(term, axes=axes(term.axes)) for term in d.terms))
         for d in program.definitions
     )
     return Program(inputs, definitions, program.outputs)

@@ -60,11 +60,19 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "setup": (),
 }  # fmt: skip
 
-SCALAR_CALCULUS = ("compiler.ir", "compiler.formula", *FORMULAS, "compiler.derive", "compiler.passes")
+# The scheduler takes the scalar bodies of terms apart (factors, hoisted scalars); it differentiates nothing.
+SCALAR_CALCULUS = (
+    "compiler.ir",
+    "compiler.formula",
+    *FORMULAS,
+    "compiler.derive",
+    "compiler.passes",
+    "compiler.schedule",
+)
 
 # Package from outside → the components that may import it. Applies to compiler and runtime.
 OUTSIDE: dict[str, tuple[str, ...]] = {
-    "sympy": (*SCALAR_CALCULUS, "compiler.emit.printer"),
+    "sympy": (*SCALAR_CALCULUS, "compiler.emit"),
     "numpy": ("compiler", "runtime"),
     "jinja2": ("compiler.emit",),
     "Cython": ("compiler.build",),
@@ -290,7 +298,7 @@ PLANTED = [
     ("compiler/emit/a.py", "from compiler.derive.vjp import x", "may not import compiler.derive"),
     ("compiler/emit/a.py", "from compiler.pipeline import x", "may not import compiler.pipeline"),
     ("compiler/emit/names.py", "import sympy", "may not import sympy"),
-    ("compiler/schedule/a.py", "from sympy import S", "may not import sympy"),
+    ("compiler/build.py", "from sympy import S", "may not import sympy"),
     ("compiler/ir/a.py", "import compiler.passes", "may not import compiler.passes"),
     ("compiler/ir/a.py", "from compiler.formula import x", "may not import compiler.formula"),
     ("compiler/formula/a.py", "import compiler.layers", "may not import compiler.layers"),

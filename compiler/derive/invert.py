@@ -1,8 +1,8 @@
 """Chooses, definition by definition, between scattering a cotangent and gathering it.
 
 A contraction stays a scatter: its schedule puts the axes that collide outermost and wastes nothing. A term
-that only moves values (the cotangent of a pool, of a window average) is gathered when that visits not many more
-points, because a gather writes each element once, needs no clearing, and vectorises.
+that only moves values (the cotangent of a pool, of a window average) is gathered when that visits not many
+more points, because a gather writes each element once, needs no clearing, and vectorises.
 """
 
 from __future__ import annotations

@@ -22,9 +22,7 @@ def tangent_name(name: str) -> str:
     return f"{name}.tangent"
 
 
-def jvp(
-    program: Program, wrt: Iterable[str], outputs: Iterable[str]
-) -> tuple[Program, tuple[Rewrite, ...]]:
+def jvp(program: Program, wrt: Iterable[str], outputs: Iterable[str]) -> tuple[Program, tuple[Rewrite, ...]]:
     """Extend `program` by tangents along `wrt`; its outputs gain the tangents of `outputs`."""
     wrt, outputs = tuple(wrt), tuple(outputs)
     active = set(wrt)

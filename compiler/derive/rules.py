@@ -36,7 +36,9 @@ from compiler.ir.tensor_program import (
 Rename = Callable[[str], str]
 
 
-def vjp_terms(term: Term, result: str, active: frozenset[str], cotangent: Rename) -> Iterator[tuple[str, Term]]:
+def vjp_terms(
+    term: Term, result: str, active: frozenset[str], cotangent: Rename
+) -> Iterator[tuple[str, Term]]:
     """For each read of an active tensor: (that tensor, the term that its cotangent gains).
 
     `term` belongs to a sum definition `result`; `cotangent` names a tensor's cotangent. A term whose
@@ -105,4 +107,6 @@ def at_winner(definition: Definition) -> Term:
     # The winner satisfied every guard when it was saved: guards on reduction axes hold by construction.
     names = frozenset(a.name for a in reduced)
     kept = tuple(guard for guard in term.guards if not guard.affine.axes & names)
-    return substitute_axes(replace(term, guards=kept), {**{a.name: axis(a.name) for a in axes}, **digits}, axes)
+    return substitute_axes(
+        replace(term, guards=kept), {**{a.name: axis(a.name) for a in axes}, **digits}, axes
+    )

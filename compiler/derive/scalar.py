@@ -38,11 +38,12 @@ def operations(expression: sympy.Expr) -> int:
             continue
         seen.add(node)
         pending.extend(node.args)
-        total += _own_cost(node)
+        total += own_cost(node)
     return total
 
 
-def _own_cost(node: sympy.Basic) -> int:
+def own_cost(node: sympy.Basic) -> int:
+    """The cost of the node's own operation, its arguments being there."""
     if node.is_Add:
         # `a - b` is one operation: the sign of a summand is free unless every summand has one.
         negative = sum(arg.is_Mul and arg.args[0] == -1 for arg in node.args)
@@ -62,7 +63,7 @@ def _own_cost(node: sympy.Basic) -> int:
 
 def transcendentals(expression: sympy.Expr) -> int:
     """How many different exponentials, logarithms, … one evaluation computes."""
-    return sum(_own_cost(node) >= TRANSCENDENTAL for node in expression.atoms(sympy.Function, sympy.Pow))
+    return sum(own_cost(node) >= TRANSCENDENTAL for node in expression.atoms(sympy.Function, sympy.Pow))
 
 
 def cheaper_key(expression: sympy.Expr) -> tuple[int, int, int]:

@@ -18,7 +18,7 @@ from dataclasses import replace
 import sympy
 
 from compiler.derive.prune import prune
-from compiler.derive.scalar import absorb_sign, cheaper_key, hide
+from compiler.derive.scalar import absorb_sign, cheaper_key, cheapest, hide
 from compiler.derive.simplify_memo import Memo
 from compiler.derive.simplify_share import share
 from compiler.derive.simplify_signs import assume
@@ -163,33 +163,42 @@ def _is_shifted(program: Program, exponent: Term) -> bool:
 
 def _put_into_uses(program: Program, restored: Definition, memo: Memo) -> tuple[Program, list[Rewrite]]:
     """Put the restored sum into its uses; what is left with a bare exp(±m) there, into its own uses too."""
-    rewrites = []
-    waiting = [restored]
-    while waiting:
-        current = waiting.pop(0)
+    rewrites: list[Rewrite] = []
+    done: set[str] = set()
+    current: Definition | None = restored
+    while current is not None:
+        done.add(current.name)
         function = memo.pointwise(current)
-        if function is None or (current.name != restored.name and not _has_bare_shift(program, function)):
-            continue
 
         def change(program: Program, term: Term, name=current.name, function=function) -> Term:
             return _with_shift(program, term, name, function, memo)
 
         why = f"{current.name} in terms of the shifted sum and the maximum, exponents combined"
-        before = program
         program, steps = _rewrite_terms(program, change, "shift", why)
         rewrites += steps
-        waiting += [d for d in program.definitions if d != before.definition(d.name)]
+        current = next((d for d in program.definitions if _is_left_bare(program, d, done, memo)), None)
     return program, rewrites
+
+
+def _is_left_bare(program: Program, definition: Definition, done: set[str], memo: Memo) -> bool:
+    if definition.name in done or definition.name in program.outputs:
+        return False
+    function = memo.pointwise(definition)
+    return function is not None and _has_bare_shift(program, function)
 
 
 def _with_shift(program: Program, term: Term, name: str, function: Term, memo: Memo) -> Term:
     for symbol, access in term.reads:
-        if access.tensor == name and access.outside is None:
-            put = inlined(term, symbol, function)
-            assumed = assume(program, put, memo.signs)
-            combined = sympy.powsimp(sympy.expand_log(assumed.body), combine="exp", deep=True)
-            simpler = replace_body(put, assumed.back(absorb_sign(combined)))
-            return _with_shift(program, simpler, name, function, memo)
+        if access.tensor != name or access.outside is not None:
+            continue
+        put = inlined(term, symbol, function)
+        assumed = assume(program, put, memo.signs)
+        combined = sympy.powsimp(sympy.expand_log(assumed.body), combine="exp", deep=True)
+        simpler = replace_body(put, assumed.back(absorb_sign(combined)))
+        if _has_bare_shift(program, simpler):
+            # A product with a sum may hide that exp(m) meets exp(-m).
+            simpler = replace_body(put, assumed.back(cheapest(assumed.body, memo.scalars)))
+        return _with_shift(program, simpler, name, function, memo)
     return term
 
 

@@ -104,4 +104,6 @@ def describe(name: str, term: Term) -> str:
     """One line for a term, as the rewrite records show it."""
     body = sympy.sstr(term.body.xreplace({s: sympy.Symbol(str(a)) for s, a in term.reads}))
     where = f" if {', '.join(map(str, term.guards))}" if term.guards else ""
-    return f"{name}[{', '.join(map(str, term.target))}] += {body}  for {', '.join(map(str, term.axes))}{where}"
+    return (
+        f"{name}[{', '.join(map(str, term.target))}] += {body}  for {', '.join(map(str, term.axes))}{where}"
+    )

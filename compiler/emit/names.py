@@ -6,7 +6,20 @@ import keyword
 from collections.abc import Iterable
 
 RESERVED = frozenset(
-    [*keyword.kwlist, "real", "vector", "batch", "first", "context", "lane", "tile", "int32", "uint8", "cdef", "nogil"]
+    [
+        *keyword.kwlist,
+        "real",
+        "vector",
+        "batch",
+        "first",
+        "context",
+        "lane",
+        "tile",
+        "int32",
+        "uint8",
+        "cdef",
+        "nogil",
+    ]
 )
 
 

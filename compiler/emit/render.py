@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
 from pathlib import Path
 
 import jinja2
@@ -116,7 +115,11 @@ class _KernelNames:
 
 def _kernel(kernel: Kernel, printed: PrintedKernel, name: str) -> dict[str, object]:
     per = "example" if kernel.per_example else "call"
-    header = [*kernel.formula, f"schedule: {kernel.schedule}", f"operations: {kernel.operations:,} for each {per}"]
+    header = [
+        *kernel.formula,
+        f"schedule: {kernel.schedule}",
+        f"operations: {kernel.operations:,} for each {per}",
+    ]
     kinds = sorted(printed.variables)
     return {
         "name": name,

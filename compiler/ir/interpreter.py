@@ -163,11 +163,12 @@ def _atom_values(atom: Atom, axes: Mapping[str, np.ndarray], values: Arrays) -> 
 
 def _body_function(term: Term):
     symbols = [symbol for symbol, _ in term.reads]
-    function = sympy.lambdify(symbols, term.body, modules=[{"erf": np.vectorize(math.erf, otypes=[float])}, "numpy"])
+    function = sympy.lambdify(
+        symbols, term.body, modules=[{"erf": np.vectorize(math.erf, otypes=[float])}, "numpy"]
+    )
 
     def evaluate(*arguments):
         with np.errstate(all="ignore"):
             return function(*arguments)
 
     return evaluate
-

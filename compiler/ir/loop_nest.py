@@ -59,7 +59,7 @@ class If:
 
 @dataclass(frozen=True)
 class Address:
-    """Element `offset` of a buffer; where an `inside` test fails, a load gives `outside` and touches nothing."""
+    """Element `offset` of a buffer; where an `inside` test fails, a load gives `outside`, untouched."""
 
     buffer: str
     offset: Affine

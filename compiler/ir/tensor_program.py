@@ -54,7 +54,11 @@ class Access:
 
     def __str__(self) -> str:
         text = f"{self.tensor}[{', '.join(map(str, self.indices))}]"
-        return text if self.outside is None else f"pad({self.tensor}, {self.outside:g})" + text[len(self.tensor) :]
+        return (
+            text
+            if self.outside is None
+            else f"pad({self.tensor}, {self.outside:g})" + text[len(self.tensor) :]
+        )
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,9 @@ class Guard:
     modulus: int = 0
 
     def __str__(self) -> str:
-        return f"({self.affine}) % {self.modulus} == 0" if self.kind == "%" else f"{self.affine} {self.kind} 0"
+        return (
+            f"({self.affine}) % {self.modulus} == 0" if self.kind == "%" else f"{self.affine} {self.kind} 0"
+        )
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@
     pool.inner[b,i,j,c] = max_{p,q} conv[b,2i+p,2j+q,c]
     pool[b,i,j,c] = f(pool.inner[b,i,j,c])
 
-With a 2 by 2 window f is evaluated four times less often. Values are the same; and so are gradients: where f is
-flat they are 0 on both sides, and where it rises it keeps the order of the candidates, ties included.
+With a 2 by 2 window f is evaluated four times less often. Values are the same; and so are gradients: where f
+is flat they are 0 on both sides, and where it rises it keeps the order of the candidates, ties included.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from dataclasses import replace
 import sympy
 
 from compiler.ir.affine import axis
-from compiler.ir.tensor_program import Access, Axis, Definition, Program, Rewrite, Term, make_term, read_symbol
+from compiler.ir.tensor_program import (
+    Access,
+    Axis,
+    Definition,
+    Program,
+    Rewrite,
+    Term,
+    make_term,
+    read_symbol,
+)
 
 
 def commute(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
@@ -33,8 +42,12 @@ def commute(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
         definitions[where : where + 1] = replaced
         definitions.remove(inner)
         rewrites.append(
-            Rewrite("commute", f"{outer.operation} of {inner.name}", f"{inner.name} of {replaced[0].name}",
-                    f"{inner.terms[0].body} never falls")
+            Rewrite(
+                "commute",
+                f"{outer.operation} of {inner.name}",
+                f"{inner.name} of {replaced[0].name}",
+                f"{inner.terms[0].body} never falls",
+            )
         )
     return program.with_definitions(definitions), tuple(rewrites)
 
@@ -81,7 +94,9 @@ def _edges(body: sympy.Piecewise, symbol: sympy.Symbol) -> list[sympy.Expr | Non
     for _, condition in body.args:
         if condition == sympy.true:
             continue
-        simple = isinstance(condition, sympy.StrictGreaterThan | sympy.GreaterThan | sympy.StrictLessThan | sympy.LessThan)
+        simple = isinstance(
+            condition, sympy.StrictGreaterThan | sympy.GreaterThan | sympy.StrictLessThan | sympy.LessThan
+        )
         sides = (condition.lhs, condition.rhs) if simple else (None, None)
         number = next((s for s in sides if s is not None and s.is_number), None)
         edges.append(number if symbol in sides else None)

@@ -39,7 +39,12 @@ def demand(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
         if smaller is not definition:
             why = "nothing reads the rest"
             rewrites.append(
-                Rewrite("demand", f"{definition.name} {definition.shape}", f"{definition.name} {smaller.shape}", why)
+                Rewrite(
+                    "demand",
+                    f"{definition.name} {definition.shape}",
+                    f"{definition.name} {smaller.shape}",
+                    why,
+                )
             )
         else:
             box = tuple((0, -1 if extent is None else extent - 1) for extent in definition.shape)
@@ -89,7 +94,9 @@ def _hull(one: Box | None, other: Box) -> Box:
 
 def _cropped(definition: Definition, box: Box) -> Definition:
     """The definition over `box` alone, its target shifted so that the box begins at 0."""
-    if all((low, high + 1) == (0, extent or 0) for (low, high), extent in zip(box, definition.shape, strict=True)):
+    if all(
+        (low, high + 1) == (0, extent or 0) for (low, high), extent in zip(box, definition.shape, strict=True)
+    ):
         return definition
     terms = [_cropped_term(term, box) for term in definition.terms]
     if any(term is None for term in terms):
@@ -117,7 +124,8 @@ def _cropped_term(term: Term, box: Box) -> Term | None:
                 return None
             ranges[name] = (low, min(high, extents[name] - 1))
     axes = tuple(
-        replace(a, extent=ranges[a.name][1] - ranges[a.name][0] + 1) if a.name in ranges else a for a in term.axes
+        replace(a, extent=ranges[a.name][1] - ranges[a.name][0] + 1) if a.name in ranges else a
+        for a in term.axes
     )
     moved = {name: axis(name) + low for name, (low, _) in ranges.items() if low}
     cut = substitute_axes(replace(term, axes=axes), moved, axes)

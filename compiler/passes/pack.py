@@ -7,7 +7,7 @@
 
 A target is packed when what is read decides which of its axes can run along vectors:
 
-    K̄[p,q,c,o] += x[b, 2h + w[b,h,o] + p, …, c] · ḡ[b,h,o]     o picks the address, so that c must be the vector
+    K̄[p,q,c,o] += x[b, 2h + w[b,h,o] + p, …, c] · ḡ[b,h,o]     o picks the address: c must be the vector
 
     K̄.unpacked[o,p,q,c] += x[…, c] · ḡ[b,h,o]                  summed in this order
     K̄[p,q,c,o] += K̄.unpacked[o,p,q,c]                          once, when the sum is whole

@@ -40,7 +40,9 @@ def pad(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
     rewrites: list[Rewrite] = []
     done: set[str] = set()
     for definition in program.definitions:
-        changed = replace(definition, terms=tuple(_redirected(t, definition, margins) for t in definition.terms))
+        changed = replace(
+            definition, terms=tuple(_redirected(t, definition, margins) for t in definition.terms)
+        )
         for name in changed.tensors:
             if name.endswith(".padded") and name not in done:
                 source = name.removesuffix(".padded")

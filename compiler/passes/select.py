@@ -1,11 +1,12 @@
-"""select: the cotangent of a max is one value and one saved position a window; the zeros around it are never stored.
+"""select: the cotangent of a max is one value and one position a window; its zeros are never stored.
 
     ȳ[2i + w[i]] += ḡ[i]                          the winner w[i] of window i takes the cotangent
-    K̄[p,c]       += x[h + p, c] · ȳ[h]            h:2n, of which half (for 2 by 2 windows: three quarters) are zeros
+    K̄[p,c]       += x[h + p, c] · ȳ[h]            h:2n, half of them zeros (three quarters in two dimensions)
 
     K̄[p,c]       += x[2i + w[i] + p, c] · ḡ[i]    i:n
 
-A scatter is put into the contractions that read it linearly: Σ_h f(h) · Σ_i δ(h, 2i+w[i]) g[i] = Σ_i f(2i+w[i]) g[i].
+A scatter is put into the contractions that read it linearly:
+Σ_h f(h) · Σ_i δ(h, 2i+w[i]) g[i] = Σ_i f(2i+w[i]) g[i].
 Whether that pays depends on the schedule each form gets (with one input channel it does not), so that the
 caller gives a price for a definition.
 """
@@ -72,8 +73,8 @@ def _is_selection(definition: Definition) -> bool:
 def _staged(scatter: Definition) -> tuple[Definition, Definition]:
     """The values of a scatter as a tensor over its own axes, and the scatter reading them.
 
-    `ȳ[2i + w[i]] += ḡ[i]·m(x[i])` becomes `ȳ.selected[i] += ḡ[i]·m(x[i])` and `ȳ[2i + w[i]] += ȳ.selected[i]`, so
-    that a contraction multiplies by one number and not by all that went into it.
+    `ȳ[2i + w[i]] += ḡ[i]·m(x[i])` becomes `ȳ.selected[i] += ḡ[i]·m(x[i])`, `ȳ[2i + w[i]] += ȳ.selected[i]`,
+    so that a contraction multiplies by one number and not by all that went into it.
     """
     (term,) = scatter.terms
     here = tuple(axis(a.name) for a in term.axes)
@@ -103,8 +104,9 @@ def _composed(user: Definition, scatter: Definition) -> Definition | None:
 
 
 def compose(term: Term, name: str, source: Term, shape) -> Term | None:
-    """`T[I(d)] += f·P[d_k…]` with `P[K(e)] += h(e)`: `T[I(…K(e)…)] += f·h(e)`; None when f·P is not linear in P
-    or P is not read at distinct plain axes."""
+    """`T[I(d)] += f·P[d_k…]` with `P[K(e)] += h(e)`: `T[I(…K(e)…)] += f·h(e)`.
+
+    None when the body is not linear in P or P is not read at distinct plain axes."""
     over = [(symbol, access) for symbol, access in term.reads if access.tensor == name]
     if len(over) != 1 or any(read.tensor == name for affine in term.affines() for read in affine.reads):
         return None

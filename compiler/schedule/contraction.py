@@ -40,7 +40,7 @@ FACTORS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24)
 
 @dataclass(frozen=True)
 class Tile:
-    """A register tile: `vectors` vectors of `lanes` along `vector_axis`, `unrolled` positions of other axes."""
+    """A register tile: `vectors` vectors of `lanes` along `vector_axis`, by `unrolled` positions."""
 
     vector_axis: Axis
     lanes: int
@@ -147,12 +147,12 @@ def _fixed_axes(nest: Nest) -> frozenset[str]:
 
 
 def is_selected(nest: Nest) -> bool:
-    """Some address depends on a saved winner: the nest visits windows, most of whose cotangents may be zero."""
+    """Some address depends on a saved winner: the nest visits windows, and many cotangents are zero."""
     return any(a.reads for a in (nest.target, *(address.offset for _, address in nest.reads)))
 
 
 def skipped_symbol(nest: Nest, tile_axes: frozenset[str]) -> sympy.Symbol | None:
-    """In a selected nest, a factor of the body that the whole tile shares: where it is 0 the tile does nothing."""
+    """In a selected nest, a factor that the whole tile shares: where it is 0 the tile does nothing."""
     if not is_selected(nest):
         return None
     for symbol, address in nest.reads:
@@ -221,7 +221,7 @@ def _cycles(
         if wide * positions + min(wide, vector_loads) + 1 > machine.registers:
             return None
         arithmetic = wide * positions * operations / machine.multiply_adds_per_cycle
-        # A broadcast costs as much as a load; a vector wider than 32 bytes takes two load slots on many cores.
+        # A broadcast costs as much as a load; a vector wider than 32 bytes takes two slots on many cores.
         width = max(1.0, lanes * 4 / 32)
         loads = (vector_loads * min(width, 2.0) + scalar_loads) / machine.loads_per_cycle
         inner = max(arithmetic, loads, machine.latency) + 0.5
@@ -250,9 +250,7 @@ def _split(extent: int, factor: int, unit_rest: bool = False) -> list[tuple[int,
     return parts
 
 
-def _loads(
-    nest: Nest, vector_axis: str, wide: int, across: Mapping[str, int], lanes: int
-) -> tuple[int, int]:
+def _loads(nest: Nest, vector_axis: str, wide: int, across: Mapping[str, int], lanes: int) -> tuple[int, int]:
     """Distinct vector loads and scalar loads of one inner step."""
     vector_loads = scalar_loads = 0
     for _, address in nest.reads:

@@ -20,7 +20,6 @@ from compiler.schedule.machine import Machine
 from compiler.schedule.nest import Nest, make_nest
 from compiler.schedule.register_tile import Body, register_tile_nest, split_scale
 
-
 LOOP_CYCLES = 1.0
 """Predicted cycles for a point of a plain loop, which vectorises now and then."""
 SCATTER_CYCLES = 4.0
@@ -95,9 +94,18 @@ def _sum_kernel(
     first = None if adds else _first_contraction(nests, tiles, shape)
     if first is not None:
         starts = [
-            (term, nest) for term, nest in nests if nest is not first[1] and _can_start(term, nest, first, tiles)
+            (term, nest)
+            for term, nest in nests
+            if nest is not first[1] and _can_start(term, nest, first, tiles)
         ]
-        _emit_tile(first[1], tiles[id(first[1])], _aligned([t for t, _ in starts], first[0], definition, shapes), False, shapes, out)
+        _emit_tile(
+            first[1],
+            tiles[id(first[1])],
+            _aligned([t for t, _ in starts], first[0], definition, shapes),
+            False,
+            shapes,
+            out,
+        )
         done = {id(first[1]), *(id(nest) for _, nest in starts)}
         nests = [(term, nest) for term, nest in nests if id(nest) not in done]
         written = True
@@ -126,7 +134,7 @@ def _tile_of(nest: Nest, settings: Settings) -> Tile | None:
 
 
 def predicted_cycles(definition: Definition, shapes: Mapping[str, Shape], settings: Settings) -> float:
-    """Cycles for one tile of the batch: the register tile's own estimate, or a few for each point of a loop."""
+    """Cycles for one tile of the batch: the register tile's estimate, or a few for each point of a loop."""
     cycles = 0.0
     for term in definition.terms:
         nest = make_nest(term, definition.name, shapes, "")
@@ -174,7 +182,9 @@ def _aligned(starts: list[Term], contraction: Term, definition: Definition, shap
             for own, other in zip(term.target, contraction.target, strict=True)
         }
         axes = tuple(a for a in contraction.axes if a in contraction.target_axes)
-        nests.append(make_nest(substitute_axes(term, mapping, axes), definition.name, shapes, f"start{number}_"))
+        nests.append(
+            make_nest(substitute_axes(term, mapping, axes), definition.name, shapes, f"start{number}_")
+        )
     return nests
 
 
@@ -229,7 +239,9 @@ def _count(shape: Shape):
     return BATCH * size if None in shape else BATCH * 0 + size
 
 
-def _buffers(body: tuple[Statement, ...], written: set[str], elements: Mapping[str, str]) -> tuple[Buffer, ...]:
+def _buffers(
+    body: tuple[Statement, ...], written: set[str], elements: Mapping[str, str]
+) -> tuple[Buffer, ...]:
     names: dict[str, None] = {}
     for statement in statements(body):
         if isinstance(statement, Load | Store):

@@ -76,7 +76,9 @@ def _point(nest: Nest, outcome: Outcome, shapes: Shapes, guards: tuple[Guard, ..
     value = body
     if choices:
         # A data-dependent choice becomes a select, which vectorises; a branch would not.
-        conditions = [sympy.Eq(affine_expression(integers.local(g.affine)), 0, evaluate=False) for g in choices]
+        conditions = [
+            sympy.Eq(affine_expression(integers.local(g.affine)), 0, evaluate=False) for g in choices
+        ]
         value = sympy.Piecewise((body, sympy.And(*conditions)), (sympy.S.Zero, True), evaluate=False)
     target = Address(nest.buffer, integers.local(nest.target))
     inner: Body = (*integers.statements, *loads, Store(target, value, 0, outcome.accumulate))
@@ -187,9 +189,7 @@ def load_reads(nest: Nest, integers: Integers, values: Mapping[str, Affine]) -> 
     for number, (symbol, address) in enumerate(nest.reads):
         base = "".join(ch if ch.isalnum() else "_" for ch in address.buffer)
         local = sympy.Symbol(f"{base}_{number}", real=True)
-        inside = tuple(
-            replace(g, affine=integers.local(g.affine.substitute(values))) for g in address.inside
-        )
+        inside = tuple(replace(g, affine=integers.local(g.affine.substitute(values))) for g in address.inside)
         where = integers.local(address.offset.substitute(values))
         loads.append(Load(local.name, replace(address, offset=where, inside=inside)))
         put[symbol] = local

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine model: vector length in bytes, register file, fused multiply-adds a cycle, caches in bytes."""
+    """A machine model: bytes of a vector, registers, fused multiply-adds a cycle, bytes of the caches."""
 
     name: str
     vector_bytes: int

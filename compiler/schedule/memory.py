@@ -3,7 +3,7 @@
 First fit by falling size, the usual heuristic for this NP-hard packing (Sekiyama et al., 2018): large
 tensors take the low addresses, small ones fill the gaps. A worked miniature, sizes in bytes:
 
-    a [calls 0-1] 64     b [calls 1-2] 128     c [calls 2-3] 64   ->   b at 0, a at 128, c at 128: 192 bytes, not 256
+    a [calls 0-1] 64     b [calls 1-2] 128     c [calls 2-3] 64   ->   b at 0, a and c at 128: 192 bytes
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ def _lowest_gap(interval: Interval, placed: list[tuple[int, Interval]]) -> int:
     offset = 0
     for start, other in sorted(placed, key=lambda pair: pair[0]):
         alive_together = other.first <= interval.last and interval.first <= other.last
-        if alive_together and start < offset + _aligned(interval.size) and offset < start + _aligned(other.size):
+        if (
+            alive_together
+            and start < offset + _aligned(interval.size)
+            and offset < start + _aligned(other.size)
+        ):
             offset = start + _aligned(other.size)
     return offset
 

@@ -23,7 +23,20 @@ from compiler.schedule.kernel import Settings, build_kernel
 from compiler.schedule.layout import row_size
 from compiler.schedule.memory import Interval, pack
 
-Area = Literal["input", "label", "output", "parameter", "total", "state", "scalar", "tile", "lane", "shared", "batch", "argument"]
+Area = Literal[
+    "input",
+    "label",
+    "output",
+    "parameter",
+    "total",
+    "state",
+    "scalar",
+    "tile",
+    "lane",
+    "shared",
+    "batch",
+    "argument",
+]
 ALIGNMENT = 64
 SMALL_LIMIT = 256
 """Winners of windows of up to this many positions are stored in one byte."""
@@ -80,7 +93,7 @@ class Plan:
 
 
 def element_of(entry: Tensor | Definition) -> str:
-    """The stored element type: "real", "index" (32 bits), or "small" (8 bits) for winners of small windows."""
+    """The stored element type: "real", "index" (32 bits), "small" (8 bits) for winners of small windows."""
     if entry.dtype == "real":
         return "real"
     if isinstance(entry, Definition) and entry.operation in ("argmax", "argmin"):
@@ -262,7 +275,8 @@ def _places(
     """A place for every tensor, and (tile bytes, lane elements, shared bytes, batch elements)."""
     places = dict(given)
     lane_end = max(
-        (offset + row_size(program.shape(name)) for name, offset in lane_layout.items() if name in program), default=0
+        (offset + row_size(program.shape(name)) for name, offset in lane_layout.items() if name in program),
+        default=0,
     )
     lane_end = _aligned(lane_end, 16)
     batch_elements = 0
@@ -288,7 +302,9 @@ def _places(
     tile_bytes = 0
     for phase in phases:
         calls = [call for call in phase.tile]
-        intervals = _lifetimes(calls, places, lambda n: settings.tile * _row_bytes(program, n, elements, settings))
+        intervals = _lifetimes(
+            calls, places, lambda n: settings.tile * _row_bytes(program, n, elements, settings)
+        )
         offsets, size = pack(intervals)
         places.update({n: Place("tile", offset) for n, offset in offsets.items()})
         tile_bytes = max(tile_bytes, size)

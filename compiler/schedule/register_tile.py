@@ -62,7 +62,9 @@ def register_tile_nest(
             def positions(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
                 return _unrolled_loops(
                     tile.unrolled,
-                    lambda sizes: _block(nest, tile, Block(widths, sizes), starts, adds, guards, outer, shapes),
+                    lambda sizes: _block(
+                        nest, tile, Block(widths, sizes), starts, adds, guards, outer, shapes
+                    ),
                 )
 
             return guarded_loops([a for a in rest if a.extent is not None], guards, outer, positions)
@@ -208,7 +210,9 @@ def _moved(affine: Affine, steps: Mapping[str, int], tile: Tile, vector: int) ->
     return shifted(affine, {**steps, tile.vector_axis.name: vector * tile.lanes})
 
 
-def _starts(starts: Sequence[Nest], positions: list[dict[str, int]], block: Block, tile: Tile) -> Iterator[Statement]:
+def _starts(
+    starts: Sequence[Nest], positions: list[dict[str, int]], block: Block, tile: Tile
+) -> Iterator[Statement]:
     """What the accumulators hold before the reduction: the sum of the start nests, or zero."""
     loads = _Loads(tile, "start")
     lets: list[Statement] = []

@@ -203,7 +203,7 @@ def sgd(gradients, rate, momentum=0.0, nesterov=False):
         (SGD(0.01, momentum=0.9), ("velocity",), lambda g: sgd(g, 0.01, 0.9)),
         (SGD(0.01, momentum=0.9, nesterov=True), ("velocity",), lambda g: sgd(g, 0.01, 0.9, True)),
     ],
-    ids=repr,
+    ids=["adam", "adam_other_betas", "sgd", "momentum", "nesterov"],
 )
 def test_optimizers(optimizer, slots, expected):
     gradients = np.random.default_rng(0).normal(size=(5, 4))

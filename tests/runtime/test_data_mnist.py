@@ -139,7 +139,11 @@ def test_download_fills_the_cache_once(small, server, monkeypatch):
     assert len(messages) == 1 and len(server.requests) == 8
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", gzip.compress(idx([1, 2, 3])), gzip.compress(bytes(2**27))])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", gzip.compress(idx([1, 2, 3])), gzip.compress(bytes(2**27))],
+    ids=["empty", "html", "wrong", "huge"],
+)
 def test_a_wrong_download_is_not_kept(small, server, monkeypatch, body):
     monkeypatch.setattr(mnist, "MIRRORS", (server.url,))
     server.pages = {f"/{name}.gz": body for name in small}

@@ -1,0 +1,160 @@
+"""Prints scalar expressions and index expressions as Cython.
+
+Every number is written in the module's own precision (`<real>0.25`), because a bare double literal would
+promote the whole expression and keep the C compiler from vectorising it, and because Cython divides
+integers as C does, where `1 / 3` is 0.
+"""
+
+from __future__ import annotations
+
+import sympy
+
+from compiler.errors import CompilerBug
+from compiler.ir.affine import Affine, FloorDiv, Mod
+from compiler.ir.tensor_program import Guard
+
+FUNCTIONS = {
+    "exp": "real_exp",
+    "log": "real_log",
+    "tanh": "real_tanh",
+    "sin": "real_sin",
+    "cos": "real_cos",
+    "erf": "real_erf",
+    "Abs": "real_abs",
+    "index_div": "index_div",
+    "index_mod": "index_mod",
+}
+
+
+def guard_text(guard: Guard) -> str:
+    """A test as a Cython condition."""
+    if guard.kind == "%":
+        return f"index_mod({affine_text(guard.affine)}, {guard.modulus}) == 0"
+    return f"{affine_text(guard.affine)} {guard.kind} 0"
+
+
+def affine_text(affine: Affine) -> str:
+    """An index expression; divisions round towards minus infinity through helpers."""
+    text = ""
+    for atom, coefficient in affine.terms:
+        sign = ("-" if coefficient < 0 else "") if not text else (" - " if coefficient < 0 else " + ")
+        name = _atom_text(atom)
+        text += sign + (name if abs(coefficient) == 1 else f"{abs(coefficient)} * {name}")
+    if not text:
+        return str(affine.constant)
+    if affine.constant:
+        text += f" {'-' if affine.constant < 0 else '+'} {abs(affine.constant)}"
+    return text
+
+
+def _atom_text(atom) -> str:
+    if isinstance(atom, str):
+        return atom
+    if isinstance(atom, FloorDiv):
+        return f"index_div({affine_text(atom.numerator)}, {atom.divisor})"
+    if isinstance(atom, Mod):
+        return f"index_mod({affine_text(atom.numerator)}, {atom.divisor})"
+    raise CompilerBug(f"a read survived scheduling: {atom}")
+
+
+def expression_text(value: sympy.Expr) -> str:
+    """A SymPy expression over local names as Cython."""
+    return _expression(value)[0]
+
+
+ATOM, POWER, PRODUCT, SUM, SELECT = range(5)
+
+
+def _expression(value: sympy.Basic) -> tuple[str, int]:
+    """Text and how loosely it binds."""
+    if value.is_Symbol:
+        return value.name, ATOM
+    if value.is_number and not value.has(sympy.Function):
+        return number_text(value), ATOM
+    if value.is_Add:
+        return _sum(value), SUM
+    if value.is_Mul:
+        return _product(value), PRODUCT
+    if value.is_Pow or isinstance(value, sympy.exp):
+        return _power(value)
+    if isinstance(value, sympy.Piecewise):
+        return _piecewise(value), ATOM
+    if isinstance(value, sympy.core.relational.Relational):
+        return f"{_bind(value.lhs, SUM)} {value.rel_op} {_bind(value.rhs, SUM)}", SELECT
+    if isinstance(value, sympy.And | sympy.Or):
+        word = " and " if isinstance(value, sympy.And) else " or "
+        return word.join(f"({_expression(a)[0]})" for a in value.args), SELECT
+    name = type(value).__name__ if not hasattr(value.func, "name") else value.func.name
+    if name in FUNCTIONS:
+        return f"{FUNCTIONS[name]}({', '.join(expression_text(a) for a in value.args)})", ATOM
+    raise CompilerBug(f"no Cython form for {type(value).__name__} in {value}")
+
+
+def _bind(value: sympy.Basic, level: int) -> str:
+    text, own = _expression(value)
+    return f"({text})" if own > level else text
+
+
+def number_text(value: sympy.Expr) -> str:
+    if value is sympy.oo or value == float("inf"):
+        return "INFINITY"
+    if value is -sympy.oo or value == float("-inf"):
+        return "-INFINITY"
+    if value.is_Integer and abs(int(value)) < 2**24:
+        return f"<real>{int(value)}" if value >= 0 else f"(-<real>{-int(value)})"
+    number = float(value)
+    return f"<real>{number!r}" if number >= 0 else f"(-<real>{-number!r})"
+
+
+def _sum(value: sympy.Add) -> str:
+    text = ""
+    # The order of SymPy's arguments depends on hashes; the printed form does not.
+    for argument in sorted(value.args, key=_positive_first):
+        negative = argument.could_extract_minus_sign() and text
+        part = _bind(-argument if negative else argument, PRODUCT if text else SUM)
+        text += (" - " if negative else " + ") + part if text else part
+    return text
+
+
+def _positive_first(argument: sympy.Expr) -> tuple[bool, str]:
+    return argument.could_extract_minus_sign(), sympy.sstr(argument)
+
+
+def _product(value: sympy.Mul) -> str:
+    over: list[str] = []
+    under: list[str] = []
+    negative = False
+    for argument in sorted(value.args, key=lambda a: (not a.is_number, sympy.sstr(a))):
+        if argument == -1:
+            negative = True
+        elif argument.is_Pow and argument.exp.is_number and argument.exp.is_negative:
+            under.append(_bind(sympy.Pow(argument.base, -argument.exp), POWER))
+        else:
+            over.append(_bind(argument, POWER if over or negative else PRODUCT))
+    text = " * ".join(over) or "<real>1"
+    if under:
+        text += f" / {under[0]}" if len(under) == 1 else f" / ({' * '.join(under)})"
+    return f"-{text}" if negative else text
+
+
+def _power(value: sympy.Expr) -> tuple[str, int]:
+    if isinstance(value, sympy.exp):
+        return f"real_exp({expression_text(value.args[0])})", ATOM
+    base, exponent = value.base, value.exp
+    if exponent == sympy.Rational(1, 2):
+        return f"real_sqrt({expression_text(base)})", ATOM
+    if exponent.is_number and exponent.is_negative:
+        return f"<real>1 / {_bind(sympy.Pow(base, -exponent), POWER)}", PRODUCT
+    if exponent.is_Integer and 2 <= exponent <= 8:
+        factor = _bind(base, ATOM)
+        return " * ".join([factor] * int(exponent)), PRODUCT
+    return f"real_pow({expression_text(base)}, {expression_text(exponent)})", ATOM
+
+
+def _piecewise(value: sympy.Piecewise) -> str:
+    """Nested choices; a value that multiplies a choice is better inside it, where it vectorises."""
+    *cases, (last, _) = value.args
+    text = _bind(last, SUM)
+    for result, condition in reversed(cases):
+        text = f"({_bind(result, SUM)} if {_expression(condition)[0]} else {text})"
+    return text
