@@ -62,7 +62,8 @@ def _compose_one(program: Program, inner: Definition, memo: Memo) -> tuple[Progr
     possible = [(user, new) for user, new in composed if new is not None]
     if possible and len(possible) == len(users) and inner.name not in program.outputs:
         saved = definition_cost(inner) + sum(definition_cost(u) - definition_cost(n) for u, n in possible)
-        if saved > 0:
+        # At equal work, one tensor less.
+        if saved >= 0:
             return _put(program, inner, possible, "its readers need it no more")
     paying = [(user, new) for user, new in possible if definition_cost(new) < definition_cost(user)]
     return _put(program, inner, paying, "less work than reading it") if paying else (program, [])

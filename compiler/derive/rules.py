@@ -24,10 +24,12 @@ import sympy
 from compiler.errors import CompilerBug
 from compiler.ir.affine import Affine, axis, floor_div, mod
 from compiler.ir.affine import Read as IntegerRead
+from compiler.ir.maps import inside
 from compiler.ir.tensor_program import (
     Access,
     Definition,
     Reads,
+    Shape,
     Term,
     make_term,
     substitute_axes,
@@ -37,13 +39,15 @@ Rename = Callable[[str], str]
 
 
 def vjp_terms(
-    term: Term, result: str, active: frozenset[str], cotangent: Rename
+    term: Term, result: str, shape: Shape, active: frozenset[str], cotangent: Rename
 ) -> Iterator[tuple[str, Term]]:
     """For each read of an active tensor: (that tensor, the term that its cotangent gains).
 
-    `term` belongs to a sum definition `result`; `cotangent` names a tensor's cotangent. A term whose
-    partial derivative is 0 is left out.
+    `term` belongs to a sum definition `result` of this shape; `cotangent` names a tensor's cotangent. A term
+    whose partial derivative is 0 is left out.
     """
+    # A write that was dropped has no cotangent: it is read as 0.
+    outside = None if inside(term.target, shape, term.extents) else 0.0
     for symbol, access in term.reads:
         if access.tensor not in active:
             continue
@@ -51,7 +55,7 @@ def vjp_terms(
         if partial == 0:
             continue
         reads = Reads(term.reads)
-        seed = reads.symbol(Access(cotangent(result), term.target))
+        seed = reads.symbol(Access(cotangent(result), term.target, outside))
         yield access.tensor, make_term(term.axes, access.indices, seed * partial, reads.pairs(), term.guards)
 
 
@@ -88,8 +92,12 @@ def at_winner(definition: Definition) -> Term:
     differentiate. A window that lies outside its tensor entirely has a winner outside too, and
     the write that the VJP makes of it is dropped.
     """
+    if len(definition.terms) != 1:
+        raise CompilerBug(f"{definition.name}: a max over several terms has no derivative rule")
     (term,) = definition.terms
     reduced = term.reduction_axes
+    if any(reduction.extent is None for reduction in reduced):
+        raise CompilerBug(f"{definition.name}: a max over the batch has no derivative rule")
     size = 1
     for reduction in reduced:
         size *= reduction.extent
@@ -104,9 +112,5 @@ def at_winner(definition: Definition) -> Term:
     if remaining != 1:
         raise CompilerBug(f"{definition.name}: winner digits do not cover {size} positions")
     axes = tuple(a for a in term.axes if a not in reduced)
-    # The winner satisfied every guard when it was saved: guards on reduction axes hold by construction.
-    names = frozenset(a.name for a in reduced)
-    kept = tuple(guard for guard in term.guards if not guard.affine.axes & names)
-    return substitute_axes(
-        replace(term, guards=kept), {**{a.name: axis(a.name) for a in axes}, **digits}, axes
-    )
+    # Guards stay, at the winner: a window none of whose points was allowed has a winner that is not either.
+    return substitute_axes(term, {**{a.name: axis(a.name) for a in axes}, **digits}, axes)

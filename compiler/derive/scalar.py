@@ -28,17 +28,21 @@ LONGEST_POLYNOMIAL = 80
 """Bodies with more operations than this are only looked at for common factors."""
 
 
-def operations(expression: sympy.Expr) -> int:
-    """What one evaluation costs, in additions; a repeated subexpression is computed once."""
+def operations(expression: sympy.Expr, once: frozenset[sympy.Symbol] = frozenset()) -> int:
+    """What one evaluation costs, in additions; a repeated subexpression is computed once.
+
+    What depends on nothing but the symbols of `once` is free: it is there before the loops begin.
+    """
     seen: set[sympy.Basic] = set()
     pending, total = [expression], 0
     while pending:
         node = pending.pop()
-        if node in seen:
+        if node in seen or node.free_symbols <= once:
             continue
         seen.add(node)
         pending.extend(node.args)
-        total += own_cost(node)
+        ready = sum(arg.free_symbols <= once for arg in node.args) if node.is_Add or node.is_Mul else 0
+        total += own_cost(node) - max(0, ready - 1)
     return total
 
 

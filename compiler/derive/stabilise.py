@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.derive.prune import prune
+from compiler.derive.prune import in_order, prune
 from compiler.derive.scalar import absorb_sign, cheaper_key, cheapest, hide
 from compiler.derive.simplify_memo import Memo
 from compiler.derive.simplify_share import share
@@ -108,46 +108,68 @@ def _exponentials_under_logarithms(body: sympy.Expr) -> int:
 
 
 def shift_sums(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
-    """Subtract the maximum inside every sum of exponentials, and put it back where the sum is used."""
-    rewrites = []
-    for definition in program.definitions:
-        shifted = _shifted(program, definition, memo)
-        if shifted is None:
-            continue
-        largest, scaled, restored = shifted
-        program = replace_definition(program, definition.name, largest, scaled, restored)
-        after = "; ".join(map(describe_all, shifted))
-        why = "each exponent is at most 0 and one is 0, so nothing overflows and the sum is at least 1"
-        rewrites.append(Rewrite("shift", describe_all(definition), after, why))
-        program, steps = _put_into_uses(program, restored, memo)
-        rewrites += steps
-    return prune(program), rewrites
+    """Subtract the maximum inside every sum of exponentials, and put it back where the sum is used.
+
+    A sum of weighted exponentials, Σ_k w_k·exp(a_k), follows if a plain one has the same exponents.
+    """
+    rewrites, restored = [], []
+    for weighted in (False, True):
+        for definition in program.definitions:
+            shifted = _shifted(program, definition, weighted)
+            if shifted is None:
+                continue
+            program = replace_definition(program, definition.name, *shifted)
+            restored.append(shifted[-1])
+            after = "; ".join(map(describe_all, shifted))
+            why = (
+                "each exponent is at most 0 and one is 0, so nothing overflows and a plain sum is at least 1"
+            )
+            rewrites.append(Rewrite("shift", describe_all(definition), after, why))
+    program = program.with_definitions(in_order(program.definitions))
+    program, steps = _put_into_uses(program, restored, memo)
+    return prune(program), rewrites + steps
 
 
-def _shifted(
-    program: Program, definition: Definition, memo: Memo
-) -> tuple[Definition, Definition, Definition] | None:
+def _shifted(program: Program, definition: Definition, weighted: bool) -> tuple[Definition, ...] | None:
+    """(the maximum, if it is new; the shifted sum; the sum as the shifted one times an exponential)."""
     term = definition.terms[0]
     if definition.operation != "sum" or len(definition.terms) > 1 or not is_clean(term):
         return None
-    number, exponential = term.body.as_coeff_Mul()
+    factors = sympy.Mul.make_args(term.body)
+    exponentials = [factor for factor in factors if isinstance(factor, sympy.exp)]
+    weight = sympy.Mul(*(factor for factor in factors if not isinstance(factor, sympy.exp)))
+    if len(exponentials) != 1 or weight.is_number is weighted or len(term.target_axes) != len(term.target):
+        return None
+    exponent = replace_body(term, exponentials[0].args[0])
     summed = {a.name for a in term.reduction_axes}
-    varies = any(not summed.isdisjoint(axes_of(access)) for _, access in term.reads)
-    if not isinstance(exponential, sympy.exp) or not varies or len(term.target_axes) != len(term.target):
+    varies = any(not summed.isdisjoint(axes_of(access)) for _, access in exponent.reads)
+    top = _maximum_of(program, exponent)
+    if not varies or _is_shifted(program, exponent) or (weighted and top is None):
         return None
-    exponent = replace_body(term, exponential.args[0])
-    if _is_shifted(program, exponent):
-        return None
+    new = []
     name = definition.name
-    top = replace(definition, name=unused_name(program, f"{name}.max"), operation="max", terms=(exponent,))
-    reads = Reads(exponent.reads)
-    below = exponent.body - reads.symbol(Access(top.name, term.target))
-    scaled_term = make_term(term.axes, term.target, number * sympy.exp(below), reads.pairs())
+    if top is None:
+        top = replace(
+            definition, name=unused_name(program, f"{name}.max"), operation="max", terms=(exponent,)
+        )
+        new = [top]
+    reads = Reads(term.reads)
+    below = exponentials[0].args[0] - reads.symbol(Access(top.name, term.target))
+    scaled_term = make_term(term.axes, term.target, weight * sympy.exp(below), reads.pairs())
     scaled = replace(definition, name=unused_name(program, f"{name}.shifted"), terms=(scaled_term,))
     back = Reads()
     total, shift = (back.symbol(Access(d.name, term.target)) for d in (scaled, top))
     restored = make_term(term.target_axes, term.target, total * sympy.exp(shift), back.pairs())
-    return top, scaled, replace(definition, terms=(restored,))
+    return *new, scaled, replace(definition, terms=(restored,))
+
+
+def _maximum_of(program: Program, exponent: Term) -> Definition | None:
+    """A definition that holds the maximum of just this exponent."""
+    wanted = canonical(exponent)
+    for definition in program.definitions:
+        if definition.operation == "max" and [canonical(t) for t in definition.terms] == [wanted]:
+            return definition
+    return None
 
 
 def _is_shifted(program: Program, exponent: Term) -> bool:
@@ -161,12 +183,12 @@ def _is_shifted(program: Program, exponent: Term) -> bool:
     return False
 
 
-def _put_into_uses(program: Program, restored: Definition, memo: Memo) -> tuple[Program, list[Rewrite]]:
-    """Put the restored sum into its uses; what is left with a bare exp(±m) there, into its own uses too."""
+def _put_into_uses(program: Program, restored: list[Definition], memo: Memo) -> tuple[Program, list[Rewrite]]:
+    """Put restored sums into their uses; what is left with a bare exp(±m) there, into its own uses too."""
     rewrites: list[Rewrite] = []
-    done: set[str] = set()
-    current: Definition | None = restored
-    while current is not None:
+    waiting, done = list(restored), set()
+    while waiting:
+        current = waiting.pop(0)
         done.add(current.name)
         function = memo.pointwise(current)
 
@@ -176,7 +198,8 @@ def _put_into_uses(program: Program, restored: Definition, memo: Memo) -> tuple[
         why = f"{current.name} in terms of the shifted sum and the maximum, exponents combined"
         program, steps = _rewrite_terms(program, change, "shift", why)
         rewrites += steps
-        current = next((d for d in program.definitions if _is_left_bare(program, d, done, memo)), None)
+        if not waiting:
+            waiting = [d for d in program.definitions if _is_left_bare(program, d, done, memo)][:1]
     return program, rewrites
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import sympy
 
-from compiler.derive.rules import at_winner, vjp_terms, winner_definition
+from compiler.derive.rules import Rename, at_winner, vjp_terms, winner_definition, winner_name
 from compiler.errors import CompilerBug
 from compiler.ir.affine import axis
 from compiler.ir.tensor_program import Axis, Definition, Program, Rewrite, Tensor, Term, make_term
@@ -33,6 +33,7 @@ def vjp(
     """
     wrt = tuple(wrt)
     active = active_tensors(program, wrt, output)
+    names = _unused_names(program, {*active, *wrt, output})
     cotangents: dict[str, list[Term]] = {name: [] for name in active}
     derived: list[Definition] = []
     rewrites: list[Rewrite] = []
@@ -40,27 +41,39 @@ def vjp(
     if seed == "one":
         if program.shape(output) != ():
             raise CompilerBug(f"{output} is not a scalar: its cotangent must be given")
-        derived.append(Definition(cotangent_name(output), (), "sum", (make_term((), (), sympy.S.One),)))
+        derived.append(Definition(names(output), (), "sum", (make_term((), (), sympy.S.One),)))
     else:
-        inputs += (Tensor(cotangent_name(output), program.shape(output), "input"),)
+        inputs += (Tensor(names(output), program.shape(output), "input"),)
     for definition in reversed(program.definitions):
         if definition.name not in active:
             continue
         if definition.name != output:
-            derived.append(_cotangent(definition, cotangents[definition.name]))
+            derived.append(_cotangent(definition, names, cotangents[definition.name]))
         terms = definition.terms
         if definition.operation != "sum":
             terms = (at_winner(definition),)
         for term in terms:
-            for tensor, gained in vjp_terms(term, definition.name, active, cotangent_name):
+            for tensor, gained in vjp_terms(term, definition.name, definition.shape, active, names):
                 cotangents[tensor].append(gained)
-                rewrites.append(_recorded("vjp", definition.name, term, cotangent_name(tensor), gained))
+                rewrites.append(_recorded("vjp", definition.name, term, names(tensor), gained))
     for name in wrt:
         if program.definition(name) is None:
-            derived.append(_cotangent(program[name], cotangents.get(name, [])))
+            derived.append(_cotangent(program[name], names, cotangents.get(name, [])))
     forward = with_winners(program, active)
-    outputs = program.outputs + tuple(cotangent_name(name) for name in wrt)
+    outputs = program.outputs + tuple(names(name) for name in wrt)
     return Program(inputs, (*forward, *derived), outputs), tuple(rewrites)
+
+
+def _unused_names(program: Program, active: Iterable[str]) -> Rename:
+    """A name for each cotangent; numbered when the program has one already, as the VJP of a VJP does."""
+    chosen: dict[str, str] = {}
+    for name in sorted(active):
+        candidate, number = cotangent_name(name), 1
+        while candidate in program:
+            number += 1
+            candidate = f"{cotangent_name(name)}{number}"
+        chosen[name] = candidate
+    return chosen.__getitem__
 
 
 def with_winners(program: Program, active: frozenset[str]) -> list[Definition]:
@@ -68,7 +81,8 @@ def with_winners(program: Program, active: frozenset[str]) -> list[Definition]:
     result = []
     for definition in program.definitions:
         result.append(definition)
-        if definition.name in active and definition.operation in ("max", "min"):
+        is_extremum = definition.operation in ("max", "min")
+        if definition.name in active and is_extremum and winner_name(definition.name) not in program:
             result.append(winner_definition(definition))
     return result
 
@@ -88,12 +102,12 @@ def active_tensors(program: Program, wrt: Iterable[str], output: str) -> frozens
     return frozenset(reached & needed)
 
 
-def _cotangent(entry: Definition | Tensor, terms: list[Term]) -> Definition:
+def _cotangent(entry: Definition | Tensor, names: Rename, terms: list[Term]) -> Definition:
     origin = entry.origin if isinstance(entry, Definition) else entry.name.rpartition(".")[0]
     if not terms:
         axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(entry.shape))
         terms = [make_term(axes, tuple(axis(a.name) for a in axes), sympy.S.Zero)]
-    return Definition(cotangent_name(entry.name), entry.shape, "sum", tuple(terms), origin=origin)
+    return Definition(names(entry.name), entry.shape, "sum", tuple(terms), origin=origin)
 
 
 def _recorded(rule: str, name: str, before: Term, gained_by: str, after: Term) -> Rewrite:

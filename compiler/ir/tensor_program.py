@@ -230,7 +230,11 @@ def make_term(
         canonical.setdefault(access, read_symbol(len(canonical)))
         renaming[symbol] = canonical[access]
     ordered = tuple((symbol, access) for access, symbol in canonical.items())
-    return Term(tuple(axes), tuple(target), body.xreplace(renaming), ordered, tuple(dict.fromkeys(guards)))
+    merged = body.xreplace(renaming)
+    if not all(merged.has(symbol) for symbol, _ in ordered):
+        # Accesses that turned out equal have cancelled: number what is left anew.
+        return make_term(axes, target, merged, ordered, guards)
+    return Term(tuple(axes), tuple(target), merged, ordered, tuple(dict.fromkeys(guards)))
 
 
 def substitute_axes(term: Term, mapping: Mapping[str, Affine], axes: Iterable[Axis]) -> Term:

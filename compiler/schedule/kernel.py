@@ -13,6 +13,7 @@ from compiler.ir.affine import axis
 from compiler.ir.loop_nest import Buffer, Fill, Index, Kernel, Load, Loop, Statement, Store, statements
 from compiler.ir.maps import covers, is_injective
 from compiler.ir.tensor_program import Axis, Definition, Program, Shape, Term, substitute_axes
+from compiler.ir.verify import is_nonnegative
 from compiler.schedule.contraction import Tile, choose_tile, is_polynomial, is_selected
 from compiler.schedule.layout import BATCH, row_size
 from compiler.schedule.loops import Outcome, plain_nest
@@ -60,6 +61,7 @@ def build_kernel(
     main = definitions[0]
     shapes = {entry.name: entry.shape for entry in (*program.inputs, *program.definitions)}
     builder = _Builder()
+    _check_writes(main, shapes[main.name])
     if main.operation == "sum":
         _sum_kernel(main, shapes, settings, adds, builder)
     else:
@@ -76,6 +78,16 @@ def build_kernel(
         per_example=per_example,
         origin=main.origin,
     )
+
+
+def _check_writes(definition: Definition, shape: Shape) -> None:
+    """A kernel tests nothing that `bounds` has not written down as a guard: so every write must be proven."""
+    for term in definition.terms:
+        facts = [guard.affine for guard in term.guards if guard.kind == ">="]
+        for index, extent in zip(term.target, shape, strict=True):
+            sides = () if extent is None else (index, extent - 1 - index)
+            if not all(is_nonnegative(side, term.extents, facts) for side in sides):
+                raise CompilerBug(f"{definition.name}: a write may leave its tensor at index {index}")
 
 
 def _sum_kernel(
