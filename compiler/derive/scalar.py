@@ -37,12 +37,13 @@ def operations(expression: sympy.Expr, once: frozenset[sympy.Symbol] = frozenset
     pending, total = [expression], 0
     while pending:
         node = pending.pop()
-        if node in seen or node.free_symbols <= once:
+        if node in seen or (once and node.free_symbols <= once):
             continue
         seen.add(node)
         pending.extend(node.args)
-        ready = sum(arg.free_symbols <= once for arg in node.args) if node.is_Add or node.is_Mul else 0
-        total += own_cost(node) - max(0, ready - 1)
+        total += own_cost(node)
+        if once and (node.is_Add or node.is_Mul):
+            total -= max(0, sum(arg.free_symbols <= once for arg in node.args) - 1)
     return total
 
 

@@ -74,7 +74,10 @@ def _packed(term: Term, definition: Definition, program: Program) -> tuple[Term,
     movable = len(where) == 1 and access.indices[position].single_axis == name and access.outside is None
     if not movable or position == len(shape) - 1 or None in shape:
         return term, None
-    order = [k for k in range(len(shape)) if k != position] + [position]
+    # An axis that a winner is looked up by is a loop far out: what it selects should lie together.
+    outer = _looked_up_by(term)
+    others = [k for k in range(len(shape)) if k != position]
+    order = [*sorted(others, key=lambda k: not access.indices[k].axes & outer), position]
     copy = _permuted(access.tensor, order, program)
     moved = Access(copy.name, tuple(access.indices[k] for k in order))
     reads = [(s, moved if s == symbol else a) for s, a in term.reads]

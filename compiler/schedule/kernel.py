@@ -72,7 +72,7 @@ def build_kernel(
         name=main.name,
         buffers=_buffers(body, {d.name for d in definitions}, elements),
         body=body,
-        formula=tuple(formula_lines(main, program)),
+        formula=(*formula_lines(main, program), _shapes_line(definitions, shapes)),
         schedule="; ".join(dict.fromkeys(builder.notes)),
         operations=sum(map(operation_count, main.terms)),
         per_example=per_example,
@@ -134,7 +134,7 @@ def _sum_kernel(
         else:
             injective = is_injective(_targets_only(term))
             out.body += plain_nest(nest, "sum", Outcome(written), shapes, injective)
-            out.notes.append("loops" if injective else "scatter, serial")
+            out.notes.append("gather, plain loops" if injective else "scatter, serial: targets may collide")
         written = True
 
 
@@ -205,7 +205,7 @@ def _emit_tile(
 ) -> None:
     out.prelude += [statement for start in starts for statement in start.prelude]
     out.body += register_tile_nest(nest, tile, starts, adds, shapes)
-    out.notes.append(str(tile))
+    out.notes.append(f"{'scatter' if tile.sequential else 'gather'}, {tile}")
 
 
 def _stores_all(term: Term, nest: Nest, tiles, shape: Shape) -> bool:
@@ -243,7 +243,7 @@ def _extremum_kernel(
     out.prelude += nest.prelude
     winner = definitions[1].name if len(definitions) > 1 else None
     out.body += plain_nest(nest, operation, Outcome(False, winner), shapes, True)
-    out.notes.append("loops")
+    out.notes.append("gather, plain loops")
 
 
 def _count(shape: Shape):
@@ -281,6 +281,18 @@ def formula_lines(definition: Definition, program: Program) -> list[str]:
         target = f"{definition.name}[{', '.join(map(str, term.target))}]"
         lines.append(f"{target} {sign[definition.operation]} {body}   for {over or 'one point'}{where}")
     return lines
+
+
+def _shapes_line(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape]) -> str:
+    """Shapes of what is written and read, such as `shapes: y (batch, 4), from x (batch, 7), K (3)`."""
+
+    def text(name: str) -> str:
+        extents = ("batch" if extent is None else str(extent) for extent in shapes[name])
+        return f"{name} ({', '.join(extents)})"
+
+    written = ", ".join(text(d.name) for d in definitions)
+    read = ", ".join(text(name) for name in definitions[0].tensors)
+    return f"shapes: {written}" + (f", from {read}" if read else "")
 
 
 def _loop_text(axes: tuple[Axis, ...]) -> list[str]:

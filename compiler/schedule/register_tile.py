@@ -173,9 +173,10 @@ def _block(
     positions = block_positions(tile.unrolled, dict(block.sizes))
     reduction = sorted(nest.reduction_axes, key=lambda a: a.extent is not None)
     around = outer | {a.name for a in nest.target_axes}
-    start = tuple(_starts(starts, positions, block, tile))
+    sums = bool(reduction or starts)
+    start = tuple(_starts(starts, positions, block, tile)) if sums else ()
     reduce = guarded_loops(
-        reduction, guards, around, lambda _g, _o: _step(nest, body, positions, block, tile, shapes)
+        reduction, guards, around, lambda _g, _o: _step(nest, body, positions, block, tile, shapes, sums)
     )
     integers = Integers(shapes, "target_")
     target = integers.local(nest.target)
@@ -228,9 +229,18 @@ def _starts(
 
 
 def _step(
-    nest: Nest, body: sympy.Expr, positions: list[dict[str, int]], block: Block, tile: Tile, shapes: Shapes
+    nest: Nest,
+    body: sympy.Expr,
+    positions: list[dict[str, int]],
+    block: Block,
+    tile: Tile,
+    shapes: Shapes,
+    sums: bool,
 ) -> Body:
-    """One point of the reduction: each distinct load once, then every accumulator's update."""
+    """One point of the reduction: each distinct load once, then every accumulator's update.
+
+    Without a reduction (`sums` false) there is one point, and the accumulators are set to it.
+    """
     integers = Integers(shapes, "")
     loads = _Loads(tile, "")
     addresses = {s: replace(a, offset=integers.local(a.offset)) for s, a in nest.reads}
@@ -238,7 +248,7 @@ def _step(
     for i, steps in enumerate(positions):
         for j, width in enumerate(block.widths):
             put = {s: loads.symbol(a, steps, j, width) for s, a in addresses.items()}
-            updates.append(Let(_accumulator(i, j), body.xreplace(put), tile.lanes, update=True))
+            updates.append(Let(_accumulator(i, j), body.xreplace(put), tile.lanes, update=sums))
     step = (*integers.statements, *loads.statements, *updates)
     return _skipping(nest, tile, step, shapes) if nest.reduction_axes else step
 
