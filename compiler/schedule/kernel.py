@@ -10,7 +10,7 @@ import sympy
 
 from compiler.errors import CompilerBug
 from compiler.ir.affine import axis
-from compiler.ir.loop_nest import Buffer, Fill, Index, Kernel, Load, Loop, Statement, Store, statements
+from compiler.ir.loop_nest import Buffer, Fill, Kernel, Load, Statement, Store, statements
 from compiler.ir.maps import covers, is_injective
 from compiler.ir.tensor_program import Axis, Definition, Program, Shape, Term, substitute_axes
 from compiler.ir.verify import is_nonnegative
@@ -19,7 +19,7 @@ from compiler.schedule.layout import BATCH, row_size
 from compiler.schedule.loops import Outcome, plain_nest
 from compiler.schedule.machine import Machine
 from compiler.schedule.nest import Nest, make_nest
-from compiler.schedule.register_tile import Body, register_tile_nest, split_scale
+from compiler.schedule.register_tile import register_tile_nest, split_scale
 
 LOOP_CYCLES = 1.0
 """Predicted cycles for a point of a plain loop, which vectorises now and then."""
@@ -297,9 +297,3 @@ def _shapes_line(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape
 
 def _loop_text(axes: tuple[Axis, ...]) -> list[str]:
     return [str(a) for a in axes]
-
-
-def index_locals(body: Body) -> set[str]:
-    """Names of local integers."""
-    found = {s.variable for s in statements(body) if isinstance(s, Loop)}
-    return found | {s.name for s in statements(body) if isinstance(s, Index)}

@@ -12,16 +12,21 @@ in cache and the workspace is a tile's, not the batch's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from compiler.errors import CompilerBug
-from compiler.ir.affine import axis
 from compiler.ir.loop_nest import Buffer, Kernel, Random
-from compiler.ir.tensor_program import Access, Axis, Definition, Program, Tensor, make_term, read_symbol
+from compiler.ir.tensor_program import Definition, Program, Tensor
 from compiler.schedule.kernel import Settings, build_kernel
 from compiler.schedule.layout import row_size
 from compiler.schedule.memory import Interval, pack
+from compiler.schedule.stages import (
+    Stage,
+    as_soon_as_possible,
+    kernel_groups,
+    split_reductions,
+    stages,
+)
 
 Area = Literal[
     "input",
@@ -108,62 +113,6 @@ def element_bytes(element: str, dtype: str) -> int:
     return {"small": 1, "index": 4}.get(element, 4 if dtype == "float32" else 8)
 
 
-def split_reductions(program: Program) -> Program:
-    """Give terms without a batch axis a definition apart from those that reduce over the batch.
-
-    `w̄[i] += Σ_b x·ȳ` and `w̄[i] += λ·w[i]` in one definition would add the second once a lane; it becomes
-    `w̄.batch[i] += Σ_b x·ȳ` and `w̄[i] += w̄.batch[i] + λ·w[i]`.
-    """
-    definitions: list[Definition] = []
-    for definition in program.definitions:
-        over_batch = [term for term in definition.terms if any(a.extent is None for a in term.axes)]
-        if None in definition.shape or not over_batch or len(over_batch) == len(definition.terms):
-            definitions.append(definition)
-            continue
-        part = replace(definition, name=f"{definition.name}.batch", terms=tuple(over_batch))
-        axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(definition.shape))
-        target = tuple(axis(a.name) for a in axes)
-        whole = make_term(axes, target, read_symbol(0), [(read_symbol(0), Access(part.name, target))])
-        others = tuple(term for term in definition.terms if term not in over_batch)
-        definitions += [part, replace(definition, terms=(whole, *others))]
-    return program.with_definitions(definitions)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """When a definition runs: its phase, and whether in the tiles or before them."""
-
-    phase: int
-    kind: Literal["before", "tile", "lane"]
-
-
-def stages(program: Program, totals: frozenset[str]) -> dict[str, Stage]:
-    """Phase and kind of every definition and random tensor. `totals` are outputs that live in the arena of
-    sums: those without a batch axis must run after the last reduction, which overwrites that arena."""
-    result: dict[str, Stage] = {}
-    for tensor in program.inputs:
-        if tensor.kind == "random":
-            result[tensor.name] = Stage(0, "tile" if None in tensor.shape else "before")
-    for definition in program.definitions:
-        phase = 0
-        for name in definition.tensors:
-            if name in result:
-                phase = max(phase, result[name].phase + (result[name].kind == "lane"))
-        batched = any(a.extent is None for term in definition.terms for a in term.axes)
-        kind = "tile" if None in definition.shape else "lane" if batched else "before"
-        result[definition.name] = Stage(phase, kind)
-    last = 1 + max((s.phase for s in result.values() if s.kind != "before"), default=-1)
-    late = {name for name in totals if name in result and result[name].kind == "before"}
-    for definition in program.definitions:
-        stage = result[definition.name]
-        if definition.name in late or late & set(definition.tensors):
-            if stage.kind != "before":
-                raise CompilerBug(f"{definition.name} reads a total that is not final")
-            late.add(definition.name)
-            result[definition.name] = Stage(max(last, stage.phase), "before")
-    return result
-
-
 def make_plan(
     name: str,
     program: Program,
@@ -177,8 +126,8 @@ def make_plan(
     totals = frozenset(n for n, place in given.items() if place.area == "total")
     stage = stages(program, totals)
     elements = {e.name: element_of(e) for e in (*program.inputs, *program.definitions)}
-    groups = _groups(program)
-    order = _as_soon_as_possible(program, groups, stage)
+    groups = kernel_groups(program)
+    order = as_soon_as_possible(program, groups, stage)
     phases = []
     for number in range(1 + max((s.phase for s in stage.values()), default=0)):
         before, tile = [], []
@@ -190,46 +139,6 @@ def make_plan(
     places, sizes = _places(program, phases, stage, settings, given, lane_layout, elements)
     reduced = {n: Place("total", p.offset) for n, p in places.items() if p.area == "lane"}
     return Plan(name, program, tuple(phases), places, reduced, elements, settings.tile, *sizes)
-
-
-def _groups(program: Program) -> list[tuple[str, ...]]:
-    """Names computed by one kernel: a max with its winner; everything else alone."""
-    groups: list[tuple[str, ...]] = []
-    done: set[str] = set()
-    winners = {d.terms: d.name for d in program.definitions if d.operation in ("argmax", "argmin")}
-    for tensor in program.inputs:
-        if tensor.kind == "random":
-            groups.append((tensor.name,))
-    for definition in program.definitions:
-        if definition.name in done:
-            continue
-        group = (definition.name,)
-        if definition.operation in ("max", "min") and definition.terms in winners:
-            group += (winners[definition.terms],)
-        done.update(group)
-        groups.append(group)
-    return groups
-
-
-def _as_soon_as_possible(
-    program: Program, groups: list[tuple[str, ...]], stage: Mapping[str, Stage]
-) -> list[tuple[str, ...]]:
-    """Move each reduction over the batch up to right behind what it reads, so that this can be freed."""
-    order: list[tuple[str, ...]] = []
-    random = [g for g in groups if isinstance(program[g[0]], Tensor)]
-    for group in groups:
-        if group in random:
-            continue
-        for name in random:
-            if name not in order and any(name[0] in program[g].tensors for g in group):
-                order.append(name)
-        if stage[group[0]].kind == "lane":
-            needed = {n for g in group for n in program[g].tensors}
-            last = max((k for k, placed in enumerate(order) if set(placed) & needed), default=-1)
-            order.insert(last + 1, group)
-        else:
-            order.append(group)
-    return order
 
 
 def _call(

@@ -1,0 +1,114 @@
+"""When each definition runs: its phase, in the tiles or before them, and in which order.
+
+A worked miniature, a normalisation over the batch:
+
+    h[b,i] = …          phase 0, in the tiles
+    mean[i] += h[b,i]   phase 0, in the tiles: a sum over the batch, one accumulator a lane
+    y[b,i] = h - mean   phase 1, in the tiles: it reads what phase 0 must have finished
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from compiler.errors import CompilerBug
+from compiler.ir.affine import axis
+from compiler.ir.tensor_program import Access, Axis, Definition, Program, Tensor, make_term, read_symbol
+
+
+def split_reductions(program: Program) -> Program:
+    """Give terms without a batch axis a definition apart from those that reduce over the batch.
+
+    `w̄[i] += Σ_b x·ȳ` and `w̄[i] += λ·w[i]` in one definition would add the second once a lane; it becomes
+    `w̄.batch[i] += Σ_b x·ȳ` and `w̄[i] += w̄.batch[i] + λ·w[i]`.
+    """
+    definitions: list[Definition] = []
+    for definition in program.definitions:
+        over_batch = [term for term in definition.terms if any(a.extent is None for a in term.axes)]
+        if None in definition.shape or not over_batch or len(over_batch) == len(definition.terms):
+            definitions.append(definition)
+            continue
+        part = replace(definition, name=f"{definition.name}.batch", terms=tuple(over_batch))
+        axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(definition.shape))
+        target = tuple(axis(a.name) for a in axes)
+        whole = make_term(axes, target, read_symbol(0), [(read_symbol(0), Access(part.name, target))])
+        others = tuple(term for term in definition.terms if term not in over_batch)
+        definitions += [part, replace(definition, terms=(whole, *others))]
+    return program.with_definitions(definitions)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """When a definition runs: its phase, and whether in the tiles or before them."""
+
+    phase: int
+    kind: Literal["before", "tile", "lane"]
+
+
+def stages(program: Program, totals: frozenset[str]) -> dict[str, Stage]:
+    """Phase and kind of every definition and random tensor. `totals` are outputs that live in the arena of
+    sums: those without a batch axis must run after the last reduction, which overwrites that arena."""
+    result: dict[str, Stage] = {}
+    for tensor in program.inputs:
+        if tensor.kind == "random":
+            result[tensor.name] = Stage(0, "tile" if None in tensor.shape else "before")
+    for definition in program.definitions:
+        phase = 0
+        for name in definition.tensors:
+            if name in result:
+                phase = max(phase, result[name].phase + (result[name].kind == "lane"))
+        batched = any(a.extent is None for term in definition.terms for a in term.axes)
+        kind = "tile" if None in definition.shape else "lane" if batched else "before"
+        result[definition.name] = Stage(phase, kind)
+    last = 1 + max((s.phase for s in result.values() if s.kind != "before"), default=-1)
+    late = {name for name in totals if name in result and result[name].kind == "before"}
+    for definition in program.definitions:
+        stage = result[definition.name]
+        if definition.name in late or late & set(definition.tensors):
+            if stage.kind != "before":
+                raise CompilerBug(f"{definition.name} reads a total that is not final")
+            late.add(definition.name)
+            result[definition.name] = Stage(max(last, stage.phase), "before")
+    return result
+
+
+def kernel_groups(program: Program) -> list[tuple[str, ...]]:
+    """Names computed by one kernel: a max with its winner; everything else alone."""
+    groups: list[tuple[str, ...]] = []
+    done: set[str] = set()
+    winners = {d.terms: d.name for d in program.definitions if d.operation in ("argmax", "argmin")}
+    for tensor in program.inputs:
+        if tensor.kind == "random":
+            groups.append((tensor.name,))
+    for definition in program.definitions:
+        if definition.name in done:
+            continue
+        group = (definition.name,)
+        if definition.operation in ("max", "min") and definition.terms in winners:
+            group += (winners[definition.terms],)
+        done.update(group)
+        groups.append(group)
+    return groups
+
+
+def as_soon_as_possible(
+    program: Program, groups: list[tuple[str, ...]], stage: Mapping[str, Stage]
+) -> list[tuple[str, ...]]:
+    """Move each reduction over the batch up to right behind what it reads, so that this can be freed."""
+    order: list[tuple[str, ...]] = []
+    random = [g for g in groups if isinstance(program[g[0]], Tensor)]
+    for group in groups:
+        if group in random:
+            continue
+        for name in random:
+            if name not in order and any(name[0] in program[g].tensors for g in group):
+                order.append(name)
+        if stage[group[0]].kind == "lane":
+            needed = {n for g in group for n in program[g].tensors}
+            last = max((k for k, placed in enumerate(order) if set(placed) & needed), default=-1)
+            order.insert(last + 1, group)
+        else:
+            order.append(group)
+    return order
