@@ -123,9 +123,9 @@ def _kernel(kernel: Kernel, printed: PrintedKernel, name: str) -> dict[str, obje
     kinds = sorted(printed.variables)
     return {
         "name": name,
-        "parameters": [*printed.parameters, *_extra_parameters(kernel)],
+        "parameters": _rows([*printed.parameters, *_extra_parameters(kernel)]),
         "header": [line for text in header for line in _wrapped(text)],
-        "variables": [(kind, printed.variables[kind]) for kind in kinds],
+        "variables": [f"cdef {kind} {names}" for kind in kinds for names in _rows(printed.variables[kind])],
         "lines": printed.lines,
     }
 
@@ -147,6 +147,17 @@ def _extra_arguments(kernel: Kernel) -> list[str]:
     return [values[parameter] for parameter in _extra_parameters(kernel)]
 
 
+def _rows(items: Sequence[str], width: int = 96) -> list[str]:
+    """Comma-separated items in as few lines as fit the width."""
+    rows: list[str] = []
+    for item in items:
+        if rows and len(rows[-1]) + len(item) + 2 <= width:
+            rows[-1] += f", {item}"
+        else:
+            rows.append(item)
+    return rows
+
+
 def _wrapped(text: str, width: int = 108) -> list[str]:
     """Break a long comment line at spaces; continuation lines are indented."""
     lines: list[str] = []
@@ -161,11 +172,16 @@ def _wrapped(text: str, width: int = 108) -> list[str]:
 
 def _program(program: ProgramText, names: _KernelNames) -> dict[str, object]:
     def calls(texts: tuple[CallText, ...]) -> list[str]:
-        return [
-            f"{names.name_of(call.kernel, program.name)}"
-            f"({', '.join([*call.arguments, *_extra_arguments(call.kernel)])})"
-            for call in texts
-        ]
+        result = []
+        for call in texts:
+            name = names.name_of(call.kernel, program.name)
+            rows = _rows([*call.arguments, *_extra_arguments(call.kernel)])
+            if len(rows) == 1 and len(name) + len(rows[0]) < 100:
+                result.append(f"{name}({rows[0]})")
+            else:
+                inner = ",\n        ".join(rows)
+                result.append(f"{name}(\n        {inner},\n    )")
+        return result
 
     phases = [
         {"before": calls(phase.before), "tile": calls(phase.tile), "reads_input": phase.reads_input}

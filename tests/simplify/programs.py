@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import sympy
 
+from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
 from compiler.ir.affine import Affine, Read, atom_of, axis
 from compiler.ir.tensor_program import Access, Axis, Definition, Program, Reads, Tensor, Term, make_term
@@ -97,6 +98,11 @@ def elu(x: sympy.Expr) -> sympy.Expr:
 
 def sigmoid(x: sympy.Expr) -> sympy.Expr:
     return 1 / (1 + sympy.exp(-x))
+
+
+def hessian_vector_product() -> Program:
+    """The JVP of the classifier's VJP."""
+    return jvp(classifier(), ("w",), ("w.cotangent",))[0]
 
 
 def mean_squared_error() -> Program:

@@ -58,6 +58,15 @@ def test_inference_is_stabilised_without_gradients():
     assert list(found) == ["z", "s.max", "s.shifted", "p", "loss"]
 
 
+def test_the_second_derivative_is_found_from_the_first():
+    """H·ẇ passes through p·(ż - Σ p·ż)/B, with Σ p·ż as a shifted sum over another."""
+    found = simplified(programs.hessian_vector_product())
+    assert found["s.tangent.shifted"] == "z.tangent[b, k]*exp(-s.max[b] + z[b, k])"
+    assert found["z.cotangent.tangent"] == (
+        "p[b, c]*(z.tangent[b, c] - s.tangent.shifted[b]/s.shifted[b])/batch_size[]"
+    )
+
+
 def test_softmax_alone():
     found = simplified(programs.softmax())
     assert found["s.cotangent.sum"] == "p.cotangent[b, c]*p[b, c]"

@@ -32,6 +32,18 @@ def test_cross_entropy_with_enormous_logits():
     assert np.isfinite(values["w.cotangent"]).all()
 
 
+def test_second_derivative_with_enormous_logits():
+    program, _ = simplify(programs.hessian_vector_product(), strict=True)
+    x, w = np.eye(3, 12), np.full((12, 10), -20_000.0)
+    w[:3, :3] = LOGITS
+    direction = np.tile(np.arange(10.0), (12, 1))
+    values = run(program, {"x": x, "w": w, "label": np.array([1, 0, 2]), "w.tangent": direction})
+    p, tangent = values["p"], x @ direction
+    expected = p * (tangent - (p * tangent).sum(axis=1, keepdims=True)) / 3
+    np.testing.assert_allclose(values["z.cotangent.tangent"], expected, rtol=1e-12, atol=1e-300)
+    np.testing.assert_allclose(values["w.cotangent.tangent"], x.T @ expected, rtol=1e-12, atol=1e-300)
+
+
 def test_log_sum_exp_with_enormous_inputs():
     program, _ = simplify(programs.log_sum_exp(), strict=True)
     z = np.linspace(-10_000, 10_000, 30).reshape(3, 10)
