@@ -38,7 +38,7 @@ class Cases:
 
 def as_cases(node: sympy.Basic) -> Cases | None:
     """A Piecewise of two cases on one comparison with a number; `<` and `<=` are turned round."""
-    if not isinstance(node, sympy.Piecewise) or len(node.args) != 2 or node.args[1].cond != True:  # noqa: E712
+    if not isinstance(node, sympy.Piecewise) or len(node.args) != 2 or node.args[1].cond != sympy.true:
         return None
     (first, condition), (second, _) = node.args
     if not isinstance(condition, sympy.core.relational.Relational):

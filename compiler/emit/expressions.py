@@ -79,6 +79,8 @@ def _expression(value: sympy.Basic) -> tuple[str, int]:
         return _power(value)
     if isinstance(value, sympy.Piecewise):
         return _piecewise(value), ATOM
+    if isinstance(value, sympy.Max | sympy.Min):
+        return _extremum(value), ATOM
     if isinstance(value, sympy.core.relational.Relational):
         return f"{_bind(value.lhs, SUM)} {value.rel_op} {_bind(value.rhs, SUM)}", SELECT
     if isinstance(value, sympy.And | sympy.Or):
@@ -149,6 +151,15 @@ def _power(value: sympy.Expr) -> tuple[str, int]:
         factor = _bind(base, ATOM)
         return " * ".join([factor] * int(exponent)), PRODUCT
     return f"real_pow({expression_text(base)}, {expression_text(exponent)})", ATOM
+
+
+def _extremum(value: sympy.Max | sympy.Min) -> str:
+    """The largest or smallest argument as nested choices: fmaxf is a call, and would not vectorise."""
+    sign = ">" if isinstance(value, sympy.Max) else "<"
+    first, *others = sorted((_bind(a, SUM) for a in value.args))
+    for other in others:
+        first = f"({first} if {first} {sign} {other} else {other})"
+    return first
 
 
 def _piecewise(value: sympy.Piecewise) -> str:

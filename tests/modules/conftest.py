@@ -1,0 +1,97 @@
+"""Models built into modules once for all tests, through a cache that the workers of one run share."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from compiler.compile_file import Compiled, Options, compile_file
+
+ROOT = Path(__file__).parents[2]
+
+TINY = '''"""The MNIST network in miniature."""
+
+from compiler import Adam, Conv2D, CrossEntropy, Dense, Dropout, Flatten, Input, MaxPool2D, ReLU, Sequential, Softmax
+
+model = Sequential(
+    [
+        Input(12, 12, 1),
+        Conv2D(3, 3),
+        ReLU(),
+        MaxPool2D(2),
+        Conv2D(4, 3),
+        ReLU(),
+        MaxPool2D(2),
+        Flatten(),
+        Dropout(0.5),
+        Dense(3),
+        Softmax(),
+    ],
+    loss=CrossEntropy(),
+    optimizer=Adam(1e-2),
+)
+'''
+
+SMALL = """from compiler import SGD, Dense, Input, MeanSquaredError, Sequential
+
+model = Sequential([Input(3), Dense(2)], loss=MeanSquaredError(), optimizer=SGD(0.1))
+"""
+"""A model that builds as fast as any."""
+
+Built = Callable[..., ModuleType]
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for models and modules of the whole run; CHAINRULE_CACHE is in it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHAINRULE_CACHE", str(folder / "chainrule-cache"))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The file of a model by name: one of the repository's, or "tiny", "small"."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "tiny.py").write_text(TINY)
+    (folder / "small.py").write_text(SMALL)
+    return lambda name: next(p / f"{name}.py" for p in (folder, ROOT / "models") if (p / f"{name}.py").exists())
+
+
+@pytest.fixture(scope="session")
+def compiled(workshop: Path, models: Callable[[str], Path], tmp_path_factory) -> Callable[..., Compiled]:
+    """Compile a model by name, once."""
+
+    @cache
+    def compile_(name: str, dtype: str = "float32") -> Compiled:
+        out = tmp_path_factory.mktemp(f"{name}-{dtype}")
+        return compile_file(models(name), Options(out, dtype=dtype))
+
+    return compile_
+
+
+@pytest.fixture(scope="session")
+def built(compiled: Callable[..., Compiled]) -> Built:
+    """The imported module of a model by name."""
+
+    @cache
+    def build(name: str, dtype: str = "float32") -> ModuleType:
+        return import_module(compiled(name, dtype).module)
+
+    return build
+
+
+def import_module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.name.split(".")[0], path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
