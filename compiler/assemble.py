@@ -18,10 +18,10 @@ def program_text(plan: Plan, dtype: str) -> ProgramText:
         before = tuple(CallText(c.kernel, _arguments(c, plan, in_tile=False)) for c in phase.before)
         tile = tuple(CallText(c.kernel, _arguments(c, plan, in_tile=True)) for c in phase.tile)
         reads_input = any(plan.places[n].area == "input" for c in phase.tile for n in c.tensors)
-        phases.append(PhaseText(before, tile, reads_input))
+        phases.append(PhaseText(before, tile, reads_input, phase.sums))
         if number and not (before or tile):
             raise CompilerBug(f"{plan.name}: phase {number} is empty")
-    return ProgramText(plan.name, tuple(phases), plan.lane_elements, plan.tile_bytes)
+    return ProgramText(plan.name, tuple(phases), plan.tile_bytes)
 
 
 def render_target(settings: Settings) -> Target:

@@ -156,7 +156,7 @@ def _power(value: sympy.Expr) -> tuple[str, int]:
 def _extremum(value: sympy.Max | sympy.Min) -> str:
     """The largest or smallest argument as nested choices: fmaxf is a call, and would not vectorise."""
     sign = ">" if isinstance(value, sympy.Max) else "<"
-    first, *others = sorted((_bind(a, SUM) for a in value.args))
+    first, *others = sorted(_bind(a, SUM) for a in value.args)
     for other in others:
         first = f"({first} if {first} {sign} {other} else {other})"
     return first

@@ -26,6 +26,7 @@ class PhaseText:
     before: tuple[CallText, ...]
     tile: tuple[CallText, ...]
     reads_input: bool
+    sums: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,6 @@ class ProgramText:
 
     name: str
     phases: tuple[PhaseText, ...]
-    lane_elements: int
     input_room: int
 
 
@@ -184,12 +184,16 @@ def _program(program: ProgramText, names: _KernelNames) -> dict[str, object]:
         return result
 
     phases = [
-        {"before": calls(phase.before), "tile": calls(phase.tile), "reads_input": phase.reads_input}
+        {
+            "before": calls(phase.before),
+            "tile": calls(phase.tile),
+            "reads_input": phase.reads_input,
+            "sums": phase.sums,
+        }
         for phase in program.phases
     ]
     return {
         "name": program.name,
         "phases": phases,
-        "lane_elements": program.lane_elements,
         "input_room": program.input_room,
     }

@@ -12,7 +12,7 @@ in cache and the workspace is a tile's, not the batch's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from compiler.ir.loop_nest import Buffer, Kernel, Random
@@ -69,8 +69,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Phase:
+    """Calls before the tiles and in a tile, and the ranges of a lane that this phase clears and sums."""
+
     before: tuple[Call, ...]
     tile: tuple[Call, ...]
+    sums: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,32 @@ def make_plan(
                 (before if stage[group[0]].kind == "before" else tile).append(call)
         phases.append(Phase(tuple(before), tuple(tile)))
     places, sizes = _places(program, phases, stage, settings, given, lane_layout, elements)
+    phases = [replace(p, sums=_sums(program, places, stage, k)) for k, p in enumerate(phases)]
     reduced = {n: Place("total", p.offset) for n, p in places.items() if p.area == "lane"}
     return Plan(name, program, tuple(phases), places, reduced, elements, settings.tile, *sizes)
+
+
+def _sums(
+    program: Program, places: Mapping[str, Place], stage: Mapping[str, Stage], number: int
+) -> tuple[tuple[int, int], ...]:
+    """Ranges of the lanes that phase `number` owns; neighbours with nothing of another phase between are one.
+
+    What an earlier phase has summed must be neither cleared nor summed again.
+    """
+    owned = sorted(
+        (places[n].offset, places[n].offset + row_size(program.shape(n)), s.phase)
+        for n, s in stage.items()
+        if s.kind == "lane"
+    )
+    ranges: list[tuple[int, int]] = []
+    previous = None
+    for start, stop, phase in owned:
+        if phase == number and previous == number:
+            ranges[-1] = (ranges[-1][0], stop)
+        elif phase == number:
+            ranges.append((start, stop))
+        previous = phase
+    return tuple(ranges)
 
 
 def _call(
