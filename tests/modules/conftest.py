@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
@@ -64,7 +65,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     folder = tmp_path_factory.mktemp("models")
     (folder / "tiny.py").write_text(TINY)
     (folder / "small.py").write_text(SMALL)
-    return lambda name: next(p / f"{name}.py" for p in (folder, ROOT / "models") if (p / f"{name}.py").exists())
+    return lambda name: next(
+        p / f"{name}.py" for p in (folder, ROOT / "models") if (p / f"{name}.py").exists()
+    )
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +77,10 @@ def compiled(workshop: Path, models: Callable[[str], Path], tmp_path_factory) ->
     @cache
     def compile_(name: str, dtype: str = "float32") -> Compiled:
         out = tmp_path_factory.mktemp(f"{name}-{dtype}")
-        return compile_file(models(name), Options(out, dtype=dtype))
+        # One worker builds, the others wait for its entry in the cache.
+        with (workshop / f"{name}-{dtype}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return compile_file(models(name), Options(out, dtype=dtype))
 
     return compile_
 

@@ -1,0 +1,100 @@
+"""Generated code and a derived program, compared byte for byte with files that a person has read.
+
+UPDATE_GOLDEN=1 writes the files anew; read their difference before committing it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compiler.build import compile_shared, extension_suffix, find_toolchain, translate
+from compiler.derive.simplify import simplify
+from compiler.derive.vjp import cotangent_name, vjp
+from compiler.ir.interpreter import run
+from compiler.ir.parser import parse_program
+from compiler.ir.printer import print_program
+from compiler.lower import lower
+from compiler.parse import load_model
+from compiler.pipeline import compile_to_source
+from compiler.schedule.machine import MACHINES
+from tests.gradients.rungs import compare
+from tests.kernels.building import executable_machines
+from tests.modules.conftest import ROOT, TINY, import_module
+
+FOLDER = Path(__file__).parent
+TARGET = MACHINES["x86-64-v3"]
+DIGEST = "golden"
+"""Stands for the hash of model and options, which would change with every word of the model file."""
+
+
+@pytest.fixture
+def model(tmp_path: Path):
+    (tmp_path / "tiny.py").write_text(TINY)
+    return {
+        "tiny": tmp_path / "tiny.py",
+        "mlp": ROOT / "models" / "mlp.py",
+        "mnist": ROOT / "models" / "mnist.py",
+    }
+
+
+def assert_golden(name: str, text: str) -> None:
+    path = FOLDER / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text)
+    assert path.exists(), f"{path} is missing: run once with UPDATE_GOLDEN=1"
+    if path.read_bytes() == text.encode():
+        return
+    old, new = path.read_text().splitlines(), text.splitlines()
+    line = next(
+        (k for k, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]),
+        min(len(old), len(new)),
+    )
+    pytest.fail(
+        f"{path}:{line + 1} differs\n  expected {old[line : line + 1]}\n  found    {new[line : line + 1]}\n"
+        "If that is wanted: UPDATE_GOLDEN=1, and read the difference"
+    )
+
+
+@pytest.mark.parametrize("name", ["mlp", "tiny"])
+def test_generated_code(name: str, model, tmp_path: Path) -> None:
+    """The text is as it was, and it is compiled and gives the interpreter's loss and gradients."""
+    text = compile_to_source(load_model(model[name]), TARGET, "float32", DIGEST).text
+    assert_golden(f"{name}.pyx", text)
+    if TARGET not in executable_machines():
+        pytest.skip(f"this processor cannot run {TARGET.name}")
+    source = tmp_path / f"{name}.pyx"
+    source.write_text((FOLDER / f"{name}.pyx").read_text())
+    shared = tmp_path / f"{name}{extension_suffix()}"
+    compile_shared(translate(source), shared, find_toolchain(), TARGET.flags)
+    _trains(import_module(shared), model[name])
+
+
+def _trains(module, path: Path) -> None:
+    net = module.Network(seed=1)
+    rng = np.random.default_rng(0)
+    x, y = rng.random((5, *module.INPUT_SHAPE), np.float32), rng.integers(module.LABEL_LIMIT, size=5)
+    program, _ = vjp(lower(load_model(path)).training, "loss", tuple(net.parameters))
+    expected = run(program, {"input": x, "label": y} | dict(net.parameters), seed=1, step=0)
+    loss, gradients = net.value_and_grad(x, y)
+    assert loss == pytest.approx(float(expected["loss"]), rel=1e-5)
+    for name, array in gradients.items():
+        worst = compare(array, expected[cotangent_name(name)], name)
+        assert worst.error < 1e-4, worst
+    assert net.train_step(x, y) == loss
+
+
+def test_derived_program(model) -> None:
+    """The gradient of the MNIST network after simplification; the loss's gradient is (p − onehot)/B."""
+    training = lower(load_model(model["mnist"]))
+    names = tuple(parameter.name for parameter in training.parameters)
+    program, _ = simplify(vjp(training.training, "loss", names)[0])
+    text = print_program(program)
+    assert_golden("mnist.gradient.txt", text if text.endswith("\n") else text + "\n")
+    assert parse_program(text) == program
+    probability, chosen = map(str, program.definition("dense_1.cotangent").terms)
+    assert probability.endswith("softmax_1[b, c]/batch_size[]")
+    assert chosen.endswith("[b, label[b]] += -1/batch_size[]")
