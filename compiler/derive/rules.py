@@ -21,7 +21,7 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.errors import CompilerBug
+from compiler.errors import CompilerBug, ModelError, Problem
 from compiler.ir.affine import Affine, axis, floor_div, mod
 from compiler.ir.affine import Read as IntegerRead
 from compiler.ir.maps import inside
@@ -97,7 +97,15 @@ def at_winner(definition: Definition) -> Term:
     (term,) = definition.terms
     reduced = term.reduction_axes
     if any(reduction.extent is None for reduction in reduced):
-        raise CompilerBug(f"{definition.name}: a max over the batch has no derivative rule")
+        raise ModelError(
+            Problem(
+                f"{definition.name} is a {definition.operation} over the batch, which has no derivative here",
+                layer=definition.origin or None,
+                expected="a max or min over axes of fixed extent",
+                found=f"{definition.operation} over {', '.join(map(str, reduced))}",
+                advice="reduce over the axes of one example, or use sum or mean over the batch",
+            )
+        )
     size = 1
     for reduction in reduced:
         size *= reduction.extent

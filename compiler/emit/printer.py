@@ -43,6 +43,8 @@ class _Printer:
     buffers: Mapping[str, str]
     lanes: int
     vectors: frozenset[str]
+    addressing: frozenset[str]
+    """Local names that occur in an offset or a bound: those must be as wide as a pointer."""
     lines: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
 
@@ -51,7 +53,7 @@ def print_kernel(kernel: Kernel, lanes: int) -> PrintedKernel:
     """Cython text of a kernel for vectors of `lanes` values."""
     locals_ = _local_names(kernel.body)
     buffers = unique_identifiers((buffer.name for buffer in kernel.buffers), locals_)
-    printer = _Printer(buffers, lanes, _vector_names(kernel.body))
+    printer = _Printer(buffers, lanes, _vector_names(kernel.body), _addressing(kernel.body))
     _block(printer, kernel.body, 1)
     parameters = [
         f"{'' if buffer.written else 'const '}{buffer.element_type}* {buffers[buffer.name]}"
@@ -75,6 +77,16 @@ def _local_names(body: tuple[Statement, ...]) -> set[str]:
 
 def _vector_names(body: tuple[Statement, ...]) -> frozenset[str]:
     return frozenset(s.name for s in statements(body) if isinstance(s, Load | Let) and s.width)
+
+
+def _addressing(body: tuple[Statement, ...]) -> frozenset[str]:
+    names: frozenset[str] = frozenset()
+    for statement in statements(body):
+        if isinstance(statement, Load | Store):
+            names |= statement.address.offset.axes
+        elif isinstance(statement, Loop):
+            names = names.union(*(limit.affine.axes for limit in (*statement.lower, *statement.upper)))
+    return names
 
 
 def _block(printer: _Printer, body: Iterable[Statement], level: int) -> None:
@@ -131,7 +143,8 @@ def _if(printer: _Printer, statement: If, level: int) -> None:
 def _load(printer: _Printer, load: Load, level: int) -> None:
     element = _element(printer, load.address)
     if load.integer:
-        _declare(printer, load.name, "Py_ssize_t")
+        # What only a test compares is 32 bits wide, so that a vector holds as many of them as of reals.
+        _declare(printer, load.name, "Py_ssize_t" if load.name in printer.addressing else "int")
     else:
         _declare(printer, load.name, "vector" if load.width else "real")
     if load.width == 0:

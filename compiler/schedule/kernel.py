@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from math import prod
 
 import sympy
@@ -11,7 +12,7 @@ import sympy
 from compiler.errors import CompilerBug
 from compiler.ir.affine import axis
 from compiler.ir.loop_nest import Buffer, Fill, Kernel, Load, Statement, Store, statements
-from compiler.ir.maps import covers, is_injective
+from compiler.ir.maps import covers, disjoint, is_injective
 from compiler.ir.tensor_program import Axis, Definition, Program, Shape, Term, substitute_axes
 from compiler.ir.verify import is_nonnegative
 from compiler.schedule.contraction import Tile, choose_tile, is_polynomial, is_selected
@@ -124,9 +125,10 @@ def _sum_kernel(
     elif not adds:
         # A term that writes every element can store; put it first and no clearing is needed.
         nests.sort(key=lambda pair: not _stores_all(pair[0], pair[1], tiles, shape))
+    together = not written and _store_together(nests, tiles, shape)
     for term, nest in nests:
         tile = tiles[id(nest)]
-        if not written and not _stores_all(term, nest, tiles, shape):
+        if not written and not together and not _stores_all(term, nest, tiles, shape):
             out.body.append(Fill(definition.name, _count(shape)))
             written = True
         if tile is not None:
@@ -135,7 +137,18 @@ def _sum_kernel(
             injective = is_injective(_targets_only(term))
             out.body += plain_nest(nest, "sum", Outcome(written), shapes, injective)
             out.notes.append("gather, plain loops" if injective else "scatter, serial: targets may collide")
-        written = True
+        written = not together
+
+
+def _store_together(nests, tiles, shape: Shape) -> bool:
+    """Several terms, no two of which write one element, that write all of them: the phases of a gather."""
+    bare = [_storing(term) for term, _ in nests]
+    if len(nests) < 2 or any(tiles[id(nest)] is not None for _, nest in nests):
+        return False
+    if not all(is_injective(term) and not term.guards for term in bare):
+        return False
+    written = sum(prod(a.extent or 1 for a in term.axes) for term in bare)
+    return written == row_size(shape) and all(disjoint(a, b) for a, b in combinations(bare, 2))
 
 
 def _tile_of(nest: Nest, settings: Settings) -> Tile | None:
@@ -213,10 +226,14 @@ def _stores_all(term: Term, nest: Nest, tiles, shape: Shape) -> bool:
     tile = tiles[id(nest)]
     if tile is not None and tile.sequential:
         return False
-    # A data-dependent choice is written as a select that stores 0 where it fails: it covers all the same.
+    bare = _storing(term)
+    return is_injective(bare) and covers(bare, shape)
+
+
+def _storing(term: Term) -> Term:
+    """The map by which a term stores: a data-dependent choice is a select that stores 0 where it fails."""
     kept = tuple(g for g in term.guards if not (g.kind == "==" and g.affine.reads))
-    bare = Term(term.axes, term.target, term.body, term.reads, kept)
-    return is_injective(_targets_only(bare)) and covers(_targets_only(bare), shape)
+    return _targets_only(Term(term.axes, term.target, term.body, term.reads, kept))
 
 
 def _targets_only(term: Term) -> Term:
@@ -267,7 +284,8 @@ def _buffers(
 def operation_count(term: Term) -> int:
     """Floating-point operations of one example: the body and, for a reduction, the addition."""
     points = prod(1 if a.extent is None else a.extent for a in term.axes)
-    return points * (int(sympy.count_ops(term.body)) + (1 if term.reduction_axes else 0))
+    accumulates = term.reduction_axes or len(term.axes) > len(term.target)
+    return points * (int(sympy.count_ops(term.body)) + (1 if accumulates else 0))
 
 
 def formula_lines(definition: Definition, program: Program) -> list[str]:

@@ -1,7 +1,7 @@
 """Programs through the compiler's passes into one module of kernels, and a table of what they should give.
 
-A `Pair` is a derived program as the calculus gives it, and the same after every pass; the interpreter runs the
-first, the kernels run the second, and both must agree.
+A `Pair` is a derived program as the calculus gives it, and the same after the passes: the interpreter runs
+the first, the kernels run the second, and both must agree.
 """
 
 from __future__ import annotations

@@ -47,6 +47,9 @@ def pairs(start: int) -> tuple[Pair, ...]:
     # The bare dropout layer has a test of its own, below.
     others = [case for case in other_layer_cases() if case.name != "dropout"]
     grids = [*convolution_cases(), *pooling_cases()][start::THINNING]
+    if start % 2:
+        # The narrower of two neighbours among the targets takes half of them: a module costs its translation.
+        others = others[start % 4 // 2 :: 2]
     return tuple(map(pullback, [*rectangular_cases(), *others, *model_cases(), *grids]))
 
 
@@ -67,7 +70,7 @@ def test_float32_kernels() -> None:
 
 def test_adjoint_identity_of_kernels() -> None:
     """⟨Ju, w⟩ = ⟨u, Jᵀw⟩ with both sides computed by kernels; the JVP against the interpreter as well."""
-    cases = [*rectangular_cases(), *model_cases(), *list(convolution_cases())[5::40]]
+    cases = [*rectangular_cases(), *list(model_cases())[2:]]
     table = [derive(case) for case in cases for derive in (pullback, pushforward)]
     module = build(table, native(), "float64", tile=2)
     found = disagreements(module, table, (3,), 1e-11)
@@ -102,8 +105,8 @@ def test_threads_do_not_change_a_bit() -> None:
 
 @pytest.mark.xfail(
     strict=True,
-    reason="a tensor called `uniform` (the random tensor of a bare dropout layer) collides with the preamble's "
-    "function of that name: compiler/emit/names.py RESERVED does not hold the names that the templates define",
+    reason="the random tensor of a bare dropout layer is called `uniform`, as a function of the preamble is: "
+    "compiler/emit/names.py RESERVED lacks the names that the templates define",
 )
 def test_dropout_alone() -> None:
     table = [pullback(next(case for case in other_layer_cases() if case.name == "dropout"))]

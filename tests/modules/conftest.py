@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 
 TINY = '''"""The MNIST network in miniature."""
 
-from compiler import Adam, Conv2D, CrossEntropy, Dense, Dropout, Flatten, Input, MaxPool2D, ReLU, Sequential, Softmax
+from compiler import Adam, Conv2D, CrossEntropy, Dense, Dropout, Flatten, Input, MaxPool2D, ReLU
+from compiler import Sequential, Softmax
 
 model = Sequential(
     [
@@ -65,9 +66,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     folder = tmp_path_factory.mktemp("models")
     (folder / "tiny.py").write_text(TINY)
     (folder / "small.py").write_text(SMALL)
-    return lambda name: next(
-        p / f"{name}.py" for p in (folder, ROOT / "models") if (p / f"{name}.py").exists()
-    )
+    own = {path.stem: path for path in folder.iterdir()}
+    return lambda name: own.get(name, ROOT / "models" / f"{name}.py")
 
 
 @pytest.fixture(scope="session")

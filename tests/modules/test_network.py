@@ -84,7 +84,7 @@ def test_seed_decides_the_parameters(built) -> None:
 
 @pytest.mark.parametrize(("name", "batch"), [("mlp", 3), ("resnet_small", 1), ("tiny", 5), ("mnist", 1)])
 def test_gradients_equal_the_interpreter(name: str, batch: int, built, models) -> None:
-    """The whole module, the input's gradient included: in float64, or in float32 where building it is slow."""
+    """The whole module, the input's gradient included: in float64, or float32 where building it is slow."""
     dtype, tolerance = ("float64", 1e-10) if name in DOUBLE else ("float32", 2e-4)
     module = built(name, dtype)
     net = module.Network(seed=2)
@@ -181,10 +181,8 @@ def test_bytes_are_scaled(name: str, built) -> None:
         x, y = data(module, 6)
         scaled = (x / 255).astype(dtype)
         np.testing.assert_allclose(net.predict(x), net.predict(scaled), rtol=tolerance, atol=tolerance)
-        (_, ours), (_, theirs) = (
-            net.value_and_grad(x, y, inputs=True),
-            net.value_and_grad(scaled, y, inputs=True),
-        )
+        _, ours = net.value_and_grad(x, y, inputs=True)
+        _, theirs = net.value_and_grad(scaled, y, inputs=True)
         for key in ours:
             assert compare(ours[key], theirs[key], key).error < 10 * tolerance
 
