@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compiler.derive.gather import gather, iteration_count
-from compiler.derive.vjp import describe
+from compiler.ir.printer import describe_term
 from compiler.ir.tensor_program import Definition, Program, Rewrite, Term
 
 WORTHWHILE = 6.0
@@ -44,5 +44,5 @@ def _inverted(definition: Definition, term: Term) -> tuple[tuple[Term, ...], lis
         return (term,), []
     if iteration_count(result.terms, 1) > WORTHWHILE * iteration_count((term,), 1):
         return (term,), []
-    after = "\n       ".join(describe(definition.name, t) for t in result.terms)
-    return result.terms, [Rewrite("gather", describe(definition.name, term), after, result.reason)]
+    after = "\n       ".join(describe_term(definition.name, t) for t in result.terms)
+    return result.terms, [Rewrite("gather", describe_term(definition.name, term), after, result.reason)]

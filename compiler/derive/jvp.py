@@ -13,8 +13,8 @@ from collections.abc import Iterable
 import sympy
 
 from compiler.derive.rules import at_winner, jvp_term, winner_definition, winner_name
-from compiler.derive.vjp import describe
 from compiler.ir.affine import axis
+from compiler.ir.printer import describe_term
 from compiler.ir.tensor_program import Axis, Definition, Program, Rewrite, Tensor, make_term
 
 
@@ -47,7 +47,12 @@ def jvp(program: Program, wrt: Iterable[str], outputs: Iterable[str]) -> tuple[P
                 Definition(name, definition.shape, "sum", tuple(t for _, t in kept), origin=definition.origin)
             )
             rewrites += [
-                Rewrite("jvp", describe(definition.name, before), describe(name, after), "perturb the reads")
+                Rewrite(
+                    "jvp",
+                    describe_term(definition.name, before),
+                    describe_term(name, after),
+                    "perturb the reads",
+                )
                 for before, after in kept
             ]
     for name in outputs:

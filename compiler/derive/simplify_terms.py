@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.derive.vjp import describe
 from compiler.ir.affine import Affine, Extent, Read, axis
+from compiler.ir.printer import describe_term
 from compiler.ir.tensor_program import (
     Access,
     Axis,
@@ -217,7 +217,7 @@ def replace_body(term: Term, body: sympy.Expr) -> Term:
 
 def describe_all(definition: Definition) -> str:
     """One line for a definition, as the rewrite records show it."""
-    return "; ".join(describe(definition.name, term) for term in definition.terms)
+    return "; ".join(describe_term(definition.name, term, definition.operation) for term in definition.terms)
 
 
 def replace_definition(program: Program, name: str, *by: Definition) -> Program:

@@ -16,6 +16,7 @@ import sympy
 from compiler.derive.rules import Rename, at_winner, vjp_terms, winner_definition, winner_name
 from compiler.errors import CompilerBug
 from compiler.ir.affine import axis
+from compiler.ir.printer import describe_term
 from compiler.ir.tensor_program import Axis, Definition, Program, Rewrite, Tensor, Term, make_term
 
 
@@ -111,13 +112,5 @@ def _cotangent(entry: Definition | Tensor, names: Rename, terms: list[Term]) -> 
 
 
 def _recorded(rule: str, name: str, before: Term, gained_by: str, after: Term) -> Rewrite:
-    return Rewrite(rule, describe(name, before), describe(gained_by, after), "swap target and access maps")
-
-
-def describe(name: str, term: Term) -> str:
-    """One line for a term, as the rewrite records show it."""
-    body = sympy.sstr(term.body.xreplace({s: sympy.Symbol(str(a)) for s, a in term.reads}))
-    where = f" if {', '.join(map(str, term.guards))}" if term.guards else ""
-    return (
-        f"{name}[{', '.join(map(str, term.target))}] += {body}  for {', '.join(map(str, term.axes))}{where}"
-    )
+    after_text = describe_term(gained_by, after)
+    return Rewrite(rule, describe_term(name, before), after_text, "swap target and access maps")

@@ -104,6 +104,18 @@ def print_term(term: Term, operation: str, limits: Limits) -> str:
     return f"{head}: {statement}" if head else statement
 
 
+def describe_term(name: str, term: Term, operation: str = "sum") -> str:
+    """One line, name first: `y[b, h] += kernel[p]*image[b, h + p]  for b:batch, h:4, p:3`."""
+    limits = {read.tensor: read.extent for affine in term.affines() for read in affine.reads}
+    accesses = {symbol: print_access(access, limits) for symbol, access in term.reads}
+    target = ", ".join(print_affine(index, limits) for index in term.target)
+    operator = "+=" if operation == "sum" else f"{operation}="
+    axes = ", ".join(map(print_axis, term.axes)) or "one point"
+    guards = ", ".join(print_guard(guard, limits) for guard in term.guards)
+    body = print_body(term.body, accesses)
+    return f"{name}[{target}] {operator} {body}  for {axes}" + (f" if {guards}" if guards else "")
+
+
 def print_shape(shape: Shape) -> str:
     extents = ", ".join("batch" if extent is None else str(extent) for extent in shape)
     return f"({extents},)" if len(shape) == 1 else f"({extents})"

@@ -13,7 +13,8 @@ from compiler.errors import CompilerBug
 from compiler.ir.affine import axis
 from compiler.ir.loop_nest import Buffer, Fill, Kernel, Load, Statement, Store, statements
 from compiler.ir.maps import covers, disjoint, is_injective
-from compiler.ir.tensor_program import Axis, Definition, Program, Shape, Term, substitute_axes
+from compiler.ir.printer import describe_term
+from compiler.ir.tensor_program import Definition, Program, Shape, Term, substitute_axes
 from compiler.ir.verify import is_nonnegative
 from compiler.schedule.contraction import Tile, choose_tile, is_polynomial, is_selected
 from compiler.schedule.layout import BATCH, row_size
@@ -73,7 +74,7 @@ def build_kernel(
         name=main.name,
         buffers=_buffers(body, {d.name for d in definitions}, elements),
         body=body,
-        formula=(*formula_lines(main, program), _shapes_line(definitions, shapes)),
+        formula=(*formula_lines(main), _shapes_line(definitions, shapes)),
         schedule="; ".join(dict.fromkeys(builder.notes)),
         operations=sum(map(operation_count, main.terms)),
         per_example=per_example,
@@ -288,17 +289,9 @@ def operation_count(term: Term) -> int:
     return points * (int(sympy.count_ops(term.body)) + (1 if accumulates else 0))
 
 
-def formula_lines(definition: Definition, program: Program) -> list[str]:
+def formula_lines(definition: Definition) -> list[str]:
     """The definition in index notation, a line a term."""
-    sign = {"sum": "+=", "max": "max=", "min": "min=", "argmax": "argmax=", "argmin": "argmin="}
-    lines = []
-    for term in definition.terms:
-        body = sympy.sstr(term.body.xreplace({s: sympy.Symbol(str(a)) for s, a in term.reads}))
-        where = f"  if {', '.join(map(str, term.guards))}" if term.guards else ""
-        over = ", ".join(map(str, _loop_text(term.axes)))
-        target = f"{definition.name}[{', '.join(map(str, term.target))}]"
-        lines.append(f"{target} {sign[definition.operation]} {body}   for {over or 'one point'}{where}")
-    return lines
+    return [describe_term(definition.name, term, definition.operation) for term in definition.terms]
 
 
 def _shapes_line(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape]) -> str:
@@ -311,7 +304,3 @@ def _shapes_line(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape
     written = ", ".join(text(d.name) for d in definitions)
     read = ", ".join(text(name) for name in definitions[0].tensors)
     return f"shapes: {written}" + (f", from {read}" if read else "")
-
-
-def _loop_text(axes: tuple[Axis, ...]) -> list[str]:
-    return [str(a) for a in axes]

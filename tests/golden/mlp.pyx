@@ -210,7 +210,7 @@ cdef void reduce_block(const Context* context, Py_ssize_t lanes, Py_ssize_t star
 cdef void dense_2_kernel_packed10(
     const real* dense_2_kernel, real* dense_2_kernel_packed10
 ) noexcept nogil:
-    # dense_2.kernel.packed10[i1, i0] += dense_2.kernel[i0, i1]   for i1:10, i0:128
+    # dense_2.kernel.packed10[i1, i0] += dense_2.kernel[i0, i1]  for i1:10, i0:128
     # shapes: dense_2.kernel.packed10 (10, 128), from dense_2.kernel (128, 10)
     # schedule: gather, plain loops
     # operations: 0 for each call
@@ -225,8 +225,8 @@ cdef void dense_1(
     const real* dense_1_bias, const real* dense_1_kernel, const real* input, real* dense_1,
     Py_ssize_t batch
 ) noexcept nogil:
-    # dense_1[b, o] += dense_1.kernel[i, o]*input[b, i]   for b:batch, o:128, i:784
-    # dense_1[b, o] += dense_1.bias[o]   for b:batch, o:128
+    # dense_1[b, o] += dense_1.kernel[i, o]*input[b, i]  for b:batch, o:128, i:784
+    # dense_1[b, o] += dense_1.bias[o]  for b:batch, o:128
     # shapes: dense_1 (batch, 128), from dense_1.kernel (784, 128), input (batch, 784), dense_1.bias (128)
     # schedule: gather, register tile: 4 b by 2 x 8 lanes of o
     # operations: 200,704 for each example
@@ -286,7 +286,7 @@ cdef void dense_1(
 cdef void relu_1(
     const real* dense_1, real* relu_1, Py_ssize_t batch
 ) noexcept nogil:
-    # relu_1[b, i] += Piecewise((dense_1[b, i], dense_1[b, i] > 0), (0, True))   for b:batch, i:128
+    # relu_1[b, i] += dense_1[b, i] if dense_1[b, i] > 0 else 0  for b:batch, i:128
     # shapes: relu_1 (batch, 128), from dense_1 (batch, 128)
     # schedule: gather, plain loops
     # operations: 128 for each example
@@ -301,8 +301,8 @@ cdef void dense_2(
     const real* dense_2_bias, const real* dense_2_kernel, const real* relu_1, real* dense_2,
     Py_ssize_t batch
 ) noexcept nogil:
-    # dense_2[b, o] += dense_2.kernel[i, o]*relu_1[b, i]   for b:batch, o:10, i:128
-    # dense_2[b, o] += dense_2.bias[o]   for b:batch, o:10
+    # dense_2[b, o] += dense_2.kernel[i, o]*relu_1[b, i]  for b:batch, o:10, i:128
+    # dense_2[b, o] += dense_2.bias[o]  for b:batch, o:10
     # shapes: dense_2 (batch, 10), from dense_2.kernel (128, 10), relu_1 (batch, 128), dense_2.bias (10)
     # schedule: gather, register tile: 4 b by 2 x 8 lanes of o
     # operations: 2,560 for each example
@@ -361,7 +361,7 @@ cdef void dense_2(
 cdef void softmax_1_sum1_max(
     const real* dense_2, real* softmax_1_sum1_max, Py_ssize_t batch
 ) noexcept nogil:
-    # softmax_1.sum1.max[b] max= dense_2[b, k]   for b:batch, k:10
+    # softmax_1.sum1.max[b] max= dense_2[b, k]  for b:batch, k:10
     # shapes: softmax_1.sum1.max (batch), from dense_2 (batch, 10)
     # schedule: gather, plain loops
     # operations: 10 for each example
@@ -416,7 +416,7 @@ cdef void softmax_1_sum1_shifted(
     const real* dense_2, const real* softmax_1_sum1_max, real* softmax_1_sum1_shifted,
     Py_ssize_t batch
 ) noexcept nogil:
-    # softmax_1.sum1.shifted[b] += exp(dense_2[b, k] - softmax_1.sum1.max[b])   for b:batch, k:10
+    # softmax_1.sum1.shifted[b] += exp(dense_2[b, k] - softmax_1.sum1.max[b])  for b:batch, k:10
     # shapes: softmax_1.sum1.shifted (batch), from dense_2 (batch, 10), softmax_1.sum1.max (batch)
     # schedule: gather, plain loops
     # operations: 30 for each example
@@ -460,8 +460,8 @@ cdef void loss(
     const real* batch_size_, const int32* label, const real* dense_2, const real* softmax_1_sum1_max,
     const real* softmax_1_sum1_shifted, real* loss, Py_ssize_t batch
 ) noexcept nogil:
-    # loss[] += (-dense_2[b, label[b]] + softmax_1.sum1.max[b] + log(softmax_1.sum1.shifted[b]))/batch_size[]  
-    #     for b:batch
+    # loss[] += (softmax_1.sum1.max[b] + log(softmax_1.sum1.shifted[b]) - dense_2[b, label[b]])/batch_size[]  for
+    #     b:batch
     # shapes: loss (), from batch_size (), dense_2 (batch, 10), softmax_1.sum1.max (batch),
     #     softmax_1.sum1.shifted (batch), label (batch)
     # schedule: gather, plain loops
@@ -483,7 +483,7 @@ cdef void softmax_1(
     const real* dense_2, const real* softmax_1_sum1_max, const real* softmax_1_sum1_shifted,
     real* softmax_1, Py_ssize_t batch
 ) noexcept nogil:
-    # softmax_1[b, c] += exp(dense_2[b, c] - softmax_1.sum1.max[b])/softmax_1.sum1.shifted[b]   for b:batch, c:10
+    # softmax_1[b, c] += exp(dense_2[b, c] - softmax_1.sum1.max[b])/softmax_1.sum1.shifted[b]  for b:batch, c:10
     # shapes: softmax_1 (batch, 10), from dense_2 (batch, 10), softmax_1.sum1.max (batch), softmax_1.sum1.shifted
     #     (batch)
     # schedule: gather, plain loops
@@ -501,8 +501,8 @@ cdef void dense_2_cotangent(
     const real* batch_size_, const real* softmax_1, const int32* label, real* dense_2_cotangent,
     Py_ssize_t batch
 ) noexcept nogil:
-    # dense_2.cotangent[b, c] += softmax_1[b, c]/batch_size[]   for b:batch, c:10
-    # dense_2.cotangent[b, label[b]] += -1/batch_size[]   for b:batch
+    # dense_2.cotangent[b, c] += softmax_1[b, c]/batch_size[]  for b:batch, c:10
+    # dense_2.cotangent[b, label[b]] += -1/batch_size[]  for b:batch
     # shapes: dense_2.cotangent (batch, 10), from batch_size (), softmax_1 (batch, 10), label (batch)
     # schedule: gather, plain loops
     # operations: 12 for each example
@@ -523,7 +523,7 @@ cdef void dense_2_cotangent(
 cdef void dense_2_bias_cotangent(
     const real* dense_2_cotangent, real* dense_2_bias_cotangent, Py_ssize_t batch
 ) noexcept nogil:
-    # dense_2.bias.cotangent[o] += dense_2.cotangent[b, o]   for b:batch, o:10
+    # dense_2.bias.cotangent[o] += dense_2.cotangent[b, o]  for b:batch, o:10
     # shapes: dense_2.bias.cotangent (10), from dense_2.cotangent (batch, 10)
     # schedule: gather, register tile: 1 position by 2 x 8 lanes of o
     # operations: 10 for each example
@@ -543,7 +543,7 @@ cdef void dense_2_kernel_cotangent(
     const real* dense_2_cotangent, const real* relu_1, real* dense_2_kernel_cotangent,
     Py_ssize_t batch
 ) noexcept nogil:
-    # dense_2.kernel.cotangent[i, o] += dense_2.cotangent[b, o]*relu_1[b, i]   for b:batch, o:10, i:128
+    # dense_2.kernel.cotangent[i, o] += dense_2.cotangent[b, o]*relu_1[b, i]  for b:batch, o:10, i:128
     # shapes: dense_2.kernel.cotangent (128, 10), from dense_2.cotangent (batch, 10), relu_1 (batch, 128)
     # schedule: gather, register tile: 6 i by 2 x 8 lanes of o
     # operations: 2,560 for each example
@@ -619,7 +619,7 @@ cdef void relu_1_cotangent(
     const real* dense_2_cotangent, const real* dense_2_kernel_packed10, real* relu_1_cotangent,
     Py_ssize_t batch
 ) noexcept nogil:
-    # relu_1.cotangent[b, i] += dense_2.cotangent[b, o]*dense_2.kernel.packed10[o, i]   for b:batch, o:10, i:128
+    # relu_1.cotangent[b, i] += dense_2.cotangent[b, o]*dense_2.kernel.packed10[o, i]  for b:batch, o:10, i:128
     # shapes: relu_1.cotangent (batch, 128), from dense_2.cotangent (batch, 10), dense_2.kernel.packed10 (10, 128)
     # schedule: gather, register tile: 4 b by 3 x 8 lanes of i
     # operations: 2,560 for each example
@@ -720,8 +720,7 @@ cdef void relu_1_cotangent(
 cdef void dense_1_cotangent(
     const real* relu_1_cotangent, const real* relu_1, real* dense_1_cotangent, Py_ssize_t batch
 ) noexcept nogil:
-    # dense_1.cotangent[b, i] += relu_1.cotangent[b, i]*Piecewise((1, relu_1[b, i] > 0), (0, True))   for
-    #     b:batch, i:128
+    # dense_1.cotangent[b, i] += relu_1.cotangent[b, i]*(1 if relu_1[b, i] > 0 else 0)  for b:batch, i:128
     # shapes: dense_1.cotangent (batch, 128), from relu_1.cotangent (batch, 128), relu_1 (batch, 128)
     # schedule: gather, plain loops
     # operations: 256 for each example
@@ -736,7 +735,7 @@ cdef void dense_1_cotangent(
 cdef void dense_1_bias_cotangent(
     const real* dense_1_cotangent, real* dense_1_bias_cotangent, Py_ssize_t batch
 ) noexcept nogil:
-    # dense_1.bias.cotangent[o] += dense_1.cotangent[b, o]   for b:batch, o:128
+    # dense_1.bias.cotangent[o] += dense_1.cotangent[b, o]  for b:batch, o:128
     # shapes: dense_1.bias.cotangent (128), from dense_1.cotangent (batch, 128)
     # schedule: gather, register tile: 1 position by 6 x 8 lanes of o
     # operations: 128 for each example
@@ -791,7 +790,7 @@ cdef void dense_1_kernel_cotangent(
     const real* dense_1_cotangent, const real* input, real* dense_1_kernel_cotangent,
     Py_ssize_t batch
 ) noexcept nogil:
-    # dense_1.kernel.cotangent[i, o] += dense_1.cotangent[b, o]*input[b, i]   for b:batch, o:128, i:784
+    # dense_1.kernel.cotangent[i, o] += dense_1.cotangent[b, o]*input[b, i]  for b:batch, o:128, i:784
     # shapes: dense_1.kernel.cotangent (784, 128), from dense_1.cotangent (batch, 128), input (batch, 784)
     # schedule: gather, register tile: 6 i by 2 x 8 lanes of o
     # operations: 200,704 for each example
@@ -881,7 +880,7 @@ cdef void dense_1_kernel_cotangent(
 cdef void dense_1_kernel_packed10(
     const real* dense_1_kernel, real* dense_1_kernel_packed10
 ) noexcept nogil:
-    # dense_1.kernel.packed10[i1, i0] += dense_1.kernel[i0, i1]   for i1:128, i0:784
+    # dense_1.kernel.packed10[i1, i0] += dense_1.kernel[i0, i1]  for i1:128, i0:784
     # shapes: dense_1.kernel.packed10 (128, 784), from dense_1.kernel (784, 128)
     # schedule: gather, plain loops
     # operations: 0 for each call
@@ -896,7 +895,7 @@ cdef void input_cotangent(
     const real* dense_1_cotangent, const real* dense_1_kernel_packed10, real* input_cotangent,
     Py_ssize_t batch
 ) noexcept nogil:
-    # input.cotangent[b, i] += dense_1.cotangent[b, o]*dense_1.kernel.packed10[o, i]   for b:batch, o:128, i:784
+    # input.cotangent[b, i] += dense_1.cotangent[b, o]*dense_1.kernel.packed10[o, i]  for b:batch, o:128, i:784
     # shapes: input.cotangent (batch, 784), from dense_1.cotangent (batch, 128), dense_1.kernel.packed10 (128,
     #     784)
     # schedule: gather, register tile: 4 b by 3 x 8 lanes of i
@@ -1015,7 +1014,7 @@ cdef void input_cotangent(
 cdef void new_velocity(
     const real* rate_, const real* gradient, const real* velocity, real* new_velocity
 ) noexcept nogil:
-    # new_velocity[i] += -gradient[i]*rate[] + 9*velocity[i]/10   for i:101776
+    # new_velocity[i] += 9/10*velocity[i] - gradient[i]*rate[]  for i:101776
     # shapes: new_velocity (101776), from gradient (101776), rate (), velocity (101776)
     # schedule: gather, plain loops
     # operations: 407,104 for each call
@@ -1031,7 +1030,7 @@ cdef void new_velocity(
 cdef void new_parameter(
     const real* new_velocity, const real* parameter, real* new_parameter
 ) noexcept nogil:
-    # new_parameter[i] += new_velocity[i] + parameter[i]   for i:101776
+    # new_parameter[i] += new_velocity[i] + parameter[i]  for i:101776
     # shapes: new_parameter (101776), from new_velocity (101776), parameter (101776)
     # schedule: gather, plain loops
     # operations: 101,776 for each call
@@ -1055,7 +1054,7 @@ cdef void dense_1_kernel_dense_1_kernel_uniform(
 cdef void dense_1_kernel(
     const real* dense_1_kernel_dense_1_kernel_uniform, real* dense_1_kernel
 ) noexcept nogil:
-    # dense_1.kernel[i, j] += sqrt(38)*(2*dense_1.kernel.dense_1.kernel.uniform[i, j] - 1)/76   for i:784, j:128
+    # dense_1.kernel[i, j] += 1/76*sqrt(38)*(2*dense_1.kernel.dense_1.kernel.uniform[i, j] - 1)  for i:784, j:128
     # shapes: dense_1.kernel (784, 128), from dense_1.kernel.dense_1.kernel.uniform (784, 128)
     # schedule: gather, plain loops
     # operations: 602,112 for each call
@@ -1069,7 +1068,7 @@ cdef void dense_1_kernel(
 cdef void dense_1_bias(
     real* dense_1_bias
 ) noexcept nogil:
-    # dense_1.bias[i] += 0   for i:128
+    # dense_1.bias[i] += 0  for i:128
     # shapes: dense_1.bias (128)
     # schedule: gather, plain loops
     # operations: 0 for each call
@@ -1090,7 +1089,7 @@ cdef void dense_2_kernel_dense_2_kernel_uniform(
 cdef void dense_2_kernel(
     const real* dense_2_kernel_dense_2_kernel_uniform, real* dense_2_kernel
 ) noexcept nogil:
-    # dense_2.kernel[i, j] += sqrt(23)*(2*dense_2.kernel.dense_2.kernel.uniform[i, j] - 1)/23   for i:128, j:10
+    # dense_2.kernel[i, j] += 1/23*sqrt(23)*(2*dense_2.kernel.dense_2.kernel.uniform[i, j] - 1)  for i:128, j:10
     # shapes: dense_2.kernel (128, 10), from dense_2.kernel.dense_2.kernel.uniform (128, 10)
     # schedule: gather, plain loops
     # operations: 7,680 for each call
@@ -1104,7 +1103,7 @@ cdef void dense_2_kernel(
 cdef void dense_2_bias(
     real* dense_2_bias
 ) noexcept nogil:
-    # dense_2.bias[i] += 0   for i:10
+    # dense_2.bias[i] += 0  for i:10
     # shapes: dense_2.bias (10)
     # schedule: gather, plain loops
     # operations: 0 for each call
@@ -1480,7 +1479,8 @@ cdef class Network:
         expected = ("batch", *INPUT_SHAPE)
         if x.dtype != np.uint8 and x.dtype.kind != "f":
             raise TypeError(
-                f"x: expected {DTYPE} or uint8 values, found {x.dtype}; convert with x.astype({DTYPE!r})"
+                f"x: expected {DTYPE} or uint8 values, found {x.dtype}; use x.astype('uint8') for pixels from 0 "
+                f"to 255, which are scaled to [0, 1], or x.astype({DTYPE!r}) for numbers to be taken as they are"
             )
         if x.ndim != len(expected) or x.shape[1:] != INPUT_SHAPE:
             hint = ""

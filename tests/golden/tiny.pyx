@@ -218,7 +218,7 @@ cdef void reduce_block(const Context* context, Py_ssize_t lanes, Py_ssize_t star
 cdef void dense_1_kernel_packed10(
     const real* dense_1_kernel, real* dense_1_kernel_packed10
 ) noexcept nogil:
-    # dense_1.kernel.packed10[i1, i0] += dense_1.kernel[i0, i1]   for i1:3, i0:4
+    # dense_1.kernel.packed10[i1, i0] += dense_1.kernel[i0, i1]  for i1:3, i0:4
     # shapes: dense_1.kernel.packed10 (3, 4), from dense_1.kernel (4, 3)
     # schedule: gather, plain loops
     # operations: 0 for each call
@@ -232,7 +232,7 @@ cdef void dense_1_kernel_packed10(
 cdef void conv2d_2_kernel_packed3012(
     const real* conv2d_2_kernel, real* conv2d_2_kernel_packed3012
 ) noexcept nogil:
-    # conv2d_2.kernel.packed3012[i3, i0, i1, i2] += conv2d_2.kernel[i0, i1, i2, i3]   for i3:4, i0:3, i1:3, i2:3
+    # conv2d_2.kernel.packed3012[i3, i0, i1, i2] += conv2d_2.kernel[i0, i1, i2, i3]  for i3:4, i0:3, i1:3, i2:3
     # shapes: conv2d_2.kernel.packed3012 (4, 3, 3, 3), from conv2d_2.kernel (3, 3, 3, 4)
     # schedule: gather, plain loops
     # operations: 0 for each call
@@ -249,9 +249,9 @@ cdef void conv2d_1(
     const real* conv2d_1_bias, const real* conv2d_1_kernel, const real* input, real* conv2d_1,
     Py_ssize_t batch
 ) noexcept nogil:
-    # conv2d_1[b, h, w, o] += conv2d_1.kernel[p, q, c, o]*input[b, h + p, q + w, c]   for b:batch, h:8, w:8, o:3,
+    # conv2d_1[b, h, w, o] += conv2d_1.kernel[p, q, c, o]*input[b, h + p, q + w, c]  for b:batch, h:8, w:8, o:3,
     #     p:3, q:3, c:1
-    # conv2d_1[b, h, w, o] += conv2d_1.bias[o]   for b:batch, h:8, w:8, o:3
+    # conv2d_1[b, h, w, o] += conv2d_1.bias[o]  for b:batch, h:8, w:8, o:3
     # shapes: conv2d_1 (batch, 8, 8, 3), from conv2d_1.kernel (3, 3, 1, 3), input (batch, 12, 12, 1),
     #     conv2d_1.bias (3)
     # schedule: gather, register tile: 4 b x 3 h by 1 x 8 lanes of o
@@ -386,7 +386,7 @@ cdef void conv2d_1(
 cdef void maxpool2d_1_inner(
     const real* conv2d_1, real* maxpool2d_1_inner, uint8* maxpool2d_1_inner_winner, Py_ssize_t batch
 ) noexcept nogil:
-    # maxpool2d_1.inner[b, h, w, c] max= conv2d_1[b, 2*h + p, q + 2*w, c]   for b:batch, h:4, w:4, c:3, p:2, q:2
+    # maxpool2d_1.inner[b, h, w, c] max= conv2d_1[b, 2*h + p, q + 2*w, c]  for b:batch, h:4, w:4, c:3, p:2, q:2
     # shapes: maxpool2d_1.inner (batch, 4, 4, 3), maxpool2d_1.inner.winner (batch, 4, 4, 3), from conv2d_1
     #     (batch, 8, 8, 3)
     # schedule: gather, plain loops
@@ -427,8 +427,8 @@ cdef void maxpool2d_1_inner(
 cdef void maxpool2d_1(
     const real* maxpool2d_1_inner, real* maxpool2d_1, Py_ssize_t batch
 ) noexcept nogil:
-    # maxpool2d_1[i0, i1, i2, i3] += Piecewise((maxpool2d_1.inner[i0, i1, i2, i3], maxpool2d_1.inner[i0, i1, i2,
-    #     i3] > 0), (0, True))   for i0:batch, i1:4, i2:4, i3:3
+    # maxpool2d_1[i0, i1, i2, i3] += maxpool2d_1.inner[i0, i1, i2, i3] if maxpool2d_1.inner[i0, i1, i2, i3] > 0
+    #     else 0  for i0:batch, i1:4, i2:4, i3:3
     # shapes: maxpool2d_1 (batch, 4, 4, 3), from maxpool2d_1.inner (batch, 4, 4, 3)
     # schedule: gather, plain loops
     # operations: 48 for each example
@@ -445,9 +445,9 @@ cdef void conv2d_2(
     const real* conv2d_2_bias, const real* conv2d_2_kernel, const real* maxpool2d_1, real* conv2d_2,
     Py_ssize_t batch
 ) noexcept nogil:
-    # conv2d_2[b, h, w, o] += conv2d_2.kernel[p, q, c, o]*maxpool2d_1[b, h + p, q + w, c]   for b:batch, h:2,
-    #     w:2, o:4, p:3, q:3, c:3
-    # conv2d_2[b, h, w, o] += conv2d_2.bias[o]   for b:batch, h:2, w:2, o:4
+    # conv2d_2[b, h, w, o] += conv2d_2.kernel[p, q, c, o]*maxpool2d_1[b, h + p, q + w, c]  for b:batch, h:2, w:2,
+    #     o:4, p:3, q:3, c:3
+    # conv2d_2[b, h, w, o] += conv2d_2.bias[o]  for b:batch, h:2, w:2, o:4
     # shapes: conv2d_2 (batch, 2, 2, 4), from conv2d_2.kernel (3, 3, 3, 4), maxpool2d_1 (batch, 4, 4, 3),
     #     conv2d_2.bias (4)
     # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o
@@ -538,7 +538,7 @@ cdef void conv2d_2(
 cdef void maxpool2d_2_inner(
     const real* conv2d_2, real* maxpool2d_2_inner, uint8* maxpool2d_2_inner_winner, Py_ssize_t batch
 ) noexcept nogil:
-    # maxpool2d_2.inner[b, h, w, c] max= conv2d_2[b, 2*h + p, q + 2*w, c]   for b:batch, h:1, w:1, c:4, p:2, q:2
+    # maxpool2d_2.inner[b, h, w, c] max= conv2d_2[b, 2*h + p, q + 2*w, c]  for b:batch, h:1, w:1, c:4, p:2, q:2
     # shapes: maxpool2d_2.inner (batch, 1, 1, 4), maxpool2d_2.inner.winner (batch, 1, 1, 4), from conv2d_2
     #     (batch, 2, 2, 4)
     # schedule: gather, plain loops
@@ -577,8 +577,8 @@ cdef void maxpool2d_2_inner(
 cdef void maxpool2d_2(
     const real* maxpool2d_2_inner, real* maxpool2d_2, Py_ssize_t batch
 ) noexcept nogil:
-    # maxpool2d_2[i0, i1, i2, i3] += Piecewise((maxpool2d_2.inner[i0, i1, i2, i3], maxpool2d_2.inner[i0, i1, i2,
-    #     i3] > 0), (0, True))   for i0:batch, i1:1, i2:1, i3:4
+    # maxpool2d_2[i0, i1, i2, i3] += maxpool2d_2.inner[i0, i1, i2, i3] if maxpool2d_2.inner[i0, i1, i2, i3] > 0
+    #     else 0  for i0:batch, i1:1, i2:1, i3:4
     # shapes: maxpool2d_2 (batch, 1, 1, 4), from maxpool2d_2.inner (batch, 1, 1, 4)
     # schedule: gather, plain loops
     # operations: 4 for each example
@@ -602,8 +602,7 @@ cdef void dropout_1_uniform(
 cdef void dropout_1(
     const real* dropout_1_uniform, const real* maxpool2d_2, real* dropout_1, Py_ssize_t batch
 ) noexcept nogil:
-    # dropout_1[b, i] += Piecewise((2*maxpool2d_2[b, 0, 0, i], dropout_1.uniform[b, i] >= 1/2), (0, True))   for
-    #     b:batch, i:4
+    # dropout_1[b, i] += 2*maxpool2d_2[b, 0, 0, i] if dropout_1.uniform[b, i] >= 1/2 else 0  for b:batch, i:4
     # shapes: dropout_1 (batch, 4), from dropout_1.uniform (batch, 4), maxpool2d_2 (batch, 1, 1, 4)
     # schedule: gather, plain loops
     # operations: 12 for each example
@@ -619,8 +618,8 @@ cdef void dense_1(
     const real* dense_1_bias, const real* dense_1_kernel, const real* dropout_1, real* dense_1,
     Py_ssize_t batch
 ) noexcept nogil:
-    # dense_1[b, o] += dense_1.kernel[i, o]*dropout_1[b, i]   for b:batch, o:3, i:4
-    # dense_1[b, o] += dense_1.bias[o]   for b:batch, o:3
+    # dense_1[b, o] += dense_1.kernel[i, o]*dropout_1[b, i]  for b:batch, o:3, i:4
+    # dense_1[b, o] += dense_1.bias[o]  for b:batch, o:3
     # shapes: dense_1 (batch, 3), from dense_1.kernel (4, 3), dropout_1 (batch, 4), dense_1.bias (3)
     # schedule: gather, register tile: 8 b by 1 x 8 lanes of o
     # operations: 24 for each example
@@ -677,7 +676,7 @@ cdef void dense_1(
 cdef void softmax_1_sum1_max(
     const real* dense_1, real* softmax_1_sum1_max, Py_ssize_t batch
 ) noexcept nogil:
-    # softmax_1.sum1.max[b] max= dense_1[b, k]   for b:batch, k:3
+    # softmax_1.sum1.max[b] max= dense_1[b, k]  for b:batch, k:3
     # shapes: softmax_1.sum1.max (batch), from dense_1 (batch, 3)
     # schedule: gather, plain loops
     # operations: 3 for each example
@@ -704,7 +703,7 @@ cdef void softmax_1_sum1_shifted(
     const real* dense_1, const real* softmax_1_sum1_max, real* softmax_1_sum1_shifted,
     Py_ssize_t batch
 ) noexcept nogil:
-    # softmax_1.sum1.shifted[b] += exp(dense_1[b, k] - softmax_1.sum1.max[b])   for b:batch, k:3
+    # softmax_1.sum1.shifted[b] += exp(dense_1[b, k] - softmax_1.sum1.max[b])  for b:batch, k:3
     # shapes: softmax_1.sum1.shifted (batch), from dense_1 (batch, 3), softmax_1.sum1.max (batch)
     # schedule: gather, plain loops
     # operations: 9 for each example
@@ -727,8 +726,8 @@ cdef void loss(
     const real* batch_size_, const int32* label, const real* dense_1, const real* softmax_1_sum1_max,
     const real* softmax_1_sum1_shifted, real* loss, Py_ssize_t batch
 ) noexcept nogil:
-    # loss[] += (-dense_1[b, label[b]] + softmax_1.sum1.max[b] + log(softmax_1.sum1.shifted[b]))/batch_size[]  
-    #     for b:batch
+    # loss[] += (softmax_1.sum1.max[b] + log(softmax_1.sum1.shifted[b]) - dense_1[b, label[b]])/batch_size[]  for
+    #     b:batch
     # shapes: loss (), from batch_size (), dense_1 (batch, 3), softmax_1.sum1.max (batch), softmax_1.sum1.shifted
     #     (batch), label (batch)
     # schedule: gather, plain loops
@@ -750,7 +749,7 @@ cdef void softmax_1(
     const real* dense_1, const real* softmax_1_sum1_max, const real* softmax_1_sum1_shifted,
     real* softmax_1, Py_ssize_t batch
 ) noexcept nogil:
-    # softmax_1[b, c] += exp(dense_1[b, c] - softmax_1.sum1.max[b])/softmax_1.sum1.shifted[b]   for b:batch, c:3
+    # softmax_1[b, c] += exp(dense_1[b, c] - softmax_1.sum1.max[b])/softmax_1.sum1.shifted[b]  for b:batch, c:3
     # shapes: softmax_1 (batch, 3), from dense_1 (batch, 3), softmax_1.sum1.max (batch), softmax_1.sum1.shifted
     #     (batch)
     # schedule: gather, plain loops
@@ -768,8 +767,8 @@ cdef void dense_1_cotangent(
     const real* batch_size_, const real* softmax_1, const int32* label, real* dense_1_cotangent,
     Py_ssize_t batch
 ) noexcept nogil:
-    # dense_1.cotangent[b, c] += softmax_1[b, c]/batch_size[]   for b:batch, c:3
-    # dense_1.cotangent[b, label[b]] += -1/batch_size[]   for b:batch
+    # dense_1.cotangent[b, c] += softmax_1[b, c]/batch_size[]  for b:batch, c:3
+    # dense_1.cotangent[b, label[b]] += -1/batch_size[]  for b:batch
     # shapes: dense_1.cotangent (batch, 3), from batch_size (), softmax_1 (batch, 3), label (batch)
     # schedule: gather, plain loops
     # operations: 5 for each example
@@ -790,7 +789,7 @@ cdef void dense_1_cotangent(
 cdef void dense_1_bias_cotangent(
     const real* dense_1_cotangent, real* dense_1_bias_cotangent, Py_ssize_t batch
 ) noexcept nogil:
-    # dense_1.bias.cotangent[o] += dense_1.cotangent[b, o]   for b:batch, o:3
+    # dense_1.bias.cotangent[o] += dense_1.cotangent[b, o]  for b:batch, o:3
     # shapes: dense_1.bias.cotangent (3), from dense_1.cotangent (batch, 3)
     # schedule: gather, register tile: 1 position by 1 x 8 lanes of o
     # operations: 3 for each example
@@ -806,7 +805,7 @@ cdef void dense_1_kernel_cotangent(
     const real* dense_1_cotangent, const real* dropout_1, real* dense_1_kernel_cotangent,
     Py_ssize_t batch
 ) noexcept nogil:
-    # dense_1.kernel.cotangent[i, o] += dense_1.cotangent[b, o]*dropout_1[b, i]   for b:batch, o:3, i:4
+    # dense_1.kernel.cotangent[i, o] += dense_1.cotangent[b, o]*dropout_1[b, i]  for b:batch, o:3, i:4
     # shapes: dense_1.kernel.cotangent (4, 3), from dense_1.cotangent (batch, 3), dropout_1 (batch, 4)
     # schedule: gather, register tile: 4 i by 1 x 8 lanes of o
     # operations: 24 for each example
@@ -836,7 +835,7 @@ cdef void dropout_1_cotangent(
     const real* dense_1_cotangent, const real* dense_1_kernel_packed10, real* dropout_1_cotangent,
     Py_ssize_t batch
 ) noexcept nogil:
-    # dropout_1.cotangent[b, i] += dense_1.cotangent[b, o]*dense_1.kernel.packed10[o, i]   for b:batch, o:3, i:4
+    # dropout_1.cotangent[b, i] += dense_1.cotangent[b, o]*dense_1.kernel.packed10[o, i]  for b:batch, o:3, i:4
     # shapes: dropout_1.cotangent (batch, 4), from dense_1.cotangent (batch, 3), dense_1.kernel.packed10 (3, 4)
     # schedule: gather, register tile: 8 b by 1 x 8 lanes of i
     # operations: 24 for each example
@@ -892,8 +891,8 @@ cdef void maxpool2d_2_inner_cotangent(
     const real* dropout_1_cotangent, const real* dropout_1_uniform, const real* maxpool2d_2,
     real* maxpool2d_2_inner_cotangent, Py_ssize_t batch
 ) noexcept nogil:
-    # maxpool2d_2.inner.cotangent[i0, 0, 0, i3] += dropout_1.cotangent[i0, i3]*Piecewise((1, maxpool2d_2[i0, 0,
-    #     0, i3] > 0), (0, True))*Piecewise((2, dropout_1.uniform[i0, i3] >= 1/2), (0, True))   for i0:batch, i3:4
+    # maxpool2d_2.inner.cotangent[i0, 0, 0, i3] += dropout_1.cotangent[i0, i3]*(1 if maxpool2d_2[i0, 0, 0, i3] >
+    #     0 else 0)*(2 if dropout_1.uniform[i0, i3] >= 1/2 else 0)  for i0:batch, i3:4
     # shapes: maxpool2d_2.inner.cotangent (batch, 1, 1, 4), from dropout_1.cotangent (batch, 4),
     #     dropout_1.uniform (batch, 4), maxpool2d_2 (batch, 1, 1, 4)
     # schedule: gather, plain loops
@@ -910,7 +909,7 @@ cdef void maxpool2d_2_inner_cotangent(
 cdef void conv2d_2_cotangent_selected(
     const real* maxpool2d_2_inner_cotangent, real* conv2d_2_cotangent_selected, Py_ssize_t batch
 ) noexcept nogil:
-    # conv2d_2.cotangent.selected[b, h, w, c] += maxpool2d_2.inner.cotangent[b, h, w, c]   for b:batch, h:1, w:1,
+    # conv2d_2.cotangent.selected[b, h, w, c] += maxpool2d_2.inner.cotangent[b, h, w, c]  for b:batch, h:1, w:1,
     #     c:4
     # shapes: conv2d_2.cotangent.selected (batch, 1, 1, 4), from maxpool2d_2.inner.cotangent (batch, 1, 1, 4)
     # schedule: gather, plain loops
@@ -925,7 +924,7 @@ cdef void conv2d_2_cotangent_selected(
 cdef void conv2d_2_bias_cotangent(
     const real* conv2d_2_cotangent_selected, real* conv2d_2_bias_cotangent, Py_ssize_t batch
 ) noexcept nogil:
-    # conv2d_2.bias.cotangent[c] += conv2d_2.cotangent.selected[b1, h1, w1, c]   for b1:batch, h1:1, w1:1, c:4
+    # conv2d_2.bias.cotangent[c] += conv2d_2.cotangent.selected[b1, h1, w1, c]  for b1:batch, h1:1, w1:1, c:4
     # shapes: conv2d_2.bias.cotangent (4), from conv2d_2.cotangent.selected (batch, 1, 1, 4)
     # schedule: gather, register tile: 1 position by 1 x 8 lanes of c
     # operations: 4 for each example
@@ -942,8 +941,8 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
     const real* maxpool2d_1, real* conv2d_2_kernel_cotangent_unpacked, Py_ssize_t batch
 ) noexcept nogil:
     # conv2d_2.kernel.cotangent.unpacked[c1, p, q, c] += conv2d_2.cotangent.selected[b1, h1, w1,
-    #     c1]*maxpool2d_1[b1, 2*h1 + p + (maxpool2d_2.inner.winner[b1, h1, w1, c1])//2, q + 2*w1 +
-    #     (maxpool2d_2.inner.winner[b1, h1, w1, c1])%2, c]   for b1:batch, h1:1, w1:1, c1:4, p:3, q:3, c:3
+    #     c1]*maxpool2d_1[b1, 2*h1 + p + maxpool2d_2.inner.winner[b1, h1, w1, c1]//2, q + 2*w1 +
+    #     maxpool2d_2.inner.winner[b1, h1, w1, c1]%2, c]  for b1:batch, h1:1, w1:1, c1:4, p:3, q:3, c:3
     # shapes: conv2d_2.kernel.cotangent.unpacked (4, 3, 3, 3), from conv2d_2.cotangent.selected (batch, 1, 1, 4),
     #     maxpool2d_1 (batch, 4, 4, 3), maxpool2d_2.inner.winner (batch, 1, 1, 4)
     # schedule: gather, register tile: 3 p x 3 q by 1 x 8 lanes of c
@@ -1000,13 +999,13 @@ cdef void maxpool2d_1_cotangent(
     const real* conv2d_2_cotangent_selected, const real* conv2d_2_kernel_packed3012,
     const uint8* maxpool2d_2_inner_winner, real* maxpool2d_1_cotangent, Py_ssize_t batch
 ) noexcept nogil:
-    # maxpool2d_1.cotangent[b1, 2*h1 + p + (maxpool2d_2.inner.winner[b1, h1, w1, c1])//2, q + 2*w1 +
-    #     (maxpool2d_2.inner.winner[b1, h1, w1, c1])%2, c] += conv2d_2.cotangent.selected[b1, h1, w1,
-    #     c1]*conv2d_2.kernel.packed3012[c1, p, q, c]   for b1:batch, h1:1, w1:1, c1:4, p:3, q:3, c:3
+    # maxpool2d_1.cotangent[b1, 2*h1 + p + maxpool2d_2.inner.winner[b1, h1, w1, c1]//2, q + 2*w1 +
+    #     maxpool2d_2.inner.winner[b1, h1, w1, c1]%2, c] += conv2d_2.cotangent.selected[b1, h1, w1,
+    #     c1]*conv2d_2.kernel.packed3012[c1, p, q, c]  for b1:batch, h1:1, w1:1, c1:4, p:3, q:3, c:3
     # shapes: maxpool2d_1.cotangent (batch, 4, 4, 3), from conv2d_2.cotangent.selected (batch, 1, 1, 4),
     #     conv2d_2.kernel.packed3012 (4, 3, 3, 3), maxpool2d_2.inner.winner (batch, 1, 1, 4)
     # schedule: scatter, register tile: 3 p x 3 q by 1 x 8 lanes of c; c1 outermost, adding to memory
-    # operations: 108 for each example
+    # operations: 216 for each example
     cdef Py_ssize_t b1, c1, target_maxpool2d_2_inner_winner_0
     cdef real factor, conv2d_2_cotangent_selected_s0
     cdef vector conv2d_2_kernel_packed3012_v1, conv2d_2_kernel_packed3012_v2, conv2d_2_kernel_packed3012_v3
@@ -1052,8 +1051,8 @@ cdef void conv2d_1_cotangent_selected(
     const real* maxpool2d_1_cotangent, const real* maxpool2d_1, real* conv2d_1_cotangent_selected,
     Py_ssize_t batch
 ) noexcept nogil:
-    # conv2d_1.cotangent.selected[b, h, w, c] += maxpool2d_1.cotangent[b, h, w, c]*Piecewise((1, maxpool2d_1[b,
-    #     h, w, c] > 0), (0, True))   for b:batch, h:4, w:4, c:3
+    # conv2d_1.cotangent.selected[b, h, w, c] += maxpool2d_1.cotangent[b, h, w, c]*(1 if maxpool2d_1[b, h, w, c]
+    #     > 0 else 0)  for b:batch, h:4, w:4, c:3
     # shapes: conv2d_1.cotangent.selected (batch, 4, 4, 3), from maxpool2d_1.cotangent (batch, 4, 4, 3),
     #     maxpool2d_1 (batch, 4, 4, 3)
     # schedule: gather, plain loops
@@ -1071,7 +1070,7 @@ cdef void conv2d_1_cotangent_selected(
 cdef void conv2d_1_bias_cotangent(
     const real* conv2d_1_cotangent_selected, real* conv2d_1_bias_cotangent, Py_ssize_t batch
 ) noexcept nogil:
-    # conv2d_1.bias.cotangent[c] += conv2d_1.cotangent.selected[b1, h1, w1, c]   for b1:batch, h1:4, w1:4, c:3
+    # conv2d_1.bias.cotangent[c] += conv2d_1.cotangent.selected[b1, h1, w1, c]  for b1:batch, h1:4, w1:4, c:3
     # shapes: conv2d_1.bias.cotangent (3), from conv2d_1.cotangent.selected (batch, 4, 4, 3)
     # schedule: gather, register tile: 1 position by 1 x 8 lanes of c
     # operations: 48 for each example
@@ -1090,8 +1089,8 @@ cdef void conv2d_1_kernel_cotangent_unpacked(
     const real* input, real* conv2d_1_kernel_cotangent_unpacked, Py_ssize_t batch
 ) noexcept nogil:
     # conv2d_1.kernel.cotangent.unpacked[c1, p, q, c] += conv2d_1.cotangent.selected[b1, h1, w1, c1]*input[b1,
-    #     2*h1 + p + (maxpool2d_1.inner.winner[b1, h1, w1, c1])//2, q + 2*w1 + (maxpool2d_1.inner.winner[b1, h1,
-    #     w1, c1])%2, c]   for b1:batch, h1:4, w1:4, c1:3, p:3, q:3, c:1
+    #     2*h1 + p + maxpool2d_1.inner.winner[b1, h1, w1, c1]//2, q + 2*w1 + maxpool2d_1.inner.winner[b1, h1, w1,
+    #     c1]%2, c]  for b1:batch, h1:4, w1:4, c1:3, p:3, q:3, c:1
     # shapes: conv2d_1.kernel.cotangent.unpacked (3, 3, 3, 1), from conv2d_1.cotangent.selected (batch, 4, 4, 3),
     #     input (batch, 12, 12, 1), maxpool2d_1.inner.winner (batch, 4, 4, 3)
     # schedule: gather, register tile: 3 p by 1 x 8 lanes of q
@@ -1123,7 +1122,7 @@ cdef void conv2d_1_kernel_cotangent_unpacked(
 cdef void conv2d_1_kernel_cotangent(
     const real* conv2d_1_kernel_cotangent_unpacked, real* conv2d_1_kernel_cotangent
 ) noexcept nogil:
-    # conv2d_1.kernel.cotangent[i0, i1, i2, i3] += conv2d_1.kernel.cotangent.unpacked[i3, i0, i1, i2]   for i0:3,
+    # conv2d_1.kernel.cotangent[i0, i1, i2, i3] += conv2d_1.kernel.cotangent.unpacked[i3, i0, i1, i2]  for i0:3,
     #     i1:3, i2:1, i3:3
     # shapes: conv2d_1.kernel.cotangent (3, 3, 1, 3), from conv2d_1.kernel.cotangent.unpacked (3, 3, 3, 1)
     # schedule: gather, plain loops
@@ -1139,7 +1138,7 @@ cdef void conv2d_1_kernel_cotangent(
 cdef void conv2d_2_kernel_cotangent(
     const real* conv2d_2_kernel_cotangent_unpacked, real* conv2d_2_kernel_cotangent
 ) noexcept nogil:
-    # conv2d_2.kernel.cotangent[i0, i1, i2, i3] += conv2d_2.kernel.cotangent.unpacked[i3, i0, i1, i2]   for i0:3,
+    # conv2d_2.kernel.cotangent[i0, i1, i2, i3] += conv2d_2.kernel.cotangent.unpacked[i3, i0, i1, i2]  for i0:3,
     #     i1:3, i2:3, i3:4
     # shapes: conv2d_2.kernel.cotangent (3, 3, 3, 4), from conv2d_2.kernel.cotangent.unpacked (4, 3, 3, 3)
     # schedule: gather, plain loops
@@ -1156,7 +1155,7 @@ cdef void conv2d_2_kernel_cotangent(
 cdef void conv2d_1_kernel_packed3012(
     const real* conv2d_1_kernel, real* conv2d_1_kernel_packed3012
 ) noexcept nogil:
-    # conv2d_1.kernel.packed3012[i3, i0, i1, i2] += conv2d_1.kernel[i0, i1, i2, i3]   for i3:3, i0:3, i1:3, i2:1
+    # conv2d_1.kernel.packed3012[i3, i0, i1, i2] += conv2d_1.kernel[i0, i1, i2, i3]  for i3:3, i0:3, i1:3, i2:1
     # shapes: conv2d_1.kernel.packed3012 (3, 3, 3, 1), from conv2d_1.kernel (3, 3, 1, 3)
     # schedule: gather, plain loops
     # operations: 0 for each call
@@ -1172,13 +1171,13 @@ cdef void input_cotangent(
     const real* conv2d_1_cotangent_selected, const real* conv2d_1_kernel_packed3012,
     const uint8* maxpool2d_1_inner_winner, real* input_cotangent, Py_ssize_t batch
 ) noexcept nogil:
-    # input.cotangent[b1, 2*h1 + p + (maxpool2d_1.inner.winner[b1, h1, w1, c1])//2, q + 2*w1 +
-    #     (maxpool2d_1.inner.winner[b1, h1, w1, c1])%2, c] += conv2d_1.cotangent.selected[b1, h1, w1,
-    #     c1]*conv2d_1.kernel.packed3012[c1, p, q, c]   for b1:batch, h1:4, w1:4, c1:3, p:3, q:3, c:1
+    # input.cotangent[b1, 2*h1 + p + maxpool2d_1.inner.winner[b1, h1, w1, c1]//2, q + 2*w1 +
+    #     maxpool2d_1.inner.winner[b1, h1, w1, c1]%2, c] += conv2d_1.cotangent.selected[b1, h1, w1,
+    #     c1]*conv2d_1.kernel.packed3012[c1, p, q, c]  for b1:batch, h1:4, w1:4, c1:3, p:3, q:3, c:1
     # shapes: input.cotangent (batch, 12, 12, 1), from conv2d_1.cotangent.selected (batch, 4, 4, 3),
     #     conv2d_1.kernel.packed3012 (3, 3, 3, 1), maxpool2d_1.inner.winner (batch, 4, 4, 3)
     # schedule: scatter, register tile: 3 p by 1 x 8 lanes of q; h1, w1, c1 outermost, adding to memory
-    # operations: 432 for each example
+    # operations: 864 for each example
     cdef Py_ssize_t b1, h1, w1, c1, target_maxpool2d_1_inner_winner_0
     cdef real factor, conv2d_1_cotangent_selected_s0
     cdef vector conv2d_1_kernel_packed3012_v1, conv2d_1_kernel_packed3012_v2, conv2d_1_kernel_packed3012_v3
@@ -1205,7 +1204,7 @@ cdef void input_cotangent(
 cdef void inference_maxpool2d_1_inner(
     const real* conv2d_1, real* maxpool2d_1_inner, Py_ssize_t batch
 ) noexcept nogil:
-    # maxpool2d_1.inner[b, h, w, c] max= conv2d_1[b, 2*h + p, q + 2*w, c]   for b:batch, h:4, w:4, c:3, p:2, q:2
+    # maxpool2d_1.inner[b, h, w, c] max= conv2d_1[b, 2*h + p, q + 2*w, c]  for b:batch, h:4, w:4, c:3, p:2, q:2
     # shapes: maxpool2d_1.inner (batch, 4, 4, 3), from conv2d_1 (batch, 8, 8, 3)
     # schedule: gather, plain loops
     # operations: 192 for each example
@@ -1238,7 +1237,7 @@ cdef void inference_maxpool2d_1_inner(
 cdef void inference_maxpool2d_2_inner(
     const real* conv2d_2, real* maxpool2d_2_inner, Py_ssize_t batch
 ) noexcept nogil:
-    # maxpool2d_2.inner[b, h, w, c] max= conv2d_2[b, 2*h + p, q + 2*w, c]   for b:batch, h:1, w:1, c:4, p:2, q:2
+    # maxpool2d_2.inner[b, h, w, c] max= conv2d_2[b, 2*h + p, q + 2*w, c]  for b:batch, h:1, w:1, c:4, p:2, q:2
     # shapes: maxpool2d_2.inner (batch, 1, 1, 4), from conv2d_2 (batch, 2, 2, 4)
     # schedule: gather, plain loops
     # operations: 16 for each example
@@ -1269,7 +1268,7 @@ cdef void inference_maxpool2d_2_inner(
 cdef void flatten_1(
     const real* maxpool2d_2, real* flatten_1, Py_ssize_t batch
 ) noexcept nogil:
-    # flatten_1[b, c] += maxpool2d_2[b, 0, 0, c]   for b:batch, c:4
+    # flatten_1[b, c] += maxpool2d_2[b, 0, 0, c]  for b:batch, c:4
     # shapes: flatten_1 (batch, 4), from maxpool2d_2 (batch, 1, 1, 4)
     # schedule: gather, plain loops
     # operations: 0 for each example
@@ -1283,7 +1282,7 @@ cdef void flatten_1(
 cdef void inference_dropout_1(
     const real* flatten_1, real* dropout_1, Py_ssize_t batch
 ) noexcept nogil:
-    # dropout_1[b, i] += flatten_1[b, i]   for b:batch, i:4
+    # dropout_1[b, i] += flatten_1[b, i]  for b:batch, i:4
     # shapes: dropout_1 (batch, 4), from flatten_1 (batch, 4)
     # schedule: gather, plain loops
     # operations: 0 for each example
@@ -1297,7 +1296,7 @@ cdef void inference_dropout_1(
 cdef void m_correction(
     const real* step_, real* m_correction
 ) noexcept nogil:
-    # m_correction[] += 1 - (9/10)**step[]   for one point
+    # m_correction[] += 1 - (9/10)**step[]  for one point
     # shapes: m_correction (), from step ()
     # schedule: gather, plain loops
     # operations: 3 for each call
@@ -1309,7 +1308,7 @@ cdef void m_correction(
 cdef void v_correction(
     const real* step_, real* v_correction
 ) noexcept nogil:
-    # v_correction[] += 1 - (999/1000)**step[]   for one point
+    # v_correction[] += 1 - (999/1000)**step[]  for one point
     # shapes: v_correction (), from step ()
     # schedule: gather, plain loops
     # operations: 3 for each call
@@ -1321,7 +1320,7 @@ cdef void v_correction(
 cdef void new_m(
     const real* gradient, const real* m, real* new_m
 ) noexcept nogil:
-    # new_m[i] += gradient[i]/10 + 9*m[i]/10   for i:208
+    # new_m[i] += 1/10*gradient[i] + 9/10*m[i]  for i:208
     # shapes: new_m (208), from gradient (208), m (208)
     # schedule: gather, plain loops
     # operations: 832 for each call
@@ -1335,7 +1334,7 @@ cdef void new_m(
 cdef void new_v(
     const real* gradient, const real* v, real* new_v
 ) noexcept nogil:
-    # new_v[i] += gradient[i]**2/1000 + 999*v[i]/1000   for i:208
+    # new_v[i] += 1/1000*gradient[i]**2 + 999/1000*v[i]  for i:208
     # shapes: new_v (208), from gradient (208), v (208)
     # schedule: gather, plain loops
     # operations: 1,040 for each call
@@ -1350,8 +1349,8 @@ cdef void new_parameter(
     const real* m_correction_, const real* rate_, const real* v_correction_, const real* new_m,
     const real* new_v, const real* parameter, real* new_parameter
 ) noexcept nogil:
-    # new_parameter[i] += parameter[i] - new_m[i]*rate[]/(m_correction[]*(sqrt(new_v[i]/v_correction[]) +
-    #     1/10000000))   for i:208
+    # new_parameter[i] += parameter[i] - new_m[i]*rate[]/m_correction[]/(sqrt(new_v[i]/v_correction[]) +
+    #     1/10000000)  for i:208
     # shapes: new_parameter (208), from m_correction (), new_m (208), new_v (208), parameter (208), rate (),
     #     v_correction ()
     # schedule: gather, plain loops
@@ -1382,7 +1381,7 @@ cdef void conv2d_1_kernel_conv2d_1_kernel_uniform(
 cdef void conv2d_1_kernel(
     const real* conv2d_1_kernel_conv2d_1_kernel_uniform, real* conv2d_1_kernel
 ) noexcept nogil:
-    # conv2d_1.kernel[i, j, k, l] += sqrt(6)*(2*conv2d_1.kernel.conv2d_1.kernel.uniform[i, j, k, l] - 1)/6   for
+    # conv2d_1.kernel[i, j, k, l] += 1/6*sqrt(6)*(2*conv2d_1.kernel.conv2d_1.kernel.uniform[i, j, k, l] - 1)  for
     #     i:3, j:3, k:1, l:3
     # shapes: conv2d_1.kernel (3, 3, 1, 3), from conv2d_1.kernel.conv2d_1.kernel.uniform (3, 3, 1, 3)
     # schedule: gather, plain loops
@@ -1398,7 +1397,7 @@ cdef void conv2d_1_kernel(
 cdef void conv2d_1_bias(
     real* conv2d_1_bias
 ) noexcept nogil:
-    # conv2d_1.bias[i] += 0   for i:3
+    # conv2d_1.bias[i] += 0  for i:3
     # shapes: conv2d_1.bias (3)
     # schedule: gather, plain loops
     # operations: 0 for each call
@@ -1419,7 +1418,7 @@ cdef void conv2d_2_kernel_conv2d_2_kernel_uniform(
 cdef void conv2d_2_kernel(
     const real* conv2d_2_kernel_conv2d_2_kernel_uniform, real* conv2d_2_kernel
 ) noexcept nogil:
-    # conv2d_2.kernel[i, j, k, l] += sqrt(42)*(2*conv2d_2.kernel.conv2d_2.kernel.uniform[i, j, k, l] - 1)/21  
+    # conv2d_2.kernel[i, j, k, l] += 1/21*sqrt(42)*(2*conv2d_2.kernel.conv2d_2.kernel.uniform[i, j, k, l] - 1) 
     #     for i:3, j:3, k:3, l:4
     # shapes: conv2d_2.kernel (3, 3, 3, 4), from conv2d_2.kernel.conv2d_2.kernel.uniform (3, 3, 3, 4)
     # schedule: gather, plain loops
@@ -1436,7 +1435,7 @@ cdef void conv2d_2_kernel(
 cdef void conv2d_2_bias(
     real* conv2d_2_bias
 ) noexcept nogil:
-    # conv2d_2.bias[i] += 0   for i:4
+    # conv2d_2.bias[i] += 0  for i:4
     # shapes: conv2d_2.bias (4)
     # schedule: gather, plain loops
     # operations: 0 for each call
@@ -1457,7 +1456,7 @@ cdef void dense_1_kernel_dense_1_kernel_uniform(
 cdef void dense_1_kernel(
     const real* dense_1_kernel_dense_1_kernel_uniform, real* dense_1_kernel
 ) noexcept nogil:
-    # dense_1.kernel[i, j] += sqrt(42)*(2*dense_1.kernel.dense_1.kernel.uniform[i, j] - 1)/7   for i:4, j:3
+    # dense_1.kernel[i, j] += 1/7*sqrt(42)*(2*dense_1.kernel.dense_1.kernel.uniform[i, j] - 1)  for i:4, j:3
     # shapes: dense_1.kernel (4, 3), from dense_1.kernel.dense_1.kernel.uniform (4, 3)
     # schedule: gather, plain loops
     # operations: 72 for each call
@@ -1471,7 +1470,7 @@ cdef void dense_1_kernel(
 cdef void dense_1_bias(
     real* dense_1_bias
 ) noexcept nogil:
-    # dense_1.bias[i] += 0   for i:3
+    # dense_1.bias[i] += 0  for i:3
     # shapes: dense_1.bias (3)
     # schedule: gather, plain loops
     # operations: 0 for each call
@@ -1929,7 +1928,8 @@ cdef class Network:
         expected = ("batch", *INPUT_SHAPE)
         if x.dtype != np.uint8 and x.dtype.kind != "f":
             raise TypeError(
-                f"x: expected {DTYPE} or uint8 values, found {x.dtype}; convert with x.astype({DTYPE!r})"
+                f"x: expected {DTYPE} or uint8 values, found {x.dtype}; use x.astype('uint8') for pixels from 0 "
+                f"to 255, which are scaled to [0, 1], or x.astype({DTYPE!r}) for numbers to be taken as they are"
             )
         if x.ndim != len(expected) or x.shape[1:] != INPUT_SHAPE:
             hint = ""

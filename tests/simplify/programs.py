@@ -181,3 +181,13 @@ def convolution() -> Program:
     )
     program = Program(inputs, (z, y, pool), ("pool",))
     return vjp(program, "pool", ("kernel", "bias", "x"), seed="input")[0]
+
+
+def sympy_text(definition: Definition) -> str:
+    """A definition with its bodies as SymPy prints them, whatever form the compiler's own records have."""
+    lines = []
+    for term in definition.terms:
+        body = sympy.sstr(term.body.xreplace({s: sympy.Symbol(str(a)) for s, a in term.reads}))
+        target = ", ".join(map(str, term.target))
+        lines.append(f"{definition.name}[{target}] += {body}  for {', '.join(map(str, term.axes))}")
+    return "; ".join(lines)

@@ -4,7 +4,7 @@ import pytest
 import sympy
 
 from compiler.derive.simplify import simplify, stabilise
-from compiler.derive.simplify_terms import describe_all, is_contraction
+from compiler.derive.simplify_terms import is_contraction
 from compiler.ir.tensor_program import Program
 from tests.simplify import programs
 
@@ -12,7 +12,9 @@ from tests.simplify import programs
 def formulas(program: Program) -> dict[str, str]:
     """Every definition's terms as text, without their loops."""
     return {
-        d.name: "; ".join(part.split(" += ")[1].split("  for ")[0] for part in describe_all(d).split("; "))
+        d.name: "; ".join(
+            part.split(" += ")[1].split("  for ")[0] for part in programs.sympy_text(d).split("; ")
+        )
         for d in program.definitions
     }
 
@@ -24,7 +26,7 @@ def simplified(program: Program) -> dict[str, str]:
 def test_softmax_and_cross_entropy_become_probabilities_minus_one_hot():
     result, _ = simplify(programs.classifier(), strict=True)
     cotangent = result.definition("z.cotangent")
-    assert describe_all(cotangent) == (
+    assert programs.sympy_text(cotangent) == (
         "z.cotangent[b, c] += p[b, c]/batch_size[]  for b:batch, c:10; "
         "z.cotangent[b, label[b]] += -1/batch_size[]  for b:batch"
     )
