@@ -17,6 +17,7 @@ from dataclasses import replace
 import sympy
 
 from compiler.ir.affine import axis
+from compiler.ir.printer import print_body
 from compiler.ir.tensor_program import (
     Access,
     Axis,
@@ -46,10 +47,15 @@ def commute(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
                 "commute",
                 f"{outer.operation} of {inner.name}",
                 f"{inner.name} of {replaced[0].name}",
-                f"{inner.terms[0].body} never falls",
+                f"{_rule_text(inner)} never falls",
             )
         )
     return program.with_definitions(definitions), tuple(rewrites)
+
+
+def _rule_text(inner: Definition) -> str:
+    (term,) = inner.terms
+    return print_body(term.body, {term.reads[0][0]: "x"})
 
 
 def _monotone_input(outer: Definition, program: Program) -> Definition | None:
