@@ -71,7 +71,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "Cython": ("compiler.build",),
 }
 
-GENERATED_MAY_IMPORT = {"numpy", "cython", "cpython", "libc", "os", "threading"}
+GENERATED_MAY_IMPORT = {"numpy", "cython", "cpython", "libc", "operator", "os", "threading", "types"}
 UNSAFE_LOADERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 LONGEST_FILE = 350
 """Lines. A longer file holds more than one idea."""

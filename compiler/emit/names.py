@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import builtins
 import keyword
+import re
 from collections.abc import Iterable
+from pathlib import Path
 
-RESERVED = frozenset(
-    [
-        *keyword.kwlist,
-        "real",
-        "vector",
-        "batch",
-        "first",
-        "context",
-        "lane",
-        "tile",
-        "int32",
-        "uint8",
-        "cdef",
-        "nogil",
-    ]
+TEMPLATES = Path(__file__).parent / "templates"
+
+# What the templates call, import, define as a type or write in capitals: a layer may have any name, and must
+# not take one of these away.
+_TAKEN = (
+    r"\b(\w+)\s*\(",
+    r"\b([A-Z][A-Z_]+)\b",
+    r"(?:import|as|struct|class|typedef \w+)\s+(\w+)",
+    r"ctypedef \w+ (\w+)",
+    r"\bcdef (?:inline )?(?:const )?\w+\*? (\w+)",
 )
+_C_WORDS = (
+    "auto bint cdef char const context cpdef ctypedef double enum extern float gil include inline int int32 "
+    "lane long nogil operator real restrict short signed sizeof static struct tile typedef uint32 uint8 "
+    "union unsigned vector void volatile batch first seed step"
+)
+
+
+def _reserved() -> frozenset[str]:
+    # The builtin input() is not used, and every model has a tensor of that name.
+    words = {*keyword.kwlist, *dir(builtins), *_C_WORDS.split()} - {"input"}
+    for path in sorted(TEMPLATES.glob("*.jinja")):
+        text = path.read_text()
+        for pattern in _TAKEN:
+            words.update(re.findall(pattern, text))
+    return frozenset(words)
+
+
+RESERVED = _reserved()
 
 
 def identifier(name: str) -> str:

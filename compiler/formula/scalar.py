@@ -1,8 +1,8 @@
 """Values of a formula -> SymPy scalars over symbols that stand for reads.
 
 Every function is either one of SymPy's, whose derivative SymPy knows, or a choice between cases. The cases
-fix what happens where a derivative does not exist: max(a, b) is `a` where a > b and else `b`, so
-max(x, 0) has derivative 0 at 0; abs has derivative 0 at 0.
+fix what happens where a derivative does not exist: max(a, b) is `b` where a <= b and else `a`, so
+max(x, 0) has derivative 0 at 0, and a NaN in x is not hidden; abs has derivative 0 at 0.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def _absolute(value: sympy.Expr) -> sympy.Expr:
 
 
 def _extreme(function: str, values: list[sympy.Expr]) -> sympy.Expr:
-    """`a` where it beats `b`, else `b`; with more arguments the first against the rest."""
+    """`b` where `a` does not beat it, else `a`; with more arguments the first against the rest."""
     first, *rest = values
     other = rest[0] if len(rest) == 1 else _extreme(function, rest)
-    return sympy.Piecewise((first, first > other if function == "max" else first < other), (other, True))
+    return sympy.Piecewise((other, first <= other if function == "max" else first >= other), (first, True))

@@ -141,7 +141,7 @@ def test_pad_that_is_never_needed_disappears():
 
 def test_elementwise_choices_are_cases():
     assert printed("y[b, i] = max(x[b, i], 0)") == [
-        "y[b, i] sum Piecewise((x[b, i], x[b, i] > 0), (0, True)) over b:batch, i:4"
+        "y[b, i] sum Piecewise((0, x[b, i] <= 0), (x[b, i], True)) over b:batch, i:4"
     ]
     for text in ("y[b, i] = abs(x[b, i])", "y[b, i] = sqrt(x[b, i]**2)"):
         cases = "Piecewise((x[b, i], x[b, i] > 0), (-x[b, i], x[b, i] < 0), (0, True))"

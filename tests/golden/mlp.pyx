@@ -17,8 +17,10 @@
     outputs = net.predict(x)                       any number of examples
 """
 
+import operator
 import os
 import threading
+import types
 
 import numpy as np
 
@@ -286,7 +288,7 @@ cdef void dense_1(
 cdef void relu_1(
     const real* dense_1, real* relu_1, Py_ssize_t batch
 ) noexcept nogil:
-    # relu_1[b, i] += dense_1[b, i] if dense_1[b, i] > 0 else 0  for b:batch, i:128
+    # relu_1[b, i] += 0 if dense_1[b, i] <= 0 else dense_1[b, i]  for b:batch, i:128
     # shapes: relu_1 (batch, 128), from dense_1 (batch, 128)
     # schedule: gather, plain loops
     # operations: 128 for each example
@@ -295,7 +297,7 @@ cdef void relu_1(
     for b in range(batch):
         for i in range(128):
             dense_1_0 = dense_1[128 * b + i]
-            relu_1[128 * b + i] = (dense_1_0 if dense_1_0 > <real>0 else <real>0)
+            relu_1[128 * b + i] = (<real>0 if dense_1_0 <= <real>0 else dense_1_0)
 
 cdef void dense_2(
     const real* dense_2_bias, const real* dense_2_kernel, const real* relu_1, real* dense_2,
@@ -1012,7 +1014,7 @@ cdef void input_cotangent(
         store(input_cotangent + 784 * b + 776, acc_0_1)
 
 cdef void new_velocity(
-    const real* rate_, const real* gradient, const real* velocity, real* new_velocity
+    const real* rate_, const real* gradient_, const real* velocity, real* new_velocity
 ) noexcept nogil:
     # new_velocity[i] += 9/10*velocity[i] - gradient[i]*rate[]  for i:101776
     # shapes: new_velocity (101776), from gradient (101776), rate (), velocity (101776)
@@ -1023,7 +1025,7 @@ cdef void new_velocity(
     rate = rate_[0]
     scalar_0 = -rate
     for i in range(101776):
-        gradient_0 = gradient[i]
+        gradient_0 = gradient_[i]
         velocity_1 = velocity[i]
         new_velocity[i] = <real>0.9 * velocity_1 + gradient_0 * scalar_0
 
@@ -1395,8 +1397,8 @@ cdef class Network:
     (scaled by 1/255). Labels `y` are integers from 0 to 9. Wrong shapes or values raise ValueError, wrong types TypeError.
     """
 
-    cdef readonly dict parameters
-    cdef readonly dict optimizer_state
+    cdef readonly object parameters
+    cdef readonly object optimizer_state
     cdef public object step
     cdef public object seed
     cdef public double learning_rate
@@ -1404,7 +1406,7 @@ cdef class Network:
     cdef object _arena, _states, _total, _lanes, _tiles, _shared, _crossing, _lock
 
     def __init__(self, seed=0, threads=None):
-        self.seed = int(seed)
+        self.seed = operator.index(seed)
         self.step = 0
         self.learning_rate = 0.1
         self._lock = threading.Lock()
@@ -1415,11 +1417,13 @@ cdef class Network:
         self._shared = _aligned(max(64, SHARED_BYTES), np.uint8)
         self._crossing = _aligned(0, DTYPE)
         self.threads = _default_threads() if threads is None else threads
-        self.parameters = self._views(self._arena)
-        self.optimizer_state = {}
+        # Read-only mappings of writable arrays: to bind a name to another array would change nothing.
+        self.parameters = types.MappingProxyType(self._views(self._arena))
+        state = {}
         for number, slot in enumerate(_SLOTS):
             views = self._views(self._states[number * ARENA:(number + 1) * ARENA])
-            self.optimizer_state.update({f"{slot}/{name}": view for name, view in views.items()})
+            state.update({f"{slot}/{name}": view for name, view in views.items()})
+        self.optimizer_state = types.MappingProxyType(state)
         self.initialize()
 
     def _views(self, arena):
@@ -1437,8 +1441,9 @@ cdef class Network:
     def threads(self, count):
         if int(count) != count or count < 1:
             raise ValueError(f"threads: expected a positive integer, found {count!r}")
-        self._threads = min(int(count), LANE_COUNT) if OPENMP else 1
-        self._tiles = _aligned(self._threads * TILE_BYTES, np.uint8)
+        with self._lock:
+            self._threads = min(int(count), LANE_COUNT) if OPENMP else 1
+            self._tiles = _aligned(self._threads * TILE_BYTES, np.uint8)
 
     def initialize(self):
         """Set every parameter to its initial value, by formula from the seed, and the optimiser to step 0."""

@@ -23,8 +23,10 @@
     outputs = net.predict(x)                       any number of examples
 """
 
+import operator
 import os
 import threading
+import types
 
 import numpy as np
 
@@ -427,8 +429,8 @@ cdef void maxpool2d_1_inner(
 cdef void maxpool2d_1(
     const real* maxpool2d_1_inner, real* maxpool2d_1, Py_ssize_t batch
 ) noexcept nogil:
-    # maxpool2d_1[i0, i1, i2, i3] += maxpool2d_1.inner[i0, i1, i2, i3] if maxpool2d_1.inner[i0, i1, i2, i3] > 0
-    #     else 0  for i0:batch, i1:4, i2:4, i3:3
+    # maxpool2d_1[i0, i1, i2, i3] += 0 if maxpool2d_1.inner[i0, i1, i2, i3] <= 0 else maxpool2d_1.inner[i0, i1,
+    #     i2, i3]  for i0:batch, i1:4, i2:4, i3:3
     # shapes: maxpool2d_1 (batch, 4, 4, 3), from maxpool2d_1.inner (batch, 4, 4, 3)
     # schedule: gather, plain loops
     # operations: 48 for each example
@@ -439,7 +441,7 @@ cdef void maxpool2d_1(
             for i2 in range(4):
                 for i3 in range(3):
                     maxpool2d_1_inner_0 = maxpool2d_1_inner[48 * i0 + 12 * i1 + 3 * i2 + i3]
-                    maxpool2d_1[48 * i0 + 12 * i1 + 3 * i2 + i3] = (maxpool2d_1_inner_0 if maxpool2d_1_inner_0 > <real>0 else <real>0)
+                    maxpool2d_1[48 * i0 + 12 * i1 + 3 * i2 + i3] = (<real>0 if maxpool2d_1_inner_0 <= <real>0 else maxpool2d_1_inner_0)
 
 cdef void conv2d_2(
     const real* conv2d_2_bias, const real* conv2d_2_kernel, const real* maxpool2d_1, real* conv2d_2,
@@ -577,8 +579,8 @@ cdef void maxpool2d_2_inner(
 cdef void maxpool2d_2(
     const real* maxpool2d_2_inner, real* maxpool2d_2, Py_ssize_t batch
 ) noexcept nogil:
-    # maxpool2d_2[i0, i1, i2, i3] += maxpool2d_2.inner[i0, i1, i2, i3] if maxpool2d_2.inner[i0, i1, i2, i3] > 0
-    #     else 0  for i0:batch, i1:1, i2:1, i3:4
+    # maxpool2d_2[i0, i1, i2, i3] += 0 if maxpool2d_2.inner[i0, i1, i2, i3] <= 0 else maxpool2d_2.inner[i0, i1,
+    #     i2, i3]  for i0:batch, i1:1, i2:1, i3:4
     # shapes: maxpool2d_2 (batch, 1, 1, 4), from maxpool2d_2.inner (batch, 1, 1, 4)
     # schedule: gather, plain loops
     # operations: 4 for each example
@@ -587,7 +589,7 @@ cdef void maxpool2d_2(
     for i0 in range(batch):
         for i3 in range(4):
             maxpool2d_2_inner_0 = maxpool2d_2_inner[4 * i0 + i3]
-            maxpool2d_2[4 * i0 + i3] = (maxpool2d_2_inner_0 if maxpool2d_2_inner_0 > <real>0 else <real>0)
+            maxpool2d_2[4 * i0 + i3] = (<real>0 if maxpool2d_2_inner_0 <= <real>0 else maxpool2d_2_inner_0)
 
 cdef void dropout_1_uniform(
     real* dropout_1_uniform, Py_ssize_t batch, uint32 seed, uint32 step, Py_ssize_t first
@@ -1318,7 +1320,7 @@ cdef void v_correction(
     v_correction[0] = scalar_0
 
 cdef void new_m(
-    const real* gradient, const real* m, real* new_m
+    const real* gradient_, const real* m, real* new_m
 ) noexcept nogil:
     # new_m[i] += 1/10*gradient[i] + 9/10*m[i]  for i:208
     # shapes: new_m (208), from gradient (208), m (208)
@@ -1327,12 +1329,12 @@ cdef void new_m(
     cdef Py_ssize_t i
     cdef real gradient_0, m_1
     for i in range(208):
-        gradient_0 = gradient[i]
+        gradient_0 = gradient_[i]
         m_1 = m[i]
         new_m[i] = <real>0.9 * m_1 + <real>0.1 * gradient_0
 
 cdef void new_v(
-    const real* gradient, const real* v, real* new_v
+    const real* gradient_, const real* v, real* new_v
 ) noexcept nogil:
     # new_v[i] += 1/1000*gradient[i]**2 + 999/1000*v[i]  for i:208
     # shapes: new_v (208), from gradient (208), v (208)
@@ -1341,7 +1343,7 @@ cdef void new_v(
     cdef Py_ssize_t i
     cdef real gradient_0, v_1
     for i in range(208):
-        gradient_0 = gradient[i]
+        gradient_0 = gradient_[i]
         v_1 = v[i]
         new_v[i] = <real>0.999 * v_1 + <real>0.001 * (gradient_0 * gradient_0)
 
@@ -1844,8 +1846,8 @@ cdef class Network:
     (scaled by 1/255). Labels `y` are integers from 0 to 2. Wrong shapes or values raise ValueError, wrong types TypeError.
     """
 
-    cdef readonly dict parameters
-    cdef readonly dict optimizer_state
+    cdef readonly object parameters
+    cdef readonly object optimizer_state
     cdef public object step
     cdef public object seed
     cdef public double learning_rate
@@ -1853,7 +1855,7 @@ cdef class Network:
     cdef object _arena, _states, _total, _lanes, _tiles, _shared, _crossing, _lock
 
     def __init__(self, seed=0, threads=None):
-        self.seed = int(seed)
+        self.seed = operator.index(seed)
         self.step = 0
         self.learning_rate = 0.01
         self._lock = threading.Lock()
@@ -1864,11 +1866,13 @@ cdef class Network:
         self._shared = _aligned(max(64, SHARED_BYTES), np.uint8)
         self._crossing = _aligned(0, DTYPE)
         self.threads = _default_threads() if threads is None else threads
-        self.parameters = self._views(self._arena)
-        self.optimizer_state = {}
+        # Read-only mappings of writable arrays: to bind a name to another array would change nothing.
+        self.parameters = types.MappingProxyType(self._views(self._arena))
+        state = {}
         for number, slot in enumerate(_SLOTS):
             views = self._views(self._states[number * ARENA:(number + 1) * ARENA])
-            self.optimizer_state.update({f"{slot}/{name}": view for name, view in views.items()})
+            state.update({f"{slot}/{name}": view for name, view in views.items()})
+        self.optimizer_state = types.MappingProxyType(state)
         self.initialize()
 
     def _views(self, arena):
@@ -1886,8 +1890,9 @@ cdef class Network:
     def threads(self, count):
         if int(count) != count or count < 1:
             raise ValueError(f"threads: expected a positive integer, found {count!r}")
-        self._threads = min(int(count), LANE_COUNT) if OPENMP else 1
-        self._tiles = _aligned(self._threads * TILE_BYTES, np.uint8)
+        with self._lock:
+            self._threads = min(int(count), LANE_COUNT) if OPENMP else 1
+            self._tiles = _aligned(self._threads * TILE_BYTES, np.uint8)
 
     def initialize(self):
         """Set every parameter to its initial value, by formula from the seed, and the optimiser to step 0."""

@@ -103,11 +103,6 @@ def test_threads_do_not_change_a_bit() -> None:
                 assert alone[name].tobytes() == together[name].tobytes(), (pair.name, name, threads)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the random tensor of a bare dropout layer is called `uniform`, as a function of the preamble is: "
-    "compiler/emit/names.py RESERVED lacks the names that the templates define",
-)
 def test_dropout_alone() -> None:
     table = [pullback(next(case for case in other_layer_cases() if case.name == "dropout"))]
     module = build(table, native(), "float64", tile=4)

@@ -221,11 +221,6 @@ def test_wrong_usage(capsys) -> None:
 
 
 @pytest.mark.parametrize("name", ["uniform", "load", "range", "min", "float", "np", "Network", "memset"])
-@pytest.mark.xfail(
-    strict=True,
-    reason="kernels are named after layers, and RESERVED in compiler/emit/names.py lacks names that the "
-    "templates define and use",
-)
 def test_layers_called_like_something_in_the_module(name: str, tmp_path: Path) -> None:
     """Translated to C only: that is where a name that means something else shows."""
     from compiler.build import translate

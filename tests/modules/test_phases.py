@@ -1,4 +1,4 @@
-"""A model with statistics over the batch: its step has barriers, and what one phase sums the next must find."""
+"""A model with statistics over the batch: its step has barriers, and what a phase sums the next must find."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ NORMALISED = '''"""Batch normalisation, as a formula of the model's own."""
 
 from dataclasses import dataclass
 
-from compiler import SGD, CrossEntropy, Dense, Forward, Input, Layer, Ones, Parameter, Sequential, Softmax, Tanh, Zeros
+from compiler import SGD, CrossEntropy, Dense, Forward, Input, Layer, Ones, Parameter, Sequential, Softmax
+from compiler import Tanh, Zeros
 
 
 @dataclass(frozen=True)
