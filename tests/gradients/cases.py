@@ -108,11 +108,12 @@ def _drawn(case: Case, rng: np.random.Generator, tensor: Tensor) -> np.ndarray:
 def margin_program(program: Program) -> Program:
     """The program with, as its outputs, how close it comes to each of its kinks."""
     definitions, outputs = list(program.definitions), []
+    random = frozenset(tensor.name for tensor in program.inputs if tensor.kind == "random")
     for definition in program.definitions:
         margins = [
             _tie_margin(definition, term) for term in definition.terms if definition.operation == "max"
         ]
-        margins += [_corner_margin(term) for term in definition.terms]
+        margins += [_corner_margin(term, random) for term in definition.terms]
         for term in [term for term in margins if term is not None]:
             name = f"{definition.name}.margin{len(outputs)}"
             definitions.append(Definition(name, (), "min", (term,)))
@@ -129,9 +130,11 @@ def _tie_margin(definition: Definition, term: Term) -> Term:
     return make_term(term.axes, (), gap, reads.pairs(), term.guards)
 
 
-def _corner_margin(term: Term) -> Term | None:
-    """How far the two sides of any comparison are apart, at least."""
+def _corner_margin(term: Term, random: frozenset[str]) -> Term | None:
+    """How far the two sides of any comparison are apart, at least. A random mask is no kink."""
+    moving = {symbol for symbol, access in term.reads if access.tensor not in random}
     comparisons = sorted(term.body.atoms(sympy.core.relational.Relational), key=str)
+    comparisons = [comparison for comparison in comparisons if comparison.free_symbols & moving]
     if not comparisons:
         return None
     distances = [sympy.Abs(comparison.lhs - comparison.rhs) for comparison in comparisons]
