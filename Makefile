@@ -17,11 +17,12 @@ DEVELOPMENT := $(VENV)/.stamp-development
 BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test long lint format bench accuracy clean FORCE
+.PHONY: help mnist test long sanitize lint format bench accuracy clean FORCE
 
 help:
 	@echo "make mnist   compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
 	@echo "make test    run the tests; make long runs those that take minutes"
+	@echo "make sanitize  run the kernels under AddressSanitizer and UndefinedBehaviorSanitizer (GCC)"
 	@echo "make lint    check style and architecture; make format rewrites"
 	@echo "make bench   time the training step against other frameworks (downloads them into $(BENCH_VENV))"
 	@echo "make accuracy  train models/mnist.py from 3 seeds on the real MNIST, 12 epochs each"
@@ -36,6 +37,11 @@ test: $(DEVELOPMENT)
 
 long: $(DEVELOPMENT)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m long
+
+sanitize: $(DEVELOPMENT)
+	ASAN_OPTIONS=detect_leaks=0 \
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+	$(BIN)/python -m tests.kernels.sanitize
 
 lint: $(DEVELOPMENT)
 	$(BIN)/python -m ruff check .

@@ -1,0 +1,35 @@
+"""Kernels under AddressSanitizer and UndefinedBehaviorSanitizer: `make sanitize`.
+
+Builds the derived programs of whole models and of the layers without windows for every target that this
+machine can run, and calls them with several batches and thread counts. A read or write outside an array, or
+undefined behaviour, ends the process with a report. The sanitizers' libraries must be loaded before Python,
+which `make sanitize` does.
+"""
+
+from __future__ import annotations
+
+from compiler.harness import compile_programs
+from compiler.schedule.kernel import Settings
+from tests.gradients.layer_cases import other_layer_cases
+from tests.gradients.model_cases import model_cases
+from tests.kernels.building import computed, executable_machines, lowered, pullback
+
+# A vector may stand at any address of a real: GCC's alignment check does not know that the type says so.
+FLAGS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-sanitize=alignment")
+BATCHES = (1, 3, 7)
+
+
+def main() -> None:
+    pairs = [pullback(case) for case in (*model_cases(), *other_layer_cases())]
+    for machine in executable_machines():
+        for dtype in ("float32", "float64"):
+            programs = [lowered(pair.simplified, machine, dtype) for pair in pairs]
+            module = compile_programs(programs, Settings(machine, dtype, 4), extra_flags=FLAGS)
+            for number, pair in enumerate(pairs):
+                for batch in BATCHES:
+                    computed(module, number, pair, batch, threads=2)
+            print(f"{machine.name} {dtype}: {len(pairs)} programs, batches {BATCHES}: clean", flush=True)
+
+
+if __name__ == "__main__":
+    main()
