@@ -20,13 +20,13 @@ BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 .PHONY: help mnist test long sanitize lint format bench accuracy clean FORCE
 
 help:
-	@echo "make mnist   compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
-	@echo "make test    run the tests; make long runs those that take minutes"
+	@echo "make mnist     compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
+	@echo "make test      run the tests; make long runs those that take minutes"
 	@echo "make sanitize  run the kernels under AddressSanitizer and UndefinedBehaviorSanitizer (GCC)"
-	@echo "make lint    check style and architecture; make format rewrites"
-	@echo "make bench   time the training step against other frameworks (downloads them into $(BENCH_VENV))"
+	@echo "make lint      check style and architecture; make format rewrites"
+	@echo "make bench     time the training step against other frameworks (downloads them into $(BENCH_VENV))"
 	@echo "make accuracy  train models/mnist.py from 3 seeds on the real MNIST, 12 epochs each"
-	@echo "make clean   remove everything that was built, the environments too"
+	@echo "make clean     remove everything that was built, the environments too"
 
 mnist: $(INSTALLED)
 	$(BIN)/chainrule train models/mnist.py --epochs $(EPOCHS)
