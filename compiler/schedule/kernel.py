@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import prod
 
@@ -36,6 +36,15 @@ class Settings:
     machine: Machine
     dtype: str
     tile: int
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One term of a definition, laid out, and the register tile it gets, if any."""
+
+    term: Term
+    nest: Nest
+    tile: Tile | None
 
 
 @dataclass
@@ -96,55 +105,46 @@ def _sum_kernel(
     definition: Definition, shapes: Mapping[str, Shape], settings: Settings, adds: bool, out: _Builder
 ) -> None:
     """Terms of a sum: the one that can start accumulators goes first, the others add to what it stored."""
-    nests = [
-        (term, make_nest(term, definition.name, shapes, f"term{k}_" if k else ""))
-        for k, term in enumerate(definition.terms)
-    ]
-    for _, nest in nests:
+    pieces = []
+    for number, term in enumerate(definition.terms):
+        nest = make_nest(term, definition.name, shapes, f"term{number}_" if number else "")
         out.prelude += nest.prelude
-    tiles = {id(nest): _tile_of(nest, settings) for _, nest in nests}
+        pieces.append(_Piece(term, nest, _tile_of(nest, settings)))
     shape = shapes[definition.name]
-    written = adds
-    first = None if adds else _first_contraction(nests, tiles, shape)
+    first = None if adds else next((p for p in pieces if _can_be_first(p, shape)), None)
     if first is not None:
-        starts = [
-            (term, nest)
-            for term, nest in nests
-            if nest is not first[1] and _can_start(term, nest, first, tiles)
-        ]
-        _emit_tile(
-            first[1],
-            tiles[id(first[1])],
-            _aligned([t for t, _ in starts], first[0], definition, shapes),
-            False,
-            shapes,
-            out,
-        )
-        done = {id(first[1]), *(id(nest) for _, nest in starts)}
-        nests = [(term, nest) for term, nest in nests if id(nest) not in done]
-        written = True
+        starts = [p for p in pieces if p is not first and _can_start(p, first)]
+        _emit_tile(first, _aligned(starts, first, definition, shapes), False, shapes, out)
+        pieces = [p for p in pieces if p is not first and p not in starts]
     elif not adds:
         # A term that writes every element can store; put it first and no clearing is needed.
-        nests.sort(key=lambda pair: not _stores_all(pair[0], pair[1], tiles, shape))
-    together = not written and _store_together(nests, tiles, shape)
-    for term, nest in nests:
-        tile = tiles[id(nest)]
-        if not written and not together and not _stores_all(term, nest, tiles, shape):
-            out.body.append(Fill(definition.name, _count(shape)))
+        pieces.sort(key=lambda p: not _stores_all(p, shape))
+    _emit_rest(pieces, definition.name, adds or first is not None, shapes, out)
+
+
+def _emit_rest(
+    pieces: list[_Piece], name: str, written: bool, shapes: Mapping[str, Shape], out: _Builder
+) -> None:
+    """Each piece in turn; `written` says that the target holds a value already, to which they add."""
+    shape = shapes[name]
+    together = not written and _store_together(pieces, shape)
+    for piece in pieces:
+        if not (written or together or _stores_all(piece, shape)):
+            out.body.append(Fill(name, _count(shape)))
             written = True
-        if tile is not None:
-            _emit_tile(nest, tile, [], written, shapes, out)
+        if piece.tile is not None:
+            _emit_tile(piece, [], written, shapes, out)
         else:
-            injective = is_injective(_targets_only(term))
-            out.body += plain_nest(nest, "sum", Outcome(written), shapes, injective)
+            injective = is_injective(_targets_only(piece.term))
+            out.body += plain_nest(piece.nest, "sum", Outcome(written), shapes, injective)
             out.notes.append("gather, plain loops" if injective else "scatter, serial: targets may collide")
         written = not together
 
 
-def _store_together(nests, tiles, shape: Shape) -> bool:
+def _store_together(pieces: list[_Piece], shape: Shape) -> bool:
     """Several terms, no two of which write one element, that write all of them: the phases of a gather."""
-    bare = [_storing(term) for term, _ in nests]
-    if len(nests) < 2 or any(tiles[id(nest)] is not None for _, nest in nests):
+    bare = [_storing(piece.term) for piece in pieces]
+    if len(pieces) < 2 or any(piece.tile is not None for piece in pieces):
         return False
     if not all(is_injective(term) and not term.guards for term in bare):
         return False
@@ -175,66 +175,63 @@ def predicted_cycles(definition: Definition, shapes: Mapping[str, Shape], settin
     return cycles
 
 
-def _first_contraction(nests, tiles, shape: Shape):
-    """The first contraction that writes every element of its target once."""
-    for term, nest in nests:
-        tile = tiles[id(nest)]
-        if tile is not None and not tile.sequential and covers(_targets_only(term), shape):
-            return term, nest
-    return None
+def _can_be_first(piece: _Piece, shape: Shape) -> bool:
+    """A contraction that writes every element of its target once."""
+    return piece.tile is not None and not piece.tile.sequential and covers(_targets_only(piece.term), shape)
 
 
-def _can_start(term: Term, nest: Nest, first: tuple[Term, Nest], tiles) -> bool:
+def _can_start(piece: _Piece, first: _Piece) -> bool:
     """A term without reduction over the same plain target can be what the accumulators start from."""
-    contraction, main = first
-    symbols = frozenset(symbol for symbol, _ in main.reads)
+    term, nest, contraction = piece.term, piece.nest, first.term
+    symbols = frozenset(symbol for symbol, _ in first.nest.reads)
     plain = all(index.single_axis for index in (*term.target, *contraction.target))
-    tile = tiles[id(main)]
-    name = tile.vector_axis.name
+    name = first.tile.vector_axis.name
     position = next((k for k, index in enumerate(contraction.target) if index.single_axis == name), None)
     if not plain or term.guards or nest.reduction_axes or not is_polynomial(nest.body) or position is None:
         return False
     own = term.target[position].single_axis
     contiguous = all(address.offset.coefficient(own) in (0, 1) for _, address in nest.reads)
-    return contiguous and split_scale(main.body, symbols)[0] == 1
+    return contiguous and split_scale(first.nest.body, symbols)[0] == 1
 
 
-def _aligned(starts: list[Term], contraction: Term, definition: Definition, shapes) -> list[Nest]:
+def _aligned(
+    starts: list[_Piece], first: _Piece, definition: Definition, shapes: Mapping[str, Shape]
+) -> list[Nest]:
     """Start terms over the contraction's own axes: `bias[k]` at `y[…, k]` becomes `bias[o]`."""
     nests = []
-    for number, term in enumerate(starts):
+    for number, start in enumerate(starts):
         mapping = {
             own.single_axis: axis(other.single_axis)
-            for own, other in zip(term.target, contraction.target, strict=True)
+            for own, other in zip(start.term.target, first.term.target, strict=True)
         }
-        axes = tuple(a for a in contraction.axes if a in contraction.target_axes)
-        nests.append(
-            make_nest(substitute_axes(term, mapping, axes), definition.name, shapes, f"start{number}_")
-        )
+        term = substitute_axes(start.term, mapping, first.term.target_axes)
+        nests.append(make_nest(term, definition.name, shapes, f"start{number}_"))
     return nests
 
 
 def _emit_tile(
-    nest: Nest, tile: Tile, starts: list[Nest], adds: bool, shapes: Mapping[str, Shape], out: _Builder
+    piece: _Piece, starts: list[Nest], adds: bool, shapes: Mapping[str, Shape], out: _Builder
 ) -> None:
     out.prelude += [statement for start in starts for statement in start.prelude]
-    out.body += register_tile_nest(nest, tile, starts, adds, shapes)
-    out.notes.append(f"{'scatter' if tile.sequential else 'gather'}, {tile}")
+    out.body += register_tile_nest(piece.nest, piece.tile, starts, adds, shapes)
+    out.notes.append(f"{'scatter' if piece.tile.sequential else 'gather'}, {piece.tile}")
 
 
-def _stores_all(term: Term, nest: Nest, tiles, shape: Shape) -> bool:
+def _stores_all(piece: _Piece, shape: Shape) -> bool:
     """The term alone writes every element exactly once."""
-    tile = tiles[id(nest)]
-    if tile is not None and tile.sequential:
+    if piece.tile is not None and piece.tile.sequential:
         return False
-    bare = _storing(term)
+    bare = _storing(piece.term)
     return is_injective(bare) and covers(bare, shape)
 
 
 def _storing(term: Term) -> Term:
-    """The map by which a term stores: a data-dependent choice is a select that stores 0 where it fails."""
+    """The map by which a term stores: without a reduction, a data-dependent choice is a select that stores 0
+    where it fails; around a reduction it is a test that skips the store."""
+    if term.reduction_axes:
+        return _targets_only(term)
     kept = tuple(g for g in term.guards if not (g.kind == "==" and g.affine.reads))
-    return _targets_only(Term(term.axes, term.target, term.body, term.reads, kept))
+    return _targets_only(replace(term, guards=kept))
 
 
 def _targets_only(term: Term) -> Term:

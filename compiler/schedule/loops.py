@@ -23,7 +23,7 @@ from compiler.errors import CompilerBug
 from compiler.ir.affine import Affine, FloorDiv, constant, ravel
 from compiler.ir.loop_nest import Address, Choose, If, Index, Let, Load, Statement, Store
 from compiler.ir.tensor_program import IDENTITY, Axis, Guard
-from compiler.schedule.nest import Integers, Nest, Shapes
+from compiler.schedule.nest import Integers, Nest, Shapes, local_name
 from compiler.schedule.register_tile import Body, guarded_loops
 
 UNROLL_LIMIT = 16
@@ -187,8 +187,7 @@ def load_reads(nest: Nest, integers: Integers, values: Mapping[str, Affine]) -> 
     loads: list[Statement] = []
     put: dict[sympy.Symbol, sympy.Symbol] = {}
     for number, (symbol, address) in enumerate(nest.reads):
-        base = "".join(ch if ch.isalnum() else "_" for ch in address.buffer)
-        local = sympy.Symbol(f"{base}_{number}", real=True)
+        local = sympy.Symbol(f"{local_name(address.buffer)}_{number}", real=True)
         inside = tuple(replace(g, affine=integers.local(g.affine.substitute(values))) for g in address.inside)
         where = integers.local(address.offset.substitute(values))
         loads.append(Load(local.name, replace(address, offset=where, inside=inside)))

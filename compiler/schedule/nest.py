@@ -56,7 +56,7 @@ def make_nest(term: Term, target: str, shapes: Shapes, prefix: str) -> Nest:
     fixed: dict[sympy.Symbol, sympy.Symbol] = {}
     for symbol, address in addresses.items():
         if address.offset.is_constant and not shapes[address.buffer]:
-            local = sympy.Symbol(f"{prefix}{_identifier(address.buffer)}", real=True)
+            local = sympy.Symbol(f"{prefix}{local_name(address.buffer)}", real=True)
             prelude.append(Load(local.name, address))
             fixed[symbol] = local
     body = term.body.xreplace(fixed)
@@ -122,7 +122,8 @@ def _hoist(body: sympy.Expr, scalars: frozenset[sympy.Symbol], prefix: str) -> t
     return visit(body), lets
 
 
-def _identifier(name: str) -> str:
+def local_name(name: str) -> str:
+    """A tensor's name with everything but letters and digits replaced, for locals that hold its values."""
     return "".join(ch if ch.isalnum() else "_" for ch in name)
 
 
@@ -152,7 +153,7 @@ class Integers:
         if isinstance(atom, IntegerRead):
             if atom not in self._names:
                 position = self.local(offset(atom.indices, self._shapes[atom.tensor]))
-                name = f"{self._prefix}{_identifier(atom.tensor)}_{len(self._names)}"
+                name = f"{self._prefix}{local_name(atom.tensor)}_{len(self._names)}"
                 self.statements.append(Load(name, Address(atom.tensor, position), integer=True))
                 self._names[atom] = name
             return axis(self._names[atom])

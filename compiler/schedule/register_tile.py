@@ -32,7 +32,7 @@ from compiler.schedule.contraction import (
     skipped_symbol,
 )
 from compiler.schedule.layout import BATCH, loop_limits
-from compiler.schedule.nest import Integers, Nest, Shapes
+from compiler.schedule.nest import Integers, Nest, Shapes, local_name
 
 Body = tuple[Statement, ...]
 
@@ -268,8 +268,7 @@ class _Loads:
         key = (moved, width if along else 0)
         if key not in self._symbols:
             kind = "v" if along else "s"
-            base = "".join(ch if ch.isalnum() else "_" for ch in address.buffer)
-            name = f"{self._prefix}{base}_{kind}{len(self._symbols)}"
+            name = f"{self._prefix}{local_name(address.buffer)}_{kind}{len(self._symbols)}"
             self._symbols[key] = sympy.Symbol(name, real=True)
             self.statements.append(Load(name, moved, key[1]))
         return self._symbols[key]
