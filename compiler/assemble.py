@@ -5,7 +5,8 @@ from __future__ import annotations
 from compiler.emit.render import CallText, PhaseText, ProgramText, Target
 from compiler.errors import CompilerBug
 from compiler.schedule.kernel import Settings
-from compiler.schedule.layout import row_size
+from compiler.schedule.layout import aligned, row_size
+from compiler.schedule.memory import ALIGNMENT
 from compiler.schedule.plan import Call, Place, Plan, element_bytes
 
 ELEMENT_TYPES = {"real": "real", "index": "int32", "small": "uint8"}
@@ -35,7 +36,7 @@ def tile_bytes_with_input(plan: Plan, dtype: str) -> int:
     row = max(
         (row_size(t.shape) for t in plan.program.inputs if t.kind == "input" and None in t.shape), default=0
     )
-    return -(-(plan.tile_bytes + plan.tile * row * element_bytes("real", dtype)) // 64) * 64
+    return aligned(plan.tile_bytes + plan.tile * row * element_bytes("real", dtype), ALIGNMENT)
 
 
 def _arguments(call: Call, plan: Plan, in_tile: bool) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from compiler.passes.pack import pack
 from compiler.passes.select import Price
 from compiler.programs import Stage, Trace, gradient_outputs, module_programs
 from compiler.schedule.kernel import Settings, predicted_cycles
-from compiler.schedule.layout import row_size
+from compiler.schedule.layout import aligned, row_size
 from compiler.schedule.machine import Machine
 from compiler.schedule.plan import Place, Plan, make_plan
 
@@ -84,8 +84,7 @@ def arena_layout(model: LoweredModel) -> tuple[dict[str, int], int]:
     end = 0
     for parameter in model.parameters:
         offsets[parameter.name] = end
-        size = row_size(parameter.shape)
-        end += -(-size // ARENA_ALIGNMENT) * ARENA_ALIGNMENT
+        end += aligned(row_size(parameter.shape), ARENA_ALIGNMENT)
     return offsets, max(end, ARENA_ALIGNMENT)
 
 
@@ -196,7 +195,7 @@ def module_facts(
         else f"Targets `y` are arrays of shape (batch, {', '.join(map(str, label.shape[1:]))}).",
         "batch_shape_text": ", ".join(["batch", *map(str, input_shape)]),
         "output_text": ", ".join(map(str, output.shape[1:])),
-        "parameter_count": sum(row_size(p.shape) for p in model.parameters),
+        "parameter_count": model.parameter_count,
         "parameters": [
             {"name": repr(p.name), "shape": p.shape, "offset": arena[p.name]} for p in model.parameters
         ],

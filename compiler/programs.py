@@ -88,7 +88,7 @@ def module_programs(model: LoweredModel, arena_size: int, price: Price, trace: T
         program = _forward(name, forward, trace)
         program = trace.run(name, "stabilise", stabilise, program)
         result[name] = _lowered(name, program, price, trace)
-    update = resized(model.optimizer.update, sum(_size(p.shape) for p in model.parameters), arena_size)
+    update = resized(model.optimizer.update, model.parameter_count, arena_size)
     result["update"] = _lowered("update", update, price, trace)
     result["initialize"] = _lowered("initialize", initial_values(model), price, trace)
     return result
@@ -145,10 +145,3 @@ def resized(program: Program, size: int, new_size: int) -> Program:
 def gradient_outputs(model: LoweredModel) -> dict[str, str]:
     """Cotangent name to parameter name."""
     return {cotangent_name(p.name): p.name for p in model.parameters}
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for extent in shape:
-        size *= extent
-    return size

@@ -21,6 +21,11 @@ def row_size(shape: Shape) -> int:
     return size
 
 
+def aligned(size: int, unit: int) -> int:
+    """The smallest multiple of `unit` that is at least `size`."""
+    return -(-size // unit) * unit
+
+
 def strides(shape: Shape) -> tuple[int, ...]:
     """Elements between neighbours along each dimension; the batch may only be the first dimension."""
     if None in shape[1:]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from compiler.schedule.layout import aligned
+
 ALIGNMENT = 64
 
 
@@ -29,7 +31,7 @@ def pack(intervals: Iterable[Interval]) -> tuple[dict[str, int], int]:
     placed: list[tuple[int, Interval]] = []
     for interval in sorted(intervals, key=lambda i: (-i.size, i.first, i.name)):
         placed.append((_lowest_gap(interval, placed), interval))
-    total = max((offset + _aligned(interval.size) for offset, interval in placed), default=0)
+    total = max((offset + aligned(interval.size, ALIGNMENT) for offset, interval in placed), default=0)
     return {interval.name: offset for offset, interval in placed}, total
 
 
@@ -39,12 +41,8 @@ def _lowest_gap(interval: Interval, placed: list[tuple[int, Interval]]) -> int:
         alive_together = other.first <= interval.last and interval.first <= other.last
         if (
             alive_together
-            and start < offset + _aligned(interval.size)
-            and offset < start + _aligned(other.size)
+            and start < offset + aligned(interval.size, ALIGNMENT)
+            and offset < start + aligned(other.size, ALIGNMENT)
         ):
-            offset = start + _aligned(other.size)
+            offset = start + aligned(other.size, ALIGNMENT)
     return offset
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT

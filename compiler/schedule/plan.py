@@ -18,8 +18,8 @@ from typing import Literal
 from compiler.ir.loop_nest import Buffer, Kernel, Random
 from compiler.ir.tensor_program import Definition, Program, Tensor
 from compiler.schedule.kernel import Settings, build_kernel
-from compiler.schedule.layout import row_size
-from compiler.schedule.memory import Interval, pack
+from compiler.schedule.layout import aligned, row_size
+from compiler.schedule.memory import ALIGNMENT, Interval, pack
 from compiler.schedule.stages import (
     Stage,
     as_soon_as_possible,
@@ -42,7 +42,6 @@ Area = Literal[
     "batch",
     "argument",
 ]
-ALIGNMENT = 64
 SMALL_LIMIT = 256
 """Winners of windows of up to this many positions are stored in one byte."""
 
@@ -214,7 +213,7 @@ def _places(
         (offset + row_size(program.shape(name)) for name, offset in lane_layout.items() if name in program),
         default=0,
     )
-    lane_end = _aligned(lane_end, 16)
+    lane_end = aligned(lane_end, 16)
     batch_elements = 0
     for name, when in stage.items():
         if when.kind == "lane":
@@ -222,7 +221,7 @@ def _places(
                 places[name] = Place("lane", lane_layout[name])
             else:
                 places[name] = Place("lane", lane_end)
-                lane_end += _aligned(row_size(program.shape(name)), 16)
+                lane_end += aligned(row_size(program.shape(name)), 16)
     for name, when in stage.items():
         crosses = when.kind == "tile" and any(
             stage[d.name].phase > when.phase for d in program.definitions if name in d.tensors
@@ -234,7 +233,7 @@ def _places(
     shared_bytes = 0
     for name in static:
         places[name] = Place("shared", shared_bytes)
-        shared_bytes += _aligned(_row_bytes(program, name, elements, settings), ALIGNMENT)
+        shared_bytes += aligned(_row_bytes(program, name, elements, settings), ALIGNMENT)
     tile_bytes = 0
     for phase in phases:
         calls = [call for call in phase.tile]
@@ -261,7 +260,3 @@ def _lifetimes(calls: Iterable[Call], places: Mapping[str, Place], size_of) -> l
                 first.setdefault(name, number)
                 last[name] = number
     return [Interval(name, first[name], last[name], size_of(name)) for name in first]
-
-
-def _aligned(size: int, unit: int) -> int:
-    return -(-size // unit) * unit
