@@ -13,13 +13,17 @@ from compiler.errors import CompilerBug
 from compiler.ir.affine import Affine
 from compiler.ir.loop_nest import (
     Address,
+    Buckets,
     Choose,
+    Collect,
+    Each,
     Fill,
     If,
     Index,
     Kernel,
     Let,
     Limit,
+    Lists,
     Load,
     Loop,
     Random,
@@ -70,6 +74,12 @@ def _local_names(body: tuple[Statement, ...]) -> set[str]:
     for statement in statements(body):
         if isinstance(statement, Loop):
             names.add(statement.variable)
+        elif isinstance(statement, Lists):
+            names |= {"entry", *_list_names(statement)}
+        elif isinstance(statement, Buckets):
+            names.add(statement.variable)
+        elif isinstance(statement, Each):
+            names |= {statement.value, *statement.integers}
         elif isinstance(statement, Load | Let | Index | Choose):
             names.add(statement.name)
     return names
@@ -84,6 +94,8 @@ def _addressing(body: tuple[Statement, ...]) -> frozenset[str]:
     for statement in statements(body):
         if isinstance(statement, Load | Store):
             names |= statement.address.offset.axes
+        elif isinstance(statement, Collect):
+            names = names.union(statement.bucket.axes, *(integer.axes for integer in statement.integers))
         elif isinstance(statement, Loop):
             names = names.union(*(limit.affine.axes for limit in (*statement.lower, *statement.upper)))
     return names
@@ -233,6 +245,61 @@ def _random(printer: _Printer, random: Random, level: int) -> None:
     _line(printer, level + 1, f"{printer.buffers[random.buffer]}[i] = {value}")
 
 
+def _list_names(lists: Lists) -> tuple[str, ...]:
+    """Arrays of a set of lists: counts, values, and one for each integer of an entry."""
+    parts = ("count", "value", *map(str, range(lists.integers)))
+    return tuple(f"{lists.name}_{part}" for part in parts)
+
+
+def _lists(printer: _Printer, lists: Lists, level: int) -> None:
+    count, value, *integers = _list_names(lists)
+    size = lists.buckets * lists.capacity
+    _declare(printer, f"{count}[{lists.buckets}]", "int")
+    _declare(printer, f"{value}[{size}]", "real")
+    for name in integers:
+        _declare(printer, f"{name}[{size}]", "int")
+    _line(printer, level, f"memset({count}, 0, {lists.buckets} * sizeof({count}[0]))")
+
+
+def _collect(printer: _Printer, collect: Collect, level: int) -> None:
+    """The entry is always written and counted where it stays: a later one takes the place of a zero."""
+    count, value, *integers = _list_names(collect.lists)
+    bucket = affine_text(collect.bucket)
+    _declare(printer, "entry", "Py_ssize_t")
+    _line(printer, level, f"entry = {_first_entry(collect.lists, collect.bucket)}{count}[{bucket}]")
+    _line(printer, level, f"{value}[entry] = {collect.value}")
+    for name, integer in zip(integers, collect.integers, strict=True):
+        _line(printer, level, f"{name}[entry] = <int>({affine_text(integer)})")
+    _line(printer, level, f"{count}[{bucket}] += {collect.value} != <real>0")
+
+
+def _first_entry(lists: Lists, bucket: Affine) -> str:
+    """Where a bucket's list begins, as the first summand of a position."""
+    return "" if lists.buckets == 1 else f"{affine_text(bucket * lists.capacity)} + "
+
+
+def _buckets(printer: _Printer, statement: Buckets, level: int) -> None:
+    _declare(printer, statement.variable, "Py_ssize_t")
+    _line(printer, level, f"for {statement.variable} in range({statement.lists.buckets}):")
+    _line(printer, level + 1, f"if {_list_names(statement.lists)[0]}[{statement.variable}]:")
+    _block(printer, statement.body, level + 2)
+
+
+def _each(printer: _Printer, each: Each, level: int) -> None:
+    count, value, *integers = _list_names(each.lists)
+    first = _first_entry(each.lists, each.bucket)
+    end = f"{first}{count}[{affine_text(each.bucket)}]"
+    start = f"{first.removesuffix(' + ')}, " if first else ""
+    _declare(printer, "entry", "Py_ssize_t")
+    _line(printer, level, f"for entry in range({start}{end}):")
+    _declare(printer, each.value, "real")
+    _line(printer, level + 1, f"{each.value} = {value}[entry]")
+    for name, array in zip(each.integers, integers, strict=True):
+        _declare(printer, name, "Py_ssize_t")
+        _line(printer, level + 1, f"{name} = {array}[entry]")
+    _block(printer, each.body, level + 1)
+
+
 _STATEMENTS = {
     Loop: _loop,
     If: _if,
@@ -243,4 +310,8 @@ _STATEMENTS = {
     Store: _store,
     Fill: _fill,
     Random: _random,
+    Lists: _lists,
+    Collect: _collect,
+    Buckets: _buckets,
+    Each: _each,
 }

@@ -125,9 +125,17 @@ def _kernel(kernel: Kernel, printed: PrintedKernel, name: str) -> dict[str, obje
         "name": name,
         "parameters": _rows([*printed.parameters, *_extra_parameters(kernel)]),
         "header": [line for text in header for line in _wrapped(text)],
-        "variables": [f"cdef {kind} {names}" for kind in kinds for names in _rows(printed.variables[kind])],
+        "variables": [
+            f"cdef {kind} {names}" for kind in kinds for names in _declared(printed.variables[kind])
+        ],
         "lines": printed.lines,
     }
+
+
+def _declared(names: Sequence[str]) -> list[str]:
+    """Local variables in rows; Cython wants each array in a declaration of its own."""
+    arrays = [name for name in names if name.endswith("]")]
+    return [*_rows([name for name in names if name not in arrays]), *arrays]
 
 
 def _extra_parameters(kernel: Kernel) -> list[str]:

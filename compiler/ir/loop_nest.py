@@ -8,6 +8,10 @@
     Store     buffer[offset] (+)= expression
     Fill      buffer[offset : offset + count] = 0
     Random    buffer[0 : count] = counter-based uniforms
+    Lists     empty lists of (real value, integers), one for each bucket
+    Collect   append an entry to a bucket's list, unless its value is zero
+    Buckets   for each bucket whose list is not empty: body
+    Each      for each entry of a bucket's list: body
 
 Offsets are affine in loop variables and count elements. `batch` is a variable of every kernel: the
 number of examples in the tile at hand.
@@ -135,7 +139,48 @@ class Random:
     per_example: bool
 
 
-Statement = Loop | If | Load | Let | Index | Choose | Store | Fill | Random
+@dataclass(frozen=True)
+class Lists:
+    """Declare `buckets` lists of up to `capacity` entries, and empty them. An entry is a real value and
+    `integers` integers."""
+
+    name: str
+    buckets: int
+    capacity: int
+    integers: int
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Append (value, integers) to the list of a bucket unless the local `value` is zero; no branch."""
+
+    lists: Lists
+    bucket: Affine
+    value: str
+    integers: tuple[Affine, ...]
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """`for variable in range(buckets)`: the body, where that list is not empty."""
+
+    lists: Lists
+    variable: str
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Each:
+    """For each entry of a bucket's list, in order: its parts in locals, then the body."""
+
+    lists: Lists
+    bucket: Affine
+    value: str
+    integers: tuple[str, ...]
+    body: tuple[Statement, ...]
+
+
+Statement = Loop | If | Load | Let | Index | Choose | Store | Fill | Random | Lists | Collect | Buckets | Each
 
 
 @dataclass(frozen=True)
@@ -171,7 +216,7 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
     """Every statement of a nest, outer before inner."""
     for statement in body:
         yield statement
-        if isinstance(statement, Loop):
+        if isinstance(statement, Loop | Buckets | Each):
             yield from statements(statement.body)
         elif isinstance(statement, If):
             yield from statements(statement.body)

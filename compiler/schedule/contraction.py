@@ -19,7 +19,7 @@ to memory; no gather is needed, and no multiplication is wasted on edges.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from math import ceil, prod
 
@@ -28,11 +28,10 @@ import sympy
 from compiler.ir.affine import Affine, axis
 from compiler.ir.maps import injective_given
 from compiler.ir.tensor_program import Axis
+from compiler.schedule.compaction import DENSITY, Compaction, compaction_of, listed_cycles
 from compiler.schedule.machine import Machine
 from compiler.schedule.nest import Nest
 
-DENSITY = 0.5
-"""Share of a max's cotangents that are assumed not to be zero: a ReLU behind the pool zeroes the others."""
 SKIP_CYCLES = 6.0
 """A test for zero and its share of mispredicted branches."""
 FACTORS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24)
@@ -49,6 +48,7 @@ class Tile:
     sequential: tuple[Axis, ...]
     cycles: float
     """Predicted cycles for the whole nest over one tile of the batch."""
+    compaction: Compaction | None = None
 
     @property
     def axes(self) -> frozenset[str]:
@@ -62,9 +62,11 @@ class Tile:
     def __str__(self) -> str:
         across = " x ".join(f"{factor} {a.name}" for a, factor in self.unrolled if factor > 1) or "1 position"
         text = f"register tile: {across} by {self.vectors} x {self.lanes} lanes of {self.vector_axis.name}"
-        if self.sequential:
-            text += f"; {', '.join(a.name for a in self.sequential)} outermost, adding to memory"
-        return text
+        listed = self.compaction.axes if self.compaction else ()
+        outermost = [a.name for a in self.sequential if a not in listed]
+        if outermost:
+            text += f"; {', '.join(outermost)} outermost, adding to memory"
+        return text + (f"; {self.compaction}" if self.compaction else "")
 
 
 def is_polynomial(body: sympy.Expr) -> bool:
@@ -174,9 +176,14 @@ def _tiles(
     for vectors in range(1, min(whole, machine.accumulators) + 1):
         budget = machine.accumulators // vectors
         for unrolled in _unrollings(candidates, budget, batch):
-            cycles = _cycles(nest, vector_axis, vectors, unrolled, sequential, machine, lanes, batch)
-            if cycles is not None:
-                yield Tile(vector_axis, lanes, vectors, unrolled, sequential, cycles)
+            tiled = frozenset([vector_axis.name, *(a.name for a, _ in unrolled)])
+            factor = skipped_symbol(nest, tiled)
+            listed = compaction_of(nest, factor, tiled, sequential, batch)
+            for compaction in (None,) if listed is None else (None, listed):
+                shape = Tile(vector_axis, lanes, vectors, unrolled, sequential, 0.0, compaction)
+                cycles = _cycles(nest, shape, machine, batch)
+                if cycles is not None:
+                    yield replace(shape, cycles=cycles)
 
 
 def _unrollings(candidates: list[Axis], budget: int, batch: int) -> Iterator[tuple[tuple[Axis, int], ...]]:
@@ -194,42 +201,55 @@ def _extent(a: Axis, batch: int) -> int:
     return batch if a.extent is None else a.extent
 
 
-def _cycles(
-    nest: Nest,
-    vector_axis: Axis,
-    vectors: int,
-    unrolled: tuple[tuple[Axis, int], ...],
-    sequential: tuple[Axis, ...],
-    machine: Machine,
-    lanes: int,
-    batch: int,
-) -> float | None:
+def _cycles(nest: Nest, tile: Tile, machine: Machine, batch: int) -> float | None:
     """Predicted cycles: for each block shape, inner steps × the slower of arithmetic, loads and latency."""
-    tiled = {vector_axis.name, *(a.name for a, _ in unrolled)}
-    outer = prod(_extent(a, batch) for a in nest.target_axes if a.name not in tiled)
+    skips = skipped_symbol(nest, tile.axes) is not None
+    around, outer = _outer_points(nest, tile, batch)
     steps = prod(_extent(a, batch) for a in nest.reduction_axes)
     operations = max(1.0, _operations(nest.body) / 2)
-    whole = ceil(vector_axis.extent / lanes)
-    blocks: list[list[tuple[int, int]]] = [_split(whole, vectors)]
-    blocks += [_split(_extent(a, batch), factor, unit_rest=a.extent is None) for a, factor in unrolled]
-    total = 0.0
-    for shape in product(*blocks):
-        count = prod(times for _, times in shape)
-        across = dict(zip((a.name for a, _ in unrolled), (size for size, _ in shape[1:]), strict=True))
-        wide, positions = shape[0][0], prod(across.values())
-        vector_loads, scalar_loads = _loads(nest, vector_axis.name, wide, across, lanes)
+    collecting = total = 0.0
+    for count, wide, across in _block_shapes(tile, batch):
+        positions = prod(across.values())
+        vector_loads, scalar_loads = _loads(nest, tile.vector_axis.name, wide, across, tile.lanes)
         if wide * positions + min(wide, vector_loads) + 1 > machine.registers:
             return None
         arithmetic = wide * positions * operations / machine.multiply_adds_per_cycle
         # A broadcast costs as much as a load; a vector wider than 32 bytes takes two slots on many cores.
-        width = max(1.0, lanes * 4 / 32)
+        width = max(1.0, tile.lanes * 4 / 32)
         loads = (vector_loads * min(width, 2.0) + scalar_loads) / machine.loads_per_cycle
         inner = max(arithmetic, loads, machine.latency) + 0.5
-        traffic = wide * positions * (2.0 if sequential else 1.0)
-        if skipped_symbol(nest, frozenset(tiled)) is not None:
+        traffic = wide * positions * (2.0 if tile.sequential else 1.0)
+        if tile.compaction is not None:
+            collecting, block = listed_cycles(tile.compaction, inner, traffic + 6, batch)
+            total += count * block
+            continue
+        if skips:
             inner = DENSITY * inner + SKIP_CYCLES
         total += count * (steps * inner + traffic + 6)
-    return outer * total
+    return around * (collecting + outer * total)
+
+
+def _outer_points(nest: Nest, tile: Tile, batch: int) -> tuple[int, int]:
+    """Points of the loops around the collection (1 without one), and of those between it and the tile."""
+    listed = {a.name for a in tile.compaction.axes} if tile.compaction else set()
+    outside = tile.compaction.outside if tile.compaction else frozenset()
+    loops = [a for a in nest.target_axes if a.name not in tile.axes and a.name not in listed]
+    around = [a for a in loops if a.name in outside or (tile.compaction and a in tile.sequential)]
+    return (
+        prod(_extent(a, batch) for a in around),
+        prod(_extent(a, batch) for a in loops if a not in around),
+    )
+
+
+def _block_shapes(tile: Tile, batch: int) -> Iterator[tuple[int, int, dict[str, int]]]:
+    """(how many blocks, vectors, positions along each unrolled axis) of every shape that covers the nest."""
+    whole = ceil(tile.vector_axis.extent / tile.lanes)
+    blocks = [_split(whole, tile.vectors)]
+    blocks += [_split(_extent(a, batch), factor, unit_rest=a.extent is None) for a, factor in tile.unrolled]
+    for shape in product(*blocks):
+        names = (a.name for a, _ in tile.unrolled)
+        across = dict(zip(names, (size for size, _ in shape[1:]), strict=True))
+        yield prod(times for _, times in shape), shape[0][0], across
 
 
 def _operations(body: sympy.Expr) -> int:

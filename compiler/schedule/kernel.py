@@ -16,6 +16,7 @@ from compiler.ir.maps import covers, disjoint, is_injective
 from compiler.ir.printer import describe_term
 from compiler.ir.tensor_program import Definition, Program, Shape, Term, substitute_axes
 from compiler.ir.verify import is_nonnegative
+from compiler.schedule.compacted_tile import compacted_tile_nest
 from compiler.schedule.contraction import Tile, choose_tile, is_polynomial, is_selected
 from compiler.schedule.layout import BATCH, row_size
 from compiler.schedule.loops import Outcome, plain_nest
@@ -213,7 +214,11 @@ def _emit_tile(
     piece: _Piece, starts: list[Nest], adds: bool, shapes: Mapping[str, Shape], out: _Builder
 ) -> None:
     out.prelude += [statement for start in starts for statement in start.prelude]
-    out.body += register_tile_nest(piece.nest, piece.tile, starts, adds, shapes)
+    if piece.tile.compaction is not None:
+        name = f"listed{len(out.notes) or ''}"
+        out.body += compacted_tile_nest(piece.nest, piece.tile, starts, adds, shapes, name)
+    else:
+        out.body += register_tile_nest(piece.nest, piece.tile, starts, adds, shapes)
     out.notes.append(f"{'scatter' if piece.tile.sequential else 'gather'}, {piece.tile}")
 
 

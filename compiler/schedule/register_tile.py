@@ -22,7 +22,18 @@ from dataclasses import dataclass, replace
 import sympy
 
 from compiler.ir.affine import Affine, constant, floor_div
-from compiler.ir.loop_nest import Address, If, Let, Limit, Load, Loop, Statement, Store
+from compiler.ir.loop_nest import (
+    Address,
+    Buckets,
+    Each,
+    If,
+    Let,
+    Limit,
+    Load,
+    Loop,
+    Statement,
+    Store,
+)
 from compiler.ir.tensor_program import Axis, Guard
 from compiler.schedule.contraction import (
     Tile,
@@ -60,7 +71,7 @@ def register_tile_nest(
     def inside(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
         def vector_block(widths: tuple[int, ...]) -> Body:
             def positions(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
-                return _unrolled_loops(
+                return unrolled_loops(
                     tile.unrolled,
                     lambda sizes: _block(
                         nest, tile, Block(widths, sizes), starts, adds, guards, outer, shapes
@@ -69,7 +80,7 @@ def register_tile_nest(
 
             return guarded_loops([a for a in rest if a.extent is not None], guards, outer, positions)
 
-        return _vector_loops(tile, vector_block)
+        return vector_loops(tile, vector_block)
 
     return guarded_loops([*batch, *tile.sequential], nest.guards, frozenset(), inside)
 
@@ -90,7 +101,7 @@ def guarded_loops(
     return (Loop(first.name, lower, upper, body),)
 
 
-def _vector_loops(tile: Tile, block: Callable[[tuple[int, ...]], Body]) -> Body:
+def vector_loops(tile: Tile, block: Callable[[tuple[int, ...]], Body]) -> Body:
     """Loops over the vector axis: groups of whole vectors, then what is left with one partial vector."""
     name, extent, lanes = tile.vector_axis.name, tile.vector_axis.extent, tile.lanes
     whole, tail = divmod(extent, lanes)
@@ -108,7 +119,7 @@ def _vector_loops(tile: Tile, block: Callable[[tuple[int, ...]], Body]) -> Body:
     return result
 
 
-def _unrolled_loops(
+def unrolled_loops(
     unrolled: tuple[tuple[Axis, int], ...],
     block: Callable[[tuple[tuple[str, int], ...]], Body],
     sizes: tuple[tuple[str, int], ...] = (),
@@ -117,10 +128,10 @@ def _unrolled_loops(
     if not unrolled:
         return block(sizes)
     (a, factor), *others = unrolled
-    whole = _unrolled_loops(tuple(others), block, (*sizes, (a.name, factor)))
+    whole = unrolled_loops(tuple(others), block, (*sizes, (a.name, factor)))
     zero = (Limit(constant(0)),)
     if a.extent is None:
-        single = _unrolled_loops(tuple(others), block, (*sizes, (a.name, 1)))
+        single = unrolled_loops(tuple(others), block, (*sizes, (a.name, 1)))
         main = Loop(a.name, zero, (Limit(BATCH - (factor - 1)),), whole, factor)
         return (main, Loop(a.name, (Limit(floor_div(BATCH, factor) * factor),), (Limit(BATCH),), single))
     count, rest = divmod(a.extent, factor)
@@ -130,7 +141,7 @@ def _unrolled_loops(
     elif count:
         result += (Loop(a.name, zero, (Limit(constant(count * factor)),), whole, factor),)
     if rest:
-        small = _unrolled_loops(tuple(others), block, (*sizes, (a.name, rest)))
+        small = unrolled_loops(tuple(others), block, (*sizes, (a.name, rest)))
         result += _at(a.name, constant(count * factor), small)
     return result
 
@@ -147,6 +158,8 @@ def fix_axis(statement: Statement, values: Mapping[str, Affine]) -> Statement:
         upper = tuple(Limit(limit.affine.substitute(values), limit.divisor) for limit in statement.upper)
         body = tuple(fix_axis(inner, values) for inner in statement.body)
         return Loop(statement.variable, lower, upper, body, statement.step)
+    if isinstance(statement, Buckets | Each):
+        return replace(statement, body=tuple(fix_axis(inner, values) for inner in statement.body))
     if isinstance(statement, Load):
         address = replace(statement.address, offset=statement.address.offset.substitute(values))
         return Load(statement.name, address, statement.width, statement.integer)
@@ -174,7 +187,7 @@ def _block(
     reduction = sorted(nest.reduction_axes, key=lambda a: a.extent is not None)
     around = outer | {a.name for a in nest.target_axes}
     sums = bool(reduction or starts)
-    start = tuple(_starts(starts, positions, block, tile)) if sums else ()
+    start = tuple(start_accumulators(starts, positions, block, tile)) if sums else ()
     reduce = guarded_loops(
         reduction, guards, around, lambda _g, _o: _step(nest, body, positions, block, tile, shapes, sums)
     )
@@ -183,8 +196,8 @@ def _block(
     finish: list[Statement] = []
     for i, steps in enumerate(positions):
         for j, width in enumerate(block.widths):
-            value = sympy.Symbol(_accumulator(i, j), real=True) * scale
-            address = Address(nest.buffer, _moved(target, steps, tile, j))
+            value = sympy.Symbol(accumulator(i, j), real=True) * scale
+            address = Address(nest.buffer, moved(target, steps, tile, j))
             finish.append(Store(address, value, width, adds))
     whole = (*start, *reduce, *integers.statements, *finish)
     if reduction or not is_selected(nest):
@@ -203,19 +216,19 @@ def _skipping(nest: Nest, tile: Tile, body: Body, shapes: Shapes) -> Body:
     return (*integers.statements, load, If((), body, nonzero="factor"))
 
 
-def _accumulator(i: int, j: int) -> str:
+def accumulator(i: int, j: int) -> str:
     return f"acc_{i}_{j}"
 
 
-def _moved(affine: Affine, steps: Mapping[str, int], tile: Tile, vector: int) -> Affine:
+def moved(affine: Affine, steps: Mapping[str, int], tile: Tile, vector: int) -> Affine:
     return shifted(affine, {**steps, tile.vector_axis.name: vector * tile.lanes})
 
 
-def _starts(
+def start_accumulators(
     starts: Sequence[Nest], positions: list[dict[str, int]], block: Block, tile: Tile
 ) -> Iterator[Statement]:
     """What the accumulators hold before the reduction: the sum of the start nests, or zero."""
-    loads = _Loads(tile, "start")
+    loads = Loads(tile, "start")
     lets: list[Statement] = []
     for i, steps in enumerate(positions):
         for j, _ in enumerate(block.widths):
@@ -223,7 +236,7 @@ def _starts(
             for nest in starts:
                 put = {s: loads.symbol(a, steps, j, block.widths[j]) for s, a in nest.reads}
                 value += nest.body.xreplace(put)
-            lets.append(Let(_accumulator(i, j), value, tile.lanes))
+            lets.append(Let(accumulator(i, j), value, tile.lanes))
     yield from loads.statements
     yield from lets
 
@@ -242,18 +255,18 @@ def _step(
     Without a reduction (`sums` false) there is one point, and the accumulators are set to it.
     """
     integers = Integers(shapes, "")
-    loads = _Loads(tile, "")
+    loads = Loads(tile, "")
     addresses = {s: replace(a, offset=integers.local(a.offset)) for s, a in nest.reads}
     updates: list[Statement] = []
     for i, steps in enumerate(positions):
         for j, width in enumerate(block.widths):
             put = {s: loads.symbol(a, steps, j, width) for s, a in addresses.items()}
-            updates.append(Let(_accumulator(i, j), body.xreplace(put), tile.lanes, update=sums))
+            updates.append(Let(accumulator(i, j), body.xreplace(put), tile.lanes, update=sums))
     step = (*integers.statements, *loads.statements, *updates)
     return _skipping(nest, tile, step, shapes) if nest.reduction_axes else step
 
 
-class _Loads:
+class Loads:
     """Each address of a block is loaded once, as a vector when it runs along the vector axis."""
 
     def __init__(self, tile: Tile, prefix: str):
@@ -264,13 +277,13 @@ class _Loads:
 
     def symbol(self, address: Address, steps: Mapping[str, int], vector: int, width: int) -> sympy.Symbol:
         along = address.offset.coefficient(self._tile.vector_axis.name) != 0
-        moved = Address(address.buffer, _moved(address.offset, steps, self._tile, vector))
-        key = (moved, width if along else 0)
+        place = Address(address.buffer, moved(address.offset, steps, self._tile, vector))
+        key = (place, width if along else 0)
         if key not in self._symbols:
             kind = "v" if along else "s"
             name = f"{self._prefix}{local_name(address.buffer)}_{kind}{len(self._symbols)}"
             self._symbols[key] = sympy.Symbol(name, real=True)
-            self.statements.append(Load(name, moved, key[1]))
+            self.statements.append(Load(name, place, key[1]))
         return self._symbols[key]
 
 

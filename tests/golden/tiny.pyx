@@ -939,7 +939,7 @@ cdef void conv2d_2_bias_cotangent(
     store_partial(conv2d_2_bias_cotangent, load_partial(conv2d_2_bias_cotangent, 4) + acc_0_0, 4)
 
 cdef void conv2d_2_kernel_cotangent_unpacked(
-    const real* conv2d_2_cotangent_selected, const uint8* maxpool2d_2_inner_winner,
+    const uint8* maxpool2d_2_inner_winner, const real* conv2d_2_cotangent_selected,
     const real* maxpool2d_1, real* conv2d_2_kernel_cotangent_unpacked, Py_ssize_t batch
 ) noexcept nogil:
     # conv2d_2.kernel.cotangent.unpacked[c1, p, q, c] += conv2d_2.cotangent.selected[b1, h1, w1,
@@ -947,14 +947,25 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
     #     maxpool2d_2.inner.winner[b1, h1, w1, c1]%2, c]  for b1:batch, h1:1, w1:1, c1:4, p:3, q:3, c:3
     # shapes: conv2d_2.kernel.cotangent.unpacked (4, 3, 3, 3), from conv2d_2.cotangent.selected (batch, 1, 1, 4),
     #     maxpool2d_1 (batch, 4, 4, 3), maxpool2d_2.inner.winner (batch, 1, 1, 4)
-    # schedule: gather, register tile: 3 p x 3 q by 1 x 8 lanes of c
+    # schedule: gather, register tile: 3 p x 3 q by 1 x 8 lanes of c; nonzero factors listed along b1 first
     # operations: 216 for each example
-    cdef Py_ssize_t c1, b1, maxpool2d_2_inner_winner_0
-    cdef real factor, conv2d_2_cotangent_selected_s0
-    cdef vector acc_0_0, acc_1_0, acc_2_0, acc_3_0, acc_4_0, acc_5_0, acc_6_0, acc_7_0, acc_8_0, maxpool2d_1_v1
-    cdef vector maxpool2d_1_v2, maxpool2d_1_v3, maxpool2d_1_v4, maxpool2d_1_v5, maxpool2d_1_v6, maxpool2d_1_v7
-    cdef vector maxpool2d_1_v8, maxpool2d_1_v9
+    cdef Py_ssize_t c1, b1, maxpool2d_2_inner_winner_0, entry, offset_0
+    cdef int listed_count[1]
+    cdef int listed_0[16]
+    cdef real factor
+    cdef real listed_value[16]
+    cdef vector acc_0_0, acc_1_0, acc_2_0, acc_3_0, acc_4_0, acc_5_0, acc_6_0, acc_7_0, acc_8_0, maxpool2d_1_v0
+    cdef vector maxpool2d_1_v1, maxpool2d_1_v2, maxpool2d_1_v3, maxpool2d_1_v4, maxpool2d_1_v5, maxpool2d_1_v6
+    cdef vector maxpool2d_1_v7, maxpool2d_1_v8
     for c1 in range(4):
+        memset(listed_count, 0, 1 * sizeof(listed_count[0]))
+        for b1 in range(batch):
+            maxpool2d_2_inner_winner_0 = maxpool2d_2_inner_winner[4 * b1 + c1]
+            factor = conv2d_2_cotangent_selected[4 * b1 + c1]
+            entry = listed_count[0]
+            listed_value[entry] = factor
+            listed_0[entry] = <int>(48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2))
+            listed_count[0] += factor != <real>0
         acc_0_0 = splat(<real>0)
         acc_1_0 = splat(<real>0)
         acc_2_0 = splat(<real>0)
@@ -964,29 +975,27 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
         acc_6_0 = splat(<real>0)
         acc_7_0 = splat(<real>0)
         acc_8_0 = splat(<real>0)
-        for b1 in range(batch):
-            factor = conv2d_2_cotangent_selected[4 * b1 + c1]
-            if factor != <real>0:
-                maxpool2d_2_inner_winner_0 = maxpool2d_2_inner_winner[4 * b1 + c1]
-                conv2d_2_cotangent_selected_s0 = conv2d_2_cotangent_selected[4 * b1 + c1]
-                maxpool2d_1_v1 = load_partial(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2), 3)
-                maxpool2d_1_v2 = load_partial(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2) + 3, 3)
-                maxpool2d_1_v3 = load_partial(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2) + 6, 3)
-                maxpool2d_1_v4 = load_partial(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2) + 12, 3)
-                maxpool2d_1_v5 = load_partial(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2) + 15, 3)
-                maxpool2d_1_v6 = load_partial(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2) + 18, 3)
-                maxpool2d_1_v7 = load_partial(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2) + 24, 3)
-                maxpool2d_1_v8 = load_partial(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2) + 27, 3)
-                maxpool2d_1_v9 = load_partial(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2) + 30, 3)
-                acc_0_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v1
-                acc_1_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v2
-                acc_2_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v3
-                acc_3_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v4
-                acc_4_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v5
-                acc_5_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v6
-                acc_6_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v7
-                acc_7_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v8
-                acc_8_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v9
+        for entry in range(listed_count[0]):
+            factor = listed_value[entry]
+            offset_0 = listed_0[entry]
+            maxpool2d_1_v0 = load_partial(maxpool2d_1 + offset_0, 3)
+            maxpool2d_1_v1 = load_partial(maxpool2d_1 + offset_0 + 3, 3)
+            maxpool2d_1_v2 = load_partial(maxpool2d_1 + offset_0 + 6, 3)
+            maxpool2d_1_v3 = load_partial(maxpool2d_1 + offset_0 + 12, 3)
+            maxpool2d_1_v4 = load_partial(maxpool2d_1 + offset_0 + 15, 3)
+            maxpool2d_1_v5 = load_partial(maxpool2d_1 + offset_0 + 18, 3)
+            maxpool2d_1_v6 = load_partial(maxpool2d_1 + offset_0 + 24, 3)
+            maxpool2d_1_v7 = load_partial(maxpool2d_1 + offset_0 + 27, 3)
+            maxpool2d_1_v8 = load_partial(maxpool2d_1 + offset_0 + 30, 3)
+            acc_0_0 += factor * maxpool2d_1_v0
+            acc_1_0 += factor * maxpool2d_1_v1
+            acc_2_0 += factor * maxpool2d_1_v2
+            acc_3_0 += factor * maxpool2d_1_v3
+            acc_4_0 += factor * maxpool2d_1_v4
+            acc_5_0 += factor * maxpool2d_1_v5
+            acc_6_0 += factor * maxpool2d_1_v6
+            acc_7_0 += factor * maxpool2d_1_v7
+            acc_8_0 += factor * maxpool2d_1_v8
         store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1, 3) + acc_0_0, 3)
         store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 3, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 3, 3) + acc_1_0, 3)
         store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 6, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 6, 3) + acc_2_0, 3)
@@ -998,56 +1007,77 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
         store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 24, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 24, 3) + acc_8_0, 3)
 
 cdef void maxpool2d_1_cotangent(
-    const real* conv2d_2_cotangent_selected, const real* conv2d_2_kernel_packed3012,
-    const uint8* maxpool2d_2_inner_winner, real* maxpool2d_1_cotangent, Py_ssize_t batch
+    const uint8* maxpool2d_2_inner_winner, const real* conv2d_2_cotangent_selected,
+    const real* conv2d_2_kernel_packed3012, real* maxpool2d_1_cotangent, Py_ssize_t batch
 ) noexcept nogil:
     # maxpool2d_1.cotangent[b1, 2*h1 + p + maxpool2d_2.inner.winner[b1, h1, w1, c1]//2, q + 2*w1 +
     #     maxpool2d_2.inner.winner[b1, h1, w1, c1]%2, c] += conv2d_2.cotangent.selected[b1, h1, w1,
     #     c1]*conv2d_2.kernel.packed3012[c1, p, q, c]  for b1:batch, h1:1, w1:1, c1:4, p:3, q:3, c:3
     # shapes: maxpool2d_1.cotangent (batch, 4, 4, 3), from conv2d_2.cotangent.selected (batch, 1, 1, 4),
     #     conv2d_2.kernel.packed3012 (4, 3, 3, 3), maxpool2d_2.inner.winner (batch, 1, 1, 4)
-    # schedule: scatter, register tile: 3 p x 3 q by 1 x 8 lanes of c; c1 outermost, adding to memory
+    # schedule: scatter, register tile: 3 p x 3 q by 1 x 8 lanes of c; nonzero factors listed along c1 first, a
+    #     list for each maxpool2d_2.inner.winner
     # operations: 216 for each example
-    cdef Py_ssize_t b1, c1, target_maxpool2d_2_inner_winner_0
-    cdef real factor, conv2d_2_cotangent_selected_s0
-    cdef vector conv2d_2_kernel_packed3012_v1, conv2d_2_kernel_packed3012_v2, conv2d_2_kernel_packed3012_v3
-    cdef vector conv2d_2_kernel_packed3012_v4, conv2d_2_kernel_packed3012_v5, conv2d_2_kernel_packed3012_v6
-    cdef vector conv2d_2_kernel_packed3012_v7, conv2d_2_kernel_packed3012_v8, conv2d_2_kernel_packed3012_v9
+    cdef Py_ssize_t b1, c1, maxpool2d_2_inner_winner_0, entry, bucket, offset_0
+    cdef int listed_count[4]
+    cdef int listed_0[16]
+    cdef real factor
+    cdef real listed_value[16]
     cdef vector acc_0_0, acc_1_0, acc_2_0, acc_3_0, acc_4_0, acc_5_0, acc_6_0, acc_7_0, acc_8_0
+    cdef vector conv2d_2_kernel_packed3012_v0, conv2d_2_kernel_packed3012_v1, conv2d_2_kernel_packed3012_v2
+    cdef vector conv2d_2_kernel_packed3012_v3, conv2d_2_kernel_packed3012_v4, conv2d_2_kernel_packed3012_v5
+    cdef vector conv2d_2_kernel_packed3012_v6, conv2d_2_kernel_packed3012_v7, conv2d_2_kernel_packed3012_v8
     memset(maxpool2d_1_cotangent, 0, (48 * batch) * sizeof(maxpool2d_1_cotangent[0]))
     for b1 in range(batch):
+        memset(listed_count, 0, 4 * sizeof(listed_count[0]))
         for c1 in range(4):
+            maxpool2d_2_inner_winner_0 = maxpool2d_2_inner_winner[4 * b1 + c1]
             factor = conv2d_2_cotangent_selected[4 * b1 + c1]
-            if factor != <real>0:
-                conv2d_2_cotangent_selected_s0 = conv2d_2_cotangent_selected[4 * b1 + c1]
-                conv2d_2_kernel_packed3012_v1 = load_partial(conv2d_2_kernel_packed3012 + 27 * c1, 3)
-                conv2d_2_kernel_packed3012_v2 = load_partial(conv2d_2_kernel_packed3012 + 27 * c1 + 3, 3)
-                conv2d_2_kernel_packed3012_v3 = load_partial(conv2d_2_kernel_packed3012 + 27 * c1 + 6, 3)
-                conv2d_2_kernel_packed3012_v4 = load_partial(conv2d_2_kernel_packed3012 + 27 * c1 + 9, 3)
-                conv2d_2_kernel_packed3012_v5 = load_partial(conv2d_2_kernel_packed3012 + 27 * c1 + 12, 3)
-                conv2d_2_kernel_packed3012_v6 = load_partial(conv2d_2_kernel_packed3012 + 27 * c1 + 15, 3)
-                conv2d_2_kernel_packed3012_v7 = load_partial(conv2d_2_kernel_packed3012 + 27 * c1 + 18, 3)
-                conv2d_2_kernel_packed3012_v8 = load_partial(conv2d_2_kernel_packed3012 + 27 * c1 + 21, 3)
-                conv2d_2_kernel_packed3012_v9 = load_partial(conv2d_2_kernel_packed3012 + 27 * c1 + 24, 3)
-                acc_0_0 = conv2d_2_cotangent_selected_s0 * conv2d_2_kernel_packed3012_v1
-                acc_1_0 = conv2d_2_cotangent_selected_s0 * conv2d_2_kernel_packed3012_v2
-                acc_2_0 = conv2d_2_cotangent_selected_s0 * conv2d_2_kernel_packed3012_v3
-                acc_3_0 = conv2d_2_cotangent_selected_s0 * conv2d_2_kernel_packed3012_v4
-                acc_4_0 = conv2d_2_cotangent_selected_s0 * conv2d_2_kernel_packed3012_v5
-                acc_5_0 = conv2d_2_cotangent_selected_s0 * conv2d_2_kernel_packed3012_v6
-                acc_6_0 = conv2d_2_cotangent_selected_s0 * conv2d_2_kernel_packed3012_v7
-                acc_7_0 = conv2d_2_cotangent_selected_s0 * conv2d_2_kernel_packed3012_v8
-                acc_8_0 = conv2d_2_cotangent_selected_s0 * conv2d_2_kernel_packed3012_v9
-                target_maxpool2d_2_inner_winner_0 = maxpool2d_2_inner_winner[4 * b1 + c1]
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2), load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2), 3) + acc_0_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 3, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 3, 3) + acc_1_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 6, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 6, 3) + acc_2_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 12, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 12, 3) + acc_3_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 15, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 15, 3) + acc_4_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 18, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 18, 3) + acc_5_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 24, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 24, 3) + acc_6_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 27, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 27, 3) + acc_7_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 30, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(target_maxpool2d_2_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_2_inner_winner_0, 2) + 30, 3) + acc_8_0, 3)
+            entry = 4 * maxpool2d_2_inner_winner_0 + listed_count[maxpool2d_2_inner_winner_0]
+            listed_value[entry] = factor
+            listed_0[entry] = <int>(27 * c1)
+            listed_count[maxpool2d_2_inner_winner_0] += factor != <real>0
+        for bucket in range(4):
+            if listed_count[bucket]:
+                acc_0_0 = splat(<real>0)
+                acc_1_0 = splat(<real>0)
+                acc_2_0 = splat(<real>0)
+                acc_3_0 = splat(<real>0)
+                acc_4_0 = splat(<real>0)
+                acc_5_0 = splat(<real>0)
+                acc_6_0 = splat(<real>0)
+                acc_7_0 = splat(<real>0)
+                acc_8_0 = splat(<real>0)
+                for entry in range(4 * bucket, 4 * bucket + listed_count[bucket]):
+                    factor = listed_value[entry]
+                    offset_0 = listed_0[entry]
+                    conv2d_2_kernel_packed3012_v0 = load_partial(conv2d_2_kernel_packed3012 + offset_0, 3)
+                    conv2d_2_kernel_packed3012_v1 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 3, 3)
+                    conv2d_2_kernel_packed3012_v2 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 6, 3)
+                    conv2d_2_kernel_packed3012_v3 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 9, 3)
+                    conv2d_2_kernel_packed3012_v4 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 12, 3)
+                    conv2d_2_kernel_packed3012_v5 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 15, 3)
+                    conv2d_2_kernel_packed3012_v6 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 18, 3)
+                    conv2d_2_kernel_packed3012_v7 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 21, 3)
+                    conv2d_2_kernel_packed3012_v8 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 24, 3)
+                    acc_0_0 += conv2d_2_kernel_packed3012_v0 * factor
+                    acc_1_0 += conv2d_2_kernel_packed3012_v1 * factor
+                    acc_2_0 += conv2d_2_kernel_packed3012_v2 * factor
+                    acc_3_0 += conv2d_2_kernel_packed3012_v3 * factor
+                    acc_4_0 += conv2d_2_kernel_packed3012_v4 * factor
+                    acc_5_0 += conv2d_2_kernel_packed3012_v5 * factor
+                    acc_6_0 += conv2d_2_kernel_packed3012_v6 * factor
+                    acc_7_0 += conv2d_2_kernel_packed3012_v7 * factor
+                    acc_8_0 += conv2d_2_kernel_packed3012_v8 * factor
+                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2), load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2), 3) + acc_0_0, 3)
+                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 3, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 3, 3) + acc_1_0, 3)
+                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 6, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 6, 3) + acc_2_0, 3)
+                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 12, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 12, 3) + acc_3_0, 3)
+                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 15, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 15, 3) + acc_4_0, 3)
+                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 18, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 18, 3) + acc_5_0, 3)
+                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 24, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 24, 3) + acc_6_0, 3)
+                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 27, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 27, 3) + acc_7_0, 3)
+                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 30, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 30, 3) + acc_8_0, 3)
 
 cdef void conv2d_1_cotangent_selected(
     const real* maxpool2d_1_cotangent, const real* maxpool2d_1, real* conv2d_1_cotangent_selected,
@@ -1087,7 +1117,7 @@ cdef void conv2d_1_bias_cotangent(
     store_partial(conv2d_1_bias_cotangent, load_partial(conv2d_1_bias_cotangent, 3) + acc_0_0, 3)
 
 cdef void conv2d_1_kernel_cotangent_unpacked(
-    const real* conv2d_1_cotangent_selected, const uint8* maxpool2d_1_inner_winner,
+    const uint8* maxpool2d_1_inner_winner, const real* conv2d_1_cotangent_selected,
     const real* input, real* conv2d_1_kernel_cotangent_unpacked, Py_ssize_t batch
 ) noexcept nogil:
     # conv2d_1.kernel.cotangent.unpacked[c1, p, q, c] += conv2d_1.cotangent.selected[b1, h1, w1, c1]*input[b1,
@@ -1095,28 +1125,37 @@ cdef void conv2d_1_kernel_cotangent_unpacked(
     #     c1]%2, c]  for b1:batch, h1:4, w1:4, c1:3, p:3, q:3, c:1
     # shapes: conv2d_1.kernel.cotangent.unpacked (3, 3, 3, 1), from conv2d_1.cotangent.selected (batch, 4, 4, 3),
     #     input (batch, 12, 12, 1), maxpool2d_1.inner.winner (batch, 4, 4, 3)
-    # schedule: gather, register tile: 3 p by 1 x 8 lanes of q
+    # schedule: gather, register tile: 3 p by 1 x 8 lanes of q; nonzero factors listed along b1, h1, w1 first
     # operations: 864 for each example
-    cdef Py_ssize_t c1, b1, h1, w1, maxpool2d_1_inner_winner_0
-    cdef real factor, conv2d_1_cotangent_selected_s0
-    cdef vector acc_0_0, acc_1_0, acc_2_0, input_v1, input_v2, input_v3
+    cdef Py_ssize_t c1, b1, h1, w1, maxpool2d_1_inner_winner_0, entry, offset_0
+    cdef int listed_count[1]
+    cdef int listed_0[256]
+    cdef real factor
+    cdef real listed_value[256]
+    cdef vector acc_0_0, acc_1_0, acc_2_0, input_v0, input_v1, input_v2
     for c1 in range(3):
-        acc_0_0 = splat(<real>0)
-        acc_1_0 = splat(<real>0)
-        acc_2_0 = splat(<real>0)
+        memset(listed_count, 0, 1 * sizeof(listed_count[0]))
         for b1 in range(batch):
             for h1 in range(4):
                 for w1 in range(4):
+                    maxpool2d_1_inner_winner_0 = maxpool2d_1_inner_winner[48 * b1 + c1 + 12 * h1 + 3 * w1]
                     factor = conv2d_1_cotangent_selected[48 * b1 + c1 + 12 * h1 + 3 * w1]
-                    if factor != <real>0:
-                        maxpool2d_1_inner_winner_0 = maxpool2d_1_inner_winner[48 * b1 + c1 + 12 * h1 + 3 * w1]
-                        conv2d_1_cotangent_selected_s0 = conv2d_1_cotangent_selected[48 * b1 + c1 + 12 * h1 + 3 * w1]
-                        input_v1 = load_partial(input + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(maxpool2d_1_inner_winner_0, 2) + 12 * index_div(maxpool2d_1_inner_winner_0, 2), 3)
-                        input_v2 = load_partial(input + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(maxpool2d_1_inner_winner_0, 2) + 12 * index_div(maxpool2d_1_inner_winner_0, 2) + 12, 3)
-                        input_v3 = load_partial(input + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(maxpool2d_1_inner_winner_0, 2) + 12 * index_div(maxpool2d_1_inner_winner_0, 2) + 24, 3)
-                        acc_0_0 += conv2d_1_cotangent_selected_s0 * input_v1
-                        acc_1_0 += conv2d_1_cotangent_selected_s0 * input_v2
-                        acc_2_0 += conv2d_1_cotangent_selected_s0 * input_v3
+                    entry = listed_count[0]
+                    listed_value[entry] = factor
+                    listed_0[entry] = <int>(144 * b1 + 24 * h1 + 2 * w1 + index_mod(maxpool2d_1_inner_winner_0, 2) + 12 * index_div(maxpool2d_1_inner_winner_0, 2))
+                    listed_count[0] += factor != <real>0
+        acc_0_0 = splat(<real>0)
+        acc_1_0 = splat(<real>0)
+        acc_2_0 = splat(<real>0)
+        for entry in range(listed_count[0]):
+            factor = listed_value[entry]
+            offset_0 = listed_0[entry]
+            input_v0 = load_partial(input + offset_0, 3)
+            input_v1 = load_partial(input + offset_0 + 12, 3)
+            input_v2 = load_partial(input + offset_0 + 24, 3)
+            acc_0_0 += factor * input_v0
+            acc_1_0 += factor * input_v1
+            acc_2_0 += factor * input_v2
         store_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1, load_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1, 3) + acc_0_0, 3)
         store_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 3, load_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 3, 3) + acc_1_0, 3)
         store_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 6, load_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 6, 3) + acc_2_0, 3)
@@ -1529,16 +1568,16 @@ cdef void gradient_tile_0(
     conv2d_2_cotangent_selected(<real*>(tile + 3840), <real*>(tile + 6144), batch)
     conv2d_2_bias_cotangent(<real*>(tile + 6144), lane + 160, batch)
     conv2d_2_kernel_cotangent_unpacked(
-        <real*>(tile + 6144), <uint8*>(tile + 6400), <real*>(tile), lane + 256, batch,
+        <uint8*>(tile + 6400), <real*>(tile + 6144), <real*>(tile), lane + 256, batch,
     )
     maxpool2d_1_cotangent(
-        <real*>(tile + 6144), <real*>(context.shared + 64), <uint8*>(tile + 6400), <real*>(tile + 3072),
+        <uint8*>(tile + 6400), <real*>(tile + 6144), <real*>(context.shared + 64), <real*>(tile + 3072),
         batch,
     )
     conv2d_1_cotangent_selected(<real*>(tile + 3072), <real*>(tile), <real*>(tile + 6144), batch)
     conv2d_1_bias_cotangent(<real*>(tile + 6144), lane + 32, batch)
     conv2d_1_kernel_cotangent_unpacked(
-        <real*>(tile + 6144), <uint8*>(tile + 15360), rows, lane + 224, batch,
+        <uint8*>(tile + 15360), <real*>(tile + 6144), rows, lane + 224, batch,
     )
 
 
@@ -1623,16 +1662,16 @@ cdef void input_gradient_tile_0(
     conv2d_2_cotangent_selected(<real*>(tile + 3840), <real*>(tile + 6144), batch)
     conv2d_2_bias_cotangent(<real*>(tile + 6144), lane + 160, batch)
     conv2d_2_kernel_cotangent_unpacked(
-        <real*>(tile + 6144), <uint8*>(tile + 6400), <real*>(tile), lane + 256, batch,
+        <uint8*>(tile + 6400), <real*>(tile + 6144), <real*>(tile), lane + 256, batch,
     )
     maxpool2d_1_cotangent(
-        <real*>(tile + 6144), <real*>(context.shared + 64), <uint8*>(tile + 6400), <real*>(tile + 3072),
+        <uint8*>(tile + 6400), <real*>(tile + 6144), <real*>(context.shared + 64), <real*>(tile + 3072),
         batch,
     )
     conv2d_1_cotangent_selected(<real*>(tile + 3072), <real*>(tile), <real*>(tile + 6144), batch)
     conv2d_1_bias_cotangent(<real*>(tile + 6144), lane + 32, batch)
     conv2d_1_kernel_cotangent_unpacked(
-        <real*>(tile + 6144), <uint8*>(tile + 15360), rows, lane + 224, batch,
+        <uint8*>(tile + 15360), <real*>(tile + 6144), rows, lane + 224, batch,
     )
     input_cotangent(
         <real*>(tile + 6144), <real*>(context.shared + 512), <uint8*>(tile + 15360),

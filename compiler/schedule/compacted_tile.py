@@ -1,0 +1,135 @@
+"""Writes the loops of a register tile that visits only points whose shared factor is not zero.
+
+A worked miniature, x̄[2h + w[h,c] + p] += ȳ[h,c] · K[c,p] with p along the vectors and two winners:
+
+    for h:
+        empty lists
+        for c: list[w[h,c]] ← (ȳ[h,c], 4·c), counted only where ȳ[h,c] ≠ 0
+        for bucket in 0, 1 with entries:
+            acc = 0
+            for (factor, offset) in list[bucket]: acc += factor · K[offset : offset + 4]
+            x̄[2h + bucket : …] += acc
+
+`compiler/schedule/compaction.py` says when and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import sympy
+
+from compiler.ir.affine import Affine, atom_of, axis, constant
+from compiler.ir.loop_nest import Address, Buckets, Collect, Each, Let, Lists, Load, Statement, Store
+from compiler.schedule.compaction import BUCKET, Compaction, without_read
+from compiler.schedule.contraction import Tile, block_positions
+from compiler.schedule.nest import Integers, Nest, Shapes
+from compiler.schedule.register_tile import (
+    Block,
+    Body,
+    Loads,
+    accumulator,
+    guarded_loops,
+    moved,
+    split_scale,
+    start_accumulators,
+    unrolled_loops,
+    vector_loops,
+)
+
+FACTOR = "factor"
+
+
+def compacted_tile_nest(
+    nest: Nest, tile: Tile, starts: Sequence[Nest], accumulate: bool, shapes: Shapes, name: str
+) -> Body:
+    """The loops of `nest` under a tile with a compaction; `name` names its lists in the kernel."""
+    compaction = tile.compaction
+    listed = {a.name for a in compaction.axes}
+    loops = [a for a in nest.target_axes if a.name not in tile.axes and a.name not in listed]
+    around = [a for a in loops if a.name in compaction.outside or a in tile.sequential]
+    around.sort(key=lambda a: a.extent is not None)
+    between = [a for a in loops if a not in around]
+    moving = _moving_offsets(nest, compaction)
+    lists = Lists(name, compaction.buckets, compaction.capacity, len(moving))
+    adds = accumulate or bool(tile.sequential)
+
+    def vector_block(widths: tuple[int, ...]) -> Body:
+        def block(sizes: tuple[tuple[str, int], ...]) -> Body:
+            return _listed_block(nest, tile, Block(widths, sizes), starts, adds, lists, moving)
+
+        return guarded_loops(between, (), frozenset(), lambda _g, _o: unrolled_loops(tile.unrolled, block))
+
+    body = (lists, *_collection(nest, compaction, lists, moving, shapes), *vector_loops(tile, vector_block))
+    return guarded_loops(around, (), frozenset(), lambda _g, _o: body)
+
+
+def _moving_offsets(nest: Nest, compaction: Compaction) -> dict[sympy.Symbol, Affine]:
+    """The part of each read's offset that a listed point decides: an entry keeps it as an integer."""
+    listed = {a.name for a in compaction.axes}
+    result: dict[sympy.Symbol, Affine] = {}
+    for symbol, address in nest.reads:
+        if symbol != compaction.factor:
+            terms = [t for t in address.offset.terms if atom_of(t[0]).axes & listed or atom_of(t[0]).reads]
+            if terms:
+                result[symbol] = Affine(tuple(terms))
+    return result
+
+
+def _collection(
+    nest: Nest,
+    compaction: Compaction,
+    lists: Lists,
+    moving: dict[sympy.Symbol, Affine],
+    shapes: Shapes,
+) -> Body:
+    """The pass that lists the points."""
+    integers = Integers(shapes, "")
+    key = constant(0) if compaction.key is None else integers.local(atom_of(compaction.key))
+    offsets = tuple(integers.local(offset) for offset in moving.values())
+    address = dict(nest.reads)[compaction.factor]
+    load = Load(FACTOR, replace(address, offset=integers.local(address.offset)))
+    point = (*integers.statements, load, Collect(lists, key, FACTOR, offsets))
+    axes = sorted(compaction.axes, key=lambda a: a.extent is not None)
+    return guarded_loops(axes, (), frozenset(), lambda _g, _o: point)
+
+
+def _listed_block(
+    nest: Nest,
+    tile: Tile,
+    block: Block,
+    starts: Sequence[Nest],
+    adds: bool,
+    lists: Lists,
+    moving: dict[sympy.Symbol, Affine],
+) -> Body:
+    """One tile: start, one update of every accumulator for each entry of the list, store."""
+    compaction = tile.compaction
+    scale, body = split_scale(nest.body, frozenset(symbol for symbol, _ in nest.reads))
+    positions = block_positions(tile.unrolled, dict(block.sizes))
+    bucket = constant(0) if compaction.key is None else axis(BUCKET)
+    names = {symbol: f"offset_{k}" for k, symbol in enumerate(moving)}
+    loads = Loads(tile, "")
+    addresses = {
+        symbol: replace(address, offset=address.offset - moving[symbol] + axis(names[symbol]))
+        if symbol in moving
+        else address
+        for symbol, address in nest.reads
+        if symbol != compaction.factor
+    }
+    updates: list[Statement] = []
+    for i, steps in enumerate(positions):
+        for j, width in enumerate(block.widths):
+            put = {s: loads.symbol(a, steps, j, width) for s, a in addresses.items()}
+            put[compaction.factor] = sympy.Symbol(FACTOR, real=True)
+            updates.append(Let(accumulator(i, j), body.xreplace(put), tile.lanes, update=True))
+    each = Each(lists, bucket, FACTOR, tuple(names.values()), (*loads.statements, *updates))
+    target = nest.target if compaction.key is None else without_read(nest.target, compaction.key)
+    finish: list[Statement] = []
+    for i, steps in enumerate(positions):
+        for j, width in enumerate(block.widths):
+            value = sympy.Symbol(accumulator(i, j), real=True) * scale
+            finish.append(Store(Address(nest.buffer, moved(target, steps, tile, j)), value, width, adds))
+    whole = (*start_accumulators(starts, positions, block, tile), each, *finish)
+    return whole if compaction.key is None else (Buckets(lists, BUCKET, whole),)

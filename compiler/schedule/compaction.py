@@ -1,0 +1,102 @@
+"""Which points of a selected nest are worth visiting: a plan to list the nonzero ones first.
+
+After `select`, a nest multiplies by one cotangent a window, and most of these are zero (ReLU, dropout). A
+test at every point is mispredicted about as often as it helps, and where the target depends on a saved
+winner, every product goes through memory. A worked miniature, c outermost and two winners:
+
+    x̄[2h + w[h,c] + p] += ȳ[h,c] · K[c,p]                    for c: if ȳ[h,c] ≠ 0: load, multiply, store
+
+    list[w[h,c]] ← (ȳ[h,c], c)  where ȳ[h,c] ≠ 0             for each h: one pass over c, no branch
+    x̄[2h + w + p] += Σ_{(ȳ,c) in list[w]} ȳ · K[c,p]         for each w: a sum in registers, one store
+
+Given the winner, the target does not depend on c: so c, which had to be outermost, is a reduction again.
+Where the target reads no winner (a kernel's cotangent) there is one list, over the reduction axes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import sympy
+
+from compiler.ir.affine import Affine, Read, atom_of, axis, inner_affines, rebuild_atom
+from compiler.ir.tensor_program import Axis
+from compiler.schedule.nest import Nest
+
+LARGEST_LIST = 4096
+"""Points that one list may hold: it lives on the stack of the kernel."""
+MOST_BUCKETS = 16
+DENSITY = 0.5
+"""Share of a max's cotangents that are assumed not to be zero: a ReLU behind the pool zeroes the others."""
+COLLECT_CYCLES = 4.0
+"""To look at a point: load the factor and the winner, write the entry, count it if it is not zero."""
+ENTRY_CYCLES = 3.0
+"""To take an entry from its list, and its share of the branch mispredicted where the list ends."""
+BUCKET = "bucket"
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """Points are listed along `axes`, a list for each value of `key` (one list when it is None)."""
+
+    factor: sympy.Symbol
+    axes: tuple[Axis, ...]
+    key: Read | None
+    capacity: int
+    outside: frozenset[str]
+    """Axes that the lists depend on, besides their own: their loops are around the collection."""
+
+    @property
+    def buckets(self) -> int:
+        return 1 if self.key is None else self.key.extent
+
+    def __str__(self) -> str:
+        names = ", ".join(a.name for a in self.axes)
+        by = f", a list for each {self.key.tensor}" if self.key is not None else ""
+        return f"nonzero factors listed along {names} first{by}"
+
+
+def compaction_of(
+    nest: Nest, factor: sympy.Symbol | None, tiled: frozenset[str], sequential: tuple[Axis, ...], batch: int
+) -> Compaction | None:
+    """How to list the points of a nest whose tile shares `factor`; None where that cannot be done."""
+    if factor is None or nest.guards:
+        return None
+    addresses = dict(nest.reads)
+    lookups = {r for a in (nest.target, *(a.offset for a in addresses.values())) for r in a.reads}
+    listed = addresses[factor].offset.axes.union(*(atom_of(read).axes for read in lookups))
+    keys = nest.target.reads
+    key = keys[0] if keys else None
+    if key is None:
+        axes = nest.reduction_axes
+        possible = all(a.name in listed for a in axes)
+    else:
+        bare = without_read(nest.target, key)
+        axes = tuple(a for a in sequential if a.extent is not None and a.name not in bare.axes)
+        possible = len(keys) == 1 and key.extent <= MOST_BUCKETS and not nest.reduction_axes
+    capacity = prod(batch if a.extent is None else a.extent for a in axes)
+    if not possible or not axes or capacity > LARGEST_LIST or listed & tiled:
+        return None
+    return Compaction(factor, axes, key, capacity, listed - {a.name for a in axes})
+
+
+def without_read(affine: Affine, read: Read) -> Affine:
+    """The affine with the value of `read` called "bucket"."""
+    total = Affine((), affine.constant)
+    for atom, coefficient in affine.terms:
+        if atom == read:
+            value = axis(BUCKET)
+        elif isinstance(atom, str) or not inner_affines(atom):
+            value = atom_of(atom)
+        else:
+            value = rebuild_atom(atom, lambda inner: without_read(inner, read))
+        total = total + value * coefficient
+    return total
+
+
+def listed_cycles(compaction: Compaction, inner: float, stored: float, batch: int) -> tuple[float, float]:
+    """Predicted cycles of collecting and of one block: `inner` a point, `stored` to start and store it."""
+    points = prod(batch if a.extent is None else a.extent for a in compaction.axes)
+    visited = points * DENSITY * (inner + ENTRY_CYCLES)
+    return COLLECT_CYCLES * points, visited + compaction.buckets * stored
