@@ -118,10 +118,9 @@ def _train_epoch(
     try:
         for batch, begin in enumerate(range(0, len(order), size)):
             chosen = order[begin : begin + size]
-            inputs = np.take(x, chosen, axis=0)
-            loss = float(network.train_step(inputs, np.take(y, chosen, axis=0)))
+            loss = float(network.train_step(x, y, rows=chosen))
             if not math.isfinite(loss):
-                raise _not_finite(training, f"the loss is {loss}", batch, inputs)
+                raise _not_finite(training, f"the loss is {loss}", batch, x[chosen])
             total += loss * len(chosen)
             for callback in callbacks:
                 callback.on_train_batch_end(training, batch, loss)
@@ -135,7 +134,7 @@ def _train_epoch(
     arrays = {**network.parameters, **network.optimizer_state}
     broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if broken:
-        raise _not_finite(training, f"{', '.join(broken)} holds NaN or infinity", batch, inputs)
+        raise _not_finite(training, f"{', '.join(broken)} holds NaN or infinity", batch, x[chosen])
     return total / len(order)
 
 

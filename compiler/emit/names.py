@@ -22,7 +22,7 @@ _TAKEN = (
 _C_WORDS = (
     "auto bint cdef char const context cpdef ctypedef double enum extern float gil include inline int int32 "
     "lane long nogil operator real restrict short signed sizeof static struct tile typedef uint32 uint8 "
-    "union unsigned vector void volatile batch first seed step"
+    "int64 chosen union unsigned vector void volatile batch first seed step"
 )
 
 

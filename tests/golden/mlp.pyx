@@ -25,7 +25,7 @@ import types
 import numpy as np
 
 from cython.parallel cimport prange
-from libc.stdint cimport uint8_t as uint8, uint32_t as uint32, int32_t as int32, uintptr_t
+from libc.stdint cimport uint8_t as uint8, uint32_t as uint32, int32_t as int32, int64_t as int64, uintptr_t
 from libc.string cimport memcpy, memset
 
 cdef extern from *:
@@ -152,6 +152,8 @@ cdef struct Context:
     # One call of one program: where the caller's arrays, the parameters and the workspace are.
     const void* input
     bint input_is_bytes
+    # Which rows of the input make the batch; NULL: the first ones, in order.
+    const int64* chosen
     const void* label
     real* output
     real* parameters
@@ -170,14 +172,21 @@ cdef struct Context:
 cdef inline const real* input_rows(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, real* room
 ) noexcept nogil:
-    # Bytes are scaled to [0, 1] a tile at a time, so that the batch is never copied as a whole.
-    cdef Py_ssize_t i
+    # Bytes are scaled to [0, 1] and chosen rows gathered a tile at a time: the batch is never copied as a whole.
+    cdef Py_ssize_t n, i, row
     cdef const uint8* source
-    if not context.input_is_bytes:
+    cdef real* into
+    if context.chosen == NULL and not context.input_is_bytes:
         return <const real*>context.input + first * INPUT_ROW
-    source = <const uint8*>context.input + first * INPUT_ROW
-    for i in range(batch * INPUT_ROW):
-        room[i] = source[i] * (<real>1 / <real>255)
+    for n in range(batch):
+        row = first + n if context.chosen == NULL else context.chosen[first + n]
+        into = room + n * INPUT_ROW
+        if context.input_is_bytes:
+            source = <const uint8*>context.input + row * INPUT_ROW
+            for i in range(INPUT_ROW):
+                into[i] = source[i] * (<real>1 / <real>255)
+        else:
+            memcpy(into, <const real*>context.input + row * INPUT_ROW, INPUT_ROW * sizeof(real))
     return room
 
 
@@ -1460,6 +1469,7 @@ cdef class Network:
     cdef void _fill(self, Context* context, Py_ssize_t batch) except *:
         context.input = NULL
         context.input_is_bytes = False
+        context.chosen = NULL
         context.label = NULL
         context.output = NULL
         context.parameters = <real*>_address(self._arena)
@@ -1526,42 +1536,69 @@ cdef class Network:
         context.label = _address(y)
         return y
 
+    cdef tuple _batch(self, Context* context, x, y, rows):
+        """Check a batch, or the rows of a data set that make one, and point the context at it.
+
+        Returns the arrays that must stay alive. The labels of the rows are copied, the inputs are not.
+        """
+        x = np.asarray(x)
+        if rows is None:
+            self._fill(context, x.shape[0] if x.ndim else 0)
+            x = self._input(context, x)
+            return x, self._label(context, y, x.shape[0])
+        rows, y = np.asarray(rows), np.asarray(y)
+        if rows.ndim != 1 or rows.dtype.kind not in "iu":
+            raise TypeError(f"rows: expected a list of integers, found {rows.dtype} of shape {rows.shape}")
+        if x.ndim == 0 or y.shape[:1] != x.shape[:1]:
+            raise ValueError(f"x and y: expected as many labels as inputs, found shapes {x.shape} and {y.shape}")
+        if rows.shape[0] == 0:
+            raise ValueError("rows: the batch is empty")
+        if int(rows.min()) < 0 or int(rows.max()) >= x.shape[0]:
+            raise ValueError(f"rows: expected 0 to {x.shape[0] - 1}, found {int(rows.min())} to {int(rows.max())}")
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        self._fill(context, rows.shape[0])
+        if x.flags.c_contiguous and x.dtype in (np.uint8, np.dtype(DTYPE)):
+            x = self._input(context, x)
+            context.chosen = <const int64*>_address(rows)
+        else:
+            # What the kernels cannot read as it is stored is converted: the rows alone, not the data set.
+            x = self._input(context, x[rows])
+        return x, self._label(context, y[rows], rows.shape[0]), rows
+
     cdef object _gradients(self):
         arena = self._total[:ARENA].copy()
         return self._views(arena)
 
-    def train_step(self, x, y):
-        """One step of training: forward, backward, update of the parameters. Returns the loss before it."""
+    def train_step(self, x, y, rows=None):
+        """One step of training: forward, backward, update of the parameters. Returns the loss before it.
+
+        With `rows`, integers (batch,), x and y are a whole data set and the batch is x[rows], y[rows]: the
+        inputs are gathered tile by tile inside the step and never copied as a whole.
+        """
         cdef Context context
-        x = np.asarray(x)
         with self._lock:
-            self._fill(&context, x.shape[0] if x.ndim else 0)
-            x = self._input(&context, x)
-            y = self._label(&context, y, x.shape[0])
+            alive = self._batch(&context, x, y, rows)
             with nogil:
                 gradient(&context, self._threads)
             self.step += 1
-            self._fill(&context, x.shape[0])
+            self._fill(&context, context.batch)
             with nogil:
                 update(&context, self._threads)
             return float(self._total[101776])
 
-    def value_and_grad(self, x, y, inputs=False):
+    def value_and_grad(self, x, y, inputs=False, rows=None):
         """The training loss and its gradients, by parameter name; nothing is updated.
 
-        With `inputs=True` the gradients also hold "input", of the shape of x.
+        With `inputs=True` the gradients also hold "input", of the shape of the batch. `rows` as in `train_step`.
         """
         cdef Context context
-        x = np.asarray(x)
         with self._lock:
-            self._fill(&context, x.shape[0] if x.ndim else 0)
-            x = self._input(&context, x)
-            y = self._label(&context, y, x.shape[0])
+            alive = self._batch(&context, x, y, rows)
             if not inputs:
                 with nogil:
                     gradient(&context, self._threads)
                 return float(self._total[101776]), self._gradients()
-            input_cotangent = np.empty(x.shape, dtype=DTYPE)
+            input_cotangent = np.empty((context.batch, *INPUT_SHAPE), dtype=DTYPE)
             context.output = <real*>_address(input_cotangent)
             with nogil:
                 input_gradient(&context, self._threads)

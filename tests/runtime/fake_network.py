@@ -39,7 +39,9 @@ class Network:
         self.learning_rate = 0.1
         self.threads = threads or 1
 
-    def train_step(self, x, y):
+    def train_step(self, x, y, rows=None):
+        if rows is not None:
+            x, y = np.take(x, rows, axis=0), np.take(y, rows, axis=0)
         mask = np.random.Philox(key=[self.seed, self.step]).random_raw(len(x) * self.inputs) >> 11
         keep = (mask.reshape(len(x), -1) >= DROPOUT * 2.0**53).astype(self.dtype)
         loss, gradients = self._gradients(self._flat(x) * keep, y)

@@ -23,9 +23,9 @@ sys.path[:0] = [{tests!r}, {root!r}]
 import fake_network
 from runtime import cli
 class Slow(fake_network.Network):
-    def train_step(self, x, y):
+    def train_step(self, x, y, rows=None):
         time.sleep(0.002)
-        return super().train_step(x, y)
+        return super().train_step(x, y, rows)
 fake_network.Network = Slow
 parser = argparse.ArgumentParser()
 cli.add_train_arguments(parser)
