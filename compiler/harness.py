@@ -115,7 +115,7 @@ def _planned(
         if tensor.kind == "scalar":
             given[tensor.name] = Place("scalar", len(scalars))
             scalars.append(tensor.name)
-        elif tensor.kind != "random":
+        elif tensor.kind not in ("random", "iota"):
             given[tensor.name] = Place("argument", len(arguments))
             arguments.append(tensor.name)
     for output in program.outputs:

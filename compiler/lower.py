@@ -13,7 +13,7 @@ from itertools import count
 from compiler.description import Model
 from compiler.errors import ModelError
 from compiler.formula import CompiledFormula, Operand, compile_formula
-from compiler.formula.scope import BATCH_SIZE
+from compiler.formula.scope import BATCH_SIZE, IOTA
 from compiler.ir.tensor_program import Program, Shape, Tensor
 from compiler.layers.base import Parameter
 from compiler.layers.graph import Step
@@ -194,7 +194,9 @@ def _program(
     ]
     read = {name for definition in definitions for name in definition.tensors}
     kept = (tensor for tensor in given if tensor.name != BATCH_SIZE or BATCH_SIZE in read)
-    return Program((*kept, *random), definitions, outputs)
+    values = max((formula.iota for formula in formulas), default=0)
+    iota = [Tensor(IOTA, (values,), "iota")] if values else []
+    return Program((*kept, *random, *iota), definitions, outputs)
 
 
 def _initial_value(name: str, parameter: Parameter, streams: Iterator[int]) -> Program:

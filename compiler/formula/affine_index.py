@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from compiler.formula.scope import BATCH_AXIS, Operand, Scope
-from compiler.formula.syntax import Binary, Call, Extents, Name, Negate, Node, Number, Read
+from compiler.formula.syntax import Binary, Call, Extents, Name, Negate, Node, Number, Read, walk
 from compiler.ir.affine import Affine, Extent, atom_of, axis, constant, floor_div, mod, ravel
 from compiler.ir.affine import Read as IntegerRead
+from compiler.ir.domain import Guard
+from compiler.ir.proofs import facts_of, is_nonnegative
 
 _AFFINE = "a sum of axes times integers, `//` and `%` by an integer, ravel(…) or a read of an integer tensor"
 
@@ -30,6 +34,23 @@ def to_affine(node: Node, extents: Extents, scope: Scope) -> Affine:
     raise scope.error(node.place, "an index must be affine", expected=_AFFINE)
 
 
+def axis_value(node: Node, extents: Extents, scope: Scope) -> Affine:
+    """The affine expression of a value that is made of axes, such as `i//2`.
+
+    Raises ModelError for a batch axis: which example of the batch this is means nothing.
+    """
+    value = to_affine(node, extents, scope)
+    if any(extents[name] is None for name in _outer_axes(value)):
+        raise scope.error(node.place, "the batch axis is an index, not a value")
+    return value
+
+
+def reads_integers_alone(node: Node, scope: Scope) -> bool:
+    """Whether every tensor that the node reads is one of integers."""
+    reads = [scope.operands.get(inner.tensor) for inner in walk(node) if isinstance(inner, Read)]
+    return all(operand is not None and operand.dtype == "index" for operand in reads)
+
+
 def integer_value(node: Node, scope: Scope) -> int:
     """The value of an expression of integer constants."""
     value = to_affine(node, {}, scope)
@@ -39,19 +60,23 @@ def integer_value(node: Node, scope: Scope) -> int:
 
 
 def checked_indices(
-    read: Read, extents: Extents, scope: Scope, operand: Operand
+    read: Read, extents: Extents, scope: Scope, operand: Operand, guards: Sequence[Guard] = ()
 ) -> tuple[tuple[Affine, ...], bool]:
-    """The indices of a read, and whether every one of them is proven to stay inside the tensor.
+    """The indices of a read, and whether every one of them is proven to stay inside the tensor wherever
+    `guards` hold.
 
     Raises ModelError for an index that can leave a tensor that is not padded.
     """
     indices = tuple(to_affine(index, extents, scope) for index in read.indices)
+    facts = [fact for guard in guards for fact in facts_of(guard)]
     inside = True
     for node, index, extent in zip(read.indices, indices, operand.shape, strict=True):
         if is_batch(node, index, extent, extents, scope):
             continue
         low, high = index.interval(extents)
         if low >= 0 and high < extent:
+            continue
+        if is_nonnegative(index, extents, facts) and is_nonnegative(extent - 1 - index, extents, facts):
             continue
         inside = False
         if read.outside is None:

@@ -9,16 +9,17 @@ from numbers import Integral, Real
 
 from compiler.errors import ModelError, Problem
 from compiler.formula.affine_index import checked_indices, to_affine
-from compiler.formula.normalise import Piece, free_names, pieces, staged
+from compiler.formula.cases import cases_of
+from compiler.formula.normalise import Context, Piece, free_names, pieces, staged, tabulated
 from compiler.formula.parser import parse_formula
 from compiler.formula.resolve import Reduction, Resolved, resolve
 from compiler.formula.scalar import ScalarBuilder
-from compiler.formula.scope import BATCH_SIZE, UNIFORM, Operand, Scope, shape_text
+from compiler.formula.scope import BATCH_SIZE, IOTA, UNIFORM, Operand, Scope, shape_text
 from compiler.formula.syntax import Extents, Name, Node, Read, Statement, rebuild
 from compiler.ir.affine import Affine, Extent, axis, constant
 from compiler.ir.tensor_program import Axis, Definition, Operation, Shape, Term, make_term, substitute_axes
 
-RESERVED = (UNIFORM, BATCH_SIZE, "pad", "ravel", "inf", "pi")
+RESERVED = (UNIFORM, BATCH_SIZE, IOTA, "pad", "ravel", "inf", "pi")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class CompiledFormula:
 
     definitions: tuple[Definition, ...]
     random: tuple[Operand, ...]
+    iota: int = 0
+    """How many values of `iota`, 0, 1, 2, …, are read."""
 
 
 def compile_formula(
@@ -56,7 +59,7 @@ def compile_formula(
         if not any(statement.target == name for statement in formula.statements):
             place = formula.statements[-1].place
             raise compiler.scope.error(place, f"the formula never defines {name}", expected=f"{name}[…] = …")
-    return CompiledFormula(tuple(compiler.definitions.values()), tuple(compiler.random))
+    return CompiledFormula(tuple(compiler.definitions.values()), tuple(compiler.random), compiler.iota)
 
 
 def _numbers(constants: Mapping[str, object]) -> dict[str, int | float]:
@@ -93,6 +96,8 @@ class _Compiler:
         self.definitions: dict[str, Definition] = {}
         self.shared: dict[tuple, Operand] = {}
         self.random: list[Operand] = []
+        self.iota = 0
+        self.context = Context(self.stage, lambda node, extents: cases_of(node, extents, self.scope))
 
     def define(self, group: list[Statement]) -> None:
         """One definition from its statement, or from the `+=` statements that each add terms."""
@@ -183,9 +188,14 @@ class _Compiler:
             and first.extents.keys() <= free_names(value.body)
         ):
             inner = first.extents | {bound.name: bound.extent for bound in value.axes}
-            piece = Piece(value.axes, staged(value.body, inner, self.stage))
+            body = tabulated(value.body, inner, self.context)
+            piece = Piece(value.axes, staged(body, inner, self.context))
             return value.operation, (self.term(first, operand, piece),)
-        found = [(s, piece) for s in statements for piece in pieces(s.value, s.extents, self.stage)]
+        found = [
+            (s, piece)
+            for s in statements
+            for piece in pieces(tabulated(s.value, s.extents, self.context), s.extents, self.context)
+        ]
         return "sum", tuple(self.term(statement, operand, piece) for statement, piece in found)
 
     def term(self, statement: Resolved, operand: Operand, piece: Piece) -> Term:
@@ -195,22 +205,25 @@ class _Compiler:
         if not statement.accumulate and not writes_once(target, statement.extents):
             message = f"{statement.target} can be written more than once at one place"
             raise self.scope.error(statement.place, message, advice="`+=` if the values are to be added")
-        builder = ScalarBuilder(self.scope, extents)
+        builder = ScalarBuilder(self.scope, extents, piece.guards)
         body = builder.build(piece.body)
+        self.iota = max(self.iota, builder.values)
         axes = tuple(Axis(name, extent) for name, extent in extents.items())
-        return without_idle_axes(make_term(axes, target, body, builder.reads.pairs()), statement.extents)
+        term = make_term(axes, target, body, builder.reads.pairs(), piece.guards)
+        return without_idle_axes(term, statement.extents)
 
-    def stage(self, node: Reduction, extents: Extents) -> Read:
-        """The read that replaces a reduction, defined as a tensor over the axes that it depends on."""
+    def stage(self, node: Node, extents: Extents) -> Read:
+        """The read that replaces a reduction or a table, defined as a tensor over the axes it depends on."""
+        kind = node.operation if isinstance(node, Reduction) else "table"
         free = free_names(node)
         axes = {name: extent for name, extent in extents.items() if name in free}
         indices = tuple(Name(node.place, name) for name in axes)
         shape = tuple(axes.values())
-        statement = Resolved(node.operation, indices, False, node, axes, node.place)
-        operation, terms = self.terms([statement], Operand(node.operation, shape))
+        statement = Resolved(kind, indices, False, node, axes, node.place)
+        operation, terms = self.terms([statement], Operand(kind, shape))
         meaning = (operation, shape, tuple(map(_with_numbered_axes, terms)))
         if meaning not in self.shared:
-            operand = Operand(self.qualified(self.fresh(node.operation)), shape)
+            operand = Operand(self.qualified(self.fresh(kind)), shape)
             self.shared[meaning] = operand
             self.add(_hidden(operand), operand, operation, terms)
         return Read(node.place, _hidden(self.shared[meaning]), indices)

@@ -32,7 +32,7 @@ from compiler.formula.syntax import (
     walk,
 )
 from compiler.ir.affine import Extent
-from compiler.ir.tensor_program import Axis
+from compiler.ir.domain import Axis
 
 _LEADING_NAMES = {True: ("", "", "i", "hw", "hwc"), False: ("", "i", "ij", "ijk", "ijkl")}
 """Names of the axes of `...`, by whether the first is the batch and by number."""

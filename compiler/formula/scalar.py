@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import sympy
 
 from compiler.errors import CompilerBug
-from compiler.formula.affine_index import checked_indices
+from compiler.formula.affine_index import axis_value, checked_indices, reads_integers_alone
 from compiler.formula.parser import REDUCTIONS
-from compiler.formula.scope import Scope, did_you_mean
+from compiler.formula.scope import IOTA, Scope, did_you_mean
 from compiler.formula.syntax import (
     Binary,
     Call,
@@ -28,6 +28,7 @@ from compiler.formula.syntax import (
     Number,
     Read,
 )
+from compiler.ir.domain import Guard
 from compiler.ir.tensor_program import Access, Reads
 
 FUNCTIONS = {
@@ -52,11 +53,14 @@ _COMPARISONS = {"<": sympy.Lt, "<=": sympy.Le, ">": sympy.Gt, ">=": sympy.Ge, "=
 
 @dataclass
 class ScalarBuilder:
-    """Builds the body of one term; `reads` gains the accesses on the way."""
+    """Builds the body of one term, which runs where `guards` hold; `reads` gains the accesses on the way."""
 
     scope: Scope
     extents: Extents
+    guards: tuple[Guard, ...] = ()
     reads: Reads = field(default_factory=Reads)
+    values: int = 0
+    """How many of the values 0, 1, 2, … the body reads."""
 
     def build(self, node: Node) -> sympy.Expr:
         """The SymPy scalar of a value. Raises ModelError for whatever is not one."""
@@ -110,7 +114,7 @@ class ScalarBuilder:
         if name == "inf":
             raise self.scope.error(node.place, "inf can only stand in pad(tensor, -inf)")
         if name in self.extents:
-            raise self.scope.error(node.place, f"the axis {name} is an index, not a value")
+            return self.axis_value(node)
         if name in self.scope.operands:
             rank = len(self.scope.operands[name].shape)
             indices = "…" if rank else ""
@@ -121,7 +125,21 @@ class ScalarBuilder:
             node.place, f"there is no constant {name}", advice=did_you_mean(name, (*constants, "pi"))
         )
 
+    def axis_value(self, node: Node) -> sympy.Expr:
+        """A read of 0, 1, 2, … at an expression of axes, moved where that can be negative."""
+        index = axis_value(node, self.extents, self.scope)
+        if index.is_constant:
+            return sympy.Integer(index.constant)
+        low, high = index.interval(self.extents)
+        start = min(low, 0)
+        self.values = max(self.values, high - start + 1)
+        return self.reads.symbol(Access(IOTA, (index - start,))) + start
+
     def binary(self, node: Binary) -> sympy.Expr:
+        if node.operator in ("//", "%"):
+            if not reads_integers_alone(node, self.scope):
+                raise self.scope.error(node.place, f"{node.operator} is for axes, not for real numbers")
+            return self.axis_value(node)
         left, right = self.value(node.left), self.value(node.right)
         match node.operator:
             case "+":
@@ -136,7 +154,7 @@ class ScalarBuilder:
                 return left / right
             case "**":
                 return left**right
-        raise self.scope.error(node.place, f"{node.operator} is for indices, not for values")
+        raise CompilerBug(f"unknown operator {node.operator}")
 
     def call(self, node: Call, function: str, arguments: tuple[Node, ...]) -> sympy.Expr:
         if function in ("max", "min") and len(arguments) >= 2:
@@ -166,7 +184,7 @@ class ScalarBuilder:
             raise self.scope.error(
                 node.place, f"{node.tensor} is an integer tensor: it can be an index, not a value"
             )
-        indices, inside = checked_indices(node, self.extents, self.scope, operand)
+        indices, inside = checked_indices(node, self.extents, self.scope, operand, self.guards)
         outside = None if inside or node.outside is None else self.outside(node.outside)
         return self.reads.symbol(Access(operand.name, indices, outside))
 

@@ -10,11 +10,13 @@ from typing import Literal
 from compiler.errors import ModelError
 from compiler.formula.problems import formula_error
 from compiler.formula.syntax import Place, Read
-from compiler.ir.tensor_program import Shape
+from compiler.ir.domain import Shape
 
 BATCH_AXIS = "b"
 BATCH_SIZE = "batch_size"
 UNIFORM = "uniform"
+IOTA = "iota"
+"""The program's tensor of 0, 1, 2, …, which a value that is made of axes reads."""
 
 
 @dataclass(frozen=True)

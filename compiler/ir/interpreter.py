@@ -53,6 +53,8 @@ def _given(tensor: Tensor, inputs: Arrays, batch: int, seed: int, step: int) -> 
     if tensor.kind == "random":
         elements = np.arange(int(np.prod(shape, dtype=np.int64)))
         return uniform(seed, step, tensor.stream, elements).reshape(shape)
+    if tensor.kind == "iota":
+        return np.arange(shape[0], dtype=np.float64)
     if tensor.name == "batch_size":
         return np.float64(batch)
     raise ValueError(f"no value was given for {tensor.kind} {tensor.name}")
@@ -111,6 +113,9 @@ def _points(term: Term, values: Arrays, batch: int) -> tuple[np.ndarray, list[np
         test = {">=": number >= 0, "==": number == 0}.get(guard.kind)
         keep = keep & (number % guard.modulus == 0 if test is None else test)
     arguments = [_read(access, axes, values, keep) for _, access in term.reads]
+    if term.body.has(sympy.Piecewise):
+        # NumPy's conjunctions are reductions over a list, whose members must be of one shape.
+        arguments = np.broadcast_arrays(*arguments)
     value = _body_function(term)(*arguments)
     target = [affine_values(index, axes, values) for index in term.target]
     return keep, target, np.asarray(value, dtype=np.float64)

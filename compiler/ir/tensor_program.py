@@ -24,24 +24,13 @@ from typing import Literal
 import sympy
 
 from compiler.ir.affine import Affine, Extent, Read
+from compiler.ir.domain import Axis, Guard, Shape
 
-Shape = tuple[Extent, ...]
 Operation = Literal["sum", "max", "min", "argmax", "argmin"]
-Kind = Literal["input", "label", "parameter", "state", "scalar", "random"]
+Kind = Literal["input", "label", "parameter", "state", "scalar", "random", "iota"]
 Dtype = Literal["real", "index"]
 
 IDENTITY = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A loop index over `[0, extent)`; extent None is the batch."""
-
-    name: str
-    extent: Extent
-
-    def __str__(self) -> str:
-        return f"{self.name}:{'batch' if self.extent is None else self.extent}"
 
 
 @dataclass(frozen=True)
@@ -58,20 +47,6 @@ class Access:
             text
             if self.outside is None
             else f"pad({self.tensor}, {self.outside:g})" + text[len(self.tensor) :]
-        )
-
-
-@dataclass(frozen=True)
-class Guard:
-    """A condition on a point of the domain: `affine >= 0`, `affine == 0` or `affine % modulus == 0`."""
-
-    kind: Literal[">=", "==", "%"]
-    affine: Affine
-    modulus: int = 0
-
-    def __str__(self) -> str:
-        return (
-            f"({self.affine}) % {self.modulus} == 0" if self.kind == "%" else f"{self.affine} {self.kind} 0"
         )
 
 
@@ -136,8 +111,9 @@ class Definition:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor that the program is given. A "random" one is never stored: its value at an element is a
-    counter-based uniform number in [0, 1) keyed by (seed, step, stream, element)."""
+    """A tensor that the program is given. Two kinds are given by the program's meaning alone: a "random" one
+    holds at an element the counter-based uniform number in [0, 1) that (seed, step, stream, element) key,
+    and an "iota" one, of shape (n,), holds 0, 1, …, n - 1: the value of an axis as a real number."""
 
     name: str
     shape: Shape

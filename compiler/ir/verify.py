@@ -17,11 +17,10 @@ from typing import get_args
 import sympy
 
 from compiler.errors import CompilerBug
-from compiler.ir.affine import Affine, Extent, FloorDiv, Read
+from compiler.ir.affine import Affine, Read
 from compiler.ir.printer import integer_limits, print_affine, print_term, window_size
-from compiler.ir.tensor_program import Definition, Guard, Kind, Operation, Program, Shape, Tensor, Term
-
-Extents = Mapping[str, Extent]
+from compiler.ir.proofs import facts_of, is_nonnegative
+from compiler.ir.tensor_program import Definition, Kind, Operation, Program, Shape, Tensor, Term
 
 
 def verify(program: Program) -> None:
@@ -53,6 +52,8 @@ def _tensor(tensor: Tensor) -> Iterator[str]:
         yield f"unknown kind {tensor.kind!r}"
     if (tensor.dtype == "index") != (tensor.limit is not None):
         yield "a limit belongs to dtype index, and dtype index needs one"
+    if tensor.kind == "iota" and (len(tensor.shape) != 1 or None in tensor.shape or tensor.dtype != "real"):
+        yield "the values of an axis are a real tensor of one dimension of known extent"
     yield from _shape(tensor.shape)
 
 
@@ -170,7 +171,7 @@ class _Term:
 
     def bounds(self) -> Iterator[str]:
         """Reads stay inside where they must; so does the target of an argmax, of which nothing is dropped."""
-        facts = [fact for guard in self.term.guards for fact in _facts(guard)]
+        facts = [fact for guard in self.term.guards for fact in facts_of(guard)]
         for _, access in self.term.reads:
             if access.outside is None:
                 shape = self.known[access.tensor].shape
@@ -182,7 +183,7 @@ class _Term:
         for guard in self.term.guards:
             # A guard is tested after the guards with fewer reads: only those may be relied on.
             sooner = [g for g in self.term.guards if len(g.affine.reads) < len(guard.affine.reads)]
-            yield from self.inner_reads(guard.affine, [fact for g in sooner for fact in _facts(g)])
+            yield from self.inner_reads(guard.affine, [fact for g in sooner for fact in facts_of(g)])
 
     def inner_reads(self, affine: Affine, facts: list[Affine]) -> Iterator[str]:
         for read in affine.reads:
@@ -199,41 +200,3 @@ class _Term:
                 yield f"{text}: cannot prove {printed} >= 0"
             if not is_nonnegative(extent - 1 - index, self.extents, facts):
                 yield f"{text}: cannot prove {printed} < {extent}"
-
-
-def _facts(guard: Guard) -> list[Affine]:
-    """Expressions that are not negative where the guard holds."""
-    return {">=": [guard.affine], "==": [guard.affine, -guard.affine]}.get(guard.kind, [])
-
-
-def is_nonnegative(expression: Affine, extents: Extents, facts: Sequence[Affine] = ()) -> bool:
-    """Whether `expression >= 0` can be proven over the box of axes where all `facts` are >= 0.
-
-    By intervals; else by subtracting a multiple of a fact that cancels one of the atoms; else by clearing a
-    floor-division, `c + n//d >= 0` being `d*c + n >= 0`.
-    """
-    low, _ = expression.interval(extents)
-    if low is not None and low >= 0:
-        return True
-    for position, fact in enumerate(facts):
-        others = [*facts[:position], *facts[position + 1 :]]
-        for atom, coefficient in fact.terms:
-            factor = expression.coefficient(atom)
-            if factor * coefficient <= 0:
-                continue
-            # |coefficient|·e - |factor|·fact > -|coefficient| gives e > -1.
-            rest = abs(coefficient) * expression - abs(factor) * fact + (abs(coefficient) - 1)
-            if is_nonnegative(rest, extents, others):
-                return True
-    cleared = _clear_division(expression)
-    return cleared is not None and is_nonnegative(cleared, extents, facts)
-
-
-def _clear_division(expression: Affine) -> Affine | None:
-    """An expression that is >= 0 exactly where the given one is, without its first floor-division."""
-    for atom, coefficient in expression.terms:
-        if isinstance(atom, FloorDiv) and abs(coefficient) == 1:
-            rest = expression - Affine(((atom, coefficient),))
-            spare = 0 if coefficient > 0 else atom.divisor - 1
-            return rest * atom.divisor + atom.numerator * coefficient + spare
-    return None

@@ -16,7 +16,7 @@ from compiler.layers.base import Forward, Layer, Node, Placeholder, Shape
 from compiler.layers.checks import is_integer
 from compiler.layers.shaping import Input
 
-RESERVED_NAMES = ("input", "label", "loss", "batch_size")
+RESERVED_NAMES = ("input", "label", "loss", "batch_size", "iota")
 
 
 @dataclass(frozen=True)

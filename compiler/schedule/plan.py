@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from compiler.ir.loop_nest import Buffer, Kernel, Random
+from compiler.ir.affine import axis, constant
+from compiler.ir.loop_nest import Address, Buffer, Kernel, Limit, Loop, Random, Store
 from compiler.ir.tensor_program import Definition, Program, Tensor
 from compiler.schedule.kernel import Settings, build_kernel
 from compiler.schedule.layout import aligned, row_size
@@ -176,7 +177,7 @@ def _call(
 ) -> Call:
     entry = program[group[0]]
     if isinstance(entry, Tensor):
-        return _random_call(entry)
+        return _random_call(entry) if entry.kind == "random" else _iota_call(entry)
     definitions = tuple(program[name] for name in group)
     kernel = build_kernel(
         definitions, program, settings, adds=stage[group[0]].kind == "lane", elements=elements
@@ -194,6 +195,22 @@ def _random_call(tensor: Tensor) -> Call:
         schedule="counter-based: Threefry-2x32, 20 rounds",
         operations=0,
         per_example=None in tensor.shape,
+    )
+    return Call(kernel, (tensor.name,))
+
+
+def _iota_call(tensor: Tensor) -> Call:
+    """0, 1, 2, … in memory: what an axis is as a value, read like any other tensor."""
+    (extent,) = tensor.shape
+    store = Store(Address(tensor.name, axis("i")), axis("i"))
+    kernel = Kernel(
+        name=tensor.name,
+        buffers=(Buffer(tensor.name, tensor.name, "real", True),),
+        body=(Loop("i", (Limit(constant(0)),), (Limit(constant(extent)),), (store,)),),
+        formula=(f"{tensor.name}[i] = i",),
+        schedule="plain loop",
+        operations=0,
+        per_example=False,
     )
     return Call(kernel, (tensor.name,))
 

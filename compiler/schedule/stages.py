@@ -17,6 +17,9 @@ from compiler.errors import CompilerBug
 from compiler.ir.affine import axis
 from compiler.ir.tensor_program import Access, Axis, Definition, Program, Tensor, make_term, read_symbol
 
+FILLED = ("random", "iota")
+"""Kinds of given tensors that a kernel of their own fills."""
+
 
 def split_reductions(program: Program) -> Program:
     """Give terms without a batch axis a definition apart from those that reduce over the batch.
@@ -48,11 +51,11 @@ class Stage:
 
 
 def stages(program: Program, totals: frozenset[str]) -> dict[str, Stage]:
-    """Phase and kind of every definition and random tensor. `totals` are outputs that live in the arena of
-    sums: those without a batch axis must run after the last reduction, which overwrites that arena."""
+    """Phase and kind of every definition and every tensor that is filled. `totals` are outputs that live in
+    the arena of sums: those without a batch axis must run after the last reduction, which overwrites it."""
     result: dict[str, Stage] = {}
     for tensor in program.inputs:
-        if tensor.kind == "random":
+        if tensor.kind in FILLED:
             result[tensor.name] = Stage(0, "tile" if None in tensor.shape else "before")
     for definition in program.definitions:
         phase = 0
@@ -80,7 +83,7 @@ def kernel_groups(program: Program) -> list[tuple[str, ...]]:
     done: set[str] = set()
     winners = {d.terms: d.name for d in program.definitions if d.operation in ("argmax", "argmin")}
     for tensor in program.inputs:
-        if tensor.kind == "random":
+        if tensor.kind in FILLED:
             groups.append((tensor.name,))
     for definition in program.definitions:
         if definition.name in done:
@@ -98,11 +101,11 @@ def as_soon_as_possible(
 ) -> list[tuple[str, ...]]:
     """Move each reduction over the batch up to right behind what it reads, so that this can be freed."""
     order: list[tuple[str, ...]] = []
-    random = [g for g in groups if isinstance(program[g[0]], Tensor)]
+    filled = [g for g in groups if isinstance(program[g[0]], Tensor)]
     for group in groups:
-        if group in random:
+        if group in filled:
             continue
-        for name in random:
+        for name in filled:
             if name not in order and any(name[0] in program[g].tensors for g in group):
                 order.append(name)
         if stage[group[0]].kind == "lane":

@@ -32,6 +32,7 @@ def forward(
     given = [Tensor(o.name, o.shape, "input" if None in o.shape else "parameter") for o in operands.values()]
     given += [Tensor(o.name, o.shape, "random", stream=k) for k, o in enumerate(compiled.random)]
     given.append(Tensor("batch_size", (), "scalar"))
+    given += [Tensor("iota", (compiled.iota,), "iota")] if compiled.iota else []
     random = np.random.default_rng(seed)
     values = dict(zip(names, inputs, strict=True))
     values |= {name: random.normal(size=p.shape) for name, p in described.parameters.items()}

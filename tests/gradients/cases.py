@@ -75,7 +75,8 @@ def formula_program(
     read = {name for definition in compiled.definitions for name in definition.tensors}
     scalars = [Tensor("batch_size", (), "scalar")] if "batch_size" in read else []
     random = [Tensor(r.name, r.shape, "random", stream=k) for k, r in enumerate(compiled.random)]
-    return Program((*inputs, *scalars, *random), compiled.definitions, tuple(results))
+    iota = [Tensor("iota", (compiled.iota,), "iota")] if compiled.iota else []
+    return Program((*inputs, *scalars, *random, *iota), compiled.definitions, tuple(results))
 
 
 class NoRegularPoint(Exception):
@@ -95,7 +96,7 @@ def sample(case: Case, program: Program, seed: int = 0) -> dict[str, np.ndarray]
 
 
 def _is_given(tensor: Tensor) -> bool:
-    return tensor.kind != "random" and tensor.name != "batch_size"
+    return tensor.kind not in ("random", "iota") and tensor.name != "batch_size"
 
 
 def _drawn(case: Case, rng: np.random.Generator, tensor: Tensor) -> np.ndarray:
@@ -108,7 +109,7 @@ def _drawn(case: Case, rng: np.random.Generator, tensor: Tensor) -> np.ndarray:
 def margin_program(program: Program) -> Program:
     """The program with, as its outputs, how close it comes to each of its kinks."""
     definitions, outputs = list(program.definitions), []
-    random = frozenset(tensor.name for tensor in program.inputs if tensor.kind == "random")
+    random = frozenset(tensor.name for tensor in program.inputs if tensor.kind in ("random", "iota"))
     for definition in program.definitions:
         margins = [
             _tie_margin(definition, term) for term in definition.terms if definition.operation == "max"

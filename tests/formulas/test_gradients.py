@@ -1,0 +1,52 @@
+"""Every formula of the tables on every rung, in the interpreter and in compiled kernels."""
+
+from __future__ import annotations
+
+import pytest
+
+from compiler.build import find_toolchain
+from compiler.compile_file import machine_for
+from compiler.derive.jvp import jvp
+from compiler.derive.vjp import vjp
+from compiler.ir.parser import parse_program
+from compiler.ir.printer import print_program
+from compiler.ir.verify import verify
+from tests.formulas.axes import AXES
+from tests.formulas.tables import case_of
+from tests.gradients.cases import Case, interpret
+from tests.gradients.rungs import adjoint_identity, against_reference, finite_difference, taylor_slope
+from tests.kernels.building import build, disagreements, pullback, pushforward
+from tests.kernels.test_kernels import report
+
+CASES = [case_of(name, row) for name, row in AXES.items()]
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+@every_case
+def test_against_jax(case: Case, jax) -> None:
+    worst = against_reference(case, interpret, jax)
+    assert worst.error < 1e-9, worst
+
+
+@every_case
+def test_rungs_without_a_reference(case: Case) -> None:
+    for rung, bound in ((adjoint_identity, 1e-12), (taylor_slope, 0.1), (finite_difference, 1e-7)):
+        worst = rung(case, interpret)
+        assert worst.error < bound, (rung.__name__, worst)
+
+
+@every_case
+def test_programs_are_verified_and_read_back(case: Case) -> None:
+    forward = case.build()
+    pulled, _ = vjp(forward, case.output, case.wrt, seed="input")
+    pushed, _ = jvp(forward, case.wrt, (case.output,))
+    for program in (forward, pulled, pushed):
+        verify(program)
+        assert parse_program(print_program(program)) == program
+
+
+def test_kernels() -> None:
+    table = [derive(case) for case in CASES for derive in (pullback, pushforward)]
+    module = build(table, machine_for("native", find_toolchain()), "float64", tile=4)
+    found = disagreements(module, table, (1, 7), 1e-11)
+    assert not found, report(found)
