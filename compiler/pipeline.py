@@ -70,7 +70,7 @@ def pricer(machine: Machine, dtype: str) -> Price:
     settings = Settings(machine, dtype, TYPICAL_TILE)
 
     def price(definition: Definition, program: Program) -> float:
-        packed, _ = pack(program)
+        packed, _ = pack(program, definition.name)
         shapes = {entry.name: entry.shape for entry in (*packed.inputs, *packed.definitions)}
         own = [d for d in packed.definitions if d.name in (definition.name, f"{definition.name}.unpacked")]
         return sum(predicted_cycles(d, shapes, settings) for d in own)

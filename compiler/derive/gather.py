@@ -25,11 +25,11 @@ from itertools import combinations
 from math import prod
 from typing import Literal
 
-from compiler.derive.gather_reads import digit_of, open_read, without_constant_atoms
 from compiler.derive.gather_rows import Partial, Unsolved, is_own, solve_target
 from compiler.ir.affine import Affine, Atom, Read
 from compiler.ir.guards import simplify_guards
 from compiler.ir.maps import covers, disjoint, domain_size, injective_given, inside
+from compiler.ir.open_reads import digit_of, open_read, without_constant_atoms
 from compiler.ir.tensor_program import Axis, Shape, Term, substitute_axes
 
 WINNER_LIMIT = 256

@@ -26,6 +26,7 @@ from compiler.ir.loop_nest import (
     Lists,
     Load,
     Loop,
+    Mask,
     Random,
     Statement,
     Store,
@@ -44,6 +45,7 @@ class PrintedKernel:
 
 @dataclass
 class _Printer:
+    kernel: Kernel
     buffers: Mapping[str, str]
     lanes: int
     vectors: frozenset[str]
@@ -57,7 +59,7 @@ def print_kernel(kernel: Kernel, lanes: int) -> PrintedKernel:
     """Cython text of a kernel for vectors of `lanes` values."""
     locals_ = _local_names(kernel.body)
     buffers = unique_identifiers((buffer.name for buffer in kernel.buffers), locals_)
-    printer = _Printer(buffers, lanes, _vector_names(kernel.body), _addressing(kernel.body))
+    printer = _Printer(kernel, buffers, lanes, _vector_names(kernel.body), _addressing(kernel.body))
     _block(printer, kernel.body, 1)
     parameters = [
         f"{'' if buffer.written else 'const '}{buffer.element_type}* {buffers[buffer.name]}"
@@ -193,6 +195,16 @@ def _is_vector(printer: _Printer, value: sympy.Expr) -> bool:
     return any(symbol.name in printer.vectors for symbol in value.free_symbols)
 
 
+def _mask(printer: _Printer, mask: Mask, level: int) -> None:
+    kind = next(b.element_type for b in printer.kernel.buffers if b.name == mask.address.buffer)
+    pointer, value = _pointer(printer, mask.address), affine_text(mask.value)
+    if mask.width == printer.lanes:
+        call = f"where_{kind}({mask.name}, {pointer}, {value})"
+    else:
+        call = f"where_{kind}_partial({mask.name}, {pointer}, {value}, {mask.width})"
+    _line(printer, level, f"{mask.name} = {call}")
+
+
 def _index(printer: _Printer, index: Index, level: int) -> None:
     _declare(printer, index.name, "int")
     _line(printer, level, f"{index.name} = {affine_text(index.value)}")
@@ -305,6 +317,7 @@ _STATEMENTS = {
     If: _if,
     Load: _load,
     Let: _let,
+    Mask: _mask,
     Index: _index,
     Choose: _choose,
     Store: _store,

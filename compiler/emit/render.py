@@ -82,6 +82,7 @@ def _machine(target: Target) -> dict[str, object]:
     return {
         "real": "float" if single else "double",
         "f": "f" if single else "",
+        "integer": "int32_t" if single else "int64_t",
         "lanes": target.lanes,
         "vector_bytes": target.vector_bytes,
         "avx512": target.vector_bytes == 64,

@@ -4,6 +4,7 @@
     If        if all tests: body, else: otherwise
     Load      name = buffer[offset]            (a scalar, a vector, or the first lanes of one)
     Let       name = expression                (SymPy over local names)
+    Mask      name = name where integers[offset] == affine, else 0
     Index     name = affine                    (an integer)
     Store     buffer[offset] (+)= expression
     Fill      buffer[offset : offset + count] = 0
@@ -89,6 +90,16 @@ class Let:
     value: Expression
     width: Width = 0
     update: bool = False
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Zero the lanes of the vector `name` at which the integers from `address` on differ from `value`."""
+
+    name: str
+    address: Address
+    value: Affine
+    width: Width
 
 
 @dataclass(frozen=True)
@@ -180,7 +191,9 @@ class Each:
     body: tuple[Statement, ...]
 
 
-Statement = Loop | If | Load | Let | Index | Choose | Store | Fill | Random | Lists | Collect | Buckets | Each
+Statement = (
+    Loop | If | Load | Let | Mask | Index | Choose | Store | Fill | Random | Lists | Collect | Buckets | Each
+)
 
 
 @dataclass(frozen=True)

@@ -32,12 +32,18 @@ from compiler.ir.tensor_program import (
 )
 
 
-def pack(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
-    """Introduce permuted copies of batch-free tensors where a contraction's vector axis is not last."""
+def pack(program: Program, only: str | None = None) -> tuple[Program, tuple[Rewrite, ...]]:
+    """Introduce permuted copies of batch-free tensors where a contraction's vector axis is not last.
+
+    With `only`, the definition of that name is looked at and the others stay as they are.
+    """
     definitions: list[Definition] = []
     rewrites: list[Rewrite] = []
     made: set[str] = set()
     for definition in program.definitions:
+        if only not in (None, definition.name):
+            definitions.append(definition)
+            continue
         terms = []
         for term in definition.terms:
             changed, copy = _packed(term, definition, program)
@@ -113,8 +119,9 @@ def _target_order(definition: Definition, program: Program) -> list[int] | None:
 
 
 def _looked_up_by(term: Term) -> frozenset[str]:
-    """Axes that occur inside the reads of integer tensors."""
-    reads = (read for affine in term.affines() for read in affine.reads)
+    """Axes that an integer tensor is looked up by, where that decides what is read or written."""
+    indices = (*term.target, *(index for _, access in term.reads for index in access.indices))
+    reads = (read for index in indices for read in index.reads)
     return frozenset().union(*(index.axes for read in reads for index in read.indices))
 
 

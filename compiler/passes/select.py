@@ -3,23 +3,26 @@
     ȳ[2i + w[i]] += ḡ[i]                          the winner w[i] of window i takes the cotangent
     K̄[p,c]       += x[h + p, c] · ȳ[h]            h:2n, half of them zeros (three quarters in two dimensions)
 
-    K̄[p,c]       += x[2i + w[i] + p, c] · ḡ[i]    i:n
+    K̄[p,c]       += x[2i + w[i] + p, c] · ḡ[i]                      i:n         selected: only winners
+    K̄[p,c]       += x[2i + d + p, c] · ḡ[i]       if d - w[i] == 0   i:n, d:2    masked: zeros made on the fly
 
 A scatter is put into the contractions that read it linearly:
-Σ_h f(h) · Σ_i δ(h, 2i+w[i]) g[i] = Σ_i f(2i+w[i]) g[i].
-Whether that pays depends on the schedule each form gets (with one input channel it does not), so that the
-caller gives a price for a definition.
+Σ_h f(h) · Σ_i δ(h, 2i+w[i]) g[i] = Σ_i f(2i+w[i]) g[i]; the masked form is that sum over all positions d.
+Whether it pays, and which form does, depends on the schedule each gets (with one input channel there is
+nothing to run along vectors but the windows, which a mask allows): the caller gives a price for a definition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain, count
 
 import sympy
 
 from compiler.ir.affine import Affine, axis
 from compiler.ir.guards import simplify_guards
+from compiler.ir.open_reads import open_read
 from compiler.ir.tensor_program import (
     Access,
     Definition,
@@ -44,19 +47,41 @@ def select(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]
             continue
         users = [d for d in program.definitions if scatter.name in d.tensors]
         values, staged = _staged(scatter)
-        composed = [_composed(user, staged) for user in users]
-        if not users or any(definition is None for definition in composed):
+        forms = [_forms(user, staged) for user in users]
+        if not users or not all(forms):
             continue
-        changed = dict(zip((d.name for d in users), composed, strict=True)) | {scatter.name: values}
-        candidate = program.with_definitions(changed.get(d.name, d) for d in program.definitions)
         before = price(scatter, program) + sum(price(user, program) for user in users)
-        after = sum(price(definition, candidate) for definition in (values, *composed))
+        chosen = [options[0] for options in forms]
+        for number, options in enumerate(forms):
+            chosen[number] = min(options, key=_price_among(program, scatter, values, chosen, price))
+        candidate = _replaced(program, scatter, values, chosen)
+        after = sum(price(definition, candidate) for definition in (values, *chosen))
         if after < before:
             program = candidate
             why = f"predicted {after:,.0f} cycles a tile instead of {before:,.0f}"
             names = ", ".join(d.name for d in users)
             rewrites.append(Rewrite("select", f"{scatter.name} stored, then read by {names}", names, why))
     return program, tuple(rewrites)
+
+
+def _replaced(
+    program: Program, scatter: Definition, values: Definition, users: Iterable[Definition]
+) -> Program:
+    """The program with the scatter's values in its place, and these users."""
+    changed = {user.name: user for user in users} | {scatter.name: values}
+    return program.with_definitions(changed.get(d.name, d) for d in program.definitions)
+
+
+def _price_among(
+    program: Program, scatter: Definition, values: Definition, users: list[Definition], price: Price
+) -> Callable[[Definition], float]:
+    """The price of one form of a user, the others being as they are in `users`."""
+
+    def of(form: Definition) -> float:
+        others = [user for user in users if user.name != form.name]
+        return price(form, _replaced(program, scatter, values, [*others, form]))
+
+    return of
 
 
 def _is_selection(definition: Definition) -> bool:
@@ -85,6 +110,39 @@ def _staged(scatter: Definition) -> tuple[Definition, Definition]:
     read = Access(values.name, here)
     moved = make_term(term.axes, term.target, read_symbol(0), [(read_symbol(0), read)], term.guards)
     return values, replace(scatter, terms=(moved,))
+
+
+def _forms(user: Definition, scatter: Definition) -> list[Definition]:
+    """The user reading the scatter's source: at winners only, and at every position under a mask."""
+    selected = _composed(user, scatter)
+    if selected is None:
+        return []
+    terms = (term for term in selected.terms if scatter.terms[0].tensors[0] in term.tensors)
+    if not any(index.reads for term in terms for index in (*term.target, *_indices(term))):
+        return [selected]
+    (term,) = scatter.terms
+    reads = tuple(dict.fromkeys(read for index in term.target for read in index.reads))
+    for read in reads:
+        term = open_read(term, read, _fresh_names(term))
+    masked = _composed(user, replace(scatter, terms=(term,)))
+    return [selected] if masked is None else [selected, masked]
+
+
+def _indices(term: Term) -> Iterator[Affine]:
+    return (index for _, access in term.reads for index in access.indices)
+
+
+def _fresh_names(term: Term) -> Callable[[str], str]:
+    """Names for new axes of a term: the one asked for, or that with a number."""
+    used = {a.name for a in term.axes}
+
+    def fresh(name: str) -> str:
+        candidates = chain([name], (f"{name}{number}" for number in count(1)))
+        found = next(candidate for candidate in candidates if candidate not in used)
+        used.add(found)
+        return found
+
+    return fresh
 
 
 def _composed(user: Definition, scatter: Definition) -> Definition | None:

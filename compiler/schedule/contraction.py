@@ -30,6 +30,7 @@ from compiler.ir.maps import injective_given
 from compiler.ir.tensor_program import Axis
 from compiler.schedule.compaction import DENSITY, Compaction, compaction_of, listed_cycles
 from compiler.schedule.machine import Machine
+from compiler.schedule.masks import MASK_CYCLES, mask_guards, mask_of
 from compiler.schedule.nest import Nest
 
 SKIP_CYCLES = 6.0
@@ -113,13 +114,16 @@ def choose_tile(nest: Nest, machine: Machine, dtype: str, batch: int) -> Tile | 
         return None
     if any(address.inside for _, address in nest.reads):
         return None
-    if any(guard.kind != ">=" or not _plain(guard.affine) for guard in nest.guards):
+    masks = mask_guards(nest)
+    if len(masks) > 1 or any(g.kind != ">=" or not _plain(g.affine) for g in nest.guards if g not in masks):
         return None
     sequential = sequential_axes(nest)
     if sequential is None:
         return None
     best: Tile | None = None
     for vector_axis in _vector_axes(nest, sequential):
+        if masks and mask_of(nest, vector_axis.name) is None:
+            continue
         for tile in _tiles(nest, vector_axis, sequential, machine, dtype, batch):
             if best is None or tile.cycles < best.cycles:
                 best = tile
@@ -144,7 +148,8 @@ def _vector_axes(nest: Nest, sequential: tuple[Axis, ...]) -> Iterator[Axis]:
 def _fixed_axes(nest: Nest) -> frozenset[str]:
     """Axes that a tile cannot span: a guard bounds them, or an integer tensor is looked up by them."""
     affines = (nest.target, *(address.offset for _, address in nest.reads))
-    guarded = frozenset().union(*(guard.affine.axes for guard in nest.guards))
+    masks = mask_guards(nest)
+    guarded = frozenset().union(*(guard.affine.axes for guard in nest.guards if guard not in masks))
     return guarded.union(*map(_inner_axes, affines))
 
 
@@ -169,7 +174,7 @@ def _tiles(
 ) -> Iterator[Tile]:
     lanes = machine.lanes(dtype)
     whole = ceil(vector_axis.extent / lanes)
-    fixed = _fixed_axes(nest)
+    fixed = _fixed_axes(nest).union(*(guard.affine.axes for guard in mask_guards(nest)))
     candidates = [
         a for a in nest.target_axes if a != vector_axis and a not in sequential and a.name not in fixed
     ]
@@ -214,6 +219,7 @@ def _cycles(nest: Nest, tile: Tile, machine: Machine, batch: int) -> float | Non
         if wide * positions + min(wide, vector_loads) + 1 > machine.registers:
             return None
         arithmetic = wide * positions * operations / machine.multiply_adds_per_cycle
+        arithmetic += wide * MASK_CYCLES * len(mask_guards(nest))
         # A broadcast costs as much as a load; a vector wider than 32 bytes takes two slots on many cores.
         width = max(1.0, tile.lanes * 4 / 32)
         loads = (vector_loads * min(width, 2.0) + scalar_loads) / machine.loads_per_cycle

@@ -11,7 +11,7 @@ import sympy
 
 from compiler.errors import CompilerBug
 from compiler.ir.affine import axis
-from compiler.ir.loop_nest import Buffer, Fill, Kernel, Load, Statement, Store, statements
+from compiler.ir.loop_nest import Buffer, Fill, Kernel, Load, Mask, Statement, Store, statements
 from compiler.ir.maps import covers, disjoint, is_injective
 from compiler.ir.printer import describe_term
 from compiler.ir.tensor_program import Definition, Program, Shape, Term, substitute_axes
@@ -276,7 +276,7 @@ def _buffers(
 ) -> tuple[Buffer, ...]:
     names: dict[str, None] = {}
     for statement in statements(body):
-        if isinstance(statement, Load | Store):
+        if isinstance(statement, Load | Store | Mask):
             names.setdefault(statement.address.buffer)
         elif isinstance(statement, Fill):
             names.setdefault(statement.buffer)

@@ -31,6 +31,7 @@ from compiler.ir.loop_nest import (
     Limit,
     Load,
     Loop,
+    Mask,
     Statement,
     Store,
 )
@@ -42,7 +43,8 @@ from compiler.schedule.contraction import (
     shifted,
     skipped_symbol,
 )
-from compiler.schedule.layout import BATCH, loop_limits
+from compiler.schedule.layout import BATCH, loop_limits, offset
+from compiler.schedule.masks import mask_of
 from compiler.schedule.nest import Integers, Nest, Shapes, local_name
 
 Body = tuple[Statement, ...]
@@ -163,6 +165,9 @@ def fix_axis(statement: Statement, values: Mapping[str, Affine]) -> Statement:
     if isinstance(statement, Load):
         address = replace(statement.address, offset=statement.address.offset.substitute(values))
         return Load(statement.name, address, statement.width, statement.integer)
+    if isinstance(statement, Mask):
+        address = replace(statement.address, offset=statement.address.offset.substitute(values))
+        return replace(statement, address=address, value=statement.value.substitute(values))
     if isinstance(statement, If):
         return replace(statement, body=tuple(fix_axis(inner, values) for inner in statement.body))
     if isinstance(statement, Store):
@@ -262,8 +267,30 @@ def _step(
         for j, width in enumerate(block.widths):
             put = {s: loads.symbol(a, steps, j, width) for s, a in addresses.items()}
             updates.append(Let(accumulator(i, j), body.xreplace(put), tile.lanes, update=sums))
-    step = (*integers.statements, *loads.statements, *updates)
+    masks = _masks(nest, tile, block, addresses, loads, shapes)
+    step = (*integers.statements, *loads.statements, *masks, *updates)
     return _skipping(nest, tile, step, shapes) if nest.reduction_axes else step
+
+
+def _masks(
+    nest: Nest,
+    tile: Tile,
+    block: Block,
+    addresses: Mapping[sympy.Symbol, Address],
+    loads: Loads,
+    shapes: Shapes,
+) -> Body:
+    """Zeroes the lanes of the masked factor whose winner is another; nothing where there is no mask."""
+    mask = mask_of(nest, tile.vector_axis.name)
+    if mask is None:
+        return ()
+    where = offset(mask.read.indices, shapes[mask.read.tensor])
+    result = []
+    for j, width in enumerate(block.widths):
+        factor = loads.symbol(addresses[mask.symbol], {}, j, width)
+        winners = Address(mask.read.tensor, moved(where, {}, tile, j))
+        result.append(Mask(factor.name, winners, mask.value, width))
+    return tuple(result)
 
 
 class Loads:

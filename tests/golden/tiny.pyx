@@ -56,6 +56,23 @@ cdef extern from *:
     static inline vector load_partial(const real *p, int n)
     { vector v = {0}; memcpy(&v, p, n * sizeof(real)); return v; }
     static inline void store_partial(real *p, vector v, int n) { memcpy(p, &v, n * sizeof(real)); }
+    /* x where the integer at p equals the value, else 0: integers are widened to lanes and compared. */
+    typedef int32_t lanes_mask __attribute__((vector_size(32)));
+    #define CHAINRULE_WHERE(name, integer) \
+        typedef integer name ## _lanes __attribute__((vector_size(8 * sizeof(integer)))); \
+        static inline vector where_ ## name ## _partial(vector x, const integer *p, Py_ssize_t value, int n) \
+        { \
+            name ## _lanes few = {0}; \
+            memcpy(&few, p, n * sizeof(integer)); \
+            lanes_mask wide = __builtin_convertvector(few, lanes_mask); \
+            lanes_mask same = wide == (int32_t)value - (lanes_mask){0}; \
+            return (vector)((lanes_mask)x & same); \
+        } \
+        static inline vector where_ ## name(vector x, const integer *p, Py_ssize_t value) \
+        { return where_ ## name ## _partial(x, p, value, 8); }
+
+    CHAINRULE_WHERE(uint8, uint8_t)
+    CHAINRULE_WHERE(int32, int32_t)
 
     static inline real real_exp(real x) { return expf(x); }
     static inline real real_log(real x) { return logf(x); }
@@ -98,6 +115,10 @@ cdef extern from *:
     vector splat(real x) noexcept nogil
     vector load_partial(const real* p, int n) noexcept nogil
     void store_partial(real* p, vector v, int n) noexcept nogil
+    vector where_uint8(vector x, const uint8* p, Py_ssize_t value) noexcept nogil
+    vector where_uint8_partial(vector x, const uint8* p, Py_ssize_t value, int n) noexcept nogil
+    vector where_int32(vector x, const int32* p, Py_ssize_t value) noexcept nogil
+    vector where_int32_partial(vector x, const int32* p, Py_ssize_t value, int n) noexcept nogil
     real real_exp(real x) noexcept nogil
     real real_log(real x) noexcept nogil
     real real_tanh(real x) noexcept nogil

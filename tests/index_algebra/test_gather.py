@@ -11,11 +11,11 @@ import pytest
 import sympy
 
 from compiler.derive.gather import gather, iteration_count
-from compiler.derive.gather_reads import open_read
 from compiler.derive.vjp import vjp
 from compiler.ir.affine import Read, atom_of, axis, floor_div, mod, ravel, unravel
 from compiler.ir.interpreter import run
 from compiler.ir.maps import domain_size, interior
+from compiler.ir.open_reads import open_read
 from compiler.ir.tensor_program import Access, Axis, Definition, Program, Reads, Tensor, Term, make_term
 from compiler.passes.bounds import bounds
 
