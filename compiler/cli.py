@@ -19,6 +19,7 @@ from compiler.compile_file import DTYPES, Compiled, Options, compile_file
 from compiler.doctor import report
 from compiler.errors import CompilerBug, ModelError
 from compiler.schedule.machine import MACHINES
+from compiler.switches import SWITCHES, parse_switches
 from runtime.arguments import add_evaluate_arguments, add_train_arguments
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
@@ -78,6 +79,9 @@ def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument(
+        "--without", metavar="PASS[,PASS]", default="", help=f"leave passes out: {', '.join(SWITCHES)}"
+    )
+    parser.add_argument(
         "--dump-after",
         metavar="STAGE",
         help="print each program and its rewrites after a stage: commute, demand, pad, vjp, simplify, "
@@ -96,7 +100,8 @@ def _compile(arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    return Options(arguments.out, arguments.target, arguments.dtype, getattr(arguments, "force", False))
+    force, without = getattr(arguments, "force", False), parse_switches(getattr(arguments, "without", ""))
+    return Options(arguments.out, arguments.target, arguments.dtype, force, without)
 
 
 def _progress(quiet: bool) -> Callable[[str, float], None]:

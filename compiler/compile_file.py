@@ -48,6 +48,8 @@ class Options:
     target: str = "native"
     dtype: str = "float32"
     force: bool = False
+    without: frozenset[str] = frozenset()
+    """Passes to leave out: names of `compiler.switches`."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def _key(model: Model, options: Options, machine: Machine, toolchain: Toolchain)
         model.fingerprint(),
         model.name or "model",
         options.dtype,
+        ",".join(sorted(options.without)),
         repr(machine),
         " ".join([*toolchain.command, *OPTIMISATION, str(toolchain.openmp)]),
         toolchain.version,
@@ -144,7 +147,9 @@ def _build(
     source = _timed(
         progress,
         "derive",
-        lambda: compile_to_source(model, machine, options.dtype, digest, after or (lambda stage: None)),
+        lambda: compile_to_source(
+            model, machine, options.dtype, digest, after or (lambda stage: None), options.without
+        ),
     )
     path = folder / f"{name}.pyx"
     path.write_text(source.text)

@@ -51,26 +51,33 @@ def compile_to_source(
     dtype: str,
     digest: str,
     after: Callable[[Stage], None] = lambda stage: None,
+    without: frozenset[str] = frozenset(),
 ) -> ModuleSource:
-    """Run every stage but the C compiler's. `digest` identifies model and options in the module."""
+    """Run every stage but the C compiler's. `digest` identifies model and options in the module.
+
+    `without` names passes to leave out (`compiler.switches`).
+    """
     lowered = lower(model)
     arena, arena_size = arena_layout(lowered)
-    trace = Trace(after)
-    programs = module_programs(lowered, arena_size, pricer(machine, dtype), trace)
-    settings = Settings(machine, dtype, tile_examples(programs["gradient"], lowered, arena, machine, dtype))
+    trace = Trace(after, without)
+    programs = module_programs(lowered, arena_size, pricer(machine, dtype, without), trace)
+    tile = 1 if "tile" in without else tile_examples(programs["gradient"], lowered, arena, machine, dtype)
+    settings = Settings(machine, dtype, tile)
     plans = {name: _plan(name, programs[name], lowered, arena, arena_size, settings) for name in programs}
     facts = module_facts(lowered, plans, arena, arena_size, settings, digest)
+    if without:
+        facts["summary"] = [*facts["summary"], f"passes left out: {', '.join(sorted(without))}"]
     texts = [program_text(plan, dtype) for plan in plans.values()]
     text = render_module(texts, facts, render_target(settings))
     return ModuleSource(lowered.name, text, lowered, plans, settings, tuple(trace.stages))
 
 
-def pricer(machine: Machine, dtype: str) -> Price:
+def pricer(machine: Machine, dtype: str, without: frozenset[str] = frozenset()) -> Price:
     """Predicted cycles of a definition, scheduled for a typical tile: what `select` compares."""
     settings = Settings(machine, dtype, TYPICAL_TILE)
 
     def price(definition: Definition, program: Program) -> float:
-        packed, _ = pack(program, definition.name)
+        packed = program if "pack" in without else pack(program, definition.name)[0]
         shapes = {entry.name: entry.shape for entry in (*packed.inputs, *packed.definitions)}
         own = [d for d in packed.definitions if d.name in (definition.name, f"{definition.name}.unpacked")]
         return sum(predicted_cycles(d, shapes, settings) for d in own)

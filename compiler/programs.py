@@ -46,16 +46,26 @@ class Stage:
     rewrites: tuple[Rewrite, ...]
 
 
+def unchanged(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
+    """What is done where a step is left out."""
+    return program, ()
+
+
 @dataclass
 class Trace:
     """The record of a compilation, in order; `after` is called with each stage as it ends."""
 
     after: Callable[[Stage], None] = lambda stage: None
+    without: frozenset[str] = frozenset()
+    """Steps that are left out: names of `compiler.switches`."""
     stages: list[Stage] = field(default_factory=list)
 
-    def run(self, program: str, name: str, step: Pass, value: Program) -> Program:
+    def run(
+        self, program: str, name: str, step: Pass, value: Program, otherwise: Pass = unchanged
+    ) -> Program:
+        """One step, or `otherwise` where the step is left out."""
         start = time.perf_counter()
-        result, rewrites = step(value)
+        result, rewrites = (otherwise if name in self.without else step)(value)
         verify(result)
         stage = Stage(program, name, time.perf_counter() - start, result, rewrites)
         self.stages.append(stage)
@@ -82,7 +92,7 @@ def module_programs(model: LoweredModel, arena_size: int, price: Price, trace: T
     for name, wrt in (("gradient", names), ("input_gradient", (*names, "input"))):
         program = _forward(name, model.training, trace)
         program = trace.run(name, "vjp", gradient(wrt), program)
-        program = trace.run(name, "simplify", simplify, program)
+        program = trace.run(name, "simplify", simplify, program, otherwise=stabilise)
         result[name] = _lowered(name, program, price, trace)
     for name, forward in (("inference", model.inference), ("predict", model.predict)):
         program = _forward(name, forward, trace)

@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.description": (*FORMULAS, "compiler.formula", "compiler.errors"),
     "compiler.prescan": ("compiler", *FORMULAS, "compiler.errors"),
     "compiler.parse": ("compiler.prescan", *FRONT),
+    "compiler.switches": ("compiler.errors",),
     # The stages: each stands on the representation, and on none of its neighbours.
     **dict.fromkeys(STAGES, BASE),
     # The pipeline, which alone knows the order of the stages: its parts, each joining two or three of them.
@@ -51,7 +52,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.compile_file": ("compiler.parse", *PIPELINE, "compiler.build", "compiler.cache", *FRONT),
     "compiler.doctor": ("compiler.compile_file", "compiler.build", "compiler.cache", "compiler.errors"),
     "compiler.explain": ("compiler.ir", "compiler.formula", "compiler.errors"),
-    "compiler.cli": ("compiler.compile_file", "compiler.doctor", *PIPELINE, *FRONT, "runtime"),
+    "compiler.cli": ("compiler.compile_file", "compiler.doctor", "compiler.switches", *PIPELINE, *FRONT,
+                     "runtime"),
     "compiler.__main__": ("compiler.cli",),
     # Beside the compiler.
     "runtime": (),

@@ -36,10 +36,8 @@ from tests.gradients.references import convolved, dropped, mean_negative_log, po
 
 def model_cases() -> Iterator[Case]:
     """A classifier, a regression, a residual network with branches, and the MNIST network in miniature."""
-    yield _case("classifier", _classifier(), _classifier_in_jax)
-    yield _case("regression", _regression(), _regression_in_jax)
-    yield _case("residual", _residual(), _residual_in_jax)
-    yield _case("digits", _digits(), _digits_in_jax)
+    for name, (model, reference) in MODELS.items():
+        yield _case(name, model(), reference)
 
 
 def _case(name: str, model: Model, reference: Callable) -> Case:
@@ -137,3 +135,12 @@ def _digits_in_jax(jax: ModuleType, v: Arrays):
 
 def _dense(v: Arrays, name: str, x):
     return x @ v[f"{name}.kernel"] + v[f"{name}.bias"]
+
+
+MODELS: dict[str, tuple[Callable[[], Model], Callable]] = {
+    "classifier": (_classifier, _classifier_in_jax),
+    "regression": (_regression, _regression_in_jax),
+    "residual": (_residual, _residual_in_jax),
+    "digits": (_digits, _digits_in_jax),
+}
+"""Each model, and its loss in JAX."""

@@ -128,3 +128,24 @@ def test_train_reports_a_wrong_model(workshop: Path, tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "there is no model in wrong.py" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_pass_left_out_is_another_module(compiled, models, tmp_path: Path) -> None:
+    """`--without` is part of the cache's key and stands in the head of the generated file."""
+    compiled("small")
+    command = ["-m", "compiler", str(models("small")), "--quiet", "--json"]
+    facts = {}
+    for without in ("", "tile", "tile,commute", "commute,tile"):
+        out = tmp_path / without.replace(",", "-") / "generated"
+        result = run([*command, "--out", str(out), "--without", without], tmp_path)
+        facts[without] = json.loads(result.stdout)
+        head = (out / "small.pyx").read_text().splitlines()[:20]
+        left_out = [line for line in head if "passes left out" in line]
+        assert left_out == (
+            [f"# passes left out: {', '.join(sorted(without.split(',')))}"] if without else []
+        )
+    assert facts[""]["cached"]
+    assert not facts["tile"]["cached"]
+    assert not facts["tile,commute"]["cached"]
+    assert facts["commute,tile"]["cached"], "the order of the names does not matter"
+    assert facts["tile"]["tile"] == 1 < facts[""]["tile"]

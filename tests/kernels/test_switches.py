@@ -1,0 +1,121 @@
+"""Every program of several models with one pass left out: the same results, but for rounding.
+
+The programs come from `module_programs`, in the order of a real compilation; the interpreter runs the program
+as the calculus gives it, before any pass.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compiler.build import find_toolchain
+from compiler.compile_file import Options, machine_for
+from compiler.derive.vjp import vjp
+from compiler.errors import ModelError
+from compiler.harness import compile_programs
+from compiler.ir.interpreter import concrete_shape, run
+from compiler.ir.tensor_program import Program, Tensor
+from compiler.lower import LoweredModel, lower
+from compiler.parse import load_model
+from compiler.pipeline import arena_layout, pricer
+from compiler.programs import Trace, module_programs
+from compiler.schedule.kernel import Settings
+from compiler.switches import SWITCHES, parse_switches
+from tests.gradients.model_cases import MODELS
+from tests.gradients.rungs import compare
+from tests.kernels.building import SEED, STEP
+from tests.modules.test_phases import NORMALISED
+
+NAMES = ("residual", "digits", "normalised")
+PROGRAMS = ("input_gradient", "predict")
+BATCH = 5
+OFF = [frozenset([name]) for name in SWITCHES]
+
+
+@cache
+def lowered(name: str, folder: Path) -> LoweredModel:
+    if name in MODELS:
+        return lower(MODELS[name][0]())
+    path = folder / "normalised.py"
+    path.write_text(NORMALISED)
+    return lower(load_model(path))
+
+
+@cache
+def optimised(name: str, folder: Path, off: frozenset[str]) -> tuple[dict[str, Program], Trace]:
+    """The model's programs, ready for scheduling, and the record of how they came about."""
+    model, trace = lowered(name, folder), Trace(without=off)
+    machine = machine_for("native", find_toolchain())
+    return module_programs(model, arena_layout(model)[1], pricer(machine, "float64", off), trace), trace
+
+
+def raw(model: LoweredModel) -> dict[str, Program]:
+    names = (*(p.name for p in model.parameters), "input")
+    return {"input_gradient": vjp(model.training, "loss", names)[0], "predict": model.predict}
+
+
+@cache
+def drawn(name: str, folder: Path) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(3)
+
+    def draw(tensor: Tensor) -> np.ndarray:
+        shape = concrete_shape(tensor.shape, BATCH)
+        if tensor.dtype == "index":
+            return rng.integers(tensor.limit, size=shape)
+        return rng.normal(scale=0.5, size=shape)
+
+    given = [t for t in lowered(name, folder).training.inputs if t.kind not in ("random", "scalar")]
+    return {tensor.name: draw(tensor) for tensor in given}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("switches")
+
+
+@pytest.mark.parametrize("off", [*OFF, frozenset(SWITCHES)], ids=lambda off: "-".join(sorted(off)))
+def test_results_agree_without(off: frozenset[str], folder: Path) -> None:
+    """All of them off at once as well."""
+    table = [(name, program) for name in NAMES for program in PROGRAMS]
+    programs = {name: optimised(name, folder, off)[0] for name in NAMES}
+    machine = machine_for("native", find_toolchain())
+    settings = Settings(machine, "float64", 1 if "tile" in off else 2)
+    module = compile_programs([programs[n][p] for n, p in table], settings, extra_flags=("-O1",))
+    for number, (name, program) in enumerate(table):
+        plain = raw(lowered(name, folder))[program]
+        known = {tensor.name for tensor in plain.inputs}
+        given = {key: value for key, value in drawn(name, folder).items() if key in known}
+        expected = run(plain, given, batch=BATCH, seed=SEED, step=STEP)
+        ours = module.run(number, given, batch=BATCH, seed=SEED, step=STEP)
+        for output in plain.outputs:
+            worst = compare(ours[output], np.asarray(expected[output]), f"{name}, {program}: {output}")
+            assert worst.error <= 1e-11, worst
+
+
+@pytest.mark.parametrize("switch", [name for name in SWITCHES if name != "tile"])
+def test_each_pass_does_something_here(switch: str, folder: Path) -> None:
+    """Leaving out a pass that does nothing would prove nothing."""
+
+    def steps(off: frozenset[str]) -> int:
+        traces = [optimised(name, folder, off)[1] for name in NAMES]
+        return sum(len(s.rewrites) for trace in traces for s in trace.stages if s.name == switch)
+
+    # In place of `simplify` the stable forms are still found, and recorded under its name.
+    assert steps(frozenset()) > steps(frozenset([switch])) >= 0
+    assert steps(frozenset([switch])) == 0 or switch == "simplify"
+
+
+def test_everything_is_on_unless_asked(tmp_path: Path) -> None:
+    assert Options(tmp_path).without == frozenset()
+    assert Trace().without == frozenset()
+
+
+def test_names_of_switches() -> None:
+    assert parse_switches("") == frozenset()
+    assert parse_switches("tile, commute") == {"tile", "commute"}
+    with pytest.raises(ModelError, match="no such pass"):
+        parse_switches("commute,bounds")
