@@ -140,11 +140,8 @@ def _layers(steps: tuple[Step, ...], *, training: bool) -> list[CompiledFormula]
 
 def _layer(step: Step, shapes: dict[str, Shape], training: bool) -> CompiledFormula:
     forward = step.forward
-    alone = len(step.inputs) == 1
-    operands = {
-        "x" if alone else f"x{number}": Operand(name, shapes[name])
-        for number, name in enumerate(step.inputs, 1)
-    }
+    names = forward.input_names(len(step.inputs))
+    operands = {key: Operand(name, shapes[name]) for key, name in zip(names, step.inputs, strict=True)}
     for name, parameter in forward.parameters.items():
         operands[name] = Operand(f"{step.owner}.{name}", parameter.shape)
     return compile_formula(
@@ -152,6 +149,7 @@ def _layer(step: Step, shapes: dict[str, Shape], training: bool) -> CompiledForm
         operands=operands,
         results={"y": Operand(step.name, shapes[step.name])},
         constants=forward.constants,
+        sizes=forward.sizes,
         prefix=step.name,
         origin=step.name,
     )

@@ -123,7 +123,8 @@ class _Calls(ast.NodeTransformer):
         parameters = signature.parameters
         name, before = node.func.id, len(self.scan.problems)
         shown = f"{name}{_signature_text(parameters.values())}"
-        for given in node.keywords:
+        takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+        for given in () if takes_any else node.keywords:
             if given.arg not in parameters or _is_variadic(parameters[given.arg]):
                 advice = _close(given.arg, [p for p in parameters if not _is_variadic(parameters[p])])
                 message = f"{name} has no argument {given.arg}"
@@ -141,7 +142,8 @@ def _signature_text(parameters: Iterable[inspect.Parameter]) -> str:
     shown = []
     for parameter in parameters:
         if _is_variadic(parameter):
-            shown.append(f"*{parameter.name}")
+            stars = "**" if parameter.kind is inspect.Parameter.VAR_KEYWORD else "*"
+            shown.append(f"{stars}{parameter.name}")
         elif parameter.default is inspect.Parameter.empty:
             shown.append(parameter.name)
         else:

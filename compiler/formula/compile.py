@@ -14,12 +14,10 @@ from compiler.formula.normalise import Context, Piece, free_names, pieces, stage
 from compiler.formula.parser import parse_formula
 from compiler.formula.resolve import Reduction, Resolved, resolve
 from compiler.formula.scalar import ScalarBuilder
-from compiler.formula.scope import BATCH_SIZE, IOTA, UNIFORM, Operand, Scope, shape_text
+from compiler.formula.scope import BATCH_SIZE, RESERVED, UNIFORM, Operand, Scope, shape_text
 from compiler.formula.syntax import Extents, Name, Node, Read, Statement, rebuild
 from compiler.ir.affine import Affine, Extent, axis, constant
 from compiler.ir.tensor_program import Axis, Definition, Operation, Shape, Term, make_term, substitute_axes
-
-RESERVED = (UNIFORM, BATCH_SIZE, IOTA, "pad", "ravel", "inf", "pi")
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,7 @@ def compile_formula(
     operands: Mapping[str, Operand],
     results: Mapping[str, Operand],
     constants: Mapping[str, int | float] | None = None,
+    sizes: Mapping[str, int] | None = None,
     prefix: str = "",
     origin: str = "",
 ) -> CompiledFormula:
@@ -46,13 +45,14 @@ def compile_formula(
     `operands` maps the names of given tensors to what they are called in the program, and their shapes;
     `results` does so for the tensors that the formula must define. Every other left side is a let-stage,
     named `prefix.name`; so are the reductions that become stages (`prefix.sum1`) and random tensors
-    (`prefix.uniform`). `batch_size[]` and `uniform[…]` need not be given.
+    (`prefix.uniform`). `batch_size[]` and `uniform[…]` need not be given. `sizes` are extents of axes.
 
     Raises ModelError with an excerpt that points at the character.
     """
     formula = parse_formula(text)
     given = {BATCH_SIZE: Operand(BATCH_SIZE, ()), **operands}
-    compiler = _Compiler(Scope(formula.text, given, _numbers(constants or {})), results, prefix, origin)
+    scope = Scope(formula.text, given, _numbers(constants or {}), dict(sizes or {}))
+    compiler = _Compiler(scope, results, prefix, origin)
     for group in _groups(formula.statements):
         compiler.define(group)
     for name in results:

@@ -19,12 +19,21 @@ IOTA = "iota"
 """The program's tensor of 0, 1, 2, …, which a value that is made of axes reads."""
 
 
+RESERVED = (UNIFORM, BATCH_SIZE, IOTA, "pad", "ravel", "inf", "pi")
+"""Names that no formula may define."""
+UNKNOWN = -1
+"""The size of a dimension that is still to be inferred."""
+
+
 @dataclass(frozen=True)
 class Operand:
-    """A tensor that a formula reads or defines: its name in the program, its shape (None: the batch)."""
+    """A tensor that a formula reads or defines: its name in the program, its shape (None: the batch).
+
+    While shapes are inferred (infer.py), a dimension may be UNKNOWN, and the shape None: of unknown rank.
+    """
 
     name: str
-    shape: Shape
+    shape: Shape | None
     dtype: Literal["real", "index"] = "real"
     limit: int | None = None
     """For dtype "index": values lie in [0, limit)."""
@@ -37,6 +46,8 @@ class Scope:
     text: str
     operands: Mapping[str, Operand]
     constants: Mapping[str, int | float] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Extents of axes, wherever an axis of that name is bound."""
 
     def error(self, place: Place | None, message: str, **details: str | None) -> ModelError:
         return formula_error(self.text, place, message, **details)
@@ -46,7 +57,7 @@ class Scope:
         if read.tensor not in self.operands:
             raise self.unknown_tensor(read.tensor, read.place)
         operand = self.operands[read.tensor]
-        if len(read.indices) != len(operand.shape):
+        if operand.shape is not None and len(read.indices) != len(operand.shape):
             message = f"{read.tensor} has the wrong number of indices"
             expected = f"{len(operand.shape)}, for the shape {shape_text(operand.shape)}"
             raise self.error(read.place, message, expected=expected, found=str(len(read.indices)))

@@ -4,7 +4,9 @@ from compiler.layers.activations import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from compiler.layers.base import Forward, Layer, Node, Parameter
 from compiler.layers.convolution import Conv2D, DepthwiseConv2D
 from compiler.layers.dense import Dense
+from compiler.layers.formula import Formula
 from compiler.layers.merging import Add, Concatenate
+from compiler.layers.pointwise import Pointwise
 from compiler.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, MaxPool2D
 from compiler.layers.regularization import Dropout
 from compiler.layers.shaping import Flatten, Input, Rescaling, Reshape
@@ -18,6 +20,7 @@ __all__ = [
     "DepthwiseConv2D",
     "Dropout",
     "Flatten",
+    "Formula",
     "Forward",
     "GlobalAveragePooling2D",
     "Input",
@@ -26,6 +29,7 @@ __all__ = [
     "MaxPool2D",
     "Node",
     "Parameter",
+    "Pointwise",
     "ReLU",
     "Rescaling",
     "Reshape",

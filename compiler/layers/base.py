@@ -30,9 +30,12 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 @dataclass(frozen=True)
 class Parameter:
-    """A trainable tensor of a layer."""
+    """A trainable tensor of a layer.
 
-    shape: Shape
+    Where a layer infers shapes, as Formula does, a size may be -1, and the shape None.
+    """
+
+    shape: Shape | None
     initializer: Initializer
 
 
@@ -42,7 +45,8 @@ class Forward:
 
     The formula calls its input `x` (several inputs: `x1`, `x2`, …), its result `y`, its parameters and
     constants by their keys here. `shape` is the result's, without the batch. `inference` is the formula
-    outside training, where it differs.
+    outside training, where it differs. `sizes` are extents of axes by name, for those that no tensor says.
+    `inputs` are other names for the inputs.
     """
 
     formula: str
@@ -50,6 +54,12 @@ class Forward:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     constants: Mapping[str, int | float] = field(default_factory=dict)
     inference: str | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+
+    def input_names(self, number: int) -> tuple[str, ...]:
+        """What the formula calls its inputs, when there are `number` of them."""
+        return self.inputs or (("x",) if number == 1 else tuple(f"x{k + 1}" for k in range(number)))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def forward(
 ) -> tuple[np.ndarray, dict]:
     """The layer's result on inputs (batch, …) and random parameters, and all tensors by name."""
     described = layer.forward(*(x.shape[1:] for x in inputs))
-    names = ["x"] if len(inputs) == 1 else [f"x{k + 1}" for k in range(len(inputs))]
+    names = described.input_names(len(inputs))
     operands = {name: Operand(name, (None, *x.shape[1:])) for name, x in zip(names, inputs, strict=True)}
     operands |= {name: Operand(name, parameter.shape) for name, parameter in described.parameters.items()}
     text = described.formula if training or described.inference is None else described.inference
@@ -27,6 +27,7 @@ def forward(
         operands=operands,
         results={"y": Operand("y", (None, *described.shape))},
         constants=described.constants,
+        sizes=described.sizes,
         prefix="layer",
     )
     given = [Tensor(o.name, o.shape, "input" if None in o.shape else "parameter") for o in operands.values()]

@@ -56,14 +56,19 @@ def interpret(program: Program, inputs: Arrays) -> Arrays:
 def layer_program(layer: Layer, *shapes: tuple[int, ...]) -> Program:
     """The forward program of one layer: inputs "x" (or "x1", …) and its parameters, output "y"."""
     forward = layer.forward(*shapes)
-    names = ["x"] if len(shapes) == 1 else [f"x{number}" for number in range(1, len(shapes) + 1)]
+    names = forward.input_names(len(shapes))
     inputs = [Tensor(name, (None, *shape), "input") for name, shape in zip(names, shapes, strict=True)]
     inputs += [Tensor(name, p.shape, "parameter") for name, p in forward.parameters.items()]
-    return formula_program(forward.formula, inputs, {"y": (None, *forward.shape)}, forward.constants)
+    results = {"y": (None, *forward.shape)}
+    return formula_program(forward.formula, inputs, results, forward.constants, forward.sizes)
 
 
 def formula_program(
-    formula: str, inputs: list[Tensor], results: Mapping[str, tuple], constants: Mapping[str, float]
+    formula: str,
+    inputs: list[Tensor],
+    results: Mapping[str, tuple],
+    constants: Mapping[str, float],
+    sizes: Mapping[str, int] | None = None,
 ) -> Program:
     """The program of one formula: its inputs, and "batch_size" and random tensors if it uses them."""
     compiled = compile_formula(
@@ -71,6 +76,7 @@ def formula_program(
         operands={t.name: Operand(t.name, t.shape, t.dtype, t.limit) for t in inputs},
         results={name: Operand(name, shape) for name, shape in results.items()},
         constants=constants,
+        sizes=sizes,
     )
     read = {name for definition in compiled.definitions for name in definition.tensors}
     scalars = [Tensor("batch_size", (), "scalar")] if "batch_size" in read else []

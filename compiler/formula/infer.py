@@ -1,0 +1,157 @@
+"""The shapes that a formula does not say, from the axes that it uses.
+
+    y[b, o] = sum[i]((x[b, i] - center[o, i])**2)      x of (batch, 3), o of size 10
+
+`i` goes as far as x does, 3; so `center` is (10, 3), and y is (batch, 10). What is learnt from one
+statement may be needed in another, in either direction, so statements are gone through until nothing new is
+learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from compiler.errors import ModelError
+from compiler.formula.affine_index import to_affine
+from compiler.formula.extents import Binder, ExtentFinder, inside_of
+from compiler.formula.parser import parse_formula
+from compiler.formula.resolve import expanded
+from compiler.formula.scope import BATCH_SIZE, UNIFORM, UNKNOWN, Operand, Scope
+from compiler.formula.syntax import Formula, Name, Node, Read, Reduce, Statement, children, walk
+from compiler.ir.affine import Extent
+from compiler.ir.domain import Shape
+
+PartialShape = tuple[Extent, ...] | None
+"""A shape in which sizes may be UNKNOWN, or None when the number of dimensions is not known either."""
+
+
+def infer_shapes(
+    text: str,
+    *,
+    operands: Mapping[str, Operand],
+    unknown: Mapping[str, PartialShape],
+    constants: Mapping[str, int | float],
+    sizes: Mapping[str, int],
+) -> dict[str, Shape]:
+    """The shape of every tensor of `unknown`, and of every left side of the formula.
+
+    Raises ModelError, pointing at the place, for a size that cannot be inferred.
+    """
+    formula = parse_formula(text)
+    scope = Scope(formula.text, {BATCH_SIZE: Operand(BATCH_SIZE, ()), **operands}, constants, sizes)
+    inference = _Inference(formula, scope, dict(unknown))
+    while inference.learns():
+        pass
+    inference.check()
+    return inference.shapes
+
+
+class _Inference:
+    """What is known so far: `shapes` of the unknown tensors and of left sides."""
+
+    def __init__(self, formula: Formula, scope: Scope, unknown: dict[str, PartialShape]):
+        self.formula, self.given = formula, scope
+        self.unknown = tuple(unknown)
+        self.shapes: dict[str, PartialShape] = unknown
+
+    @property
+    def scope(self) -> Scope:
+        found = {name: Operand(name, shape) for name, shape in self.shapes.items()}
+        return replace(self.given, operands={**self.given.operands, **found})
+
+    def learns(self) -> bool:
+        """Go through the statements once; whether anything new was learnt."""
+        before = dict(self.shapes)
+        left: dict[str, PartialShape] = {}
+        for statement in self.formula.statements:
+            finder, value = self.finder(statement)
+            for read, axes in _reads(value, finder.left):
+                if read.tensor in self.shapes:
+                    written = tuple(self.written(index, axes, finder) for index in read.indices)
+                    self.shapes[read.tensor] = self.merged(self.shapes[read.tensor], written, read)
+            indices = finder.target.indices
+            written = tuple(self.written(index, finder.left, finder) for index in indices)
+            left[statement.target] = self.larger(left.get(statement.target), written, statement)
+            self.shapes.setdefault(statement.target, left[statement.target])
+        for name, shape in left.items():
+            self.shapes[name] = _filled(shape, self.shapes[name])
+        return self.shapes != before
+
+    def finder(self, statement: Statement) -> tuple[ExtentFinder, Node]:
+        scope = self.scope
+        declared = None
+        if statement.target in self.shapes:
+            declared = Operand(statement.target, self.shapes[statement.target])
+        target, value = expanded(statement, scope, declared)
+        return ExtentFinder(scope, statement, target, value, declared), value
+
+    def written(self, index: Node, axes: Mapping[str, Binder], finder: ExtentFinder) -> Extent:
+        """The size that a dimension has if it is as large as this index needs."""
+        names = {node.name for node in walk(index) if isinstance(node, Name)} & axes.keys()
+        extents = {name: finder.find(axes[name]) for name in names}
+        if UNKNOWN in extents.values():
+            return UNKNOWN
+        if isinstance(index, Name) and index.name in extents:
+            return extents[index.name]
+        high = to_affine(index, extents, self.scope).interval(extents)[1]
+        return UNKNOWN if high is None else high + 1
+
+    def merged(self, known: PartialShape, written: Shape, read: Read) -> PartialShape:
+        """A tensor's shape with the sizes that a read adds. A size that is known stays."""
+        for index, extent in zip(read.indices, written, strict=True):
+            if extent is None and read.tensor in self.unknown:
+                message = f"{read.tensor} is the same for all examples, so it has no batch axis"
+                raise self.scope.error(index.place, message)
+        return written if known is None else _filled(known, written)
+
+    def larger(self, known: PartialShape, written: Shape, statement: Statement) -> PartialShape:
+        """The shape that all `+=` statements of one tensor need together."""
+        if known is None:
+            return written
+        if len(known) != len(written):
+            raise self.scope.error(statement.place, "the left sides have different numbers of indices")
+        return tuple(
+            UNKNOWN if UNKNOWN in (old, new) else None if None in (old, new) else max(old, new)
+            for old, new in zip(known, written, strict=True)
+        )
+
+    def check(self) -> None:
+        """Raises ModelError for the first size that is not known, an axis's before a tensor's."""
+        for statement in self.formula.statements:
+            finder, value = self.finder(statement)
+            for binder in [*_binders(value, finder.left), *finder.left.values()]:
+                finder.of(binder)
+        reads = [n for s in self.formula.statements for n in walk(s.value) if isinstance(n, Read)]
+        for name in self.unknown:
+            shape = self.shapes[name]
+            first = next((read for read in reads if read.tensor == name), None)
+            if first is None:
+                raise ModelError(f"the formula never reads the parameter {name}")
+            if shape is None or UNKNOWN in shape:
+                message = f"nothing says how large {name} is"
+                raise self.scope.error(first.place, message, expected=f"the shape of the parameter {name}")
+
+
+def _filled(known: Shape, others: Shape) -> Shape:
+    """The sizes of one shape, and where they are unknown those of another."""
+    return tuple(new if old == UNKNOWN else old for old, new in zip(known, others, strict=True))
+
+
+def _reads(node: Node, axes: Mapping[str, Binder]) -> Iterator[tuple[Read, Mapping[str, Binder]]]:
+    """Every read below a node but draws of random numbers, with the axes that are known where it stands."""
+    if isinstance(node, Read) and node.tensor != UNIFORM:
+        yield node, axes
+    inner = inside_of(node, axes) if isinstance(node, Reduce) else axes
+    for child in children(node):
+        yield from _reads(child, inner)
+
+
+def _binders(node: Node, axes: Mapping[str, Binder]) -> Iterator[Binder]:
+    """The axes of every reduction below a node."""
+    inner = axes
+    if isinstance(node, Reduce):
+        inner = inside_of(node, axes)
+        yield from (inner[bound.name] for bound in node.axes)
+    for child in children(node):
+        yield from _binders(child, inner)
