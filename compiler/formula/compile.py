@@ -12,6 +12,7 @@ from compiler.formula.affine_index import checked_indices, to_affine
 from compiler.formula.cases import cases_of
 from compiler.formula.normalise import Context, Piece, free_names, pieces, staged, tabulated
 from compiler.formula.parser import parse_formula
+from compiler.formula.products import without_products
 from compiler.formula.resolve import Reduction, Resolved, resolve
 from compiler.formula.scalar import ScalarBuilder
 from compiler.formula.scope import BATCH_SIZE, RESERVED, UNIFORM, Operand, Scope, shape_text
@@ -179,6 +180,10 @@ class _Compiler:
 
     def terms(self, statements: list[Resolved], operand: Operand) -> tuple[Operation, tuple[Term, ...]]:
         """The operation and the terms of the definition that these statements make up."""
+        statements = [
+            replace(s, value=without_products(s.value, s.extents, self.scope, self.shared_stage))
+            for s in statements
+        ]
         first = statements[0]
         value = first.value
         if (
@@ -220,13 +225,17 @@ class _Compiler:
         indices = tuple(Name(node.place, name) for name in axes)
         shape = tuple(axes.values())
         statement = Resolved(kind, indices, False, node, axes, node.place)
-        operation, terms = self.terms([statement], Operand(kind, shape))
+        return Read(node.place, self.shared_stage(kind, [statement], shape), indices)
+
+    def shared_stage(self, kind: str, statements: list[Resolved], shape: Shape) -> str:
+        """The key of a stage that these statements define, or of an equal one that there is already."""
+        operation, terms = self.terms(statements, Operand(kind, shape))
         meaning = (operation, shape, tuple(map(_with_numbered_axes, terms)))
         if meaning not in self.shared:
             operand = Operand(self.qualified(self.fresh(kind)), shape)
             self.shared[meaning] = operand
             self.add(_hidden(operand), operand, operation, terms)
-        return Read(node.place, _hidden(self.shared[meaning]), indices)
+        return _hidden(self.shared[meaning])
 
     def fresh(self, operation: str) -> str:
         """`sum1`, `sum2`, …: the first that is not taken."""

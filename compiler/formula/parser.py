@@ -31,7 +31,7 @@ from compiler.formula.syntax import (
     Statement,
 )
 
-REDUCTIONS = ("sum", "max", "min", "mean")
+REDUCTIONS = ("sum", "max", "min", "mean", "prod")
 _BINARY = {
     ast.Add: "+",
     ast.Sub: "-",
@@ -181,7 +181,7 @@ class _Parser:
             self.fail(
                 node.func,
                 "this cannot be called",
-                expected="a function, or one of sum[…] max[…] min[…] mean[…]",
+                expected="a function, or one of sum[…] max[…] min[…] mean[…] prod[…]",
             )
         if len(arguments) != 1 or not items:
             self.fail(

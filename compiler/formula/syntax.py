@@ -113,7 +113,7 @@ class Bound(Node):
 
 @dataclass(frozen=True)
 class Reduce(Node):
-    """`operation[axes](body)` with an operation of sum, max, min, mean."""
+    """`operation[axes](body)` with an operation of sum, max, min, mean, prod."""
 
     operation: str
     axes: tuple[Bound | Rest, ...]

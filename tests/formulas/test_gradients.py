@@ -12,13 +12,14 @@ from compiler.ir.parser import parse_program
 from compiler.ir.printer import print_program
 from compiler.ir.verify import verify
 from tests.formulas.axes import AXES
+from tests.formulas.products import PRODUCTS
 from tests.formulas.tables import case_of
 from tests.gradients.cases import Case, interpret
 from tests.gradients.rungs import adjoint_identity, against_reference, finite_difference, taylor_slope
 from tests.kernels.building import build, disagreements, pullback, pushforward
 from tests.kernels.test_kernels import report
 
-CASES = [case_of(name, row) for name, row in AXES.items()]
+CASES = [case_of(name, row) for name, row in (AXES | PRODUCTS).items()]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
