@@ -28,6 +28,7 @@ import sympy
 from compiler.ir.affine import Affine, axis
 from compiler.ir.maps import injective_given
 from compiler.ir.tensor_program import Axis
+from compiler.schedule.collapse import Merge, collapse
 from compiler.schedule.compaction import DENSITY, Compaction, compaction_of, listed_cycles
 from compiler.schedule.machine import Machine
 from compiler.schedule.masks import MASK_CYCLES, mask_guards, mask_of
@@ -49,6 +50,9 @@ class Tile:
     sequential: tuple[Axis, ...]
     cycles: float
     """Predicted cycles for the whole nest over one tile of the batch."""
+    nest: Nest
+    """What the tile spans: the term's nest with contiguous axes merged."""
+    merges: tuple[Merge, ...]
     compaction: Compaction | None = None
 
     @property
@@ -120,11 +124,12 @@ def choose_tile(nest: Nest, machine: Machine, dtype: str, batch: int) -> Tile | 
     sequential = sequential_axes(nest)
     if sequential is None:
         return None
+    nest, merges = collapse(nest, frozenset(a.name for a in sequential))
     best: Tile | None = None
     for vector_axis in _vector_axes(nest, sequential):
         if masks and mask_of(nest, vector_axis.name) is None:
             continue
-        for tile in _tiles(nest, vector_axis, sequential, machine, dtype, batch):
+        for tile in _tiles(nest, merges, vector_axis, sequential, machine, dtype, batch):
             if best is None or tile.cycles < best.cycles:
                 best = tile
     return best
@@ -170,7 +175,13 @@ def skipped_symbol(nest: Nest, tile_axes: frozenset[str]) -> sympy.Symbol | None
 
 
 def _tiles(
-    nest: Nest, vector_axis: Axis, sequential: tuple[Axis, ...], machine: Machine, dtype: str, batch: int
+    nest: Nest,
+    merges: tuple[Merge, ...],
+    vector_axis: Axis,
+    sequential: tuple[Axis, ...],
+    machine: Machine,
+    dtype: str,
+    batch: int,
 ) -> Iterator[Tile]:
     lanes = machine.lanes(dtype)
     whole = ceil(vector_axis.extent / lanes)
@@ -185,7 +196,7 @@ def _tiles(
             factor = skipped_symbol(nest, tiled)
             listed = compaction_of(nest, factor, tiled, sequential, batch)
             for compaction in (None,) if listed is None else (None, listed):
-                shape = Tile(vector_axis, lanes, vectors, unrolled, sequential, 0.0, compaction)
+                shape = Tile(vector_axis, lanes, vectors, unrolled, sequential, 0.0, nest, merges, compaction)
                 cycles = _cycles(nest, shape, machine, batch)
                 if cycles is not None:
                     yield replace(shape, cycles=cycles)

@@ -16,6 +16,7 @@ from compiler.ir.maps import covers, disjoint, is_injective
 from compiler.ir.printer import describe_term
 from compiler.ir.tensor_program import Definition, Program, Shape, Term, substitute_axes
 from compiler.ir.verify import is_nonnegative
+from compiler.schedule.collapse import merge_nest
 from compiler.schedule.compacted_tile import compacted_tile_nest
 from compiler.schedule.contraction import Tile, choose_tile, is_polynomial, is_selected
 from compiler.schedule.layout import BATCH, row_size
@@ -114,9 +115,10 @@ def _sum_kernel(
     shape = shapes[definition.name]
     first = None if adds else next((p for p in pieces if _can_be_first(p, shape)), None)
     if first is not None:
-        starts = [p for p in pieces if p is not first and _can_start(p, first)]
-        _emit_tile(first, _aligned(starts, first, definition, shapes), False, shapes, out)
-        pieces = [p for p in pieces if p is not first and p not in starts]
+        found = ((p, _start(p, n, first, definition, shapes)) for n, p in enumerate(pieces) if p is not first)
+        starts = {id(p): nest for p, nest in found if nest is not None}
+        _emit_tile(first, list(starts.values()), False, shapes, out)
+        pieces = [p for p in pieces if p is not first and id(p) not in starts]
     elif not adds:
         # A term that writes every element can store; put it first and no clearing is needed.
         pieces.sort(key=lambda p: not _stores_all(p, shape))
@@ -181,33 +183,32 @@ def _can_be_first(piece: _Piece, shape: Shape) -> bool:
     return piece.tile is not None and not piece.tile.sequential and covers(_targets_only(piece.term), shape)
 
 
-def _can_start(piece: _Piece, first: _Piece) -> bool:
-    """A term without reduction over the same plain target can be what the accumulators start from."""
-    term, nest, contraction = piece.term, piece.nest, first.term
+def _start(
+    piece: _Piece, number: int, first: _Piece, definition: Definition, shapes: Mapping[str, Shape]
+) -> Nest | None:
+    """A term without reduction over the same plain target can be what the accumulators start from.
+
+    The nest is over the contraction's own axes: `bias[k]` at `y[…, k]` becomes `bias[o]`.
+    """
+    term, contraction = piece.term, first.term
     symbols = frozenset(symbol for symbol, _ in first.nest.reads)
     plain = all(index.single_axis for index in (*term.target, *contraction.target))
-    name = first.tile.vector_axis.name
-    position = next((k for k, index in enumerate(contraction.target) if index.single_axis == name), None)
-    if not plain or term.guards or nest.reduction_axes or not is_polynomial(nest.body) or position is None:
-        return False
-    own = term.target[position].single_axis
-    contiguous = all(address.offset.coefficient(own) in (0, 1) for _, address in nest.reads)
-    return contiguous and split_scale(first.nest.body, symbols)[0] == 1
-
-
-def _aligned(
-    starts: list[_Piece], first: _Piece, definition: Definition, shapes: Mapping[str, Shape]
-) -> list[Nest]:
-    """Start terms over the contraction's own axes: `bias[k]` at `y[…, k]` becomes `bias[o]`."""
-    nests = []
-    for number, start in enumerate(starts):
-        mapping = {
-            own.single_axis: axis(other.single_axis)
-            for own, other in zip(start.term.target, first.term.target, strict=True)
-        }
-        term = substitute_axes(start.term, mapping, first.term.target_axes)
-        nests.append(make_nest(term, definition.name, shapes, f"start{number}_"))
-    return nests
+    if not plain or term.guards or piece.nest.reduction_axes or not is_polynomial(piece.nest.body):
+        return None
+    pairs = zip(term.target, contraction.target, strict=True)
+    mapping = {own.single_axis: axis(other.single_axis) for own, other in pairs}
+    moved = substitute_axes(term, mapping, contraction.target_axes)
+    nest = make_nest(moved, definition.name, shapes, f"start{number}_")
+    for merge in first.tile.merges:
+        if merge.outer in nest.target_axes:
+            merged = merge_nest(nest, merge)
+            if merged is None:
+                return None
+            nest, _ = merged
+    slopes = {address.offset.coefficient(first.tile.vector_axis.name) for _, address in nest.reads}
+    if not slopes <= {0, 1} or split_scale(first.nest.body, symbols)[0] != 1:
+        return None
+    return nest
 
 
 def _emit_tile(
@@ -216,9 +217,9 @@ def _emit_tile(
     out.prelude += [statement for start in starts for statement in start.prelude]
     if piece.tile.compaction is not None:
         name = f"listed{len(out.notes) or ''}"
-        out.body += compacted_tile_nest(piece.nest, piece.tile, starts, adds, shapes, name)
+        out.body += compacted_tile_nest(piece.tile.nest, piece.tile, starts, adds, shapes, name)
     else:
-        out.body += register_tile_nest(piece.nest, piece.tile, starts, adds, shapes)
+        out.body += register_tile_nest(piece.tile.nest, piece.tile, starts, adds, shapes)
     out.notes.append(f"{'scatter' if piece.tile.sequential else 'gather'}, {piece.tile}")
 
 

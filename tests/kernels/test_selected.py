@@ -71,12 +71,13 @@ def test_what_the_kernels_do() -> None:
     many, one = schedules(8), schedules(1)
     assert sum("nonzero factors listed" in text for text in many) == 2
     assert sum("a list for each" in text for text in many) == 1
+    assert sum("lanes of q_c" in text for text in many) == 2, "q and c lie together: one run of 16"
     masked = [text for text in one if "winner[b1, i, j, o1] == 0" in text]
     assert len(masked) == 1
     assert "register tile" in masked[0]
 
 
-@pytest.mark.parametrize("channels", [8, 1])
+@pytest.mark.parametrize("channels", [8, 5, 1])
 @pytest.mark.parametrize("machine", MACHINES, ids=[machine.name for machine in MACHINES])
 def test_any_density(machine: Machine, channels: int) -> None:
     pair = pullback(case(channels))
