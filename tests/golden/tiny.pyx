@@ -484,7 +484,7 @@ cdef void conv2d_2(
     #     conv2d_2.bias (4)
     # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o
     # operations: 864 for each example
-    cdef Py_ssize_t b, p, q, c
+    cdef Py_ssize_t b, p, q_c
     cdef real maxpool2d_1_s1, maxpool2d_1_s2, maxpool2d_1_s3, maxpool2d_1_s4, maxpool2d_1_s5, maxpool2d_1_s6
     cdef real maxpool2d_1_s7, maxpool2d_1_s8, maxpool2d_1_s9, maxpool2d_1_s10, maxpool2d_1_s11
     cdef real maxpool2d_1_s12
@@ -505,33 +505,32 @@ cdef void conv2d_2(
         acc_10_0 = startconv2d_2_bias_v0
         acc_11_0 = startconv2d_2_bias_v0
         for p in range(3):
-            for q in range(3):
-                for c in range(3):
-                    conv2d_2_kernel_v0 = load_partial(conv2d_2_kernel + 4 * c + 36 * p + 12 * q, 4)
-                    maxpool2d_1_s1 = maxpool2d_1[48 * b + c + 12 * p + 3 * q]
-                    maxpool2d_1_s2 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 3]
-                    maxpool2d_1_s3 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 12]
-                    maxpool2d_1_s4 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 15]
-                    maxpool2d_1_s5 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 48]
-                    maxpool2d_1_s6 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 51]
-                    maxpool2d_1_s7 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 60]
-                    maxpool2d_1_s8 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 63]
-                    maxpool2d_1_s9 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 96]
-                    maxpool2d_1_s10 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 99]
-                    maxpool2d_1_s11 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 108]
-                    maxpool2d_1_s12 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 111]
-                    acc_0_0 += conv2d_2_kernel_v0 * maxpool2d_1_s1
-                    acc_1_0 += conv2d_2_kernel_v0 * maxpool2d_1_s2
-                    acc_2_0 += conv2d_2_kernel_v0 * maxpool2d_1_s3
-                    acc_3_0 += conv2d_2_kernel_v0 * maxpool2d_1_s4
-                    acc_4_0 += conv2d_2_kernel_v0 * maxpool2d_1_s5
-                    acc_5_0 += conv2d_2_kernel_v0 * maxpool2d_1_s6
-                    acc_6_0 += conv2d_2_kernel_v0 * maxpool2d_1_s7
-                    acc_7_0 += conv2d_2_kernel_v0 * maxpool2d_1_s8
-                    acc_8_0 += conv2d_2_kernel_v0 * maxpool2d_1_s9
-                    acc_9_0 += conv2d_2_kernel_v0 * maxpool2d_1_s10
-                    acc_10_0 += conv2d_2_kernel_v0 * maxpool2d_1_s11
-                    acc_11_0 += conv2d_2_kernel_v0 * maxpool2d_1_s12
+            for q_c in range(9):
+                conv2d_2_kernel_v0 = load_partial(conv2d_2_kernel + 36 * p + 4 * q_c, 4)
+                maxpool2d_1_s1 = maxpool2d_1[48 * b + 12 * p + q_c]
+                maxpool2d_1_s2 = maxpool2d_1[48 * b + 12 * p + q_c + 3]
+                maxpool2d_1_s3 = maxpool2d_1[48 * b + 12 * p + q_c + 12]
+                maxpool2d_1_s4 = maxpool2d_1[48 * b + 12 * p + q_c + 15]
+                maxpool2d_1_s5 = maxpool2d_1[48 * b + 12 * p + q_c + 48]
+                maxpool2d_1_s6 = maxpool2d_1[48 * b + 12 * p + q_c + 51]
+                maxpool2d_1_s7 = maxpool2d_1[48 * b + 12 * p + q_c + 60]
+                maxpool2d_1_s8 = maxpool2d_1[48 * b + 12 * p + q_c + 63]
+                maxpool2d_1_s9 = maxpool2d_1[48 * b + 12 * p + q_c + 96]
+                maxpool2d_1_s10 = maxpool2d_1[48 * b + 12 * p + q_c + 99]
+                maxpool2d_1_s11 = maxpool2d_1[48 * b + 12 * p + q_c + 108]
+                maxpool2d_1_s12 = maxpool2d_1[48 * b + 12 * p + q_c + 111]
+                acc_0_0 += conv2d_2_kernel_v0 * maxpool2d_1_s1
+                acc_1_0 += conv2d_2_kernel_v0 * maxpool2d_1_s2
+                acc_2_0 += conv2d_2_kernel_v0 * maxpool2d_1_s3
+                acc_3_0 += conv2d_2_kernel_v0 * maxpool2d_1_s4
+                acc_4_0 += conv2d_2_kernel_v0 * maxpool2d_1_s5
+                acc_5_0 += conv2d_2_kernel_v0 * maxpool2d_1_s6
+                acc_6_0 += conv2d_2_kernel_v0 * maxpool2d_1_s7
+                acc_7_0 += conv2d_2_kernel_v0 * maxpool2d_1_s8
+                acc_8_0 += conv2d_2_kernel_v0 * maxpool2d_1_s9
+                acc_9_0 += conv2d_2_kernel_v0 * maxpool2d_1_s10
+                acc_10_0 += conv2d_2_kernel_v0 * maxpool2d_1_s11
+                acc_11_0 += conv2d_2_kernel_v0 * maxpool2d_1_s12
         store_partial(conv2d_2 + 16 * b, acc_0_0, 4)
         store_partial(conv2d_2 + 16 * b + 4, acc_1_0, 4)
         store_partial(conv2d_2 + 16 * b + 8, acc_2_0, 4)
@@ -551,17 +550,16 @@ cdef void conv2d_2(
         acc_2_0 = startconv2d_2_bias_v0
         acc_3_0 = startconv2d_2_bias_v0
         for p in range(3):
-            for q in range(3):
-                for c in range(3):
-                    conv2d_2_kernel_v0 = load_partial(conv2d_2_kernel + 4 * c + 36 * p + 12 * q, 4)
-                    maxpool2d_1_s1 = maxpool2d_1[48 * b + c + 12 * p + 3 * q]
-                    maxpool2d_1_s2 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 3]
-                    maxpool2d_1_s3 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 12]
-                    maxpool2d_1_s4 = maxpool2d_1[48 * b + c + 12 * p + 3 * q + 15]
-                    acc_0_0 += conv2d_2_kernel_v0 * maxpool2d_1_s1
-                    acc_1_0 += conv2d_2_kernel_v0 * maxpool2d_1_s2
-                    acc_2_0 += conv2d_2_kernel_v0 * maxpool2d_1_s3
-                    acc_3_0 += conv2d_2_kernel_v0 * maxpool2d_1_s4
+            for q_c in range(9):
+                conv2d_2_kernel_v0 = load_partial(conv2d_2_kernel + 36 * p + 4 * q_c, 4)
+                maxpool2d_1_s1 = maxpool2d_1[48 * b + 12 * p + q_c]
+                maxpool2d_1_s2 = maxpool2d_1[48 * b + 12 * p + q_c + 3]
+                maxpool2d_1_s3 = maxpool2d_1[48 * b + 12 * p + q_c + 12]
+                maxpool2d_1_s4 = maxpool2d_1[48 * b + 12 * p + q_c + 15]
+                acc_0_0 += conv2d_2_kernel_v0 * maxpool2d_1_s1
+                acc_1_0 += conv2d_2_kernel_v0 * maxpool2d_1_s2
+                acc_2_0 += conv2d_2_kernel_v0 * maxpool2d_1_s3
+                acc_3_0 += conv2d_2_kernel_v0 * maxpool2d_1_s4
         store_partial(conv2d_2 + 16 * b, acc_0_0, 4)
         store_partial(conv2d_2 + 16 * b + 4, acc_1_0, 4)
         store_partial(conv2d_2 + 16 * b + 8, acc_2_0, 4)
@@ -977,16 +975,15 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
     #     maxpool2d_2.inner.winner[b1, h1, w1, c1]%2, c]  for b1:batch, h1:1, w1:1, c1:4, p:3, q:3, c:3
     # shapes: conv2d_2.kernel.cotangent.unpacked (4, 3, 3, 3), from conv2d_2.cotangent.selected (batch, 1, 1, 4),
     #     maxpool2d_1 (batch, 4, 4, 3), maxpool2d_2.inner.winner (batch, 1, 1, 4)
-    # schedule: gather, register tile: 3 p x 3 q by 1 x 8 lanes of c; nonzero factors listed along b1 first
+    # schedule: gather, register tile: 3 p by 2 x 8 lanes of q_c; nonzero factors listed along b1 first
     # operations: 216 for each example
     cdef Py_ssize_t c1, b1, maxpool2d_2_inner_winner_0, entry, offset_0
     cdef int listed_count[1]
     cdef int listed_0[16]
     cdef real factor
     cdef real listed_value[16]
-    cdef vector acc_0_0, acc_1_0, acc_2_0, acc_3_0, acc_4_0, acc_5_0, acc_6_0, acc_7_0, acc_8_0, maxpool2d_1_v0
-    cdef vector maxpool2d_1_v1, maxpool2d_1_v2, maxpool2d_1_v3, maxpool2d_1_v4, maxpool2d_1_v5, maxpool2d_1_v6
-    cdef vector maxpool2d_1_v7, maxpool2d_1_v8
+    cdef vector acc_0_0, acc_0_1, acc_1_0, acc_1_1, acc_2_0, acc_2_1, maxpool2d_1_v0, maxpool2d_1_v1
+    cdef vector maxpool2d_1_v2, maxpool2d_1_v3, maxpool2d_1_v4, maxpool2d_1_v5
     for c1 in range(4):
         memset(listed_count, 0, 1 * sizeof(listed_count[0]))
         for b1 in range(batch):
@@ -997,44 +994,32 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
             listed_0[entry] = <int>(48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2))
             listed_count[0] += factor != <real>0
         acc_0_0 = splat(<real>0)
+        acc_0_1 = splat(<real>0)
         acc_1_0 = splat(<real>0)
+        acc_1_1 = splat(<real>0)
         acc_2_0 = splat(<real>0)
-        acc_3_0 = splat(<real>0)
-        acc_4_0 = splat(<real>0)
-        acc_5_0 = splat(<real>0)
-        acc_6_0 = splat(<real>0)
-        acc_7_0 = splat(<real>0)
-        acc_8_0 = splat(<real>0)
+        acc_2_1 = splat(<real>0)
         for entry in range(listed_count[0]):
             factor = listed_value[entry]
             offset_0 = listed_0[entry]
-            maxpool2d_1_v0 = load_partial(maxpool2d_1 + offset_0, 3)
-            maxpool2d_1_v1 = load_partial(maxpool2d_1 + offset_0 + 3, 3)
-            maxpool2d_1_v2 = load_partial(maxpool2d_1 + offset_0 + 6, 3)
-            maxpool2d_1_v3 = load_partial(maxpool2d_1 + offset_0 + 12, 3)
-            maxpool2d_1_v4 = load_partial(maxpool2d_1 + offset_0 + 15, 3)
-            maxpool2d_1_v5 = load_partial(maxpool2d_1 + offset_0 + 18, 3)
-            maxpool2d_1_v6 = load_partial(maxpool2d_1 + offset_0 + 24, 3)
-            maxpool2d_1_v7 = load_partial(maxpool2d_1 + offset_0 + 27, 3)
-            maxpool2d_1_v8 = load_partial(maxpool2d_1 + offset_0 + 30, 3)
+            maxpool2d_1_v0 = load(maxpool2d_1 + offset_0)
+            maxpool2d_1_v1 = load_partial(maxpool2d_1 + offset_0 + 8, 1)
+            maxpool2d_1_v2 = load(maxpool2d_1 + offset_0 + 12)
+            maxpool2d_1_v3 = load_partial(maxpool2d_1 + offset_0 + 20, 1)
+            maxpool2d_1_v4 = load(maxpool2d_1 + offset_0 + 24)
+            maxpool2d_1_v5 = load_partial(maxpool2d_1 + offset_0 + 32, 1)
             acc_0_0 += factor * maxpool2d_1_v0
-            acc_1_0 += factor * maxpool2d_1_v1
-            acc_2_0 += factor * maxpool2d_1_v2
-            acc_3_0 += factor * maxpool2d_1_v3
-            acc_4_0 += factor * maxpool2d_1_v4
-            acc_5_0 += factor * maxpool2d_1_v5
-            acc_6_0 += factor * maxpool2d_1_v6
-            acc_7_0 += factor * maxpool2d_1_v7
-            acc_8_0 += factor * maxpool2d_1_v8
-        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1, 3) + acc_0_0, 3)
-        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 3, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 3, 3) + acc_1_0, 3)
-        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 6, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 6, 3) + acc_2_0, 3)
-        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 9, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 9, 3) + acc_3_0, 3)
-        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 12, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 12, 3) + acc_4_0, 3)
-        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 15, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 15, 3) + acc_5_0, 3)
-        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 18, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 18, 3) + acc_6_0, 3)
-        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 21, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 21, 3) + acc_7_0, 3)
-        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 24, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 24, 3) + acc_8_0, 3)
+            acc_0_1 += factor * maxpool2d_1_v1
+            acc_1_0 += factor * maxpool2d_1_v2
+            acc_1_1 += factor * maxpool2d_1_v3
+            acc_2_0 += factor * maxpool2d_1_v4
+            acc_2_1 += factor * maxpool2d_1_v5
+        store(conv2d_2_kernel_cotangent_unpacked + 27 * c1, load(conv2d_2_kernel_cotangent_unpacked + 27 * c1) + acc_0_0)
+        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, 1) + acc_0_1, 1)
+        store(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 9, load(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 9) + acc_1_0)
+        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 17, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 17, 1) + acc_1_1, 1)
+        store(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 18, load(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 18) + acc_2_0)
+        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 26, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 26, 1) + acc_2_1, 1)
 
 cdef void maxpool2d_1_cotangent(
     const uint8* maxpool2d_2_inner_winner, const real* conv2d_2_cotangent_selected,
@@ -1045,18 +1030,17 @@ cdef void maxpool2d_1_cotangent(
     #     c1]*conv2d_2.kernel.packed3012[c1, p, q, c]  for b1:batch, h1:1, w1:1, c1:4, p:3, q:3, c:3
     # shapes: maxpool2d_1.cotangent (batch, 4, 4, 3), from conv2d_2.cotangent.selected (batch, 1, 1, 4),
     #     conv2d_2.kernel.packed3012 (4, 3, 3, 3), maxpool2d_2.inner.winner (batch, 1, 1, 4)
-    # schedule: scatter, register tile: 3 p x 3 q by 1 x 8 lanes of c; nonzero factors listed along c1 first, a
-    #     list for each maxpool2d_2.inner.winner
+    # schedule: scatter, register tile: 3 p by 2 x 8 lanes of q_c; nonzero factors listed along c1 first, a list
+    #     for each maxpool2d_2.inner.winner
     # operations: 216 for each example
     cdef Py_ssize_t b1, c1, maxpool2d_2_inner_winner_0, entry, bucket, offset_0
     cdef int listed_count[4]
     cdef int listed_0[16]
     cdef real factor
     cdef real listed_value[16]
-    cdef vector acc_0_0, acc_1_0, acc_2_0, acc_3_0, acc_4_0, acc_5_0, acc_6_0, acc_7_0, acc_8_0
-    cdef vector conv2d_2_kernel_packed3012_v0, conv2d_2_kernel_packed3012_v1, conv2d_2_kernel_packed3012_v2
-    cdef vector conv2d_2_kernel_packed3012_v3, conv2d_2_kernel_packed3012_v4, conv2d_2_kernel_packed3012_v5
-    cdef vector conv2d_2_kernel_packed3012_v6, conv2d_2_kernel_packed3012_v7, conv2d_2_kernel_packed3012_v8
+    cdef vector acc_0_0, acc_0_1, acc_1_0, acc_1_1, acc_2_0, acc_2_1, conv2d_2_kernel_packed3012_v0
+    cdef vector conv2d_2_kernel_packed3012_v1, conv2d_2_kernel_packed3012_v2, conv2d_2_kernel_packed3012_v3
+    cdef vector conv2d_2_kernel_packed3012_v4, conv2d_2_kernel_packed3012_v5
     memset(maxpool2d_1_cotangent, 0, (48 * batch) * sizeof(maxpool2d_1_cotangent[0]))
     for b1 in range(batch):
         memset(listed_count, 0, 4 * sizeof(listed_count[0]))
@@ -1070,44 +1054,32 @@ cdef void maxpool2d_1_cotangent(
         for bucket in range(4):
             if listed_count[bucket]:
                 acc_0_0 = splat(<real>0)
+                acc_0_1 = splat(<real>0)
                 acc_1_0 = splat(<real>0)
+                acc_1_1 = splat(<real>0)
                 acc_2_0 = splat(<real>0)
-                acc_3_0 = splat(<real>0)
-                acc_4_0 = splat(<real>0)
-                acc_5_0 = splat(<real>0)
-                acc_6_0 = splat(<real>0)
-                acc_7_0 = splat(<real>0)
-                acc_8_0 = splat(<real>0)
+                acc_2_1 = splat(<real>0)
                 for entry in range(4 * bucket, 4 * bucket + listed_count[bucket]):
                     factor = listed_value[entry]
                     offset_0 = listed_0[entry]
-                    conv2d_2_kernel_packed3012_v0 = load_partial(conv2d_2_kernel_packed3012 + offset_0, 3)
-                    conv2d_2_kernel_packed3012_v1 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 3, 3)
-                    conv2d_2_kernel_packed3012_v2 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 6, 3)
-                    conv2d_2_kernel_packed3012_v3 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 9, 3)
-                    conv2d_2_kernel_packed3012_v4 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 12, 3)
-                    conv2d_2_kernel_packed3012_v5 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 15, 3)
-                    conv2d_2_kernel_packed3012_v6 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 18, 3)
-                    conv2d_2_kernel_packed3012_v7 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 21, 3)
-                    conv2d_2_kernel_packed3012_v8 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 24, 3)
+                    conv2d_2_kernel_packed3012_v0 = load(conv2d_2_kernel_packed3012 + offset_0)
+                    conv2d_2_kernel_packed3012_v1 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 8, 1)
+                    conv2d_2_kernel_packed3012_v2 = load(conv2d_2_kernel_packed3012 + offset_0 + 9)
+                    conv2d_2_kernel_packed3012_v3 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 17, 1)
+                    conv2d_2_kernel_packed3012_v4 = load(conv2d_2_kernel_packed3012 + offset_0 + 18)
+                    conv2d_2_kernel_packed3012_v5 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 26, 1)
                     acc_0_0 += conv2d_2_kernel_packed3012_v0 * factor
-                    acc_1_0 += conv2d_2_kernel_packed3012_v1 * factor
-                    acc_2_0 += conv2d_2_kernel_packed3012_v2 * factor
-                    acc_3_0 += conv2d_2_kernel_packed3012_v3 * factor
-                    acc_4_0 += conv2d_2_kernel_packed3012_v4 * factor
-                    acc_5_0 += conv2d_2_kernel_packed3012_v5 * factor
-                    acc_6_0 += conv2d_2_kernel_packed3012_v6 * factor
-                    acc_7_0 += conv2d_2_kernel_packed3012_v7 * factor
-                    acc_8_0 += conv2d_2_kernel_packed3012_v8 * factor
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2), load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2), 3) + acc_0_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 3, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 3, 3) + acc_1_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 6, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 6, 3) + acc_2_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 12, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 12, 3) + acc_3_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 15, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 15, 3) + acc_4_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 18, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 18, 3) + acc_5_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 24, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 24, 3) + acc_6_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 27, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 27, 3) + acc_7_0, 3)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 30, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 30, 3) + acc_8_0, 3)
+                    acc_0_1 += conv2d_2_kernel_packed3012_v1 * factor
+                    acc_1_0 += conv2d_2_kernel_packed3012_v2 * factor
+                    acc_1_1 += conv2d_2_kernel_packed3012_v3 * factor
+                    acc_2_0 += conv2d_2_kernel_packed3012_v4 * factor
+                    acc_2_1 += conv2d_2_kernel_packed3012_v5 * factor
+                store(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2), load(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2)) + acc_0_0)
+                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 8, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 8, 1) + acc_0_1, 1)
+                store(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 12, load(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 12) + acc_1_0)
+                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 20, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 20, 1) + acc_1_1, 1)
+                store(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 24, load(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 24) + acc_2_0)
+                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 32, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 32, 1) + acc_2_1, 1)
 
 cdef void conv2d_1_cotangent_selected(
     const real* maxpool2d_1_cotangent, const real* maxpool2d_1, real* conv2d_1_cotangent_selected,
@@ -1136,14 +1108,13 @@ cdef void conv2d_1_bias_cotangent(
     # shapes: conv2d_1.bias.cotangent (3), from conv2d_1.cotangent.selected (batch, 4, 4, 3)
     # schedule: gather, register tile: 1 position by 1 x 8 lanes of c
     # operations: 48 for each example
-    cdef Py_ssize_t b1, h1, w1
+    cdef Py_ssize_t b1, h1_w1
     cdef vector acc_0_0, conv2d_1_cotangent_selected_v0
     acc_0_0 = splat(<real>0)
     for b1 in range(batch):
-        for h1 in range(4):
-            for w1 in range(4):
-                conv2d_1_cotangent_selected_v0 = load_partial(conv2d_1_cotangent_selected + 48 * b1 + 12 * h1 + 3 * w1, 3)
-                acc_0_0 += conv2d_1_cotangent_selected_v0
+        for h1_w1 in range(16):
+            conv2d_1_cotangent_selected_v0 = load_partial(conv2d_1_cotangent_selected + 48 * b1 + 3 * h1_w1, 3)
+            acc_0_0 += conv2d_1_cotangent_selected_v0
     store_partial(conv2d_1_bias_cotangent, load_partial(conv2d_1_bias_cotangent, 3) + acc_0_0, 3)
 
 cdef void conv2d_1_kernel_cotangent_unpacked(
