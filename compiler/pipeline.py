@@ -13,7 +13,7 @@ from compiler.description import Model
 from compiler.emit.render import render_module
 from compiler.errors import CompilerBug
 from compiler.ir.tensor_program import Definition, Program
-from compiler.lower import LoweredModel, lower
+from compiler.lower import LoweredModel, ParameterSpec, lower, new_state_name
 from compiler.passes.pack import pack
 from compiler.passes.select import Price
 from compiler.programs import Stage, Trace, gradient_outputs, module_programs
@@ -58,7 +58,7 @@ def compile_to_source(
     `without` names passes to leave out (`compiler.switches`).
     """
     lowered = lower(model)
-    arena, arena_size = arena_layout(lowered)
+    arena, arena_size = arena_layout(lowered.parameters)
     trace = Trace(after, without)
     programs = module_programs(lowered, arena_size, pricer(machine, dtype, without), trace)
     tile = 1 if "tile" in without else tile_examples(programs["gradient"], lowered, arena, machine, dtype)
@@ -85,14 +85,26 @@ def pricer(machine: Machine, dtype: str, without: frozenset[str] = frozenset()) 
     return price
 
 
-def arena_layout(model: LoweredModel) -> tuple[dict[str, int], int]:
-    """Offset of each parameter in the flat arena, and the arena's size, in values."""
+def arena_layout(kept: tuple[ParameterSpec, ...]) -> tuple[dict[str, int], int]:
+    """Offset of each parameter (or state) in a flat arena, and the arena's size, in values."""
     offsets: dict[str, int] = {}
     end = 0
-    for parameter in model.parameters:
+    for parameter in kept:
         offsets[parameter.name] = end
         end += aligned(row_size(parameter.shape), ARENA_ALIGNMENT)
     return offsets, max(end, ARENA_ALIGNMENT)
+
+
+def _state_places(model: LoweredModel, arena_size: int) -> tuple[dict[str, Place], dict[str, Place]]:
+    """Places of the states, behind the optimizer's slots, and of their new values behind those.
+
+    A step of training copies the one over the other; no other call of the gradient program does.
+    """
+    offsets, size = arena_layout(model.states)
+    start = len(model.optimizer.slots) * arena_size
+    old = {name: Place("state", start + offset) for name, offset in offsets.items()}
+    new = {new_state_name(n): Place("state", start + size + offset) for n, offset in offsets.items()}
+    return old, new
 
 
 def tile_examples(
@@ -124,8 +136,12 @@ def _plan(
             given[tensor.name] = Place("parameter", arena[tensor.name])
         elif tensor.kind == "scalar":
             given[tensor.name] = Place("scalar", SCALARS.index(tensor.name))
+    states, new_states = _state_places(model, arena_size)
+    if name != "update":
+        given |= states
     lanes: dict[str, int] = {}
     if name in ("gradient", "input_gradient"):
+        given |= new_states
         lanes = {cotangent: arena[parameter] for cotangent, parameter in gradient_outputs(model).items()}
         for cotangent in lanes:
             if not _over_batch(program, cotangent):
@@ -184,6 +200,7 @@ def module_facts(
     input_shape = gradient.program["input"].shape[1:]
     training = [plans[name] for name in ("gradient", "input_gradient", "inference", "predict", "update")]
     index = label.dtype == "index"
+    program, (states, state_size) = gradient.program, arena_layout(model.states)
     return {
         "name": model.name,
         "name_literal": repr(model.name),
@@ -206,6 +223,10 @@ def module_facts(
         "parameters": [
             {"name": repr(p.name), "shape": p.shape, "offset": arena[p.name]} for p in model.parameters
         ],
+        "states": [
+            {"name": repr(n), "shape": program.shape(n), "offset": offset} for n, offset in states.items()
+        ],
+        "state_size": state_size if states else 0,
         "slots": tuple(model.optimizer.slots),
         "arena": arena_size,
         "input_row": row_size(input_shape),
@@ -230,6 +251,7 @@ def summary_lines(model: LoweredModel, plans: dict[str, Plan], settings: Setting
     width = max(len(row.name) for row in model.layers)
     lines = [
         f"{row.name:<{width}}  {'x'.join(map(str, row.shape)):>12}  {row.parameters:>10,} parameters"
+        + (f", {row.states:,} of state" if row.states else "")
         for row in model.layers
     ]
     machine = settings.machine

@@ -76,12 +76,12 @@ class Trace:
 def module_programs(model: LoweredModel, arena_size: int, price: Price, trace: Trace) -> dict[str, Program]:
     """Every program of a trainable module, ready for scheduling.
 
-    gradient        loss and the cotangent of every parameter
-    input_gradient  the same and the cotangent of the input
+    gradient        loss, the new value of every state, and the cotangent of every parameter
+    input_gradient  loss, the cotangents, and that of the input
     inference       outputs and loss without what acts in training alone
     predict         outputs
     update          the optimiser over the flat arena of `arena_size` values
-    initialize      the first value of every parameter
+    initialize      the first value of every parameter and every state
     """
     names = tuple(p.name for p in model.parameters)
 
@@ -89,8 +89,11 @@ def module_programs(model: LoweredModel, arena_size: int, price: Price, trace: T
         return lambda program: vjp(program, "loss", wrt)
 
     result = {}
-    for name, wrt in (("gradient", names), ("input_gradient", (*names, "input"))):
-        program = _forward(name, model.training, trace)
+    # Only a step of training keeps new states, so only its program computes them.
+    loss_alone = model.training.replace(outputs=("loss",))
+    wanted = (("gradient", model.training, names), ("input_gradient", loss_alone, (*names, "input")))
+    for name, training, wrt in wanted:
+        program = _forward(name, training, trace)
         program = trace.run(name, "vjp", gradient(wrt), program)
         program = trace.run(name, "simplify", simplify, program, otherwise=stabilise)
         result[name] = _lowered(name, program, price, trace)
@@ -119,10 +122,11 @@ def _lowered(name: str, program: Program, price: Price, trace: Trace) -> Program
 
 
 def initial_values(model: LoweredModel) -> Program:
-    """One program that computes every parameter's first value under the parameter's name."""
+    """One program that computes the first value of every parameter and state under its name."""
     inputs: list[Tensor] = []
     definitions: list[Definition] = []
-    for parameter in model.parameters:
+    kept = (*model.parameters, *model.states)
+    for parameter in kept:
         program = parameter.initializer
         names = {
             entry.name: f"{parameter.name}.{entry.name}" for entry in (*program.inputs, *program.definitions)
@@ -132,7 +136,7 @@ def initial_values(model: LoweredModel) -> Program:
         for definition in program.definitions:
             terms = tuple(rename_tensors(term, names) for term in definition.terms)
             definitions.append(replace(definition, name=names[definition.name], terms=terms))
-    return Program(tuple(inputs), tuple(definitions), tuple(p.name for p in model.parameters))
+    return Program(tuple(inputs), tuple(definitions), tuple(p.name for p in kept))
 
 
 def resized(program: Program, size: int, new_size: int) -> Program:
