@@ -33,7 +33,6 @@ from compiler.initializers import (
 from compiler.layers import (
     Add,
     AveragePooling2D,
-    BatchNormalization,
     Concatenate,
     Conv2D,
     Dense,
@@ -64,7 +63,6 @@ __all__ = [
     "Adam",
     "Add",
     "AveragePooling2D",
-    "BatchNormalization",
     "CompilerBug",
     "Concatenate",
     "Constant",

@@ -58,6 +58,8 @@ def _pointer(place: Place, plan: Plan, tensor: str, in_tile: bool) -> str:
     offset = f" + {place.offset}" if place.offset else ""
     simple = {
         "parameter": f"context.parameters{offset}",
+        "tangent": f"context.tangents{offset}",
+        "input_tangent": f"context.input_tangent{row}",
         "total": f"context.total{offset}",
         "state": f"context.states{offset}",
         "lane": f"lane{offset}",

@@ -18,6 +18,7 @@ from typing import Any
 from compiler.compile_file import DTYPES, Compiled, Options, compile_file
 from compiler.doctor import report
 from compiler.errors import CompilerBug, ModelError
+from compiler.modes import MODES
 from compiler.schedule.machine import MACHINES
 from compiler.switches import SWITCHES, parse_switches
 from runtime.arguments import add_evaluate_arguments, add_train_arguments
@@ -75,6 +76,12 @@ def _add_build_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
     _add_build_arguments(parser)
+    parser.add_argument(
+        "--modes",
+        default="vjp",
+        metavar="MODES",
+        help=f"what the module offers besides training, of {', '.join(MODES)}; as in --modes jvp,hvp (vjp)",
+    )
     parser.add_argument("--force", action="store_true", help="build again even if nothing has changed")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -84,8 +91,8 @@ def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dump-after",
         metavar="STAGE",
-        help="print each program and its rewrites after a stage: commute, demand, pad, vjp, simplify, "
-        "stabilise, prune, bounds, select, invert, pack, or all",
+        help="print each program and its rewrites after a stage: commute, demand, pad, vjp, jvp, simplify, "
+        "stabilise, prune, distribute, bounds, select, invert, pack, or all",
     )
 
 
@@ -101,7 +108,8 @@ def _compile(arguments: argparse.Namespace) -> int:
 
 def _options(arguments: argparse.Namespace) -> Options:
     force, without = getattr(arguments, "force", False), parse_switches(getattr(arguments, "without", ""))
-    return Options(arguments.out, arguments.target, arguments.dtype, force, without)
+    modes = tuple(mode.strip() for mode in getattr(arguments, "modes", "vjp").split(","))
+    return Options(arguments.out, arguments.target, arguments.dtype, force, without, modes)
 
 
 def _progress(quiet: bool) -> Callable[[str, float], None]:
@@ -139,8 +147,7 @@ def summary(result: Compiled) -> str:
     facts = result.facts
     lines = [
         f"{facts['model']}: {len(facts['layers'])} layers, {facts['parameters']:,} parameters, "
-        + (f"{facts['state']:,} values of state, " if facts["state"] else "")
-        + f"{facts['dtype']}, target {facts['target']}",
+        f"{facts['dtype']}, target {facts['target']}",
         f"  {facts['derived']} derivatives derived, {facts['kernels']} kernels, "
         f"{facts['lines']:,} lines of Cython",
         f"  {facts['operations_step'] / 1e6:.2f} MFLOP an example a training step "

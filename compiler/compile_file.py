@@ -28,6 +28,7 @@ from compiler.build import (
 )
 from compiler.cache import compiler_digest, fetch, install, key_of
 from compiler.errors import ModelError, Problem
+from compiler.modes import checked_modes
 from compiler.parse import load_model
 from compiler.schedule.machine import MACHINES, Machine, native_machine
 
@@ -50,6 +51,7 @@ class Options:
     force: bool = False
     without: frozenset[str] = frozenset()
     """Passes to leave out: names of `compiler.switches`."""
+    modes: tuple[str, ...] = ("vjp",)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def compile_file(
 ) -> Compiled:
     """Compile a model file. Raises ModelError for what the user can mend; OSError when a disk is full."""
     start = time.perf_counter()
+    options = replace(options, modes=checked_modes(options.modes))
     model = _timed(progress, "parse", lambda: load_model(path))
     toolchain = find_toolchain()
     python_headers()
@@ -111,6 +114,7 @@ def _key(model: Model, options: Options, machine: Machine, toolchain: Toolchain)
         model.name or "model",
         options.dtype,
         ",".join(sorted(options.without)),
+        ",".join(options.modes),
         repr(machine),
         " ".join([*toolchain.command, *OPTIMISATION, str(toolchain.openmp)]),
         toolchain.version,
@@ -148,7 +152,13 @@ def _build(
         progress,
         "derive",
         lambda: compile_to_source(
-            model, machine, options.dtype, digest, after or (lambda stage: None), options.without
+            model,
+            machine,
+            options.dtype,
+            digest,
+            after or (lambda stage: None),
+            options.without,
+            options.modes,
         ),
     )
     path = folder / f"{name}.pyx"
@@ -171,9 +181,9 @@ def facts_of(source: ModuleSource) -> dict[str, Any]:
         "model": source.name,
         "target": source.settings.machine.name,
         "dtype": source.settings.dtype,
+        "modes": list(source.modes),
         "layers": [replace(row).__dict__ for row in source.lowered.layers],
         "parameters": source.lowered.parameter_count,
-        "state": source.lowered.state_count,
         "derived": sum(len(s.rewrites) for s in derived),
         "rewrites": {f"{s.program}/{s.name}": len(s.rewrites) for s in source.stages if s.rewrites},
         "kernels": len({k.name for k in kernels}),

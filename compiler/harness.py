@@ -97,6 +97,7 @@ def compile_programs(
         "scalar_count": max(1, *(len(s) for s in scalars)),
         "argument_count": max(1, *(len(a) for a in arguments)),
         "dtype_literal": repr(settings.dtype),
+        "tangents": False,
     }
     source = render_harness(
         [program_text(plan, settings.dtype) for plan in plans], model, render_target(settings)

@@ -13,10 +13,10 @@ from compiler.description import Model
 from compiler.emit.render import render_module
 from compiler.errors import CompilerBug
 from compiler.ir.tensor_program import Definition, Program
-from compiler.lower import LoweredModel, ParameterSpec, lower, new_state_name
+from compiler.lower import LoweredModel, lower
 from compiler.passes.pack import pack
 from compiler.passes.select import Price
-from compiler.programs import Stage, Trace, gradient_outputs, module_programs
+from compiler.programs import Stage, Trace, arena_outputs, given_tangents, module_programs
 from compiler.schedule.kernel import Settings, predicted_cycles
 from compiler.schedule.layout import aligned, row_size
 from compiler.schedule.machine import Machine
@@ -43,6 +43,7 @@ class ModuleSource:
     plans: dict[str, Plan]
     settings: Settings
     stages: tuple[Stage, ...]
+    modes: tuple[str, ...]
 
 
 def compile_to_source(
@@ -52,24 +53,26 @@ def compile_to_source(
     digest: str,
     after: Callable[[Stage], None] = lambda stage: None,
     without: frozenset[str] = frozenset(),
+    modes: tuple[str, ...] = ("vjp",),
 ) -> ModuleSource:
     """Run every stage but the C compiler's. `digest` identifies model and options in the module.
 
-    `without` names passes to leave out (`compiler.switches`).
+    `without` names passes to leave out (`compiler.switches`); `modes` are some of `compiler.modes.MODES`,
+    vjp among them.
     """
     lowered = lower(model)
-    arena, arena_size = arena_layout(lowered.parameters)
+    arena, arena_size = arena_layout(lowered)
     trace = Trace(after, without)
-    programs = module_programs(lowered, arena_size, pricer(machine, dtype, without), trace)
+    programs = module_programs(lowered, arena_size, pricer(machine, dtype, without), trace, modes)
     tile = 1 if "tile" in without else tile_examples(programs["gradient"], lowered, arena, machine, dtype)
     settings = Settings(machine, dtype, tile)
     plans = {name: _plan(name, programs[name], lowered, arena, arena_size, settings) for name in programs}
-    facts = module_facts(lowered, plans, arena, arena_size, settings, digest)
+    facts = module_facts(lowered, plans, arena, arena_size, settings, digest) | mode_facts(plans, modes)
     if without:
         facts["summary"] = [*facts["summary"], f"passes left out: {', '.join(sorted(without))}"]
     texts = [program_text(plan, dtype) for plan in plans.values()]
     text = render_module(texts, facts, render_target(settings))
-    return ModuleSource(lowered.name, text, lowered, plans, settings, tuple(trace.stages))
+    return ModuleSource(lowered.name, text, lowered, plans, settings, tuple(trace.stages), modes)
 
 
 def pricer(machine: Machine, dtype: str, without: frozenset[str] = frozenset()) -> Price:
@@ -85,26 +88,14 @@ def pricer(machine: Machine, dtype: str, without: frozenset[str] = frozenset()) 
     return price
 
 
-def arena_layout(kept: tuple[ParameterSpec, ...]) -> tuple[dict[str, int], int]:
-    """Offset of each parameter (or state) in a flat arena, and the arena's size, in values."""
+def arena_layout(model: LoweredModel) -> tuple[dict[str, int], int]:
+    """Offset of each parameter in the flat arena, and the arena's size, in values."""
     offsets: dict[str, int] = {}
     end = 0
-    for parameter in kept:
+    for parameter in model.parameters:
         offsets[parameter.name] = end
         end += aligned(row_size(parameter.shape), ARENA_ALIGNMENT)
     return offsets, max(end, ARENA_ALIGNMENT)
-
-
-def _state_places(model: LoweredModel, arena_size: int) -> tuple[dict[str, Place], dict[str, Place]]:
-    """Places of the states, behind the optimizer's slots, and of their new values behind those.
-
-    A step of training copies the one over the other; no other call of the gradient program does.
-    """
-    offsets, size = arena_layout(model.states)
-    start = len(model.optimizer.slots) * arena_size
-    old = {name: Place("state", start + offset) for name, offset in offsets.items()}
-    new = {new_state_name(n): Place("state", start + size + offset) for n, offset in offsets.items()}
-    return old, new
 
 
 def tile_examples(
@@ -136,17 +127,16 @@ def _plan(
             given[tensor.name] = Place("parameter", arena[tensor.name])
         elif tensor.kind == "scalar":
             given[tensor.name] = Place("scalar", SCALARS.index(tensor.name))
-    states, new_states = _state_places(model, arena_size)
-    if name != "update":
-        given |= states
-    lanes: dict[str, int] = {}
-    if name in ("gradient", "input_gradient"):
-        given |= new_states
-        lanes = {cotangent: arena[parameter] for cotangent, parameter in gradient_outputs(model).items()}
-        for cotangent in lanes:
-            if not _over_batch(program, cotangent):
-                given[cotangent] = Place("total", lanes[cotangent])
-        given["input.cotangent"] = Place("output")
+        elif tensor.kind == "tangent" and None in tensor.shape:
+            given[tensor.name] = Place("input_tangent")
+        elif tensor.kind == "tangent":
+            given[tensor.name] = Place("tangent", arena[given_tangents(model)[tensor.name]])
+    lanes = {output: arena[parameter] for output, parameter in arena_outputs(model, name).items()}
+    for output, offset in lanes.items():
+        if not _over_batch(program, output):
+            given[output] = Place("total", offset)
+    if name in ("input_gradient", "input_hvp"):
+        given |= {output: Place("output") for output in program.outputs if None in program.shape(output)}
     elif name in ("inference", "predict"):
         given[model.output] = Place("output")
     elif name == "initialize":
@@ -198,9 +188,8 @@ def module_facts(
     label = gradient.program["label"]
     output = plans["predict"].program[model.output]
     input_shape = gradient.program["input"].shape[1:]
-    training = [plans[name] for name in ("gradient", "input_gradient", "inference", "predict", "update")]
+    training = [plan for name, plan in plans.items() if name != "initialize"]
     index = label.dtype == "index"
-    program, (states, state_size) = gradient.program, arena_layout(model.states)
     return {
         "name": model.name,
         "name_literal": repr(model.name),
@@ -223,10 +212,6 @@ def module_facts(
         "parameters": [
             {"name": repr(p.name), "shape": p.shape, "offset": arena[p.name]} for p in model.parameters
         ],
-        "states": [
-            {"name": repr(n), "shape": program.shape(n), "offset": offset} for n, offset in states.items()
-        ],
-        "state_size": state_size if states else 0,
         "slots": tuple(model.optimizer.slots),
         "arena": arena_size,
         "input_row": row_size(input_shape),
@@ -246,12 +231,22 @@ def module_facts(
     }
 
 
+def mode_facts(plans: dict[str, Plan], modes: tuple[str, ...]) -> dict[str, object]:
+    """What the templates of the modes need: which there are, and where their sums are found."""
+    facts: dict[str, object] = {"modes": modes, "tangents": bool({"jvp", "hvp"} & set(modes))}
+    if "jvp" in modes:
+        for name in ("jvp", "input_jvp"):
+            facts[f"{name}_offsets"] = [
+                plans[name].places[loss].offset for loss in plans[name].program.outputs
+            ]
+    return facts
+
+
 def summary_lines(model: LoweredModel, plans: dict[str, Plan], settings: Settings) -> list[str]:
     """What the head of the generated file says of the model."""
     width = max(len(row.name) for row in model.layers)
     lines = [
         f"{row.name:<{width}}  {'x'.join(map(str, row.shape)):>12}  {row.parameters:>10,} parameters"
-        + (f", {row.states:,} of state" if row.states else "")
         for row in model.layers
     ]
     machine = settings.machine

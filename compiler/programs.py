@@ -1,6 +1,6 @@
 """The programs of a module: which passes a lowered model goes through, in which order.
 
-    forward: commute, demand, pad      vjp, simplify      bounds, select, invert, pack
+    forward: commute, demand, pad      vjp, jvp, simplify      distribute, bounds, select, invert, pack
 
 Every step is a function `Program -> (Program, rewrites)`; `Trace` keeps what each did.
 """
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from compiler.derive.invert import invert
+from compiler.derive.jvp import jvp, tangent_name
 from compiler.derive.prune import prune
 from compiler.derive.simplify import simplify, stabilise
 from compiler.derive.vjp import cotangent_name, vjp
@@ -28,6 +29,7 @@ from compiler.lower import LoweredModel
 from compiler.passes.bounds import bounds
 from compiler.passes.commute import commute
 from compiler.passes.demand import demand
+from compiler.passes.distribute import distribute
 from compiler.passes.pack import pack
 from compiler.passes.pad import pad
 from compiler.passes.select import Price, select
@@ -73,30 +75,31 @@ class Trace:
         return result
 
 
-def module_programs(model: LoweredModel, arena_size: int, price: Price, trace: Trace) -> dict[str, Program]:
+def module_programs(
+    model: LoweredModel, arena_size: int, price: Price, trace: Trace, modes: tuple[str, ...] = ("vjp",)
+) -> dict[str, Program]:
     """Every program of a trainable module, ready for scheduling.
 
-    gradient        loss, the new value of every state, and the cotangent of every parameter
-    input_gradient  loss, the cotangents, and that of the input
+    gradient        loss and the cotangent of every parameter
+    input_gradient  the same and the cotangent of the input
+    jvp             loss and its derivative along tangents of the parameters
+    input_jvp       the same along a tangent of the input too
+    hvp             the tangent of every parameter's cotangent: the Hessian times the given tangents
+    input_hvp       the same of the parameters and the input together
     inference       outputs and loss without what acts in training alone
     predict         outputs
     update          the optimiser over the flat arena of `arena_size` values
-    initialize      the first value of every parameter and every state
+    initialize      the first value of every parameter
     """
     names = tuple(p.name for p in model.parameters)
-
-    def gradient(wrt: tuple[str, ...]) -> Pass:
-        return lambda program: vjp(program, "loss", wrt)
-
+    derivations = {"vjp": ("gradient", _gradient), "jvp": ("jvp", _pushforward), "hvp": ("hvp", _hessian)}
     result = {}
-    # Only a step of training keeps new states, so only its program computes them.
-    loss_alone = model.training.replace(outputs=("loss",))
-    wanted = (("gradient", model.training, names), ("input_gradient", loss_alone, (*names, "input")))
-    for name, training, wrt in wanted:
-        program = _forward(name, training, trace)
-        program = trace.run(name, "vjp", gradient(wrt), program)
-        program = trace.run(name, "simplify", simplify, program, otherwise=stabilise)
-        result[name] = _lowered(name, program, price, trace)
+    for mode, (derived, derive) in derivations.items():
+        for name, wrt in ((derived, names), (f"input_{derived}", (*names, "input"))):
+            if mode in modes:
+                program = derive(name, wrt, _forward(name, model.training, trace), trace)
+                program = trace.run(name, "simplify", simplify, program, otherwise=stabilise)
+                result[name] = _lowered(name, program, price, trace)
     for name, forward in (("inference", model.inference), ("predict", model.predict)):
         program = _forward(name, forward, trace)
         program = trace.run(name, "stabilise", stabilise, program)
@@ -107,6 +110,21 @@ def module_programs(model: LoweredModel, arena_size: int, price: Price, trace: T
     return result
 
 
+def _gradient(name: str, wrt: tuple[str, ...], forward: Program, trace: Trace) -> Program:
+    return trace.run(name, "vjp", lambda program: vjp(program, "loss", wrt), forward)
+
+
+def _pushforward(name: str, wrt: tuple[str, ...], forward: Program, trace: Trace) -> Program:
+    return trace.run(name, "jvp", lambda program: jvp(program, wrt, ("loss",)), forward)
+
+
+def _hessian(name: str, wrt: tuple[str, ...], forward: Program, trace: Trace) -> Program:
+    """The tangents of the cotangents. The cotangents themselves are no outputs: what only they need goes."""
+    cotangents = tuple(map(cotangent_name, wrt))
+    gradient = _gradient(name, wrt, forward, trace).replace(outputs=())
+    return trace.run(name, "jvp", lambda program: jvp(program, wrt, cotangents), gradient)
+
+
 def _forward(name: str, program: Program, trace: Trace) -> Program:
     program = trace.run(name, "commute", commute, program)
     program = trace.run(name, "demand", demand, program)
@@ -115,6 +133,7 @@ def _forward(name: str, program: Program, trace: Trace) -> Program:
 
 def _lowered(name: str, program: Program, price: Price, trace: Trace) -> Program:
     program = trace.run(name, "prune", lambda value: (prune(value), ()), program)
+    program = trace.run(name, "distribute", distribute, program)
     program = trace.run(name, "bounds", bounds, program)
     program = trace.run(name, "select", lambda value: select(value, price), program)
     program = trace.run(name, "invert", invert, program)
@@ -122,11 +141,10 @@ def _lowered(name: str, program: Program, price: Price, trace: Trace) -> Program
 
 
 def initial_values(model: LoweredModel) -> Program:
-    """One program that computes the first value of every parameter and state under its name."""
+    """One program that computes every parameter's first value under the parameter's name."""
     inputs: list[Tensor] = []
     definitions: list[Definition] = []
-    kept = (*model.parameters, *model.states)
-    for parameter in kept:
+    for parameter in model.parameters:
         program = parameter.initializer
         names = {
             entry.name: f"{parameter.name}.{entry.name}" for entry in (*program.inputs, *program.definitions)
@@ -136,7 +154,7 @@ def initial_values(model: LoweredModel) -> Program:
         for definition in program.definitions:
             terms = tuple(rename_tensors(term, names) for term in definition.terms)
             definitions.append(replace(definition, name=names[definition.name], terms=terms))
-    return Program(tuple(inputs), tuple(definitions), tuple(p.name for p in kept))
+    return Program(tuple(inputs), tuple(definitions), tuple(p.name for p in model.parameters))
 
 
 def resized(program: Program, size: int, new_size: int) -> Program:
@@ -156,6 +174,16 @@ def resized(program: Program, size: int, new_size: int) -> Program:
     return Program(inputs, definitions, program.outputs)
 
 
-def gradient_outputs(model: LoweredModel) -> dict[str, str]:
-    """Cotangent name to parameter name."""
-    return {cotangent_name(p.name): p.name for p in model.parameters}
+def arena_outputs(model: LoweredModel, name: str) -> dict[str, str]:
+    """Outputs of program `name` that are laid out like the parameters, each with its parameter's name."""
+    names = [p.name for p in model.parameters]
+    if name in ("gradient", "input_gradient"):
+        return {cotangent_name(parameter): parameter for parameter in names}
+    if name in ("hvp", "input_hvp"):
+        return {tangent_name(cotangent_name(parameter)): parameter for parameter in names}
+    return {}
+
+
+def given_tangents(model: LoweredModel) -> dict[str, str]:
+    """Tangent of each parameter, with the parameter's name."""
+    return {tangent_name(p.name): p.name for p in model.parameters}

@@ -13,6 +13,7 @@ SWITCHES: dict[str, str] = {
     "demand": "the whole of every tensor is computed, what nobody reads included",
     "pad": "reads outside a tensor are guarded instead of read from a padded copy",
     "simplify": "derivatives stay as the rules give them, in stable form",
+    "distribute": "a contraction of several products stays one term",
     "select": "the cotangent of a max is stored with its zeros",
     "invert": "cotangents stay scatters",
     "pack": "weights are read in their own order",

@@ -23,6 +23,7 @@ STAGES = ("compiler.derive", "compiler.passes", "compiler.schedule", "compiler.e
 FORMULAS = ("compiler.layers", "compiler.losses", "compiler.optimizers", "compiler.initializers")
 BASE = ("compiler.ir", "compiler.errors")
 FRONT = ("compiler.description", *FORMULAS, "compiler.formula", *BASE)
+BUILDING = ("compiler.build", "compiler.cache", "compiler.modes")
 PIPELINE = ("compiler.pipeline", "compiler.programs", "compiler.schedule", "compiler.explain")
 
 # Component → the other components of ours that it may import. Everything may import from its own component.
@@ -46,14 +47,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.assemble": ("compiler.schedule", "compiler.emit", *BASE),
     "compiler.pipeline": ("compiler.lower", "compiler.programs", "compiler.assemble", *FRONT, *STAGES),
     # From a pipeline to a built module and the command line.
-    "compiler.build": ("compiler.errors",),
-    "compiler.cache": ("compiler.errors",),
+    **dict.fromkeys(BUILDING, ("compiler.errors",)),
     "compiler.harness": ("compiler.assemble", "compiler.build", *STAGES, *BASE),
-    "compiler.compile_file": ("compiler.parse", *PIPELINE, "compiler.build", "compiler.cache", *FRONT),
+    "compiler.compile_file": ("compiler.parse", *PIPELINE, *BUILDING, *FRONT),
     "compiler.doctor": ("compiler.compile_file", "compiler.build", "compiler.cache", "compiler.errors"),
     "compiler.explain": ("compiler.ir", "compiler.formula", "compiler.errors"),
-    "compiler.cli": ("compiler.compile_file", "compiler.doctor", "compiler.switches", *PIPELINE, *FRONT,
-                     "runtime"),
+    "compiler.cli": ("compiler.compile_file", "compiler.doctor", "compiler.modes", "compiler.switches",
+                     *PIPELINE, *FRONT, "runtime"),
     "compiler.__main__": ("compiler.cli",),
     # Beside the compiler.
     "runtime": (),

@@ -58,7 +58,7 @@ def jvp(program: Program, wrt: Iterable[str], outputs: Iterable[str]) -> tuple[P
     for name in outputs:
         if name not in active:
             definitions.append(_zero(tangent_name(name), program.shape(name)))
-    inputs = program.inputs + tuple(Tensor(tangent_name(n), program.shape(n), "input") for n in wrt)
+    inputs = program.inputs + tuple(Tensor(tangent_name(n), program.shape(n), "tangent") for n in wrt)
     order = _winners_first(definitions)
     return Program(inputs, order, program.outputs + tuple(map(tangent_name, outputs))), tuple(rewrites)
 

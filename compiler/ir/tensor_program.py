@@ -27,7 +27,7 @@ from compiler.ir.affine import Affine, Extent, Read
 from compiler.ir.domain import Axis, Guard, Shape
 
 Operation = Literal["sum", "max", "min", "argmax", "argmin"]
-Kind = Literal["input", "label", "parameter", "state", "scalar", "random", "iota"]
+Kind = Literal["input", "label", "parameter", "state", "scalar", "random", "iota", "tangent"]
 Dtype = Literal["real", "index"]
 
 IDENTITY = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}

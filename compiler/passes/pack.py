@@ -103,19 +103,22 @@ def _permuted(name: str, order: list[int], program: Program) -> Definition:
 
 def _target_order(definition: Definition, program: Program) -> list[int] | None:
     """The order of dimensions in which this sum should be accumulated, None for the order it has."""
-    if definition.operation != "sum" or None in definition.shape or len(definition.terms) != 1:
+    if definition.operation != "sum" or None in definition.shape or not definition.shape:
         return None
-    (term,) = definition.terms
-    names = [index.single_axis for index in term.target]
-    inner = _looked_up_by(term)
-    if not names or None in names or len(set(names)) != len(names) or names[-1] not in inner:
-        return None
-    vector = [k for k, name in enumerate(names) if name not in inner and _is_contiguous(term, name)]
-    if not vector:
+    dimensions = range(len(definition.shape))
+    # Dimensions that some term looks a winner up by, and those that could be the vector of every term.
+    first, vector = set(), set(dimensions)
+    for term in definition.terms:
+        names = [index.single_axis for index in term.target]
+        if None in names or len(set(names)) != len(names):
+            return None
+        inner = _looked_up_by(term)
+        first |= {k for k in dimensions if names[k] in inner}
+        vector &= {k for k in dimensions if names[k] not in inner and _is_contiguous(term, names[k])}
+    if dimensions[-1] not in first or not vector:
         return None
     best = max(vector, key=lambda k: (definition.shape[k], k))
-    first = [k for k, name in enumerate(names) if name in inner]
-    return [*first, *(k for k in range(len(names)) if k not in first and k != best), best]
+    return [*sorted(first), *(k for k in dimensions if k not in first and k != best), best]
 
 
 def _looked_up_by(term: Term) -> frozenset[str]:
@@ -138,11 +141,10 @@ def _is_contiguous(term: Term, name: str) -> bool:
 
 def _unpacked(definition: Definition, order: list[int]) -> list[Definition]:
     """The sum in its own order, and the permuted copy that has the definition's name."""
-    (term,) = definition.terms
     name = f"{definition.name}.unpacked"
     shape = tuple(definition.shape[k] for k in order)
-    target = tuple(term.target[k] for k in order)
-    summed = replace(definition, name=name, shape=shape, terms=(replace(term, target=target),))
+    terms = tuple(replace(t, target=tuple(t.target[k] for k in order)) for t in definition.terms)
+    summed = replace(definition, name=name, shape=shape, terms=terms)
     axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(definition.shape))
     here = tuple(axis(a.name) for a in axes)
     read = Access(name, tuple(here[k] for k in order))

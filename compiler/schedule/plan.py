@@ -42,6 +42,8 @@ Area = Literal[
     "shared",
     "batch",
     "argument",
+    "tangent",
+    "input_tangent",
 ]
 SMALL_LIMIT = 256
 """Winners of windows of up to this many positions are stored in one byte."""
@@ -51,7 +53,7 @@ SMALL_LIMIT = 256
 class Place:
     """Where a tensor lives: an area of memory and an offset in it.
 
-    Offsets count elements in "parameter", "total", "lane", "state" and "scalar", and bytes in "tile" and
+    Offsets count elements in "parameter", "tangent", "total", "lane", "state", "scalar", bytes in "tile" and
     "shared". In "batch" the offset counts rows' elements before it, times the batch.
     """
 
@@ -125,8 +127,9 @@ def make_plan(
 ) -> Plan:
     """Plan a program. `given` places inputs and outputs; `lane_layout` fixes offsets of reduced outputs
     (a gradient arena laid out like the parameters); other reduced tensors follow behind."""
-    program = split_reductions(program, frozenset(n for n, p in given.items() if p.area == "state"))
-    stage = stages(program)
+    program = split_reductions(program)
+    totals = frozenset(n for n, place in given.items() if place.area == "total")
+    stage = stages(program, totals)
     elements = {e.name: element_of(e) for e in (*program.inputs, *program.definitions)}
     groups = kernel_groups(program)
     order = as_soon_as_possible(program, groups, stage)
@@ -149,13 +152,12 @@ def _sums(
 ) -> tuple[tuple[int, int], ...]:
     """Ranges of the lanes that phase `number` owns; neighbours with nothing of another phase between are one.
 
-    What an earlier phase has summed must be neither cleared nor summed again, and what was put among the
-    sums without one, the cotangent of a parameter that the batch does not reach, must stay.
+    What an earlier phase has summed must be neither cleared nor summed again.
     """
     owned = sorted(
-        (places[n].offset, places[n].offset + row_size(program.shape(n)), s.phase if s.kind == "lane" else -1)
+        (places[n].offset, places[n].offset + row_size(program.shape(n)), s.phase)
         for n, s in stage.items()
-        if s.kind == "lane" or places[n].area == "total"
+        if s.kind == "lane"
     )
     ranges: list[tuple[int, int]] = []
     previous = None

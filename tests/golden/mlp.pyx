@@ -137,6 +137,7 @@ MODEL_NAME = 'mlp'
 MODEL_HASH = 'golden'
 TARGET = 'x86-64-v3'
 DTYPE = "float32"
+MODES = ('vjp',)
 INPUT_SHAPE = (784,)
 OUTPUT_SHAPE = (10,)
 LABEL_SHAPE = ()
@@ -155,13 +156,9 @@ _PARAMETERS = (
     ('dense_2.bias', (10,), 101760),
 )
 _SLOTS = ('velocity',)
-# name, shape, offset behind the slots of the optimiser
-_STATES = (
-)
 
 cdef enum:
     ARENA = 101776
-    STATE_SIZE = 0
 
 cdef enum:
     INPUT_ROW = 784
@@ -1421,11 +1418,15 @@ def _default_threads():
     return os.cpu_count() or 1
 
 
+def _absent(mode):
+    return RuntimeError(
+        f"this module was compiled without {mode}; compile the model with --modes {','.join((*MODES[1:], mode))}"
+    )
+
+
 cdef class Network:
     """The compiled model "mlp": parameters, optimiser state, and the programs that use them.
 
-    parameters  name -> writable array: what training fits
-    state       name -> writable array: what a training step updates without a gradient, such as running means
     seed     keys the initial values and every dropout mask; any integer, taken modulo 2**32
     threads  how many threads a call uses; the results have the same bits for any number
 
@@ -1434,7 +1435,6 @@ cdef class Network:
     """
 
     cdef readonly object parameters
-    cdef readonly object state
     cdef readonly object optimizer_state
     cdef public object step
     cdef public object seed
@@ -1448,8 +1448,7 @@ cdef class Network:
         self.learning_rate = 0.1
         self._lock = threading.Lock()
         self._arena = _aligned(ARENA, DTYPE)
-        # The slots of the optimiser, the states of layers, and room for what a step makes of these.
-        self._states = _aligned(max(1, len(_SLOTS) * ARENA + 2 * STATE_SIZE), DTYPE)
+        self._states = _aligned(max(1, len(_SLOTS) * ARENA), DTYPE)
         self._total = _aligned(max(1, LANE_ELEMENTS), DTYPE)
         self._lanes = _aligned(max(1, LANE_COUNT * LANE_ELEMENTS), DTYPE)
         self._shared = _aligned(max(64, SHARED_BYTES), np.uint8)
@@ -1457,7 +1456,6 @@ cdef class Network:
         self.threads = _default_threads() if threads is None else threads
         # Read-only mappings of writable arrays: to bind a name to another array would change nothing.
         self.parameters = types.MappingProxyType(self._views(self._arena))
-        self.state = types.MappingProxyType(self._views(self._states[len(_SLOTS) * ARENA:], _STATES))
         state = {}
         for number, slot in enumerate(_SLOTS):
             views = self._views(self._states[number * ARENA:(number + 1) * ARENA])
@@ -1465,10 +1463,10 @@ cdef class Network:
         self.optimizer_state = types.MappingProxyType(state)
         self.initialize()
 
-    def _views(self, arena, layout=_PARAMETERS):
+    def _views(self, arena):
         return {
             name: arena[offset:offset + int(np.prod(shape, dtype=np.int64))].reshape(shape)
-            for name, shape, offset in layout
+            for name, shape, offset in _PARAMETERS
         }
 
     @property
@@ -1485,7 +1483,7 @@ cdef class Network:
             self._tiles = _aligned(self._threads * TILE_BYTES, np.uint8)
 
     def initialize(self):
-        """Set parameters and states to their initial values, by formula from the seed; the optimiser to step 0."""
+        """Set every parameter to its initial value, by formula from the seed, and the optimiser to step 0."""
         cdef Context context
         self._fill(&context, 1)
         scratch = _aligned(406528, np.uint8)
@@ -1662,3 +1660,11 @@ cdef class Network:
             with nogil:
                 inference(&context, self._threads)
             return float(self._total[0]), outputs
+
+    def jvp(self, *arguments, **named):
+        """Not in this module: it was compiled without the mode jvp."""
+        raise _absent("jvp")
+
+    def hvp(self, *arguments, **named):
+        """Not in this module: it was compiled without the mode hvp."""
+        raise _absent("hvp")

@@ -143,6 +143,7 @@ MODEL_NAME = 'tiny'
 MODEL_HASH = 'golden'
 TARGET = 'x86-64-v3'
 DTYPE = "float32"
+MODES = ('vjp',)
 INPUT_SHAPE = (12, 12, 1)
 OUTPUT_SHAPE = (3,)
 LABEL_SHAPE = ()
@@ -163,13 +164,9 @@ _PARAMETERS = (
     ('dense_1.bias', (3,), 192),
 )
 _SLOTS = ('m', 'v')
-# name, shape, offset behind the slots of the optimiser
-_STATES = (
-)
 
 cdef enum:
     ARENA = 208
-    STATE_SIZE = 0
 
 cdef enum:
     INPUT_ROW = 144
@@ -1593,8 +1590,7 @@ cdef void gradient_worker_0(
     cdef Py_ssize_t number, first, lane = worker
     cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
-        memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
-        memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
+        memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 332 * sizeof(real))
         number = lane
         while number < tiles:
             first = number * TILE_EXAMPLES
@@ -1619,8 +1615,7 @@ cdef void gradient(const Context* context, int threads) noexcept nogil:
     gradient_before_0(context)
     for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         gradient_worker_0(context, worker, threads)
-    reduce_lanes(context, 32, 35, threads)
-    reduce_lanes(context, 160, 364, threads)
+    reduce_lanes(context, 32, 364, threads)
     gradient_before_1(context)
 
 cdef void input_gradient_before_0(const Context* context) noexcept nogil:
@@ -1693,8 +1688,7 @@ cdef void input_gradient_worker_0(
     cdef Py_ssize_t number, first, lane = worker
     cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
-        memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
-        memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
+        memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 332 * sizeof(real))
         number = lane
         while number < tiles:
             first = number * TILE_EXAMPLES
@@ -1719,8 +1713,7 @@ cdef void input_gradient(const Context* context, int threads) noexcept nogil:
     input_gradient_before_0(context)
     for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         input_gradient_worker_0(context, worker, threads)
-    reduce_lanes(context, 32, 35, threads)
-    reduce_lanes(context, 160, 364, threads)
+    reduce_lanes(context, 32, 364, threads)
     input_gradient_before_1(context)
 
 cdef void inference_tile_0(
@@ -1884,11 +1877,15 @@ def _default_threads():
     return os.cpu_count() or 1
 
 
+def _absent(mode):
+    return RuntimeError(
+        f"this module was compiled without {mode}; compile the model with --modes {','.join((*MODES[1:], mode))}"
+    )
+
+
 cdef class Network:
     """The compiled model "tiny": parameters, optimiser state, and the programs that use them.
 
-    parameters  name -> writable array: what training fits
-    state       name -> writable array: what a training step updates without a gradient, such as running means
     seed     keys the initial values and every dropout mask; any integer, taken modulo 2**32
     threads  how many threads a call uses; the results have the same bits for any number
 
@@ -1897,7 +1894,6 @@ cdef class Network:
     """
 
     cdef readonly object parameters
-    cdef readonly object state
     cdef readonly object optimizer_state
     cdef public object step
     cdef public object seed
@@ -1911,8 +1907,7 @@ cdef class Network:
         self.learning_rate = 0.01
         self._lock = threading.Lock()
         self._arena = _aligned(ARENA, DTYPE)
-        # The slots of the optimiser, the states of layers, and room for what a step makes of these.
-        self._states = _aligned(max(1, len(_SLOTS) * ARENA + 2 * STATE_SIZE), DTYPE)
+        self._states = _aligned(max(1, len(_SLOTS) * ARENA), DTYPE)
         self._total = _aligned(max(1, LANE_ELEMENTS), DTYPE)
         self._lanes = _aligned(max(1, LANE_COUNT * LANE_ELEMENTS), DTYPE)
         self._shared = _aligned(max(64, SHARED_BYTES), np.uint8)
@@ -1920,7 +1915,6 @@ cdef class Network:
         self.threads = _default_threads() if threads is None else threads
         # Read-only mappings of writable arrays: to bind a name to another array would change nothing.
         self.parameters = types.MappingProxyType(self._views(self._arena))
-        self.state = types.MappingProxyType(self._views(self._states[len(_SLOTS) * ARENA:], _STATES))
         state = {}
         for number, slot in enumerate(_SLOTS):
             views = self._views(self._states[number * ARENA:(number + 1) * ARENA])
@@ -1928,10 +1922,10 @@ cdef class Network:
         self.optimizer_state = types.MappingProxyType(state)
         self.initialize()
 
-    def _views(self, arena, layout=_PARAMETERS):
+    def _views(self, arena):
         return {
             name: arena[offset:offset + int(np.prod(shape, dtype=np.int64))].reshape(shape)
-            for name, shape, offset in layout
+            for name, shape, offset in _PARAMETERS
         }
 
     @property
@@ -1948,7 +1942,7 @@ cdef class Network:
             self._tiles = _aligned(self._threads * TILE_BYTES, np.uint8)
 
     def initialize(self):
-        """Set parameters and states to their initial values, by formula from the seed; the optimiser to step 0."""
+        """Set every parameter to its initial value, by formula from the seed, and the optimiser to step 0."""
         cdef Context context
         self._fill(&context, 1)
         scratch = _aligned(640, np.uint8)
@@ -2125,3 +2119,11 @@ cdef class Network:
             with nogil:
                 inference(&context, self._threads)
             return float(self._total[0]), outputs
+
+    def jvp(self, *arguments, **named):
+        """Not in this module: it was compiled without the mode jvp."""
+        raise _absent("jvp")
+
+    def hvp(self, *arguments, **named):
+        """Not in this module: it was compiled without the mode hvp."""
+        raise _absent("hvp")

@@ -26,6 +26,7 @@ from compiler.ir.verify import verify
 from compiler.passes.bounds import bounds
 from compiler.passes.commute import commute
 from compiler.passes.demand import demand
+from compiler.passes.distribute import distribute
 from compiler.passes.pack import pack
 from compiler.passes.pad import pad
 from compiler.passes.select import select
@@ -39,7 +40,7 @@ SEED, STEP = 5, 3
 """Of the counter-based generator, in the interpreter and in the kernels."""
 
 FORWARD_PASSES = {"commute": commute, "demand": demand, "pad": pad}
-SWITCHES = ("commute", "demand", "pad", "simplify", "select", "invert", "pack")
+SWITCHES = ("commute", "demand", "pad", "simplify", "distribute", "select", "invert", "pack")
 """Passes that may be switched off. `bounds` may not: kernels read nothing outside a tensor."""
 
 
@@ -103,6 +104,7 @@ def lowered(program: Program, machine: Machine, dtype: str, off: frozenset[str] 
     price = pricer(machine, dtype)
     steps = {
         "prune": lambda value: (prune(value), ()),
+        "distribute": distribute,
         "bounds": bounds,
         "select": lambda value: select(value, price),
         "invert": invert,

@@ -75,12 +75,13 @@ def compiled(workshop: Path, models: Callable[[str], Path], tmp_path_factory) ->
     """Compile a model by name, once."""
 
     @cache
-    def compile_(name: str, dtype: str = "float32") -> Compiled:
-        out = tmp_path_factory.mktemp(f"{name}-{dtype}")
+    def compile_(name: str, dtype: str = "float32", modes: tuple[str, ...] = ("vjp",)) -> Compiled:
+        label = "-".join([name, dtype, *modes])
+        out = tmp_path_factory.mktemp(label)
         # One worker builds, the others wait for its entry in the cache.
-        with (workshop / f"{name}-{dtype}.lock").open("w") as lock:
+        with (workshop / f"{label}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            return compile_file(models(name), Options(out, dtype=dtype))
+            return compile_file(models(name), Options(out, dtype=dtype, modes=modes))
 
     return compile_
 
@@ -90,8 +91,8 @@ def built(compiled: Callable[..., Compiled]) -> Built:
     """The imported module of a model by name."""
 
     @cache
-    def build(name: str, dtype: str = "float32") -> ModuleType:
-        return import_module(compiled(name, dtype).module)
+    def build(name: str, dtype: str = "float32", modes: tuple[str, ...] = ("vjp",)) -> ModuleType:
+        return import_module(compiled(name, dtype, modes).module)
 
     return build
 
