@@ -33,6 +33,7 @@ from compiler.initializers import (
 from compiler.layers import (
     Add,
     AveragePooling2D,
+    BatchNormalization,
     Concatenate,
     Conv2D,
     Dense,
@@ -63,6 +64,7 @@ __all__ = [
     "Adam",
     "Add",
     "AveragePooling2D",
+    "BatchNormalization",
     "CompilerBug",
     "Concatenate",
     "Constant",

@@ -147,7 +147,8 @@ def summary(result: Compiled) -> str:
     facts = result.facts
     lines = [
         f"{facts['model']}: {len(facts['layers'])} layers, {facts['parameters']:,} parameters, "
-        f"{facts['dtype']}, target {facts['target']}",
+        + (f"{facts['state']:,} values of state, " if facts["state"] else "")
+        + f"{facts['dtype']}, target {facts['target']}",
         f"  {facts['derived']} derivatives derived, {facts['kernels']} kernels, "
         f"{facts['lines']:,} lines of Cython",
         f"  {facts['operations_step'] / 1e6:.2f} MFLOP an example a training step "

@@ -184,6 +184,7 @@ def facts_of(source: ModuleSource) -> dict[str, Any]:
         "modes": list(source.modes),
         "layers": [replace(row).__dict__ for row in source.lowered.layers],
         "parameters": source.lowered.parameter_count,
+        "state": source.lowered.state_count,
         "derived": sum(len(s.rewrites) for s in derived),
         "rewrites": {f"{s.program}/{s.name}": len(s.rewrites) for s in source.stages if s.rewrites},
         "kernels": len({k.name for k in kernels}),

@@ -223,6 +223,7 @@ def _forward_lines(forward: Forward) -> Iterable[str]:
     yield f"    {forward.formula}"
     yield f"    inference {forward.inference}"
     yield f"    {_sorted(forward.constants)} {_sorted(forward.sizes)} {forward.inputs}"
-    for name, parameter in forward.parameters.items():
+    yield f"    states {' '.join(forward.state)}"
+    for name, parameter in [*forward.parameters.items(), *forward.state.items()]:
         constants = _sorted(parameter.initializer.constants(parameter.shape))
         yield f"    {name} {parameter.shape} {parameter.initializer.formula} {constants}"

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Literal
 
 from compiler.description import Model
 from compiler.errors import ModelError
@@ -23,7 +24,7 @@ from compiler.optimizers.base import Optimizer
 
 @dataclass(frozen=True)
 class ParameterSpec:
-    """A trainable tensor, and the program that computes its first value: output "value", random inputs."""
+    """A parameter or a state, and the program of its first value: output "value", random inputs."""
 
     name: str
     shape: tuple[int, ...]
@@ -52,14 +53,16 @@ class LayerRow:
     kind: str
     shape: tuple[int, ...]
     parameters: int
+    states: int = 0
 
 
 @dataclass(frozen=True)
 class LoweredModel:
     """A model as tensor programs.
 
-    `training` gives ("loss",); `inference`, without what acts in training alone, (output, "loss"); `predict`
-    gives (output,) and takes no label. Parameters are in graph order everywhere.
+    `training` gives ("loss",) and the new value of every state, called `new_state_name` of it; `inference`,
+    without what acts in training alone, (output, "loss"); `predict` gives (output,) and takes no label.
+    Parameters and states are in graph order everywhere.
     """
 
     name: str
@@ -70,10 +73,21 @@ class LoweredModel:
     parameters: tuple[ParameterSpec, ...]
     optimizer: OptimizerSpec
     layers: tuple[LayerRow, ...]
+    states: tuple[ParameterSpec, ...] = ()
 
     @property
     def parameter_count(self) -> int:
         return sum(row.parameters for row in self.layers)
+
+    @property
+    def state_count(self) -> int:
+        return sum(row.states for row in self.layers)
+
+
+def new_state_name(name: str) -> str:
+    """What programs call the value of a state after the step: "norm_1.mean" becomes "norm_1.new_mean"."""
+    layer, _, state = name.rpartition(".")
+    return f"{layer}.new_{state}"
 
 
 def lower(model: Model) -> LoweredModel:
@@ -83,30 +97,37 @@ def lower(model: Model) -> LoweredModel:
     given, loss = _given(model), _loss(model)
     training, inference = _layers(steps, training=True), _layers(steps, training=False)
     streams = count()
-    parameters = _parameters(steps)
+    parameters, states = _kept(steps, "parameters"), _kept(steps, "state")
     return LoweredModel(
         name=model.name or "model",
         output=output,
-        training=_program(given, [*training, loss], ("loss",), streams),
+        training=_program(
+            given, [*training, loss], ("loss", *(new_state_name(name) for name, _ in states)), streams
+        ),
         inference=_program(given, [*inference, loss], (output, "loss"), streams),
         predict=_program([t for t in given if t.kind != "label"], inference, (output,), streams),
-        parameters=tuple(
-            ParameterSpec(name, parameter.shape, _initial_value(name, parameter, streams))
-            for name, parameter in parameters
-        ),
+        parameters=_specs(parameters, streams),
         optimizer=_optimizer(model.optimizer, sum(math.prod(parameter.shape) for _, parameter in parameters)),
         layers=tuple(_row(step) for step in steps),
+        states=_specs(states, streams),
     )
 
 
-def _parameters(steps: tuple[Step, ...]) -> list[tuple[str, Parameter]]:
-    """Every trainable tensor once, by its name in the programs, in graph order."""
+def _kept(steps: tuple[Step, ...], kind: Literal["parameters", "state"]) -> list[tuple[str, Parameter]]:
+    """Every trainable tensor, or every state, once, by its name in the programs, in graph order."""
     return [
         (f"{step.name}.{name}", parameter)
         for step in steps
         if step.forward is not None and step.owner == step.name
-        for name, parameter in step.forward.parameters.items()
+        for name, parameter in getattr(step.forward, kind).items()
     ]
+
+
+def _specs(kept: list[tuple[str, Parameter]], streams: Iterator[int]) -> tuple[ParameterSpec, ...]:
+    return tuple(
+        ParameterSpec(name, parameter.shape, _initial_value(name, parameter, streams))
+        for name, parameter in kept
+    )
 
 
 def _given(model: Model) -> list[Tensor]:
@@ -117,7 +138,8 @@ def _given(model: Model) -> list[Tensor]:
     return [
         Tensor("input", (None, *image.shape), "input"),
         Tensor("label", (None, *loss.label_shape), "label", dtype, loss.classes),
-        *(Tensor(name, parameter.shape, "parameter") for name, parameter in _parameters(steps)),
+        *(Tensor(name, parameter.shape, "parameter") for name, parameter in _kept(steps, "parameters")),
+        *(Tensor(name, state.shape, "state") for name, state in _kept(steps, "state")),
         Tensor(BATCH_SIZE, (), "scalar"),
     ]
 
@@ -142,12 +164,16 @@ def _layer(step: Step, shapes: dict[str, Shape], training: bool) -> CompiledForm
     forward = step.forward
     names = forward.input_names(len(step.inputs))
     operands = {key: Operand(name, shapes[name]) for key, name in zip(names, step.inputs, strict=True)}
-    for name, parameter in forward.parameters.items():
+    for name, parameter in [*forward.parameters.items(), *forward.state.items()]:
         operands[name] = Operand(f"{step.owner}.{name}", parameter.shape)
+    results = {"y": Operand(step.name, shapes[step.name])}
+    if training:
+        for name, state in forward.state.items():
+            results[f"new_{name}"] = Operand(new_state_name(f"{step.owner}.{name}"), state.shape)
     return compile_formula(
         forward.formula if training or forward.inference is None else forward.inference,
         operands=operands,
-        results={"y": Operand(step.name, shapes[step.name])},
+        results=results,
         constants=forward.constants,
         sizes=forward.sizes,
         prefix=step.name,
@@ -232,6 +258,8 @@ def _optimizer(optimizer: Optimizer, size: int) -> OptimizerSpec:
 
 
 def _row(step: Step) -> LayerRow:
-    owned = step.forward.parameters if step.forward is not None and step.owner == step.name else {}
-    size = sum(math.prod(parameter.shape) for parameter in owned.values())
-    return LayerRow(step.name, step.layer.kind, step.shape, size)
+    sizes = [
+        sum(math.prod(parameter.shape) for _, parameter in _kept((step,), kind))
+        for kind in ("parameters", "state")
+    ]
+    return LayerRow(step.name, step.layer.kind, step.shape, *sizes)

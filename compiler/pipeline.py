@@ -13,7 +13,7 @@ from compiler.description import Model
 from compiler.emit.render import render_module
 from compiler.errors import CompilerBug
 from compiler.ir.tensor_program import Definition, Program
-from compiler.lower import LoweredModel, lower
+from compiler.lower import LoweredModel, ParameterSpec, lower, new_state_name
 from compiler.passes.pack import pack
 from compiler.passes.select import Price
 from compiler.programs import Stage, Trace, arena_outputs, given_tangents, module_programs
@@ -61,7 +61,7 @@ def compile_to_source(
     vjp among them.
     """
     lowered = lower(model)
-    arena, arena_size = arena_layout(lowered)
+    arena, arena_size = arena_layout(lowered.parameters)
     trace = Trace(after, without)
     programs = module_programs(lowered, arena_size, pricer(machine, dtype, without), trace, modes)
     tile = 1 if "tile" in without else tile_examples(programs["gradient"], lowered, arena, machine, dtype)
@@ -88,14 +88,26 @@ def pricer(machine: Machine, dtype: str, without: frozenset[str] = frozenset()) 
     return price
 
 
-def arena_layout(model: LoweredModel) -> tuple[dict[str, int], int]:
-    """Offset of each parameter in the flat arena, and the arena's size, in values."""
+def arena_layout(kept: tuple[ParameterSpec, ...]) -> tuple[dict[str, int], int]:
+    """Offset of each parameter (or state) in a flat arena, and the arena's size, in values."""
     offsets: dict[str, int] = {}
     end = 0
-    for parameter in model.parameters:
+    for parameter in kept:
         offsets[parameter.name] = end
         end += aligned(row_size(parameter.shape), ARENA_ALIGNMENT)
     return offsets, max(end, ARENA_ALIGNMENT)
+
+
+def _state_places(model: LoweredModel, arena_size: int) -> tuple[dict[str, Place], dict[str, Place]]:
+    """Places of the states, behind the optimizer's slots, and of their new values behind those.
+
+    A step of training copies the one over the other; no other call of the gradient program does.
+    """
+    offsets, size = arena_layout(model.states)
+    start = len(model.optimizer.slots) * arena_size
+    old = {name: Place("state", start + offset) for name, offset in offsets.items()}
+    new = {new_state_name(n): Place("state", start + size + offset) for n, offset in offsets.items()}
+    return old, new
 
 
 def tile_examples(
@@ -131,11 +143,16 @@ def _plan(
             given[tensor.name] = Place("input_tangent")
         elif tensor.kind == "tangent":
             given[tensor.name] = Place("tangent", arena[given_tangents(model)[tensor.name]])
+    states, new_states = _state_places(model, arena_size)
+    if name != "update":
+        given |= states
     lanes = {output: arena[parameter] for output, parameter in arena_outputs(model, name).items()}
     for output, offset in lanes.items():
         if not _over_batch(program, output):
             given[output] = Place("total", offset)
-    if name in ("input_gradient", "input_hvp"):
+    if name == "gradient":
+        given |= new_states
+    elif name in ("input_gradient", "input_hvp"):
         given |= {output: Place("output") for output in program.outputs if None in program.shape(output)}
     elif name in ("inference", "predict"):
         given[model.output] = Place("output")
@@ -190,6 +207,7 @@ def module_facts(
     input_shape = gradient.program["input"].shape[1:]
     training = [plan for name, plan in plans.items() if name != "initialize"]
     index = label.dtype == "index"
+    program, (states, state_size) = gradient.program, arena_layout(model.states)
     return {
         "name": model.name,
         "name_literal": repr(model.name),
@@ -212,6 +230,10 @@ def module_facts(
         "parameters": [
             {"name": repr(p.name), "shape": p.shape, "offset": arena[p.name]} for p in model.parameters
         ],
+        "states": [
+            {"name": repr(n), "shape": program.shape(n), "offset": offset} for n, offset in states.items()
+        ],
+        "state_size": state_size if states else 0,
         "slots": tuple(model.optimizer.slots),
         "arena": arena_size,
         "input_row": row_size(input_shape),
@@ -247,6 +269,7 @@ def summary_lines(model: LoweredModel, plans: dict[str, Plan], settings: Setting
     width = max(len(row.name) for row in model.layers)
     lines = [
         f"{row.name:<{width}}  {'x'.join(map(str, row.shape)):>12}  {row.parameters:>10,} parameters"
+        + (f", {row.states:,} of state" if row.states else "")
         for row in model.layers
     ]
     machine = settings.machine

@@ -80,8 +80,8 @@ def module_programs(
 ) -> dict[str, Program]:
     """Every program of a trainable module, ready for scheduling.
 
-    gradient        loss and the cotangent of every parameter
-    input_gradient  the same and the cotangent of the input
+    gradient        loss, the new value of every state, and the cotangent of every parameter
+    input_gradient  loss, the cotangents, and that of the input
     jvp             loss and its derivative along tangents of the parameters
     input_jvp       the same along a tangent of the input too
     hvp             the tangent of every parameter's cotangent: the Hessian times the given tangents
@@ -89,15 +89,18 @@ def module_programs(
     inference       outputs and loss without what acts in training alone
     predict         outputs
     update          the optimiser over the flat arena of `arena_size` values
-    initialize      the first value of every parameter
+    initialize      the first value of every parameter and every state
     """
     names = tuple(p.name for p in model.parameters)
     derivations = {"vjp": ("gradient", _gradient), "jvp": ("jvp", _pushforward), "hvp": ("hvp", _hessian)}
     result = {}
+    # Only a step of training keeps new states, so only its program computes them.
+    loss_alone = model.training.replace(outputs=("loss",))
     for mode, (derived, derive) in derivations.items():
         for name, wrt in ((derived, names), (f"input_{derived}", (*names, "input"))):
             if mode in modes:
-                program = derive(name, wrt, _forward(name, model.training, trace), trace)
+                training = model.training if name == "gradient" else loss_alone
+                program = derive(name, wrt, _forward(name, training, trace), trace)
                 program = trace.run(name, "simplify", simplify, program, otherwise=stabilise)
                 result[name] = _lowered(name, program, price, trace)
     for name, forward in (("inference", model.inference), ("predict", model.predict)):
@@ -141,10 +144,11 @@ def _lowered(name: str, program: Program, price: Price, trace: Trace) -> Program
 
 
 def initial_values(model: LoweredModel) -> Program:
-    """One program that computes every parameter's first value under the parameter's name."""
+    """One program that computes the first value of every parameter and state under its name."""
     inputs: list[Tensor] = []
     definitions: list[Definition] = []
-    for parameter in model.parameters:
+    kept = (*model.parameters, *model.states)
+    for parameter in kept:
         program = parameter.initializer
         names = {
             entry.name: f"{parameter.name}.{entry.name}" for entry in (*program.inputs, *program.definitions)
@@ -154,7 +158,7 @@ def initial_values(model: LoweredModel) -> Program:
         for definition in program.definitions:
             terms = tuple(rename_tensors(term, names) for term in definition.terms)
             definitions.append(replace(definition, name=names[definition.name], terms=terms))
-    return Program(tuple(inputs), tuple(definitions), tuple(p.name for p in model.parameters))
+    return Program(tuple(inputs), tuple(definitions), tuple(p.name for p in kept))
 
 
 def resized(program: Program, size: int, new_size: int) -> Program:

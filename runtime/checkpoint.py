@@ -1,8 +1,8 @@
 """Everything needed to continue a training run exactly, in one safetensors file.
 
-Parameters are stored under their own names, optimizer state under "optimizer/" + its name, and all else as
-text in the file's metadata. Order of samples and dropout masks are functions of (seed, epoch, step), so
-these few numbers hold the whole state of the random generators too.
+Parameters and states are stored under their own names, optimizer state under "optimizer/" + its name, and
+all else as text in the file's metadata. Order of samples and dropout masks are functions of (seed, epoch,
+step), so these few numbers hold the whole state of the random generators too.
 """
 
 from __future__ import annotations
@@ -68,14 +68,13 @@ def save_checkpoint(
     history: Mapping[str, list[float]] | None = None,
     interface: ModelInterface | None = None,
 ) -> None:
-    """Write parameters, optimizer state and training state to `path`, atomically.
+    """Write parameters, states, optimizer state and training state to `path`, atomically.
 
     The same state gives the same bytes. Raises WeightsError when writing fails; an older file is then
     unchanged.
     """
     interface = interface or ModelInterface.of_network(network)
-    tensors = dict(network.parameters)
-    tensors.update((OPTIMIZER + name, array) for name, array in network.optimizer_state.items())
+    tensors = _everything(network)
     metadata = {
         "format": FORMAT,
         "model_name": interface.name,
@@ -92,20 +91,21 @@ def save_checkpoint(
 
 
 def load_weights(network: Any, path: str | os.PathLike) -> Checkpoint:
-    """Set the parameters of `network`, and nothing else, from a safetensors file.
+    """Set the parameters and states of `network`, and nothing else, from a safetensors file.
 
     Floating-point weights of another precision are converted. Raises WeightsError naming every difference in
     names and shapes at once; nothing is set then.
     """
     file, checkpoint = _read(path)
     weights = {name: array for name, array in file.tensors.items() if not name.startswith(OPTIMIZER)}
-    _check_match(checkpoint.path, weights, network.parameters, same_precision=False)
-    _assign(weights, network.parameters)
+    targets = {**network.parameters, **network.state}
+    _check_match(checkpoint.path, weights, targets, same_precision=False)
+    _assign(weights, targets)
     return checkpoint
 
 
 def load_checkpoint(network: Any, path: str | os.PathLike) -> Checkpoint:
-    """Set parameters, optimizer state, step, seed and learning rate of `network` to what was saved.
+    """Set parameters, states, optimizer state, step, seed and learning rate of `network` to what was saved.
 
     Raises WeightsError when the file holds weights alone, and as `load_weights` does; nothing is set then.
     """
@@ -118,14 +118,19 @@ def load_checkpoint(network: Any, path: str | os.PathLike) -> Checkpoint:
             found="weights alone",
             advice="use it to evaluate, or start a new training run",
         )
-    targets = dict(network.parameters)
-    targets.update((OPTIMIZER + name, array) for name, array in network.optimizer_state.items())
+    targets = _everything(network)
     _check_match(checkpoint.path, file.tensors, targets, same_precision=True)
     _assign(file.tensors, targets)
     network.step = state.step
     network.seed = state.seed
     network.learning_rate = state.learning_rate
     return checkpoint
+
+
+def _everything(network: Any) -> dict[str, np.ndarray]:
+    """Every array that a training run changes, by its name in a checkpoint."""
+    optimizer = {OPTIMIZER + name: array for name, array in network.optimizer_state.items()}
+    return {**network.parameters, **network.state, **optimizer}
 
 
 def read_checkpoint(path: str | os.PathLike) -> Checkpoint:

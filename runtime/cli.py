@@ -203,14 +203,15 @@ def _announce(arguments: argparse.Namespace, interface: ModelInterface, network:
     facts = {
         "model": interface.name,
         "parameters": sum(array.size for array in network.parameters.values()),
+        "state": sum(array.size for array in network.state.values()),
         "dtype": interface.dtype.name,
         "threads": int(network.threads),
         "seed": int(network.seed),
         "learning_rate": float(network.learning_rate),
     }
-    text = "model: {model}, {parameters:,} parameters, {dtype}, threads {threads}, seed {seed}".format(
-        **facts
-    )
+    text = "model: {model}, {parameters:,} parameters, ".format(**facts)
+    text += "{state:,} values of state, ".format(**facts) if facts["state"] else ""
+    text += "{dtype}, threads {threads}, seed {seed}".format(**facts)
     text += ", learning rate {learning_rate:g}".format(**facts)
     _say(arguments, "model", text, **facts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -131,7 +131,7 @@ def _train_epoch(
         if bar:
             bar.close()
     # The loss is computed before the update, so the last update of an epoch has not been looked at yet.
-    arrays = {**network.parameters, **network.optimizer_state}
+    arrays = {**network.parameters, **network.state, **network.optimizer_state}
     broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if broken:
         raise _not_finite(training, f"{', '.join(broken)} holds NaN or infinity", batch, x[chosen])
@@ -158,16 +158,20 @@ class _Snapshot:
     """A copy of everything that training changes in a network."""
 
     def __init__(self, network: Any):
-        self.parameters = {name: array.copy() for name, array in network.parameters.items()}
-        self.optimizer_state = {name: array.copy() for name, array in network.optimizer_state.items()}
+        self.kept = [
+            {name: array.copy() for name, array in arrays.items()} for arrays in self.changed(network)
+        ]
         self.step = network.step
 
     def restore(self, network: Any) -> None:
-        for name, array in self.parameters.items():
-            network.parameters[name][...] = array
-        for name, array in self.optimizer_state.items():
-            network.optimizer_state[name][...] = array
+        for arrays, kept in zip(self.changed(network), self.kept, strict=True):
+            for name, array in kept.items():
+                arrays[name][...] = array
         network.step = self.step
+
+    @staticmethod
+    def changed(network: Any) -> tuple[Mapping[str, np.ndarray], ...]:
+        return network.parameters, network.state, network.optimizer_state
 
 
 def _not_finite(training: Training, what: str, batch: int, inputs: np.ndarray) -> TrainingError:

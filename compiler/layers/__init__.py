@@ -2,6 +2,7 @@
 
 from compiler.layers.activations import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from compiler.layers.base import Forward, Layer, Node, Parameter
+from compiler.layers.batch_normalization import BatchNormalization
 from compiler.layers.convolution import Conv2D, DepthwiseConv2D
 from compiler.layers.dense import Dense
 from compiler.layers.formula import Formula
@@ -14,6 +15,7 @@ from compiler.layers.shaping import Flatten, Input, Rescaling, Reshape
 __all__ = [
     "Add",
     "AveragePooling2D",
+    "BatchNormalization",
     "Concatenate",
     "Conv2D",
     "Dense",

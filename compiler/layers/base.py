@@ -30,7 +30,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 @dataclass(frozen=True)
 class Parameter:
-    """A trainable tensor of a layer.
+    """A tensor that a layer keeps from step to step: trainable, or a state that its formula updates.
 
     Where a layer infers shapes, as Formula does, a size may be -1, and the shape None.
     """
@@ -47,6 +47,10 @@ class Forward:
     constants by their keys here. `shape` is the result's, without the batch. `inference` is the formula
     outside training, where it differs. `sizes` are extents of axes by name, for those that no tensor says.
     `inputs` are other names for the inputs.
+
+    `state` are tensors that no gradient changes. Both formulas may read them; for each, `formula` defines
+    `new_` and its name, the value after a step of training, as a running average does:
+    `new_mean[c] = 0.9 * mean[c] + 0.1 * mean_of_batch[c]`.
     """
 
     formula: str
@@ -56,6 +60,7 @@ class Forward:
     inference: str | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
+    state: Mapping[str, Parameter] = field(default_factory=dict)
 
     def input_names(self, number: int) -> tuple[str, ...]:
         """What the formula calls its inputs, when there are `number` of them."""

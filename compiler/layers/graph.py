@@ -156,6 +156,9 @@ class _Builder:
         first = next((step.forward for step in self.steps if step.name == owner), None)
         if forward is None or first is None:
             return []
+        if first.state:
+            advice = "a layer of its own for each use"
+            return [Problem("a layer with a state of its own is used twice", found=owner, advice=advice)]
         here, there = ({name: p.shape for name, p in f.parameters.items()} for f in (forward, first))
         if here == there:
             return []
@@ -196,7 +199,10 @@ def _forward_problems(forward: object) -> Iterator[Problem]:
             "forward must return a Forward", expected="Forward(formula, shape)", found=repr(forward)
         )
         return
-    shapes = {"shape": forward.shape} | {key: p.shape for key, p in forward.parameters.items()}
+    kept = [*forward.parameters.items(), *forward.state.items()]
+    for key in forward.parameters.keys() & forward.state.keys():
+        yield Problem(f"{key} is both a parameter and a state in Forward", expected="two names")
+    shapes = {"shape": forward.shape} | {key: p.shape for key, p in kept}
     for key, shape in shapes.items():
         if not isinstance(shape, tuple) or not all(is_integer(size) and size > 0 for size in shape):
             yield Problem(

@@ -127,9 +127,8 @@ def make_plan(
 ) -> Plan:
     """Plan a program. `given` places inputs and outputs; `lane_layout` fixes offsets of reduced outputs
     (a gradient arena laid out like the parameters); other reduced tensors follow behind."""
-    program = split_reductions(program)
-    totals = frozenset(n for n, place in given.items() if place.area == "total")
-    stage = stages(program, totals)
+    program = split_reductions(program, frozenset(n for n, p in given.items() if p.area == "state"))
+    stage = stages(program)
     elements = {e.name: element_of(e) for e in (*program.inputs, *program.definitions)}
     groups = kernel_groups(program)
     order = as_soon_as_possible(program, groups, stage)
@@ -152,12 +151,13 @@ def _sums(
 ) -> tuple[tuple[int, int], ...]:
     """Ranges of the lanes that phase `number` owns; neighbours with nothing of another phase between are one.
 
-    What an earlier phase has summed must be neither cleared nor summed again.
+    What an earlier phase has summed must be neither cleared nor summed again, and what was put among the
+    sums without one, the cotangent of a parameter that the batch does not reach, must stay.
     """
     owned = sorted(
-        (places[n].offset, places[n].offset + row_size(program.shape(n)), s.phase)
+        (places[n].offset, places[n].offset + row_size(program.shape(n)), s.phase if s.kind == "lane" else -1)
         for n, s in stage.items()
-        if s.kind == "lane"
+        if s.kind == "lane" or places[n].area == "total"
     )
     ranges: list[tuple[int, int]] = []
     previous = None

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from compiler.errors import CompilerBug
 from compiler.ir.affine import axis
 from compiler.ir.tensor_program import Access, Axis, Definition, Program, Tensor, make_term, read_symbol
 
@@ -21,16 +20,18 @@ FILLED = ("random", "iota")
 """Kinds of given tensors that a kernel of their own fills."""
 
 
-def split_reductions(program: Program) -> Program:
+def split_reductions(program: Program, placed: frozenset[str] = frozenset()) -> Program:
     """Give terms without a batch axis a definition apart from those that reduce over the batch.
 
     `w̄[i] += Σ_b x·ȳ` and `w̄[i] += λ·w[i]` in one definition would add the second once a lane; it becomes
-    `w̄.batch[i] += Σ_b x·ȳ` and `w̄[i] += w̄.batch[i] + λ·w[i]`.
+    `w̄.batch[i] += Σ_b x·ȳ` and `w̄[i] += w̄.batch[i] + λ·w[i]`. So do the definitions `placed`, which must not
+    live in a lane, whatever their terms.
     """
     definitions: list[Definition] = []
     for definition in program.definitions:
         over_batch = [term for term in definition.terms if any(a.extent is None for a in term.axes)]
-        if None in definition.shape or not over_batch or len(over_batch) == len(definition.terms):
+        alone = len(over_batch) == len(definition.terms) and definition.name not in placed
+        if None in definition.shape or not over_batch or alone:
             definitions.append(definition)
             continue
         part = replace(definition, name=f"{definition.name}.batch", terms=tuple(over_batch))
@@ -50,9 +51,8 @@ class Stage:
     kind: Literal["before", "tile", "lane"]
 
 
-def stages(program: Program, totals: frozenset[str]) -> dict[str, Stage]:
-    """Phase and kind of every definition and every tensor that is filled. `totals` are outputs that live in
-    the arena of sums: those without a batch axis must run after the last reduction, which overwrites it."""
+def stages(program: Program) -> dict[str, Stage]:
+    """Phase and kind of every definition and every tensor that is filled."""
     result: dict[str, Stage] = {}
     for tensor in program.inputs:
         if tensor.kind in FILLED:
@@ -65,15 +65,6 @@ def stages(program: Program, totals: frozenset[str]) -> dict[str, Stage]:
         batched = any(a.extent is None for term in definition.terms for a in term.axes)
         kind = "tile" if None in definition.shape else "lane" if batched else "before"
         result[definition.name] = Stage(phase, kind)
-    last = 1 + max((s.phase for s in result.values() if s.kind != "before"), default=-1)
-    late = {name for name in totals if name in result and result[name].kind == "before"}
-    for definition in program.definitions:
-        stage = result[definition.name]
-        if definition.name in late or late & set(definition.tensors):
-            if stage.kind != "before":
-                raise CompilerBug(f"{definition.name} reads a total that is not final")
-            late.add(definition.name)
-            result[definition.name] = Stage(max(last, stage.phase), "before")
     return result
 
 

@@ -156,9 +156,13 @@ _PARAMETERS = (
     ('dense_2.bias', (10,), 101760),
 )
 _SLOTS = ('velocity',)
+# name, shape, offset behind the slots of the optimiser
+_STATES = (
+)
 
 cdef enum:
     ARENA = 101776
+    STATE_SIZE = 0
 
 cdef enum:
     INPUT_ROW = 784
@@ -1427,6 +1431,8 @@ def _absent(mode):
 cdef class Network:
     """The compiled model "mlp": parameters, optimiser state, and the programs that use them.
 
+    parameters  name -> writable array: what training fits
+    state       name -> writable array: what a training step updates without a gradient, such as running means
     seed     keys the initial values and every dropout mask; any integer, taken modulo 2**32
     threads  how many threads a call uses; the results have the same bits for any number
 
@@ -1435,6 +1441,7 @@ cdef class Network:
     """
 
     cdef readonly object parameters
+    cdef readonly object state
     cdef readonly object optimizer_state
     cdef public object step
     cdef public object seed
@@ -1448,7 +1455,8 @@ cdef class Network:
         self.learning_rate = 0.1
         self._lock = threading.Lock()
         self._arena = _aligned(ARENA, DTYPE)
-        self._states = _aligned(max(1, len(_SLOTS) * ARENA), DTYPE)
+        # The slots of the optimiser, the states of layers, and room for what a step makes of these.
+        self._states = _aligned(max(1, len(_SLOTS) * ARENA + 2 * STATE_SIZE), DTYPE)
         self._total = _aligned(max(1, LANE_ELEMENTS), DTYPE)
         self._lanes = _aligned(max(1, LANE_COUNT * LANE_ELEMENTS), DTYPE)
         self._shared = _aligned(max(64, SHARED_BYTES), np.uint8)
@@ -1456,6 +1464,7 @@ cdef class Network:
         self.threads = _default_threads() if threads is None else threads
         # Read-only mappings of writable arrays: to bind a name to another array would change nothing.
         self.parameters = types.MappingProxyType(self._views(self._arena))
+        self.state = types.MappingProxyType(self._views(self._states[len(_SLOTS) * ARENA:], _STATES))
         state = {}
         for number, slot in enumerate(_SLOTS):
             views = self._views(self._states[number * ARENA:(number + 1) * ARENA])
@@ -1463,10 +1472,10 @@ cdef class Network:
         self.optimizer_state = types.MappingProxyType(state)
         self.initialize()
 
-    def _views(self, arena):
+    def _views(self, arena, layout=_PARAMETERS):
         return {
             name: arena[offset:offset + int(np.prod(shape, dtype=np.int64))].reshape(shape)
-            for name, shape, offset in _PARAMETERS
+            for name, shape, offset in layout
         }
 
     @property
@@ -1483,7 +1492,7 @@ cdef class Network:
             self._tiles = _aligned(self._threads * TILE_BYTES, np.uint8)
 
     def initialize(self):
-        """Set every parameter to its initial value, by formula from the seed, and the optimiser to step 0."""
+        """Set parameters and states to their initial values, by formula from the seed; the optimiser to step 0."""
         cdef Context context
         self._fill(&context, 1)
         scratch = _aligned(406528, np.uint8)

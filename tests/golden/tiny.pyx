@@ -164,9 +164,13 @@ _PARAMETERS = (
     ('dense_1.bias', (3,), 192),
 )
 _SLOTS = ('m', 'v')
+# name, shape, offset behind the slots of the optimiser
+_STATES = (
+)
 
 cdef enum:
     ARENA = 208
+    STATE_SIZE = 0
 
 cdef enum:
     INPUT_ROW = 144
@@ -1590,7 +1594,8 @@ cdef void gradient_worker_0(
     cdef Py_ssize_t number, first, lane = worker
     cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
-        memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 332 * sizeof(real))
+        memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
+        memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
         number = lane
         while number < tiles:
             first = number * TILE_EXAMPLES
@@ -1615,7 +1620,8 @@ cdef void gradient(const Context* context, int threads) noexcept nogil:
     gradient_before_0(context)
     for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         gradient_worker_0(context, worker, threads)
-    reduce_lanes(context, 32, 364, threads)
+    reduce_lanes(context, 32, 35, threads)
+    reduce_lanes(context, 160, 364, threads)
     gradient_before_1(context)
 
 cdef void input_gradient_before_0(const Context* context) noexcept nogil:
@@ -1688,7 +1694,8 @@ cdef void input_gradient_worker_0(
     cdef Py_ssize_t number, first, lane = worker
     cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
-        memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 332 * sizeof(real))
+        memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
+        memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
         number = lane
         while number < tiles:
             first = number * TILE_EXAMPLES
@@ -1713,7 +1720,8 @@ cdef void input_gradient(const Context* context, int threads) noexcept nogil:
     input_gradient_before_0(context)
     for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         input_gradient_worker_0(context, worker, threads)
-    reduce_lanes(context, 32, 364, threads)
+    reduce_lanes(context, 32, 35, threads)
+    reduce_lanes(context, 160, 364, threads)
     input_gradient_before_1(context)
 
 cdef void inference_tile_0(
@@ -1886,6 +1894,8 @@ def _absent(mode):
 cdef class Network:
     """The compiled model "tiny": parameters, optimiser state, and the programs that use them.
 
+    parameters  name -> writable array: what training fits
+    state       name -> writable array: what a training step updates without a gradient, such as running means
     seed     keys the initial values and every dropout mask; any integer, taken modulo 2**32
     threads  how many threads a call uses; the results have the same bits for any number
 
@@ -1894,6 +1904,7 @@ cdef class Network:
     """
 
     cdef readonly object parameters
+    cdef readonly object state
     cdef readonly object optimizer_state
     cdef public object step
     cdef public object seed
@@ -1907,7 +1918,8 @@ cdef class Network:
         self.learning_rate = 0.01
         self._lock = threading.Lock()
         self._arena = _aligned(ARENA, DTYPE)
-        self._states = _aligned(max(1, len(_SLOTS) * ARENA), DTYPE)
+        # The slots of the optimiser, the states of layers, and room for what a step makes of these.
+        self._states = _aligned(max(1, len(_SLOTS) * ARENA + 2 * STATE_SIZE), DTYPE)
         self._total = _aligned(max(1, LANE_ELEMENTS), DTYPE)
         self._lanes = _aligned(max(1, LANE_COUNT * LANE_ELEMENTS), DTYPE)
         self._shared = _aligned(max(64, SHARED_BYTES), np.uint8)
@@ -1915,6 +1927,7 @@ cdef class Network:
         self.threads = _default_threads() if threads is None else threads
         # Read-only mappings of writable arrays: to bind a name to another array would change nothing.
         self.parameters = types.MappingProxyType(self._views(self._arena))
+        self.state = types.MappingProxyType(self._views(self._states[len(_SLOTS) * ARENA:], _STATES))
         state = {}
         for number, slot in enumerate(_SLOTS):
             views = self._views(self._states[number * ARENA:(number + 1) * ARENA])
@@ -1922,10 +1935,10 @@ cdef class Network:
         self.optimizer_state = types.MappingProxyType(state)
         self.initialize()
 
-    def _views(self, arena):
+    def _views(self, arena, layout=_PARAMETERS):
         return {
             name: arena[offset:offset + int(np.prod(shape, dtype=np.int64))].reshape(shape)
-            for name, shape, offset in _PARAMETERS
+            for name, shape, offset in layout
         }
 
     @property
@@ -1942,7 +1955,7 @@ cdef class Network:
             self._tiles = _aligned(self._threads * TILE_BYTES, np.uint8)
 
     def initialize(self):
-        """Set every parameter to its initial value, by formula from the seed, and the optimiser to step 0."""
+        """Set parameters and states to their initial values, by formula from the seed; the optimiser to step 0."""
         cdef Context context
         self._fill(&context, 1)
         scratch = _aligned(640, np.uint8)

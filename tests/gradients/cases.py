@@ -54,11 +54,12 @@ def interpret(program: Program, inputs: Arrays) -> Arrays:
 
 
 def layer_program(layer: Layer, *shapes: tuple[int, ...]) -> Program:
-    """The forward program of one layer: inputs "x" (or "x1", …) and its parameters, output "y"."""
+    """The forward program of one layer: inputs "x" (or "x1", …), its parameters and states, output "y"."""
     forward = layer.forward(*shapes)
     names = forward.input_names(len(shapes))
     inputs = [Tensor(name, (None, *shape), "input") for name, shape in zip(names, shapes, strict=True)]
     inputs += [Tensor(name, p.shape, "parameter") for name, p in forward.parameters.items()]
+    inputs += [Tensor(name, p.shape, "state") for name, p in forward.state.items()]
     results = {"y": (None, *forward.shape)}
     return formula_program(forward.formula, inputs, results, forward.constants, forward.sizes)
 

@@ -11,6 +11,7 @@ from compiler.ir.tensor_program import Program, Tensor
 from compiler.layers import (
     Add,
     AveragePooling2D,
+    BatchNormalization,
     Concatenate,
     Conv2D,
     Dense,
@@ -105,6 +106,11 @@ def other_layer_cases() -> Iterator[Case]:
         "global_average_pool", GlobalAveragePooling2D(), jnp(lambda np, v: v["x"].mean((1, 2))), (5, 3, 2)
     )
     yield _case("rescaling", Rescaling(1 / 255, 0.5), jnp(lambda np, v: v["x"] / 255 + 0.5), (4, 3))
+    for label, shape in (("", (3, 2, 4)), ("-on-rows", (5,))):
+        layer, reference = BatchNormalization(), references.batch_normalization
+        yield _case(f"batch_normalization{label}", layer, reference(layer), shape)
+    layer = BatchNormalization(epsilon=0.1, center=False, scale=False)
+    yield _case("batch_normalization-plain", layer, references.batch_normalization(layer), (3, 2, 4))
     yield _case("dropout", Dropout(0.4), references.dropout(0.4), (10, 3))
     yield _loss_case("cross_entropy", CrossEntropy(), (5,), references.cross_entropy)
     yield _loss_case("cross_entropy-on-rows", CrossEntropy(), (3, 5), references.cross_entropy)

@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from compiler.ir.counter_random import uniform
-from compiler.layers import AveragePooling2D, Conv2D, DepthwiseConv2D, MaxPool2D
+from compiler.layers import AveragePooling2D, BatchNormalization, Conv2D, DepthwiseConv2D, MaxPool2D
 from tests.gradients.cases import Arrays
 
 
@@ -68,6 +68,15 @@ def _padding(padding) -> str | tuple[tuple[int, int], tuple[int, int]]:
     if isinstance(padding, str):
         return padding.upper()
     return tuple((side, side) if isinstance(side, int) else side for side in padding)
+
+
+def batch_normalization(layer: BatchNormalization) -> Callable:
+    def normalized(jax: ModuleType, v: Arrays):
+        x, axes = v["x"], tuple(range(v["x"].ndim - 1))
+        normalized = (x - x.mean(axes)) / jax.numpy.sqrt(x.var(axes) + layer.epsilon)
+        return normalized * v.get("gamma", 1) + v.get("beta", 0)
+
+    return normalized
 
 
 def dropout(rate: float) -> Callable:

@@ -34,6 +34,7 @@ class Network:
             "dense.bias": np.zeros(self.outputs, self.dtype),
         }
         self.optimizer_state = {f"velocity/{name}": np.zeros_like(a) for name, a in self.parameters.items()}
+        self.state = {}
         self.step = 0
         self.seed = seed
         self.learning_rate = 0.1

@@ -1,0 +1,65 @@
+"""Models of `models/`, smaller where they are large, each trained to a stated result on data that is here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from compiler.compile_file import Options, compile_file
+from compiler.lower import lower
+from compiler.parse import load_model
+from runtime.data.digits import TEST_COUNT, load_digits
+from runtime.interface import ModelInterface
+from runtime.trainer import fit
+from tests.modules.conftest import ROOT, import_module
+
+
+def digits() -> tuple[np.ndarray, ...]:
+    """The embedded digits, every third pixel: x (N, 8, 8, 1), y (N,), for training and for testing."""
+    x, y = load_digits()
+    x = np.ascontiguousarray(x[:, 2:26:3, 2:26:3])
+    return x[:-TEST_COUNT], y[:-TEST_COUNT], x[-TEST_COUNT:], y[-TEST_COUNT:]
+
+
+def built(path: Path, folder: Path):
+    return import_module(compile_file(path, Options(folder)).module)
+
+
+def variant(name: str, lines: str, folder: Path) -> Path:
+    """A model file that builds a smaller model with what `models/name.py` defines."""
+    path = folder / f"small_{name}.py"
+    own = (ROOT / "models" / f"{name}.py").read_text()
+    path.write_text(f"{own}\n\n{lines}\n")
+    return path
+
+
+def accuracy(module, data: tuple[np.ndarray, ...], epochs: int, batch_size: int = 64) -> float:
+    x, y, *held_out = data
+    interface, net = ModelInterface.of_module(module), module.Network(seed=0)
+    history = fit(
+        net,
+        x,
+        y,
+        batch_size=batch_size,
+        epochs=epochs,
+        validation_data=tuple(held_out),
+        verbose=0,
+        interface=interface,
+    )
+    return history.history["val_accuracy"][-1]
+
+
+def test_resnet8_is_that_of_the_benchmark():
+    lowered = lower(load_model(ROOT / "models" / "resnet8.py"))
+    # Gamma and beta of seven normalisations, and as many running averages.
+    normalised = 2 * (3 * 16 + 2 * 32 + 2 * 64)
+    assert (lowered.parameter_count, lowered.state_count) == (77_466 + normalised, normalised)
+    assert sum(row.kind == "conv2d" for row in lowered.layers) == 9
+
+
+def test_resnet8_learns_digits(workshop: Path, tmp_path: Path):
+    y = "resnet8(x, (4, 6, 8))"
+    small = f"x = Input(8, 8, 1)\nmodel = Model(x, {y}, loss=CrossEntropy(), optimizer=Adam(1e-2))"
+    module = built(variant("resnet8", small, tmp_path), tmp_path)
+    assert accuracy(module, digits(), epochs=8) > 0.9
