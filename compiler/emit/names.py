@@ -6,6 +6,7 @@ import builtins
 import keyword
 import re
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -24,11 +25,17 @@ _C_WORDS = (
     "lane long nogil operator real restrict short signed sizeof static struct tile typedef uint32 uint8 "
     "int64 chosen union unsigned vector void volatile batch first seed step"
 )
+_VECTOR_WORDS = ("vector", "load", "store", "splat", "where_uint8", "where_int32", "integers")
+LENGTHS = ("", "2", "4", "8", "16")
+"""Lanes that may be part of the name of a shorter vector type and its functions."""
 
 
 def _reserved() -> frozenset[str]:
     # The builtin input() is not used, and every model has a tensor of that name.
     words = {*keyword.kwlist, *dir(builtins), *_C_WORDS.split()} - {"input"}
+    words.update(
+        f"{word}{length}{part}" for word, length, part in product(_VECTOR_WORDS, LENGTHS, ("", "_partial"))
+    )
     for path in sorted(TEMPLATES.glob("*.jinja")):
         text = path.read_text()
         for pattern in _TAKEN:

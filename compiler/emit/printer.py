@@ -9,6 +9,7 @@ import sympy
 
 from compiler.emit.expressions import affine_text, expression_text, guard_text, number_text
 from compiler.emit.names import unique_identifiers
+from compiler.emit.vectors import suffix, vector_call, vector_type
 from compiler.errors import CompilerBug
 from compiler.ir.affine import Affine
 from compiler.ir.loop_nest import (
@@ -47,7 +48,8 @@ class PrintedKernel:
 class _Printer:
     kernel: Kernel
     buffers: Mapping[str, str]
-    lanes: int
+    lengths: tuple[int, ...]
+    """Lanes of the vector types, the shortest first."""
     vectors: frozenset[str]
     addressing: frozenset[str]
     """Local names that occur in an offset or a bound: those must be as wide as a pointer."""
@@ -55,11 +57,11 @@ class _Printer:
     variables: dict[str, str] = field(default_factory=dict)
 
 
-def print_kernel(kernel: Kernel, lanes: int) -> PrintedKernel:
-    """Cython text of a kernel for vectors of `lanes` values."""
+def print_kernel(kernel: Kernel, lengths: tuple[int, ...]) -> PrintedKernel:
+    """Cython text of a kernel; `lengths` are the lanes of the machine's vector types, the shortest first."""
     locals_ = _local_names(kernel.body)
     buffers = unique_identifiers((buffer.name for buffer in kernel.buffers), locals_)
-    printer = _Printer(kernel, buffers, lanes, _vector_names(kernel.body), _addressing(kernel.body))
+    printer = _Printer(kernel, buffers, lengths, _vector_names(kernel.body), _addressing(kernel.body))
     _block(printer, kernel.body, 1)
     parameters = [
         f"{'' if buffer.written else 'const '}{buffer.element_type}* {buffers[buffer.name]}"
@@ -160,13 +162,11 @@ def _load(printer: _Printer, load: Load, level: int) -> None:
         # What only a test compares is 32 bits wide, so that a vector holds as many of them as of reals.
         _declare(printer, load.name, "Py_ssize_t" if load.name in printer.addressing else "int")
     else:
-        _declare(printer, load.name, "vector" if load.width else "real")
+        _declare(printer, load.name, vector_type(printer.lengths, load.width))
     if load.width == 0:
         value = element
-    elif load.width == printer.lanes:
-        value = f"load({_pointer(printer, load.address)})"
     else:
-        value = f"load_partial({_pointer(printer, load.address)}, {load.width})"
+        value = vector_call(printer.lengths, "load", load.width, _pointer(printer, load.address))
     if load.address.inside:
         tests = " and ".join(map(guard_text, load.address.inside))
         value = f"({value} if {tests} else {number_text(sympy.sympify(load.address.outside))})"
@@ -184,10 +184,10 @@ def _pointer(printer: _Printer, address: Address) -> str:
 
 
 def _let(printer: _Printer, let: Let, level: int) -> None:
-    _declare(printer, let.name, "vector" if let.width else "real")
+    _declare(printer, let.name, vector_type(printer.lengths, let.width))
     text = expression_text(let.value)
     if let.width and not _is_vector(printer, let.value):
-        text = f"splat({text})"
+        text = f"splat{suffix(printer.lengths, let.width)}({text})"
     _line(printer, level, f"{let.name} {'+=' if let.update else '='} {text}")
 
 
@@ -198,10 +198,7 @@ def _is_vector(printer: _Printer, value: sympy.Expr) -> bool:
 def _mask(printer: _Printer, mask: Mask, level: int) -> None:
     kind = next(b.element_type for b in printer.kernel.buffers if b.name == mask.address.buffer)
     pointer, value = _pointer(printer, mask.address), affine_text(mask.value)
-    if mask.width == printer.lanes:
-        call = f"where_{kind}({mask.name}, {pointer}, {value})"
-    else:
-        call = f"where_{kind}_partial({mask.name}, {pointer}, {value}, {mask.width})"
+    call = vector_call(printer.lengths, f"where_{kind}", mask.width, mask.name, pointer, value)
     _line(printer, level, f"{mask.name} = {call}")
 
 
@@ -235,12 +232,9 @@ def _store(printer: _Printer, store: Store, level: int) -> None:
         _line(printer, level, f"{element} {'+=' if store.accumulate else '='} {text}")
         return
     pointer = _pointer(printer, store.address)
-    if store.width == printer.lanes:
-        value = f"load({pointer}) + {text}" if store.accumulate else text
-        _line(printer, level, f"store({pointer}, {value})")
-    else:
-        value = f"load_partial({pointer}, {store.width}) + {text}" if store.accumulate else text
-        _line(printer, level, f"store_partial({pointer}, {value}, {store.width})")
+    if store.accumulate:
+        text = f"{vector_call(printer.lengths, 'load', store.width, pointer)} + {text}"
+    _line(printer, level, vector_call(printer.lengths, "store", store.width, pointer, text))
 
 
 def _fill(printer: _Printer, fill: Fill, level: int) -> None:

@@ -10,6 +10,7 @@ import jinja2
 
 from compiler.emit.names import RESERVED, identifier
 from compiler.emit.printer import PrintedKernel, print_kernel
+from compiler.emit.vectors import lengths, vector_types
 from compiler.ir.loop_nest import Kernel, Random, statements
 
 
@@ -68,7 +69,7 @@ def _render(
         keep_trailing_newline=True,
         autoescape=False,
     )
-    names = _KernelNames(target.lanes, {program.name for program in programs})
+    names = _KernelNames(lengths(target.lanes, target.vector_bytes), {program.name for program in programs})
     rendered = [_program(program, names) for program in programs]
     kernels = list(names.kernels.values())
     return environment.get_template(template).render(
@@ -84,24 +85,21 @@ def _machine(target: Target) -> dict[str, object]:
         "f": "f" if single else "",
         "integer": "int32_t" if single else "int64_t",
         "lanes": target.lanes,
-        "vector_bytes": target.vector_bytes,
         "avx512": target.vector_bytes == 64,
-        "suffix": "ps" if single else "pd",
-        "mask_bits": 16 if single else 8,
-        "intrinsic_type": "__m512" if single else "__m512d",
+        "vectors": vector_types(target.lanes, target.vector_bytes, target.dtype),
     }
 
 
 class _KernelNames:
     """One function for each distinct kernel text; programs that share a kernel share its function."""
 
-    def __init__(self, lanes: int, taken: set[str]):
-        self._lanes = lanes
+    def __init__(self, lengths: tuple[int, ...], taken: set[str]):
+        self._lengths = lengths
         self._used = set(taken) | RESERVED
         self.kernels: dict[tuple, dict[str, object]] = {}
 
     def name_of(self, kernel: Kernel, program: str) -> str:
-        printed = print_kernel(kernel, self._lanes)
+        printed = print_kernel(kernel, self._lengths)
         key = (tuple(printed.parameters), tuple(printed.lines))
         if key not in self.kernels:
             name = identifier(kernel.name)

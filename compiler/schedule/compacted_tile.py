@@ -123,13 +123,13 @@ def _listed_block(
         for j, width in enumerate(block.widths):
             put = {s: loads.symbol(a, steps, j, width) for s, a in addresses.items()}
             put[compaction.factor] = sympy.Symbol(FACTOR, real=True)
-            updates.append(Let(accumulator(i, j), body.xreplace(put), tile.lanes, update=True))
+            updates.append(Let(accumulator(i, j, width, tile), body.xreplace(put), width, update=True))
     each = Each(lists, bucket, FACTOR, tuple(names.values()), (*loads.statements, *updates))
     target = nest.target if compaction.key is None else without_read(nest.target, compaction.key)
     finish: list[Statement] = []
     for i, steps in enumerate(positions):
         for j, width in enumerate(block.widths):
-            value = sympy.Symbol(accumulator(i, j), real=True) * scale
+            value = sympy.Symbol(accumulator(i, j, width, tile), real=True) * scale
             finish.append(Store(Address(nest.buffer, moved(target, steps, tile, j)), value, width, adds))
     whole = (*start_accumulators(starts, positions, block, tile), each, *finish)
     return whole if compaction.key is None else (Buckets(lists, BUCKET, whole),)

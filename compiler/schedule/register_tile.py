@@ -201,7 +201,7 @@ def _block(
     finish: list[Statement] = []
     for i, steps in enumerate(positions):
         for j, width in enumerate(block.widths):
-            value = sympy.Symbol(accumulator(i, j), real=True) * scale
+            value = sympy.Symbol(accumulator(i, j, width, tile), real=True) * scale
             address = Address(nest.buffer, moved(target, steps, tile, j))
             finish.append(Store(address, value, width, adds))
     whole = (*start, *reduce, *integers.statements, *finish)
@@ -221,8 +221,9 @@ def _skipping(nest: Nest, tile: Tile, body: Body, shapes: Shapes) -> Body:
     return (*integers.statements, load, If((), body, nonzero="factor"))
 
 
-def accumulator(i: int, j: int) -> str:
-    return f"acc_{i}_{j}"
+def accumulator(i: int, j: int, width: int, tile: Tile) -> str:
+    """The accumulator of position i and vector j; fewer lanes are another variable of a shorter type."""
+    return f"acc_{i}_{j}" + ("" if width == tile.lanes else f"_of_{width}")
 
 
 def moved(affine: Affine, steps: Mapping[str, int], tile: Tile, vector: int) -> Affine:
@@ -236,12 +237,12 @@ def start_accumulators(
     loads = Loads(tile, "start")
     lets: list[Statement] = []
     for i, steps in enumerate(positions):
-        for j, _ in enumerate(block.widths):
+        for j, width in enumerate(block.widths):
             value = sympy.S.Zero
             for nest in starts:
-                put = {s: loads.symbol(a, steps, j, block.widths[j]) for s, a in nest.reads}
+                put = {s: loads.symbol(a, steps, j, width) for s, a in nest.reads}
                 value += nest.body.xreplace(put)
-            lets.append(Let(accumulator(i, j), value, tile.lanes))
+            lets.append(Let(accumulator(i, j, width, tile), value, width))
     yield from loads.statements
     yield from lets
 
@@ -266,7 +267,7 @@ def _step(
     for i, steps in enumerate(positions):
         for j, width in enumerate(block.widths):
             put = {s: loads.symbol(a, steps, j, width) for s, a in addresses.items()}
-            updates.append(Let(accumulator(i, j), body.xreplace(put), tile.lanes, update=sums))
+            updates.append(Let(accumulator(i, j, width, tile), body.xreplace(put), width, update=sums))
     masks = _masks(nest, tile, block, addresses, loads, shapes)
     step = (*integers.statements, *loads.statements, *masks, *updates)
     return _skipping(nest, tile, step, shapes) if nest.reduction_axes else step
@@ -309,6 +310,8 @@ class Loads:
         if key not in self._symbols:
             kind = "v" if along else "s"
             name = f"{self._prefix}{local_name(address.buffer)}_{kind}{len(self._symbols)}"
+            if along and width != self._tile.lanes:
+                name += f"_of_{width}"
             self._symbols[key] = sympy.Symbol(name, real=True)
             self.statements.append(Load(name, place, key[1]))
         return self._symbols[key]
