@@ -49,24 +49,39 @@ cdef extern from *:
     static inline vector splat(real x) { return x - (vector){0}; }
     static inline vector load_partial(const real *p, int n)
     { vector v = {0}; memcpy(&v, p, n * sizeof(real)); return v; }
-    static inline void store_partial(real *p, vector v, int n) { memcpy(p, &v, n * sizeof(real)); }
+    static inline void store_partial(real *p, vector v, int n)
+    { memcpy(p, &v, n * sizeof(real)); }
+    typedef int32_t integers __attribute__((vector_size(32)));
+    /* 4 values that the processor works on at once; it may stand at any address of a real. */
+    typedef real vector4 __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
+    static inline vector4 load4(const real *p) { return *(const vector4 *)p; }
+    static inline void store4(real *p, vector4 v) { *(vector4 *)p = v; }
+    /* x - 0 is x, for -0 and NaN too. */
+    static inline vector4 splat4(real x) { return x - (vector4){0}; }
+    static inline vector4 load4_partial(const real *p, int n)
+    { vector4 v = {0}; memcpy(&v, p, n * sizeof(real)); return v; }
+    static inline void store4_partial(real *p, vector4 v, int n)
+    { memcpy(p, &v, n * sizeof(real)); }
+    typedef int32_t integers4 __attribute__((vector_size(16)));
     /* x where the integer at p equals the value, else 0: integers are widened to lanes and compared. */
-    typedef int32_t lanes_mask __attribute__((vector_size(32)));
-    #define CHAINRULE_WHERE(name, integer) \
-        typedef integer name ## _lanes __attribute__((vector_size(8 * sizeof(integer)))); \
-        static inline vector where_ ## name ## _partial(vector x, const integer *p, Py_ssize_t value, int n) \
+    #define CHAINRULE_WHERE(name, integer, suffix, length) \
+        typedef integer name ## suffix ## _few __attribute__((vector_size(length * sizeof(integer)))); \
+        static inline vector ## suffix where_ ## name ## suffix ## _partial( \
+            vector ## suffix x, const integer *p, Py_ssize_t value, int n) \
         { \
-            name ## _lanes few = {0}; \
+            name ## suffix ## _few few = {0}; \
             memcpy(&few, p, n * sizeof(integer)); \
-            lanes_mask wide = __builtin_convertvector(few, lanes_mask); \
-            lanes_mask same = wide == (int32_t)value - (lanes_mask){0}; \
-            return (vector)((lanes_mask)x & same); \
+            integers ## suffix wide = __builtin_convertvector(few, integers ## suffix); \
+            integers ## suffix same = wide == (int32_t)value - (integers ## suffix){0}; \
+            return (vector ## suffix)((integers ## suffix)x & same); \
         } \
-        static inline vector where_ ## name(vector x, const integer *p, Py_ssize_t value) \
-        { return where_ ## name ## _partial(x, p, value, 8); }
-
-    CHAINRULE_WHERE(uint8, uint8_t)
-    CHAINRULE_WHERE(int32, int32_t)
+        static inline vector ## suffix where_ ## name ## suffix( \
+            vector ## suffix x, const integer *p, Py_ssize_t value) \
+        { return where_ ## name ## suffix ## _partial(x, p, value, length); }
+    CHAINRULE_WHERE(uint8, uint8_t, , 8)
+    CHAINRULE_WHERE(int32, int32_t, , 8)
+    CHAINRULE_WHERE(uint8, uint8_t, 4, 4)
+    CHAINRULE_WHERE(int32, int32_t, 4, 4)
 
     static inline real real_exp(real x) { return expf(x); }
     static inline real real_log(real x) { return logf(x); }
@@ -101,18 +116,36 @@ cdef extern from *:
     }
     """
     ctypedef float real
-    ctypedef real vector
     int chainrule_openmp
     real INFINITY
+    ctypedef real vector
     vector load(const real* p) noexcept nogil
     void store(real* p, vector v) noexcept nogil
     vector splat(real x) noexcept nogil
+    vector where_uint8(vector x, const uint8* p, Py_ssize_t value) noexcept nogil
+    vector where_int32(vector x, const int32* p, Py_ssize_t value) noexcept nogil
     vector load_partial(const real* p, int n) noexcept nogil
     void store_partial(real* p, vector v, int n) noexcept nogil
-    vector where_uint8(vector x, const uint8* p, Py_ssize_t value) noexcept nogil
-    vector where_uint8_partial(vector x, const uint8* p, Py_ssize_t value, int n) noexcept nogil
-    vector where_int32(vector x, const int32* p, Py_ssize_t value) noexcept nogil
-    vector where_int32_partial(vector x, const int32* p, Py_ssize_t value, int n) noexcept nogil
+    vector where_uint8_partial(
+        vector x, const uint8* p, Py_ssize_t value, int n
+    ) noexcept nogil
+    vector where_int32_partial(
+        vector x, const int32* p, Py_ssize_t value, int n
+    ) noexcept nogil
+    ctypedef real vector4
+    vector4 load4(const real* p) noexcept nogil
+    void store4(real* p, vector4 v) noexcept nogil
+    vector4 splat4(real x) noexcept nogil
+    vector4 where_uint84(vector4 x, const uint8* p, Py_ssize_t value) noexcept nogil
+    vector4 where_int324(vector4 x, const int32* p, Py_ssize_t value) noexcept nogil
+    vector4 load4_partial(const real* p, int n) noexcept nogil
+    void store4_partial(real* p, vector4 v, int n) noexcept nogil
+    vector4 where_uint84_partial(
+        vector4 x, const uint8* p, Py_ssize_t value, int n
+    ) noexcept nogil
+    vector4 where_int324_partial(
+        vector4 x, const int32* p, Py_ssize_t value, int n
+    ) noexcept nogil
     real real_exp(real x) noexcept nogil
     real real_log(real x) noexcept nogil
     real real_tanh(real x) noexcept nogil
@@ -345,55 +378,56 @@ cdef void dense_2(
     # operations: 2,560 for each example
     cdef Py_ssize_t b, i
     cdef real relu_1_s1, relu_1_s3, relu_1_s4, relu_1_s5
-    cdef vector startdense_2_bias_v0, startdense_2_bias_v1, acc_0_0, acc_0_1, acc_1_0, acc_1_1, acc_2_0, acc_2_1
-    cdef vector acc_3_0, acc_3_1, dense_2_kernel_v0, dense_2_kernel_v2
+    cdef vector startdense_2_bias_v0, acc_0_0, acc_1_0, acc_2_0, acc_3_0, dense_2_kernel_v0
+    cdef vector4 startdense_2_bias_v1_of_2, acc_0_1_of_2, acc_1_1_of_2, acc_2_1_of_2, acc_3_1_of_2
+    cdef vector4 dense_2_kernel_v2_of_2
     for b in range(0, batch - 3, 4):
         startdense_2_bias_v0 = load(dense_2_bias)
-        startdense_2_bias_v1 = load_partial(dense_2_bias + 8, 2)
+        startdense_2_bias_v1_of_2 = load4_partial(dense_2_bias + 8, 2)
         acc_0_0 = startdense_2_bias_v0
-        acc_0_1 = startdense_2_bias_v1
+        acc_0_1_of_2 = startdense_2_bias_v1_of_2
         acc_1_0 = startdense_2_bias_v0
-        acc_1_1 = startdense_2_bias_v1
+        acc_1_1_of_2 = startdense_2_bias_v1_of_2
         acc_2_0 = startdense_2_bias_v0
-        acc_2_1 = startdense_2_bias_v1
+        acc_2_1_of_2 = startdense_2_bias_v1_of_2
         acc_3_0 = startdense_2_bias_v0
-        acc_3_1 = startdense_2_bias_v1
+        acc_3_1_of_2 = startdense_2_bias_v1_of_2
         for i in range(128):
             dense_2_kernel_v0 = load(dense_2_kernel + 10 * i)
             relu_1_s1 = relu_1[128 * b + i]
-            dense_2_kernel_v2 = load_partial(dense_2_kernel + 10 * i + 8, 2)
+            dense_2_kernel_v2_of_2 = load4_partial(dense_2_kernel + 10 * i + 8, 2)
             relu_1_s3 = relu_1[128 * b + i + 128]
             relu_1_s4 = relu_1[128 * b + i + 256]
             relu_1_s5 = relu_1[128 * b + i + 384]
             acc_0_0 += dense_2_kernel_v0 * relu_1_s1
-            acc_0_1 += dense_2_kernel_v2 * relu_1_s1
+            acc_0_1_of_2 += dense_2_kernel_v2_of_2 * relu_1_s1
             acc_1_0 += dense_2_kernel_v0 * relu_1_s3
-            acc_1_1 += dense_2_kernel_v2 * relu_1_s3
+            acc_1_1_of_2 += dense_2_kernel_v2_of_2 * relu_1_s3
             acc_2_0 += dense_2_kernel_v0 * relu_1_s4
-            acc_2_1 += dense_2_kernel_v2 * relu_1_s4
+            acc_2_1_of_2 += dense_2_kernel_v2_of_2 * relu_1_s4
             acc_3_0 += dense_2_kernel_v0 * relu_1_s5
-            acc_3_1 += dense_2_kernel_v2 * relu_1_s5
+            acc_3_1_of_2 += dense_2_kernel_v2_of_2 * relu_1_s5
         store(dense_2 + 10 * b, acc_0_0)
-        store_partial(dense_2 + 10 * b + 8, acc_0_1, 2)
+        store4_partial(dense_2 + 10 * b + 8, acc_0_1_of_2, 2)
         store(dense_2 + 10 * b + 10, acc_1_0)
-        store_partial(dense_2 + 10 * b + 18, acc_1_1, 2)
+        store4_partial(dense_2 + 10 * b + 18, acc_1_1_of_2, 2)
         store(dense_2 + 10 * b + 20, acc_2_0)
-        store_partial(dense_2 + 10 * b + 28, acc_2_1, 2)
+        store4_partial(dense_2 + 10 * b + 28, acc_2_1_of_2, 2)
         store(dense_2 + 10 * b + 30, acc_3_0)
-        store_partial(dense_2 + 10 * b + 38, acc_3_1, 2)
+        store4_partial(dense_2 + 10 * b + 38, acc_3_1_of_2, 2)
     for b in range(4 * index_div(batch, 4), batch):
         startdense_2_bias_v0 = load(dense_2_bias)
-        startdense_2_bias_v1 = load_partial(dense_2_bias + 8, 2)
+        startdense_2_bias_v1_of_2 = load4_partial(dense_2_bias + 8, 2)
         acc_0_0 = startdense_2_bias_v0
-        acc_0_1 = startdense_2_bias_v1
+        acc_0_1_of_2 = startdense_2_bias_v1_of_2
         for i in range(128):
             dense_2_kernel_v0 = load(dense_2_kernel + 10 * i)
             relu_1_s1 = relu_1[128 * b + i]
-            dense_2_kernel_v2 = load_partial(dense_2_kernel + 10 * i + 8, 2)
+            dense_2_kernel_v2_of_2 = load4_partial(dense_2_kernel + 10 * i + 8, 2)
             acc_0_0 += dense_2_kernel_v0 * relu_1_s1
-            acc_0_1 += dense_2_kernel_v2 * relu_1_s1
+            acc_0_1_of_2 += dense_2_kernel_v2_of_2 * relu_1_s1
         store(dense_2 + 10 * b, acc_0_0)
-        store_partial(dense_2 + 10 * b + 8, acc_0_1, 2)
+        store4_partial(dense_2 + 10 * b + 8, acc_0_1_of_2, 2)
 
 cdef void softmax_1_sum1_max(
     const real* dense_2, real* softmax_1_sum1_max, Py_ssize_t batch
@@ -565,16 +599,17 @@ cdef void dense_2_bias_cotangent(
     # schedule: gather, register tile: 1 position by 2 x 8 lanes of o
     # operations: 10 for each example
     cdef Py_ssize_t b
-    cdef vector acc_0_0, acc_0_1, dense_2_cotangent_v0, dense_2_cotangent_v1
+    cdef vector acc_0_0, dense_2_cotangent_v0
+    cdef vector4 acc_0_1_of_2, dense_2_cotangent_v1_of_2
     acc_0_0 = splat(<real>0)
-    acc_0_1 = splat(<real>0)
+    acc_0_1_of_2 = splat4(<real>0)
     for b in range(batch):
         dense_2_cotangent_v0 = load(dense_2_cotangent + 10 * b)
-        dense_2_cotangent_v1 = load_partial(dense_2_cotangent + 10 * b + 8, 2)
+        dense_2_cotangent_v1_of_2 = load4_partial(dense_2_cotangent + 10 * b + 8, 2)
         acc_0_0 += dense_2_cotangent_v0
-        acc_0_1 += dense_2_cotangent_v1
+        acc_0_1_of_2 += dense_2_cotangent_v1_of_2
     store(dense_2_bias_cotangent, load(dense_2_bias_cotangent) + acc_0_0)
-    store_partial(dense_2_bias_cotangent + 8, load_partial(dense_2_bias_cotangent + 8, 2) + acc_0_1, 2)
+    store4_partial(dense_2_bias_cotangent + 8, load4_partial(dense_2_bias_cotangent + 8, 2) + acc_0_1_of_2, 2)
 
 cdef void dense_2_kernel_cotangent(
     const real* dense_2_cotangent, const real* relu_1, real* dense_2_kernel_cotangent,
@@ -586,71 +621,72 @@ cdef void dense_2_kernel_cotangent(
     # operations: 2,560 for each example
     cdef Py_ssize_t i, b
     cdef real relu_1_s1, relu_1_s3, relu_1_s4, relu_1_s5, relu_1_s6, relu_1_s7
-    cdef vector acc_0_0, acc_0_1, acc_1_0, acc_1_1, acc_2_0, acc_2_1, acc_3_0, acc_3_1, acc_4_0, acc_4_1
-    cdef vector acc_5_0, acc_5_1, dense_2_cotangent_v0, dense_2_cotangent_v2
+    cdef vector acc_0_0, acc_1_0, acc_2_0, acc_3_0, acc_4_0, acc_5_0, dense_2_cotangent_v0
+    cdef vector4 acc_0_1_of_2, acc_1_1_of_2, acc_2_1_of_2, acc_3_1_of_2, acc_4_1_of_2, acc_5_1_of_2
+    cdef vector4 dense_2_cotangent_v2_of_2
     for i in range(0, 126, 6):
         acc_0_0 = splat(<real>0)
-        acc_0_1 = splat(<real>0)
+        acc_0_1_of_2 = splat4(<real>0)
         acc_1_0 = splat(<real>0)
-        acc_1_1 = splat(<real>0)
+        acc_1_1_of_2 = splat4(<real>0)
         acc_2_0 = splat(<real>0)
-        acc_2_1 = splat(<real>0)
+        acc_2_1_of_2 = splat4(<real>0)
         acc_3_0 = splat(<real>0)
-        acc_3_1 = splat(<real>0)
+        acc_3_1_of_2 = splat4(<real>0)
         acc_4_0 = splat(<real>0)
-        acc_4_1 = splat(<real>0)
+        acc_4_1_of_2 = splat4(<real>0)
         acc_5_0 = splat(<real>0)
-        acc_5_1 = splat(<real>0)
+        acc_5_1_of_2 = splat4(<real>0)
         for b in range(batch):
             dense_2_cotangent_v0 = load(dense_2_cotangent + 10 * b)
             relu_1_s1 = relu_1[128 * b + i]
-            dense_2_cotangent_v2 = load_partial(dense_2_cotangent + 10 * b + 8, 2)
+            dense_2_cotangent_v2_of_2 = load4_partial(dense_2_cotangent + 10 * b + 8, 2)
             relu_1_s3 = relu_1[128 * b + i + 1]
             relu_1_s4 = relu_1[128 * b + i + 2]
             relu_1_s5 = relu_1[128 * b + i + 3]
             relu_1_s6 = relu_1[128 * b + i + 4]
             relu_1_s7 = relu_1[128 * b + i + 5]
             acc_0_0 += dense_2_cotangent_v0 * relu_1_s1
-            acc_0_1 += dense_2_cotangent_v2 * relu_1_s1
+            acc_0_1_of_2 += dense_2_cotangent_v2_of_2 * relu_1_s1
             acc_1_0 += dense_2_cotangent_v0 * relu_1_s3
-            acc_1_1 += dense_2_cotangent_v2 * relu_1_s3
+            acc_1_1_of_2 += dense_2_cotangent_v2_of_2 * relu_1_s3
             acc_2_0 += dense_2_cotangent_v0 * relu_1_s4
-            acc_2_1 += dense_2_cotangent_v2 * relu_1_s4
+            acc_2_1_of_2 += dense_2_cotangent_v2_of_2 * relu_1_s4
             acc_3_0 += dense_2_cotangent_v0 * relu_1_s5
-            acc_3_1 += dense_2_cotangent_v2 * relu_1_s5
+            acc_3_1_of_2 += dense_2_cotangent_v2_of_2 * relu_1_s5
             acc_4_0 += dense_2_cotangent_v0 * relu_1_s6
-            acc_4_1 += dense_2_cotangent_v2 * relu_1_s6
+            acc_4_1_of_2 += dense_2_cotangent_v2_of_2 * relu_1_s6
             acc_5_0 += dense_2_cotangent_v0 * relu_1_s7
-            acc_5_1 += dense_2_cotangent_v2 * relu_1_s7
+            acc_5_1_of_2 += dense_2_cotangent_v2_of_2 * relu_1_s7
         store(dense_2_kernel_cotangent + 10 * i, load(dense_2_kernel_cotangent + 10 * i) + acc_0_0)
-        store_partial(dense_2_kernel_cotangent + 10 * i + 8, load_partial(dense_2_kernel_cotangent + 10 * i + 8, 2) + acc_0_1, 2)
+        store4_partial(dense_2_kernel_cotangent + 10 * i + 8, load4_partial(dense_2_kernel_cotangent + 10 * i + 8, 2) + acc_0_1_of_2, 2)
         store(dense_2_kernel_cotangent + 10 * i + 10, load(dense_2_kernel_cotangent + 10 * i + 10) + acc_1_0)
-        store_partial(dense_2_kernel_cotangent + 10 * i + 18, load_partial(dense_2_kernel_cotangent + 10 * i + 18, 2) + acc_1_1, 2)
+        store4_partial(dense_2_kernel_cotangent + 10 * i + 18, load4_partial(dense_2_kernel_cotangent + 10 * i + 18, 2) + acc_1_1_of_2, 2)
         store(dense_2_kernel_cotangent + 10 * i + 20, load(dense_2_kernel_cotangent + 10 * i + 20) + acc_2_0)
-        store_partial(dense_2_kernel_cotangent + 10 * i + 28, load_partial(dense_2_kernel_cotangent + 10 * i + 28, 2) + acc_2_1, 2)
+        store4_partial(dense_2_kernel_cotangent + 10 * i + 28, load4_partial(dense_2_kernel_cotangent + 10 * i + 28, 2) + acc_2_1_of_2, 2)
         store(dense_2_kernel_cotangent + 10 * i + 30, load(dense_2_kernel_cotangent + 10 * i + 30) + acc_3_0)
-        store_partial(dense_2_kernel_cotangent + 10 * i + 38, load_partial(dense_2_kernel_cotangent + 10 * i + 38, 2) + acc_3_1, 2)
+        store4_partial(dense_2_kernel_cotangent + 10 * i + 38, load4_partial(dense_2_kernel_cotangent + 10 * i + 38, 2) + acc_3_1_of_2, 2)
         store(dense_2_kernel_cotangent + 10 * i + 40, load(dense_2_kernel_cotangent + 10 * i + 40) + acc_4_0)
-        store_partial(dense_2_kernel_cotangent + 10 * i + 48, load_partial(dense_2_kernel_cotangent + 10 * i + 48, 2) + acc_4_1, 2)
+        store4_partial(dense_2_kernel_cotangent + 10 * i + 48, load4_partial(dense_2_kernel_cotangent + 10 * i + 48, 2) + acc_4_1_of_2, 2)
         store(dense_2_kernel_cotangent + 10 * i + 50, load(dense_2_kernel_cotangent + 10 * i + 50) + acc_5_0)
-        store_partial(dense_2_kernel_cotangent + 10 * i + 58, load_partial(dense_2_kernel_cotangent + 10 * i + 58, 2) + acc_5_1, 2)
+        store4_partial(dense_2_kernel_cotangent + 10 * i + 58, load4_partial(dense_2_kernel_cotangent + 10 * i + 58, 2) + acc_5_1_of_2, 2)
     acc_0_0 = splat(<real>0)
-    acc_0_1 = splat(<real>0)
+    acc_0_1_of_2 = splat4(<real>0)
     acc_1_0 = splat(<real>0)
-    acc_1_1 = splat(<real>0)
+    acc_1_1_of_2 = splat4(<real>0)
     for b in range(batch):
         dense_2_cotangent_v0 = load(dense_2_cotangent + 10 * b)
         relu_1_s1 = relu_1[128 * b + 126]
-        dense_2_cotangent_v2 = load_partial(dense_2_cotangent + 10 * b + 8, 2)
+        dense_2_cotangent_v2_of_2 = load4_partial(dense_2_cotangent + 10 * b + 8, 2)
         relu_1_s3 = relu_1[128 * b + 127]
         acc_0_0 += dense_2_cotangent_v0 * relu_1_s1
-        acc_0_1 += dense_2_cotangent_v2 * relu_1_s1
+        acc_0_1_of_2 += dense_2_cotangent_v2_of_2 * relu_1_s1
         acc_1_0 += dense_2_cotangent_v0 * relu_1_s3
-        acc_1_1 += dense_2_cotangent_v2 * relu_1_s3
+        acc_1_1_of_2 += dense_2_cotangent_v2_of_2 * relu_1_s3
     store(dense_2_kernel_cotangent + 1260, load(dense_2_kernel_cotangent + 1260) + acc_0_0)
-    store_partial(dense_2_kernel_cotangent + 1268, load_partial(dense_2_kernel_cotangent + 1268, 2) + acc_0_1, 2)
+    store4_partial(dense_2_kernel_cotangent + 1268, load4_partial(dense_2_kernel_cotangent + 1268, 2) + acc_0_1_of_2, 2)
     store(dense_2_kernel_cotangent + 1270, load(dense_2_kernel_cotangent + 1270) + acc_1_0)
-    store_partial(dense_2_kernel_cotangent + 1278, load_partial(dense_2_kernel_cotangent + 1278, 2) + acc_1_1, 2)
+    store4_partial(dense_2_kernel_cotangent + 1278, load4_partial(dense_2_kernel_cotangent + 1278, 2) + acc_1_1_of_2, 2)
 
 cdef void relu_1_cotangent(
     const real* dense_2_cotangent, const real* dense_2_kernel_packed10, real* relu_1_cotangent,

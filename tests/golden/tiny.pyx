@@ -55,24 +55,39 @@ cdef extern from *:
     static inline vector splat(real x) { return x - (vector){0}; }
     static inline vector load_partial(const real *p, int n)
     { vector v = {0}; memcpy(&v, p, n * sizeof(real)); return v; }
-    static inline void store_partial(real *p, vector v, int n) { memcpy(p, &v, n * sizeof(real)); }
+    static inline void store_partial(real *p, vector v, int n)
+    { memcpy(p, &v, n * sizeof(real)); }
+    typedef int32_t integers __attribute__((vector_size(32)));
+    /* 4 values that the processor works on at once; it may stand at any address of a real. */
+    typedef real vector4 __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
+    static inline vector4 load4(const real *p) { return *(const vector4 *)p; }
+    static inline void store4(real *p, vector4 v) { *(vector4 *)p = v; }
+    /* x - 0 is x, for -0 and NaN too. */
+    static inline vector4 splat4(real x) { return x - (vector4){0}; }
+    static inline vector4 load4_partial(const real *p, int n)
+    { vector4 v = {0}; memcpy(&v, p, n * sizeof(real)); return v; }
+    static inline void store4_partial(real *p, vector4 v, int n)
+    { memcpy(p, &v, n * sizeof(real)); }
+    typedef int32_t integers4 __attribute__((vector_size(16)));
     /* x where the integer at p equals the value, else 0: integers are widened to lanes and compared. */
-    typedef int32_t lanes_mask __attribute__((vector_size(32)));
-    #define CHAINRULE_WHERE(name, integer) \
-        typedef integer name ## _lanes __attribute__((vector_size(8 * sizeof(integer)))); \
-        static inline vector where_ ## name ## _partial(vector x, const integer *p, Py_ssize_t value, int n) \
+    #define CHAINRULE_WHERE(name, integer, suffix, length) \
+        typedef integer name ## suffix ## _few __attribute__((vector_size(length * sizeof(integer)))); \
+        static inline vector ## suffix where_ ## name ## suffix ## _partial( \
+            vector ## suffix x, const integer *p, Py_ssize_t value, int n) \
         { \
-            name ## _lanes few = {0}; \
+            name ## suffix ## _few few = {0}; \
             memcpy(&few, p, n * sizeof(integer)); \
-            lanes_mask wide = __builtin_convertvector(few, lanes_mask); \
-            lanes_mask same = wide == (int32_t)value - (lanes_mask){0}; \
-            return (vector)((lanes_mask)x & same); \
+            integers ## suffix wide = __builtin_convertvector(few, integers ## suffix); \
+            integers ## suffix same = wide == (int32_t)value - (integers ## suffix){0}; \
+            return (vector ## suffix)((integers ## suffix)x & same); \
         } \
-        static inline vector where_ ## name(vector x, const integer *p, Py_ssize_t value) \
-        { return where_ ## name ## _partial(x, p, value, 8); }
-
-    CHAINRULE_WHERE(uint8, uint8_t)
-    CHAINRULE_WHERE(int32, int32_t)
+        static inline vector ## suffix where_ ## name ## suffix( \
+            vector ## suffix x, const integer *p, Py_ssize_t value) \
+        { return where_ ## name ## suffix ## _partial(x, p, value, length); }
+    CHAINRULE_WHERE(uint8, uint8_t, , 8)
+    CHAINRULE_WHERE(int32, int32_t, , 8)
+    CHAINRULE_WHERE(uint8, uint8_t, 4, 4)
+    CHAINRULE_WHERE(int32, int32_t, 4, 4)
 
     static inline real real_exp(real x) { return expf(x); }
     static inline real real_log(real x) { return logf(x); }
@@ -107,18 +122,36 @@ cdef extern from *:
     }
     """
     ctypedef float real
-    ctypedef real vector
     int chainrule_openmp
     real INFINITY
+    ctypedef real vector
     vector load(const real* p) noexcept nogil
     void store(real* p, vector v) noexcept nogil
     vector splat(real x) noexcept nogil
+    vector where_uint8(vector x, const uint8* p, Py_ssize_t value) noexcept nogil
+    vector where_int32(vector x, const int32* p, Py_ssize_t value) noexcept nogil
     vector load_partial(const real* p, int n) noexcept nogil
     void store_partial(real* p, vector v, int n) noexcept nogil
-    vector where_uint8(vector x, const uint8* p, Py_ssize_t value) noexcept nogil
-    vector where_uint8_partial(vector x, const uint8* p, Py_ssize_t value, int n) noexcept nogil
-    vector where_int32(vector x, const int32* p, Py_ssize_t value) noexcept nogil
-    vector where_int32_partial(vector x, const int32* p, Py_ssize_t value, int n) noexcept nogil
+    vector where_uint8_partial(
+        vector x, const uint8* p, Py_ssize_t value, int n
+    ) noexcept nogil
+    vector where_int32_partial(
+        vector x, const int32* p, Py_ssize_t value, int n
+    ) noexcept nogil
+    ctypedef real vector4
+    vector4 load4(const real* p) noexcept nogil
+    void store4(real* p, vector4 v) noexcept nogil
+    vector4 splat4(real x) noexcept nogil
+    vector4 where_uint84(vector4 x, const uint8* p, Py_ssize_t value) noexcept nogil
+    vector4 where_int324(vector4 x, const int32* p, Py_ssize_t value) noexcept nogil
+    vector4 load4_partial(const real* p, int n) noexcept nogil
+    void store4_partial(real* p, vector4 v, int n) noexcept nogil
+    vector4 where_uint84_partial(
+        vector4 x, const uint8* p, Py_ssize_t value, int n
+    ) noexcept nogil
+    vector4 where_int324_partial(
+        vector4 x, const int32* p, Py_ssize_t value, int n
+    ) noexcept nogil
     real real_exp(real x) noexcept nogil
     real real_log(real x) noexcept nogil
     real real_tanh(real x) noexcept nogil
@@ -296,27 +329,28 @@ cdef void conv2d_1(
     cdef Py_ssize_t w, b, h, p, q
     cdef real input_s1, input_s2, input_s3, input_s4, input_s5, input_s6, input_s7, input_s8, input_s9
     cdef real input_s10, input_s11, input_s12
-    cdef vector startconv2d_1_bias_v0, acc_0_0, acc_1_0, acc_2_0, acc_3_0, acc_4_0, acc_5_0, acc_6_0, acc_7_0
-    cdef vector acc_8_0, acc_9_0, acc_10_0, acc_11_0, conv2d_1_kernel_v0
+    cdef vector4 startconv2d_1_bias_v0_of_3, acc_0_0_of_3, acc_1_0_of_3, acc_2_0_of_3, acc_3_0_of_3, acc_4_0_of_3
+    cdef vector4 acc_5_0_of_3, acc_6_0_of_3, acc_7_0_of_3, acc_8_0_of_3, acc_9_0_of_3, acc_10_0_of_3
+    cdef vector4 acc_11_0_of_3, conv2d_1_kernel_v0_of_3
     for w in range(8):
         for b in range(0, batch - 3, 4):
             for h in range(0, 6, 3):
-                startconv2d_1_bias_v0 = load_partial(conv2d_1_bias, 3)
-                acc_0_0 = startconv2d_1_bias_v0
-                acc_1_0 = startconv2d_1_bias_v0
-                acc_2_0 = startconv2d_1_bias_v0
-                acc_3_0 = startconv2d_1_bias_v0
-                acc_4_0 = startconv2d_1_bias_v0
-                acc_5_0 = startconv2d_1_bias_v0
-                acc_6_0 = startconv2d_1_bias_v0
-                acc_7_0 = startconv2d_1_bias_v0
-                acc_8_0 = startconv2d_1_bias_v0
-                acc_9_0 = startconv2d_1_bias_v0
-                acc_10_0 = startconv2d_1_bias_v0
-                acc_11_0 = startconv2d_1_bias_v0
+                startconv2d_1_bias_v0_of_3 = load4_partial(conv2d_1_bias, 3)
+                acc_0_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_1_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_2_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_3_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_4_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_5_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_6_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_7_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_8_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_9_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_10_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_11_0_of_3 = startconv2d_1_bias_v0_of_3
                 for p in range(3):
                     for q in range(3):
-                        conv2d_1_kernel_v0 = load_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
+                        conv2d_1_kernel_v0_of_3 = load4_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
                         input_s1 = input[144 * b + 12 * h + 12 * p + q + w]
                         input_s2 = input[144 * b + 12 * h + 12 * p + q + w + 12]
                         input_s3 = input[144 * b + 12 * h + 12 * p + q + w + 24]
@@ -329,42 +363,42 @@ cdef void conv2d_1(
                         input_s10 = input[144 * b + 12 * h + 12 * p + q + w + 432]
                         input_s11 = input[144 * b + 12 * h + 12 * p + q + w + 444]
                         input_s12 = input[144 * b + 12 * h + 12 * p + q + w + 456]
-                        acc_0_0 += conv2d_1_kernel_v0 * input_s1
-                        acc_1_0 += conv2d_1_kernel_v0 * input_s2
-                        acc_2_0 += conv2d_1_kernel_v0 * input_s3
-                        acc_3_0 += conv2d_1_kernel_v0 * input_s4
-                        acc_4_0 += conv2d_1_kernel_v0 * input_s5
-                        acc_5_0 += conv2d_1_kernel_v0 * input_s6
-                        acc_6_0 += conv2d_1_kernel_v0 * input_s7
-                        acc_7_0 += conv2d_1_kernel_v0 * input_s8
-                        acc_8_0 += conv2d_1_kernel_v0 * input_s9
-                        acc_9_0 += conv2d_1_kernel_v0 * input_s10
-                        acc_10_0 += conv2d_1_kernel_v0 * input_s11
-                        acc_11_0 += conv2d_1_kernel_v0 * input_s12
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w, acc_0_0, 3)
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 24, acc_1_0, 3)
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 48, acc_2_0, 3)
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 192, acc_3_0, 3)
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 216, acc_4_0, 3)
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 240, acc_5_0, 3)
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 384, acc_6_0, 3)
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 408, acc_7_0, 3)
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 432, acc_8_0, 3)
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 576, acc_9_0, 3)
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 600, acc_10_0, 3)
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 624, acc_11_0, 3)
-            startconv2d_1_bias_v0 = load_partial(conv2d_1_bias, 3)
-            acc_0_0 = startconv2d_1_bias_v0
-            acc_1_0 = startconv2d_1_bias_v0
-            acc_2_0 = startconv2d_1_bias_v0
-            acc_3_0 = startconv2d_1_bias_v0
-            acc_4_0 = startconv2d_1_bias_v0
-            acc_5_0 = startconv2d_1_bias_v0
-            acc_6_0 = startconv2d_1_bias_v0
-            acc_7_0 = startconv2d_1_bias_v0
+                        acc_0_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s1
+                        acc_1_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s2
+                        acc_2_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s3
+                        acc_3_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s4
+                        acc_4_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s5
+                        acc_5_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s6
+                        acc_6_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s7
+                        acc_7_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s8
+                        acc_8_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s9
+                        acc_9_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s10
+                        acc_10_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s11
+                        acc_11_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s12
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w, acc_0_0_of_3, 3)
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 24, acc_1_0_of_3, 3)
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 48, acc_2_0_of_3, 3)
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 192, acc_3_0_of_3, 3)
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 216, acc_4_0_of_3, 3)
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 240, acc_5_0_of_3, 3)
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 384, acc_6_0_of_3, 3)
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 408, acc_7_0_of_3, 3)
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 432, acc_8_0_of_3, 3)
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 576, acc_9_0_of_3, 3)
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 600, acc_10_0_of_3, 3)
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 624, acc_11_0_of_3, 3)
+            startconv2d_1_bias_v0_of_3 = load4_partial(conv2d_1_bias, 3)
+            acc_0_0_of_3 = startconv2d_1_bias_v0_of_3
+            acc_1_0_of_3 = startconv2d_1_bias_v0_of_3
+            acc_2_0_of_3 = startconv2d_1_bias_v0_of_3
+            acc_3_0_of_3 = startconv2d_1_bias_v0_of_3
+            acc_4_0_of_3 = startconv2d_1_bias_v0_of_3
+            acc_5_0_of_3 = startconv2d_1_bias_v0_of_3
+            acc_6_0_of_3 = startconv2d_1_bias_v0_of_3
+            acc_7_0_of_3 = startconv2d_1_bias_v0_of_3
             for p in range(3):
                 for q in range(3):
-                    conv2d_1_kernel_v0 = load_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
+                    conv2d_1_kernel_v0_of_3 = load4_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
                     input_s1 = input[144 * b + 12 * p + q + w + 72]
                     input_s2 = input[144 * b + 12 * p + q + w + 84]
                     input_s3 = input[144 * b + 12 * p + q + w + 216]
@@ -373,52 +407,52 @@ cdef void conv2d_1(
                     input_s6 = input[144 * b + 12 * p + q + w + 372]
                     input_s7 = input[144 * b + 12 * p + q + w + 504]
                     input_s8 = input[144 * b + 12 * p + q + w + 516]
-                    acc_0_0 += conv2d_1_kernel_v0 * input_s1
-                    acc_1_0 += conv2d_1_kernel_v0 * input_s2
-                    acc_2_0 += conv2d_1_kernel_v0 * input_s3
-                    acc_3_0 += conv2d_1_kernel_v0 * input_s4
-                    acc_4_0 += conv2d_1_kernel_v0 * input_s5
-                    acc_5_0 += conv2d_1_kernel_v0 * input_s6
-                    acc_6_0 += conv2d_1_kernel_v0 * input_s7
-                    acc_7_0 += conv2d_1_kernel_v0 * input_s8
-            store_partial(conv2d_1 + 192 * b + 3 * w + 144, acc_0_0, 3)
-            store_partial(conv2d_1 + 192 * b + 3 * w + 168, acc_1_0, 3)
-            store_partial(conv2d_1 + 192 * b + 3 * w + 336, acc_2_0, 3)
-            store_partial(conv2d_1 + 192 * b + 3 * w + 360, acc_3_0, 3)
-            store_partial(conv2d_1 + 192 * b + 3 * w + 528, acc_4_0, 3)
-            store_partial(conv2d_1 + 192 * b + 3 * w + 552, acc_5_0, 3)
-            store_partial(conv2d_1 + 192 * b + 3 * w + 720, acc_6_0, 3)
-            store_partial(conv2d_1 + 192 * b + 3 * w + 744, acc_7_0, 3)
+                    acc_0_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s1
+                    acc_1_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s2
+                    acc_2_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s3
+                    acc_3_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s4
+                    acc_4_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s5
+                    acc_5_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s6
+                    acc_6_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s7
+                    acc_7_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s8
+            store4_partial(conv2d_1 + 192 * b + 3 * w + 144, acc_0_0_of_3, 3)
+            store4_partial(conv2d_1 + 192 * b + 3 * w + 168, acc_1_0_of_3, 3)
+            store4_partial(conv2d_1 + 192 * b + 3 * w + 336, acc_2_0_of_3, 3)
+            store4_partial(conv2d_1 + 192 * b + 3 * w + 360, acc_3_0_of_3, 3)
+            store4_partial(conv2d_1 + 192 * b + 3 * w + 528, acc_4_0_of_3, 3)
+            store4_partial(conv2d_1 + 192 * b + 3 * w + 552, acc_5_0_of_3, 3)
+            store4_partial(conv2d_1 + 192 * b + 3 * w + 720, acc_6_0_of_3, 3)
+            store4_partial(conv2d_1 + 192 * b + 3 * w + 744, acc_7_0_of_3, 3)
         for b in range(4 * index_div(batch, 4), batch):
             for h in range(0, 6, 3):
-                startconv2d_1_bias_v0 = load_partial(conv2d_1_bias, 3)
-                acc_0_0 = startconv2d_1_bias_v0
-                acc_1_0 = startconv2d_1_bias_v0
-                acc_2_0 = startconv2d_1_bias_v0
+                startconv2d_1_bias_v0_of_3 = load4_partial(conv2d_1_bias, 3)
+                acc_0_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_1_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_2_0_of_3 = startconv2d_1_bias_v0_of_3
                 for p in range(3):
                     for q in range(3):
-                        conv2d_1_kernel_v0 = load_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
+                        conv2d_1_kernel_v0_of_3 = load4_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
                         input_s1 = input[144 * b + 12 * h + 12 * p + q + w]
                         input_s2 = input[144 * b + 12 * h + 12 * p + q + w + 12]
                         input_s3 = input[144 * b + 12 * h + 12 * p + q + w + 24]
-                        acc_0_0 += conv2d_1_kernel_v0 * input_s1
-                        acc_1_0 += conv2d_1_kernel_v0 * input_s2
-                        acc_2_0 += conv2d_1_kernel_v0 * input_s3
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w, acc_0_0, 3)
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 24, acc_1_0, 3)
-                store_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 48, acc_2_0, 3)
-            startconv2d_1_bias_v0 = load_partial(conv2d_1_bias, 3)
-            acc_0_0 = startconv2d_1_bias_v0
-            acc_1_0 = startconv2d_1_bias_v0
+                        acc_0_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s1
+                        acc_1_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s2
+                        acc_2_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s3
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w, acc_0_0_of_3, 3)
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 24, acc_1_0_of_3, 3)
+                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 48, acc_2_0_of_3, 3)
+            startconv2d_1_bias_v0_of_3 = load4_partial(conv2d_1_bias, 3)
+            acc_0_0_of_3 = startconv2d_1_bias_v0_of_3
+            acc_1_0_of_3 = startconv2d_1_bias_v0_of_3
             for p in range(3):
                 for q in range(3):
-                    conv2d_1_kernel_v0 = load_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
+                    conv2d_1_kernel_v0_of_3 = load4_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
                     input_s1 = input[144 * b + 12 * p + q + w + 72]
                     input_s2 = input[144 * b + 12 * p + q + w + 84]
-                    acc_0_0 += conv2d_1_kernel_v0 * input_s1
-                    acc_1_0 += conv2d_1_kernel_v0 * input_s2
-            store_partial(conv2d_1 + 192 * b + 3 * w + 144, acc_0_0, 3)
-            store_partial(conv2d_1 + 192 * b + 3 * w + 168, acc_1_0, 3)
+                    acc_0_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s1
+                    acc_1_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s2
+            store4_partial(conv2d_1 + 192 * b + 3 * w + 144, acc_0_0_of_3, 3)
+            store4_partial(conv2d_1 + 192 * b + 3 * w + 168, acc_1_0_of_3, 3)
 
 cdef void maxpool2d_1_inner(
     const real* conv2d_1, real* maxpool2d_1_inner, uint8* maxpool2d_1_inner_winner, Py_ssize_t batch
@@ -493,25 +527,26 @@ cdef void conv2d_2(
     cdef real maxpool2d_1_s1, maxpool2d_1_s2, maxpool2d_1_s3, maxpool2d_1_s4, maxpool2d_1_s5, maxpool2d_1_s6
     cdef real maxpool2d_1_s7, maxpool2d_1_s8, maxpool2d_1_s9, maxpool2d_1_s10, maxpool2d_1_s11
     cdef real maxpool2d_1_s12
-    cdef vector startconv2d_2_bias_v0, acc_0_0, acc_1_0, acc_2_0, acc_3_0, acc_4_0, acc_5_0, acc_6_0, acc_7_0
-    cdef vector acc_8_0, acc_9_0, acc_10_0, acc_11_0, conv2d_2_kernel_v0
+    cdef vector4 startconv2d_2_bias_v0_of_4, acc_0_0_of_4, acc_1_0_of_4, acc_2_0_of_4, acc_3_0_of_4, acc_4_0_of_4
+    cdef vector4 acc_5_0_of_4, acc_6_0_of_4, acc_7_0_of_4, acc_8_0_of_4, acc_9_0_of_4, acc_10_0_of_4
+    cdef vector4 acc_11_0_of_4, conv2d_2_kernel_v0_of_4
     for b in range(0, batch - 2, 3):
-        startconv2d_2_bias_v0 = load_partial(conv2d_2_bias, 4)
-        acc_0_0 = startconv2d_2_bias_v0
-        acc_1_0 = startconv2d_2_bias_v0
-        acc_2_0 = startconv2d_2_bias_v0
-        acc_3_0 = startconv2d_2_bias_v0
-        acc_4_0 = startconv2d_2_bias_v0
-        acc_5_0 = startconv2d_2_bias_v0
-        acc_6_0 = startconv2d_2_bias_v0
-        acc_7_0 = startconv2d_2_bias_v0
-        acc_8_0 = startconv2d_2_bias_v0
-        acc_9_0 = startconv2d_2_bias_v0
-        acc_10_0 = startconv2d_2_bias_v0
-        acc_11_0 = startconv2d_2_bias_v0
+        startconv2d_2_bias_v0_of_4 = load4(conv2d_2_bias)
+        acc_0_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_1_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_2_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_3_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_4_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_5_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_6_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_7_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_8_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_9_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_10_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_11_0_of_4 = startconv2d_2_bias_v0_of_4
         for p in range(3):
             for q_c in range(9):
-                conv2d_2_kernel_v0 = load_partial(conv2d_2_kernel + 36 * p + 4 * q_c, 4)
+                conv2d_2_kernel_v0_of_4 = load4(conv2d_2_kernel + 36 * p + 4 * q_c)
                 maxpool2d_1_s1 = maxpool2d_1[48 * b + 12 * p + q_c]
                 maxpool2d_1_s2 = maxpool2d_1[48 * b + 12 * p + q_c + 3]
                 maxpool2d_1_s3 = maxpool2d_1[48 * b + 12 * p + q_c + 12]
@@ -524,51 +559,51 @@ cdef void conv2d_2(
                 maxpool2d_1_s10 = maxpool2d_1[48 * b + 12 * p + q_c + 99]
                 maxpool2d_1_s11 = maxpool2d_1[48 * b + 12 * p + q_c + 108]
                 maxpool2d_1_s12 = maxpool2d_1[48 * b + 12 * p + q_c + 111]
-                acc_0_0 += conv2d_2_kernel_v0 * maxpool2d_1_s1
-                acc_1_0 += conv2d_2_kernel_v0 * maxpool2d_1_s2
-                acc_2_0 += conv2d_2_kernel_v0 * maxpool2d_1_s3
-                acc_3_0 += conv2d_2_kernel_v0 * maxpool2d_1_s4
-                acc_4_0 += conv2d_2_kernel_v0 * maxpool2d_1_s5
-                acc_5_0 += conv2d_2_kernel_v0 * maxpool2d_1_s6
-                acc_6_0 += conv2d_2_kernel_v0 * maxpool2d_1_s7
-                acc_7_0 += conv2d_2_kernel_v0 * maxpool2d_1_s8
-                acc_8_0 += conv2d_2_kernel_v0 * maxpool2d_1_s9
-                acc_9_0 += conv2d_2_kernel_v0 * maxpool2d_1_s10
-                acc_10_0 += conv2d_2_kernel_v0 * maxpool2d_1_s11
-                acc_11_0 += conv2d_2_kernel_v0 * maxpool2d_1_s12
-        store_partial(conv2d_2 + 16 * b, acc_0_0, 4)
-        store_partial(conv2d_2 + 16 * b + 4, acc_1_0, 4)
-        store_partial(conv2d_2 + 16 * b + 8, acc_2_0, 4)
-        store_partial(conv2d_2 + 16 * b + 12, acc_3_0, 4)
-        store_partial(conv2d_2 + 16 * b + 16, acc_4_0, 4)
-        store_partial(conv2d_2 + 16 * b + 20, acc_5_0, 4)
-        store_partial(conv2d_2 + 16 * b + 24, acc_6_0, 4)
-        store_partial(conv2d_2 + 16 * b + 28, acc_7_0, 4)
-        store_partial(conv2d_2 + 16 * b + 32, acc_8_0, 4)
-        store_partial(conv2d_2 + 16 * b + 36, acc_9_0, 4)
-        store_partial(conv2d_2 + 16 * b + 40, acc_10_0, 4)
-        store_partial(conv2d_2 + 16 * b + 44, acc_11_0, 4)
+                acc_0_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s1
+                acc_1_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s2
+                acc_2_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s3
+                acc_3_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s4
+                acc_4_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s5
+                acc_5_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s6
+                acc_6_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s7
+                acc_7_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s8
+                acc_8_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s9
+                acc_9_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s10
+                acc_10_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s11
+                acc_11_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s12
+        store4(conv2d_2 + 16 * b, acc_0_0_of_4)
+        store4(conv2d_2 + 16 * b + 4, acc_1_0_of_4)
+        store4(conv2d_2 + 16 * b + 8, acc_2_0_of_4)
+        store4(conv2d_2 + 16 * b + 12, acc_3_0_of_4)
+        store4(conv2d_2 + 16 * b + 16, acc_4_0_of_4)
+        store4(conv2d_2 + 16 * b + 20, acc_5_0_of_4)
+        store4(conv2d_2 + 16 * b + 24, acc_6_0_of_4)
+        store4(conv2d_2 + 16 * b + 28, acc_7_0_of_4)
+        store4(conv2d_2 + 16 * b + 32, acc_8_0_of_4)
+        store4(conv2d_2 + 16 * b + 36, acc_9_0_of_4)
+        store4(conv2d_2 + 16 * b + 40, acc_10_0_of_4)
+        store4(conv2d_2 + 16 * b + 44, acc_11_0_of_4)
     for b in range(3 * index_div(batch, 3), batch):
-        startconv2d_2_bias_v0 = load_partial(conv2d_2_bias, 4)
-        acc_0_0 = startconv2d_2_bias_v0
-        acc_1_0 = startconv2d_2_bias_v0
-        acc_2_0 = startconv2d_2_bias_v0
-        acc_3_0 = startconv2d_2_bias_v0
+        startconv2d_2_bias_v0_of_4 = load4(conv2d_2_bias)
+        acc_0_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_1_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_2_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_3_0_of_4 = startconv2d_2_bias_v0_of_4
         for p in range(3):
             for q_c in range(9):
-                conv2d_2_kernel_v0 = load_partial(conv2d_2_kernel + 36 * p + 4 * q_c, 4)
+                conv2d_2_kernel_v0_of_4 = load4(conv2d_2_kernel + 36 * p + 4 * q_c)
                 maxpool2d_1_s1 = maxpool2d_1[48 * b + 12 * p + q_c]
                 maxpool2d_1_s2 = maxpool2d_1[48 * b + 12 * p + q_c + 3]
                 maxpool2d_1_s3 = maxpool2d_1[48 * b + 12 * p + q_c + 12]
                 maxpool2d_1_s4 = maxpool2d_1[48 * b + 12 * p + q_c + 15]
-                acc_0_0 += conv2d_2_kernel_v0 * maxpool2d_1_s1
-                acc_1_0 += conv2d_2_kernel_v0 * maxpool2d_1_s2
-                acc_2_0 += conv2d_2_kernel_v0 * maxpool2d_1_s3
-                acc_3_0 += conv2d_2_kernel_v0 * maxpool2d_1_s4
-        store_partial(conv2d_2 + 16 * b, acc_0_0, 4)
-        store_partial(conv2d_2 + 16 * b + 4, acc_1_0, 4)
-        store_partial(conv2d_2 + 16 * b + 8, acc_2_0, 4)
-        store_partial(conv2d_2 + 16 * b + 12, acc_3_0, 4)
+                acc_0_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s1
+                acc_1_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s2
+                acc_2_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s3
+                acc_3_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s4
+        store4(conv2d_2 + 16 * b, acc_0_0_of_4)
+        store4(conv2d_2 + 16 * b + 4, acc_1_0_of_4)
+        store4(conv2d_2 + 16 * b + 8, acc_2_0_of_4)
+        store4(conv2d_2 + 16 * b + 12, acc_3_0_of_4)
 
 cdef void maxpool2d_2_inner(
     const real* conv2d_2, real* maxpool2d_2_inner, uint8* maxpool2d_2_inner_winner, Py_ssize_t batch
@@ -661,20 +696,20 @@ cdef void dense_1(
     cdef Py_ssize_t b, i
     cdef real dropout_1_s1, dropout_1_s2, dropout_1_s3, dropout_1_s4, dropout_1_s5, dropout_1_s6, dropout_1_s7
     cdef real dropout_1_s8
-    cdef vector startdense_1_bias_v0, acc_0_0, acc_1_0, acc_2_0, acc_3_0, acc_4_0, acc_5_0, acc_6_0, acc_7_0
-    cdef vector dense_1_kernel_v0
+    cdef vector4 startdense_1_bias_v0_of_3, acc_0_0_of_3, acc_1_0_of_3, acc_2_0_of_3, acc_3_0_of_3, acc_4_0_of_3
+    cdef vector4 acc_5_0_of_3, acc_6_0_of_3, acc_7_0_of_3, dense_1_kernel_v0_of_3
     for b in range(0, batch - 7, 8):
-        startdense_1_bias_v0 = load_partial(dense_1_bias, 3)
-        acc_0_0 = startdense_1_bias_v0
-        acc_1_0 = startdense_1_bias_v0
-        acc_2_0 = startdense_1_bias_v0
-        acc_3_0 = startdense_1_bias_v0
-        acc_4_0 = startdense_1_bias_v0
-        acc_5_0 = startdense_1_bias_v0
-        acc_6_0 = startdense_1_bias_v0
-        acc_7_0 = startdense_1_bias_v0
+        startdense_1_bias_v0_of_3 = load4_partial(dense_1_bias, 3)
+        acc_0_0_of_3 = startdense_1_bias_v0_of_3
+        acc_1_0_of_3 = startdense_1_bias_v0_of_3
+        acc_2_0_of_3 = startdense_1_bias_v0_of_3
+        acc_3_0_of_3 = startdense_1_bias_v0_of_3
+        acc_4_0_of_3 = startdense_1_bias_v0_of_3
+        acc_5_0_of_3 = startdense_1_bias_v0_of_3
+        acc_6_0_of_3 = startdense_1_bias_v0_of_3
+        acc_7_0_of_3 = startdense_1_bias_v0_of_3
         for i in range(4):
-            dense_1_kernel_v0 = load_partial(dense_1_kernel + 3 * i, 3)
+            dense_1_kernel_v0_of_3 = load4_partial(dense_1_kernel + 3 * i, 3)
             dropout_1_s1 = dropout_1[4 * b + i]
             dropout_1_s2 = dropout_1[4 * b + i + 4]
             dropout_1_s3 = dropout_1[4 * b + i + 8]
@@ -683,30 +718,30 @@ cdef void dense_1(
             dropout_1_s6 = dropout_1[4 * b + i + 20]
             dropout_1_s7 = dropout_1[4 * b + i + 24]
             dropout_1_s8 = dropout_1[4 * b + i + 28]
-            acc_0_0 += dense_1_kernel_v0 * dropout_1_s1
-            acc_1_0 += dense_1_kernel_v0 * dropout_1_s2
-            acc_2_0 += dense_1_kernel_v0 * dropout_1_s3
-            acc_3_0 += dense_1_kernel_v0 * dropout_1_s4
-            acc_4_0 += dense_1_kernel_v0 * dropout_1_s5
-            acc_5_0 += dense_1_kernel_v0 * dropout_1_s6
-            acc_6_0 += dense_1_kernel_v0 * dropout_1_s7
-            acc_7_0 += dense_1_kernel_v0 * dropout_1_s8
-        store_partial(dense_1 + 3 * b, acc_0_0, 3)
-        store_partial(dense_1 + 3 * b + 3, acc_1_0, 3)
-        store_partial(dense_1 + 3 * b + 6, acc_2_0, 3)
-        store_partial(dense_1 + 3 * b + 9, acc_3_0, 3)
-        store_partial(dense_1 + 3 * b + 12, acc_4_0, 3)
-        store_partial(dense_1 + 3 * b + 15, acc_5_0, 3)
-        store_partial(dense_1 + 3 * b + 18, acc_6_0, 3)
-        store_partial(dense_1 + 3 * b + 21, acc_7_0, 3)
+            acc_0_0_of_3 += dense_1_kernel_v0_of_3 * dropout_1_s1
+            acc_1_0_of_3 += dense_1_kernel_v0_of_3 * dropout_1_s2
+            acc_2_0_of_3 += dense_1_kernel_v0_of_3 * dropout_1_s3
+            acc_3_0_of_3 += dense_1_kernel_v0_of_3 * dropout_1_s4
+            acc_4_0_of_3 += dense_1_kernel_v0_of_3 * dropout_1_s5
+            acc_5_0_of_3 += dense_1_kernel_v0_of_3 * dropout_1_s6
+            acc_6_0_of_3 += dense_1_kernel_v0_of_3 * dropout_1_s7
+            acc_7_0_of_3 += dense_1_kernel_v0_of_3 * dropout_1_s8
+        store4_partial(dense_1 + 3 * b, acc_0_0_of_3, 3)
+        store4_partial(dense_1 + 3 * b + 3, acc_1_0_of_3, 3)
+        store4_partial(dense_1 + 3 * b + 6, acc_2_0_of_3, 3)
+        store4_partial(dense_1 + 3 * b + 9, acc_3_0_of_3, 3)
+        store4_partial(dense_1 + 3 * b + 12, acc_4_0_of_3, 3)
+        store4_partial(dense_1 + 3 * b + 15, acc_5_0_of_3, 3)
+        store4_partial(dense_1 + 3 * b + 18, acc_6_0_of_3, 3)
+        store4_partial(dense_1 + 3 * b + 21, acc_7_0_of_3, 3)
     for b in range(8 * index_div(batch, 8), batch):
-        startdense_1_bias_v0 = load_partial(dense_1_bias, 3)
-        acc_0_0 = startdense_1_bias_v0
+        startdense_1_bias_v0_of_3 = load4_partial(dense_1_bias, 3)
+        acc_0_0_of_3 = startdense_1_bias_v0_of_3
         for i in range(4):
-            dense_1_kernel_v0 = load_partial(dense_1_kernel + 3 * i, 3)
+            dense_1_kernel_v0_of_3 = load4_partial(dense_1_kernel + 3 * i, 3)
             dropout_1_s1 = dropout_1[4 * b + i]
-            acc_0_0 += dense_1_kernel_v0 * dropout_1_s1
-        store_partial(dense_1 + 3 * b, acc_0_0, 3)
+            acc_0_0_of_3 += dense_1_kernel_v0_of_3 * dropout_1_s1
+        store4_partial(dense_1 + 3 * b, acc_0_0_of_3, 3)
 
 cdef void softmax_1_sum1_max(
     const real* dense_1, real* softmax_1_sum1_max, Py_ssize_t batch
@@ -829,12 +864,12 @@ cdef void dense_1_bias_cotangent(
     # schedule: gather, register tile: 1 position by 1 x 8 lanes of o
     # operations: 3 for each example
     cdef Py_ssize_t b
-    cdef vector acc_0_0, dense_1_cotangent_v0
-    acc_0_0 = splat(<real>0)
+    cdef vector4 acc_0_0_of_3, dense_1_cotangent_v0_of_3
+    acc_0_0_of_3 = splat4(<real>0)
     for b in range(batch):
-        dense_1_cotangent_v0 = load_partial(dense_1_cotangent + 3 * b, 3)
-        acc_0_0 += dense_1_cotangent_v0
-    store_partial(dense_1_bias_cotangent, load_partial(dense_1_bias_cotangent, 3) + acc_0_0, 3)
+        dense_1_cotangent_v0_of_3 = load4_partial(dense_1_cotangent + 3 * b, 3)
+        acc_0_0_of_3 += dense_1_cotangent_v0_of_3
+    store4_partial(dense_1_bias_cotangent, load4_partial(dense_1_bias_cotangent, 3) + acc_0_0_of_3, 3)
 
 cdef void dense_1_kernel_cotangent(
     const real* dense_1_cotangent, const real* dropout_1, real* dense_1_kernel_cotangent,
@@ -846,25 +881,25 @@ cdef void dense_1_kernel_cotangent(
     # operations: 24 for each example
     cdef Py_ssize_t b
     cdef real dropout_1_s1, dropout_1_s2, dropout_1_s3, dropout_1_s4
-    cdef vector acc_0_0, acc_1_0, acc_2_0, acc_3_0, dense_1_cotangent_v0
-    acc_0_0 = splat(<real>0)
-    acc_1_0 = splat(<real>0)
-    acc_2_0 = splat(<real>0)
-    acc_3_0 = splat(<real>0)
+    cdef vector4 acc_0_0_of_3, acc_1_0_of_3, acc_2_0_of_3, acc_3_0_of_3, dense_1_cotangent_v0_of_3
+    acc_0_0_of_3 = splat4(<real>0)
+    acc_1_0_of_3 = splat4(<real>0)
+    acc_2_0_of_3 = splat4(<real>0)
+    acc_3_0_of_3 = splat4(<real>0)
     for b in range(batch):
-        dense_1_cotangent_v0 = load_partial(dense_1_cotangent + 3 * b, 3)
+        dense_1_cotangent_v0_of_3 = load4_partial(dense_1_cotangent + 3 * b, 3)
         dropout_1_s1 = dropout_1[4 * b]
         dropout_1_s2 = dropout_1[4 * b + 1]
         dropout_1_s3 = dropout_1[4 * b + 2]
         dropout_1_s4 = dropout_1[4 * b + 3]
-        acc_0_0 += dense_1_cotangent_v0 * dropout_1_s1
-        acc_1_0 += dense_1_cotangent_v0 * dropout_1_s2
-        acc_2_0 += dense_1_cotangent_v0 * dropout_1_s3
-        acc_3_0 += dense_1_cotangent_v0 * dropout_1_s4
-    store_partial(dense_1_kernel_cotangent, load_partial(dense_1_kernel_cotangent, 3) + acc_0_0, 3)
-    store_partial(dense_1_kernel_cotangent + 3, load_partial(dense_1_kernel_cotangent + 3, 3) + acc_1_0, 3)
-    store_partial(dense_1_kernel_cotangent + 6, load_partial(dense_1_kernel_cotangent + 6, 3) + acc_2_0, 3)
-    store_partial(dense_1_kernel_cotangent + 9, load_partial(dense_1_kernel_cotangent + 9, 3) + acc_3_0, 3)
+        acc_0_0_of_3 += dense_1_cotangent_v0_of_3 * dropout_1_s1
+        acc_1_0_of_3 += dense_1_cotangent_v0_of_3 * dropout_1_s2
+        acc_2_0_of_3 += dense_1_cotangent_v0_of_3 * dropout_1_s3
+        acc_3_0_of_3 += dense_1_cotangent_v0_of_3 * dropout_1_s4
+    store4_partial(dense_1_kernel_cotangent, load4_partial(dense_1_kernel_cotangent, 3) + acc_0_0_of_3, 3)
+    store4_partial(dense_1_kernel_cotangent + 3, load4_partial(dense_1_kernel_cotangent + 3, 3) + acc_1_0_of_3, 3)
+    store4_partial(dense_1_kernel_cotangent + 6, load4_partial(dense_1_kernel_cotangent + 6, 3) + acc_2_0_of_3, 3)
+    store4_partial(dense_1_kernel_cotangent + 9, load4_partial(dense_1_kernel_cotangent + 9, 3) + acc_3_0_of_3, 3)
 
 cdef void dropout_1_cotangent(
     const real* dense_1_cotangent, const real* dense_1_kernel_packed10, real* dropout_1_cotangent,
@@ -877,20 +912,20 @@ cdef void dropout_1_cotangent(
     cdef Py_ssize_t b, o
     cdef real dense_1_cotangent_s0, dense_1_cotangent_s2, dense_1_cotangent_s3, dense_1_cotangent_s4
     cdef real dense_1_cotangent_s5, dense_1_cotangent_s6, dense_1_cotangent_s7, dense_1_cotangent_s8
-    cdef vector acc_0_0, acc_1_0, acc_2_0, acc_3_0, acc_4_0, acc_5_0, acc_6_0, acc_7_0
-    cdef vector dense_1_kernel_packed10_v1
+    cdef vector4 acc_0_0_of_4, acc_1_0_of_4, acc_2_0_of_4, acc_3_0_of_4, acc_4_0_of_4, acc_5_0_of_4, acc_6_0_of_4
+    cdef vector4 acc_7_0_of_4, dense_1_kernel_packed10_v1_of_4
     for b in range(0, batch - 7, 8):
-        acc_0_0 = splat(<real>0)
-        acc_1_0 = splat(<real>0)
-        acc_2_0 = splat(<real>0)
-        acc_3_0 = splat(<real>0)
-        acc_4_0 = splat(<real>0)
-        acc_5_0 = splat(<real>0)
-        acc_6_0 = splat(<real>0)
-        acc_7_0 = splat(<real>0)
+        acc_0_0_of_4 = splat4(<real>0)
+        acc_1_0_of_4 = splat4(<real>0)
+        acc_2_0_of_4 = splat4(<real>0)
+        acc_3_0_of_4 = splat4(<real>0)
+        acc_4_0_of_4 = splat4(<real>0)
+        acc_5_0_of_4 = splat4(<real>0)
+        acc_6_0_of_4 = splat4(<real>0)
+        acc_7_0_of_4 = splat4(<real>0)
         for o in range(3):
             dense_1_cotangent_s0 = dense_1_cotangent[3 * b + o]
-            dense_1_kernel_packed10_v1 = load_partial(dense_1_kernel_packed10 + 4 * o, 4)
+            dense_1_kernel_packed10_v1_of_4 = load4(dense_1_kernel_packed10 + 4 * o)
             dense_1_cotangent_s2 = dense_1_cotangent[3 * b + o + 3]
             dense_1_cotangent_s3 = dense_1_cotangent[3 * b + o + 6]
             dense_1_cotangent_s4 = dense_1_cotangent[3 * b + o + 9]
@@ -898,29 +933,29 @@ cdef void dropout_1_cotangent(
             dense_1_cotangent_s6 = dense_1_cotangent[3 * b + o + 15]
             dense_1_cotangent_s7 = dense_1_cotangent[3 * b + o + 18]
             dense_1_cotangent_s8 = dense_1_cotangent[3 * b + o + 21]
-            acc_0_0 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v1
-            acc_1_0 += dense_1_cotangent_s2 * dense_1_kernel_packed10_v1
-            acc_2_0 += dense_1_cotangent_s3 * dense_1_kernel_packed10_v1
-            acc_3_0 += dense_1_cotangent_s4 * dense_1_kernel_packed10_v1
-            acc_4_0 += dense_1_cotangent_s5 * dense_1_kernel_packed10_v1
-            acc_5_0 += dense_1_cotangent_s6 * dense_1_kernel_packed10_v1
-            acc_6_0 += dense_1_cotangent_s7 * dense_1_kernel_packed10_v1
-            acc_7_0 += dense_1_cotangent_s8 * dense_1_kernel_packed10_v1
-        store_partial(dropout_1_cotangent + 4 * b, acc_0_0, 4)
-        store_partial(dropout_1_cotangent + 4 * b + 4, acc_1_0, 4)
-        store_partial(dropout_1_cotangent + 4 * b + 8, acc_2_0, 4)
-        store_partial(dropout_1_cotangent + 4 * b + 12, acc_3_0, 4)
-        store_partial(dropout_1_cotangent + 4 * b + 16, acc_4_0, 4)
-        store_partial(dropout_1_cotangent + 4 * b + 20, acc_5_0, 4)
-        store_partial(dropout_1_cotangent + 4 * b + 24, acc_6_0, 4)
-        store_partial(dropout_1_cotangent + 4 * b + 28, acc_7_0, 4)
+            acc_0_0_of_4 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v1_of_4
+            acc_1_0_of_4 += dense_1_cotangent_s2 * dense_1_kernel_packed10_v1_of_4
+            acc_2_0_of_4 += dense_1_cotangent_s3 * dense_1_kernel_packed10_v1_of_4
+            acc_3_0_of_4 += dense_1_cotangent_s4 * dense_1_kernel_packed10_v1_of_4
+            acc_4_0_of_4 += dense_1_cotangent_s5 * dense_1_kernel_packed10_v1_of_4
+            acc_5_0_of_4 += dense_1_cotangent_s6 * dense_1_kernel_packed10_v1_of_4
+            acc_6_0_of_4 += dense_1_cotangent_s7 * dense_1_kernel_packed10_v1_of_4
+            acc_7_0_of_4 += dense_1_cotangent_s8 * dense_1_kernel_packed10_v1_of_4
+        store4(dropout_1_cotangent + 4 * b, acc_0_0_of_4)
+        store4(dropout_1_cotangent + 4 * b + 4, acc_1_0_of_4)
+        store4(dropout_1_cotangent + 4 * b + 8, acc_2_0_of_4)
+        store4(dropout_1_cotangent + 4 * b + 12, acc_3_0_of_4)
+        store4(dropout_1_cotangent + 4 * b + 16, acc_4_0_of_4)
+        store4(dropout_1_cotangent + 4 * b + 20, acc_5_0_of_4)
+        store4(dropout_1_cotangent + 4 * b + 24, acc_6_0_of_4)
+        store4(dropout_1_cotangent + 4 * b + 28, acc_7_0_of_4)
     for b in range(8 * index_div(batch, 8), batch):
-        acc_0_0 = splat(<real>0)
+        acc_0_0_of_4 = splat4(<real>0)
         for o in range(3):
             dense_1_cotangent_s0 = dense_1_cotangent[3 * b + o]
-            dense_1_kernel_packed10_v1 = load_partial(dense_1_kernel_packed10 + 4 * o, 4)
-            acc_0_0 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v1
-        store_partial(dropout_1_cotangent + 4 * b, acc_0_0, 4)
+            dense_1_kernel_packed10_v1_of_4 = load4(dense_1_kernel_packed10 + 4 * o)
+            acc_0_0_of_4 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v1_of_4
+        store4(dropout_1_cotangent + 4 * b, acc_0_0_of_4)
 
 cdef void maxpool2d_2_inner_cotangent(
     const real* dropout_1_cotangent, const real* dropout_1_uniform, const real* maxpool2d_2,
@@ -964,12 +999,12 @@ cdef void conv2d_2_bias_cotangent(
     # schedule: gather, register tile: 1 position by 1 x 8 lanes of c
     # operations: 4 for each example
     cdef Py_ssize_t b1
-    cdef vector acc_0_0, conv2d_2_cotangent_selected_v0
-    acc_0_0 = splat(<real>0)
+    cdef vector4 acc_0_0_of_4, conv2d_2_cotangent_selected_v0_of_4
+    acc_0_0_of_4 = splat4(<real>0)
     for b1 in range(batch):
-        conv2d_2_cotangent_selected_v0 = load_partial(conv2d_2_cotangent_selected + 4 * b1, 4)
-        acc_0_0 += conv2d_2_cotangent_selected_v0
-    store_partial(conv2d_2_bias_cotangent, load_partial(conv2d_2_bias_cotangent, 4) + acc_0_0, 4)
+        conv2d_2_cotangent_selected_v0_of_4 = load4(conv2d_2_cotangent_selected + 4 * b1)
+        acc_0_0_of_4 += conv2d_2_cotangent_selected_v0_of_4
+    store4(conv2d_2_bias_cotangent, load4(conv2d_2_bias_cotangent) + acc_0_0_of_4)
 
 cdef void conv2d_2_kernel_cotangent_unpacked(
     const uint8* maxpool2d_2_inner_winner, const real* conv2d_2_cotangent_selected,
@@ -987,8 +1022,9 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
     cdef int listed_0[16]
     cdef real factor
     cdef real listed_value[16]
-    cdef vector acc_0_0, acc_0_1, acc_1_0, acc_1_1, acc_2_0, acc_2_1, maxpool2d_1_v0, maxpool2d_1_v1
-    cdef vector maxpool2d_1_v2, maxpool2d_1_v3, maxpool2d_1_v4, maxpool2d_1_v5
+    cdef vector acc_0_0, acc_1_0, acc_2_0, maxpool2d_1_v0, maxpool2d_1_v2, maxpool2d_1_v4
+    cdef vector4 acc_0_1_of_1, acc_1_1_of_1, acc_2_1_of_1, maxpool2d_1_v1_of_1, maxpool2d_1_v3_of_1
+    cdef vector4 maxpool2d_1_v5_of_1
     for c1 in range(4):
         memset(listed_count, 0, 1 * sizeof(listed_count[0]))
         for b1 in range(batch):
@@ -999,32 +1035,32 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
             listed_0[entry] = <int>(48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2))
             listed_count[0] += factor != <real>0
         acc_0_0 = splat(<real>0)
-        acc_0_1 = splat(<real>0)
+        acc_0_1_of_1 = splat4(<real>0)
         acc_1_0 = splat(<real>0)
-        acc_1_1 = splat(<real>0)
+        acc_1_1_of_1 = splat4(<real>0)
         acc_2_0 = splat(<real>0)
-        acc_2_1 = splat(<real>0)
+        acc_2_1_of_1 = splat4(<real>0)
         for entry in range(listed_count[0]):
             factor = listed_value[entry]
             offset_0 = listed_0[entry]
             maxpool2d_1_v0 = load(maxpool2d_1 + offset_0)
-            maxpool2d_1_v1 = load_partial(maxpool2d_1 + offset_0 + 8, 1)
+            maxpool2d_1_v1_of_1 = load4_partial(maxpool2d_1 + offset_0 + 8, 1)
             maxpool2d_1_v2 = load(maxpool2d_1 + offset_0 + 12)
-            maxpool2d_1_v3 = load_partial(maxpool2d_1 + offset_0 + 20, 1)
+            maxpool2d_1_v3_of_1 = load4_partial(maxpool2d_1 + offset_0 + 20, 1)
             maxpool2d_1_v4 = load(maxpool2d_1 + offset_0 + 24)
-            maxpool2d_1_v5 = load_partial(maxpool2d_1 + offset_0 + 32, 1)
+            maxpool2d_1_v5_of_1 = load4_partial(maxpool2d_1 + offset_0 + 32, 1)
             acc_0_0 += factor * maxpool2d_1_v0
-            acc_0_1 += factor * maxpool2d_1_v1
+            acc_0_1_of_1 += factor * maxpool2d_1_v1_of_1
             acc_1_0 += factor * maxpool2d_1_v2
-            acc_1_1 += factor * maxpool2d_1_v3
+            acc_1_1_of_1 += factor * maxpool2d_1_v3_of_1
             acc_2_0 += factor * maxpool2d_1_v4
-            acc_2_1 += factor * maxpool2d_1_v5
+            acc_2_1_of_1 += factor * maxpool2d_1_v5_of_1
         store(conv2d_2_kernel_cotangent_unpacked + 27 * c1, load(conv2d_2_kernel_cotangent_unpacked + 27 * c1) + acc_0_0)
-        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, 1) + acc_0_1, 1)
+        store4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, load4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, 1) + acc_0_1_of_1, 1)
         store(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 9, load(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 9) + acc_1_0)
-        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 17, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 17, 1) + acc_1_1, 1)
+        store4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 17, load4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 17, 1) + acc_1_1_of_1, 1)
         store(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 18, load(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 18) + acc_2_0)
-        store_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 26, load_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 26, 1) + acc_2_1, 1)
+        store4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 26, load4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 26, 1) + acc_2_1_of_1, 1)
 
 cdef void maxpool2d_1_cotangent(
     const uint8* maxpool2d_2_inner_winner, const real* conv2d_2_cotangent_selected,
@@ -1043,9 +1079,10 @@ cdef void maxpool2d_1_cotangent(
     cdef int listed_0[16]
     cdef real factor
     cdef real listed_value[16]
-    cdef vector acc_0_0, acc_0_1, acc_1_0, acc_1_1, acc_2_0, acc_2_1, conv2d_2_kernel_packed3012_v0
-    cdef vector conv2d_2_kernel_packed3012_v1, conv2d_2_kernel_packed3012_v2, conv2d_2_kernel_packed3012_v3
-    cdef vector conv2d_2_kernel_packed3012_v4, conv2d_2_kernel_packed3012_v5
+    cdef vector acc_0_0, acc_1_0, acc_2_0, conv2d_2_kernel_packed3012_v0, conv2d_2_kernel_packed3012_v2
+    cdef vector conv2d_2_kernel_packed3012_v4
+    cdef vector4 acc_0_1_of_1, acc_1_1_of_1, acc_2_1_of_1, conv2d_2_kernel_packed3012_v1_of_1
+    cdef vector4 conv2d_2_kernel_packed3012_v3_of_1, conv2d_2_kernel_packed3012_v5_of_1
     memset(maxpool2d_1_cotangent, 0, (48 * batch) * sizeof(maxpool2d_1_cotangent[0]))
     for b1 in range(batch):
         memset(listed_count, 0, 4 * sizeof(listed_count[0]))
@@ -1059,32 +1096,32 @@ cdef void maxpool2d_1_cotangent(
         for bucket in range(4):
             if listed_count[bucket]:
                 acc_0_0 = splat(<real>0)
-                acc_0_1 = splat(<real>0)
+                acc_0_1_of_1 = splat4(<real>0)
                 acc_1_0 = splat(<real>0)
-                acc_1_1 = splat(<real>0)
+                acc_1_1_of_1 = splat4(<real>0)
                 acc_2_0 = splat(<real>0)
-                acc_2_1 = splat(<real>0)
+                acc_2_1_of_1 = splat4(<real>0)
                 for entry in range(4 * bucket, 4 * bucket + listed_count[bucket]):
                     factor = listed_value[entry]
                     offset_0 = listed_0[entry]
                     conv2d_2_kernel_packed3012_v0 = load(conv2d_2_kernel_packed3012 + offset_0)
-                    conv2d_2_kernel_packed3012_v1 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 8, 1)
+                    conv2d_2_kernel_packed3012_v1_of_1 = load4_partial(conv2d_2_kernel_packed3012 + offset_0 + 8, 1)
                     conv2d_2_kernel_packed3012_v2 = load(conv2d_2_kernel_packed3012 + offset_0 + 9)
-                    conv2d_2_kernel_packed3012_v3 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 17, 1)
+                    conv2d_2_kernel_packed3012_v3_of_1 = load4_partial(conv2d_2_kernel_packed3012 + offset_0 + 17, 1)
                     conv2d_2_kernel_packed3012_v4 = load(conv2d_2_kernel_packed3012 + offset_0 + 18)
-                    conv2d_2_kernel_packed3012_v5 = load_partial(conv2d_2_kernel_packed3012 + offset_0 + 26, 1)
+                    conv2d_2_kernel_packed3012_v5_of_1 = load4_partial(conv2d_2_kernel_packed3012 + offset_0 + 26, 1)
                     acc_0_0 += conv2d_2_kernel_packed3012_v0 * factor
-                    acc_0_1 += conv2d_2_kernel_packed3012_v1 * factor
+                    acc_0_1_of_1 += conv2d_2_kernel_packed3012_v1_of_1 * factor
                     acc_1_0 += conv2d_2_kernel_packed3012_v2 * factor
-                    acc_1_1 += conv2d_2_kernel_packed3012_v3 * factor
+                    acc_1_1_of_1 += conv2d_2_kernel_packed3012_v3_of_1 * factor
                     acc_2_0 += conv2d_2_kernel_packed3012_v4 * factor
-                    acc_2_1 += conv2d_2_kernel_packed3012_v5 * factor
+                    acc_2_1_of_1 += conv2d_2_kernel_packed3012_v5_of_1 * factor
                 store(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2), load(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2)) + acc_0_0)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 8, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 8, 1) + acc_0_1, 1)
+                store4_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 8, load4_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 8, 1) + acc_0_1_of_1, 1)
                 store(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 12, load(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 12) + acc_1_0)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 20, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 20, 1) + acc_1_1, 1)
+                store4_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 20, load4_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 20, 1) + acc_1_1_of_1, 1)
                 store(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 24, load(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 24) + acc_2_0)
-                store_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 32, load_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 32, 1) + acc_2_1, 1)
+                store4_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 32, load4_partial(maxpool2d_1_cotangent + 48 * b1 + 3 * index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 32, 1) + acc_2_1_of_1, 1)
 
 cdef void conv2d_1_cotangent_selected(
     const real* maxpool2d_1_cotangent, const real* maxpool2d_1, real* conv2d_1_cotangent_selected,
@@ -1114,13 +1151,13 @@ cdef void conv2d_1_bias_cotangent(
     # schedule: gather, register tile: 1 position by 1 x 8 lanes of c
     # operations: 48 for each example
     cdef Py_ssize_t b1, h1_w1
-    cdef vector acc_0_0, conv2d_1_cotangent_selected_v0
-    acc_0_0 = splat(<real>0)
+    cdef vector4 acc_0_0_of_3, conv2d_1_cotangent_selected_v0_of_3
+    acc_0_0_of_3 = splat4(<real>0)
     for b1 in range(batch):
         for h1_w1 in range(16):
-            conv2d_1_cotangent_selected_v0 = load_partial(conv2d_1_cotangent_selected + 48 * b1 + 3 * h1_w1, 3)
-            acc_0_0 += conv2d_1_cotangent_selected_v0
-    store_partial(conv2d_1_bias_cotangent, load_partial(conv2d_1_bias_cotangent, 3) + acc_0_0, 3)
+            conv2d_1_cotangent_selected_v0_of_3 = load4_partial(conv2d_1_cotangent_selected + 48 * b1 + 3 * h1_w1, 3)
+            acc_0_0_of_3 += conv2d_1_cotangent_selected_v0_of_3
+    store4_partial(conv2d_1_bias_cotangent, load4_partial(conv2d_1_bias_cotangent, 3) + acc_0_0_of_3, 3)
 
 cdef void conv2d_1_kernel_cotangent_unpacked(
     const uint8* maxpool2d_1_inner_winner, const real* conv2d_1_cotangent_selected,
@@ -1138,7 +1175,7 @@ cdef void conv2d_1_kernel_cotangent_unpacked(
     cdef int listed_0[256]
     cdef real factor
     cdef real listed_value[256]
-    cdef vector acc_0_0, acc_1_0, acc_2_0, input_v0, input_v1, input_v2
+    cdef vector4 acc_0_0_of_3, acc_1_0_of_3, acc_2_0_of_3, input_v0_of_3, input_v1_of_3, input_v2_of_3
     for c1 in range(3):
         memset(listed_count, 0, 1 * sizeof(listed_count[0]))
         for b1 in range(batch):
@@ -1150,21 +1187,21 @@ cdef void conv2d_1_kernel_cotangent_unpacked(
                     listed_value[entry] = factor
                     listed_0[entry] = <int>(144 * b1 + 24 * h1 + 2 * w1 + index_mod(maxpool2d_1_inner_winner_0, 2) + 12 * index_div(maxpool2d_1_inner_winner_0, 2))
                     listed_count[0] += factor != <real>0
-        acc_0_0 = splat(<real>0)
-        acc_1_0 = splat(<real>0)
-        acc_2_0 = splat(<real>0)
+        acc_0_0_of_3 = splat4(<real>0)
+        acc_1_0_of_3 = splat4(<real>0)
+        acc_2_0_of_3 = splat4(<real>0)
         for entry in range(listed_count[0]):
             factor = listed_value[entry]
             offset_0 = listed_0[entry]
-            input_v0 = load_partial(input + offset_0, 3)
-            input_v1 = load_partial(input + offset_0 + 12, 3)
-            input_v2 = load_partial(input + offset_0 + 24, 3)
-            acc_0_0 += factor * input_v0
-            acc_1_0 += factor * input_v1
-            acc_2_0 += factor * input_v2
-        store_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1, load_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1, 3) + acc_0_0, 3)
-        store_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 3, load_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 3, 3) + acc_1_0, 3)
-        store_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 6, load_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 6, 3) + acc_2_0, 3)
+            input_v0_of_3 = load4_partial(input + offset_0, 3)
+            input_v1_of_3 = load4_partial(input + offset_0 + 12, 3)
+            input_v2_of_3 = load4_partial(input + offset_0 + 24, 3)
+            acc_0_0_of_3 += factor * input_v0_of_3
+            acc_1_0_of_3 += factor * input_v1_of_3
+            acc_2_0_of_3 += factor * input_v2_of_3
+        store4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1, load4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1, 3) + acc_0_0_of_3, 3)
+        store4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 3, load4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 3, 3) + acc_1_0_of_3, 3)
+        store4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 6, load4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 6, 3) + acc_2_0_of_3, 3)
 
 cdef void conv2d_1_kernel_cotangent(
     const real* conv2d_1_kernel_cotangent_unpacked, real* conv2d_1_kernel_cotangent
@@ -1227,8 +1264,8 @@ cdef void input_cotangent(
     # operations: 864 for each example
     cdef Py_ssize_t b1, h1, w1, c1, target_maxpool2d_1_inner_winner_0
     cdef real factor, conv2d_1_cotangent_selected_s0
-    cdef vector conv2d_1_kernel_packed3012_v1, conv2d_1_kernel_packed3012_v2, conv2d_1_kernel_packed3012_v3
-    cdef vector acc_0_0, acc_1_0, acc_2_0
+    cdef vector4 conv2d_1_kernel_packed3012_v1_of_3, conv2d_1_kernel_packed3012_v2_of_3
+    cdef vector4 conv2d_1_kernel_packed3012_v3_of_3, acc_0_0_of_3, acc_1_0_of_3, acc_2_0_of_3
     memset(input_cotangent, 0, (144 * batch) * sizeof(input_cotangent[0]))
     for b1 in range(batch):
         for h1 in range(4):
@@ -1237,16 +1274,16 @@ cdef void input_cotangent(
                     factor = conv2d_1_cotangent_selected[48 * b1 + c1 + 12 * h1 + 3 * w1]
                     if factor != <real>0:
                         conv2d_1_cotangent_selected_s0 = conv2d_1_cotangent_selected[48 * b1 + c1 + 12 * h1 + 3 * w1]
-                        conv2d_1_kernel_packed3012_v1 = load_partial(conv2d_1_kernel_packed3012 + 9 * c1, 3)
-                        conv2d_1_kernel_packed3012_v2 = load_partial(conv2d_1_kernel_packed3012 + 9 * c1 + 3, 3)
-                        conv2d_1_kernel_packed3012_v3 = load_partial(conv2d_1_kernel_packed3012 + 9 * c1 + 6, 3)
-                        acc_0_0 = conv2d_1_cotangent_selected_s0 * conv2d_1_kernel_packed3012_v1
-                        acc_1_0 = conv2d_1_cotangent_selected_s0 * conv2d_1_kernel_packed3012_v2
-                        acc_2_0 = conv2d_1_cotangent_selected_s0 * conv2d_1_kernel_packed3012_v3
+                        conv2d_1_kernel_packed3012_v1_of_3 = load4_partial(conv2d_1_kernel_packed3012 + 9 * c1, 3)
+                        conv2d_1_kernel_packed3012_v2_of_3 = load4_partial(conv2d_1_kernel_packed3012 + 9 * c1 + 3, 3)
+                        conv2d_1_kernel_packed3012_v3_of_3 = load4_partial(conv2d_1_kernel_packed3012 + 9 * c1 + 6, 3)
+                        acc_0_0_of_3 = conv2d_1_cotangent_selected_s0 * conv2d_1_kernel_packed3012_v1_of_3
+                        acc_1_0_of_3 = conv2d_1_cotangent_selected_s0 * conv2d_1_kernel_packed3012_v2_of_3
+                        acc_2_0_of_3 = conv2d_1_cotangent_selected_s0 * conv2d_1_kernel_packed3012_v3_of_3
                         target_maxpool2d_1_inner_winner_0 = maxpool2d_1_inner_winner[48 * b1 + c1 + 12 * h1 + 3 * w1]
-                        store_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2), load_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2), 3) + acc_0_0, 3)
-                        store_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2) + 12, load_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2) + 12, 3) + acc_1_0, 3)
-                        store_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2) + 24, load_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2) + 24, 3) + acc_2_0, 3)
+                        store4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2), load4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2), 3) + acc_0_0_of_3, 3)
+                        store4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2) + 12, load4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2) + 12, 3) + acc_1_0_of_3, 3)
+                        store4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2) + 24, load4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2) + 24, 3) + acc_2_0_of_3, 3)
 
 cdef void inference_maxpool2d_1_inner(
     const real* conv2d_1, real* maxpool2d_1_inner, Py_ssize_t batch
