@@ -185,6 +185,17 @@ def Sequential(
         elif isinstance(layer, Input):
             problems.append(Problem("an Input can only be the first layer", layer.span))
         else:
+            if layer.outputs != 1:
+                problems.append(
+                    Problem(
+                        "a layer of several results cannot stand in a Sequential",
+                        layer.span,
+                        expected="a layer of one result",
+                        found=f"a {type(layer).__name__} of {layer.outputs}",
+                        advice="the functional form: h, c = …(x)",
+                    )
+                )
+                layer = Placeholder()
             value = Node(layer, (value,), layer.span)
     if not layers:
         problems.append(Problem("the model has no layers", expected="Input(…) and at least one layer"))

@@ -47,11 +47,11 @@ class OptimizerSpec:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A row of the model's summary; the shape leaves the batch out."""
+    """A row of the model's summary; the shape leaves the batch out. Several results have several shapes."""
 
     name: str
     kind: str
-    shape: tuple[int, ...]
+    shape: tuple[int, ...] | tuple[tuple[int, ...], ...]
     parameters: int
     states: int = 0
 
@@ -108,7 +108,7 @@ def lower(model: Model) -> LoweredModel:
         predict=_program([t for t in given if t.kind != "label"], inference, (output,), streams),
         parameters=_specs(parameters, streams),
         optimizer=_optimizer(model.optimizer, sum(math.prod(parameter.shape) for _, parameter in parameters)),
-        layers=tuple(_row(step) for step in steps),
+        layers=tuple(_row(step) for step in steps if not step.is_part),
         states=_specs(states, streams),
     )
 
@@ -166,7 +166,7 @@ def _layer(step: Step, shapes: dict[str, Shape], training: bool) -> CompiledForm
     operands = {key: Operand(name, shapes[name]) for key, name in zip(names, step.inputs, strict=True)}
     for name, parameter in [*forward.parameters.items(), *forward.state.items()]:
         operands[name] = Operand(f"{step.owner}.{name}", parameter.shape)
-    results = {"y": Operand(step.name, shapes[step.name])}
+    results = _results(step)
     if training:
         for name, state in forward.state.items():
             results[f"new_{name}"] = Operand(new_state_name(f"{step.owner}.{name}"), state.shape)
@@ -179,6 +179,13 @@ def _layer(step: Step, shapes: dict[str, Shape], training: bool) -> CompiledForm
         prefix=step.name,
         origin=step.name,
     )
+
+
+def _results(step: Step) -> dict[str, Operand]:
+    """What the formula of a layer defines: the step's tensor, or one for each of several results."""
+    results = step.forward.results
+    names = {key: step.name if len(results) == 1 else f"{step.name}.{key}" for key in results}
+    return {key: Operand(names[key], (None, *shape)) for key, shape in results.items()}
 
 
 def _loss(model: Model) -> CompiledFormula:

@@ -268,7 +268,7 @@ def summary_lines(model: LoweredModel, plans: dict[str, Plan], settings: Setting
     """What the head of the generated file says of the model."""
     width = max(len(row.name) for row in model.layers)
     lines = [
-        f"{row.name:<{width}}  {'x'.join(map(str, row.shape)):>12}  {row.parameters:>10,} parameters"
+        f"{row.name:<{width}}  {_shape_text(row.shape):>12}  {row.parameters:>10,} parameters"
         + (f", {row.states:,} of state" if row.states else "")
         for row in model.layers
     ]
@@ -279,3 +279,10 @@ def summary_lines(model: LoweredModel, plans: dict[str, Plan], settings: Setting
         f"tiles of {settings.tile} examples; {LANES} lanes of accumulators"
     )
     return [line.rstrip() for line in lines]
+
+
+def _shape_text(shape: tuple) -> str:
+    """`28x28x1`, or the shapes of several results."""
+    if shape and isinstance(shape[0], tuple):
+        return ", ".join(map(_shape_text, shape))
+    return "x".join(map(str, shape))

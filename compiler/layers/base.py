@@ -43,10 +43,11 @@ class Parameter:
 class Forward:
     """What a layer computes on inputs of known shapes.
 
-    The formula calls its input `x` (several inputs: `x1`, `x2`, …), its result `y`, its parameters and
-    constants by their keys here. `shape` is the result's, without the batch. `inference` is the formula
-    outside training, where it differs. `sizes` are extents of axes by name, for those that no tensor says.
-    `inputs` are other names for the inputs.
+    The formula calls its input `x` (several inputs: `x1`, `x2`, …), its result `y` (several: `y1`, `y2`, …),
+    its parameters and constants by their keys here. `shape` is the result's, without the batch; a layer of
+    several results has a tuple of shapes. `inference` is the formula outside training, where it differs.
+    `sizes` are extents of axes by name, for those that no tensor says. `inputs` are other names for the
+    inputs.
 
     `state` are tensors that no gradient changes. Both formulas may read them; for each, `formula` defines
     `new_` and its name, the value after a step of training, as a running average does:
@@ -54,13 +55,20 @@ class Forward:
     """
 
     formula: str
-    shape: Shape
+    shape: Shape | tuple[Shape, ...]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     constants: Mapping[str, int | float] = field(default_factory=dict)
     inference: str | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     state: Mapping[str, Parameter] = field(default_factory=dict)
+
+    @property
+    def results(self) -> dict[str, Shape]:
+        """The results by the names that the formula has for them, with their shapes."""
+        if self.shape and isinstance(self.shape[0], tuple):
+            return {f"y{number}": shape for number, shape in enumerate(self.shape, 1)}
+        return {"y": self.shape}
 
     def input_names(self, number: int) -> tuple[str, ...]:
         """What the formula calls its inputs, when there are `number` of them."""
@@ -77,6 +85,9 @@ class Layer:
 
     arity = (1, 1)
     """Smallest and largest number of inputs; None for "any number"."""
+
+    outputs = 1
+    """Number of results. A layer of several is applied as `h, c = Cell()(x, state)`."""
 
     any_number = False
     """Whether the result is known to range over all numbers, so that it cannot be a probability."""
@@ -97,11 +108,16 @@ class Layer:
         """The formula and the shape rule. Raises ModelError for inputs that the layer cannot take."""
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
-    def __call__(self, *inputs: Node | Layer) -> Node:
+    def __call__(self, *inputs: Node | Layer) -> Node | Results:
         """Applies the layer in the functional form: `h = Conv2D(32, 3)(x)`."""
+        several = self.arity[1] is None or self.arity[1] > 1
         if len(inputs) == 1 and isinstance(inputs[0], list | tuple):
-            inputs = tuple(inputs[0])
-        return Node(self, inputs, caller())
+            # The results of a layer are no list of inputs for one that takes a single input.
+            inputs = tuple(inputs[0]) if several or not isinstance(inputs[0], Results) else inputs
+        node = Node(self, inputs, caller())
+        if self.outputs == 1:
+            return node
+        return Results(Part(self, (node,), node.span, number) for number in range(1, self.outputs + 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +132,17 @@ class Node:
         return add(self, other)
 
     __radd__ = __add__
+
+
+@dataclass(frozen=True, eq=False)
+class Part(Node):
+    """One result of a layer that has several: number `number`, from 1, of its only input."""
+
+    number: int = 1
+
+
+class Results(tuple):
+    """The results of a layer that has several, to be taken apart: `h, c = Cell()(x, state)`."""
 
 
 class Placeholder(Layer):

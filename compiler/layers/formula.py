@@ -10,19 +10,19 @@ Formula(
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 
 from compiler.errors import ModelError, Problem
 from compiler.formula.infer import infer_shapes
 from compiler.formula.parser import parse_formula
 from compiler.formula.scope import RESERVED, UNKNOWN, Operand
-from compiler.formula.syntax import Read, walk
+from compiler.formula.syntax import Read, Statement, walk
 from compiler.initializers.base import Initializer
 from compiler.layers.base import Forward, Layer, Parameter, Shape
 from compiler.layers.checks import is_integer, is_number, wrong
 
-_NUMBERED = re.compile(r"x[1-9][0-9]*")
+_NUMBERED = re.compile(r"[xy][1-9][0-9]*")
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Formula(Layer):
     """A layer that is its formula (docs/formulas.md).
 
     The formula reads the input as `x`, several as `x1`, `x2`, …, or by the names in `inputs`, and defines
-    `y`. The shape of `y` and those of the parameters are inferred from the inputs' and from `sizes`, extents
-    of axes by name. `parameters` holds an initializer for each parameter, or a Parameter where more is to be
-    said; there a size of -1, or a shape of None, is inferred too. `inference` is the formula outside
-    training, where it differs.
+    `y`, or for several results `y1`, `y2`, …. The shapes of results and parameters are inferred from the
+    inputs' and from `sizes`, extents of axes by name. `parameters` holds an initializer for each parameter,
+    or a Parameter where more is to be said; there a size of -1, or a shape of None, is inferred too.
+    `inference` is the formula outside training, where it differs.
     """
 
     formula: str
@@ -48,6 +48,11 @@ class Formula(Layer):
     def arity(self) -> tuple[int, int | None]:
         number = len(self._input_names())
         return number, number
+
+    @property
+    def outputs(self) -> int:
+        targets = [statement.target for statement in self._statements()]
+        return 1 if "y" in targets else max(1, _highest("y", targets))
 
     def problems(self) -> Iterator[Problem]:
         yield from _name_problems(self)
@@ -70,7 +75,7 @@ class Formula(Layer):
         )
         return Forward(
             self.formula,
-            _result_shape(found),
+            _result_shape(found, self.outputs),
             {key: Parameter(found[key], p.initializer) for key, p in parameters.items()},
             self.constants,
             self.inference,
@@ -82,15 +87,22 @@ class Formula(Layer):
         """The names of the inputs: as given, or as the formula reads them."""
         if self.inputs is not None:
             return tuple(self.inputs)
+        reads = [node.tensor for s in self._statements() for node in walk(s.value) if isinstance(node, Read)]
+        number = _highest("x", reads)
+        return tuple(f"x{k + 1}" for k in range(number)) if number else ("x",)
+
+    def _statements(self) -> tuple[Statement, ...]:
         try:
-            statements = parse_formula(self.formula).statements if isinstance(self.formula, str) else ()
+            return parse_formula(self.formula).statements if isinstance(self.formula, str) else ()
         except ModelError:
             # The layer's shapes are asked for next, and there the mistake is reported.
-            return ("x",)
-        read = {node.tensor for s in statements for node in walk(s.value) if isinstance(node, Read)}
-        read -= self.parameters.keys()
-        numbers = [int(name[1:]) for name in read if _NUMBERED.fullmatch(name)]
-        return tuple(f"x{k + 1}" for k in range(max(numbers))) if numbers else ("x",)
+            return ()
+
+
+def _highest(letter: str, names: Iterable[str]) -> int:
+    """The highest number behind this letter, 0 if there is none."""
+    numbered = (name for name in names if name[0] == letter and _NUMBERED.fullmatch(name))
+    return max((int(name[1:]) for name in numbered), default=0)
 
 
 def _name_problems(layer: Formula) -> Iterator[Problem]:
@@ -117,7 +129,7 @@ def _name_problems(layer: Formula) -> Iterator[Problem]:
 
 def reserved_problems(name: str) -> Iterator[Problem]:
     """Whether the formula means something else by this name."""
-    if name in RESERVED or name == "y" or _NUMBERED.fullmatch(name) or name == "x":
+    if name in RESERVED or name in ("x", "y") or _NUMBERED.fullmatch(name):
         yield Problem(f"the name {name} means something else in a formula", expected="another name")
 
 
@@ -151,13 +163,14 @@ def _partial(shape: Shape | None) -> tuple[int, ...] | None:
     return None if shape is None else tuple(UNKNOWN if size == -1 else size for size in shape)
 
 
-def _result_shape(found: Mapping[str, tuple[int | None, ...]]) -> Shape:
-    """The shape of `y` without the batch."""
-    if "y" not in found:
-        raise ModelError(Problem("the formula never defines y", expected="y[b, …] = …"))
-    shape = found["y"]
-    if not shape or shape[0] is not None or None in shape[1:]:
-        raise ModelError(
-            Problem("the first index of y must be the batch axis, and no other", expected="y[b, …] = …")
-        )
-    return shape[1:]
+def _result_shape(found: Mapping[str, tuple[int | None, ...]], number: int) -> Shape | tuple[Shape, ...]:
+    """The shape of `y` without the batch, or those of `y1`, `y2`, …"""
+    names = ["y"] if number == 1 else [f"y{k + 1}" for k in range(number)]
+    for name in names:
+        if name not in found:
+            raise ModelError(Problem(f"the formula never defines {name}", expected=f"{name}[b, …] = …"))
+        shape = found[name]
+        if not shape or shape[0] is not None or None in shape[1:]:
+            message = f"the first index of {name} must be the batch axis, and no other"
+            raise ModelError(Problem(message, expected=f"{name}[b, …] = …"))
+    return found["y"][1:] if number == 1 else tuple(found[name][1:] for name in names)

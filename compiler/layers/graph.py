@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from compiler.errors import ModelError, Problem, Span
 from compiler.layers.activations import activation_layer
-from compiler.layers.base import Forward, Layer, Node, Placeholder, Shape
+from compiler.layers.base import Forward, Layer, Node, Part, Placeholder, Results, Shape
 from compiler.layers.checks import is_integer
 from compiler.layers.shaping import Input
 
@@ -23,7 +23,8 @@ RESERVED_NAMES = ("input", "label", "loss", "batch_size", "iota")
 class Step:
     """One layer of a graph, in the order of computation.
 
-    `shape` and `forward` are None where a problem keeps them from being known; the input has no `forward`.
+    `shape` and `forward` are None where a problem keeps them from being known; the input has no `forward`,
+    and neither has one of several results of a layer, a step behind that of the layer.
     `owner` is the step whose parameters it uses: itself, unless its layer was used before.
     """
 
@@ -31,9 +32,10 @@ class Step:
     layer: Layer
     inputs: tuple[str, ...]
     span: Span | None
-    shape: Shape | None
+    shape: Shape | tuple[Shape, ...] | None
     forward: Forward | None
     owner: str
+    is_part: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class _Builder:
             )
         elif isinstance(value, Placeholder):
             self.results[id(value)] = self.append(value.kind, value, (), value.span, None)
+        elif isinstance(value, Part):
+            self.results[id(value)] = self.part(value)
         elif isinstance(value, Node):
             self.results[id(value)] = self.node(value)
             activation = activation_layer(value.layer)
@@ -115,6 +119,17 @@ class _Builder:
             self.report(self.sharing_problems(forward, owner), name, span)
         names = tuple(step.name for step in inputs or ())
         return self.append(name, layer, names, span, forward.shape if forward else None, forward, owner)
+
+    def part(self, part: Part) -> Step:
+        """One result of a layer that has several, as a step without a formula of its own."""
+        whole = self.results[id(part.inputs[0])]
+        key = f"y{part.number}"
+        shape = None if whole.forward is None else whole.forward.results.get(key)
+        step = Step(
+            f"{whole.name}.{key}", part.layer, (whole.name,), part.span, shape, None, whole.owner, True
+        )
+        self.steps.append(step)
+        return step
 
     def append(self, name, layer, inputs, span, shape, forward=None, owner=None) -> Step:
         step = Step(name, layer, inputs, span, shape, forward, owner or name)
@@ -147,7 +162,7 @@ class _Builder:
         except ModelError as error:
             self.report(list(error.problems), name, span)
             return None
-        problems = list(_forward_problems(forward))
+        problems = list(_forward_problems(forward, layer))
         self.report(problems, name, span)
         return None if problems else forward
 
@@ -192,7 +207,7 @@ class _Builder:
         return str(name)
 
 
-def _forward_problems(forward: object) -> Iterator[Problem]:
+def _forward_problems(forward: object, layer: Layer) -> Iterator[Problem]:
     """What is wrong with the result of a layer's `forward`, which may be the user's own."""
     if not isinstance(forward, Forward):
         yield Problem(
@@ -202,7 +217,12 @@ def _forward_problems(forward: object) -> Iterator[Problem]:
     kept = [*forward.parameters.items(), *forward.state.items()]
     for key in forward.parameters.keys() & forward.state.keys():
         yield Problem(f"{key} is both a parameter and a state in Forward", expected="two names")
-    shapes = {"shape": forward.shape} | {key: p.shape for key, p in kept}
+    results = forward.results if isinstance(forward.shape, tuple) else {"y": forward.shape}
+    if len(results) != layer.outputs:
+        expected = f"{layer.outputs}, as {type(layer).__name__}.outputs says"
+        yield Problem("wrong number of shapes in Forward", expected=expected, found=str(len(results)))
+    shapes = {"shape" if key == "y" else f"shape of {key}": shape for key, shape in results.items()}
+    shapes |= {key: p.shape for key, p in kept}
     for key, shape in shapes.items():
         if not isinstance(shape, tuple) or not all(is_integer(size) and size > 0 for size in shape):
             yield Problem(
@@ -213,6 +233,8 @@ def _forward_problems(forward: object) -> Iterator[Problem]:
 def _not_a_value(value: object) -> Problem:
     if isinstance(value, type) and issubclass(value, Layer):
         found, advice = f"the class {value.__name__}", f"{value.__name__}(…) applied to a value"
+    elif isinstance(value, Results):
+        found, advice = f"all {len(value)} results of a layer", "one of them: h, c = …, and then h"
     elif isinstance(value, Layer):
         name = type(value).__name__
         found, advice = f"a layer, {name}, that is applied to nothing", f"{name}(…)(x)"
