@@ -23,8 +23,8 @@ from compiler.errors import ModelError, Problem, Span
 from compiler.layers.base import Forward, Layer, Node, Placeholder, caller
 from compiler.layers.graph import Graph, Step, analyse
 from compiler.layers.shaping import Input
-from compiler.losses.base import Loss, LossForward
-from compiler.optimizers.base import Optimizer
+from compiler.losses.base import Loss, LossForward, loss_formula_problems
+from compiler.optimizers.base import Optimizer, optimizer_formula_problems
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +136,8 @@ class Model:
             except ModelError as error:
                 yield from (replace(problem, layer=problem.layer or "loss") for problem in error.problems)
                 return
+            found = loss_formula_problems(self.loss_forward, last.shape)
+            yield from (replace(problem, layer="loss") for problem in found)
             if self.loss.needs_probabilities and last.layer.any_number:
                 yield Problem(
                     f"{type(self.loss).__name__} needs probabilities",
@@ -155,7 +157,8 @@ class Model:
             expected, found = "an optimizer, such as Adam(1e-3)", _described(self.optimizer)
             yield Problem("wrong optimizer", expected=expected, found=found)
         else:
-            yield from (replace(problem, layer="optimizer") for problem in self.optimizer.problems())
+            found = list(self.optimizer.problems()) or optimizer_formula_problems(self.optimizer)
+            yield from (replace(problem, layer="optimizer") for problem in found)
 
 
 def Sequential(

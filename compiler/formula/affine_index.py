@@ -67,29 +67,35 @@ def checked_indices(
 
     Raises ModelError for an index that can leave a tensor that is not padded.
     """
-    indices = tuple(to_affine(index, extents, scope) for index in read.indices)
+    checked = [
+        checked_index(node, extent, read, extents, scope, guards)
+        for node, extent in zip(read.indices, operand.shape, strict=True)
+    ]
+    return tuple(index for index, _ in checked), all(inside for _, inside in checked)
+
+
+def checked_index(
+    node: Node, extent: Extent, read: Read, extents: Extents, scope: Scope, guards: Sequence[Guard] = ()
+) -> tuple[Affine, bool]:
+    """One index of a read, at a dimension of this extent, and whether it is proven to stay inside."""
+    index = to_affine(node, extents, scope)
+    if is_batch(node, index, extent, extents, scope):
+        return index, True
+    low, high = index.interval(extents)
     facts = [fact for guard in guards for fact in facts_of(guard)]
-    inside = True
-    for node, index, extent in zip(read.indices, indices, operand.shape, strict=True):
-        if is_batch(node, index, extent, extents, scope):
-            continue
-        low, high = index.interval(extents)
-        if low >= 0 and high < extent:
-            continue
-        if is_nonnegative(index, extents, facts) and is_nonnegative(extent - 1 - index, extents, facts):
-            continue
-        inside = False
-        if read.outside is None:
-            raise scope.error(
-                node.place,
-                f"the index {index} can leave {read.tensor}",
-                expected=f"0 to {extent - 1}",
-                found=f"{low} to {high}",
-                advice=f"pad({read.tensor}, 0)[…], or a smaller extent"
-                if read.tensor in scope.operands
-                else None,
-            )
-    return indices, inside
+    inside = (low >= 0 and high < extent) or (
+        is_nonnegative(index, extents, facts) and is_nonnegative(extent - 1 - index, extents, facts)
+    )
+    if not inside and read.outside is None:
+        advice = f"pad({read.tensor}, 0)[…], or a smaller extent" if read.tensor in scope.operands else None
+        raise scope.error(
+            node.place,
+            f"the index {index} can leave {read.tensor}",
+            expected=f"0 to {extent - 1}",
+            found=f"{low} to {high}",
+            advice=advice,
+        )
+    return index, inside
 
 
 def is_batch(node: Node, index: Affine, extent: Extent, extents: Extents, scope: Scope) -> bool:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from numbers import Integral, Real
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 
-from compiler.errors import ModelError, Problem
-from compiler.formula.affine_index import checked_indices, to_affine
-from compiler.formula.cases import cases_of
-from compiler.formula.normalise import Context, Piece, free_names, pieces, staged, tabulated
+from compiler.errors import ModelError
+from compiler.formula.affine_index import checked_indices
+from compiler.formula.check import formula_problems
+from compiler.formula.elaborate import Elaborator, exact_numbers, groups
+from compiler.formula.normalise import Piece
 from compiler.formula.parser import parse_formula
-from compiler.formula.products import without_products
-from compiler.formula.resolve import Reduction, Resolved, resolve
+from compiler.formula.resolve import Resolved
 from compiler.formula.scalar import ScalarBuilder
-from compiler.formula.scope import BATCH_SIZE, RESERVED, UNIFORM, Operand, Scope, shape_text
-from compiler.formula.syntax import Extents, Name, Node, Read, Statement, rebuild
-from compiler.ir.affine import Affine, Extent, axis, constant
+from compiler.formula.scope import BATCH_SIZE, Operand, Scope
+from compiler.formula.syntax import Extents, Read
+from compiler.ir.affine import axis, constant
 from compiler.ir.tensor_program import Axis, Definition, Operation, Shape, Term, make_term, substitute_axes
 
 
@@ -48,226 +46,47 @@ def compile_formula(
     named `prefix.name`; so are the reductions that become stages (`prefix.sum1`) and random tensors
     (`prefix.uniform`). `batch_size[]` and `uniform[…]` need not be given. `sizes` are extents of axes.
 
-    Raises ModelError with an excerpt that points at the character.
+    Raises ModelError with all problems, each with an excerpt that points at the character.
     """
+    problems = formula_problems(
+        text, operands=operands, results=results, constants=constants or {}, sizes=sizes or {}
+    )
+    if problems:
+        raise ModelError(*problems)
     formula = parse_formula(text)
     given = {BATCH_SIZE: Operand(BATCH_SIZE, ()), **operands}
-    scope = Scope(formula.text, given, _numbers(constants or {}), dict(sizes or {}))
+    scope = Scope(formula.text, given, exact_numbers(constants or {}), dict(sizes or {}))
     compiler = _Compiler(scope, results, prefix, origin)
-    for group in _groups(formula.statements):
+    for group in groups(formula.statements):
         compiler.define(group)
-    for name in results:
-        if not any(statement.target == name for statement in formula.statements):
-            place = formula.statements[-1].place
-            raise compiler.scope.error(place, f"the formula never defines {name}", expected=f"{name}[…] = …")
-    return CompiledFormula(tuple(compiler.definitions.values()), tuple(compiler.random), compiler.iota)
+    return CompiledFormula(tuple(compiler.definitions), tuple(compiler.random), compiler.iota)
 
 
-def _numbers(constants: Mapping[str, object]) -> dict[str, int | float]:
-    """The constants as Python's own numbers. Raises ModelError for what is no finite number."""
-    numbers: dict[str, int | float] = {}
-    for name, value in constants.items():
-        if isinstance(value, Integral):
-            numbers[name] = int(value)
-        elif isinstance(value, Real) and math.isfinite(value):
-            numbers[name] = float(value)
-        else:
-            problem = f"the constant {name} of the formula is not a finite number"
-            raise ModelError(Problem(problem, expected="an int or a float", found=repr(value)))
-    return numbers
-
-
-def _groups(statements: Iterable[Statement]) -> list[list[Statement]]:
-    """Statements in order, neighbouring `+=` statements of one tensor together."""
-    groups: list[list[Statement]] = []
-    for statement in statements:
-        last = groups[-1][-1] if groups else None
-        if last and last.accumulate and statement.accumulate and last.target == statement.target:
-            groups[-1].append(statement)
-        else:
-            groups.append([statement])
-    return groups
-
-
-class _Compiler:
-    """The state of one compilation: the tensors known so far and the definitions made."""
+class _Compiler(Elaborator[Term]):
+    """Makes definitions of the pieces."""
 
     def __init__(self, scope: Scope, results: Mapping[str, Operand], prefix: str, origin: str):
-        self.scope, self.results, self.prefix, self.origin = scope, results, prefix, origin
-        self.definitions: dict[str, Definition] = {}
-        self.shared: dict[tuple, Operand] = {}
-        self.random: list[Operand] = []
+        super().__init__(scope, results, prefix, origin)
+        self.definitions: list[Definition] = []
         self.iota = 0
-        self.context = Context(self.stage, lambda node, extents: cases_of(node, extents, self.scope))
-
-    def define(self, group: list[Statement]) -> None:
-        """One definition from its statement, or from the `+=` statements that each add terms."""
-        local = group[0].target
-        self.check_name(group[0])
-        declared = self.results.get(local)
-        resolved = [self.drawn(resolve(statement, self.scope, declared)) for statement in group]
-        operand = declared or Operand(self.qualified(local), self.inferred_shape(resolved))
-        operation, terms = self.terms(resolved, operand)
-        self.check_cover(resolved[0], operand)
-        self.add(local, operand, operation, terms)
 
     def add(self, local: str, operand: Operand, operation: Operation, terms: tuple[Term, ...]) -> None:
-        definition = Definition(operand.name, operand.shape, operation, terms, origin=self.origin)
-        self.definitions[operand.name] = definition
-        self.know(local, operand)
+        super().add(local, operand, operation, terms)
+        self.definitions.append(Definition(operand.name, operand.shape, operation, terms, origin=self.origin))
 
-    def know(self, local: str, operand: Operand) -> None:
-        self.scope = replace(self.scope, operands={**self.scope.operands, local: operand})
-
-    def check_name(self, statement: Statement) -> None:
-        name = statement.target
-        if name in RESERVED or name in self.scope.constants:
-            kind = "a reserved name" if name in RESERVED else "a constant"
-            raise self.scope.error(statement.place, f"{name} is {kind}, so it cannot be defined")
-        if name in self.scope.operands:
-            advice = "`+=` in each of the statements, one after the other, that add a term to it"
-            raise self.scope.error(statement.place, f"{name} is already defined", advice=advice)
-
-    def check_cover(self, statement: Resolved, operand: Operand) -> None:
-        """A definition by `=` writes every element, lest the others be 0 by accident."""
-        written = math.prod(extent or 1 for extent in statement.extents.values())
-        if not statement.accumulate and written < math.prod(extent or 1 for extent in operand.shape):
-            message = f"the statement defines only a part of {statement.target}"
-            expected = f"all of the shape {shape_text(operand.shape)}"
-            advice = "`+=` if the other elements are to be 0"
-            raise self.scope.error(statement.place, message, expected=expected, advice=advice)
-
-    def qualified(self, local: str) -> str:
-        return f"{self.prefix}.{local}" if self.prefix else local
-
-    def inferred_shape(self, statements: list[Resolved]) -> Shape:
-        """The shape of a let-stage: from 0 to the largest index that any of its statements writes."""
-        shapes = [tuple(self.written(index, s.extents) for index in s.indices) for s in statements]
-        if len({len(shape) for shape in shapes}) > 1:
-            raise self.scope.error(statements[-1].place, "the left sides have different numbers of indices")
-        return tuple(None if None in sizes else max(sizes) for sizes in zip(*shapes, strict=True))
-
-    def written(self, node: Node, extents: Extents) -> Extent:
-        index = to_affine(node, extents, self.scope)
-        if index.single_axis is not None:
-            return extents[index.single_axis]
-        high = index.interval(extents)[1]
-        return None if high is None else high + 1
-
-    def drawn(self, statement: Resolved) -> Resolved:
-        """The statement with each `uniform[…]` made a read of a random tensor of its own."""
-
-        def draw(node: Node, extents: Extents) -> Node:
-            if isinstance(node, Reduction):
-                inner = extents | {bound.name: bound.extent for bound in node.axes}
-                return replace(node, body=draw(node.body, inner))
-            if not isinstance(node, Read) or node.tensor != UNIFORM:
-                return rebuild(node, lambda child: draw(child, extents))
-            return replace(node, tensor=self.random_tensor(node, extents))
-
-        return replace(statement, value=draw(statement.value, statement.extents))
-
-    def random_tensor(self, node: Read, extents: Extents) -> str:
-        for index in node.indices:
-            if not isinstance(index, Name) or index.name not in extents:
-                raise self.scope.error(index.place, "uniform takes axes alone as indices")
-        local = UNIFORM + (str(len(self.random) + 1) if self.random else "")
-        self.random.append(
-            Operand(self.qualified(local), tuple(extents[index.name] for index in node.indices))
-        )
-        self.know(_hidden(self.random[-1]), self.random[-1])
-        return _hidden(self.random[-1])
-
-    def terms(self, statements: list[Resolved], operand: Operand) -> tuple[Operation, tuple[Term, ...]]:
-        """The operation and the terms of the definition that these statements make up."""
-        statements = [
-            replace(s, value=without_products(s.value, s.extents, self.scope, self.shared_stage))
-            for s in statements
-        ]
-        first = statements[0]
-        value = first.value
-        if (
-            isinstance(value, Reduction)
-            and value.operation in ("max", "min")
-            and not first.accumulate
-            and first.extents.keys() <= free_names(value.body)
-        ):
-            inner = first.extents | {bound.name: bound.extent for bound in value.axes}
-            body = tabulated(value.body, inner, self.context)
-            piece = Piece(value.axes, staged(body, inner, self.context))
-            return value.operation, (self.term(first, operand, piece),)
-        found = [
-            (s, piece)
-            for s in statements
-            for piece in pieces(tabulated(s.value, s.extents, self.context), s.extents, self.context)
-        ]
-        return "sum", tuple(self.term(statement, operand, piece) for statement, piece in found)
+    def meaning(self, operation: Operation, shape: Shape, terms: tuple[Term, ...]) -> Hashable:
+        return operation, shape, tuple(map(_with_numbered_axes, terms))
 
     def term(self, statement: Resolved, operand: Operand, piece: Piece) -> Term:
         extents = statement.extents | {bound.name: bound.extent for bound in piece.axes}
         left = Read(statement.place, statement.target, statement.indices)
         target, _ = checked_indices(left, extents, self.scope, operand)
-        if not statement.accumulate and not writes_once(target, statement.extents):
-            message = f"{statement.target} can be written more than once at one place"
-            raise self.scope.error(statement.place, message, advice="`+=` if the values are to be added")
         builder = ScalarBuilder(self.scope, extents, piece.guards)
         body = builder.build(piece.body)
         self.iota = max(self.iota, builder.values)
         axes = tuple(Axis(name, extent) for name, extent in extents.items())
         term = make_term(axes, target, body, builder.reads.pairs(), piece.guards)
         return without_idle_axes(term, statement.extents)
-
-    def stage(self, node: Node, extents: Extents) -> Read:
-        """The read that replaces a reduction or a table, defined as a tensor over the axes it depends on."""
-        kind = node.operation if isinstance(node, Reduction) else "table"
-        free = free_names(node)
-        axes = {name: extent for name, extent in extents.items() if name in free}
-        indices = tuple(Name(node.place, name) for name in axes)
-        shape = tuple(axes.values())
-        statement = Resolved(kind, indices, False, node, axes, node.place)
-        return Read(node.place, self.shared_stage(kind, [statement], shape), indices)
-
-    def shared_stage(self, kind: str, statements: list[Resolved], shape: Shape) -> str:
-        """The key of a stage that these statements define, or of an equal one that there is already."""
-        operation, terms = self.terms(statements, Operand(kind, shape))
-        meaning = (operation, shape, tuple(map(_with_numbered_axes, terms)))
-        if meaning not in self.shared:
-            operand = Operand(self.qualified(self.fresh(kind)), shape)
-            self.shared[meaning] = operand
-            self.add(_hidden(operand), operand, operation, terms)
-        return _hidden(self.shared[meaning])
-
-    def fresh(self, operation: str) -> str:
-        """`sum1`, `sum2`, …: the first that is not taken."""
-        number = 1
-        while self.qualified(f"{operation}{number}") in self.definitions:
-            number += 1
-        return f"{operation}{number}"
-
-
-def _hidden(operand: Operand) -> str:
-    """The key of a tensor that the text does not name: no formula can spell it, so it hides nothing."""
-    return f"{operand.name}[]"
-
-
-def writes_once(target: tuple[Affine, ...], extents: Extents) -> bool:
-    """Whether different points of the left side's axes are proven to write different elements."""
-    told: set[str] = set()
-    for index in target:
-        told |= _recoverable_axes(index, extents)
-    return all(name in told or extent == 1 for name, extent in extents.items())
-
-
-def _recoverable_axes(index: Affine, extents: Extents) -> set[str]:
-    """The axes whose values follow from the value of the index: those of a mixed-radix number."""
-    if index.single_axis is not None:
-        return {index.single_axis}
-    reach = 0
-    for atom, coefficient in sorted(index.terms, key=lambda item: abs(item[1])):
-        if not isinstance(atom, str) or extents[atom] is None or abs(coefficient) <= reach:
-            return set()
-        reach += abs(coefficient) * (extents[atom] - 1)
-    return set(index.axes)
 
 
 def without_idle_axes(term: Term, left: Extents) -> Term:

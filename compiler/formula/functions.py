@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     Condition = sympy.logic.boolalg.Boolean | bool
 
 
+FUNCTION_NAMES = (
+    *("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan"),
+    *("sinh", "cosh", "tanh", "erf"),
+)
+"""What the formula language can call beside max, min and abs; `scalar.FUNCTIONS` says what each is."""
+
+
 def _function(name: str) -> Callable[[Scalar], Scalar]:
     def function(argument: Scalar) -> Scalar:
         from compiler.formula.scalar import FUNCTIONS

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from compiler.errors import ModelError
+from compiler.errors import ModelError, Problem
 from compiler.formula.affine_index import to_affine
+from compiler.formula.check import reference_problems
 from compiler.formula.extents import Binder, ExtentFinder, inside_of
 from compiler.formula.parser import parse_formula
 from compiler.formula.resolve import expanded
@@ -41,6 +42,7 @@ def infer_shapes(
     formula = parse_formula(text)
     scope = Scope(formula.text, {BATCH_SIZE: Operand(BATCH_SIZE, ()), **operands}, constants, sizes)
     inference = _Inference(formula, scope, dict(unknown))
+    inference.check_references()
     while inference.learns():
         pass
     inference.check()
@@ -59,6 +61,16 @@ class _Inference:
     def scope(self) -> Scope:
         found = {name: Operand(name, shape) for name, shape in self.shapes.items()}
         return replace(self.given, operands={**self.given.operands, **found})
+
+    def check_references(self) -> None:
+        """Raises ModelError with every read of a tensor that is neither given nor defined before."""
+        scope, problems = self.scope, []
+        for statement in self.formula.statements:
+            problems += reference_problems(statement, scope)
+            known = {statement.target: Operand(statement.target, None)}
+            scope = replace(scope, operands=scope.operands | known)
+        if problems:
+            raise ModelError(*dict.fromkeys(problems))
 
     def learns(self) -> bool:
         """Go through the statements once; whether anything new was learnt."""
@@ -94,7 +106,11 @@ class _Inference:
             return UNKNOWN
         if isinstance(index, Name) and index.name in extents:
             return extents[index.name]
-        high = to_affine(index, extents, self.scope).interval(extents)[1]
+        try:
+            high = to_affine(index, extents, self.scope).interval(extents)[1]
+        except ModelError:
+            # Where indices are checked, it is said what is wrong with this one.
+            return UNKNOWN
         return UNKNOWN if high is None else high + 1
 
     def merged(self, known: PartialShape, written: Shape, read: Read) -> PartialShape:
@@ -117,11 +133,17 @@ class _Inference:
         )
 
     def check(self) -> None:
-        """Raises ModelError for the first size that is not known, an axis's before a tensor's."""
+        """Raises ModelError for the sizes that are not known: of axes, else of tensors."""
+        problems: dict[Problem, None] = {}
         for statement in self.formula.statements:
             finder, value = self.finder(statement)
             for binder in [*_binders(value, finder.left), *finder.left.values()]:
-                finder.of(binder)
+                try:
+                    finder.of(binder)
+                except ModelError as error:
+                    problems.update(dict.fromkeys(error.problems))
+        if problems:
+            raise ModelError(*problems)
         reads = [n for s in self.formula.statements for n in walk(s.value) if isinstance(n, Read)]
         for name in self.unknown:
             shape = self.shapes[name]

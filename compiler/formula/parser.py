@@ -58,9 +58,11 @@ def parse_formula(text: str) -> Formula:
         tree = ast.parse(source)
     except SyntaxError as error:
         line, column = error.lineno or 1, max((error.offset or 1) - 1, 0)
-        raise formula_error(
-            text, Place(line, column, column + 1), f"the formula cannot be read: {error.msg}"
-        ) from None
+        advice = None
+        if isinstance(error, IndentationError):
+            advice = "brackets around a value that goes over several lines"
+        message = f"the formula cannot be read: {error.msg}"
+        raise formula_error(text, Place(line, column, column + 1), message, advice=advice) from None
     statements = tuple(_Parser(text).statement(node) for node in tree.body)
     if not statements:
         raise formula_error(text, None, "the formula is empty", expected="name[indices] = expression")

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 import sympy
 
 from compiler.errors import CompilerBug
-from compiler.formula.affine_index import axis_value, checked_indices, reads_integers_alone
-from compiler.formula.parser import REDUCTIONS
-from compiler.formula.scope import IOTA, Scope, did_you_mean
+from compiler.formula.affine_index import axis_value, checked_indices
+from compiler.formula.scope import IOTA, Scope
 from compiler.formula.syntax import (
     Binary,
     Call,
@@ -46,7 +45,6 @@ FUNCTIONS = {
     "tanh": sympy.tanh,
     "erf": sympy.erf,
 }
-CHOICES = ("max", "min", "abs")
 _NOT_FINITE = (sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I)
 _COMPARISONS = {"<": sympy.Lt, "<=": sympy.Le, ">": sympy.Gt, ">=": sympy.Ge, "==": sympy.Eq, "!=": sympy.Ne}
 
@@ -63,7 +61,7 @@ class ScalarBuilder:
     """How many of the values 0, 1, 2, … the body reads."""
 
     def build(self, node: Node) -> sympy.Expr:
-        """The SymPy scalar of a value. Raises ModelError for whatever is not one."""
+        """The SymPy scalar of a value. Raises ModelError for one that is not finite."""
         body = self.value(node)
         if body.has(*_NOT_FINITE):
             raise self.scope.error(node.place, "this is not a finite real number", found=str(body))
@@ -84,13 +82,9 @@ class ScalarBuilder:
                 cases = (self.value(then), self.condition(condition)), (self.value(otherwise), True)
                 return sympy.Piecewise(*cases)
             case Call(function=function, arguments=arguments):
-                return self.call(node, function, arguments)
+                return self.call(function, arguments)
             case Read():
                 return self.read(node)
-            case Compare() | Logical():
-                raise self.scope.error(
-                    node.place, "a condition is not a value", expected="value if condition else other value"
-                )
         raise CompilerBug(f"a formula's value cannot be {type(node).__name__}")
 
     def condition(self, node: Node) -> sympy.Basic:
@@ -101,29 +95,12 @@ class ScalarBuilder:
                 return sympy.Not(self.condition(operand))
             case Logical(operator=operator, operands=operands):
                 return (sympy.And if operator == "and" else sympy.Or)(*map(self.condition, operands))
-        raise self.scope.error(
-            node.place, "this is not a condition", expected="a comparison, such as x[b] > 0"
-        )
+        raise CompilerBug(f"a formula's condition cannot be {type(node).__name__}")
 
     def named(self, node: Node, name: str) -> sympy.Expr:
-        constants = self.scope.constants
-        if name in constants:
-            return exact(constants[name])
-        if name == "pi":
-            return sympy.pi
-        if name == "inf":
-            raise self.scope.error(node.place, "inf can only stand in pad(tensor, -inf)")
-        if name in self.extents:
-            return self.axis_value(node)
-        if name in self.scope.operands:
-            rank = len(self.scope.operands[name].shape)
-            indices = "…" if rank else ""
-            raise self.scope.error(
-                node.place, f"{name} is a tensor, so it needs indices", expected=f"{name}[{indices}]"
-            )
-        raise self.scope.error(
-            node.place, f"there is no constant {name}", advice=did_you_mean(name, (*constants, "pi"))
-        )
+        if name in self.scope.constants:
+            return exact(self.scope.constants[name])
+        return sympy.pi if name == "pi" and name not in self.extents else self.axis_value(node)
 
     def axis_value(self, node: Node) -> sympy.Expr:
         """A read of 0, 1, 2, … at an expression of axes, moved where that can be negative."""
@@ -137,8 +114,6 @@ class ScalarBuilder:
 
     def binary(self, node: Binary) -> sympy.Expr:
         if node.operator in ("//", "%"):
-            if not reads_integers_alone(node, self.scope):
-                raise self.scope.error(node.place, f"{node.operator} is for axes, not for real numbers")
             return self.axis_value(node)
         left, right = self.value(node.left), self.value(node.right)
         match node.operator:
@@ -156,34 +131,14 @@ class ScalarBuilder:
                 return left**right
         raise CompilerBug(f"unknown operator {node.operator}")
 
-    def call(self, node: Call, function: str, arguments: tuple[Node, ...]) -> sympy.Expr:
-        if function in ("max", "min") and len(arguments) >= 2:
-            return _extreme(function, [self.value(argument) for argument in arguments])
-        if function == "abs" or function in FUNCTIONS:
-            if len(arguments) != 1:
-                raise self.scope.error(
-                    node.place, f"{function} takes one argument", found=str(len(arguments))
-                )
-            argument = self.value(arguments[0])
-            return _absolute(argument) if function == "abs" else FUNCTIONS[function](argument)
-        known = (*FUNCTIONS, *CHOICES)
-        if function in REDUCTIONS:
-            raise self.scope.error(
-                node.place, f"{function} reduces over axes", expected=f"{function}[axes](expression)"
-            )
-        raise self.scope.error(
-            node.place,
-            f"there is no function {function}",
-            expected=f"one of {', '.join(known)}",
-            advice=did_you_mean(function, known),
-        )
+    def call(self, function: str, arguments: tuple[Node, ...]) -> sympy.Expr:
+        values = [self.value(argument) for argument in arguments]
+        if function in ("max", "min"):
+            return _extreme(function, values)
+        return _absolute(*values) if function == "abs" else FUNCTIONS[function](*values)
 
     def read(self, node: Read) -> sympy.Symbol:
         operand = self.scope.operand(node)
-        if operand.dtype == "index":
-            raise self.scope.error(
-                node.place, f"{node.tensor} is an integer tensor: it can be an index, not a value"
-            )
         indices, inside = checked_indices(node, self.extents, self.scope, operand, self.guards)
         outside = None if inside or node.outside is None else self.outside(node.outside)
         return self.reads.symbol(Access(operand.name, indices, outside))
@@ -194,10 +149,7 @@ class ScalarBuilder:
         inner = node.operand if isinstance(node, Negate) else node
         if isinstance(inner, Name) and inner.name == "inf":
             return float("-inf") if negative else float("inf")
-        value = self.value(node)
-        if not value.is_number:
-            raise self.scope.error(node.place, "the value outside a tensor must be a constant")
-        return float(value)
+        return float(self.value(node))
 
 
 def exact(value: int | float) -> sympy.Expr:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from compiler.errors import ModelError, Problem, Span
 from compiler.layers.activations import activation_layer
 from compiler.layers.base import Forward, Layer, Node, Part, Placeholder, Results, Shape
-from compiler.layers.checks import is_integer
+from compiler.layers.forward_checks import forward_problems, layer_formula_problems
 from compiler.layers.shaping import Input
 
 RESERVED_NAMES = ("input", "label", "loss", "batch_size", "iota")
@@ -162,9 +162,13 @@ class _Builder:
         except ModelError as error:
             self.report(list(error.problems), name, span)
             return None
-        problems = list(_forward_problems(forward, layer))
+        problems = list(forward_problems(forward, layer))
         self.report(problems, name, span)
-        return None if problems else forward
+        if problems:
+            return None
+        # A formula may be wrong, but its shapes are known: what comes after it can be checked.
+        self.report(layer_formula_problems(forward, shapes), name, span)
+        return forward
 
     def sharing_problems(self, forward: Forward | None, owner: str | None) -> list[Problem]:
         """What keeps a layer that is used again from using the parameters of its first use."""
@@ -205,29 +209,6 @@ class _Builder:
             self.report([problem], str(name), span)
         self.names.add(str(name))
         return str(name)
-
-
-def _forward_problems(forward: object, layer: Layer) -> Iterator[Problem]:
-    """What is wrong with the result of a layer's `forward`, which may be the user's own."""
-    if not isinstance(forward, Forward):
-        yield Problem(
-            "forward must return a Forward", expected="Forward(formula, shape)", found=repr(forward)
-        )
-        return
-    kept = [*forward.parameters.items(), *forward.state.items()]
-    for key in forward.parameters.keys() & forward.state.keys():
-        yield Problem(f"{key} is both a parameter and a state in Forward", expected="two names")
-    results = forward.results if isinstance(forward.shape, tuple) else {"y": forward.shape}
-    if len(results) != layer.outputs:
-        expected = f"{layer.outputs}, as {type(layer).__name__}.outputs says"
-        yield Problem("wrong number of shapes in Forward", expected=expected, found=str(len(results)))
-    shapes = {"shape" if key == "y" else f"shape of {key}": shape for key, shape in results.items()}
-    shapes |= {key: p.shape for key, p in kept}
-    for key, shape in shapes.items():
-        if not isinstance(shape, tuple) or not all(is_integer(size) and size > 0 for size in shape):
-            yield Problem(
-                f"wrong {key} in Forward", expected="a tuple of positive integers", found=repr(shape)
-            )
 
 
 def _not_a_value(value: object) -> Problem:

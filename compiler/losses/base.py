@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from compiler.errors import Problem
+from compiler.formula.check import formula_problems
+from compiler.formula.scope import Operand
+
 
 @dataclass(frozen=True)
 class LossForward:
@@ -29,3 +33,18 @@ class Loss:
     def forward(self, prediction: tuple[int, ...]) -> LossForward:
         """The formula and the shape of a label. Raises ModelError for predictions it cannot take."""
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
+
+
+def loss_formula_problems(loss: LossForward, prediction: tuple[int, ...]) -> list[Problem]:
+    """What is wrong with the formula of a loss on predictions of this shape."""
+    dtype = "real" if loss.classes is None else "index"
+    return formula_problems(
+        loss.formula,
+        operands={
+            "prediction": Operand("prediction", (None, *prediction)),
+            "label": Operand("label", (None, *loss.label_shape), dtype, loss.classes),
+        },
+        results={"loss": Operand("loss", ())},
+        constants=loss.constants,
+        sizes={},
+    )

@@ -6,6 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from compiler.errors import Problem
+from compiler.formula.check import formula_problems
+from compiler.formula.scope import Operand
+
+_ANY_NUMBER = 16
+"""Of parameters: the formula of an optimizer must hold for all."""
 
 
 @dataclass(frozen=True)
@@ -45,3 +50,16 @@ def positive(argument: str, value: object) -> Iterator[Problem]:
 def fraction(argument: str, value: object) -> Iterator[Problem]:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         yield Problem(f"wrong {argument}", expected="a number from 0 to below 1", found=repr(value))
+
+
+def optimizer_formula_problems(optimizer: Optimizer) -> list[Problem]:
+    """What is wrong with the formula of an optimizer."""
+    arrays = ("parameter", *optimizer.slots)
+    operands = {name: Operand(name, (_ANY_NUMBER,)) for name in ("gradient", *arrays)}
+    return formula_problems(
+        optimizer.formula,
+        operands=operands | {name: Operand(name, ()) for name in ("rate", "step")},
+        results={f"new_{name}": Operand(f"new_{name}", (_ANY_NUMBER,)) for name in arrays},
+        constants=optimizer.constants,
+        sizes={},
+    )

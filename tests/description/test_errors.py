@@ -61,3 +61,18 @@ def test_interrupt_passes(tmp_path):
     path.write_text("raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         load_model(path)
+
+
+def test_formulas_are_checked_when_the_file_is_read(tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(
+        "from compiler import *\n"
+        'layers = [Input(4), Formula("y[b, i] = x[b, i + 1]", sizes={"i": 4}), Dense(3, units=2)]\n'
+        "model = Sequential(layers, loss=MeanSquaredError(), optimizer=SGD())\n"
+    )
+    with pytest.raises(ModelError) as caught:
+        load_model(path)
+    assert [problem.message for problem in caught.value.problems] == [
+        "the index i + 1 can leave x",
+        "Dense: multiple values for argument 'units'",
+    ]

@@ -329,3 +329,10 @@ def test_the_text_does_not_depend_on_hashes() -> None:
         run = [sys.executable, "-c", code]
         texts.add(subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stdout)
     assert len(texts) == 1, texts
+
+
+def test_every_function_has_its_name() -> None:
+    from compiler.formula.functions import FUNCTION_NAMES
+    from compiler.formula.scalar import FUNCTIONS
+
+    assert tuple(FUNCTIONS) == FUNCTION_NAMES
