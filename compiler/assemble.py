@@ -64,7 +64,7 @@ def _pointer(place: Place, plan: Plan, tensor: str, in_tile: bool) -> str:
         "state": f"context.states{offset}",
         "lane": f"lane{offset}",
         "scalar": f"&context.scalars[{place.offset}]",
-        "output": f"context.output{row}",
+        "output": f"context.output{f' + {place.offset} * context.batch' if place.offset else ''}{row}",
         "input": "rows",
         "label": f"<const {element}*>context.label{row}",
         "tile": f"<{element}*>(tile{offset})",

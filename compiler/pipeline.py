@@ -16,7 +16,14 @@ from compiler.ir.tensor_program import Definition, Program
 from compiler.lower import LoweredModel, ParameterSpec, lower, new_state_name
 from compiler.passes.pack import pack
 from compiler.passes.select import Price
-from compiler.programs import Stage, Trace, arena_outputs, given_tangents, module_programs
+from compiler.programs import (
+    Stage,
+    Trace,
+    arena_outputs,
+    example_outputs,
+    given_tangents,
+    module_programs,
+)
 from compiler.schedule.kernel import Settings, predicted_cycles
 from compiler.schedule.layout import aligned, row_size
 from compiler.schedule.machine import Machine
@@ -154,6 +161,10 @@ def _plan(
         given |= new_states
     elif name in ("input_gradient", "input_hvp"):
         given |= {output: Place("output") for output in program.outputs if None in program.shape(output)}
+    elif name == "per_example":
+        losses, gradients = example_outputs(model)
+        given |= {gradient: Place("output", arena[parameter]) for gradient, parameter in gradients.items()}
+        given[losses] = Place("output", arena_size)
     elif name in ("inference", "predict"):
         given[model.output] = Place("output")
     elif name == "initialize":

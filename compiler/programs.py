@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from compiler.derive.invert import invert
 from compiler.derive.jvp import jvp, tangent_name
+from compiler.derive.per_example import each_name, per_example, per_example_cotangent
 from compiler.derive.prune import prune
 from compiler.derive.simplify import simplify, stabilise
 from compiler.derive.vjp import cotangent_name, vjp
@@ -86,6 +87,7 @@ def module_programs(
     input_jvp       the same along a tangent of the input too
     hvp             the tangent of every parameter's cotangent: the Hessian times the given tangents
     input_hvp       the same of the parameters and the input together
+    per_example     the loss of each example, and its gradient by every parameter
     inference       outputs and loss without what acts in training alone
     predict         outputs
     update          the optimiser over the flat arena of `arena_size` values
@@ -103,6 +105,11 @@ def module_programs(
                 program = derive(name, wrt, _forward(name, training, trace), trace)
                 program = trace.run(name, "simplify", simplify, program, otherwise=stabilise)
                 result[name] = _lowered(name, program, price, trace)
+    if "per_example" in modes:
+        program = _forward("per_example", loss_alone, trace)
+        program = trace.run("per_example", "vjp", lambda value: per_example(value, "loss", names), program)
+        program = trace.run("per_example", "simplify", simplify, program, otherwise=stabilise)
+        result["per_example"] = _lowered("per_example", program, price, trace)
     for name, forward in (("inference", model.inference), ("predict", model.predict)):
         program = _forward(name, forward, trace)
         program = trace.run(name, "stabilise", stabilise, program)
@@ -186,6 +193,11 @@ def arena_outputs(model: LoweredModel, name: str) -> dict[str, str]:
     if name in ("hvp", "input_hvp"):
         return {tangent_name(cotangent_name(parameter)): parameter for parameter in names}
     return {}
+
+
+def example_outputs(model: LoweredModel) -> tuple[str, dict[str, str]]:
+    """Outputs of the program per_example: the losses, and each gradient with its parameter's name."""
+    return each_name("loss"), {per_example_cotangent(p.name): p.name for p in model.parameters}
 
 
 def given_tangents(model: LoweredModel) -> dict[str, str]:

@@ -54,7 +54,7 @@ class Place:
     """Where a tensor lives: an area of memory and an offset in it.
 
     Offsets count elements in "parameter", "tangent", "total", "lane", "state", "scalar", bytes in "tile" and
-    "shared". In "batch" the offset counts rows' elements before it, times the batch.
+    "shared". In "batch" and "output" the offset counts rows' elements before it, times the batch.
     """
 
     area: Area

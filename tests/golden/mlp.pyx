@@ -1713,3 +1713,7 @@ cdef class Network:
     def hvp(self, *arguments, **named):
         """Not in this module: it was compiled without the mode hvp."""
         raise _absent("hvp")
+
+    def per_example_gradients(self, *arguments, **named):
+        """Not in this module: it was compiled without the mode per_example."""
+        raise _absent("per_example")

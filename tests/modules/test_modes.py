@@ -17,7 +17,7 @@ from compiler.parse import load_model
 from tests.gradients.rungs import compare
 from tests.modules.test_network import data, same_bits
 
-MODES = ("jvp", "hvp")
+MODES = ("jvp", "hvp", "per_example")
 every_model = pytest.mark.parametrize("name", ["mlp", "tiny"])
 
 
@@ -100,10 +100,33 @@ def test_threads_do_not_change_a_bit(name: str, batch: int, built) -> None:
     for threads in (1, 2, 3, 4):
         net = module.Network(seed=5, threads=threads)
         tangents = tangents_of(net, module, batch)
-        results.append((net.jvp(x, y, tangents), net.hvp(x, y, tangents)))
-    for pair, products in results[1:]:
+        losses, gradients = net.per_example_gradients(x, y)
+        results.append((net.jvp(x, y, tangents), net.hvp(x, y, tangents), gradients | {"loss": losses}))
+    for pair, products, gradients in results[1:]:
         assert pair == results[0][0]
         assert same_bits(products, results[0][1])
+        assert same_bits(gradients, results[0][2])
+
+
+@every_model
+def test_gradients_of_each_example(name: str, built) -> None:
+    """Their means are the batch's, dropout included; without dropout each is that of a batch of one."""
+    module = built(name, "float64", MODES)
+    net = module.Network(seed=1)
+    x, y = data(module, 7)
+    losses, gradients = net.per_example_gradients(x, y)
+    assert losses.shape == (7,)
+    assert {k: v.shape for k, v in gradients.items()} == {k: (7, *v.shape) for k, v in net.parameters.items()}
+    loss, expected = net.value_and_grad(x, y)
+    assert losses.mean() == pytest.approx(loss, rel=1e-12)
+    for key, array in expected.items():
+        assert compare(gradients[key].mean(axis=0), array, key).error < 1e-11
+    if name == "mlp":
+        for k in range(7):
+            loss, expected = net.value_and_grad(x[k : k + 1], y[k : k + 1])
+            assert losses[k] == pytest.approx(loss, rel=1e-12)
+            for key, array in expected.items():
+                assert compare(gradients[key][k], array, key).error < 1e-11
 
 
 def test_what_is_missing_is_zero(built) -> None:
@@ -157,7 +180,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["jvp", "hvp"])
 def test_wrong_tangents(what: str, mode: str, built) -> None:
     module = built("tiny", "float32", MODES)
     net = module.Network(seed=0)
@@ -183,8 +206,9 @@ def test_an_absent_mode_names_the_option(mode: str, built) -> None:
     module = built("small")
     assert module.MODES == ("vjp",)
     net = module.Network(seed=0)
+    method = getattr(net, "per_example_gradients" if mode == "per_example" else mode)
     with pytest.raises(RuntimeError, match=f"--modes {mode}"):
-        getattr(net, mode)(np.ones((2, 3), np.float32), np.ones((2, 2)), {})
+        method(np.ones((2, 3), np.float32), np.ones((2, 2)), {})
 
 
 def test_an_unknown_mode(models, tmp_path) -> None:

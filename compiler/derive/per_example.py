@@ -1,0 +1,195 @@
+"""Gradients of each example of a batch: every parameter gets a batch axis, then the program is derived.
+
+    h[b,o] += W[i,o]·x[b,i]                        h[b,o] += W.each[b,i,o]·x[b,i]
+    loss[] += f(h[b,·])/batch_size          ->     loss.each[b] += f(h[b,·])
+
+    W.each.cotangent[b,i,o] += x[b,i]·h.cotangent[b,o]         what rule one makes of it: no sum over b
+
+`W.each[b,i,o]` is W[i,o] for every b, and is read as that again when the derivative is there. So a copy is
+never made. This is `vmap` of a VJP, told in tensor programs: no layer is known to it. An example's loss
+is the loss of a batch of this example alone, so that the mean over the batch loses its 1/batch_size.
+
+It holds only where examples do not meet before the loss. A sum over the batch may be scaled and added to
+other such sums; when anything of an example reads one, as in batch normalization, the model is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import sympy
+
+from compiler.derive.prune import prune
+from compiler.derive.vjp import cotangent_name, vjp
+from compiler.errors import CompilerBug, ModelError, Problem
+from compiler.ir.affine import axis
+from compiler.ir.tensor_program import (
+    Access,
+    Axis,
+    Definition,
+    Program,
+    Rewrite,
+    Tensor,
+    Term,
+    make_term,
+    read_symbol,
+)
+
+BATCH_SIZE = "batch_size"
+TOTAL = "total of examples"
+
+
+def each_name(name: str) -> str:
+    """A tensor with a batch axis of its own: one for each example."""
+    return f"{name}.each"
+
+
+def per_example(
+    program: Program, loss: str, parameters: Iterable[str]
+) -> tuple[Program, tuple[Rewrite, ...]]:
+    """Outputs `loss.each` (batch,) and, for each parameter, `<parameter>.each.cotangent` (batch, *shape).
+
+    Raises ModelError when examples of a batch interact.
+    """
+    parameters = tuple(parameters)
+    program = prune(program.replace(outputs=(loss,)))
+    kinds = _kinds(program, frozenset(parameters))
+    if loss not in kinds.wholes:
+        raise CompilerBug(f"{loss} is no sum over the batch")
+    definitions = [_with_batch_axis(d, kinds) for d in program.definitions]
+    definitions.append(_total(each_name(loss)))
+    given = [Tensor(each_name(p), (None, *program.shape(p)), "parameter") for p in parameters]
+    apart = Program((*program.inputs, *given), tuple(definitions), (each_name(loss),))
+    derived, rewrites = vjp(apart, TOTAL, map(each_name, parameters))
+    return _without_copies(derived, program, kinds), rewrites
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """What each tensor is. All others have a batch axis, or depend on no parameter and no example."""
+
+    parameters: frozenset[str]
+    statics: frozenset[str]
+    """Without a batch axis, computed from parameters alone."""
+    wholes: frozenset[str]
+    """Summed over the batch, or computed from what is."""
+
+    @property
+    def given_an_axis(self) -> frozenset[str]:
+        return self.parameters | self.statics | self.wholes
+
+
+def _kinds(program: Program, parameters: frozenset[str]) -> _Kinds:
+    statics: set[str] = set()
+    wholes: set[str] = set()
+    for definition in program.definitions:
+        over_batch = any(a.extent is None for term in definition.terms for a in term.axes)
+        if None in definition.shape:
+            for term in definition.terms:
+                _check_alone(definition, term, wholes)
+        elif over_batch or wholes.intersection(definition.tensors):
+            for term in definition.terms:
+                _check_sum(definition, term, wholes)
+            wholes.add(definition.name)
+        elif (parameters | statics).intersection(definition.tensors):
+            statics.add(definition.name)
+    return _Kinds(parameters, frozenset(statics), frozenset(wholes))
+
+
+def _check_alone(definition: Definition, term: Term, wholes: set[str]) -> None:
+    """An example must read nothing that others have a part in."""
+    met = [name for name in term.tensors if name in wholes or name == BATCH_SIZE]
+    if met:
+        raise _interaction(definition, f"{met[0]} is of the whole batch, and {definition.name} reads it")
+    if sum(a.extent is None for a in term.axes) != 1 or definition.shape[0] is not None:
+        raise _interaction(
+            definition, f"{definition.name} does not go through the batch once, as its first axis"
+        )
+
+
+def _check_sum(definition: Definition, term: Term, wholes: set[str]) -> None:
+    """A whole must be a sum over examples, or linear in one."""
+    symbols = [symbol for symbol, access in term.reads if access.tensor in wholes]
+    size = {symbol: sympy.S.One for symbol, access in term.reads if access.tensor == BATCH_SIZE}
+    body = term.body.xreplace(size)
+    linear = all(sympy.diff(body, s, other) == 0 for s in symbols for other in symbols)
+    homogeneous = not symbols or body.xreplace(dict.fromkeys(symbols, sympy.S.Zero)) == 0
+    over_batch = any(a.extent is None for a in term.axes)
+    if definition.operation != "sum" or not (linear and homogeneous) or (symbols and over_batch):
+        raise _interaction(definition, f"{definition.name} is no sum over examples")
+
+
+def _interaction(definition: Definition, found: str) -> ModelError:
+    return ModelError(
+        Problem(
+            "examples of a batch interact, so that no gradient is one example's",
+            layer=definition.origin or None,
+            expected="a loss that is a sum or mean over examples, each read alone",
+            found=found,
+            advice="compile without the mode per_example, or normalize over the axes of one example",
+        )
+    )
+
+
+def _with_batch_axis(definition: Definition, kinds: _Kinds) -> Definition:
+    """The definition reading one parameter for each example; sums over the batch keep examples apart."""
+    widened = definition.name in kinds.given_an_axis
+    terms = tuple(_term_with_axis(term, kinds, widened) for term in definition.terms)
+    if not widened:
+        return replace(definition, terms=terms)
+    return replace(definition, name=each_name(definition.name), shape=(None, *definition.shape), terms=terms)
+
+
+def _term_with_axis(term: Term, kinds: _Kinds, widened: bool) -> Term:
+    batch = next((a for a in term.axes if a.extent is None), None)
+    axes = term.axes
+    if batch is None and widened:
+        taken = {a.name for a in term.axes}
+        name = next(n for n in ("b", *(f"b{k}" for k in range(1, len(taken) + 2))) if n not in taken)
+        batch = Axis(name, None)
+        axes = (batch, *term.axes)
+    if batch is None:
+        return term
+    here = axis(batch.name)
+    reads = []
+    body = term.body
+    for symbol, access in term.reads:
+        if access.tensor in kinds.given_an_axis:
+            access = replace(access, tensor=each_name(access.tensor), indices=(here, *access.indices))
+        elif access.tensor == BATCH_SIZE:
+            body = body.xreplace({symbol: sympy.S.One})
+        reads.append((symbol, access))
+    return make_term(axes, (here, *term.target) if widened else term.target, body, reads, term.guards)
+
+
+def _total(losses: str) -> Definition:
+    """The sum of all losses: its derivative by one example's parameter is that example's gradient."""
+    here = (axis("b"),)
+    term = make_term((Axis("b", None),), (), read_symbol(0), [(read_symbol(0), Access(losses, here))])
+    return Definition(TOTAL, (), "sum", (term,), origin="loss")
+
+
+def _without_copies(derived: Program, original: Program, kinds: _Kinds) -> Program:
+    """Reads of `W.each[b, i]` become W[i] again: the copies have served to keep the derivatives apart."""
+    copies = {each_name(name): name for name in (*kinds.parameters, *kinds.statics)}
+    definitions = [d for d in original.definitions if d.name in kinds.statics]
+    for definition in derived.definitions:
+        if definition.name not in copies:
+            terms = tuple(_term_without_copies(term, copies) for term in definition.terms)
+            definitions.append(replace(definition, terms=terms))
+    inputs = tuple(tensor for tensor in derived.inputs if tensor.name not in copies)
+    return prune(Program(inputs, tuple(definitions), derived.outputs))
+
+
+def _term_without_copies(term: Term, copies: dict[str, str]) -> Term:
+    reads = [
+        (s, replace(a, tensor=copies[a.tensor], indices=a.indices[1:]) if a.tensor in copies else a)
+        for s, a in term.reads
+    ]
+    return make_term(term.axes, term.target, term.body, reads, term.guards)
+
+
+def per_example_cotangent(parameter: str) -> str:
+    """Name of the gradients of one parameter, (batch, *shape)."""
+    return cotangent_name(each_name(parameter))
