@@ -144,15 +144,25 @@ class _Inference:
                     problems.update(dict.fromkeys(error.problems))
         if problems:
             raise ModelError(*problems)
-        reads = [n for s in self.formula.statements for n in walk(s.value) if isinstance(n, Read)]
         for name in self.unknown:
             shape = self.shapes[name]
-            first = next((read for read in reads if read.tensor == name), None)
-            if first is None:
-                raise ModelError(f"the formula never reads the parameter {name}")
             if shape is None or UNKNOWN in shape:
-                message = f"nothing says how large {name} is"
-                raise self.scope.error(first.place, message, expected=f"the shape of the parameter {name}")
+                self.fail(name)
+
+    def fail(self, name: str) -> None:
+        """Raises ModelError for a tensor whose shape is not known."""
+        for statement in self.formula.statements:
+            finder, value = self.finder(statement)
+            for read, axes in _reads(value, finder.left):
+                if read.tensor == name:
+                    extents = {axis: finder.find(binder) for axis, binder in axes.items()}
+                    for index in read.indices:
+                        # An index that means nothing is the likely reason, and a better message.
+                        to_affine(index, extents, self.scope)
+                    message = f"nothing says how large {name} is"
+                    expected = f"the shape of the parameter {name}"
+                    raise self.scope.error(read.place, message, expected=expected)
+        raise ModelError(f"the formula never reads the parameter {name}")
 
 
 def _filled(known: Shape, others: Shape) -> Shape:
