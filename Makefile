@@ -24,7 +24,7 @@ help:
 	@echo "make test      run the tests; make long runs those that take minutes"
 	@echo "make sanitize  run the kernels under AddressSanitizer and UndefinedBehaviorSanitizer (GCC)"
 	@echo "make lint      check style and architecture; make format rewrites"
-	@echo "make bench     time the training step against other frameworks (downloads them into $(BENCH_VENV))"
+	@echo "make bench     time steps and predictions against other frameworks (downloads them into $(BENCH_VENV))"
 	@echo "make accuracy  train models/mnist.py from 3 seeds on the real MNIST, 12 epochs each"
 	@echo "make clean     remove everything that was built, the environments too"
 
@@ -53,8 +53,9 @@ format: $(DEVELOPMENT)
 	$(BIN)/python -m ruff format .
 
 bench: $(INSTALLED) $(BENCH_INSTALLED)
-	$(BIN)/chainrule compile models/mnist.py
-	$(BENCH_BIN)/python -m benchmarks.mnist_step $(BENCH_OPTIONS)
+	models=$$($(BIN)/python -m benchmarks.run --list-models $(BENCH_OPTIONS)) && \
+	for model in $$models; do $(BIN)/chainrule compile --quiet $$model || exit 1; done
+	$(BENCH_BIN)/python -m benchmarks.run --write $(BENCH_OPTIONS)
 
 accuracy: $(INSTALLED)
 	$(BIN)/chainrule compile models/mnist.py

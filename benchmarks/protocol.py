@@ -1,12 +1,12 @@
-"""The worker's side of a measurement: build one training step, then time as many steps as asked.
+"""The worker's side of a measurement: build one training step or prediction, then time it as often as asked.
 
 A worker is one process with one framework and one number of threads, since frameworks fix their threads once
 per process. It stays alive between requests, so that the driver can interleave the peers in rounds and a slow
 minute of the machine falls on all of them. Messages are one JSON object a line:
 
     worker → driver   {"versions": {…}, "setting": "…", "data": "…"}  or  {"unavailable": "why"}
-    driver → worker   {"steps": 10}
-    worker → driver   {"seconds": [0.0123, …], "loss": 0.31}
+    driver → worker   {"seconds": 0.5, "untimed": 2, "least": 3}
+    worker → driver   {"seconds": [0.0123, …], "evidence": 0.31}
     driver closes the pipe: the worker ends.
 """
 
@@ -21,31 +21,41 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from benchmarks.batches import Batch, make_batches
+import numpy as np
 
-WARM_UP_STEPS = 3
-"""Steps before the worker is ready: the first ones compile, allocate and choose kernels."""
+from benchmarks.batches import Batch, make_batches
+from benchmarks.workloads import WORKLOADS, Case, Workload, parse_case
+
+WARM_UP_CALLS = 3
+"""Calls before the worker is ready: the first ones compile, allocate and choose kernels."""
+
+MOST_CALLS = 1000
+"""Counted calls in one turn at most."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """What a worker is asked to build."""
 
-    workload: str
+    case: Case
     variant: str
-    batch_size: int
     threads: int
+
+    @property
+    def workload(self) -> Workload:
+        return WORKLOADS[self.case.workload]
 
 
 @dataclass(frozen=True)
-class TrainingStep:
-    """A built training step.
+class Task:
+    """Something built that can be timed.
 
-    `run` does forward, backward and update for one batch of NumPy arrays and returns the loss only when all
-    of it, the update too, is finished: a framework that works asynchronously has to wait inside `run`.
+    `run` takes one batch of NumPy arrays. For a training step it does forward, backward and update and
+    returns the loss; for a prediction it returns the probabilities (batch, 10) as a NumPy array. It returns
+    when all of that, the update too, is finished: a framework that works asynchronously has to wait inside.
     """
 
-    run: Callable[[Batch], float]
+    run: Callable[[Batch], Any]
     versions: Mapping[str, str]
     setting: str
 
@@ -54,46 +64,60 @@ class Unavailable(Exception):
     """This peer cannot be measured here; the message says why and what to do."""
 
 
-Builder = Callable[[Settings], TrainingStep]
+Builder = Callable[[Settings], Task]
 
 
-def serve(builders: Mapping[str, Builder]) -> None:
-    """Run a worker for the table `builders`, model name → builder, until the driver closes the pipe."""
+def serve(build: Builder) -> None:
+    """Run a worker until the driver closes the pipe."""
     settings = parse_settings()
     replies = claim_standard_output()
     try:
-        if settings.workload not in builders:
-            raise Unavailable(f"has no builder for the model {settings.workload!r}")
-        step = builders[settings.workload](settings)
-        batches, data = make_batches(settings.batch_size)
-        for batch in batches[:WARM_UP_STEPS]:
-            step.run(batch)
+        task = build(settings)
+        batches, data = make_batches(settings.case.batch, settings.workload.input_shape)
+        for number in range(WARM_UP_CALLS):
+            task.run(batches[number % len(batches)])
     except Unavailable as reason:
         send(replies, {"unavailable": str(reason)})
         return
-    send(replies, {"versions": dict(step.versions), "setting": step.setting, "data": data})
+    send(replies, {"versions": dict(task.versions), "setting": task.setting, "data": data})
     position = 0
     for line in sys.stdin:
-        seconds = []
-        loss = float("nan")
-        for _ in range(json.loads(line)["steps"]):
+        request = json.loads(line)
+        seconds: list[float] = []
+        counted_from = request["untimed"]
+        while not enough(seconds[counted_from:], request):
             batch = batches[position % len(batches)]
             position += 1
             start = time.perf_counter()
-            loss = step.run(batch)
+            result = task.run(batch)
             seconds.append(time.perf_counter() - start)
-        send(replies, {"seconds": seconds, "loss": loss})
+        send(replies, {"seconds": seconds[counted_from:], "evidence": evidence(result, settings.case)})
+
+
+def enough(seconds: list[float], request: Mapping[str, Any]) -> bool:
+    """A turn ends after its time, but not before it has a few calls."""
+    return len(seconds) >= request["least"] and (
+        sum(seconds) >= request["seconds"] or len(seconds) >= MOST_CALLS
+    )
+
+
+def evidence(result: Any, case: Case) -> float:
+    """The loss of a step, or the sum of an example's probabilities: that the peer did what it was asked."""
+    if case.mode == "train":
+        return float(result)
+    if not isinstance(result, np.ndarray) or result.shape != (case.batch, 10):
+        raise ValueError(f"expected probabilities of shape ({case.batch}, 10), found {np.shape(result)}")
+    return float(result.sum(axis=1).mean())
 
 
 def parse_settings() -> Settings:
     """The settings that the driver wrote on the worker's command line."""
     parser = argparse.ArgumentParser(description="A benchmark worker; the driver starts it.")
-    parser.add_argument("--workload", required=True)
+    parser.add_argument("--case", type=parse_case, required=True)
     parser.add_argument("--variant", default="")
-    parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     arguments = parser.parse_args()
-    return Settings(arguments.workload, arguments.variant, arguments.batch, arguments.threads)
+    return Settings(arguments.case, arguments.variant, arguments.threads)
 
 
 def claim_standard_output() -> TextIO:

@@ -1,79 +1,140 @@
-"""The table that a measurement prints, and the same as JSON."""
+"""What a measurement of a case is kept as, and the tables that it is shown in."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import Machine
 from benchmarks.measure import Measurement
+from benchmarks.workloads import CASES, WORKLOADS, Case, parse_case
 
 OURS = "chainrule"
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+
+Record = dict[str, Any]
+"""One case, ready for JSON: when and where it was measured, and a row for each peer and number of threads."""
 
 
-def fastest_peer(measurements: Sequence[Measurement], threads: int) -> Measurement | None:
-    """The other framework with the lowest median step at this number of threads."""
-    others = [m for m in measurements if m.threads == threads and m.seconds and m.peer != OURS]
-    return min(others, key=lambda m: m.median, default=None)
-
-
-def render_report(title: str, machine: Machine, contention: str, measurements: Sequence[Measurement]) -> str:
-    """A Markdown report: title, machine, versions, and a table with a row per peer and number of threads."""
+def make_record(
+    case: Case, machine: Machine, load: str, date: str, rounds: int, measurements: Sequence[Measurement]
+) -> Record:
     versions = {name: version for m in measurements for name, version in m.versions.items()}
-    data = sorted({m.data for m in measurements if m.data})
+    return {
+        "case": case.name,
+        "date": date,
+        "rounds": rounds,
+        "processor": f"{machine.processor}, {machine.usable_cores} core(s), {', '.join(machine.caches)}",
+        "vectors": " ".join(machine.vector_extensions),
+        "system": machine.system,
+        "load": load,
+        "versions": versions,
+        "data": ", ".join(sorted({m.data for m in measurements if m.data})),
+        "rows": [_row_record(m) for m in measurements],
+    }
+
+
+def _row_record(measurement: Measurement) -> Record:
+    row: Record = {"threads": measurement.threads, "peer": measurement.peer}
+    if not measurement.seconds:
+        return row | {"failure": measurement.failure}
+    return row | {
+        "median": round(measurement.median, 7),
+        "fastest": round(measurement.fastest, 7),
+        "calls": len(measurement.seconds),
+        # NaN is no JSON.
+        "evidence": round(measurement.evidence, 4) if math.isfinite(measurement.evidence) else None,
+        "setting": measurement.setting,
+    }
+
+
+def fastest_peer(record: Record, threads: int) -> Record | None:
+    """The other framework with the lowest median at this number of threads."""
+    others = [r for r in record["rows"] if r["threads"] == threads and r["peer"] != OURS and "median" in r]
+    return min(others, key=lambda r: r["median"], default=None)
+
+
+def render_case(record: Record) -> str:
+    """A section of Markdown: what was measured, and a row for each peer; one that failed says why."""
+    case = parse_case(record["case"])
+    evidence = "last loss" if case.mode == "train" else "Σ probabilities"
     lines = [
-        title,
-        f"machine   {machine.processor}, {machine.usable_cores} core(s), {', '.join(machine.caches)}",
-        f"          {' '.join(machine.vector_extensions)}",
-        f"system    {machine.system}",
-        f"load      {contention}",
-        f"versions  {', '.join(f'{name} {version}' for name, version in versions.items())}",
-        f"data      {', '.join(data)}",
+        f"### {case.title}",
         "",
-        "| threads | peer | median step, ms | fastest step, ms | ÷ fastest peer | last loss | setting |",
+        f"{WORKLOADS[case.workload].description}. Data: {record['data']}. {record['rounds']} rounds, "
+        f"{record['date']}; {record['load']}.",
+        "",
+        f"| threads | peer | median, ms | fastest, ms | ÷ fastest peer | {evidence} | setting |",
         "|---:|---|---:|---:|---:|---:|---|",
     ]
-    lines += [render_row(m, fastest_peer(measurements, m.threads)) for m in measurements]
-    lines += ["", *render_verdicts(measurements)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(_row(row, record) for row in record["rows"])])
 
 
-def render_row(measurement: Measurement, reference: Measurement | None) -> str:
-    """One row; a peer that could not be measured says why."""
-    start = f"| {measurement.threads} | {measurement.peer} "
-    if not measurement.seconds:
-        return start + f"| – | – | – | – | {measurement.failure} |"
-    ratio = f"{measurement.median / reference.median:.2f}" if reference else "–"
-    return start + (
-        f"| {1e3 * measurement.median:.2f} | {1e3 * measurement.fastest:.2f} | {ratio} "
-        f"| {measurement.loss:.3f} | {measurement.setting} |"
+def _row(row: Record, record: Record) -> str:
+    name = f"**{row['peer']}**" if row["peer"] == OURS else row["peer"]
+    if "median" not in row:
+        return f"| {row['threads']} | {name} | – | – | – | – | {row['failure']} |"
+    reference = fastest_peer(record, row["threads"])
+    ratio = f"{row['median'] / reference['median']:.2f}" if reference else "–"
+    evidence = "–" if row["evidence"] is None else f"{row['evidence']:.3f}"
+    return (
+        f"| {row['threads']} | {name} | {milliseconds(row['median'])} | {milliseconds(row['fastest'])} "
+        f"| {ratio} | {evidence} | {row['setting']} |"
     )
 
 
-def render_verdicts(measurements: Sequence[Measurement]) -> list[str]:
-    """One sentence for each number of threads at which chainrule and another framework were measured."""
-    verdicts = []
-    for ours in (m for m in measurements if m.peer == OURS and m.seconds):
-        reference = fastest_peer(measurements, ours.threads)
-        if reference is None:
-            continue
-        ratio = ours.median / reference.median
-        word = (
-            f"{1 / ratio:.2f} times as fast as" if ratio <= 1 else f"slower by a factor of {ratio:.2f} than"
-        )
-        verdicts.append(f"{ours.threads} thread(s): {OURS} is {word} the fastest peer, {reference.peer}.")
-    return verdicts
+def milliseconds(seconds: float) -> str:
+    """Three figures at least."""
+    value = 1e3 * seconds
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}"
 
 
-def to_json(machine: Machine, contention: str, measurements: Sequence[Measurement]) -> dict[str, Any]:
-    """Everything that was measured, down to the single steps."""
-    rows = []
-    for measurement in measurements:
-        row = dataclasses.asdict(measurement)
-        if measurement.seconds:
-            row |= {"median": measurement.median, "fastest": measurement.fastest}
-        else:
-            row["loss"] = None  # NaN is no JSON
-        rows.append(row)
-    return {"machine": dataclasses.asdict(machine), "load": contention, "measurements": rows}
+def render_summary(records: Sequence[Record]) -> str:
+    """One row a case and number of threads: chainrule beside the fastest of the others, won or lost."""
+    lines = [
+        "| case | threads | chainrule, ms | fastest peer, ms | | times as fast |",
+        "|---|---:|---:|---:|---|---:|",
+    ]
+    for record in records:
+        for ours in (r for r in record["rows"] if r["peer"] == OURS and "median" in r):
+            reference = fastest_peer(record, ours["threads"])
+            if reference is not None:
+                title, times = parse_case(record["case"]).title, reference["median"] / ours["median"]
+                lines.append(
+                    f"| {title} | {ours['threads']} | {milliseconds(ours['median'])} "
+                    f"| {milliseconds(reference['median'])} | {reference['peer']} | {times:.2f} |"
+                )
+    return "\n".join(lines)
+
+
+def render_results(records: Mapping[str, Record]) -> str:
+    """All that stands between the markers of the document."""
+    order = [*(name for name in CASES if name in records), *(name for name in records if name not in CASES)]
+    chosen = [records[name] for name in order]
+    machines = {(r["processor"], r["vectors"], r["system"]) for r in chosen}
+    versions = {name: version for r in chosen for name, version in r["versions"].items()}
+    lines = [
+        f"- machine: {processor}; {vectors}; {system}" for processor, vectors, system in sorted(machines)
+    ]
+    lines.append(f"- versions: {', '.join(f'{name} {version}' for name, version in versions.items())}")
+    return "\n\n".join(["\n".join(lines), render_summary(chosen), *map(render_case, chosen)])
+
+
+def keep(records: Sequence[Record], store: Path) -> dict[str, Record]:
+    """Put new records in the place of old ones of the same cases; returns all of them."""
+    known = json.loads(store.read_text(encoding="utf-8")) if store.is_file() else {}
+    known |= {record["case"]: record for record in records}
+    store.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return known
+
+
+def write_into(document: Path, text: str) -> None:
+    """Replace what stands between the markers. Raises ValueError for a document without them."""
+    before, begin, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{document} lacks the markers {BEGIN} and {END}")
+    document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The driver's side of a measurement: start a peer with its threads limited, and ask it to time steps."""
+"""The driver's side of a measurement: start a peer with its threads limited, and ask it to time its task."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import usable_cores
+from benchmarks.workloads import Case
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,11 +53,15 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the workers are asked to build."""
+class Turn:
+    """How long one turn of a worker is."""
 
-    workload: str
-    batch_size: int
+    seconds: float
+    """Until these have passed, of counted calls, …"""
+    least: int = 3
+    """… but at least so many calls."""
+    untimed: int = 2
+    """Calls at the start that are not counted: they bring the worker's data back into the caches."""
 
 
 class WorkerFailed(Exception):
@@ -66,13 +71,13 @@ class WorkerFailed(Exception):
 class Worker:
     """A running peer. It is built when the constructor returns, and ends with `close`."""
 
-    def __init__(self, peer: Peer, threads: int, request: Request) -> None:
+    def __init__(self, peer: Peer, threads: int, case: Case) -> None:
         self.peer = peer
         self.threads = threads
         if not peer.interpreter.is_file():
             raise WorkerFailed(f"there is no {peer.virtual_environment}: `make bench` creates it")
-        command = [str(peer.interpreter), "-m", peer.module, "--workload", request.workload]
-        command += ["--variant", peer.variant, "--batch", str(request.batch_size), "--threads", str(threads)]
+        command = [str(peer.interpreter), "-m", peer.module, "--case", case.name]
+        command += ["--variant", peer.variant, "--threads", str(threads)]
         # What a framework prints goes to a file, for a pipe that nobody reads would fill and block it.
         self._printed = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         with limited_to_cores(threads):
@@ -90,12 +95,12 @@ class Worker:
             self.close()
             raise WorkerFailed(self.description["unavailable"])
 
-    def time_steps(self, steps: int) -> tuple[list[float], float]:
-        """Run `steps` training steps; the seconds of each, and the loss of the last."""
-        self._process.stdin.write(json.dumps({"steps": steps}) + "\n")
+    def take_turn(self, turn: Turn) -> tuple[list[float], float]:
+        """The seconds of each counted call, and the evidence of the last that it did its work."""
+        self._process.stdin.write(json.dumps(asdict(turn)) + "\n")
         self._process.stdin.flush()
         reply = self._receive()
-        return reply["seconds"], reply["loss"]
+        return reply["seconds"], reply["evidence"]
 
     def close(self) -> None:
         """Let the worker end by itself, and forget what it printed."""

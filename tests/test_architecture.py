@@ -59,6 +59,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "runtime": (),
     "models": ("compiler", *FRONT),
     "benchmarks": ("generated", "runtime"),
+    "benchmarks.models": ("compiler", *FRONT),
     "setup": (),
 }  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Model files of the benchmark's workloads that are not among the project's models."""
