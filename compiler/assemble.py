@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from compiler.emit.render import CallText, PhaseText, ProgramText, Target
 from compiler.errors import CompilerBug
 from compiler.schedule.kernel import Settings
@@ -12,12 +14,18 @@ from compiler.schedule.plan import Call, Place, Plan, element_bytes
 ELEMENT_TYPES = {"real": "real", "index": "int32", "small": "uint8"}
 
 
-def program_text(plan: Plan, dtype: str) -> ProgramText:
-    """The driver functions of a plan."""
+def program_text(plan: Plan, dtype: str, clocks: Iterator[int] | None = None) -> ProgramText:
+    """The driver functions of a plan. `clocks` gives each call the number of a clock, in the plan's order."""
+
+    def texts(calls: tuple[Call, ...], in_tile: bool) -> tuple[CallText, ...]:
+        return tuple(
+            CallText(c.kernel, _arguments(c, plan, in_tile), None if clocks is None else next(clocks))
+            for c in calls
+        )
+
     phases = []
     for number, phase in enumerate(plan.phases):
-        before = tuple(CallText(c.kernel, _arguments(c, plan, in_tile=False)) for c in phase.before)
-        tile = tuple(CallText(c.kernel, _arguments(c, plan, in_tile=True)) for c in phase.tile)
+        before, tile = texts(phase.before, in_tile=False), texts(phase.tile, in_tile=True)
         reads_input = any(plan.places[n].area == "input" for c in phase.tile for n in c.tensors)
         phases.append(PhaseText(before, tile, reads_input, phase.sums))
         if number and not (before or tile):

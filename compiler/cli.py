@@ -1,4 +1,4 @@
-"""The command line: `chainrule compile | train | evaluate | doctor`, and `compile` on its own.
+"""The command line: `chainrule compile | train | evaluate | bench | doctor`, and `compile` on its own.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C. Progress goes to standard error.
 """
@@ -60,40 +60,81 @@ def _parser() -> argparse.ArgumentParser:
     _add_build_arguments(evaluate)
     add_evaluate_arguments(evaluate)
     evaluate.set_defaults(run=_evaluate)
+    bench = commands.add_parser("bench", help="measure a model's step, forward and backward pass, prediction")
+    _add_bench_arguments(bench)
+    bench.set_defaults(run=_bench)
     doctor = commands.add_parser("doctor", help="say what is missing for compiling, and how to get it")
     doctor.set_defaults(run=lambda a: report())
     return parser
 
 
 def _add_build_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, help="a model file, such as models/mnist.py")
+    _add_model_arguments(parser)
     parser.add_argument(
         "--out", type=Path, default=Path("generated"), help="folder for the module (generated)"
     )
+
+
+def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="a model file, such as models/mnist.py")
     parser.add_argument("--target", default="native", metavar="TARGET", help=f"native, {', '.join(MACHINES)}")
     parser.add_argument("--dtype", default="float32", choices=DTYPES)
 
 
 def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
     _add_build_arguments(parser)
-    parser.add_argument(
-        "--modes",
-        default="vjp",
-        metavar="MODES",
-        help=f"what the module offers besides training, of {', '.join(MODES)}; as in --modes jvp,hvp (vjp)",
-    )
+    _add_content_arguments(parser)
     parser.add_argument("--force", action="store_true", help="build again even if nothing has changed")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    parser.add_argument(
-        "--without", metavar="PASS[,PASS]", default="", help=f"leave passes out: {', '.join(SWITCHES)}"
-    )
     parser.add_argument(
         "--dump-after",
         metavar="STAGE",
         help="print each program and its rewrites after a stage: commute, demand, pad, vjp, jvp, simplify, "
         "stabilise, prune, distribute, bounds, select, invert, pack, or all",
     )
+
+
+def _add_content_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a module holds, and how it is made."""
+    parser.add_argument(
+        "--modes",
+        default="vjp",
+        metavar="MODES",
+        help=f"what the module offers besides training, of {', '.join(MODES)}; as in --modes jvp,hvp (vjp)",
+    )
+    parser.add_argument(
+        "--without", metavar="PASS[,PASS]", default="", help=f"leave passes out: {', '.join(SWITCHES)}"
+    )
+
+
+def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_model_arguments(parser)
+    _add_content_arguments(parser)
+    parser.add_argument("--batch", type=_positive, default=128, help="examples in a batch (128)")
+    parser.add_argument(
+        "--threads", type=_positives, default=(1,), metavar="N[,N]", help="numbers of threads (1)"
+    )
+    parser.add_argument("--rounds", type=_positive, default=20, help="turns of each measurement (20)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def _positive(text: str) -> int:
+    if not text.strip().isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a positive integer, found {text!r}")
+    return int(text)
+
+
+def _positives(text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(map(_positive, text.split(","))))
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from compiler.measure.bench import bench, render, to_json
+
+    result = bench(arguments.model, _options(arguments), arguments.batch, arguments.threads, arguments.rounds)
+    print(json.dumps(to_json(result)) if arguments.json else render(result))
+    return OK
 
 
 def _compile(arguments: argparse.Namespace) -> int:
@@ -109,7 +150,8 @@ def _compile(arguments: argparse.Namespace) -> int:
 def _options(arguments: argparse.Namespace) -> Options:
     force, without = getattr(arguments, "force", False), parse_switches(getattr(arguments, "without", ""))
     modes = tuple(mode.strip() for mode in getattr(arguments, "modes", "vjp").split(","))
-    return Options(arguments.out, arguments.target, arguments.dtype, force, without, modes)
+    out = getattr(arguments, "out", Path())
+    return Options(out, arguments.target, arguments.dtype, force, without, modes)
 
 
 def _progress(quiet: bool) -> Callable[[str, float], None]:

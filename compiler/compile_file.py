@@ -34,8 +34,9 @@ from compiler.schedule.machine import MACHINES, Machine, native_machine
 
 if TYPE_CHECKING:
     from compiler.description import Model
-    from compiler.pipeline import ModuleSource
+    from compiler.pipeline import Instruments, ModuleSource
     from compiler.programs import Stage
+    from compiler.schedule.plan import Plan
 
 DTYPES = ("float32", "float64")
 Progress = Callable[[str, float], None]
@@ -52,6 +53,8 @@ class Options:
     without: frozenset[str] = frozenset()
     """Passes to leave out: names of `compiler.switches`."""
     modes: tuple[str, ...] = ("vjp",)
+    instruments: Instruments = "none"
+    """For measurements: the time of each program, or of each kernel call too."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def _key(model: Model, options: Options, machine: Machine, toolchain: Toolchain)
         options.dtype,
         ",".join(sorted(options.without)),
         ",".join(options.modes),
+        options.instruments,
         repr(machine),
         " ".join([*toolchain.command, *OPTIMISATION, str(toolchain.openmp)]),
         toolchain.version,
@@ -159,6 +163,7 @@ def _build(
             after or (lambda stage: None),
             options.without,
             options.modes,
+            options.instruments,
         ),
     )
     path = folder / f"{name}.pyx"
@@ -175,8 +180,6 @@ def facts_of(source: ModuleSource) -> dict[str, Any]:
     gradient = source.plans["gradient"]
     derived = [s for s in source.stages if s.program == "gradient" and s.name == "vjp"]
     kernels = [k for plan in source.plans.values() for k in plan.kernels]
-    example = sum(k.operations for k in gradient.kernels if k.per_example)
-    forward = sum(k.operations for k in source.plans["predict"].kernels if k.per_example)
     return {
         "model": source.name,
         "target": source.settings.machine.name,
@@ -188,12 +191,19 @@ def facts_of(source: ModuleSource) -> dict[str, Any]:
         "derived": sum(len(s.rewrites) for s in derived),
         "rewrites": {f"{s.program}/{s.name}": len(s.rewrites) for s in source.stages if s.rewrites},
         "kernels": len({k.name for k in kernels}),
-        "operations_forward": forward,
-        "operations_step": example,
+        "operations_forward": operations_of(source.plans["predict"])[0],
+        "operations_step": operations_of(gradient)[0],
         "tile": source.settings.tile,
         "workspace_bytes": gradient.tile_bytes,
+        "operations": {name: operations_of(plan) for name, plan in source.plans.items()},
         "lines": source.text.count("\n"),
     }
+
+
+def operations_of(plan: Plan) -> tuple[int, int]:
+    """Operations of a program for each example of the batch, and for each call besides."""
+    example = sum(kernel.operations for kernel in plan.kernels if kernel.per_example)
+    return example, sum(kernel.operations for kernel in plan.kernels if not kernel.per_example)
 
 
 def _timed(progress: Progress, stage: str, work: Callable[[], Any]) -> Any:

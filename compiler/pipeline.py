@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
+from typing import Literal
 
 from compiler.assemble import program_text, render_target, tile_bytes_with_input
 from compiler.description import Model
@@ -22,6 +24,7 @@ from compiler.programs import (
     arena_outputs,
     example_outputs,
     given_tangents,
+    loss_program,
     module_programs,
 )
 from compiler.schedule.kernel import Settings, predicted_cycles
@@ -36,6 +39,8 @@ TYPICAL_TILE = 4
 LARGEST_TILE = 16
 """Examples in a tile at most: a batch of 128 then has a tile for each of 8 lanes."""
 SCALARS = ("batch_size", "rate", "step")
+Instruments = Literal["none", "programs", "kernels"]
+"""What a module can be asked for besides: the time of each program, and the time of each kernel call."""
 ARENA_ALIGNMENT = 16
 """Parameters start at multiples of 16 values: a cache line in float32."""
 
@@ -61,23 +66,29 @@ def compile_to_source(
     after: Callable[[Stage], None] = lambda stage: None,
     without: frozenset[str] = frozenset(),
     modes: tuple[str, ...] = ("vjp",),
+    instruments: Instruments = "none",
 ) -> ModuleSource:
     """Run every stage but the C compiler's. `digest` identifies model and options in the module.
 
     `without` names passes to leave out (`compiler.switches`); `modes` are some of `compiler.modes.MODES`,
-    vjp among them.
+    vjp among them; `instruments` are for measurements.
     """
     lowered = lower(model)
     arena, arena_size = arena_layout(lowered.parameters)
     trace = Trace(after, without)
-    programs = module_programs(lowered, arena_size, pricer(machine, dtype, without), trace, modes)
+    price = pricer(machine, dtype, without)
+    programs = module_programs(lowered, arena_size, price, trace, modes)
+    if instruments != "none":
+        programs["forward"] = loss_program(lowered, price, trace)
     tile = 1 if "tile" in without else tile_examples(programs["gradient"], lowered, arena, machine, dtype)
     settings = Settings(machine, dtype, tile)
     plans = {name: _plan(name, programs[name], lowered, arena, arena_size, settings) for name in programs}
     facts = module_facts(lowered, plans, arena, arena_size, settings, digest) | mode_facts(plans, modes)
     if without:
         facts["summary"] = [*facts["summary"], f"passes left out: {', '.join(sorted(without))}"]
-    texts = [program_text(plan, dtype) for plan in plans.values()]
+    facts |= instrument_facts(plans, instruments)
+    clocks = count() if instruments == "kernels" else None
+    texts = [program_text(plan, dtype, clocks) for plan in plans.values()]
     text = render_module(texts, facts, render_target(settings))
     return ModuleSource(lowered.name, text, lowered, plans, settings, tuple(trace.stages), modes)
 
@@ -93,6 +104,17 @@ def pricer(machine: Machine, dtype: str, without: frozenset[str] = frozenset()) 
         return sum(predicted_cycles(d, shapes, settings) for d in own)
 
     return price
+
+
+def instrument_facts(plans: dict[str, Plan], instruments: Instruments) -> dict[str, object]:
+    """What the templates of the measuring part need."""
+    return {
+        "instrumented": instruments != "none",
+        "clocks": sum(len(plan.kernels) for plan in plans.values()) if instruments == "kernels" else 0,
+        # Those that give the same every time they are called.
+        "timed": [name for name in plans if name not in ("update", "initialize")],
+        "output_row": row_size(plans["predict"].program.shape(plans["predict"].program.outputs[0])),
+    }
 
 
 def arena_layout(kept: tuple[ParameterSpec, ...]) -> tuple[dict[str, int], int]:

@@ -135,6 +135,13 @@ def _hessian(name: str, wrt: tuple[str, ...], forward: Program, trace: Trace) ->
     return trace.run(name, "jvp", lambda program: jvp(program, wrt, cotangents), gradient)
 
 
+def loss_program(model: LoweredModel, price: Price, trace: Trace) -> Program:
+    """The training loss alone, for measurements: the forward part of `gradient`, nothing kept for later."""
+    program = _forward("forward", model.training.replace(outputs=("loss",)), trace)
+    program = trace.run("forward", "stabilise", stabilise, program)
+    return _lowered("forward", program, price, trace)
+
+
 def _forward(name: str, program: Program, trace: Trace) -> Program:
     program = trace.run(name, "commute", commute, program)
     program = trace.run(name, "demand", demand, program)

@@ -23,7 +23,7 @@ STAGES = ("compiler.derive", "compiler.passes", "compiler.schedule", "compiler.e
 FORMULAS = ("compiler.layers", "compiler.losses", "compiler.optimizers", "compiler.initializers")
 BASE = ("compiler.ir", "compiler.errors")
 FRONT = ("compiler.description", *FORMULAS, "compiler.formula", *BASE)
-BUILDING = ("compiler.build", "compiler.cache", "compiler.modes")
+BUILDING = ("compiler.build", "compiler.cache", "compiler.modes", "compiler.switches")
 PIPELINE = ("compiler.pipeline", "compiler.programs", "compiler.schedule", "compiler.explain")
 
 # Component → the other components of ours that it may import. Everything may import from its own component.
@@ -38,7 +38,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.description": (*FORMULAS, "compiler.formula", "compiler.errors"),
     "compiler.prescan": ("compiler", *FORMULAS, "compiler.errors"),
     "compiler.parse": ("compiler.prescan", *FRONT),
-    "compiler.switches": ("compiler.errors",),
     # The stages: each stands on the representation, and on none of its neighbours.
     **dict.fromkeys(STAGES, BASE),
     # The pipeline, which alone knows the order of the stages: its parts, each joining two or three of them.
@@ -51,9 +50,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.harness": ("compiler.assemble", "compiler.build", *STAGES, *BASE),
     "compiler.compile_file": ("compiler.parse", *PIPELINE, *BUILDING, *FRONT),
     "compiler.doctor": ("compiler.compile_file", "compiler.build", "compiler.cache", "compiler.errors"),
+    "compiler.measure": ("compiler.compile_file", "compiler.build", "compiler.lower", *PIPELINE, *FRONT),
     "compiler.explain": ("compiler.ir", "compiler.formula", "compiler.errors"),
-    "compiler.cli": ("compiler.compile_file", "compiler.doctor", "compiler.modes", "compiler.switches",
-                     *PIPELINE, *FRONT, "runtime"),
+    "compiler.cli": ("compiler.compile_file", "compiler.doctor", "compiler.measure", "compiler.modes",
+                     "compiler.switches", *PIPELINE, *FRONT, "runtime"),
     "compiler.__main__": ("compiler.cli",),
     # Beside the compiler.
     "runtime": (),

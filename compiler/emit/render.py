@@ -20,6 +20,8 @@ class CallText:
 
     kernel: Kernel
     arguments: tuple[str, ...]
+    clock: int | None = None
+    """The number of the clock that measures this call, in an instrumented module."""
 
 
 @dataclass(frozen=True)
@@ -184,10 +186,13 @@ def _program(program: ProgramText, names: _KernelNames) -> dict[str, object]:
             name = names.name_of(call.kernel, program.name)
             rows = _rows([*call.arguments, *_extra_arguments(call.kernel)])
             if len(rows) == 1 and len(name) + len(rows[0]) < 100:
-                result.append(f"{name}({rows[0]})")
+                text = f"{name}({rows[0]})"
             else:
                 inner = ",\n        ".join(rows)
-                result.append(f"{name}(\n        {inner},\n    )")
+                text = f"{name}(\n        {inner},\n    )"
+            if call.clock is not None:
+                text = f"clock_start({call.clock})\n    {text}\n    clock_stop({call.clock})"
+            result.append(text)
         return result
 
     phases = [

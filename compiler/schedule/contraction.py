@@ -114,25 +114,25 @@ def _length(a: Axis) -> float:
 
 def choose_tile(nest: Nest, machine: Machine, dtype: str, batch: int) -> Tile | None:
     """The cheapest register tile of this nest for tiles of `batch` examples; None when none applies."""
+    return min(candidate_tiles(nest, machine, dtype, batch), key=lambda tile: tile.cycles, default=None)
+
+
+def candidate_tiles(nest: Nest, machine: Machine, dtype: str, batch: int) -> Iterator[Tile]:
+    """Every register tile that this nest can have, with its predicted cycles."""
     if not is_polynomial(nest.body) or not nest.reads:
-        return None
+        return
     if any(address.inside for _, address in nest.reads):
-        return None
+        return
     masks = mask_guards(nest)
     if len(masks) > 1 or any(g.kind != ">=" or not _plain(g.affine) for g in nest.guards if g not in masks):
-        return None
+        return
     sequential = sequential_axes(nest)
     if sequential is None:
-        return None
+        return
     nest, merges = collapse(nest, frozenset(a.name for a in sequential))
-    best: Tile | None = None
     for vector_axis in _vector_axes(nest, sequential):
-        if masks and mask_of(nest, vector_axis.name) is None:
-            continue
-        for tile in _tiles(nest, merges, vector_axis, sequential, machine, dtype, batch):
-            if best is None or tile.cycles < best.cycles:
-                best = tile
-    return best
+        if not masks or mask_of(nest, vector_axis.name) is not None:
+            yield from _tiles(nest, merges, vector_axis, sequential, machine, dtype, batch)
 
 
 def _plain(affine: Affine) -> bool:

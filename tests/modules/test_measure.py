@@ -1,0 +1,110 @@
+"""What measures: the processor's pace, instrumented modules, `chainrule bench`. No test looks at how fast."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compiler.build import find_toolchain
+from compiler.cli import main
+from compiler.compile_file import Options, machine_for
+from compiler.ir.interpreter import run
+from compiler.lower import lower
+from compiler.measure.bench import bench, render, to_json
+from compiler.measure.module import instrumented, random_batch
+from compiler.measure.peak import measure_peak
+from compiler.parse import load_model
+from compiler.pipeline import pricer
+from compiler.programs import Trace, loss_program
+from compiler.schedule.machine import MACHINES
+
+
+def test_peak_is_plausible() -> None:
+    toolchain = find_toolchain()
+    native = measure_peak(machine_for("native", toolchain), "float32", toolchain)
+    scalar = measure_peak(MACHINES["scalar"], "float64", toolchain)
+    assert 0.2 < native.gigahertz < 10
+    assert scalar.gigaflops < native.gigaflops < 1000
+    # Two operations of a multiply-add, two of them in a cycle, are as much as any scalar core does.
+    assert scalar.gigaflops < 8 * scalar.gigahertz
+
+
+def test_forward_program_computes_the_training_loss(models) -> None:
+    """What bench calls forward is the loss that a step begins with, dropout included."""
+    model = lower(load_model(models("tiny")))
+    machine = machine_for("native", find_toolchain())
+    program = loss_program(model, pricer(machine, "float32"), Trace())
+    rng = np.random.default_rng(1)
+    values = {p.name: rng.normal(size=p.shape) for p in model.parameters}
+    values |= {"input": rng.random((6, 12, 12, 1)), "label": rng.integers(3, size=6)}
+    expected = run(model.training, values, seed=3, step=2)["loss"]
+    assert run(program, values, seed=3, step=2)["loss"] == pytest.approx(float(expected), rel=1e-12)
+    assert run(program, values, seed=3, step=3)["loss"] != pytest.approx(float(expected), rel=1e-6)
+
+
+def test_ordinary_modules_have_no_instruments(built) -> None:
+    module = built("small")
+    assert not hasattr(module, "kernel_clocks")
+    assert not hasattr(module.Network, "time_program")
+
+
+def test_instruments_change_no_result(workshop: Path, models, built) -> None:
+    ordinary = built("tiny")
+    with instrumented(models("tiny"), Options(Path(), instruments="kernels")) as measured:
+        module = measured.module
+        x, y = random_batch(module, 21)
+        module.kernel_clocks()
+        states = []
+        for net in (ordinary.Network(seed=2, threads=1), module.Network(seed=2, threads=1)):
+            states.append([net.train_step(x, y) for _ in range(3)])
+            states[-1].append({name: array.tobytes() for name, array in net.parameters.items()})
+        assert states[0] == states[1]
+        clocks = module.kernel_clocks()
+        tiles = -(-21 // module.TILE)
+        assert {calls for _, calls in clocks} == {0, 1, 3, 3 * tiles}, (
+            "initialize, before the tiles, in a tile"
+        )
+        assert all(seconds > 0 for seconds, calls in clocks if calls)
+        assert all(calls == 0 for _, calls in module.kernel_clocks()), "reading starts them anew"
+        net = module.Network(seed=0)
+        assert net.time_program("predict", x, y) > 0
+        with pytest.raises(ValueError, match="expected one of the programs"):
+            net.time_program("update", x, y)
+
+
+def test_bench(workshop: Path, models) -> None:
+    result = bench(models("small"), Options(Path()), batch=16, threads=(1, 2), rounds=2)
+    assert {f.threads for f in result.figures} == {1, 2}
+    for threads in (1, 2):
+        step, gradient, forward, backward = (
+            result.figure(name, threads) for name in ("step", "gradient", "forward", "backward")
+        )
+        assert backward.median == pytest.approx(gradient.median - forward.median)
+        assert 0 < forward.fastest <= forward.median
+        assert step.operations > gradient.operations > forward.operations > 0
+    ratios = to_json(result)["ratios"]["1"]
+    assert ratios["step_to_forward"] == result.figure("step", 1).median / result.figure("forward", 1).median
+    text = render(result)
+    assert all(len(line) <= 110 for line in text.splitlines())
+    for words in (
+        "small: float32",
+        "1 thread",
+        "2 threads",
+        "backward ÷ forward",
+        "step ÷ forward",
+        "of peak",
+    ):
+        assert words in text
+
+
+def test_bench_command(workshop: Path, models, capsys: pytest.CaptureFixture) -> None:
+    arguments = ["bench", str(models("small")), "--batch", "8", "--rounds", "1", "--json"]
+    assert main(arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["batch"] == 8
+    assert {f["name"] for f in result["figures"]} == {"step", "gradient", "forward", "backward", "predict"}
+    with pytest.raises(SystemExit):
+        main([*arguments, "--threads", "0"])
