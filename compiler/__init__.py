@@ -58,8 +58,12 @@ from compiler.layers import (
 )
 from compiler.losses import CrossEntropy, Loss, LossForward, MeanSquaredError
 from compiler.optimizers import SGD, Adam, Optimizer
+from compiler.regularizers import L1, L1L2, L2, Regularizer
 
 __all__ = [
+    "L1",
+    "L1L2",
+    "L2",
     "SGD",
     "Adam",
     "Add",
@@ -96,6 +100,7 @@ __all__ = [
     "Parameter",
     "Pointwise",
     "ReLU",
+    "Regularizer",
     "Rescaling",
     "Reshape",
     "Sequential",

@@ -241,3 +241,5 @@ def _forward_lines(forward: Forward) -> Iterable[str]:
     for name, parameter in [*forward.parameters.items(), *forward.state.items()]:
         constants = _sorted(parameter.initializer.constants(parameter.shape))
         yield f"    {name} {parameter.shape} {parameter.initializer.formula} {constants}"
+        if parameter.regularizer is not None:
+            yield f"    {parameter.regularizer.formula} {_sorted(parameter.regularizer.constants)}"

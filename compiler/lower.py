@@ -15,7 +15,7 @@ from compiler.description import Model
 from compiler.errors import ModelError
 from compiler.formula import CompiledFormula, Operand, compile_formula
 from compiler.formula.scope import BATCH_SIZE, IOTA
-from compiler.ir.tensor_program import Program, Shape, Tensor
+from compiler.ir.tensor_program import Access, Program, Shape, Tensor, make_term, read_symbol
 from compiler.layers.base import Parameter
 from compiler.layers.graph import Step
 from compiler.layers.shaping import Input
@@ -94,7 +94,7 @@ def lower(model: Model) -> LoweredModel:
     """The tensor programs of a model. Raises ModelError with all problems, those of formulas included."""
     model.check()
     steps, output = model.graph.steps, model.graph.output.name
-    given, loss = _given(model), _loss(model)
+    given, loss = _given(model), _with_penalties(_loss(model), steps)
     training, inference = _layers(steps, training=True), _layers(steps, training=False)
     streams = count()
     parameters, states = _kept(steps, "parameters"), _kept(steps, "state")
@@ -207,6 +207,41 @@ def _loss(model: Model) -> CompiledFormula:
         raise ModelError(
             *(replace(p, layer="loss", span=p.span or model.span) for p in error.problems)
         ) from None
+
+
+def _with_penalties(loss: CompiledFormula, steps: tuple[Step, ...]) -> CompiledFormula:
+    """The loss and the penalties of all parameters that have one."""
+    penalties = [
+        _penalty(name, parameter)
+        for name, parameter in _kept(steps, "parameters")
+        if parameter.regularizer is not None
+    ]
+    if not penalties:
+        return loss
+    *before, data = loss.definitions
+    reads = [read_symbol(0)]
+    added = [p.definitions[-1].name for p in penalties]
+    if data.operation != "sum":
+        data = replace(data, name="loss.data")
+        before, added, data = [*before, data], ["loss.data", *added], replace(data, name="loss", terms=())
+    terms = [make_term((), (), *reads, [(*reads, Access(name, ()))]) for name in added]
+    whole = replace(data, operation="sum", terms=(*data.terms, *terms))
+    defined = [definition for penalty in penalties for definition in penalty.definitions]
+    iota = max(formula.iota for formula in (loss, *penalties))
+    random = [operand for penalty in penalties for operand in penalty.random]
+    return CompiledFormula((*before, *defined, whole), (*loss.random, *random), iota)
+
+
+def _penalty(name: str, parameter: Parameter) -> CompiledFormula:
+    regularizer = parameter.regularizer
+    return compile_formula(
+        regularizer.formula,
+        operands={"parameter": Operand(name, parameter.shape)},
+        results={"penalty": Operand(f"{name}.penalty", ())},
+        constants=regularizer.constants,
+        prefix=name,
+        origin=name.rpartition(".")[0],
+    )
 
 
 def _program(

@@ -177,8 +177,14 @@ def _plan(
         given |= states
     lanes = {output: arena[parameter] for output, parameter in arena_outputs(model, name).items()}
     for output, offset in lanes.items():
-        if not _over_batch(program, output):
+        if not _summed_over_batch(program, output):
             given[output] = Place("total", offset)
+    sums = [output for output in program.outputs if program.shape(output) == () and output not in lanes]
+    for number, output in enumerate(sums if name != "initialize" else ()):
+        # A loss with penalties is a sum over the batch and more: it is put among the sums when it is whole.
+        if not _summed_over_batch(program, output):
+            lanes[output] = arena_size + number * ARENA_ALIGNMENT
+            given[output] = Place("total", lanes[output])
     if name == "gradient":
         given |= new_states
     elif name in ("input_gradient", "input_hvp"):
@@ -196,9 +202,12 @@ def _plan(
     return make_plan(name, program, settings, given, lanes)
 
 
-def _over_batch(program: Program, name: str) -> bool:
+def _summed_over_batch(program: Program, name: str) -> bool:
+    """Whether the lanes hold all of a tensor, so that it is whole when they are summed."""
     definition = program.definition(name)
-    return definition is not None and any(a.extent is None for term in definition.terms for a in term.axes)
+    return definition is not None and all(
+        any(a.extent is None for a in term.axes) for term in definition.terms
+    )
 
 
 def _update_places(model: LoweredModel, arena_size: int) -> dict[str, Place]:

@@ -20,7 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A component is a module or a package with all that it holds; the longest matching name wins.
 STAGES = ("compiler.derive", "compiler.passes", "compiler.schedule", "compiler.emit")
-FORMULAS = ("compiler.layers", "compiler.losses", "compiler.optimizers", "compiler.initializers")
+FORMULAS = (
+    *("compiler.layers", "compiler.losses", "compiler.optimizers"),
+    *("compiler.initializers", "compiler.regularizers"),
+)
 BASE = ("compiler.ir", "compiler.errors")
 FRONT = ("compiler.description", *FORMULAS, "compiler.formula", *BASE)
 BUILDING = ("compiler.build", "compiler.cache", "compiler.modes", "compiler.switches")
@@ -34,7 +37,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.ir": ("compiler.errors",),
     "compiler.formula": BASE,
     **dict.fromkeys(FORMULAS, ("compiler.formula", "compiler.errors")),
-    "compiler.layers": ("compiler.initializers", "compiler.formula", "compiler.errors"),
+    "compiler.layers": (
+        *("compiler.initializers", "compiler.regularizers", "compiler.formula", "compiler.errors"),
+    ),
     "compiler.description": (*FORMULAS, "compiler.formula", "compiler.errors"),
     "compiler.prescan": ("compiler", *FORMULAS, "compiler.errors"),
     "compiler.parse": ("compiler.prescan", *FRONT),

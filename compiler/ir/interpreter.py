@@ -97,7 +97,8 @@ def _winners(definition: Definition, values: Arrays, batch: int, shape: tuple[in
     winner = np.argmax(allowed & (flat == best), axis=1)
     result = np.zeros(shape, dtype=np.int64)
     first = tuple(np.broadcast_to(t, points.shape).reshape(-1, reduced)[:, 0] for t in target)
-    result[first] = winner
+    # A single element has no index, and takes no array.
+    result[first] = winner if first else winner[0]
     return result
 
 

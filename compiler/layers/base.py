@@ -21,6 +21,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 from compiler.errors import Problem, Span
 from compiler.initializers.base import Initializer
+from compiler.regularizers.base import Regularizer
 
 Shape = tuple[int, ...]
 """The shape of one example: the batch dimension is left out."""
@@ -32,11 +33,13 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 class Parameter:
     """A tensor that a layer keeps from step to step: trainable, or a state that its formula updates.
 
-    Where a layer infers shapes, as Formula does, a size may be -1, and the shape None.
+    Where a layer infers shapes, as Formula does, a size may be -1, and the shape None. The penalty of a
+    regularizer is added to the loss; a state has none.
     """
 
     shape: Shape | None
     initializer: Initializer
+    regularizer: Regularizer | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from compiler.errors import ModelError, Problem
 from compiler.initializers.base import Initializer
 from compiler.layers.base import Placeholder, Shape
+from compiler.regularizers.base import Regularizer
 
 Pair = tuple[int, int]
 
@@ -51,6 +52,13 @@ def initializer(argument: str, value: object) -> Iterator[Problem]:
         yield from value.problems()
     elif not isinstance(value, Placeholder):
         yield wrong(argument, "an initializer, such as HeNormal()", value)
+
+
+def regularizer(argument: str, value: object) -> Iterator[Problem]:
+    if isinstance(value, Regularizer):
+        yield from value.problems()
+    elif value is not None and not isinstance(value, Placeholder):
+        yield wrong(argument, "a regularizer, such as L2(1e-4), or None", value)
 
 
 def rank(shape: Shape, expected: int, layout: str, advice: str | None = None) -> None:

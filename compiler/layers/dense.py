@@ -10,6 +10,7 @@ from compiler.initializers import DEFAULT_BIAS, DEFAULT_KERNEL, Initializer
 from compiler.layers import checks
 from compiler.layers.activations import activation_problems
 from compiler.layers.base import Forward, Layer, Parameter, Shape
+from compiler.regularizers.base import Regularizer
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Dense(Layer):
     use_bias: bool = True
     kernel_initializer: Initializer = DEFAULT_KERNEL
     bias_initializer: Initializer = DEFAULT_BIAS
+    kernel_regularizer: Regularizer | None = None
+    bias_regularizer: Regularizer | None = None
 
     any_number = True
 
@@ -30,12 +33,16 @@ class Dense(Layer):
         yield from checks.boolean("use_bias", self.use_bias)
         yield from checks.initializer("kernel_initializer", self.kernel_initializer)
         yield from checks.initializer("bias_initializer", self.bias_initializer)
+        yield from checks.regularizer("kernel_regularizer", self.kernel_regularizer)
+        yield from checks.regularizer("bias_regularizer", self.bias_regularizer)
 
     def forward(self, x: Shape) -> Forward:
         checks.at_least_rank_one(x)
         formula = "y[..., o] = sum[i](kernel[i, o] * x[..., i])"
-        parameters = {"kernel": Parameter((x[-1], self.units), self.kernel_initializer)}
+        parameters = {
+            "kernel": Parameter((x[-1], self.units), self.kernel_initializer, self.kernel_regularizer)
+        }
         if self.use_bias:
             formula += " + bias[o]"
-            parameters["bias"] = Parameter((self.units,), self.bias_initializer)
+            parameters["bias"] = Parameter((self.units,), self.bias_initializer, self.bias_regularizer)
         return Forward(formula, (*x[:-1], self.units), parameters)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 from compiler.errors import ModelError, Problem
 from compiler.formula.infer import infer_shapes
@@ -20,7 +20,7 @@ from compiler.formula.scope import RESERVED, UNKNOWN, Operand
 from compiler.formula.syntax import Read, Statement, walk
 from compiler.initializers.base import Initializer
 from compiler.layers.base import Forward, Layer, Parameter, Shape
-from compiler.layers.checks import is_integer, is_number, wrong
+from compiler.layers.checks import initializer, is_integer, is_number, regularizer, wrong
 
 _NUMBERED = re.compile(r"[xy][1-9][0-9]*")
 
@@ -76,7 +76,7 @@ class Formula(Layer):
         return Forward(
             self.formula,
             _result_shape(found, self.outputs),
-            {key: Parameter(found[key], p.initializer) for key, p in parameters.items()},
+            {key: replace(p, shape=found[key]) for key, p in parameters.items()},
             self.constants,
             self.inference,
             self.sizes,
@@ -151,7 +151,8 @@ def parameter_problems(name: str, value: object) -> Iterator[Problem]:
         isinstance(shape, tuple) and all(is_integer(n) and (n > 0 or n == -1) for n in shape)
     ):
         yield wrong(f"shape of {name}", "positive integers, -1 for a size that is inferred, or None", shape)
-    yield from value.initializer.problems()
+    yield from initializer("initializer of " + name, value.initializer)
+    yield from regularizer("regularizer of " + name, value.regularizer)
 
 
 def as_parameter(value: Parameter | Initializer) -> Parameter:

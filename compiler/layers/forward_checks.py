@@ -19,6 +19,9 @@ def forward_problems(forward: object, layer: Layer) -> Iterator[Problem]:
         )
         return
     kept = [*forward.parameters.items(), *forward.state.items()]
+    for key, state in forward.state.items():
+        if state.regularizer is not None:
+            yield Problem(f"the state {key} has a regularizer", expected="one for trainable parameters alone")
     for key in forward.parameters.keys() & forward.state.keys():
         yield Problem(f"{key} is both a parameter and a state in Forward", expected="two names")
     results = forward.results if isinstance(forward.shape, tuple) else {"y": forward.shape}
@@ -52,7 +55,21 @@ def layer_formula_problems(forward: Forward, shapes: Sequence[Shape]) -> list[Pr
             text, operands=operands, results=wanted, constants=forward.constants, sizes=forward.sizes
         )
     ]
-    return [*problems, *(problem for p in kept.values() for problem in _initializer_problems(p))]
+    for name, parameter in kept.items():
+        problems += _initializer_problems(parameter)
+        if parameter.regularizer is not None:
+            problems += _regularizer_problems(name, parameter)
+    return problems
+
+
+def _regularizer_problems(name: str, parameter: Parameter) -> list[Problem]:
+    return formula_problems(
+        parameter.regularizer.formula,
+        operands={"parameter": Operand(name, parameter.shape)},
+        results={"penalty": Operand("penalty", ())},
+        constants=parameter.regularizer.constants,
+        sizes={},
+    )
 
 
 def _initializer_problems(parameter: Parameter) -> list[Problem]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from compiler.errors import ModelError, Problem
@@ -126,7 +126,7 @@ def _parameter(key: str, value: Parameter | Initializer, shape: Shape) -> Parame
     if isinstance(value, Initializer):
         return Parameter((), value)
     if value.shape is None:
-        return Parameter(shape, value.initializer)
+        return replace(value, shape=shape)
     tail = shape[len(shape) - len(value.shape) :]
     if len(value.shape) > len(shape) or any(
         size not in (-1, 1, there) for size, there in zip(value.shape, tail, strict=True)
@@ -134,7 +134,7 @@ def _parameter(key: str, value: Parameter | Initializer, shape: Shape) -> Parame
         expected = f"the last sizes of {shape}, with 1 or -1 for any of them"
         raise ModelError(Problem(f"wrong shape of {key}", expected=expected, found=str(value.shape)))
     sizes = (there if size == -1 else size for size, there in zip(value.shape, tail, strict=True))
-    return Parameter(tuple(sizes), value.initializer)
+    return replace(value, shape=tuple(sizes))
 
 
 def _indices(shape: Shape, axes: tuple[str, ...]) -> str:

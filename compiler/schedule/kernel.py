@@ -262,7 +262,9 @@ def _extremum_kernel(
         raise CompilerBug(f"{main.name}: a {operation} must write each of its elements once")
     nest = make_nest(term, main.name, shapes, "")
     out.prelude += nest.prelude
-    winner = definitions[1].name if len(definitions) > 1 else None
+    # A winner that is wanted without its value is a definition of its own.
+    chosen = main if main.operation in ("argmax", "argmin") else definitions[-1]
+    winner = chosen.name if chosen.dtype == "index" else None
     out.body += plain_nest(nest, operation, Outcome(False, winner), shapes, True)
     out.notes.append("gather, plain loops")
 

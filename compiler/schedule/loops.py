@@ -130,10 +130,9 @@ def _reduced(
         body = guarded_loops(list(reduction), inner_guards, outer, combine)
     integers = Integers(shapes, "")
     target = Address(nest.buffer, integers.local(nest.target))
-    finish: list[Statement] = [
-        *integers.statements,
-        Store(target, sympy.Symbol("acc", real=True), 0, outcome.accumulate),
-    ]
+    finish: list[Statement] = [*integers.statements]
+    if outcome.winner != nest.buffer:
+        finish.append(Store(target, sympy.Symbol("acc", real=True), 0, outcome.accumulate))
     if outcome.winner:
         where = outcome.winner_offset if outcome.winner_offset is not None else target.offset
         finish.append(Store(Address(outcome.winner, where), Affine((("winner", 1),))))
