@@ -20,10 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A component is a module or a package with all that it holds; the longest matching name wins.
 STAGES = ("compiler.derive", "compiler.passes", "compiler.schedule", "compiler.emit")
-FORMULAS = (
-    *("compiler.layers", "compiler.losses", "compiler.optimizers"),
-    *("compiler.initializers", "compiler.regularizers"),
-)
+PARAMETERS = ("compiler.initializers", "compiler.regularizers")
+FORMULAS = ("compiler.layers", "compiler.losses", "compiler.optimizers", *PARAMETERS)
 BASE = ("compiler.ir", "compiler.errors")
 FRONT = ("compiler.description", *FORMULAS, "compiler.formula", *BASE)
 BUILDING = ("compiler.build", "compiler.cache", "compiler.modes", "compiler.switches")
@@ -37,9 +35,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.ir": ("compiler.errors",),
     "compiler.formula": BASE,
     **dict.fromkeys(FORMULAS, ("compiler.formula", "compiler.errors")),
-    "compiler.layers": (
-        *("compiler.initializers", "compiler.regularizers", "compiler.formula", "compiler.errors"),
-    ),
+    "compiler.layers": (*PARAMETERS, "compiler.formula", "compiler.errors"),
     "compiler.description": (*FORMULAS, "compiler.formula", "compiler.errors"),
     "compiler.prescan": ("compiler", *FORMULAS, "compiler.errors"),
     "compiler.parse": ("compiler.prescan", *FRONT),
@@ -61,11 +57,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
                      "compiler.switches", *PIPELINE, *FRONT, "runtime"),
     "compiler.__main__": ("compiler.cli",),
     # Beside the compiler.
-    "runtime": (),
-    "models": ("compiler", *FRONT),
+    **dict.fromkeys(("runtime", "setup"), ()),
+    **dict.fromkeys(("models", "benchmarks.models"), ("compiler", *FRONT)),
     "benchmarks": ("generated", "runtime"),
-    "benchmarks.models": ("compiler", *FRONT),
-    "setup": (),
 }  # fmt: skip
 
 # The scheduler takes the scalar bodies of terms apart (factors, hoisted scalars); it differentiates nothing.
