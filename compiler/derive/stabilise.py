@@ -1,14 +1,16 @@
 """Forms that neither overflow nor lose everything: applied last, after differentiation and algebra.
 
-Four general laws, none of which knows a layer:
+Five general laws, none of which knows a layer:
 
     logarithm  log(p), p = exp(z)/s     becomes  z - log(s): a pointwise definition goes under its logarithm
     shift      s = Σ_k exp(a_k)         becomes  m = max_k a_k,  s' = Σ_k exp(a_k - m),  and s = s'·exp(m)
     softplus   log(1 + exp(u))          becomes  max(u, 0) + log(1 + exp(-|u|))
     logistic   G^k/(1 + G)^n, G=exp(u)  becomes  a polynomial in q = 1/(1 + exp(u)), 1 - q = 1/(1 + exp(-u))
+    near zero  log(1 + exp(-|u|)), exp(u) - 1        become  log1p(exp(-|u|)), expm1(u)
 
 Together they turn exp(z)/Σexp(z) into exp(z - m)/s', and its negative logarithm into log(s') + m - z. The
 maximum is introduced here, so nothing ever differentiates it, and its gradient (which is 0) never appears.
+The laws of one scalar body, the last three, are in `stable_scalars.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import replace
 import sympy
 
 from compiler.derive.prune import in_order, prune
-from compiler.derive.scalar import absorb_sign, cheaper_key, cheapest, hide
+from compiler.derive.scalar import absorb_sign, cheaper_key, cheapest
 from compiler.derive.simplify_memo import Memo
 from compiler.derive.simplify_share import share
 from compiler.derive.simplify_signs import assume
@@ -32,6 +34,7 @@ from compiler.derive.simplify_terms import (
     replace_definition,
     unused_name,
 )
+from compiler.derive.stable_scalars import near_zero, stable_logistic, stable_softplus
 from compiler.ir.tensor_program import Access, Definition, Program, Reads, Rewrite, Term, make_term
 
 
@@ -220,7 +223,8 @@ def _with_shift(program: Program, term: Term, name: str, function: Term, memo: M
         simpler = replace_body(put, assumed.back(absorb_sign(combined)))
         if _has_bare_shift(program, simpler):
             # A product with a sum may hide that exp(m) meets exp(-m).
-            simpler = replace_body(put, assumed.back(cheapest(assumed.body, memo.scalars)))
+            met = sympy.powsimp(cheapest(assumed.body, memo.scalars), combine="exp", deep=True)
+            simpler = replace_body(put, assumed.back(absorb_sign(met)))
         return _with_shift(program, simpler, name, function, memo)
     return term
 
@@ -237,60 +241,7 @@ def stable_scalars(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]
         if not term.body.has(sympy.exp):
             return term
         assumed = assume(program, term, memo.signs)
-        body = stable_logistic(stable_softplus(assumed.body))
+        body = near_zero(stable_logistic(stable_softplus(assumed.body)))
         return term if body == assumed.body else replace_body(term, assumed.back(body))
 
     return _rewrite_terms(program, change, "stable", "no exponential of a large number is formed")
-
-
-def stable_softplus(body: sympy.Expr) -> sympy.Expr:
-    """`log(1 + exp(u))` as `max(u, 0) + log(1 + exp(-|u|))`: exact on both sides, at any size."""
-
-    def is_softplus(node: sympy.Basic) -> bool:
-        if not isinstance(node, sympy.log):
-            return False
-        rest = node.args[0] - 1
-        return isinstance(rest, sympy.exp) and not rest.args[0].is_nonpositive
-
-    def change(node: sympy.Expr) -> sympy.Expr:
-        exponent = (node.args[0] - 1).args[0]
-        return sympy.Max(exponent, 0) + sympy.log(1 + sympy.exp(-sympy.Abs(exponent)))
-
-    return body.replace(is_softplus, change)
-
-
-def stable_logistic(body: sympy.Expr) -> sympy.Expr:
-    """A rational function of G = exp(u) over powers of 1 + G, as a polynomial in q and 1 - q.
-
-    x·G/(1 + G)² with G = exp(-x) is inf/inf for x = -800; q·(1 - q)·x with 1 - q = 1/(1 + exp(x)) is 0.
-    """
-    for node in sorted(body.atoms(sympy.exp), key=sympy.default_sort_key):
-        if body.has(node):
-            body = _in_logistic(body, node)
-    return body
-
-
-def _in_logistic(body: sympy.Expr, exponential: sympy.Expr) -> sympy.Expr:
-    hidden = hide(body)
-    matching = [s for s, node in hidden.back.items() if node in (exponential, 1 / exponential)]
-    if not matching:
-        return body
-    symbol = matching[0]
-    growth = hidden.back[symbol]
-    numerator, denominator = sympy.fraction(sympy.together(hidden.expression))
-    if not numerator.has(symbol) or not _is_power_of_one_plus(denominator, symbol):
-        return body
-    q = sympy.Symbol("logistic", positive=True)
-    polynomial = sympy.cancel(hidden.expression.xreplace({symbol: (1 - q) / q}))
-    if polynomial.has(symbol) or not polynomial.is_polynomial(q):
-        return body
-    other = sympy.Symbol("one_minus_logistic", positive=True)
-    factored = sympy.factor(polynomial).xreplace({1 - q: other, q - 1: -other})
-    back = {q: 1 / (1 + growth), other: 1 / (1 + 1 / growth), **hidden.back}
-    return factored.xreplace(back)
-
-
-def _is_power_of_one_plus(denominator: sympy.Expr, symbol: sympy.Symbol) -> bool:
-    factors = [f for f in sympy.Mul.make_args(sympy.factor(denominator)) if f.has(symbol)]
-    bases = {factor.as_base_exp()[0] for factor in factors}
-    return (symbol + 1) in bases and bases <= {symbol + 1, symbol}

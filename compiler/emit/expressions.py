@@ -16,6 +16,8 @@ from compiler.ir.tensor_program import Guard
 FUNCTIONS = {
     "exp": "real_exp",
     "log": "real_log",
+    "expm1": "real_expm1",
+    "log1p": "real_log1p",
     "tanh": "real_tanh",
     "sin": "real_sin",
     "cos": "real_cos",
@@ -86,10 +88,27 @@ def _expression(value: sympy.Basic) -> tuple[str, int]:
     if isinstance(value, sympy.And | sympy.Or):
         word = " and " if isinstance(value, sympy.And) else " or "
         return word.join(f"({_expression(a)[0]})" for a in value.args), SELECT
+    if isinstance(value, sympy.ITE):
+        return _choice_of_conditions(value), SELECT
     name = type(value).__name__ if not hasattr(value.func, "name") else value.func.name
     if name in FUNCTIONS:
         return f"{FUNCTIONS[name]}({', '.join(expression_text(a) for a in value.args)})", ATOM
     raise CompilerBug(f"no Cython form for {type(value).__name__} in {value}")
+
+
+def _choice_of_conditions(value: sympy.ITE) -> str:
+    """`then` where a test holds, else `otherwise`: a comparison with a clipped value is one."""
+    test, then, otherwise = value.args
+    chosen = [_holds(test, then), _holds(sympy.Not(test), otherwise)]
+    return " or ".join(text for text in chosen if text)
+
+
+def _holds(test: sympy.Basic, condition: sympy.Basic) -> str:
+    """Both conditions as text, empty where the second never holds."""
+    if condition == sympy.false:
+        return ""
+    parts = [test] if condition == sympy.true else [test, condition]
+    return " and ".join(f"({_expression(part)[0]})" for part in parts)
 
 
 def _bind(value: sympy.Basic, level: int) -> str:

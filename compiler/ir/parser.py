@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import sympy
+from sympy.codegen.cfunctions import expm1, log1p
 from sympy.functions.elementary.piecewise import ExprCondPair
 
 from compiler.ir.affine import Affine, FloorDiv, Mod, Read, atom_of, axis, constant
@@ -28,6 +29,8 @@ RELATIONS = {
     "==": sympy.Equality,
     "!=": sympy.Unequality,
 }
+_EXACT_NEAR_ZERO = {"expm1": expm1, "log1p": log1p}
+"""Functions that SymPy keeps in a module of its own."""
 CONSTANTS = {"pi": sympy.pi, "E": sympy.E, "oo": sympy.oo, "nan": sympy.nan}
 
 _RELATION_OF_NODE = {
@@ -251,7 +254,7 @@ class _Body:
             return getattr(sympy, name)(*arguments, evaluate=False)
         if name == "sqrt":
             return apply(sympy.Pow, (*arguments, sympy.S.Half))
-        function = self.functions.get(name) or getattr(sympy, name, None)
+        function = self.functions.get(name) or _EXACT_NEAR_ZERO.get(name) or getattr(sympy, name, None)
         if not isinstance(function, type):
             raise ValueError(f"there is no function {name}")
         return apply(function, arguments)

@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compiler.errors import ModelError, Problem
+from compiler.initializers import DEFAULT_SLOPE, Initializer
 from compiler.layers import checks
-from compiler.layers.base import Forward, Layer, Shape
+from compiler.layers.base import Forward, Layer, Parameter, Shape
+
+_HARD_SIGMOID = "0 if x[...] <= -3 else 1 if x[...] >= 3 else (x[...] + 3) / 6"
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,120 @@ class LeakyReLU(Layer):
 
 
 @dataclass(frozen=True)
+class PReLU(Layer):
+    """LeakyReLU with a slope that is learnt for each channel: (…, c) to the same, parameter slope (c,).
+
+    He, Zhang, Ren and Sun, "Delving deep into rectifiers" (ICCV 2015).
+    """
+
+    slope_initializer: Initializer = DEFAULT_SLOPE
+
+    any_number = True
+
+    def problems(self) -> Iterator[Problem]:
+        yield from checks.initializer("slope_initializer", self.slope_initializer)
+
+    def forward(self, x: Shape) -> Forward:
+        checks.at_least_rank_one(x)
+        formula = "y[..., c] = x[..., c] if x[..., c] > 0 else slope[c] * x[..., c]"
+        return Forward(formula, x, {"slope": Parameter((x[-1],), self.slope_initializer)})
+
+
+@dataclass(frozen=True)
+class ELU(Layer):
+    """The identity above 0, `alpha * (exp(x) - 1)` below. Any shape to the same shape.
+
+    Clevert, Unterthiner and Hochreiter (ICLR 2016).
+    """
+
+    alpha: float = 1.0
+
+    def problems(self) -> Iterator[Problem]:
+        yield from checks.number("alpha", self.alpha)
+
+    def forward(self, x: Shape) -> Forward:
+        formula = "y[...] = x[...] if x[...] > 0 else alpha * (exp(x[...]) - 1)"
+        return Forward(formula, x, constants={"alpha": self.alpha})
+
+
+@dataclass(frozen=True)
+class SELU(Layer):
+    """A scaled ELU whose layers keep mean 0 and variance 1. Any shape to the same shape.
+
+    Klambauer, Unterthiner, Mayr and Hochreiter, "Self-normalizing neural networks" (NeurIPS 2017).
+    """
+
+    def forward(self, x: Shape) -> Forward:
+        formula = "y[...] = scale * (x[...] if x[...] > 0 else alpha * (exp(x[...]) - 1))"
+        return Forward(formula, x, constants={"alpha": 1.6732632423543772, "scale": 1.0507009873554805})
+
+
+@dataclass(frozen=True)
+class GELU(Layer):
+    """x times the probability that a normal number is below it. Any shape to the same shape.
+
+    Hendrycks and Gimpel, "Gaussian error linear units" (2016). With `approximate` it is their formula with
+    tanh, which differs from the exact one by up to 5e-4.
+    """
+
+    approximate: bool = False
+
+    def problems(self) -> Iterator[Problem]:
+        yield from checks.boolean("approximate", self.approximate)
+
+    def forward(self, x: Shape) -> Forward:
+        if self.approximate:
+            inner = "sqrt(2 / pi) * (x[...] + 0.044715 * x[...]**3)"
+            return Forward(f"y[...] = x[...] * (1 + tanh({inner})) / 2", x)
+        return Forward("y[...] = x[...] * (1 + erf(x[...] / sqrt(2))) / 2", x)
+
+
+@dataclass(frozen=True)
+class SiLU(Layer):
+    """x times its logistic function, also called swish. Any shape to the same shape."""
+
+    def forward(self, x: Shape) -> Forward:
+        return Forward("y[...] = x[...] / (1 + exp(-x[...]))", x)
+
+
+@dataclass(frozen=True)
+class Softplus(Layer):
+    """log(1 + exp(x)), a smooth ReLU. Any shape to the same shape."""
+
+    def forward(self, x: Shape) -> Forward:
+        return Forward("y[...] = log(1 + exp(x[...]))", x)
+
+
+@dataclass(frozen=True)
+class Mish(Layer):
+    """x times the hyperbolic tangent of its softplus (Misra, 2019). Any shape to the same shape."""
+
+    def forward(self, x: Shape) -> Forward:
+        return Forward("y[...] = x[...] * tanh(log(1 + exp(x[...])))", x)
+
+
+@dataclass(frozen=True)
 class Sigmoid(Layer):
     """The logistic function. Any shape to the same shape."""
 
     def forward(self, x: Shape) -> Forward:
         return Forward("y[...] = 1 / (1 + exp(-x[...]))", x)
+
+
+@dataclass(frozen=True)
+class HardSigmoid(Layer):
+    """(x + 3) / 6 between 0 and 1, as Keras and PyTorch have it. Any shape to the same shape."""
+
+    def forward(self, x: Shape) -> Forward:
+        return Forward(f"y[...] = {_HARD_SIGMOID}", x)
+
+
+@dataclass(frozen=True)
+class HardSwish(Layer):
+    """x times its HardSigmoid (Howard et al., "Searching for MobileNetV3", 2019). Any shape to the same."""
+
+    def forward(self, x: Shape) -> Forward:
+        return Forward(f"y[...] = x[...] * ({_HARD_SIGMOID})", x)
 
 
 @dataclass(frozen=True)
@@ -61,12 +173,41 @@ class Softmax(Layer):
     """
 
     def forward(self, x: Shape) -> Forward:
-        if not x:
-            raise ModelError(Problem("softmax needs an axis to normalise over", found=f"shape {x}"))
+        _check_normalised(x)
         return Forward("y[..., c] = exp(x[..., c]) / sum[k](exp(x[..., k]))", x)
 
 
-ACTIVATIONS = {"relu": ReLU, "leaky_relu": LeakyReLU, "sigmoid": Sigmoid, "tanh": Tanh, "softmax": Softmax}
+@dataclass(frozen=True)
+class LogSoftmax(Layer):
+    """The logarithm of Softmax, over the last axis. Any shape of at least one dimension."""
+
+    def forward(self, x: Shape) -> Forward:
+        _check_normalised(x)
+        return Forward("y[..., c] = x[..., c] - log(sum[k](exp(x[..., k])))", x)
+
+
+def _check_normalised(x: Shape) -> None:
+    if not x:
+        raise ModelError(Problem("softmax needs an axis to normalise over", found=f"shape {x}"))
+
+
+ACTIVATIONS = {
+    "relu": ReLU,
+    "leaky_relu": LeakyReLU,
+    "prelu": PReLU,
+    "elu": ELU,
+    "selu": SELU,
+    "gelu": GELU,
+    "silu": SiLU,
+    "softplus": Softplus,
+    "mish": Mish,
+    "sigmoid": Sigmoid,
+    "hard_sigmoid": HardSigmoid,
+    "hard_swish": HardSwish,
+    "tanh": Tanh,
+    "softmax": Softmax,
+    "log_softmax": LogSoftmax,
+}
 """What an `activation="…"` argument stands for."""
 
 

@@ -91,6 +91,8 @@ cdef extern from *:
 
     static inline real real_exp(real x) { return expf(x); }
     static inline real real_log(real x) { return logf(x); }
+    static inline real real_expm1(real x) { return expm1f(x); }
+    static inline real real_log1p(real x) { return log1pf(x); }
     static inline real real_tanh(real x) { return tanhf(x); }
     static inline real real_sin(real x) { return sinf(x); }
     static inline real real_cos(real x) { return cosf(x); }
@@ -154,6 +156,8 @@ cdef extern from *:
     ) noexcept nogil
     real real_exp(real x) noexcept nogil
     real real_log(real x) noexcept nogil
+    real real_expm1(real x) noexcept nogil
+    real real_log1p(real x) noexcept nogil
     real real_tanh(real x) noexcept nogil
     real real_sin(real x) noexcept nogil
     real real_cos(real x) noexcept nogil

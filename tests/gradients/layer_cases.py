@@ -5,9 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 
-import numpy as np
-
-from compiler.ir.tensor_program import Program, Tensor
 from compiler.layers import (
     Add,
     AveragePooling2D,
@@ -20,18 +17,15 @@ from compiler.layers import (
     Flatten,
     GlobalAveragePooling2D,
     Layer,
-    LeakyReLU,
     MaxPool2D,
-    ReLU,
     Rescaling,
     Reshape,
-    Sigmoid,
-    Softmax,
-    Tanh,
 )
-from compiler.losses import CrossEntropy, Loss, MeanSquaredError
+from compiler.losses import CrossEntropy, MeanSquaredError
 from tests.gradients import references
-from tests.gradients.cases import Case, formula_program, layer_program
+from tests.gradients.activation_cases import activation_cases
+from tests.gradients.case_builders import jnp, layer_case, loss_case
+from tests.gradients.cases import Case
 
 IMAGE = (11, 9, 2)
 SIZES = (1, 2, 3)
@@ -73,73 +67,40 @@ def rectangular_cases() -> Iterator[Case]:
 
 
 def _window_case(name: str, layer: Layer, reference: Callable) -> Case:
-    return _case(name, layer, lambda jax, values: reference(jax, layer, values), IMAGE)
+    return layer_case(name, layer, lambda jax, values: reference(jax, layer, values), IMAGE)
 
 
 def other_layer_cases() -> Iterator[Case]:
     """Every layer that has no window, and the losses."""
-
-    def jnp(function: Callable) -> Callable:
-        return lambda jax, v: function(jax.numpy, v)
-
-    yield _case("dense", Dense(3), jnp(lambda np, v: v["x"] @ v["kernel"] + v["bias"]), (5,))
-    yield _case("dense-without-bias", Dense(3, use_bias=False), jnp(lambda np, v: v["x"] @ v["kernel"]), (5,))
-    yield _case("dense-on-rows", Dense(3), jnp(lambda np, v: v["x"] @ v["kernel"] + v["bias"]), (4, 5))
-    yield _case("relu", ReLU(), jnp(lambda np, v: np.where(v["x"] > 0, v["x"], 0)), (4, 3))
-    yield _case(
-        "leaky_relu", LeakyReLU(0.1), jnp(lambda np, v: np.where(v["x"] > 0, v["x"], 0.1 * v["x"])), (4, 3)
+    yield from activation_cases()
+    yield layer_case("dense", Dense(3), jnp(lambda np, v: v["x"] @ v["kernel"] + v["bias"]), (5,))
+    yield layer_case(
+        "dense-without-bias", Dense(3, use_bias=False), jnp(lambda np, v: v["x"] @ v["kernel"]), (5,)
     )
-    yield _case("sigmoid", Sigmoid(), jnp(lambda np, v: 1 / (1 + np.exp(-v["x"]))), (4, 3))
-    yield _case("tanh", Tanh(), jnp(lambda np, v: np.tanh(v["x"])), (4, 3))
-    yield _case("softmax", Softmax(), lambda jax, v: jax.nn.softmax(v["x"]), (4, 3))
-    yield _case("softmax-of-one", Softmax(), lambda jax, v: jax.nn.softmax(v["x"]), (1,))
-    yield _case("flatten", Flatten(), jnp(lambda np, v: v["x"].reshape(2, -1)), (3, 2, 4))
-    yield _case("flatten-of-one", Flatten(), jnp(lambda np, v: v["x"].reshape(2, -1)), (1, 3, 1))
-    yield _case("reshape", Reshape(4, -1), jnp(lambda np, v: v["x"].reshape(2, 4, 6)), (3, 2, 4))
-    yield _case("add", Add(), jnp(lambda np, v: v["x1"] + v["x2"] + v["x3"]), (3, 2), (3, 2), (3, 2))
+    yield layer_case("dense-on-rows", Dense(3), jnp(lambda np, v: v["x"] @ v["kernel"] + v["bias"]), (4, 5))
+    yield layer_case("flatten", Flatten(), jnp(lambda np, v: v["x"].reshape(2, -1)), (3, 2, 4))
+    yield layer_case("flatten-of-one", Flatten(), jnp(lambda np, v: v["x"].reshape(2, -1)), (1, 3, 1))
+    yield layer_case("reshape", Reshape(4, -1), jnp(lambda np, v: v["x"].reshape(2, 4, 6)), (3, 2, 4))
+    yield layer_case("add", Add(), jnp(lambda np, v: v["x1"] + v["x2"] + v["x3"]), (3, 2), (3, 2), (3, 2))
     for number in (1, 2, -1):
         joined = jnp(lambda np, v, number=number: np.concatenate([v["x1"], v["x2"], v["x3"]], number))
         # Equal but for the joined axis, which is 2, 3 and 1 long.
         shapes = [tuple(n if k == number % 3 - 1 else 4 for k in range(2)) for n in (2, 3, 1)]
-        yield _case(f"concatenate-axis{number}", Concatenate(axis=number), joined, *shapes)
-    yield _case(
+        yield layer_case(f"concatenate-axis{number}", Concatenate(axis=number), joined, *shapes)
+    yield layer_case(
         "global_average_pool", GlobalAveragePooling2D(), jnp(lambda np, v: v["x"].mean((1, 2))), (5, 3, 2)
     )
-    yield _case("rescaling", Rescaling(1 / 255, 0.5), jnp(lambda np, v: v["x"] / 255 + 0.5), (4, 3))
+    yield layer_case("rescaling", Rescaling(1 / 255, 0.5), jnp(lambda np, v: v["x"] / 255 + 0.5), (4, 3))
     for label, shape in (("", (3, 2, 4)), ("-on-rows", (5,))):
         layer, reference = BatchNormalization(), references.batch_normalization
-        yield _case(f"batch_normalization{label}", layer, reference(layer), shape)
+        yield layer_case(f"batch_normalization{label}", layer, reference(layer), shape)
     layer = BatchNormalization(epsilon=0.1, center=False, scale=False)
-    yield _case("batch_normalization-plain", layer, references.batch_normalization(layer), (3, 2, 4))
-    yield _case("dropout", Dropout(0.4), references.dropout(0.4), (10, 3))
-    yield _loss_case("cross_entropy", CrossEntropy(), (5,), references.cross_entropy)
-    yield _loss_case("cross_entropy-on-rows", CrossEntropy(), (3, 5), references.cross_entropy)
+    yield layer_case("batch_normalization-plain", layer, references.batch_normalization(layer), (3, 2, 4))
+    yield layer_case("dropout", Dropout(0.4), references.dropout(0.4), (10, 3))
+    yield loss_case("cross_entropy", CrossEntropy(), (5,), references.cross_entropy)
+    yield loss_case("cross_entropy-on-rows", CrossEntropy(), (3, 5), references.cross_entropy)
     squared = jnp(lambda np, v: np.mean((v["prediction"] - v["label"]) ** 2))
-    yield _loss_case("mean_squared_error", MeanSquaredError(), (4, 3), squared)
-
-
-def _case(name: str, layer: Layer, reference: Callable, *shapes: tuple[int, ...]) -> Case:
-    program = layer_program(layer, *shapes)
-    wrt = tuple(tensor.name for tensor in program.inputs if tensor.kind in ("input", "parameter"))
-    return Case(name, lambda: layer_program(layer, *shapes), "y", wrt, reference)
-
-
-def _loss_case(name: str, loss: Loss, shape: tuple[int, ...], reference: Callable) -> Case:
-    forward = loss.forward(shape)
-    dtype = "real" if forward.classes is None else "index"
-
-    def build() -> Program:
-        inputs = [
-            Tensor("prediction", (None, *shape), "input"),
-            Tensor("label", (None, *forward.label_shape), "label", dtype, forward.classes),
-        ]
-        return formula_program(forward.formula, inputs, {"loss": ()}, forward.constants)
-
-    def draw(rng: np.random.Generator, tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:
-        return rng.uniform(0.1, 0.9, size=shape)
-
-    wrt = ("prediction",) if forward.classes else ("prediction", "label")
-    return Case(name, build, "loss", wrt, reference, draw)
+    yield loss_case("mean_squared_error", MeanSquaredError(), (4, 3), squared)
 
 
 def in_orthogonal_array(case: Case) -> bool:

@@ -5,8 +5,8 @@
     against_reference    value, VJP and JVP agree with JAX
     finite_difference    single entries of the VJP agree with central differences
 
-and one more for scalar outputs, hessian_vector_product: the JVP of the VJP agrees with JAX. Each returns the
-worst error and where it is. The first is blind to an error that JVP and VJP share; the second is not, and
+and one more, hessian_vector_product: the JVP of the VJP agrees with JAX. Each returns the worst error and
+where it is. The first is blind to an error that JVP and VJP share; the second is not, and
 needs no tolerance.
 """
 
@@ -146,25 +146,38 @@ def finite_difference(case: Case, evaluate: Evaluate, *, entries: int = 10, seed
 
 
 def hessian_vector_product(case: Case, evaluate: Evaluate, jax: ModuleType, seed: int = 0) -> Finding:
-    """The worst entry of the products Hu of a scalar output, for each differentiated input, against JAX."""
+    """The worst entry of the products Hu, for each differentiated input, against JAX.
+
+    H is the Hessian of the output, or of its product with a cotangent where the output is no scalar.
+    """
     forward = case.build()
     inputs = sample(case, forward, seed)
     rng = np.random.default_rng(seed + 1)
     directions = {name: rng.normal(size=np.shape(inputs[name])) for name in case.wrt}
-    gradient, _ = vjp(forward, case.output, case.wrt)
-    program, _ = jvp(gradient, case.wrt, tuple(map(cotangent_name, case.wrt)))
+    cotangent = np.ones(concrete_shape(forward.shape(case.output), case.batch))
+    if cotangent.ndim:
+        cotangent = rng.normal(size=cotangent.shape)
+    program = second_order(forward, case)
 
     def theirs(points, directions):
-        gradient = jax.grad(lambda points: case.reference(jax, inputs | points))
+        gradient = jax.grad(lambda points: jax.numpy.vdot(case.reference(jax, inputs | points), cotangent))
         return jax.jvp(gradient, (points,), (directions,))[1]
 
     expected = jax.jit(theirs)({name: inputs[name] for name in case.wrt}, directions)
-    ours = evaluate(program, inputs | {tangent_name(name): u for name, u in directions.items()})
+    given = inputs | {tangent_name(name): u for name, u in directions.items()}
+    ours = evaluate(program, given | {cotangent_name(case.output): cotangent} if cotangent.ndim else given)
     worst = Finding(0.0, "")
     for name in case.wrt:
         product = tangent_name(cotangent_name(name))
         worst = _worse(worst, compare(ours[product], expected[name], f"{case}: {product}"))
     return worst
+
+
+def second_order(forward: Program, case: Case) -> Program:
+    """The JVP of the VJP of a case; the cotangent of an output that is no scalar is an input."""
+    seed = "one" if forward.shape(case.output) == () else "input"
+    gradient, _ = vjp(forward, case.output, case.wrt, seed=seed)
+    return jvp(gradient, case.wrt, tuple(map(cotangent_name, case.wrt)))[0]
 
 
 def compare(ours: np.ndarray, theirs: object, what: str) -> Finding:

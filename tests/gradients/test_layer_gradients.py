@@ -17,7 +17,14 @@ from tests.gradients.layer_cases import (
     pooling_cases,
     rectangular_cases,
 )
-from tests.gradients.rungs import adjoint_identity, against_reference, finite_difference, taylor_slope
+from tests.gradients.rungs import (
+    adjoint_identity,
+    against_reference,
+    finite_difference,
+    hessian_vector_product,
+    second_order,
+    taylor_slope,
+)
 
 GRIDS = [*convolution_cases(), *pooling_cases()]
 OTHERS = [*rectangular_cases(), *other_layer_cases()]
@@ -55,11 +62,17 @@ def test_finite_difference(case: Case) -> None:
     assert worst.error < 1e-7, worst
 
 
+@pytest.mark.parametrize("case", OTHERS, ids=str)
+def test_hessian_vector_product(case: Case, jax) -> None:
+    worst = hessian_vector_product(case, interpret, jax)
+    assert worst.error < 1e-9, worst
+
+
 @every_case
 def test_programs_are_verified_and_read_back(case: Case) -> None:
     forward = case.build()
     pullback, _ = vjp(forward, case.output, case.wrt, seed="input")
     pushforward, _ = jvp(forward, case.wrt, (case.output,))
-    for program in (forward, pullback, pushforward):
+    for program in (forward, pullback, pushforward, second_order(forward, case)):
         verify(program)
         assert parse_program(print_program(program)) == program

@@ -12,7 +12,7 @@ from compiler.derive.simplify_memo import Memo
 from compiler.derive.simplify_shrink import shrink
 from compiler.derive.simplify_signs import sign_of
 from compiler.derive.simplify_terms import canonical, is_contraction
-from compiler.derive.stabilise import stable_logistic
+from compiler.derive.stable_scalars import stable_logistic
 from compiler.ir.tensor_program import Program
 from tests.simplify import programs
 from tests.simplify.programs import LABEL, sum_of, term
