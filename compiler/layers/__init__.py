@@ -19,49 +19,83 @@ from compiler.layers.activations import (
 )
 from compiler.layers.base import Forward, Layer, Node, Parameter
 from compiler.layers.batch_normalization import BatchNormalization
-from compiler.layers.convolution import Conv2D, DepthwiseConv2D
+from compiler.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D, SeparableConv2D
 from compiler.layers.dense import Dense
 from compiler.layers.formula import Formula
 from compiler.layers.merging import Add, Concatenate
 from compiler.layers.pointwise import Pointwise
-from compiler.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, MaxPool2D
+from compiler.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    MaxPool1D,
+    MaxPool2D,
+)
 from compiler.layers.regularization import Dropout
-from compiler.layers.shaping import Flatten, Input, Rescaling, Reshape
+from compiler.layers.resizing import (
+    Cropping1D,
+    Cropping2D,
+    UpSampling1D,
+    UpSampling2D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
+from compiler.layers.shaping import Flatten, Input, Permute, Rescaling, Reshape
+from compiler.layers.transposed import Conv1DTranspose, Conv2DTranspose
 
 __all__ = [
     "ELU",
     "GELU",
     "SELU",
     "Add",
+    "AveragePooling1D",
     "AveragePooling2D",
     "BatchNormalization",
     "Concatenate",
+    "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
+    "Conv2DTranspose",
+    "Cropping1D",
+    "Cropping2D",
     "Dense",
     "DepthwiseConv2D",
     "Dropout",
     "Flatten",
     "Formula",
     "Forward",
+    "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
     "HardSigmoid",
     "HardSwish",
     "Input",
     "Layer",
     "LeakyReLU",
     "LogSoftmax",
+    "MaxPool1D",
     "MaxPool2D",
     "Mish",
     "Node",
     "PReLU",
     "Parameter",
+    "Permute",
     "Pointwise",
     "ReLU",
     "Rescaling",
     "Reshape",
+    "SeparableConv2D",
     "SiLU",
     "Sigmoid",
     "Softmax",
     "Softplus",
     "Tanh",
+    "UpSampling1D",
+    "UpSampling2D",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
 ]

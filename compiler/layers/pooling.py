@@ -1,4 +1,4 @@
-"""Poolings of images, channels last."""
+"""Poolings of images and sequences, channels last."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from compiler.errors import Problem
 from compiler.layers import checks
 from compiler.layers.base import Forward, Layer, Shape
-from compiler.layers.windows import Padding, Window, padding_problems, window_over
-
-_POSITION = "stride_h*h + p - top, stride_w*w + q - left"
+from compiler.layers.windows import (
+    IMAGE,
+    SEQUENCE,
+    Padding,
+    Sides,
+    Window,
+    each,
+    padding_problems,
+    window_over,
+)
 
 
 @dataclass(frozen=True)
@@ -26,12 +33,25 @@ class MaxPool2D(Layer):
     padding: Padding = "valid"
 
     def problems(self) -> Iterator[Problem]:
-        yield from _pooling_problems(self)
+        yield from _pooling_problems(self, IMAGE)
 
     def forward(self, x: Shape) -> Forward:
-        window, sizes = _window(self, x)
-        formula = f"y[b, h, w, c] = max[p:size_h, q:size_w](pad(x, -inf)[b, {_POSITION}, c])"
-        return Forward(formula, (window.height, window.width, x[2]), constants=window.constants | sizes)
+        return _largest(self, x, IMAGE)
+
+
+@dataclass(frozen=True)
+class MaxPool1D(Layer):
+    """The largest value of each window: (length, c) to (length', c); see MaxPool2D."""
+
+    pool_size: int = 2
+    stride: int | None = None
+    padding: str | int | tuple[int, int] = "valid"
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _pooling_problems(self, SEQUENCE)
+
+    def forward(self, x: Shape) -> Forward:
+        return _largest(self, x, SEQUENCE)
 
 
 @dataclass(frozen=True)
@@ -47,19 +67,43 @@ class AveragePooling2D(Layer):
     padding: Padding = "valid"
 
     def problems(self) -> Iterator[Problem]:
-        yield from _pooling_problems(self)
+        yield from _pooling_problems(self, IMAGE)
 
     def forward(self, x: Shape) -> Forward:
-        window, sizes = _window(self, x)
-        formula = f"y[b, h, w, c] = mean[p:size_h, q:size_w](x[b, {_POSITION}, c])"
-        if window.padded:
-            formula = f"""
-                ones[h:height, w:width] = 1
-                count[h:rows, w:columns] = sum[p:size_h, q:size_w](pad(ones, 0)[{_POSITION}])
-                y[b, h, w, c] = sum[p:size_h, q:size_w](pad(x, 0)[b, {_POSITION}, c]) / count[h, w]
-                """
-            sizes |= {"height": x[0], "width": x[1], "rows": window.height, "columns": window.width}
-        return Forward(formula, (window.height, window.width, x[2]), constants=window.constants | sizes)
+        return _average(self, x, IMAGE)
+
+
+@dataclass(frozen=True)
+class AveragePooling1D(Layer):
+    """The mean of each window's cells inside: (length, c) to (length', c); see AveragePooling2D."""
+
+    pool_size: int = 2
+    stride: int | None = None
+    padding: str | int | tuple[int, int] = "valid"
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _pooling_problems(self, SEQUENCE)
+
+    def forward(self, x: Shape) -> Forward:
+        return _average(self, x, SEQUENCE)
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool2D(Layer):
+    """The largest value of each channel over the image: (height, width, c) to (c,)."""
+
+    def forward(self, x: Shape) -> Forward:
+        checks.rank(x, 3, IMAGE.layout)
+        return Forward("y[b, c] = max[h, w](x[b, h, w, c])", (x[2],))
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool1D(Layer):
+    """The largest value of each channel over the sequence: (length, c) to (c,)."""
+
+    def forward(self, x: Shape) -> Forward:
+        checks.rank(x, 2, SEQUENCE.layout)
+        return Forward("y[b, c] = max[t](x[b, t, c])", (x[1],))
 
 
 @dataclass(frozen=True)
@@ -67,19 +111,61 @@ class GlobalAveragePooling2D(Layer):
     """The mean of each channel over the image: (height, width, c) to (c,)."""
 
     def forward(self, x: Shape) -> Forward:
-        checks.rank(x, 3, "(height, width, channels)")
+        checks.rank(x, 3, IMAGE.layout)
         return Forward("y[b, c] = mean[h, w](x[b, h, w, c])", (x[2],))
 
 
-def _window(layer: MaxPool2D | AveragePooling2D, x: Shape) -> tuple[Window, dict[str, int]]:
-    size = checks.pair(layer.pool_size)
-    stride = size if layer.stride is None else checks.pair(layer.stride)
-    window = window_over(x, size, stride, layer.padding, touching=True)
-    return window, {"size_h": size[0], "size_w": size[1]}
+@dataclass(frozen=True)
+class GlobalAveragePooling1D(Layer):
+    """The mean of each channel over the sequence: (length, c) to (c,)."""
+
+    def forward(self, x: Shape) -> Forward:
+        checks.rank(x, 2, SEQUENCE.layout)
+        return Forward("y[b, c] = mean[t](x[b, t, c])", (x[1],))
 
 
-def _pooling_problems(layer: MaxPool2D | AveragePooling2D) -> Iterator[Problem]:
-    yield from checks.positive_pair("pool_size", layer.pool_size)
+Pooling = MaxPool1D | MaxPool2D | AveragePooling1D | AveragePooling2D
+
+
+def _largest(layer: MaxPool1D | MaxPool2D, x: Shape, sides: Sides) -> Forward:
+    window, sizes = _window(layer, x, sides)
+    cells = f"pad(x, -inf)[b, {sides.position}, c]"
+    formula = f"y[b, {sides.axes}, c] = max[{_bound(sides)}]({cells})"
+    return Forward(formula, (*window.extents, x[-1]), constants=window.constants | sizes)
+
+
+def _average(layer: AveragePooling1D | AveragePooling2D, x: Shape, sides: Sides) -> Forward:
+    window, sizes = _window(layer, x, sides)
+    bound, at = _bound(sides), sides.position
+    formula = f"y[b, {sides.axes}, c] = mean[{bound}](x[b, {at}, c])"
+    if window.padded:
+        cells = ", ".join(f"{side.axis}:{side.name}" for side in sides)
+        results = ", ".join(f"{side.axis}:windows_{side.axis}" for side in sides)
+        formula = f"""
+            ones[{cells}] = 1
+            count[{results}] = sum[{bound}](pad(ones, 0)[{at}])
+            y[b, {sides.axes}, c] = sum[{bound}](pad(x, 0)[b, {at}, c]) / count[{sides.axes}]
+            """
+        for side, size, stop in zip(sides, x, window.extents, strict=False):
+            sizes |= {side.name: size, f"windows_{side.axis}": stop}
+    return Forward(formula, (*window.extents, x[-1]), constants=window.constants | sizes)
+
+
+def _bound(sides: Sides) -> str:
+    """The axes of the window with their extents: `p:size_h, q:size_w`."""
+    return ", ".join(f"{side.offset}:size_{side.axis}" for side in sides)
+
+
+def _window(layer: Pooling, x: Shape, sides: Sides) -> tuple[Window, dict[str, int]]:
+    size = each(layer.pool_size, sides)
+    stride = size if layer.stride is None else each(layer.stride, sides)
+    window = window_over(x, size, stride, layer.padding, sides=sides, touching=True)
+    return window, {f"size_{side.axis}": number for side, number in zip(sides, size, strict=True)}
+
+
+def _pooling_problems(layer: Pooling, sides: Sides) -> Iterator[Problem]:
+    positive = checks.positive_pair if len(sides) == 2 else checks.positive_integer
+    yield from positive("pool_size", layer.pool_size)
     if layer.stride is not None:
-        yield from checks.positive_pair("stride", layer.stride)
-    yield from padding_problems(layer.padding)
+        yield from positive("stride", layer.stride)
+    yield from padding_problems(layer.padding, sides)

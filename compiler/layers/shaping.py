@@ -82,6 +82,35 @@ class Reshape(Layer):
         return Forward(formula, target)
 
 
+@dataclass(frozen=True, init=False)
+class Permute(Layer):
+    """The dimensions in another order: `Permute(2, 1)` makes (length, c) a (c, length).
+
+    The batch stays; the others are counted from 1, as in Keras.
+    """
+
+    dimensions: tuple[int, ...]
+
+    def __init__(self, *dimensions: int, name: str | None = None):
+        object.__setattr__(self, "dimensions", _sizes(dimensions))
+        object.__setattr__(self, "name", name)
+        self.__post_init__()
+
+    def problems(self) -> Iterator[Problem]:
+        if sorted(self.dimensions, key=str) != [n + 1 for n in range(len(self.dimensions))]:
+            yield wrong("dimensions", "each of 1, 2, … once, such as Permute(2, 1)", self.dimensions)
+
+    def forward(self, x: Shape) -> Forward:
+        if len(x) != len(self.dimensions):
+            expected = f"{len(self.dimensions)} dimensions, as many as are permuted"
+            raise ModelError(Problem("the input has another rank", expected=expected, found=f"{len(x)}: {x}"))
+        axes = axis_names(len(x))
+        moved = [axes[n - 1] for n in self.dimensions]
+        return Forward(
+            f"y[b, {', '.join(moved)}] = x[b, {', '.join(axes)}]", tuple(x[n - 1] for n in self.dimensions)
+        )
+
+
 @dataclass(frozen=True)
 class Rescaling(Layer):
     """`scale * x + offset`. Any shape to the same shape."""

@@ -116,17 +116,26 @@ def _drawn(case: Case, rng: np.random.Generator, tensor: Tensor) -> np.ndarray:
 def margin_program(program: Program) -> Program:
     """The program with, as its outputs, how close it comes to each of its kinks."""
     definitions, outputs = list(program.definitions), []
-    random = frozenset(tensor.name for tensor in program.inputs if tensor.kind in ("random", "iota"))
+    fixed = _fixed_tensors(program)
     for definition in program.definitions:
         margins = [
             _tie_margin(definition, term) for term in definition.terms if definition.operation == "max"
         ]
-        margins += [_corner_margin(term, random) for term in definition.terms]
+        margins += [_corner_margin(term, fixed) for term in definition.terms]
         for term in [term for term in margins if term is not None]:
             name = f"{definition.name}.margin{len(outputs)}"
             definitions.append(Definition(name, (), "min", (term,)))
             outputs.append(name)
     return Program(program.inputs, tuple(definitions), tuple(outputs))
+
+
+def _fixed_tensors(program: Program) -> frozenset[str]:
+    """What no differentiated tensor can move: random masks, and tables that are made of axes alone."""
+    fixed = {tensor.name for tensor in program.inputs if tensor.kind in ("random", "iota")}
+    for definition in program.definitions:
+        if fixed.issuperset(definition.tensors):
+            fixed.add(definition.name)
+    return frozenset(fixed)
 
 
 def _tie_margin(definition: Definition, term: Term) -> Term:
@@ -138,9 +147,9 @@ def _tie_margin(definition: Definition, term: Term) -> Term:
     return make_term(term.axes, (), gap, reads.pairs(), term.guards)
 
 
-def _corner_margin(term: Term, random: frozenset[str]) -> Term | None:
-    """How far the two sides of any comparison are apart, at least. A random mask is no kink."""
-    moving = {symbol for symbol, access in term.reads if access.tensor not in random}
+def _corner_margin(term: Term, fixed: frozenset[str]) -> Term | None:
+    """How far the two sides of any comparison are apart, at least. What cannot move is no kink."""
+    moving = {symbol for symbol, access in term.reads if access.tensor not in fixed}
     comparisons = sorted(term.body.atoms(sympy.core.relational.Relational), key=str)
     comparisons = [comparison for comparison in comparisons if comparison.free_symbols & moving]
     if not comparisons:

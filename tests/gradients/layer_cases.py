@@ -26,6 +26,7 @@ from tests.gradients import references
 from tests.gradients.activation_cases import activation_cases
 from tests.gradients.case_builders import jnp, layer_case, loss_case
 from tests.gradients.cases import Case
+from tests.gradients.window_cases import window_cases
 
 IMAGE = (11, 9, 2)
 SIZES = (1, 2, 3)
@@ -71,8 +72,9 @@ def _window_case(name: str, layer: Layer, reference: Callable) -> Case:
 
 
 def other_layer_cases() -> Iterator[Case]:
-    """Every layer that has no window, and the losses."""
+    """Every layer that is not in the grids, and the losses."""
     yield from activation_cases()
+    yield from window_cases()
     yield layer_case("dense", Dense(3), jnp(lambda np, v: v["x"] @ v["kernel"] + v["bias"]), (5,))
     yield layer_case(
         "dense-without-bias", Dense(3, use_bias=False), jnp(lambda np, v: v["x"] @ v["kernel"]), (5,)

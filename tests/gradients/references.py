@@ -12,12 +12,64 @@ from types import ModuleType
 import numpy as np
 
 from compiler.ir.counter_random import uniform
-from compiler.layers import AveragePooling2D, BatchNormalization, Conv2D, DepthwiseConv2D, MaxPool2D
+from compiler.layers import (
+    AveragePooling1D,
+    AveragePooling2D,
+    BatchNormalization,
+    Conv1D,
+    Conv1DTranspose,
+    Conv2D,
+    Conv2DTranspose,
+    DepthwiseConv2D,
+    MaxPool1D,
+    MaxPool2D,
+    SeparableConv2D,
+)
 from tests.gradients.cases import Arrays
 
 
 def convolution(jax: ModuleType, layer: Conv2D, v: Arrays):
-    return _convolved(jax, layer, v["x"], v["kernel"], groups=1) + v.get("bias", 0)
+    return _convolved(jax, layer, v["x"], v["kernel"], groups=layer.groups) + v.get("bias", 0)
+
+
+def sequence_convolution(jax: ModuleType, layer: Conv1D, v: Arrays):
+    """As a convolution of images one cell high."""
+    padding = _sequence_padding(layer.padding, (layer.kernel_size - 1) * layer.dilation)
+    x, kernel = v["x"][:, None], v["kernel"][None]
+    window = (1, layer.stride), padding, (1, layer.dilation)
+    return convolved(jax, x, kernel, *window, groups=layer.groups)[:, 0] + v.get("bias", 0)
+
+
+def separable_convolution(jax: ModuleType, layer: SeparableConv2D, v: Arrays):
+    height, width, channels, multiplier = v["depthwise_kernel"].shape
+    kernel = v["depthwise_kernel"].reshape(height, width, 1, channels * multiplier)
+    spread = _convolved(jax, layer, v["x"], kernel, groups=channels)
+    return spread @ v["pointwise_kernel"] + v.get("bias", 0)
+
+
+def transposed_convolution(jax: ModuleType, layer: Conv1DTranspose | Conv2DTranspose, v: Arrays):
+    """JAX's, which is the gradient of its convolution; its kernel has input and output exchanged."""
+    rank = v["x"].ndim - 2
+    layout = ("NHWC", "HWIO", "NHWC") if rank == 2 else ("NWC", "WIO", "NWC")
+    result = jax.lax.conv_transpose(
+        v["x"],
+        v["kernel"],
+        _pair(layer.stride)[:rank],
+        layer.padding.upper(),
+        _pair(layer.dilation)[:rank],
+        dimension_numbers=layout,
+        transpose_kernel=True,
+    )
+    return result + v.get("bias", 0)
+
+
+def bilinear(times: tuple[int, int]) -> Callable:
+    def resized(jax, v):
+        batch, height, width, channels = v["x"].shape
+        shape = (batch, height * times[0], width * times[1], channels)
+        return jax.image.resize(v["x"], shape, "bilinear")
+
+    return resized
 
 
 def depthwise_convolution(jax: ModuleType, layer: DepthwiseConv2D, v: Arrays):
@@ -26,7 +78,7 @@ def depthwise_convolution(jax: ModuleType, layer: DepthwiseConv2D, v: Arrays):
     return _convolved(jax, layer, v["x"], kernel, groups=channels) + v.get("bias", 0)
 
 
-def _convolved(jax: ModuleType, layer: Conv2D | DepthwiseConv2D, x, kernel, groups: int):
+def _convolved(jax: ModuleType, layer: Conv2D | DepthwiseConv2D | SeparableConv2D, x, kernel, groups: int):
     padding, dilation = _padding(layer.padding), _pair(layer.dilation)
     return convolved(jax, x, kernel, _pair(layer.stride), padding, dilation, groups)
 
@@ -52,6 +104,27 @@ def average_pool(jax: ModuleType, layer: AveragePooling2D, v: Arrays):
     window = _pair(layer.pool_size), _pair(layer.stride), _padding(layer.padding)
     count = pooled(jax, jax.numpy.ones_like(v["x"]), 0.0, jax.lax.add, *window)
     return pooled(jax, v["x"], 0.0, jax.lax.add, *window) / count
+
+
+def sequence_max_pool(jax: ModuleType, layer: MaxPool1D, v: Arrays):
+    window = (1, layer.pool_size), (1, layer.stride), _sequence_padding(layer.padding, 0)
+    return pooled(jax, v["x"][:, None], -math.inf, jax.lax.max, *window)[:, 0]
+
+
+def sequence_average_pool(jax: ModuleType, layer: AveragePooling1D, v: Arrays):
+    window = (1, layer.pool_size), (1, layer.stride), _sequence_padding(layer.padding, 0)
+    x = v["x"][:, None]
+    count = pooled(jax, jax.numpy.ones_like(x), 0.0, jax.lax.add, *window)
+    return (pooled(jax, x, 0.0, jax.lax.add, *window) / count)[:, 0]
+
+
+def _sequence_padding(padding, before: int) -> str | tuple[tuple[int, int], tuple[int, int]]:
+    """For an image one cell high; `before` is what a causal window needs."""
+    if padding == "causal":
+        return (0, 0), (before, 0)
+    if isinstance(padding, str):
+        return padding.upper()
+    return (0, 0), _pair(padding)
 
 
 def pooled(jax: ModuleType, x, start: float, combine: Callable, size, stride, padding="VALID"):
