@@ -167,10 +167,15 @@ def _candidates(program: Program, name: str, term: Term, memo: Memo, avoid: str 
             continue
         facts = memo.facts(definition)
         function = facts.function or facts.injection
-        if function is None or not projects(i for _, access in function.reads for i in access.indices):
+        if function is None or not _reads_project(function):
             continue
         for binding in matchings(function, term):
             yield from _with_output(program, definition.name, function, binding, term, memo)
+
+
+def _reads_project(function: Term) -> bool:
+    indices = (index for _, access in function.reads for index in access.indices)
+    return projects(indices, function.extents)
 
 
 def _with_output(

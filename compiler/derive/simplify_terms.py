@@ -1,6 +1,7 @@
 """What the rewriting rules ask of a term: its kind, its name-free form, and how reads are put in.
 
-A *projection* is an index map made of plain axes and of reads of labels, such as `[b, label[b]]`. The
+A *projection* is an index map made of plain axes and of reads of labels, such as `[b, label[b]]`; with the
+extents known, of digits too: `[b, 4*g + k]` for k below 4. The
 algebra of the simplifier works on terms whose maps are projections: normalisations, softmax, losses and
 everything pointwise. Convolutions and matrix products are left as they are.
 """
@@ -12,7 +13,7 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.ir.affine import Affine, Extent, Read, axis
+from compiler.ir.affine import Affine, Extent, Read, atom_of, axis
 from compiler.ir.printer import describe_term
 from compiler.ir.tensor_program import (
     Access,
@@ -26,11 +27,16 @@ from compiler.ir.tensor_program import (
 )
 
 
-def projects(indices: Iterable[Affine]) -> bool:
-    """Whether every index is an axis, a label read at such indices, or a number."""
+def projects(indices: Iterable[Affine], extents: Mapping[str, Extent] | None = None) -> bool:
+    """Whether every index is an axis, a label read at such indices, or a number.
+
+    With `extents`, an index may also be a number whose digits are axes, as `ravel` makes one.
+    """
 
     def plain(index: Affine) -> bool:
         if index.is_constant or index.single_axis is not None:
+            return True
+        if extents is not None and is_ravel(index, extents):
             return True
         ((atom, coefficient), *more) = index.terms
         return coefficient == 1 and not index.constant and not more and _is_label(atom)
@@ -41,6 +47,16 @@ def projects(indices: Iterable[Affine]) -> bool:
     return all(map(plain, indices))
 
 
+def is_ravel(index: Affine, extents: Mapping[str, Extent]) -> bool:
+    """Whether the axes of the index are its digits: each value comes from one place."""
+    place = 1
+    for atom, coefficient in sorted(index.terms, key=lambda term: term[1]):
+        if not isinstance(atom, str) or coefficient != place or extents[atom] is None:
+            return False
+        place *= extents[atom]
+    return not index.constant
+
+
 def is_algebraic(term: Term) -> bool:
     """Whether the algebra may rewrite the body: a contraction or a guarded term is left alone."""
     return not term.guards and not is_contraction(term)
@@ -49,7 +65,7 @@ def is_algebraic(term: Term) -> bool:
 def is_clean(term: Term) -> bool:
     """Whether all maps are projections, nothing is read outside its tensor, and there is no guard."""
     inside = all(access.outside is None for _, access in term.reads)
-    return inside and not term.guards and projects(term.affines())
+    return inside and not term.guards and projects(term.affines(), term.extents)
 
 
 def is_contraction(term: Term) -> bool:
@@ -57,7 +73,7 @@ def is_contraction(term: Term) -> bool:
     if not term.reduction_axes or len(term.reads) < 2:
         return False
     everything = {a.name for a in term.axes}
-    covered = (axes_of(access) for _, access in term.reads if projects(access.indices))
+    covered = (axes_of(access) for _, access in term.reads if projects(access.indices, term.extents))
     return all(axes != everything for axes in covered)
 
 
@@ -189,11 +205,20 @@ def _unify(
     for own, other in zip(ours, theirs, strict=True):
         name = own.single_axis
         if name is None:
+            _unify_digits(result, own, other)
             if not own.axes <= set(result) or own.substitute(result) != other:
                 return None
         elif result.setdefault(name, other) != other:
             return None
     return result
+
+
+def _unify_digits(binding: dict[str, Affine], own: Affine, other: Affine) -> None:
+    """Bind the free axes of `4*g + k` to those of `4*i + j`: the digits of one to the digits of the other."""
+    by_place = {coefficient: atom for atom, coefficient in other.terms}
+    for atom, coefficient in own.terms:
+        if isinstance(atom, str) and coefficient in by_place:
+            binding.setdefault(atom, atom_of(by_place[coefficient]))
 
 
 def _within_range(binding: Mapping[str, Affine], pattern: Term, term: Term) -> bool:

@@ -6,11 +6,13 @@ from compiler.initializers.random import GlorotNormal, GlorotUniform, HeNormal, 
 
 DEFAULT_KERNEL = GlorotUniform()
 DEFAULT_BIAS = Zeros()
+DEFAULT_SCALE = Ones()
 DEFAULT_SLOPE = Constant(0.25)
 
 __all__ = [
     "DEFAULT_BIAS",
     "DEFAULT_KERNEL",
+    "DEFAULT_SCALE",
     "DEFAULT_SLOPE",
     "Constant",
     "GlorotNormal",

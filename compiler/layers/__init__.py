@@ -23,6 +23,7 @@ from compiler.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D, Separab
 from compiler.layers.dense import Dense
 from compiler.layers.formula import Formula
 from compiler.layers.merging import Add, Concatenate
+from compiler.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization
 from compiler.layers.pointwise import Pointwise
 from compiler.layers.pooling import (
     AveragePooling1D,
@@ -71,10 +72,12 @@ __all__ = [
     "GlobalAveragePooling2D",
     "GlobalMaxPool1D",
     "GlobalMaxPool2D",
+    "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "Input",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "LogSoftmax",
     "MaxPool1D",
@@ -85,6 +88,7 @@ __all__ = [
     "Parameter",
     "Permute",
     "Pointwise",
+    "RMSNormalization",
     "ReLU",
     "Rescaling",
     "Reshape",

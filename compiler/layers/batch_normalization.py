@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compiler.errors import Problem
-from compiler.initializers import DEFAULT_BIAS, Initializer, Ones
+from compiler.initializers import DEFAULT_BIAS, DEFAULT_SCALE, Initializer
 from compiler.layers import checks
 from compiler.layers.base import Forward, Layer, Parameter, Shape
 
-_ONES = Ones()
 _TRAINING = """
     mean[c] = mean[...](x[..., c])
     variance[c] = mean[...]((x[..., c] - mean[c])**2)
@@ -39,15 +38,14 @@ class BatchNormalization(Layer):
     center: bool = True
     scale: bool = True
     beta_initializer: Initializer = DEFAULT_BIAS
-    gamma_initializer: Initializer = _ONES
+    gamma_initializer: Initializer = DEFAULT_SCALE
 
     any_number = True
 
     def problems(self) -> Iterator[Problem]:
         if not checks.is_number(self.momentum) or not 0 <= self.momentum <= 1:
             yield checks.wrong("momentum", "a number from 0 to 1", self.momentum)
-        if not checks.is_number(self.epsilon) or self.epsilon <= 0:
-            yield checks.wrong("epsilon", "a positive number", self.epsilon)
+        yield from checks.positive_number("epsilon", self.epsilon)
         yield from checks.boolean("center", self.center)
         yield from checks.boolean("scale", self.scale)
         yield from checks.initializer("beta_initializer", self.beta_initializer)
@@ -71,6 +69,6 @@ class BatchNormalization(Layer):
             inference=_INFERENCE.format(scaled=scaled),
             state={
                 "moving_mean": Parameter(channels, DEFAULT_BIAS),
-                "moving_variance": Parameter(channels, _ONES),
+                "moving_variance": Parameter(channels, DEFAULT_SCALE),
             },
         )

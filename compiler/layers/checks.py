@@ -42,6 +42,11 @@ def number(argument: str, value: object) -> Iterator[Problem]:
         yield wrong(argument, "a number", value)
 
 
+def positive_number(argument: str, value: object) -> Iterator[Problem]:
+    if not is_number(value) or value <= 0:
+        yield wrong(argument, "a positive number", value)
+
+
 def boolean(argument: str, value: object) -> Iterator[Problem]:
     if not isinstance(value, bool):
         yield wrong(argument, "True or False", value)

@@ -21,11 +21,12 @@ from compiler.layers import (
     Rescaling,
     Reshape,
 )
-from compiler.losses import CrossEntropy, MeanSquaredError
 from tests.gradients import references
 from tests.gradients.activation_cases import activation_cases
-from tests.gradients.case_builders import jnp, layer_case, loss_case
+from tests.gradients.case_builders import jnp, layer_case
 from tests.gradients.cases import Case
+from tests.gradients.loss_cases import loss_cases
+from tests.gradients.normalization_cases import normalization_cases
 from tests.gradients.window_cases import window_cases
 
 IMAGE = (11, 9, 2)
@@ -75,6 +76,7 @@ def other_layer_cases() -> Iterator[Case]:
     """Every layer that is not in the grids, and the losses."""
     yield from activation_cases()
     yield from window_cases()
+    yield from normalization_cases()
     yield layer_case("dense", Dense(3), jnp(lambda np, v: v["x"] @ v["kernel"] + v["bias"]), (5,))
     yield layer_case(
         "dense-without-bias", Dense(3, use_bias=False), jnp(lambda np, v: v["x"] @ v["kernel"]), (5,)
@@ -99,10 +101,7 @@ def other_layer_cases() -> Iterator[Case]:
     layer = BatchNormalization(epsilon=0.1, center=False, scale=False)
     yield layer_case("batch_normalization-plain", layer, references.batch_normalization(layer), (3, 2, 4))
     yield layer_case("dropout", Dropout(0.4), references.dropout(0.4), (10, 3))
-    yield loss_case("cross_entropy", CrossEntropy(), (5,), references.cross_entropy)
-    yield loss_case("cross_entropy-on-rows", CrossEntropy(), (3, 5), references.cross_entropy)
-    squared = jnp(lambda np, v: np.mean((v["prediction"] - v["label"]) ** 2))
-    yield loss_case("mean_squared_error", MeanSquaredError(), (4, 3), squared)
+    yield from loss_cases()
 
 
 def in_orthogonal_array(case: Case) -> bool:

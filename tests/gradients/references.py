@@ -25,6 +25,7 @@ from compiler.layers import (
     MaxPool2D,
     SeparableConv2D,
 )
+from compiler.losses import BinaryCrossEntropy, CrossEntropy
 from tests.gradients.cases import Arrays
 
 
@@ -165,6 +166,30 @@ def dropped(jax: ModuleType, x, rate: float):
 
 def cross_entropy(jax: ModuleType, v: Arrays):
     return mean_negative_log(jax, v["prediction"], v["label"])
+
+
+def smoothed_cross_entropy(loss: CrossEntropy) -> Callable:
+    """By the labels as distributions, each a mixture with the uniform one."""
+
+    def reference(jax, v):
+        logarithms = (
+            jax.nn.log_softmax(v["prediction"]) if loss.from_logits else jax.numpy.log(v["prediction"])
+        )
+        classes = logarithms.shape[-1]
+        labels = v["label"] if loss.one_hot else jax.nn.one_hot(v["label"], classes)
+        labels = (1 - loss.label_smoothing) * labels + loss.label_smoothing / classes
+        return -(labels * logarithms).sum(-1).mean()
+
+    return reference
+
+
+def binary_cross_entropy(loss: BinaryCrossEntropy) -> Callable:
+    def reference(jax, v):
+        p = jax.nn.sigmoid(v["prediction"]) if loss.from_logits else v["prediction"]
+        labels = (1 - loss.label_smoothing) * v["label"] + loss.label_smoothing / 2
+        return -(labels * jax.numpy.log(p) + (1 - labels) * jax.numpy.log(1 - p)).mean()
+
+    return reference
 
 
 def mean_negative_log(jax: ModuleType, probabilities, label):

@@ -77,7 +77,11 @@ def derived_programs(case: Case) -> Iterator[Program]:
 
 def given(program: Program, x: np.ndarray) -> dict[str, np.ndarray]:
     """The points, and ones for every direction."""
-    return {t.name: x if t.name == "x" else np.ones_like(x) for t in program.inputs if t.kind == "input"}
+    return {
+        t.name: x if t.name == "x" else np.ones_like(x)
+        for t in program.inputs
+        if t.kind in ("input", "tangent")
+    }
 
 
 @cache

@@ -191,3 +191,11 @@ def sympy_text(definition: Definition) -> str:
         target = ", ".join(map(str, term.target))
         lines.append(f"{definition.name}[{target}] += {body}  for {', '.join(map(str, term.axes))}")
     return "; ".join(lines)
+
+
+def formula_texts(program: Program) -> dict[str, str]:
+    """Every definition's terms as text, without their loops."""
+    return {
+        d.name: "; ".join(part.split(" += ")[1].split("  for ")[0] for part in sympy_text(d).split("; "))
+        for d in program.definitions
+    }

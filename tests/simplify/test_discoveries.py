@@ -7,16 +7,7 @@ from compiler.derive.simplify import simplify, stabilise
 from compiler.derive.simplify_terms import is_contraction
 from compiler.ir.tensor_program import Program
 from tests.simplify import programs
-
-
-def formulas(program: Program) -> dict[str, str]:
-    """Every definition's terms as text, without their loops."""
-    return {
-        d.name: "; ".join(
-            part.split(" += ")[1].split("  for ")[0] for part in programs.sympy_text(d).split("; ")
-        )
-        for d in program.definitions
-    }
+from tests.simplify.programs import formula_texts as formulas
 
 
 def simplified(program: Program) -> dict[str, str]:
