@@ -98,7 +98,7 @@ from compiler.losses import (
     MeanAbsoluteError,
     MeanSquaredError,
 )
-from compiler.optimizers import SGD, Adam, Optimizer
+from compiler.optimizers import SGD, Adagrad, Adam, AdamW, Lion, Nadam, Optimizer, RMSprop
 from compiler.regularizers import L1, L1L2, L2, Regularizer
 
 __all__ = [
@@ -109,7 +109,9 @@ __all__ = [
     "L2",
     "SELU",
     "SGD",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "Add",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -151,6 +153,7 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Lion",
     "LogCosh",
     "LogSoftmax",
     "Loss",
@@ -162,6 +165,7 @@ __all__ = [
     "Mish",
     "Model",
     "ModelError",
+    "Nadam",
     "Ones",
     "Optimizer",
     "PReLU",
@@ -169,6 +173,7 @@ __all__ = [
     "Permute",
     "Pointwise",
     "RMSNormalization",
+    "RMSprop",
     "ReLU",
     "Regularizer",
     "Rescaling",

@@ -92,6 +92,8 @@ class Model:
         lines.append(
             f"optimizer {optimizer.slots} rate={optimizer.learning_rate!r} {_sorted(optimizer.constants)}"
         )
+        if optimizer.clipping is not None:
+            lines.append(f"{optimizer.clipping} {_sorted(optimizer.clipping_constants)}")
         lines.append(optimizer.formula)
         return "\n".join(lines) + "\n"
 

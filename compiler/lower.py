@@ -282,6 +282,14 @@ def _optimizer(optimizer: Optimizer, size: int) -> OptimizerSpec:
     arrays = {name: Operand(name, (size,)) for name in ("parameter", "gradient", *optimizer.slots)}
     scalars = {name: Operand(name, ()) for name in ("rate", "step")}
     results = tuple(f"new_{name}" for name in ("parameter", *optimizer.slots))
+    given = [
+        *(Tensor(name, (size,), "input" if name == "gradient" else "state") for name in arrays),
+        *(Tensor(name, (), "scalar") for name in scalars),
+    ]
+    formulas = []
+    if optimizer.clipping is not None:
+        formulas.append(_clipping(optimizer, arrays["gradient"], size))
+        arrays["gradient"] = Operand("gradient.clipped", (size,))
     formula = compile_formula(
         optimizer.formula,
         operands=arrays | scalars,
@@ -289,13 +297,20 @@ def _optimizer(optimizer: Optimizer, size: int) -> OptimizerSpec:
         constants=optimizer.constants,
         origin="optimizer",
     )
-    given = [
-        *(Tensor(name, (size,), "input" if name == "gradient" else "state") for name in arrays),
-        *(Tensor(name, (), "scalar") for name in scalars),
-    ]
-    update = _program(given, [formula], results, count())
+    update = _program(given, [*formulas, formula], results, count())
     return OptimizerSpec(
         type(optimizer).__name__, tuple(optimizer.slots), update, float(optimizer.learning_rate)
+    )
+
+
+def _clipping(optimizer: Optimizer, gradient: Operand, size: int) -> CompiledFormula:
+    return compile_formula(
+        optimizer.clipping,
+        operands={"gradient": gradient},
+        results={"clipped": Operand("gradient.clipped", (size,))},
+        constants=optimizer.clipping_constants,
+        prefix="gradient",
+        origin="optimizer",
     )
 
 

@@ -74,7 +74,7 @@ class RMSNormalization(Layer):
 
 @dataclass(frozen=True)
 class GroupNormalization(Layer):
-    """Mean 0 and variance 1 over each of `groups` equal parts of the channels: (…, c) to (…, c).
+    """Mean 0 and variance 1 over all places and each of `groups` parts of the channels: (…, c) to (…, c).
 
     Parameters gamma and beta (c,). With as many groups as channels it is instance normalisation, with one
     group layer normalisation over the whole example. Wu and He, "Group normalization" (ECCV 2018).

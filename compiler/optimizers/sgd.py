@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from compiler.errors import Problem
-from compiler.optimizers.base import Optimizer, fraction, positive
+from compiler.optimizers.base import Optimizer, fraction
 
 _PLAIN = "new_parameter[i] = parameter[i] - rate[] * gradient[i]"
 _MOMENTUM = """
@@ -42,7 +42,7 @@ class SGD(Optimizer):
         return {"momentum": self.momentum} if self.momentum else {}
 
     def problems(self) -> Iterator[Problem]:
-        yield from positive("learning_rate", self.learning_rate)
+        yield from super().problems()
         yield from fraction("momentum", self.momentum)
         if self.nesterov and self.momentum == 0:
             yield Problem(

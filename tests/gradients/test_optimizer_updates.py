@@ -15,7 +15,7 @@ from compiler.ir.verify import verify
 from compiler.layers import Dense, Input
 from compiler.losses import MeanSquaredError
 from compiler.lower import OptimizerSpec, lower
-from compiler.optimizers import SGD, Adam, Optimizer
+from compiler.optimizers import SGD, Adagrad, Adam, AdamW, Lion, Nadam, Optimizer, RMSprop
 
 STEPS = 5
 
@@ -57,6 +57,59 @@ def adam(θ: np.ndarray, gradients: np.ndarray, α: float, β1: float, β2: floa
     return θ
 
 
+def decoupled(θ: np.ndarray, gradients: np.ndarray, η: float, λ: float) -> np.ndarray:
+    """Loshchilov and Hutter (ICLR 2019), algorithm 2 with α = η and the decay scaled by it."""
+    m, v = np.zeros_like(θ), np.zeros_like(θ)
+    for t, g in enumerate(gradients, 1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        θ = θ - η * (m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-7) + λ * θ)
+    return θ
+
+
+def nadam(θ: np.ndarray, gradients: np.ndarray, α: float, μ: float, ν: float, ε: float) -> np.ndarray:
+    """Dozat (2016), algorithm 2 with μ_t = μ, whose products are then powers."""
+    m, n = np.zeros_like(θ), np.zeros_like(θ)
+    for t, g in enumerate(gradients, 1):
+        m, n = μ * m + (1 - μ) * g, ν * n + (1 - ν) * g**2
+        m_hat = μ * m / (1 - μ ** (t + 1)) + (1 - μ) * g / (1 - μ**t)
+        θ = θ - α / (np.sqrt(n / (1 - ν**t)) + ε) * m_hat
+    return θ
+
+
+def rmsprop(θ: np.ndarray, gradients: np.ndarray, α: float, ρ: float, ε: float, μ=0.0, centered=False):
+    """Tieleman and Hinton (2012); centred as Graves (2013, equations 38 to 41) has it, ε inside the root."""
+    n, average, δ = np.zeros_like(θ), np.zeros_like(θ), np.zeros_like(θ)
+    for g in gradients:
+        n, average = ρ * n + (1 - ρ) * g**2, ρ * average + (1 - ρ) * g
+        spread = n - average**2 if centered else n
+        δ = μ * δ - α * g / np.sqrt(spread + ε)
+        θ = θ + δ
+    return θ
+
+
+def adagrad(θ: np.ndarray, gradients: np.ndarray, η: float, start: float, ε: float) -> np.ndarray:
+    """Duchi, Hazan and Singer (JMLR 2011), the diagonal case, the sum beginning at `start`."""
+    for t in range(1, len(gradients) + 1):
+        θ = θ - η * gradients[t - 1] / np.sqrt(start + (gradients[:t] ** 2).sum(0) + ε)
+    return θ
+
+
+def lion(θ: np.ndarray, gradients: np.ndarray, η: float, β1: float, β2: float, λ: float) -> np.ndarray:
+    """Chen et al. (NeurIPS 2023), algorithm 2."""
+    m = np.zeros_like(θ)
+    for g in gradients:
+        c = β1 * m + (1 - β1) * g
+        θ = θ - η * (np.sign(c) + λ * θ)
+        m = β2 * m + (1 - β2) * g
+    return θ
+
+
+def clipped_norm(gradients: np.ndarray, limit: float) -> np.ndarray:
+    """Pascanu, Mikolov and Bengio (ICML 2013), algorithm 1."""
+    norms = np.linalg.norm(gradients, axis=1, keepdims=True)
+    return np.where(norms > limit, limit / norms * gradients, gradients)
+
+
 def specification(optimizer: Optimizer) -> OptimizerSpec:
     model = Sequential([Input(2), Dense(3)], loss=MeanSquaredError(), optimizer=optimizer)
     return lower(model).optimizer
@@ -81,8 +134,27 @@ def trained(spec: OptimizerSpec, start: np.ndarray, gradients: np.ndarray) -> np
         (SGD(0.1, momentum=0.8, nesterov=True), lambda θ, g: nesterov_momentum(θ, g, 0.1, 0.8)),
         (Adam(), lambda θ, g: adam(θ, g, 1e-3, 0.9, 0.999, 1e-7)),
         (Adam(0.1, 0.5, 0.7, 1e-3), lambda θ, g: adam(θ, g, 0.1, 0.5, 0.7, 1e-3)),
+        (AdamW(0.01, weight_decay=0.1), lambda θ, g: decoupled(θ, g, 0.01, 0.1)),
+        (Nadam(0.01, 0.8), lambda θ, g: nadam(θ, g, 0.01, 0.8, 0.999, 1e-7)),
+        (RMSprop(0.01), lambda θ, g: rmsprop(θ, g, 0.01, 0.9, 1e-7)),
+        (
+            RMSprop(0.01, 0.8, 0.7, 1e-3, centered=True),
+            lambda θ, g: rmsprop(θ, g, 0.01, 0.8, 1e-3, 0.7, centered=True),
+        ),
+        (Adagrad(0.1), lambda θ, g: adagrad(θ, g, 0.1, 0.1, 1e-7)),
+        (Lion(0.01), lambda θ, g: lion(θ, g, 0.01, 0.9, 0.99, 0.0)),
+        (Lion(0.01, 0.8, 0.7, 0.1), lambda θ, g: lion(θ, g, 0.01, 0.8, 0.7, 0.1)),
+        (SGD(0.1, clipvalue=0.5), lambda θ, g: gradient_descent(θ, np.clip(g, -0.5, 0.5), 0.1)),
+        (SGD(0.1, global_clipnorm=3.0), lambda θ, g: gradient_descent(θ, clipped_norm(g, 3.0), 0.1)),
+        (
+            Adam(global_clipnorm=2.5),
+            lambda θ, g: adam(θ, clipped_norm(g, 2.5), 1e-3, 0.9, 0.999, 1e-7),
+        ),
     ],
-    ids=["sgd", "momentum", "nesterov", "adam", "adam-other-settings"],
+    ids=[
+        *("sgd", "momentum", "nesterov", "adam", "adam-other-settings", "adamw", "nadam", "rmsprop"),
+        *("rmsprop-centered", "adagrad", "lion", "lion-decay", "clip-values", "clip-norm", "adam-clip-norm"),
+    ],
 )
 def test_updates_are_those_of_the_paper(optimizer: Optimizer, paper: Callable) -> None:
     rng = np.random.default_rng(0)
@@ -91,3 +163,26 @@ def test_updates_are_those_of_the_paper(optimizer: Optimizer, paper: Callable) -
     verify(spec.update)
     assert parse_program(print_program(spec.update)) == spec.update
     np.testing.assert_allclose(trained(spec, start, gradients), paper(start, gradients), rtol=1e-13)
+
+
+def test_some_gradients_are_clipped_and_some_are_not() -> None:
+    """So that both sides of the choices above are seen."""
+    gradients = np.random.default_rng(0).normal(size=(STEPS + 1, 9))[1:]
+    norms = np.linalg.norm(gradients, axis=1)
+    assert norms.min() < 2.5 < norms.max() and norms.min() < 3 < norms.max()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        (SGD(clipvalue=0), "wrong clipvalue"),
+        (Adam(global_clipnorm=-1.0), "wrong global_clipnorm"),
+        (Adam(global_clipnorm=1.0, clipvalue=1.0), "gradients are clipped twice"),
+        (AdamW(weight_decay=-1), "wrong weight_decay"),
+        (RMSprop(rho=1.5), "wrong rho"),
+        (Adagrad(initial_accumulator=-0.1), "wrong initial_accumulator"),
+        (Lion(beta_2=1), "wrong beta_2"),
+    ],
+)
+def test_wrong_arguments(optimizer: Optimizer, message: str) -> None:
+    assert [problem.message for problem in optimizer.problems()] == [message]
