@@ -134,6 +134,22 @@ print([name for name in ("sympy", "numpy") if name in sys.modules])
     assert in_new_process(code) == "[]\n"
 
 
+def test_formulas_are_checked_without_sympy(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from compiler import *\n"
+        'layer = Formula("y[b, o] = sum[i](w[i, o] * x[b, i])", sizes={"o": 2}, parameters={"w": Ones()})\n'
+        "model = Sequential([Input(3), layer], loss=MeanSquaredError(), optimizer=SGD())\n"
+    )
+    code = f"""
+import sys
+from compiler.parse import load_model
+load_model({str(path)!r}).fingerprint()
+print([name for name in ("sympy", "numpy") if name in sys.modules])
+"""
+    assert in_new_process(code) == "[]\n"
+
+
 def test_names_are_counted_per_model():
     first, second = mnist_sequence(), mnist_sequence()
     assert names(first) == names(second)

@@ -63,3 +63,11 @@ def test_resnet8_learns_digits(workshop: Path, tmp_path: Path):
     small = f"x = Input(8, 8, 1)\nmodel = Model(x, {y}, loss=CrossEntropy(), optimizer=Adam(1e-2))"
     module = built(variant("resnet8", small, tmp_path), tmp_path)
     assert accuracy(module, digits(), epochs=8) > 0.9
+
+
+def test_a_network_of_formulas_learns_digits(workshop: Path):
+    """Trained on the digits at the size of MNIST's, as `chainrule train models/formulas.py` does."""
+    module = built(ROOT / "models" / "formulas.py", workshop / "formulas")
+    x, y = load_digits()
+    data = (x[:-TEST_COUNT], y[:-TEST_COUNT], x[-TEST_COUNT:], y[-TEST_COUNT:])
+    assert accuracy(module, data, epochs=8) > 0.9
