@@ -91,7 +91,7 @@ def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
         "--dump-after",
         metavar="STAGE",
         help="print each program and its rewrites after a stage: commute, demand, pad, vjp, jvp, simplify, "
-        "stabilise, prune, distribute, bounds, select, invert, pack, or all",
+        "stabilise, prune, distribute, bounds, select, invert, winograd, pack, or all",
     )
 
 

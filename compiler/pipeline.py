@@ -96,8 +96,16 @@ def compile_to_source(
 def pricer(machine: Machine, dtype: str, without: frozenset[str] = frozenset()) -> Price:
     """Predicted cycles of a definition, scheduled for a typical tile: what `select` compares."""
     settings = Settings(machine, dtype, TYPICAL_TILE)
+    known: dict[tuple[object, ...], float] = {}
 
     def price(definition: Definition, program: Program) -> float:
+        # The programs of a module have most definitions in common.
+        key = (definition, *(program.shape(name) for name in definition.tensors))
+        if key not in known:
+            known[key] = predicted(definition, program)
+        return known[key]
+
+    def predicted(definition: Definition, program: Program) -> float:
         packed = program if "pack" in without else pack(program, definition.name)[0]
         shapes = {entry.name: entry.shape for entry in (*packed.inputs, *packed.definitions)}
         own = [d for d in packed.definitions if d.name in (definition.name, f"{definition.name}.unpacked")]

@@ -1,6 +1,6 @@
 """The programs of a module: which passes a lowered model goes through, in which order.
 
-    forward: commute, demand, pad      vjp, jvp, simplify      distribute, bounds, select, invert, pack
+    forward: commute, demand, pad    vjp, jvp, simplify    distribute, bounds, select, invert, winograd, pack
 
 Every step is a function `Program -> (Program, rewrites)`; `Trace` keeps what each did.
 """
@@ -34,6 +34,7 @@ from compiler.passes.distribute import distribute
 from compiler.passes.pack import pack
 from compiler.passes.pad import pad
 from compiler.passes.select import Price, select
+from compiler.passes.winograd import winograd
 
 Pass = Callable[[Program], tuple[Program, tuple[Rewrite, ...]]]
 
@@ -154,6 +155,7 @@ def _lowered(name: str, program: Program, price: Price, trace: Trace) -> Program
     program = trace.run(name, "bounds", bounds, program)
     program = trace.run(name, "select", lambda value: select(value, price), program)
     program = trace.run(name, "invert", invert, program)
+    program = trace.run(name, "winograd", lambda value: winograd(value, price), program)
     return trace.run(name, "pack", pack, program)
 
 

@@ -127,6 +127,8 @@ class Affine:
     @property
     def reads(self) -> tuple[Read, ...]:
         """Every integer read that occurs, at any depth, in order of occurrence, without repeats."""
+        if all(isinstance(atom, str) for atom, _ in self.terms):
+            return ()
         return tuple(dict.fromkeys(atom for atom in self.atoms() if isinstance(atom, Read)))
 
     def substitute(self, mapping: Mapping[str, Affine]) -> Affine:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import sympy
@@ -76,7 +77,7 @@ class Term:
         used = frozenset().union(*(index.axes for index in self.target))
         return tuple(axis for axis in self.axes if axis.name not in used)
 
-    @property
+    @cached_property
     def tensors(self) -> tuple[str, ...]:
         """Every tensor this term reads: by the body, by an index, by a guard; in order, no repeats."""
         names = [access.tensor for _, access in self.reads]
@@ -104,7 +105,7 @@ class Definition:
     dtype: Dtype = "real"
     origin: str = ""
 
-    @property
+    @cached_property
     def tensors(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for term in self.terms for name in term.tensors))
 
@@ -198,7 +199,8 @@ def make_term(
     """A canonical term: unused reads dropped, equal accesses merged, symbols renamed r0, r1, … in an
     order fixed by the accesses' printed form, so that equal terms compare (and print) equal."""
     body = sympy.sympify(body)
-    pairs = [(symbol, access) for symbol, access in reads if body.has(symbol)]
+    used = body.free_symbols
+    pairs = [(symbol, access) for symbol, access in reads if symbol in used]
     pairs.sort(key=lambda pair: str(pair[1]))
     canonical: dict[Access, sympy.Symbol] = {}
     renaming: dict[sympy.Symbol, sympy.Symbol] = {}
@@ -207,7 +209,7 @@ def make_term(
         renaming[symbol] = canonical[access]
     ordered = tuple((symbol, access) for access, symbol in canonical.items())
     merged = body.xreplace(renaming)
-    if not all(merged.has(symbol) for symbol, _ in ordered):
+    if not merged.free_symbols.issuperset(symbol for symbol, _ in ordered):
         # Accesses that turned out equal have cancelled: number what is left anew.
         return make_term(axes, target, merged, ordered, guards)
     return Term(tuple(axes), tuple(target), merged, ordered, tuple(dict.fromkeys(guards)))

@@ -21,6 +21,7 @@ from compiler.ir.tensor_program import (
     Definition,
     Program,
     Rewrite,
+    Shape,
     Term,
     make_term,
     read_symbol,
@@ -35,7 +36,10 @@ def pad(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
     for tensor, needed in _needed(program):
         known = margins.get(tensor, ((0, 0),) * len(needed))
         margins[tensor] = tuple((max(a, c), max(b, d)) for (a, b), (c, d) in zip(known, needed, strict=True))
-    copies = {name: _copy(program, name, amount) for name, amount in margins.items()}
+    copies = {
+        name: padded_copy(name, program.shape(name), amount, f"{name}.padded", _origin(program, name))
+        for name, amount in margins.items()
+    }
     definitions: list[Definition] = []
     rewrites: list[Rewrite] = []
     done: set[str] = set()
@@ -84,8 +88,14 @@ def _margins(access: Access, term: Term, program: Program) -> Margins:
     return tuple(result)
 
 
-def _copy(program: Program, name: str, margins: Margins) -> Definition:
-    shape = program.shape(name)
+def _origin(program: Program, name: str) -> str:
+    """The layer that a tensor comes from; an input comes from none."""
+    definition = program.definition(name)
+    return definition.origin if definition is not None else ""
+
+
+def padded_copy(name: str, shape: Shape, margins: Margins, copy: str, origin: str) -> Definition:
+    """Definition `copy`: tensor `name` with zeros before and after it in each dimension."""
     axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(shape))
     read = Access(name, tuple(axis(a.name) for a in axes))
     target = tuple(axis(a.name) + before for a, (before, _) in zip(axes, margins, strict=True))
@@ -93,10 +103,8 @@ def _copy(program: Program, name: str, margins: Margins) -> Definition:
         None if extent is None else before + extent + after
         for extent, (before, after) in zip(shape, margins, strict=True)
     )
-    entry = program[name]
-    origin = entry.origin if isinstance(entry, Definition) else ""
     term = make_term(axes, target, read_symbol(0), [(read_symbol(0), read)])
-    return Definition(f"{name}.padded", padded, "sum", (term,), origin=origin)
+    return Definition(copy, padded, "sum", (term,), origin=origin)
 
 
 def _redirected(term: Term, definition: Definition, margins: dict[str, Margins]) -> Term:

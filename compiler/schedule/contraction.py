@@ -189,6 +189,7 @@ def _tiles(
     candidates = [
         a for a in nest.target_axes if a != vector_axis and a not in sequential and a.name not in fixed
     ]
+    candidates = [a for a in candidates if _shares_a_load(a, nest)] or candidates
     for vectors in range(1, min(whole, machine.accumulators) + 1):
         budget = machine.accumulators // vectors
         for unrolled in _unrollings(candidates, budget, batch):
@@ -200,6 +201,11 @@ def _tiles(
                 cycles = _cycles(nest, shape, machine, batch)
                 if cycles is not None:
                     yield replace(shape, cycles=cycles)
+
+
+def _shares_a_load(a: Axis, nest: Nest) -> bool:
+    """Positions along this axis have a value in common: some read does not have it."""
+    return not all(address.offset.coefficient(a.name) for _, address in nest.reads)
 
 
 def _unrollings(candidates: list[Axis], budget: int, batch: int) -> Iterator[tuple[tuple[Axis, int], ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import combinations
 from math import prod
 
@@ -13,13 +14,14 @@ from compiler.errors import CompilerBug
 from compiler.ir.affine import axis
 from compiler.ir.loop_nest import Buffer, Fill, Kernel, Load, Mask, Statement, Store, statements
 from compiler.ir.maps import covers, disjoint, is_injective
-from compiler.ir.printer import describe_term
 from compiler.ir.tensor_program import Definition, Program, Shape, Term, substitute_axes
 from compiler.ir.verify import is_nonnegative
 from compiler.schedule.collapse import merge_nest
 from compiler.schedule.compacted_tile import compacted_tile_nest
 from compiler.schedule.contraction import Tile, choose_tile, is_polynomial, is_selected
+from compiler.schedule.header import formula_lines, operation_count, shapes_line
 from compiler.schedule.layout import BATCH, row_size
+from compiler.schedule.linear_sums import Group, groups_of, linear_sums_nest, predicted_group_cycles
 from compiler.schedule.loops import Outcome, plain_nest
 from compiler.schedule.machine import Machine
 from compiler.schedule.nest import Nest, make_nest
@@ -71,8 +73,25 @@ def build_kernel(
     `adds` says that the target is a lane's accumulator, which is never cleared here. `elements` gives each
     tensor's stored element type.
     """
+    names = dict.fromkeys(name for d in definitions for name in (d.name, *d.tensors))
+    stored = tuple((name, program.shape(name), elements[name]) for name in names)
+    return _kernel(definitions, stored, settings, adds)
+
+
+@lru_cache(maxsize=1024)
+def _kernel(
+    definitions: tuple[Definition, ...],
+    stored: tuple[tuple[str, Shape, str], ...],
+    settings: Settings,
+    adds: bool,
+) -> Kernel:
+    """`stored` gives name, shape and element type of every tensor that is read or written.
+
+    Kept, because the programs of a module share most of their kernels.
+    """
     main = definitions[0]
-    shapes = {entry.name: entry.shape for entry in (*program.inputs, *program.definitions)}
+    shapes = {name: shape for name, shape, _ in stored}
+    elements = {name: element for name, _, element in stored}
     builder = _Builder()
     _check_writes(main, shapes[main.name])
     if main.operation == "sum":
@@ -85,7 +104,7 @@ def build_kernel(
         name=main.name,
         buffers=_buffers(body, {d.name for d in definitions}, elements),
         body=body,
-        formula=(*formula_lines(main), _shapes_line(definitions, shapes)),
+        formula=(*formula_lines(main), shapes_line(definitions, shapes)),
         schedule="; ".join(dict.fromkeys(builder.notes)),
         operations=sum(map(operation_count, main.terms)),
         per_example=per_example,
@@ -113,6 +132,12 @@ def _sum_kernel(
         out.prelude += nest.prelude
         pieces.append(_Piece(term, nest, _tile_of(nest, settings)))
     shape = shapes[definition.name]
+    groups = None if adds else _linear_groups(pieces, shape)
+    if groups is not None:
+        for group in groups:
+            out.body += linear_sums_nest(group, settings.machine.lanes(settings.dtype))
+            out.notes.append(f"gather, sums computed together along {group.vector_axis.name}")
+        return
     first = None if adds else next((p for p in pieces if _can_be_first(p, shape)), None)
     if first is not None:
         found = ((p, _start(p, n, first, definition, shapes)) for n, p in enumerate(pieces) if p is not first)
@@ -144,6 +169,14 @@ def _emit_rest(
         written = not together
 
 
+def _linear_groups(pieces: list[_Piece], shape: Shape) -> tuple[Group, ...] | None:
+    """Terms that share what they read and write every element once between them, to be computed together."""
+    if len(pieces) < 2 or any(piece.tile is not None for piece in pieces):
+        return None
+    groups = groups_of([piece.nest for piece in pieces])
+    return groups if groups is not None and _store_together(pieces, shape) else None
+
+
 def _store_together(pieces: list[_Piece], shape: Shape) -> bool:
     """Several terms, no two of which write one element, that write all of them: the phases of a gather."""
     bare = [_storing(piece.term) for piece in pieces]
@@ -165,9 +198,14 @@ def _tile_of(nest: Nest, settings: Settings) -> Tile | None:
 def predicted_cycles(definition: Definition, shapes: Mapping[str, Shape], settings: Settings) -> float:
     """Cycles for one tile of the batch: the register tile's estimate, or a few for each point of a loop."""
     cycles = 0.0
-    for term in definition.terms:
-        nest = make_nest(term, definition.name, shapes, "")
-        tile = _tile_of(nest, settings)
+    nests = [make_nest(term, definition.name, shapes, "") for term in definition.terms]
+    pieces = [_Piece(nest.term, nest, _tile_of(nest, settings)) for nest in nests]
+    groups = _linear_groups(pieces, shapes[definition.name])
+    if groups is not None:
+        lanes = settings.machine.lanes(settings.dtype)
+        return sum(predicted_group_cycles(group, lanes, settings.tile) for group in groups)
+    for piece in pieces:
+        nest, tile = piece.nest, piece.tile
         points = prod(settings.tile if a.extent is None else a.extent for a in nest.axes)
         if tile is not None:
             cycles += tile.cycles
@@ -285,27 +323,3 @@ def _buffers(
             names.setdefault(statement.buffer)
     order = sorted(names, key=lambda name: (name in written, list(names).index(name)))
     return tuple(Buffer(name, name, elements[name], name in written) for name in order)
-
-
-def operation_count(term: Term) -> int:
-    """Floating-point operations of one example: the body and, for a reduction, the addition."""
-    points = prod(1 if a.extent is None else a.extent for a in term.axes)
-    accumulates = term.reduction_axes or len(term.axes) > len(term.target)
-    return points * (int(sympy.count_ops(term.body)) + (1 if accumulates else 0))
-
-
-def formula_lines(definition: Definition) -> list[str]:
-    """The definition in index notation, a line a term."""
-    return [describe_term(definition.name, term, definition.operation) for term in definition.terms]
-
-
-def _shapes_line(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape]) -> str:
-    """Shapes of what is written and read, such as `shapes: y (batch, 4), from x (batch, 7), K (3)`."""
-
-    def text(name: str) -> str:
-        extents = ("batch" if extent is None else str(extent) for extent in shapes[name])
-        return f"{name} ({', '.join(extents)})"
-
-    written = ", ".join(text(d.name) for d in definitions)
-    read = ", ".join(text(name) for name in definitions[0].tensors)
-    return f"shapes: {written}" + (f", from {read}" if read else "")

@@ -30,6 +30,7 @@ from compiler.passes.distribute import distribute
 from compiler.passes.pack import pack
 from compiler.passes.pad import pad
 from compiler.passes.select import select
+from compiler.passes.winograd import winograd
 from compiler.pipeline import pricer
 from compiler.schedule.kernel import Settings
 from compiler.schedule.machine import MACHINES, Machine
@@ -40,7 +41,7 @@ SEED, STEP = 5, 3
 """Of the counter-based generator, in the interpreter and in the kernels."""
 
 FORWARD_PASSES = {"commute": commute, "demand": demand, "pad": pad}
-SWITCHES = ("commute", "demand", "pad", "simplify", "distribute", "select", "invert", "pack")
+SWITCHES = ("commute", "demand", "pad", "simplify", "distribute", "select", "invert", "winograd", "pack")
 """Passes that may be switched off. `bounds` may not: kernels read nothing outside a tensor."""
 
 
@@ -108,6 +109,7 @@ def lowered(program: Program, machine: Machine, dtype: str, off: frozenset[str] 
         "bounds": bounds,
         "select": lambda value: select(value, price),
         "invert": invert,
+        "winograd": lambda value: winograd(value, price),
         "pack": pack,
     }
     for name, step in steps.items():

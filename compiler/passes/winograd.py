@@ -1,0 +1,139 @@
+"""winograd: a convolution with fewer multiplications, where the price falls and accuracy allows.
+
+    y[b,h,w,o] += x[b,h+p,w+q,c]·K[p,q,c,o]            9 multiplications for an output and a channel
+
+    V[u,v,c,o]       = Σ G·G·K[p,q,c,o]                once a step
+    U[b,u,v,i,j,c]   = Σ B·B·x[b,2i+s,2j+t,c]
+    M[b,u,v,i,j,o]  += U[b,u,v,i,j,c]·V[u,v,c,o]       16 for 4 outputs: F(2, 3) along both directions
+    y[b,2i+d,2j+e,o] = Σ A·A·M[b,u,v,i,j,o]
+
+`winograd_match` says what a convolution is, `winograd_transforms` derives G, B and A,
+`winograd_definitions` writes the definitions. Here it is decided which transform is used along which
+direction, if any: the cheapest by a count of multiplications and of values moved, among those whose
+worst-case error bound is at most `LARGEST_ERROR_RATIO` times that of the direct form; and whether it pays,
+by the caller's price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from math import prod
+
+from compiler.ir.tensor_program import Definition, Program, Rewrite, Shape
+from compiler.passes.winograd_definitions import Chosen, transformed
+from compiler.passes.winograd_match import Convolution, Sliding, convolution
+from compiler.passes.winograd_transforms import LARGEST, error_ratio, transform
+
+Price = Callable[[Definition, Program], float]
+"""Predicted cycles of a definition, scheduled as it would be in the given program."""
+
+LARGEST_ERROR_RATIO = 16
+"""The bound on rounding errors may be this many times the direct form's: 4 of a float32's 24 bits."""
+MOVED = 6
+"""Multiplications that a value of U or M is worth: it is computed, stored and loaded."""
+LEAST_GAIN = 0.9
+"""The price must fall to this share: prices are estimates, and the transforms take memory."""
+SHARE = 1 / 8
+"""Part of what is done once a step that counts for a tile: a step has at least this many tiles."""
+
+
+def winograd(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]]:
+    """Put transformed convolutions in the place of direct ones, where the price falls."""
+    rewrites: list[Rewrite] = []
+    for definition in program.definitions:
+        for term in definition.terms:
+            found = convolution(term, definition, program)
+            chosen = _cheapest(found, definition.shape, program) if found is not None else None
+            if chosen is None:
+                continue
+            shapes = program.shape(found.image.tensor), program.shape(found.kernel.tensor)
+            parts = transformed(definition, found, chosen, *shapes)
+            candidate = _replaced(program, definition.name, parts)
+            before = price(definition, program)
+            after = sum(_price(part, candidate, price) for part in parts)
+            if after < LEAST_GAIN * before:
+                program = candidate
+                rewrites.append(_record(definition, found, chosen, before, after))
+                break
+    return program, tuple(rewrites)
+
+
+def _replaced(program: Program, name: str, parts: tuple[Definition, ...]) -> Program:
+    definitions: list[Definition] = []
+    for definition in program.definitions:
+        definitions += parts if definition.name == name else [definition]
+    return program.with_definitions(definitions)
+
+
+def _price(part: Definition, program: Program, price: Price) -> float:
+    """What has no batch dimension is computed once a step, not once a tile."""
+    return price(part, program) * (1 if None in part.shape else SHARE)
+
+
+def _cheapest(found: Convolution, shape: Shape, program: Program) -> tuple[Chosen, ...] | None:
+    """The transforms with the least work whose error bound is allowed; None when that is the direct form."""
+    best = _work(found, (), shape, program)
+    result = None
+    for chosen in _choices(found):
+        if _error_ratio(found, chosen) > LARGEST_ERROR_RATIO:
+            continue
+        work = _work(found, chosen, shape, program)
+        if work < best:
+            best, result = work, chosen
+    return result
+
+
+def _choices(found: Convolution) -> Iterator[tuple[Chosen, ...]]:
+    """Every way to transform some of the directions."""
+    for choice in product(*(_along(d) for d in found.directions)):
+        chosen = tuple(c for c in choice if c is not None)
+        if chosen:
+            yield chosen
+
+
+def _along(direction: Sliding) -> Iterator[Chosen | None]:
+    """No transform, or one with 2 or more outputs a tile, up to the number of points there are."""
+    yield None
+    for outputs in range(2, min(direction.outputs, LARGEST - direction.taps + 1) + 1):
+        yield Chosen(direction, transform(outputs, direction.taps))
+
+
+def _error_ratio(found: Convolution, chosen: tuple[Chosen, ...]) -> float:
+    taps = {d.tap: d.taps for d in found.directions}
+    summed = prod(a.extent for a in found.term.reduction_axes if a.name not in taps)
+    left = prod(n for name, n in taps.items() if name not in {c.direction.tap for c in chosen})
+    return float(error_ratio([c.transform for c in chosen], summed * left))
+
+
+def _work(found: Convolution, chosen: tuple[Chosen, ...], shape: Shape, program: Program) -> float:
+    """Multiplications for an example, and values of U and M that are moved."""
+    domain = prod(a.extent for a in found.term.axes if a.extent is not None)
+    image = prod(n for n in program.shape(found.image.tensor) if n is not None)
+    result = prod(n for n in shape if n is not None)
+    for c in chosen:
+        values = c.tiles * c.transform.size
+        domain = domain * values / (_extent(found, c.direction.position) * c.direction.taps)
+        image = image * values / program.shape(found.image.tensor)[c.direction.image_dimension]
+        result = result * values / c.direction.outputs
+    return domain + (MOVED * (image + result) if chosen else 0)
+
+
+def _extent(found: Convolution, name: str) -> int:
+    return found.term.extents[name]
+
+
+def _record(
+    definition: Definition, found: Convolution, chosen: tuple[Chosen, ...], before: float, after: float
+) -> Rewrite:
+    along = " x ".join(
+        f"F({c.transform.outputs}, {c.transform.taps}) along {c.direction.position}" for c in chosen
+    )
+    points = "; ".join(
+        ", ".join(map(str, c.transform.points)) for c in {c.transform: c for c in chosen}.values()
+    )
+    why = (
+        f"predicted {after:,.0f} cycles a tile instead of {before:,.0f}; error bound "
+        f"{_error_ratio(found, chosen):.1f} times the direct form's; points {points} and infinity"
+    )
+    return Rewrite("winograd", definition.name, along, why)

@@ -1,0 +1,41 @@
+"""What the header of a kernel says of it: its formula, the shapes of its tensors, the operations it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+import sympy
+
+from compiler.ir.printer import describe_term
+from compiler.ir.tensor_program import Definition, Shape, Term
+
+TERMS_SHOWN = 9
+"""Terms that are written out at most."""
+
+
+def operation_count(term: Term) -> int:
+    """Floating-point operations of one example: the body and, for a reduction, the addition."""
+    points = prod(1 if a.extent is None else a.extent for a in term.axes)
+    accumulates = term.reduction_axes or len(term.axes) > len(term.target)
+    return points * (int(sympy.count_ops(term.body)) + (1 if accumulates else 0))
+
+
+def formula_lines(definition: Definition) -> list[str]:
+    """The definition in index notation, a line a term; of many terms the first and the last."""
+    terms = definition.terms
+    shown = terms if len(terms) <= TERMS_SHOWN else (terms[0], terms[-1])
+    lines = [describe_term(definition.name, term, definition.operation) for term in shown]
+    return lines if shown is terms else [lines[0], f"… {len(terms) - 2} terms more …", lines[1]]
+
+
+def shapes_line(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape]) -> str:
+    """Shapes of what is written and read, such as `shapes: y (batch, 4), from x (batch, 7), K (3)`."""
+
+    def text(name: str) -> str:
+        extents = ("batch" if extent is None else str(extent) for extent in shapes[name])
+        return f"{name} ({', '.join(extents)})"
+
+    written = ", ".join(text(d.name) for d in definitions)
+    read = ", ".join(text(name) for name in definitions[0].tensors)
+    return f"shapes: {written}" + (f", from {read}" if read else "")

@@ -1,0 +1,245 @@
+"""Several sums of the same values are computed together: loaded once, common parts added up once.
+
+    u[0,i] = x[2i] - x[2i+2]                    for i:
+    u[1,i] = x[2i+1] + x[2i+2]         ->           x0, x1, x2, x3 = x[2i], x[2i+1], x[2i+2], x[2i+3]
+    u[2,i] = x[2i+2] - x[2i+1]                      u[0,i], u[1,i] = x0 - x2, x1 + x2
+    u[3,i] = x[2i+1] - x[2i+3]                      u[2,i], u[3,i] = x2 - x1, x1 - x3
+
+along vectors of an axis that is contiguous in everything. Two ways of sharing are tried. Reads are grouped
+by one of their indices: where the sums restricted to a group are multiples of few different ones, these
+come first; so sums over rows and columns become sums over columns of sums over rows. Then, as long as two
+values occur in several sums in the same ratio, that pair is added up once, the most frequent first (C.
+Paar, Optimized Arithmetic for Reed-Solomon Encoders, 1997).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import combinations
+from math import ceil, prod
+
+import sympy
+
+from compiler.ir.loop_nest import Address, Let, Load, Statement, Store
+from compiler.ir.tensor_program import Access, Axis, Guard
+from compiler.schedule.contraction import Tile
+from compiler.schedule.nest import Nest, local_name
+from compiler.schedule.register_tile import Body, guarded_loops, vector_loops
+
+Row = dict[int, sympy.Rational]
+"""A sum: number of a value -> its factor."""
+LOAD_CYCLES, STORE_CYCLES, ADD_CYCLES = 1.0, 2.0, 1.0
+"""Of a vector, in a nest whose data come from the second-level cache."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Nests over the same axes that run together, along vectors of one of these."""
+
+    nests: tuple[Nest, ...]
+    vector_axis: Axis
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Value number `number` is this sum of earlier ones; `result` says which sum that was asked for."""
+
+    number: int
+    row: tuple[tuple[int, sympy.Rational], ...]
+    result: int | None = None
+
+
+@dataclass
+class _Sums:
+    """Collects sums in the order in which they are computed; values below `count` exist."""
+
+    count: int
+    made: list[Sum] = field(default_factory=list)
+
+    def add(self, row: Row, result: int | None = None) -> int:
+        self.made.append(Sum(self.count, tuple(sorted(row.items())), result))
+        self.count += 1
+        return self.count - 1
+
+
+def groups_of(nests: Sequence[Nest]) -> tuple[Group, ...] | None:
+    """The nests by their axes, where all are sums of multiples of what they read and some share a read."""
+    if any(nest.reduction_axes or nest.guards or _factors(nest) is None for nest in nests):
+        return None
+    by_axes: dict[tuple[Axis, ...], list[Nest]] = {}
+    for nest in nests:
+        by_axes.setdefault(nest.axes, []).append(nest)
+    vectors = [_vector_axis(members) for members in by_axes.values()]
+    if None in vectors or not any(map(_share_reads, by_axes.values())):
+        return None
+    return tuple(Group(tuple(n), v) for n, v in zip(by_axes.values(), vectors, strict=True))
+
+
+def _factors(nest: Nest) -> dict[sympy.Symbol, sympy.Rational] | None:
+    """The factor of each read, None when the body is not a sum of rational multiples of reads."""
+    symbols = {symbol for symbol, _ in nest.reads}
+    factors = nest.body.as_coefficients_dict()
+    if not symbols or set(factors) != symbols or any(a.inside for _, a in nest.reads):
+        return None
+    return dict(factors)
+
+
+def _share_reads(nests: Sequence[Nest]) -> bool:
+    addresses = [address for nest in nests for _, address in nest.reads]
+    return len(set(addresses)) < len(addresses)
+
+
+def _vector_axis(nests: Sequence[Nest]) -> Axis | None:
+    """The longest axis that is contiguous in every target, and in what is read or absent from it."""
+    found = []
+    for a in nests[0].axes:
+        offsets = [address.offset for nest in nests for _, address in nest.reads]
+        slopes = {offset.coefficient(a.name) for offset in offsets}
+        targets = {nest.target.coefficient(a.name) for nest in nests}
+        if a.extent is not None and targets == {1} and 1 in slopes and slopes <= {0, 1}:
+            found.append(a)
+    return max(found, key=lambda a: a.extent, default=None)
+
+
+def linear_sums_nest(group: Group, lanes: int) -> Body:
+    """The loops of a group: target axes by falling stride, the vector axis innermost in steps of a vector."""
+    first = group.nests[0]
+    outer = [a for a in first.axes if a != group.vector_axis]
+    outer.sort(key=lambda a: (a.extent is not None, -abs(first.target.coefficient(a.name))))
+    addresses, sums = _shared_sums(group)
+    one_vector = Tile(group.vector_axis, lanes, 1, (), (), 0.0, first, ())
+
+    def inside(_guards: tuple[Guard, ...], _outer: frozenset[str]) -> Body:
+        return vector_loops(one_vector, lambda widths: _point(group, addresses, sums, *widths, lanes))
+
+    return guarded_loops(outer, (), frozenset(), inside)
+
+
+def _point(group: Group, addresses: Sequence[Address], sums: Sequence[Sum], width: int, lanes: int) -> Body:
+    """Loads, each before the first sum that needs it; sums; stores, each behind its sum."""
+    body: list[Statement] = []
+    values: dict[int, sympy.Symbol] = {}
+    # A variable has one type, and what fills a part of a vector may have a shorter one.
+    kind = "" if width == lanes else f"{width}_"
+    for entry in sums:
+        for number, _ in entry.row:
+            if number not in values:
+                address = addresses[number]
+                along = address.offset.coefficient(group.vector_axis.name) != 0
+                values[number] = sympy.Symbol(f"{local_name(address.buffer)}_{kind}{number}", real=True)
+                body.append(Load(values[number].name, address, width if along else 0))
+        value = sum((factor * values[number] for number, factor in entry.row), sympy.S.Zero)
+        values[entry.number] = sympy.Symbol(f"sum_{kind}{entry.number - len(addresses)}", real=True)
+        body.append(Let(values[entry.number].name, value, width))
+        if entry.result is not None:
+            nest = group.nests[entry.result]
+            body.append(Store(Address(nest.buffer, nest.target), values[entry.number], width))
+    return tuple(body)
+
+
+def predicted_group_cycles(group: Group, lanes: int, batch: int) -> float:
+    """Cycles for one tile of the batch: loads, additions and stores of every point and vector."""
+    addresses, sums = _shared_sums(group)
+    additions = sum(len(entry.row) - 1 for entry in sums)
+    point = LOAD_CYCLES * len(addresses) + ADD_CYCLES * additions + STORE_CYCLES * len(group.nests)
+    others = [a for a in group.nests[0].axes if a != group.vector_axis]
+    points = prod(batch if a.extent is None else a.extent for a in others)
+    return points * ceil(group.vector_axis.extent / lanes) * point
+
+
+@lru_cache(maxsize=64)
+def _shared_sums(group: Group) -> tuple[list[Address], list[Sum]]:
+    """What is read, and the sums to compute, common parts first."""
+    numbers: dict[Address, int] = {}
+    indices: list[Access] = []
+    rows: list[Row] = []
+    for nest in group.nests:
+        row: Row = {}
+        accesses = dict(nest.term.reads)
+        for (symbol, address), factor in zip(nest.reads, _factors_in_order(nest), strict=True):
+            if address not in numbers:
+                numbers[address] = len(numbers)
+                indices.append(accesses[symbol])
+            row[numbers[address]] = row.get(numbers[address], 0) + factor
+        rows.append(row)
+    sums = _Sums(len(numbers))
+    classes = _best_classes(rows, indices)
+    if classes is not None:
+        rows = _by_classes(rows, classes, sums)
+    _pairwise(rows, sums, wanted=True)
+    return list(numbers), sums.made
+
+
+def _factors_in_order(nest: Nest) -> list[sympy.Rational]:
+    factors = nest.body.as_coefficients_dict()
+    return [factors[symbol] for symbol, _ in nest.reads]
+
+
+def _best_classes(rows: Sequence[Row], accesses: Sequence[Access]) -> list[int] | None:
+    """A class for each value, by one of its indices, so that sums within classes need fewest additions.
+
+    None when no grouping needs fewer than the sums have.
+    """
+    best, least = None, sum(len(row) for row in rows)
+    for dimension in range(max(len(access.indices) for access in accesses)):
+        keys = [(a.tensor, a.indices[dimension : dimension + 1]) for a in accesses]
+        order = list(dict.fromkeys(keys))
+        classes = [order.index(key) for key in keys]
+        parts = {(classes[min(part)], _normalised(part)) for row in rows for part in _split(row, classes)}
+        cost = sum(len(part) for _, part in parts) + sum(len(_split(row, classes)) for row in rows)
+        if cost < least:
+            best, least = classes, cost
+    return best
+
+
+def _split(row: Row, classes: Sequence[int]) -> list[Row]:
+    """The row's parts in each class that it has values of."""
+    parts: dict[int, Row] = {}
+    for number in sorted(row):
+        parts.setdefault(classes[number], {})[number] = row[number]
+    return [parts[key] for key in sorted(parts)]
+
+
+def _normalised(row: Row) -> tuple[tuple[int, sympy.Rational], ...]:
+    """The row divided by its first factor: multiples of one sum are the same."""
+    scale = row[min(row)]
+    return tuple((number, row[number] / scale) for number in sorted(row))
+
+
+def _by_classes(rows: Sequence[Row], classes: Sequence[int], sums: _Sums) -> list[Row]:
+    """Compute the different sums of each class; the rows as sums of these."""
+    made: dict[tuple, int] = {}
+    for key in sorted(set(classes)):
+        parts = [part for row in rows for part in _split(row, classes) if classes[min(part)] == key]
+        different = [p for p in dict.fromkeys(map(_normalised, parts)) if len(p) > 1]
+        numbers = _pairwise([dict(part) for part in different], sums)
+        made.update(zip(different, numbers, strict=True))
+    result = []
+    for row in rows:
+        combined: Row = {}
+        for part in _split(row, classes):
+            first = min(part)
+            combined[made.get(_normalised(part), first)] = part[first]
+        result.append(combined)
+    return result
+
+
+def _pairwise(rows: Sequence[Row], sums: _Sums, wanted: bool = False) -> list[int]:
+    """Add up pairs that several rows have in the same ratio, then the rows; each row's value by number."""
+    rows = [dict(row) for row in rows]
+    while True:
+        pairs = Counter((i, j, row[j] / row[i]) for row in rows for i, j in combinations(sorted(row), 2))
+        if not pairs:
+            break
+        (i, j, ratio), count = max(pairs.items(), key=lambda item: (item[1], -item[0][0], -item[0][1]))
+        if count < 2:
+            break
+        number = sums.add({i: sympy.S.One, j: ratio})
+        for row in rows:
+            if i in row and j in row and row[j] / row[i] == ratio:
+                row[number] = row.pop(i)
+                del row[j]
+    return [sums.add(row, n if wanted else None) for n, row in enumerate(rows)]
