@@ -258,8 +258,12 @@ cdef void reduce_lanes(const Context* context, Py_ssize_t start, Py_ssize_t stop
     cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
     cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
     cdef Py_ssize_t block, blocks = (stop - start + 1023) // 1024
-    for block in prange(blocks, num_threads=threads, schedule="static"):
-        reduce_block(context, lanes, start + block * 1024, min(stop, start + block * 1024 + 1024))
+    if threads == 1:
+        for block in range(blocks):
+            reduce_block(context, lanes, start + block * 1024, min(stop, start + block * 1024 + 1024))
+    else:
+        for block in prange(blocks, num_threads=threads, schedule="static"):
+            reduce_block(context, lanes, start + block * 1024, min(stop, start + block * 1024 + 1024))
 
 
 cdef void reduce_block(const Context* context, Py_ssize_t lanes, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
@@ -1250,8 +1254,12 @@ cdef void gradient_worker_0(
 cdef void gradient(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
     gradient_before_0(context)
-    for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        gradient_worker_0(context, worker, threads)
+    if threads == 1:
+        # Without OpenMP, which would allocate a team of one.
+        gradient_worker_0(context, 0, 1)
+    else:
+        for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+            gradient_worker_0(context, worker, threads)
     reduce_lanes(context, 0, 101777, threads)
 
 cdef void input_gradient_before_0(const Context* context) noexcept nogil:
@@ -1316,8 +1324,12 @@ cdef void input_gradient_worker_0(
 cdef void input_gradient(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
     input_gradient_before_0(context)
-    for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        input_gradient_worker_0(context, worker, threads)
+    if threads == 1:
+        # Without OpenMP, which would allocate a team of one.
+        input_gradient_worker_0(context, 0, 1)
+    else:
+        for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+            input_gradient_worker_0(context, worker, threads)
     reduce_lanes(context, 0, 101777, threads)
 
 cdef void inference_tile_0(
@@ -1365,8 +1377,12 @@ cdef void inference_worker_0(
 
 cdef void inference(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        inference_worker_0(context, worker, threads)
+    if threads == 1:
+        # Without OpenMP, which would allocate a team of one.
+        inference_worker_0(context, 0, 1)
+    else:
+        for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+            inference_worker_0(context, worker, threads)
     reduce_lanes(context, 0, 1, threads)
 
 cdef void predict_tile_0(
@@ -1409,8 +1425,12 @@ cdef void predict_worker_0(
 
 cdef void predict(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        predict_worker_0(context, worker, threads)
+    if threads == 1:
+        # Without OpenMP, which would allocate a team of one.
+        predict_worker_0(context, 0, 1)
+    else:
+        for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+            predict_worker_0(context, worker, threads)
 
 cdef void update_before_0(const Context* context) noexcept nogil:
     new_velocity(&context.scalars[1], context.total, context.states, context.states)
