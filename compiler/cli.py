@@ -86,6 +86,12 @@ def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
     _add_content_arguments(parser)
     parser.add_argument("--force", action="store_true", help="build again even if nothing has changed")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.add_argument(
+        "--explain-schedule",
+        action="store_true",
+        help="run a step with a clock around every kernel; print each kernel's schedule, why, and its time",
+    )
+    parser.add_argument("--batch", type=_positive, default=128, help="examples in that step (128)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument(
         "--dump-after",
@@ -140,11 +146,21 @@ def _bench(arguments: argparse.Namespace) -> int:
 def _compile(arguments: argparse.Namespace) -> int:
     after = _dumper(arguments.dump_after) if arguments.dump_after else None
     result = compile_file(arguments.model, _options(arguments), _progress(arguments.quiet), after)
-    if arguments.json:
+    if arguments.explain_schedule:
+        print(_schedule(arguments))
+    elif arguments.json:
         print(json.dumps({**result.facts, "cached": result.cached, "seconds": result.seconds}))
     else:
         print(summary(result))
     return OK
+
+
+def _schedule(arguments: argparse.Namespace) -> str:
+    from compiler.measure.schedule import explain_schedule
+    from compiler.measure.schedule_text import render, to_json
+
+    report = explain_schedule(arguments.model, _options(arguments), arguments.batch)
+    return json.dumps(to_json(report)) if arguments.json else render(report)
 
 
 def _options(arguments: argparse.Namespace) -> Options:

@@ -119,8 +119,8 @@ def instrument_facts(plans: dict[str, Plan], instruments: Instruments) -> dict[s
     return {
         "instrumented": instruments != "none",
         "clocks": sum(len(plan.kernels) for plan in plans.values()) if instruments == "kernels" else 0,
-        # Those that give the same every time they are called.
-        "timed": [name for name in plans if name not in ("update", "initialize")],
+        # Those that are given a batch alone and give the same every time.
+        "timed": ("forward", "gradient", "inference", "predict"),
         "output_row": row_size(plans["predict"].program.shape(plans["predict"].program.outputs[0])),
     }
 

@@ -92,6 +92,8 @@ def make_timers(module: ModuleType, batch: int, threads: int) -> dict[str, Timer
         timers["jvp"] = lambda: _wall(lambda: net.jvp(x, y, tangents))
     if "hvp" in module.MODES:
         timers["hvp"] = lambda: _wall(lambda: net.hvp(x, y, tangents))
+    if "per_example" in module.MODES:
+        timers["per_example"] = lambda: _wall(lambda: net.per_example_gradients(x, y))
     return timers
 
 
@@ -146,7 +148,7 @@ def _backward(gradient: Figure, forward: Figure) -> Figure:
     )
 
 
-ORDER = ("step", "gradient", "forward", "backward", "predict", "jvp", "hvp")
+ORDER = ("step", "gradient", "forward", "backward", "predict", "jvp", "hvp", "per_example")
 
 
 def render(result: Bench) -> str:
@@ -161,7 +163,7 @@ def render(result: Bench) -> str:
         rows = {f.name: f for f in result.figures if f.threads == threads}
         lines += ["", f"{threads} thread{'s' if threads > 1 else ''}"]
         lines.append(
-            f"{'':10}{'median ms':>11}{'fastest':>10}{'spread':>8}{'examples/s':>13}"
+            f"{'':12}{'median ms':>11}{'fastest':>10}{'spread':>8}{'examples/s':>13}"
             f"{'GFLOP/s':>9}{'of peak':>9}"
         )
         lines += [_line(rows[name], result) for name in ORDER if name in rows]
@@ -182,7 +184,7 @@ def render(result: Bench) -> str:
 
 def _line(figure: Figure, result: Bench) -> str:
     text = (
-        f"{figure.name:10}{1e3 * figure.median:11.3f}{1e3 * figure.fastest:10.3f}{figure.spread:8.0%}"
+        f"{figure.name:12}{1e3 * figure.median:11.3f}{1e3 * figure.fastest:10.3f}{figure.spread:8.0%}"
         f"{result.batch / figure.median:13,.0f}"
     )
     if not figure.operations:

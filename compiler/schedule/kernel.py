@@ -130,7 +130,7 @@ def _sum_kernel(
     for number, term in enumerate(definition.terms):
         nest = make_nest(term, definition.name, shapes, f"term{number}_" if number else "")
         out.prelude += nest.prelude
-        pieces.append(_Piece(term, nest, _tile_of(nest, settings)))
+        pieces.append(_Piece(term, nest, tile_of(nest, settings)))
     shape = shapes[definition.name]
     groups = None if adds else _linear_groups(pieces, shape)
     if groups is not None:
@@ -188,7 +188,7 @@ def _store_together(pieces: list[_Piece], shape: Shape) -> bool:
     return written == row_size(shape) and all(disjoint(a, b) for a, b in combinations(bare, 2))
 
 
-def _tile_of(nest: Nest, settings: Settings) -> Tile | None:
+def tile_of(nest: Nest, settings: Settings) -> Tile | None:
     """A register tile is for reductions; what has none is a plain loop that the C compiler vectorises."""
     if not nest.reduction_axes and not is_selected(nest):
         return None
@@ -199,13 +199,13 @@ def predicted_cycles(definition: Definition, shapes: Mapping[str, Shape], settin
     """Cycles for one tile of the batch: the register tile's estimate, or a few for each point of a loop."""
     cycles = 0.0
     nests = [make_nest(term, definition.name, shapes, "") for term in definition.terms]
-    pieces = [_Piece(nest.term, nest, _tile_of(nest, settings)) for nest in nests]
+    pieces = [_Piece(nest.term, nest, tile_of(nest, settings)) for nest in nests]
     groups = _linear_groups(pieces, shapes[definition.name])
     if groups is not None:
         lanes = settings.machine.lanes(settings.dtype)
         return sum(predicted_group_cycles(group, lanes, settings.tile) for group in groups)
     for piece in pieces:
-        nest, tile = piece.nest, piece.tile
+        nest, tile = piece.nest, piece.tile if definition.operation == "sum" else None
         points = prod(settings.tile if a.extent is None else a.extent for a in nest.axes)
         if tile is not None:
             cycles += tile.cycles

@@ -16,6 +16,8 @@ from compiler.lower import lower
 from compiler.measure.bench import bench, render, to_json
 from compiler.measure.module import instrumented, random_batch
 from compiler.measure.peak import measure_peak
+from compiler.measure.schedule import explain_schedule
+from compiler.measure.schedule_text import render as render_schedule
 from compiler.parse import load_model
 from compiler.pipeline import pricer
 from compiler.programs import Trace, loss_program
@@ -108,3 +110,42 @@ def test_bench_command(workshop: Path, models, capsys: pytest.CaptureFixture) ->
     assert {f["name"] for f in result["figures"]} == {"step", "gradient", "forward", "backward", "predict"}
     with pytest.raises(SystemExit):
         main([*arguments, "--threads", "0"])
+
+
+def test_schedule_is_explained(workshop: Path, models) -> None:
+    """Every kernel of a step once, with what a reader needs; the numbers fit each other."""
+    report = explain_schedule(models("tiny"), Options(Path()), batch=21)
+    plans = report.source.plans
+    wanted = [k.name for name in ("gradient", "update") for k in plans[name].kernels]
+    assert [k.call.kernel.name for k in report.kernels] == wanted
+    assert sum(k.measured for k in report.kernels) < report.step
+    assert all(k.predicted is None or k.predicted > 0 for k in report.kernels)
+    for kernel in report.kernels:
+        for choice in kernel.choices:
+            assert choice.next_best is None or choice.next_best.cycles >= choice.cycles
+            if choice.tile is not None:
+                assert str(choice.tile) in kernel.call.kernel.schedule
+    passes = {row.name: row.example for row in report.passes}
+    assert next(iter(passes)) == "the model"
+    assert list(passes)[-1] == "pack"
+    assert 0 < passes["demand"] < passes["commute"] < passes["the model"]
+    assert passes["simplify"] <= passes["vjp"] > passes["demand"]
+    moved = {k.call.kernel.name: k.moved for k in report.kernels}
+    # Read: logits (3 values) and the largest of them. Written: the sum. 21 examples of float32.
+    assert moved["softmax_1.sum1.shifted"] == 21 * 4 * (3 + 1 + 1)
+    text = render_schedule(report)
+    assert all(len(line) <= 110 for line in text.splitlines())
+    assert "register tile" in text
+    assert "of peak" in text
+    assert "workspace" in text
+    assert text.count("predicted") >= len(wanted)
+
+
+def test_explain_schedule_command(workshop: Path, models, tmp_path: Path, capsys) -> None:
+    arguments = ["compile", str(models("small")), "--out", str(tmp_path), "--quiet", "--explain-schedule"]
+    assert main([*arguments, "--batch", "8", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["batch"] == 8
+    assert {kernel["program"] for kernel in result["kernels"]} == {"gradient", "update"}
+    assert (tmp_path / "small.pyx").is_file(), "the ordinary module is there as well"
+    assert "clock_start" not in (tmp_path / "small.pyx").read_text()
