@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.harness": ("compiler.assemble", "compiler.build", *STAGES, *BASE),
     "compiler.compile_file": ("compiler.parse", *PIPELINE, *BUILDING, *FRONT),
     "compiler.doctor": ("compiler.compile_file", "compiler.build", "compiler.cache", "compiler.errors"),
-    "compiler.measure": ("compiler.compile_file", "compiler.build", "compiler.lower", *PIPELINE, *FRONT),
+    "compiler.measure": ("compiler.compile_file", "compiler.build", "compiler.parse", *PIPELINE, *FRONT),
     "compiler.explain": ("compiler.ir", "compiler.formula", "compiler.errors"),
     "compiler.cli": ("compiler.compile_file", "compiler.doctor", "compiler.measure", "compiler.modes",
                      "compiler.switches", *PIPELINE, *FRONT, "runtime"),
