@@ -26,7 +26,8 @@ def program_text(plan: Plan, dtype: str, clocks: Iterator[int] | None = None) ->
     phases = []
     for number, phase in enumerate(plan.phases):
         before, tile = texts(phase.before, in_tile=False), texts(phase.tile, in_tile=True)
-        reads_input = any(plan.places[n].area == "input" for c in phase.tile for n in c.tensors)
+        inputs = {n for c in phase.tile for n in c.tensors if plan.places[n].area == "input"}
+        reads_input = any(plan.elements[n] == "real" for n in inputs)
         phases.append(PhaseText(before, tile, reads_input, phase.sums))
         if number and not (before or tile):
             raise CompilerBug(f"{plan.name}: phase {number} is empty")
@@ -73,7 +74,7 @@ def _pointer(place: Place, plan: Plan, tensor: str, in_tile: bool) -> str:
         "lane": f"lane{offset}",
         "scalar": f"&context.scalars[{place.offset}]",
         "output": f"context.output{f' + {place.offset} * context.batch' if place.offset else ''}{row}",
-        "input": "rows",
+        "input": "rows" if element == "real" else f"<const {element}*>context.input{row}",
         "label": f"<const {element}*>context.label{row}",
         "tile": f"<{element}*>(tile{offset})",
         "shared": f"<{element}*>(context.shared{offset})",

@@ -231,6 +231,8 @@ def _sorted(constants) -> str:
 
 def _step_lines(step: Step) -> Iterable[str]:
     yield f"{step.name} {step.layer.kind}({', '.join(step.inputs)}) {step.shape} parameters of {step.owner}"
+    if isinstance(step.layer, Input) and step.layer.vocabulary is not None:
+        yield f"    integers below {step.layer.vocabulary}"
     if step.forward is not None:
         yield from _forward_lines(step.forward)
 

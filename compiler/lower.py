@@ -15,7 +15,7 @@ from compiler.description import Model
 from compiler.errors import ModelError
 from compiler.formula import CompiledFormula, Operand, compile_formula
 from compiler.formula.scope import BATCH_SIZE, IOTA
-from compiler.ir.tensor_program import Access, Program, Shape, Tensor, make_term, read_symbol
+from compiler.ir.tensor_program import Access, Dtype, Program, Tensor, make_term, read_symbol
 from compiler.layers.base import Parameter
 from compiler.layers.graph import Step
 from compiler.layers.shaping import Input
@@ -136,7 +136,7 @@ def _given(model: Model) -> list[Tensor]:
     (image,) = (step for step in steps if isinstance(step.layer, Input))
     dtype = "real" if loss.classes is None else "index"
     return [
-        Tensor("input", (None, *image.shape), "input"),
+        Tensor("input", (None, *image.shape), "input", _dtype(image), limit=image.vocabulary),
         Tensor("label", (None, *loss.label_shape), "label", dtype, loss.classes),
         *(Tensor(name, parameter.shape, "parameter") for name, parameter in _kept(steps, "parameters")),
         *(Tensor(name, state.shape, "state") for name, state in _kept(steps, "state")),
@@ -144,15 +144,21 @@ def _given(model: Model) -> list[Tensor]:
     ]
 
 
+def _dtype(step: Step) -> Dtype:
+    return "real" if step.vocabulary is None else "index"
+
+
 def _layers(steps: tuple[Step, ...], *, training: bool) -> list[CompiledFormula]:
     """The formulas of all layers, compiled; problems of all of them are raised together."""
     compiled, problems = [], []
-    shapes = {step.name: (None, *step.shape) for step in steps}
+    known = {
+        step.name: Operand(step.name, (None, *step.shape), _dtype(step), step.vocabulary) for step in steps
+    }
     for step in steps:
         if step.forward is None:
             continue
         try:
-            compiled.append(_layer(step, shapes, training))
+            compiled.append(_layer(step, known, training))
         except ModelError as error:
             problems += [replace(p, layer=step.name, span=p.span or step.span) for p in error.problems]
     if problems:
@@ -160,10 +166,10 @@ def _layers(steps: tuple[Step, ...], *, training: bool) -> list[CompiledFormula]
     return compiled
 
 
-def _layer(step: Step, shapes: dict[str, Shape], training: bool) -> CompiledFormula:
+def _layer(step: Step, known: dict[str, Operand], training: bool) -> CompiledFormula:
     forward = step.forward
     names = forward.input_names(len(step.inputs))
-    operands = {key: Operand(name, shapes[name]) for key, name in zip(names, step.inputs, strict=True)}
+    operands = {key: known[name] for key, name in zip(names, step.inputs, strict=True)}
     for name, parameter in [*forward.parameters.items(), *forward.state.items()]:
         operands[name] = Operand(f"{step.owner}.{name}", parameter.shape)
     results = _results(step)

@@ -254,7 +254,8 @@ def module_facts(
     gradient, inference = plans["gradient"], plans["inference"]
     label = gradient.program["label"]
     output = plans["predict"].program[model.output]
-    input_shape = gradient.program["input"].shape[1:]
+    given = gradient.program["input"]
+    input_shape = given.shape[1:]
     training = [plan for name, plan in plans.items() if name != "initialize"]
     index = label.dtype == "index"
     program, (states, state_size) = gradient.program, arena_layout(model.states)
@@ -267,6 +268,11 @@ def module_facts(
         "dtype_literal": repr(settings.dtype),
         "summary": summary_lines(model, plans, settings),
         "input_shape": input_shape,
+        "input_kind": given.dtype,
+        "input_limit": given.limit,
+        "input_text": f"integers from 0 to {given.limit - 1}"
+        if given.dtype == "index"
+        else f"{settings.dtype}, other floats (converted), or uint8 (scaled by 1/255)",
         "output_shape": output.shape[1:],
         "label_shape": label.shape[1:],
         "label_kind": "index" if index else "real",
@@ -306,11 +312,8 @@ def module_facts(
 def mode_facts(plans: dict[str, Plan], modes: tuple[str, ...]) -> dict[str, object]:
     """What the templates of the modes need: which there are, and where their sums are found."""
     facts: dict[str, object] = {"modes": modes, "tangents": bool({"jvp", "hvp"} & set(modes))}
-    if "jvp" in modes:
-        for name in ("jvp", "input_jvp"):
-            facts[f"{name}_offsets"] = [
-                plans[name].places[loss].offset for loss in plans[name].program.outputs
-            ]
+    for name in {"jvp", "input_jvp"} & plans.keys():
+        facts[f"{name}_offsets"] = [plans[name].places[loss].offset for loss in plans[name].program.outputs]
     return facts
 
 

@@ -83,7 +83,7 @@ def module_programs(
     """Every program of a trainable module, ready for scheduling.
 
     gradient        loss, the new value of every state, and the cotangent of every parameter
-    input_gradient  loss, the cotangents, and that of the input
+    input_gradient  loss, the cotangents, and that of the input; input_… are left out for inputs of integers
     jvp             loss and its derivative along tangents of the parameters
     input_jvp       the same along a tangent of the input too
     hvp             the tangent of every parameter's cotangent: the Hessian times the given tangents
@@ -99,9 +99,10 @@ def module_programs(
     result = {}
     # Only a step of training keeps new states, so only its program computes them.
     loss_alone = model.training.replace(outputs=("loss",))
+    differentiable = model.training["input"].dtype == "real"
     for mode, (derived, derive) in derivations.items():
         for name, wrt in ((derived, names), (f"input_{derived}", (*names, "input"))):
-            if mode in modes:
+            if mode in modes and (wrt == names or differentiable):
                 training = model.training if name == "gradient" else loss_alone
                 program = derive(name, wrt, _forward(name, training, trace), trace)
                 program = trace.run(name, "simplify", simplify, program, otherwise=stabilise)

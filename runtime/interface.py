@@ -21,7 +21,7 @@ class ModelInterface:
     """The constants of a generated module. Shapes are those of one sample, without the batch axis.
 
     `label_kind` is "index" (integer labels, counting from 0, of shape `output_shape[:-1]`) or "real"
-    (targets of shape `output_shape`).
+    (targets of shape `output_shape`). `input_limit` is given where inputs are integers in [0, input_limit).
     """
 
     input_shape: tuple[int, ...]
@@ -30,6 +30,7 @@ class ModelInterface:
     dtype: np.dtype
     name: str
     hash: str
+    input_limit: int | None = None
 
     @classmethod
     def of_module(cls, module: ModuleType) -> ModelInterface:
@@ -49,6 +50,7 @@ class ModelInterface:
             np.dtype(module.DTYPE),
             module.MODEL_NAME,
             module.MODEL_HASH,
+            getattr(module, "INPUT_LIMIT", None),
         )
 
     @classmethod
@@ -120,26 +122,29 @@ class ModelInterface:
             )
         if len(x) == 0:
             raise DataError(f"the {what} data are empty", expected="one sample or more", found="none")
+        if self.input_limit is not None:
+            self._check_integers(x, self.input_limit, f"{what} inputs")
         if self.label_kind == "index":
-            self._check_labels(y, what)
+            advice = "one-hot labels become class numbers with y.argmax(axis=-1)"
+            self._check_integers(y, self.classes, f"{what} labels", advice)
 
-    def _check_labels(self, y: np.ndarray, what: str) -> None:
-        if y.dtype.kind not in "iu":
+    def _check_integers(self, values: np.ndarray, limit: int, what: str, advice: str | None = None) -> None:
+        if values.dtype.kind not in "iu":
             raise DataError(
-                f"the {what} labels are not class numbers",
+                f"the {what} are not class numbers",
                 expected="an integer dtype",
-                found=str(y.dtype),
-                advice="one-hot labels become class numbers with y.argmax(axis=-1)",
+                found=str(values.dtype),
+                advice=advice,
             )
-        wrong = (y < 0) | (y >= self.classes)
+        wrong = (values < 0) | (values >= limit)
         if wrong.any():
-            values = np.unique(y[wrong])
-            shown = ", ".join(map(str, values[:SHOWN_LABELS])) + (", …" if len(values) > SHOWN_LABELS else "")
+            found = np.unique(values[wrong])
+            shown = ", ".join(map(str, found[:SHOWN_LABELS])) + (", …" if len(found) > SHOWN_LABELS else "")
             first = int(np.argwhere(wrong)[0][0])
             raise DataError(
-                f"the {what} labels do not fit the model {self.name!r}",
-                expected=f"whole numbers from 0 to {self.classes - 1}",
-                found=f"{shown} ({int(wrong.sum()):,} labels; the first at sample {first})",
+                f"the {what} do not fit the model {self.name!r}",
+                expected=f"whole numbers from 0 to {limit - 1}",
+                found=f"{shown} ({int(wrong.sum()):,} {what.split()[-1]}; the first at sample {first})",
             )
 
 

@@ -21,6 +21,7 @@ from compiler.layers.base import Forward, Layer, Node, Parameter
 from compiler.layers.batch_normalization import BatchNormalization
 from compiler.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D, SeparableConv2D
 from compiler.layers.dense import Dense
+from compiler.layers.embedding import Embedding
 from compiler.layers.formula import Formula
 from compiler.layers.merging import Add, Concatenate
 from compiler.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization
@@ -65,6 +66,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv2D",
     "Dropout",
+    "Embedding",
     "Flatten",
     "Formula",
     "Forward",

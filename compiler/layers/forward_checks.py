@@ -37,11 +37,19 @@ def forward_problems(forward: object, layer: Layer) -> Iterator[Problem]:
             )
 
 
-def layer_formula_problems(forward: Forward, shapes: Sequence[Shape]) -> list[Problem]:
-    """What is wrong with the formulas of a layer, and with those that its parameters start by."""
+def layer_formula_problems(
+    forward: Forward, shapes: Sequence[Shape], limits: Sequence[int | None]
+) -> list[Problem]:
+    """What is wrong with the formulas of a layer, and with those that its parameters start by.
+
+    `limits` are given for inputs of integers: those lie below.
+    """
     names = forward.input_names(len(shapes))
     kept = {**forward.parameters, **forward.state}
-    operands = {name: Operand(name, (None, *shape)) for name, shape in zip(names, shapes, strict=True)}
+    operands = {
+        name: Operand(name, (None, *shape), "real" if limit is None else "index", limit)
+        for name, shape, limit in zip(names, shapes, limits, strict=True)
+    }
     operands |= {name: Operand(name, parameter.shape) for name, parameter in kept.items()}
     results = {name: Operand(name, (None, *shape)) for name, shape in forward.results.items()}
     states = {f"new_{name}": Operand(f"new_{name}", p.shape) for name, p in forward.state.items()}

@@ -35,6 +35,12 @@ class Step:
     shape: Shape | tuple[Shape, ...] | None
     forward: Forward | None
     owner: str
+
+    @property
+    def vocabulary(self) -> int | None:
+        """For an input of integers: how many there are."""
+        return self.layer.vocabulary if isinstance(self.layer, Input) else None
+
     is_part: bool = False
 
 
@@ -167,7 +173,8 @@ class _Builder:
         if problems:
             return None
         # A formula may be wrong, but its shapes are known: what comes after it can be checked.
-        self.report(layer_formula_problems(forward, shapes), name, span)
+        limits = [step.vocabulary for step in inputs]
+        self.report(layer_formula_problems(forward, shapes, limits), name, span)
         return forward
 
     def sharing_problems(self, forward: Forward | None, owner: str | None) -> list[Problem]:

@@ -8,27 +8,34 @@ from dataclasses import dataclass
 
 from compiler.errors import ModelError, Problem
 from compiler.layers.base import Forward, Layer, Node, Shape, add
-from compiler.layers.checks import is_integer, number, wrong
+from compiler.layers.checks import is_integer, number, positive_integer, wrong
 
 
 @dataclass(frozen=True, init=False, eq=False)
 class Input(Layer):
     """The model's input: `Input(28, 28, 1)` for images; the batch dimension is left out.
 
+    `Input(64, vocabulary=65)` is one of integers from 0 to 64, such as characters or words: it is no number
+    to compute with but a position to read at, which Embedding does.
+
     The first layer of a Sequential, or a value that layers are applied to.
     """
 
     shape: Shape
+    vocabulary: int | None
 
     arity = (0, 0)
 
-    def __init__(self, *shape: int):
+    def __init__(self, *shape: int, vocabulary: int | None = None):
         object.__setattr__(self, "shape", _sizes(shape))
+        object.__setattr__(self, "vocabulary", vocabulary)
         self.__post_init__()
 
     def problems(self) -> Iterator[Problem]:
         if not self.shape or not all(is_integer(size) and size > 0 for size in self.shape):
             yield wrong("shape", "one or more positive integers, such as Input(28, 28, 1)", self.shape)
+        if self.vocabulary is not None:
+            yield from positive_integer("vocabulary", self.vocabulary)
 
     def __add__(self, other: object) -> Node:
         return add(self, other)

@@ -182,6 +182,8 @@ TARGET = 'x86-64-v3'
 DTYPE = "float32"
 MODES = ('vjp',)
 INPUT_SHAPE = (12, 12, 1)
+INPUT_KIND = "real"
+INPUT_LIMIT = None
 OUTPUT_SHAPE = (3,)
 LABEL_SHAPE = ()
 LABEL_KIND = "index"
@@ -1960,8 +1962,8 @@ cdef class Network:
     seed     keys the initial values and every dropout mask; any integer, taken modulo 2**32
     threads  how many threads a call uses; the results have the same bits for any number
 
-    Inputs `x` are arrays (batch, 12, 12, 1) of float32, other floats (converted), or uint8
-    (scaled by 1/255). Labels `y` are integers from 0 to 2. Wrong shapes or values raise ValueError, wrong types TypeError.
+    Inputs `x` are arrays (batch, 12, 12, 1) of float32, other floats (converted), or uint8 (scaled by 1/255).
+    Labels `y` are integers from 0 to 2. Wrong shapes or values raise ValueError, wrong types TypeError.
     """
 
     cdef readonly object parameters
@@ -2078,16 +2080,17 @@ cdef class Network:
         expected = (batch, *LABEL_SHAPE)
         if y.shape != expected:
             hint = ""
-            if LABEL_KIND == "index" and y.shape == (batch, LABEL_LIMIT):
-                hint = "; labels are class numbers, not one-hot rows: y.argmax(axis=1)"
+            if LABEL_KIND == "index" and y.shape == (*expected, LABEL_LIMIT):
+                hint = "; labels are class numbers, not one-hot rows: y.argmax(axis=-1)"
             raise ValueError(f"y: expected shape {expected}, found {y.shape}{hint}")
         if LABEL_KIND == "index":
             if y.dtype.kind not in "iu":
                 raise TypeError(f"y: expected integer class labels, found {y.dtype}")
             if int(y.min()) < 0 or int(y.max()) >= LABEL_LIMIT:
-                wrong = int(np.argmax((y < 0) | (y >= LABEL_LIMIT)))
+                wrong = np.unravel_index(int(np.argmax((y < 0) | (y >= LABEL_LIMIT))), y.shape)
                 raise ValueError(
-                    f"y: expected labels from 0 to {LABEL_LIMIT - 1}, found {int(y.flat[wrong])} at position {wrong}"
+                    f"y: expected labels from 0 to {LABEL_LIMIT - 1}, found {int(y[wrong])} at position "
+                    f"{', '.join(map(str, wrong))}"
                 )
             y = np.ascontiguousarray(y, dtype=np.int32)
         else:
@@ -2118,7 +2121,7 @@ cdef class Network:
             raise ValueError(f"rows: expected 0 to {x.shape[0] - 1}, found {int(rows.min())} to {int(rows.max())}")
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         self._fill(context, rows.shape[0])
-        if x.flags.c_contiguous and x.dtype in (np.uint8, np.dtype(DTYPE)):
+        if INPUT_KIND == "real" and x.flags.c_contiguous and x.dtype in (np.uint8, np.dtype(DTYPE)):
             x = self._input(context, x)
             context.chosen = <const int64*>_address(rows)
         else:

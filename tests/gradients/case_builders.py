@@ -23,12 +23,20 @@ def on_x(function: Callable) -> Callable:
 
 
 def layer_case(
-    name: str, layer: Layer, reference: Callable, *shapes: tuple[int, ...], draw: Sampler | None = None
+    name: str,
+    layer: Layer,
+    reference: Callable,
+    *shapes: tuple[int, ...],
+    draw: Sampler | None = None,
+    vocabulary: int | None = None,
 ) -> Case:
-    """A layer on inputs of these shapes, differentiated by inputs and parameters."""
-    program = layer_program(layer, *shapes)
-    wrt = tuple(tensor.name for tensor in program.inputs if tensor.kind in ("input", "parameter"))
-    return Case(name, lambda: layer_program(layer, *shapes), "y", wrt, reference, draw)
+    """A layer on inputs of these shapes, differentiated by inputs, unless of integers, and parameters."""
+
+    def build() -> Program:
+        return layer_program(layer, *shapes, vocabulary=vocabulary)
+
+    given = [t for t in build().inputs if t.kind in ("input", "parameter") and t.dtype == "real"]
+    return Case(name, build, "y", tuple(tensor.name for tensor in given), reference, draw)
 
 
 def from_range(low: float, high: float) -> Sampler:

@@ -53,11 +53,18 @@ def interpret(program: Program, inputs: Arrays) -> Arrays:
     return run(program, inputs)
 
 
-def layer_program(layer: Layer, *shapes: tuple[int, ...]) -> Program:
-    """The forward program of one layer: inputs "x" (or "x1", …), its parameters and states, output "y"."""
+def layer_program(layer: Layer, *shapes: tuple[int, ...], vocabulary: int | None = None) -> Program:
+    """The forward program of one layer: inputs "x" (or "x1", …), its parameters and states, output "y".
+
+    With a vocabulary, inputs are integers below it.
+    """
     forward = layer.forward(*shapes)
     names = forward.input_names(len(shapes))
-    inputs = [Tensor(name, (None, *shape), "input") for name, shape in zip(names, shapes, strict=True)]
+    dtype = "real" if vocabulary is None else "index"
+    inputs = [
+        Tensor(name, (None, *shape), "input", dtype, vocabulary)
+        for name, shape in zip(names, shapes, strict=True)
+    ]
     inputs += [Tensor(name, p.shape, "parameter") for name, p in forward.parameters.items()]
     inputs += [Tensor(name, p.shape, "state") for name, p in forward.state.items()]
     results = {"y": (None, *forward.shape)}

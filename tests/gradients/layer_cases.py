@@ -14,6 +14,7 @@ from compiler.layers import (
     Dense,
     DepthwiseConv2D,
     Dropout,
+    Embedding,
     Flatten,
     GlobalAveragePooling2D,
     Layer,
@@ -100,6 +101,9 @@ def other_layer_cases() -> Iterator[Case]:
         yield layer_case(f"batch_normalization{label}", layer, reference(layer), shape)
     layer = BatchNormalization(epsilon=0.1, center=False, scale=False)
     yield layer_case("batch_normalization-plain", layer, references.batch_normalization(layer), (3, 2, 4))
+    table = jnp(lambda np, v: v["table"][v["x"]])
+    yield layer_case("embedding", Embedding(6, 3), table, (4,), vocabulary=6)
+    yield layer_case("embedding-of-images", Embedding(9, 2), table, (3, 2), vocabulary=5)
     yield layer_case("dropout", Dropout(0.4), references.dropout(0.4), (10, 3))
     yield from loss_cases()
 
