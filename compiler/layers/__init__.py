@@ -17,6 +17,7 @@ from compiler.layers.activations import (
     Softplus,
     Tanh,
 )
+from compiler.layers.attention import MultiHeadAttention, PositionalEncoding, PositionEmbedding
 from compiler.layers.base import Forward, Layer, Node, Parameter
 from compiler.layers.batch_normalization import BatchNormalization
 from compiler.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D, SeparableConv2D
@@ -36,6 +37,7 @@ from compiler.layers.pooling import (
     MaxPool1D,
     MaxPool2D,
 )
+from compiler.layers.recurrent import GRU, LSTM
 from compiler.layers.regularization import Dropout
 from compiler.layers.resizing import (
     Cropping1D,
@@ -51,6 +53,8 @@ from compiler.layers.transposed import Conv1DTranspose, Conv2DTranspose
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
     "SELU",
     "Add",
     "AveragePooling1D",
@@ -85,11 +89,14 @@ __all__ = [
     "MaxPool1D",
     "MaxPool2D",
     "Mish",
+    "MultiHeadAttention",
     "Node",
     "PReLU",
     "Parameter",
     "Permute",
     "Pointwise",
+    "PositionEmbedding",
+    "PositionalEncoding",
     "RMSNormalization",
     "ReLU",
     "Rescaling",
