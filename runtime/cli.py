@@ -21,7 +21,7 @@ import numpy as np
 from runtime.arguments import TRAIN_BATCH_SIZE, add_evaluate_arguments, add_train_arguments
 from runtime.callbacks import Callback, History, ModelCheckpoint, Training
 from runtime.checkpoint import Checkpoint, load_checkpoint, load_weights, read_checkpoint
-from runtime.data import Arrays, load_arrays, load_mnist
+from runtime.data import Arrays, load_arrays, load_mnist, load_text, reads_text
 from runtime.errors import ChainruleRuntimeError, DataError, WeightsError
 from runtime.evaluation import evaluate as evaluate_network
 from runtime.interface import ModelInterface
@@ -168,6 +168,8 @@ def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> None:
 def _load_data(arguments: argparse.Namespace, interface: ModelInterface) -> Arrays:
     if arguments.data and arguments.data.endswith(".npz"):
         data = load_arrays(arguments.data)
+    elif arguments.data and reads_text(interface):
+        data = load_text(arguments.data, interface.input_shape[0])
     else:
         if not (arguments.data or os.environ.get("MNIST_DIR")):
             _check_suits_mnist(interface)
@@ -194,7 +196,9 @@ def _check_suits_mnist(interface: ModelInterface) -> None:
             f"the model {interface.name!r} needs data of its own, MNIST does not fit it",
             expected=f"samples of shape {interface.input_shape}, {interface.label_kind} labels of shape "
             f"{interface.label_shape}",
-            advice="--data FILE.npz, from numpy.savez(path, x_train=…, y_train=…, x_test=…, y_test=…)",
+            advice="--data FILE.txt, or a folder of texts"
+            if reads_text(interface)
+            else "--data FILE.npz, from numpy.savez(path, x_train=…, y_train=…, x_test=…, y_test=…)",
         )
 
 

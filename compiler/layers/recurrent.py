@@ -63,7 +63,7 @@ class _Recurrent(Layer):
         yield from checks.initializer("recurrent_initializer", self.recurrent_initializer)
 
     def unrolled(self, x: Shape, gates: int, step: str, first: str, biases: dict[str, Parameter]) -> Forward:
-        """The formula of all steps: `first`, and `step` with {t} for its number and {p} for the one before."""
+        """The formula of all steps: `first`, then `step` with {t} for its number, {p} for the one before."""
         steps = [_INPUTS, *((step if t else first).format(t=t, p=t - 1) for t in range(x[0]))]
         if self.return_sequences:
             steps += [f"y[b, {t}, u] += h{t}[b, u]" for t in range(x[0])]

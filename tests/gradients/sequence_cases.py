@@ -7,9 +7,10 @@ from types import ModuleType
 
 import numpy as np
 
-from compiler.ir.tensor_program import Program, Tensor
-from compiler.layers import GRU, LSTM, Layer, MultiHeadAttention, PositionalEncoding, PositionEmbedding
-from tests.gradients.cases import Arrays, Case, layer_program
+from compiler.ir.tensor_program import Tensor
+from compiler.layers import GRU, LSTM, MultiHeadAttention, PositionalEncoding, PositionEmbedding
+from tests.gradients.case_builders import layer_case
+from tests.gradients.cases import Arrays, Case
 
 
 def sequence_cases() -> Iterator[Case]:
@@ -21,14 +22,18 @@ def sequence_cases() -> Iterator[Case]:
         ("-with-memory", MultiHeadAttention(3, 2), (4, 5), (3, 2)),
         ("-of-one-position", MultiHeadAttention(2, 2, causal=True), (1, 3)),
     ):
-        yield _case(f"attention{label}", layer, attention(layer), *shapes)
+        yield layer_case(f"attention{label}", layer, attention(layer), *shapes, draw=_draw)
     for name, layer, reference in (("lstm", LSTM, lstm), ("gru", GRU, gru)):
-        yield _case(name, layer(3), reference(False), (4, 2))
-        yield _case(f"{name}-sequences", layer(2, return_sequences=True), reference(True), (3, 4))
-        yield _case(f"{name}-of-one-step", layer(2), reference(False), (1, 3))
-    yield _case("positional_encoding", PositionalEncoding(), sines(10_000), (5, 4))
-    yield _case("positional_encoding-odd", PositionalEncoding(base=50.0), sines(50), (3, 5))
-    yield _case("position_embedding", PositionEmbedding(), lambda jax, v: v["x"] + v["table"], (5, 4))
+        yield layer_case(name, layer(3), reference(False), (4, 2), draw=_draw)
+        yield layer_case(
+            f"{name}-sequences", layer(2, return_sequences=True), reference(True), (3, 4), draw=_draw
+        )
+        yield layer_case(f"{name}-of-one-step", layer(2), reference(False), (1, 3), draw=_draw)
+    yield layer_case("positional_encoding", PositionalEncoding(), sines(10_000), (5, 4), draw=_draw)
+    yield layer_case("positional_encoding-odd", PositionalEncoding(base=50.0), sines(50), (3, 5), draw=_draw)
+    yield layer_case(
+        "position_embedding", PositionEmbedding(), lambda jax, v: v["x"] + v["table"], (5, 4), draw=_draw
+    )
 
 
 def attention(layer: MultiHeadAttention) -> Callable:
@@ -92,14 +97,6 @@ def sines(base: float) -> Callable:
         return v["x"] + np.where(channel % 2 == 0, np.sin(angle), np.cos(angle))
 
     return moved
-
-
-def _case(name: str, layer: Layer, reference: Callable, *shapes: tuple[int, ...]) -> Case:
-    def build() -> Program:
-        return layer_program(layer, *shapes)
-
-    wrt = tuple(t.name for t in build().inputs if t.kind in ("input", "parameter"))
-    return Case(name, build, "y", wrt, reference, _draw)
 
 
 def _draw(rng: np.random.Generator, tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:

@@ -195,7 +195,7 @@ def problem_of(x: Input, *layers: Layer) -> str:
 
 
 def test_mistakes_in_a_model():
-    assert "the index input[b, i] can leave table" in problem_of(Input(7, vocabulary=11), Embedding(10, 3))
+    assert "the index x[b, i] can leave table" in problem_of(Input(7, vocabulary=11), Embedding(10, 3))
     assert "x is an integer tensor" in problem_of(Input(7, vocabulary=11), Dense(3))
     assert "x is not an integer tensor" in problem_of(Input(7), Embedding(10, 3))
     assert "wrong vocabulary" in problem_of(Input(7, vocabulary=0), Embedding(10, 3))

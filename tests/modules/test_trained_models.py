@@ -10,6 +10,7 @@ from compiler.compile_file import Options, compile_file
 from compiler.lower import lower
 from compiler.parse import load_model
 from runtime.data.digits import TEST_COUNT, load_digits
+from runtime.data.text import VOCABULARY, load_text
 from runtime.interface import ModelInterface
 from runtime.trainer import fit
 from tests.modules.conftest import ROOT, import_module
@@ -71,3 +72,40 @@ def test_a_network_of_formulas_learns_digits(workshop: Path):
     x, y = load_digits()
     data = (x[:-TEST_COUNT], y[:-TEST_COUNT], x[-TEST_COUNT:], y[-TEST_COUNT:])
     assert accuracy(module, data, epochs=8) > 0.9
+
+
+def test_the_lstm_reads_digits_row_by_row(workshop: Path, tmp_path: Path):
+    x, y, x_test, y_test = digits()
+    module = built(ROOT / "models" / "lstm.py", tmp_path)
+    assert accuracy(module, (x[..., 0], y, x_test[..., 0], y_test), epochs=40) > 0.93
+
+
+def test_the_transformer_learns_the_language_of_the_documentation(workshop: Path, tmp_path: Path):
+    """More than how often each character and each pair of characters occurs can tell."""
+    arguments = "x, transformer(x, 1, 2, 32), loss=CrossEntropy(), optimizer=Adam(3e-3)"
+    small = f"x = Input(24, vocabulary=VOCABULARY)\nmodel = Model({arguments})"
+    module = built(variant("transformer", small, tmp_path), tmp_path)
+    data = load_text(ROOT / "docs", 24)
+    interface, net = ModelInterface.of_module(module), module.Network(seed=0)
+    held_out = data.x_test, data.y_test
+    history = fit(
+        net,
+        data.x_train,
+        data.y_train,
+        batch_size=64,
+        epochs=12,
+        validation_data=held_out,
+        verbose=0,
+        interface=interface,
+    ).history
+    counts = np.bincount(data.y_train.ravel(), minlength=VOCABULARY) + 1
+    unigram = -np.log(counts / counts.sum())[data.y_test].mean()
+    pairs = np.ones((VOCABULARY, VOCABULARY))
+    np.add.at(pairs, (data.x_train, data.y_train), 1)
+    bigram = -np.log(pairs / pairs.sum(axis=1, keepdims=True))[data.x_test, data.y_test].mean()
+    assert unigram > bigram > history["val_loss"][-1] < 2.4
+    # What comes later in a window is not seen.
+    x = data.x_test[:2].copy()
+    before = net.predict(x)
+    x[:, 12:] = 0
+    assert (net.predict(x)[:, :12] == before[:, :12]).all()
