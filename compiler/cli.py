@@ -10,6 +10,7 @@ import errno
 import importlib.util
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -63,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure a model's step, forward and backward pass, prediction")
     _add_bench_arguments(bench)
     bench.set_defaults(run=_bench)
+    check = commands.add_parser("check", help="compare a model's derivatives with three other ways")
+    _add_build_arguments(check)
+    check.add_argument("--batch-size", type=int, default=3, help="random examples (3)")
+    check.add_argument("--seed", type=int, default=0, help="of examples, parameters and tangents (0)")
+    check.set_defaults(run=_check, dtype="float64")
     doctor = commands.add_parser("doctor", help="say what is missing for compiling, and how to get it")
     doctor.set_defaults(run=lambda a: report())
     return parser
@@ -232,9 +238,24 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return evaluate(arguments, _built_module(arguments))
 
 
+def _check(arguments: argparse.Namespace) -> int:
+    """The four rungs on a model, compiled in float64 into a folder of its own."""
+    from compiler.check import check_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        options = Options(Path(folder), arguments.target, "float64", modes=("jvp", "hvp"))
+        network = _imported(compile_file(arguments.model, options, _progress(False))).Network(seed=0)
+    report = check_file(arguments.model, network, batch=arguments.batch_size, seed=arguments.seed)
+    print(report)
+    return OK if report.passed else FAILED
+
+
 def _built_module(arguments: argparse.Namespace) -> ModuleType:
     """Compile if needed and import the module from where it was put."""
-    result = compile_file(arguments.model, _options(arguments), _progress(False))
+    return _imported(compile_file(arguments.model, _options(arguments), _progress(False)))
+
+
+def _imported(result: Compiled) -> ModuleType:
     name = result.source.stem
     spec = importlib.util.spec_from_file_location(name, result.module)
     if spec is None or spec.loader is None:

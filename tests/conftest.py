@@ -28,3 +28,11 @@ def jax() -> ModuleType:
         if os.environ.get("CI") == "true":
             pytest.fail("jax is missing, and CI must compare with it")
         pytest.skip("jax, the independent oracle, is not installed")
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """How many random cases were examined, of all workers together."""
+    reports = terminalreporter.stats.get("passed", [])
+    cases = [n for report in reports for name, n in report.user_properties if name == "random cases"]
+    if cases:
+        terminalreporter.write_line(f"random cases examined: {sum(cases):,}, all without a failure")

@@ -33,17 +33,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # What everything stands on, and the chain from a model to formulas.
     "compiler.errors": (),
     "compiler.ir": ("compiler.errors",),
-    "compiler.formula": BASE,
     **dict.fromkeys(FORMULAS, ("compiler.formula", "compiler.errors")),
     "compiler.layers": (*PARAMETERS, "compiler.formula", "compiler.errors"),
     "compiler.description": (*FORMULAS, "compiler.formula", "compiler.errors"),
     "compiler.prescan": ("compiler", *FORMULAS, "compiler.errors"),
     "compiler.parse": ("compiler.prescan", *FRONT),
     # The stages: each stands on the representation, and on none of its neighbours.
-    **dict.fromkeys(STAGES, BASE),
+    **dict.fromkeys((*STAGES, "compiler.formula"), BASE),
     # The pipeline, which alone knows the order of the stages: its parts, each joining two or three of them.
     "compiler.lower": FRONT,
     "compiler.programs": ("compiler.lower", "compiler.derive", "compiler.passes", *BASE),
+    "compiler.check": ("compiler.lower", "compiler.parse", "compiler.derive", *BASE),
     "compiler.assemble": ("compiler.schedule", "compiler.emit", *BASE),
     "compiler.pipeline": ("compiler.lower", "compiler.programs", "compiler.assemble", *FRONT, *STAGES),
     # From a pipeline to a built module and the command line.
@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.measure": ("compiler.compile_file", "compiler.build", "compiler.parse", *PIPELINE, *FRONT),
     "compiler.explain": ("compiler.ir", "compiler.formula", "compiler.errors"),
     "compiler.cli": ("compiler.compile_file", "compiler.doctor", "compiler.measure", "compiler.modes",
-                     "compiler.switches", *PIPELINE, *FRONT, "runtime"),
+                     "compiler.switches", "compiler.check", *PIPELINE, *FRONT, "runtime"),
     "compiler.__main__": ("compiler.cli",),
     # Beside the compiler.
     **dict.fromkeys(("runtime", "setup"), ()),
@@ -62,13 +62,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "benchmarks": ("generated", "runtime"),
 }  # fmt: skip
 
-# The scheduler takes the scalar bodies of terms apart (factors, hoisted scalars); it differentiates nothing.
-SCALAR_CALCULUS = ("compiler.ir", "compiler.formula", *FORMULAS, *STAGES[:3])  # all stages but emit
+# All stages but emit: the scheduler takes the bodies of terms apart and differentiates nothing.
+SCALAR_CALCULUS = ("compiler.check", "compiler.ir", "compiler.formula", *FORMULAS, *STAGES[:3])
 
 # Package from outside → the components that may import it. Applies to compiler and runtime.
 OUTSIDE: dict[str, tuple[str, ...]] = {
     "sympy": (*SCALAR_CALCULUS, "compiler.emit.printer", "compiler.emit.expressions"),
     "numpy": ("compiler", "runtime"),
+    "jax": ("compiler.check",),
     "jinja2": ("compiler.emit",),
     "Cython": ("compiler.build",),
 }

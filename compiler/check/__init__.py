@@ -1,0 +1,31 @@
+"""`chainrule check`: what a compiled model computes, on the four rungs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from compiler.check.report import Report
+from compiler.check.rungs import check
+from compiler.lower import lower
+from compiler.parse import load_model
+
+
+def check_file(path: Path, network: Any, *, batch: int, seed: int) -> Report:
+    """Check a float64 network, compiled from the model file at `path` with the modes jvp and hvp.
+
+    Its parameters are changed. The rung of JAX is left out where JAX is not installed. Raises ModelError.
+    """
+    return check(lower(load_model(path)), network, _jax(), batch=batch, seed=seed)
+
+
+def _jax() -> ModuleType | None:
+    """The module `jax` in float64 on the processor, None where it is not installed."""
+    try:
+        import jax
+    except ImportError:
+        return None
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_platforms", "cpu")
+    return jax
