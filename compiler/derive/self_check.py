@@ -34,7 +34,7 @@ def differences(old: Program, new: Program) -> tuple[str, ...]:
     both, rewritten = _side_by_side(old, new)
     if not rewritten:
         return ()
-    if not _differing(shrink(both), rewritten):
+    if not _differing(shrink(both, [(name, NEW + name) for name in rewritten]), rewritten):
         return ()
     return _differing(both, rewritten)
 

@@ -19,9 +19,15 @@ Member = tuple[str, str, int | str]
 """`("axis", place, name)`, `("dimension", tensor, position)` or `("values", tensor, 0)`."""
 
 
-def shrink(program: Program) -> Program:
-    """The program with every class of extents that allows it cut down to `SHORT`."""
+def shrink(program: Program, alike: Iterable[tuple[str, str]] = ()) -> Program:
+    """The program with every class of extents that allows it cut down to `SHORT`.
+
+    Tensors that are `alike` keep equal shapes, whatever is asked of one of them alone.
+    """
     classes = _Classes()
+    for one, other in alike:
+        for position in range(len(program.shape(one))):
+            classes.join(("dimension", one, position), ("dimension", other, position))
     for tensor in program.inputs:
         if tensor.dtype == "index" and tensor.limit is None:
             classes.fix(_values(tensor.name))

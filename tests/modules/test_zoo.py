@@ -1,0 +1,219 @@
+"""Every layer, loss and optimizer in a compiled module: the loss falls, and an update is the formula's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import compiler
+from compiler.compile_file import Options, compile_file
+from compiler.ir.interpreter import run
+from compiler.layers import Layer
+from compiler.lower import OptimizerSpec, lower
+from compiler.parse import load_model
+from tests.modules.conftest import import_module
+
+EXAMPLES = 96
+STEPS = 60
+
+Data = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Net:
+    """A model's text, data that it can learn, and how far the loss must fall: to `share` of what it was."""
+
+    text: str
+    data: Data
+    share: float = 0.7
+
+
+def branches(shape: str, layers: list[str], end: str, loss: str, optimizer: str) -> str:
+    """A model whose branches, one for each of `layers`, meet before its end."""
+    lines = ["from compiler import *", "", f"x = Input({shape})", "parts = ["]
+    lines += [f"    {layer}," for layer in layers]
+    lines += ["]", "h = Concatenate()([Flatten()(part) for part in parts])", f"y = {end}"]
+    lines.append(f"model = Model(x, y, loss={loss}, optimizer={optimizer})")
+    return "\n".join(lines) + "\n"
+
+
+def dense(end: str, loss: str, optimizer: str) -> str:
+    """A model of a hidden layer and an end."""
+    layers = f"Input(6), Dense(12, activation='tanh'), {end}"
+    return f"from compiler import *\n\nmodel = Sequential([{layers}], loss={loss}, optimizer={optimizer})\n"
+
+
+ACTIVATIONS = (
+    *("ReLU()", "LeakyReLU()", "PReLU()", "ELU()", "SELU()", "GELU()", "GELU(approximate=True)", "SiLU()"),
+    *(
+        "Softplus()",
+        "Mish()",
+        "Sigmoid()",
+        "HardSigmoid()",
+        "HardSwish()",
+        "Tanh()",
+        "Softmax()",
+        "LogSoftmax()",
+    ),
+)
+
+IMAGES = (
+    "Conv2D(4, 3, groups=2, activation='gelu')(x)",
+    "SeparableConv2D(3, 3, padding='same', activation='silu')(x)",
+    "DepthwiseConv2D(3, stride=2, activation='hard_swish')(x)",
+    "Cropping2D(2)(Conv2DTranspose(2, 3, stride=2, padding='same', activation='elu')(x))",
+    "MaxPool2D(4)(UpSampling2D(2)(x))",
+    "AveragePooling2D(4)(UpSampling2D(2, interpolation='bilinear')(x))",
+    "GlobalMaxPool2D()(ZeroPadding2D(1)(Conv2D(3, 1)(x)))",
+    "GlobalAveragePooling2D()(GroupNormalization(2)(x))",
+    "LayerNormalization()(Conv2D(3, 3, stride=3)(x))",
+    "BatchNormalization()(Conv2D(3, 3, stride=3)(x))",
+    "Rescaling(0.5, 0.1)(Dropout(0.2)(MaxPool2D(3)(x)))",
+)
+
+SEQUENCES = (
+    "Conv1D(4, 3, padding='causal', dilation=2, activation='relu')(x)",
+    "MaxPool1D(2)(Conv1D(4, 3, groups=2)(x))",
+    "AveragePooling1D(3, 2, 'same')(x)",
+    "Cropping1D(3)(Conv1DTranspose(2, 3, stride=2)(x))",
+    "ZeroPadding1D(1)(UpSampling1D(2)(x))",
+    "Permute(2, 1)(RMSNormalization()(x))",
+    "GlobalMaxPool1D()(x)",
+    "GlobalAveragePooling1D()(Reshape(6, 8)(x))",
+    "Add()(LayerNormalization()(x), x)",
+)
+
+
+def _classes(shape: tuple[int, ...], number: int, one_hot: bool = False) -> Data:
+    """Which of some random directions an example points in most."""
+
+    def draw(rng):
+        x = rng.normal(size=(EXAMPLES, *shape)).astype(np.float32)
+        labels = (x.reshape(EXAMPLES, -1) @ rng.normal(size=(int(np.prod(shape)), number))).argmax(1)
+        return x, np.eye(number, dtype=np.float32)[labels] if one_hot else labels
+
+    return draw
+
+
+def _numbers(shape: tuple[int, ...], change: Callable = lambda values: values, size: int = 1) -> Data:
+    """A linear function of the example, changed element by element."""
+
+    def draw(rng):
+        x = rng.normal(size=(EXAMPLES, *shape)).astype(np.float32)
+        values = x.reshape(EXAMPLES, -1) @ rng.normal(size=(int(np.prod(shape)), size))
+        return x, change(values / values.std()).astype(np.float32)
+
+    return draw
+
+
+def _distribution(values: np.ndarray) -> np.ndarray:
+    powers = np.exp(values)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _is_positive(values: np.ndarray) -> np.ndarray:
+    return (values > 0).astype(np.float32)
+
+
+NETS = {
+    "activations": Net(
+        branches(
+            "6",
+            [f"{layer}(Dense(4)(x))" for layer in ACTIVATIONS],
+            "Dense(3)(h)",
+            "CrossEntropy(from_logits=True)",
+            "AdamW(1e-2)",
+        ),
+        _classes((6,), 3),
+    ),
+    "images": Net(
+        branches(
+            "9, 9, 2",
+            list(IMAGES),
+            "Sigmoid()(Dense(1)(h))",
+            "BinaryCrossEntropy()",
+            "RMSprop(1e-3, momentum=0.5, centered=True)",
+        ),
+        _numbers((9, 9, 2), _is_positive),
+    ),
+    "sequences": Net(
+        branches("12, 4", list(SEQUENCES), "Dense(1)(h)", "Huber()", "Lion(2e-3, global_clipnorm=1.0)"),
+        _numbers((12, 4)),
+    ),
+    "smoothed": Net(
+        dense("Dense(3), Softmax()", "CrossEntropy(label_smoothing=0.1, one_hot=True)", "Nadam(1e-2)"),
+        _classes((6,), 3, one_hot=True),
+    ),
+    "divergence": Net(
+        dense("Dense(3), Softmax()", "KLDivergence()", "Adagrad(0.1)"),
+        _numbers((6,), _distribution, 3),
+    ),
+    "absolute": Net(dense("Dense(1)", "MeanAbsoluteError()", "SGD(0.05, clipvalue=0.1)"), _numbers((6,))),
+    "log_cosh": Net(
+        dense("Dense(1)", "LogCosh()", "SGD(0.1, 0.9, nesterov=True, global_clipnorm=0.5)"), _numbers((6,))
+    ),
+    "logits": Net(
+        dense("Dense(1)", "BinaryCrossEntropy(from_logits=True, label_smoothing=0.05)", "RMSprop(1e-2)"),
+        _numbers((6,), _is_positive),
+    ),
+    "hinge": Net(dense("Dense(1)", "Hinge()", "AdamW(1e-2, clipvalue=0.1)"), _numbers((6,), np.sign)),
+    "categorical_hinge": Net(
+        dense("Dense(3)", "CategoricalHinge()", "Adam(1e-2, global_clipnorm=0.1)"),
+        _classes((6,), 3, one_hot=True),
+    ),
+    "squared": Net(dense("Dense(1)", "MeanSquaredError()", "SGD(0.1, momentum=0.5)"), _numbers((6,))),
+}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_trains(name: str, workshop: Path, tmp_path: Path) -> None:
+    net, path = NETS[name], tmp_path / f"{name}.py"
+    path.write_text(net.text)
+    network = import_module(compile_file(path, Options(tmp_path)).module).Network(seed=0)
+    x, y = net.data(np.random.default_rng(0))
+    spec = lower(load_model(path)).optimizer
+    for _ in range(2):
+        check_update(network, spec, x, y)
+    losses = [network.train_step(x, y) for _ in range(STEPS)]
+    assert np.isfinite(losses).all()
+    assert np.mean(losses[-5:]) < net.share * losses[0], losses[:: STEPS // 6]
+
+
+def check_update(network, spec: OptimizerSpec, x: np.ndarray, y: np.ndarray) -> None:
+    """One step of training: the update formula on the module's own gradient, parameter by parameter."""
+    _, gradients = network.value_and_grad(x, y)
+    names = list(network.parameters)
+    slots = [{name: network.optimizer_state[f"{slot}/{name}"] for name in names} for slot in spec.slots]
+    before = [_flat(values, names) for values in (network.parameters, gradients, *slots)]
+    given = dict(zip(("parameter", "gradient", *spec.slots), before, strict=True))
+    given |= {"rate": network.learning_rate, "step": network.step + 1}
+    used = {tensor.name for tensor in spec.update.inputs}
+    expected = run(spec.update, {key: value for key, value in given.items() if key in used})
+    network.train_step(x, y)
+    found = _flat(network.parameters, names)
+    moved = np.abs(expected["new_parameter"] - given["parameter"]).max()
+    assert np.abs(found - expected["new_parameter"]).max() < 1e-4 * moved + 1e-6
+
+
+def _flat(values, names: list[str]) -> np.ndarray:
+    return np.concatenate([np.ravel(np.array(values[name], dtype=np.float64)) for name in names])
+
+
+def test_nothing_is_left_out() -> None:
+    """Each layer, loss and optimizer that a model file can import stands in one of the nets."""
+    text = "".join(net.text for net in NETS.values())
+    for name in compiler.__all__:
+        kind = getattr(compiler, name)
+        if isinstance(kind, type) and issubclass(kind, Layer | compiler.Loss | compiler.Optimizer):
+            assert f"{name}(" in text or name in ELSEWHERE, name
+
+
+ELSEWHERE = (
+    *("Layer", "Loss", "Optimizer", "Formula", "Pointwise"),
+    *("Embedding", "GRU", "LSTM", "MultiHeadAttention", "PositionEmbedding", "PositionalEncoding"),
+)
+"""Bases, formulas of a model file, and what the models of tests/modules/test_trained_models.py hold."""
