@@ -29,6 +29,11 @@ def to_affine(node: Node, extents: Extents, scope: Scope) -> Affine:
             )
         case Call(function="ravel", arguments=arguments):
             return _ravel(arguments, extents, scope)
+        case Call(function="size"):
+            extent = size_of(node, extents, scope)
+            if extent is None:
+                raise scope.error(node.place, "the size of the batch is not known before the program runs")
+            return constant(extent)
         case Read():
             return _integer_read(node, extents, scope)
     raise scope.error(node.place, "an index must be affine", expected=_AFFINE)
@@ -57,6 +62,14 @@ def integer_value(node: Node, scope: Scope) -> int:
     if not value.is_constant:
         raise scope.error(node.place, "this must be an integer constant")
     return value.constant
+
+
+def size_of(node: Call, extents: Extents, scope: Scope) -> Extent:
+    """The extent that `size(axis)` stands for, None for the batch's."""
+    match node.arguments:
+        case (Name(name=name),) if name in extents:
+            return extents[name]
+    raise scope.error(node.place, "size takes one axis that is bound here", expected="size(i)")
 
 
 def checked_indices(

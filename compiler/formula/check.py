@@ -9,13 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 
 from compiler.errors import ModelError, Problem
-from compiler.formula.affine_index import axis_value, checked_index, checked_indices, reads_integers_alone
+from compiler.formula.affine_index import (
+    axis_value,
+    checked_index,
+    checked_indices,
+    reads_integers_alone,
+    size_of,
+)
 from compiler.formula.elaborate import Elaborator, Operation, exact_numbers, groups, writes_once
 from compiler.formula.functions import FUNCTION_NAMES
 from compiler.formula.normalise import Piece
 from compiler.formula.parser import REDUCTIONS, parse_formula
 from compiler.formula.resolve import Resolved
-from compiler.formula.scope import BATCH_SIZE, UNIFORM, Operand, Scope, did_you_mean
+from compiler.formula.scope import BATCH_SIZE, SIZE, UNIFORM, Operand, Scope, did_you_mean
 from compiler.formula.syntax import (
     Binary,
     Call,
@@ -190,7 +196,10 @@ class _Values:
             self.error(node, f"there is no constant {name}", advice=advice)
 
     def call(self, node: Call, function: str, arguments: tuple[Node, ...]) -> None:
-        known = (*FUNCTION_NAMES, *CHOICES)
+        known = (*FUNCTION_NAMES, *CHOICES, SIZE)
+        if function == SIZE:
+            self.attempt(lambda: size_of(node, self.extents, self.scope))
+            return
         if function in ("max", "min") and len(arguments) >= 2:
             pass
         elif function == "abs" or function in FUNCTION_NAMES:

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 
 from compiler.errors import ModelError
 from compiler.formula.affine_index import integer_value, to_affine
-from compiler.formula.scope import BATCH_AXIS, UNIFORM, UNKNOWN, Operand, Scope
+from compiler.formula.scope import BATCH_AXIS, SIZE, UNIFORM, UNKNOWN, Operand, Scope
 from compiler.formula.syntax import (
     Bound,
+    Call,
     Conditional,
     Name,
     Node,
@@ -170,6 +171,8 @@ class ExtentFinder:
     def _largest(self, index: Node, name: str, size: int, axes: Mapping[str, Binder]) -> int | None:
         """Values of the axis for which one index stays inside; None for any number, UNKNOWN if it depends on
         what is not known."""
+        if any(isinstance(node, Call) and node.function == SIZE for node in walk(index)):
+            return UNKNOWN
         others = {other: self.find(axes[other]) for other in _names(index) & axes.keys() if other != name}
         if any(extent in (None, UNKNOWN) for extent in others.values()):
             return UNKNOWN

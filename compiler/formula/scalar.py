@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import sympy
 
 from compiler.errors import CompilerBug
-from compiler.formula.affine_index import axis_value, checked_indices
-from compiler.formula.scope import IOTA, Scope
+from compiler.formula.affine_index import axis_value, checked_indices, size_of
+from compiler.formula.scope import BATCH_SIZE, IOTA, SIZE, Scope
 from compiler.formula.syntax import (
     Binary,
     Call,
@@ -82,7 +82,7 @@ class ScalarBuilder:
                 cases = (self.value(then), self.condition(condition)), (self.value(otherwise), True)
                 return sympy.Piecewise(*cases)
             case Call(function=function, arguments=arguments):
-                return self.call(function, arguments)
+                return self.call(node, function, arguments)
             case Read():
                 return self.read(node)
         raise CompilerBug(f"a formula's value cannot be {type(node).__name__}")
@@ -131,7 +131,11 @@ class ScalarBuilder:
                 return left**right
         raise CompilerBug(f"unknown operator {node.operator}")
 
-    def call(self, function: str, arguments: tuple[Node, ...]) -> sympy.Expr:
+    def call(self, node: Call, function: str, arguments: tuple[Node, ...]) -> sympy.Expr:
+        if function == SIZE:
+            extent = size_of(node, self.extents, self.scope)
+            whole = Access(BATCH_SIZE, ())
+            return self.reads.symbol(whole) if extent is None else sympy.Integer(extent)
         values = [self.value(argument) for argument in arguments]
         if function in ("max", "min"):
             return _extreme(function, values)

@@ -19,7 +19,9 @@ IOTA = "iota"
 """The program's tensor of 0, 1, 2, …, which a value that is made of axes reads."""
 
 
-RESERVED = (UNIFORM, BATCH_SIZE, IOTA, "pad", "ravel", "inf", "pi")
+SIZE = "size"
+"""`size(i)` is the extent of axis i."""
+RESERVED = (UNIFORM, BATCH_SIZE, IOTA, SIZE, "pad", "ravel", "inf", "pi")
 """Names that no formula may define."""
 UNKNOWN = -1
 """The size of a dimension that is still to be inferred."""

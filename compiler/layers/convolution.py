@@ -11,6 +11,7 @@ from compiler.layers import checks
 from compiler.layers.activations import activation_problems
 from compiler.layers.base import Forward, Layer, Parameter, Shape
 from compiler.layers.windows import IMAGE, SEQUENCE, Padding, Sides, each, padding_problems, window_over
+from compiler.regularizers.base import Regularizer
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Conv2D(Layer):
     kernel_initializer: Initializer = DEFAULT_KERNEL
     bias_initializer: Initializer = DEFAULT_BIAS
     groups: int = 1
+    kernel_regularizer: Regularizer | None = None
+    bias_regularizer: Regularizer | None = None
 
     any_number = True
     sides = IMAGE
@@ -62,6 +65,8 @@ class Conv1D(Layer):
     kernel_initializer: Initializer = DEFAULT_KERNEL
     bias_initializer: Initializer = DEFAULT_BIAS
     groups: int = 1
+    kernel_regularizer: Regularizer | None = None
+    bias_regularizer: Regularizer | None = None
 
     any_number = True
     sides = SEQUENCE
@@ -72,6 +77,14 @@ class Conv1D(Layer):
 
     def forward(self, x: Shape) -> Forward:
         return _convolution(self, x, self.sides)
+
+
+def kernel_and_bias(layer: Layer, kernel: Shape, filters: int) -> dict[str, Parameter]:
+    """The parameters of a convolution, as its arguments say."""
+    parameters = {"kernel": Parameter(kernel, layer.kernel_initializer, layer.kernel_regularizer)}
+    if layer.use_bias:
+        parameters["bias"] = Parameter((filters,), layer.bias_initializer, layer.bias_regularizer)
+    return parameters
 
 
 def _convolution(layer: Conv1D | Conv2D, x: Shape, sides: Sides) -> Forward:
@@ -86,10 +99,8 @@ def _convolution(layer: Conv1D | Conv2D, x: Shape, sides: Sides) -> Forward:
         f"y[b, {sides.axes}, {o}] = "
         f"sum[{sides.offsets}, c](kernel[{sides.offsets}, c, {o}] * pad(x, 0)[b, {sides.position}, {c}])"
     )
-    parameters = {"kernel": Parameter((*size, channels // groups, filters), layer.kernel_initializer)}
-    if layer.use_bias:
-        formula += f" + bias[{o}]"
-        parameters["bias"] = Parameter((filters,), layer.bias_initializer)
+    parameters = kernel_and_bias(layer, (*size, channels // groups, filters), filters)
+    formula += f" + bias[{o}]" if layer.use_bias else ""
     return Forward(formula, (*window.extents, filters), parameters, window.constants, sizes=sizes)
 
 
@@ -109,6 +120,8 @@ class DepthwiseConv2D(Layer):
     use_bias: bool = True
     kernel_initializer: Initializer = DEFAULT_KERNEL
     bias_initializer: Initializer = DEFAULT_BIAS
+    kernel_regularizer: Regularizer | None = None
+    bias_regularizer: Regularizer | None = None
 
     any_number = True
 
@@ -121,10 +134,8 @@ class DepthwiseConv2D(Layer):
         window = window_over(x, size, checks.pair(self.stride), self.padding, dilation)
         channels = x[2] * self.depth_multiplier
         formula = f"y[b, h, w, ravel(c, m)] = {_DEPTHWISE.format('kernel')}"
-        parameters = {"kernel": Parameter((*size, x[2], self.depth_multiplier), self.kernel_initializer)}
-        if self.use_bias:
-            formula += " + bias[ravel(c, m)]"
-            parameters["bias"] = Parameter((channels,), self.bias_initializer)
+        parameters = kernel_and_bias(self, (*size, x[2], self.depth_multiplier), channels)
+        formula += " + bias[ravel(c, m)]" if self.use_bias else ""
         return Forward(formula, (*window.extents, channels), parameters, window.constants)
 
 
@@ -213,3 +224,5 @@ def convolution_problems(
     yield from checks.boolean("use_bias", layer.use_bias)
     for argument in (*(kernels or ("kernel_initializer",)), "bias_initializer"):
         yield from checks.initializer(argument, getattr(layer, argument))
+    for argument in () if kernels else ("kernel_regularizer", "bias_regularizer"):
+        yield from checks.regularizer(argument, getattr(layer, argument))

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from compiler.errors import Problem
 from compiler.initializers import DEFAULT_BIAS, DEFAULT_KERNEL, Initializer
 from compiler.layers import checks
-from compiler.layers.base import Forward, Layer, Parameter, Shape
-from compiler.layers.convolution import convolution_problems
+from compiler.layers.base import Forward, Layer, Shape
+from compiler.layers.convolution import convolution_problems, kernel_and_bias
 from compiler.layers.windows import IMAGE, SEQUENCE, Sides, each, window_span
+from compiler.regularizers.base import Regularizer
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Conv2DTranspose(Layer):
     use_bias: bool = True
     kernel_initializer: Initializer = DEFAULT_KERNEL
     bias_initializer: Initializer = DEFAULT_BIAS
+    kernel_regularizer: Regularizer | None = None
+    bias_regularizer: Regularizer | None = None
 
     any_number = True
 
@@ -59,6 +62,8 @@ class Conv1DTranspose(Layer):
     use_bias: bool = True
     kernel_initializer: Initializer = DEFAULT_KERNEL
     bias_initializer: Initializer = DEFAULT_BIAS
+    kernel_regularizer: Regularizer | None = None
+    bias_regularizer: Regularizer | None = None
 
     any_number = True
 
@@ -89,9 +94,7 @@ def _transposed(layer: Transposed, x: Shape, sides: Sides) -> Forward:
         written.append(f"stride_{side.axis}*{side.axis} + dilation_{side.axis}*{side.offset}")
     values = f"sum[c](kernel[{sides.offsets}, o, c] * x[b, {sides.axes}, c])"
     target = f"[b, {', '.join(written)}, o]"
-    parameters = {"kernel": Parameter((*size, layer.filters, x[-1]), layer.kernel_initializer)}
-    if layer.use_bias:
-        parameters["bias"] = Parameter((layer.filters,), layer.bias_initializer)
+    parameters = kernel_and_bias(layer, (*size, layer.filters, x[-1]), layer.filters)
     if any(cut):
         kept = ", ".join(f"{side.axis} + {side.before}" for side in sides)
         # Where the stride is larger than the window, cells beyond the last one are kept too.

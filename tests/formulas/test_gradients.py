@@ -12,6 +12,7 @@ from compiler.ir.parser import parse_program
 from compiler.ir.printer import print_program
 from compiler.ir.verify import verify
 from tests.formulas.axes import AXES
+from tests.formulas.functions import FUNCTIONS
 from tests.formulas.products import PRODUCTS
 from tests.formulas.tables import case_of
 from tests.gradients.cases import Case, interpret
@@ -19,7 +20,7 @@ from tests.gradients.rungs import adjoint_identity, against_reference, finite_di
 from tests.kernels.building import build, disagreements, pullback, pushforward
 from tests.kernels.test_kernels import report
 
-CASES = [case_of(name, row) for name, row in (AXES | PRODUCTS).items()]
+CASES = [case_of(name, row) for name, row in (AXES | PRODUCTS | FUNCTIONS).items()]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 

@@ -90,6 +90,12 @@ cdef extern from *:
     static inline real real_tanh(real x) { return tanhf(x); }
     static inline real real_sin(real x) { return sinf(x); }
     static inline real real_cos(real x) { return cosf(x); }
+    static inline real real_tan(real x) { return tanf(x); }
+    static inline real real_asin(real x) { return asinf(x); }
+    static inline real real_acos(real x) { return acosf(x); }
+    static inline real real_atan(real x) { return atanf(x); }
+    static inline real real_sinh(real x) { return sinhf(x); }
+    static inline real real_cosh(real x) { return coshf(x); }
     static inline real real_erf(real x) { return erff(x); }
     static inline real real_abs(real x) { return fabsf(x); }
     static inline real real_sqrt(real x) { return sqrtf(x); }
@@ -155,6 +161,12 @@ cdef extern from *:
     real real_tanh(real x) noexcept nogil
     real real_sin(real x) noexcept nogil
     real real_cos(real x) noexcept nogil
+    real real_tan(real x) noexcept nogil
+    real real_asin(real x) noexcept nogil
+    real real_acos(real x) noexcept nogil
+    real real_atan(real x) noexcept nogil
+    real real_sinh(real x) noexcept nogil
+    real real_cosh(real x) noexcept nogil
     real real_erf(real x) noexcept nogil
     real real_abs(real x) noexcept nogil
     real real_sqrt(real x) noexcept nogil
