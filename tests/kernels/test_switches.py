@@ -14,12 +14,17 @@ import pytest
 
 from compiler.build import find_toolchain
 from compiler.compile_file import Options, machine_for
-from compiler.derive.vjp import vjp
+from compiler.derive.jvp import jvp, tangent_name
+from compiler.derive.vjp import cotangent_name, vjp
+from compiler.description import Model, Sequential
 from compiler.errors import ModelError
 from compiler.harness import compile_programs
 from compiler.ir.interpreter import concrete_shape, run
 from compiler.ir.tensor_program import Program, Tensor
+from compiler.layers import Conv2D, Dense, GlobalAveragePooling2D, Input, Softmax
+from compiler.losses import CrossEntropy
 from compiler.lower import LoweredModel, lower
+from compiler.optimizers import SGD
 from compiler.parse import load_model
 from compiler.pipeline import arena_layout, pricer
 from compiler.programs import Trace, module_programs
@@ -30,8 +35,14 @@ from tests.gradients.rungs import compare
 from tests.kernels.building import SEED, STEP
 from tests.modules.test_phases import NORMALISED
 
-NAMES = ("residual", "digits", "normalised")
-PROGRAMS = ("input_gradient", "predict")
+PROGRAMS = {
+    "residual": ("input_gradient", "predict"),
+    "digits": ("input_gradient", "predict"),
+    "normalised": ("input_gradient", "predict"),
+    "wide": ("input_gradient", "predict"),
+    "regression": ("hvp",),
+}
+"""What is compared of each model. Only derivatives of derivatives have sums of products to distribute."""
 BATCH = 5
 OFF = [frozenset([name]) for name in SWITCHES]
 
@@ -40,9 +51,18 @@ OFF = [frozenset([name]) for name in SWITCHES]
 def lowered(name: str, folder: Path) -> LoweredModel:
     if name in MODELS:
         return lower(MODELS[name][0]())
+    if name == "wide":
+        return lower(_wide())
     path = folder / "normalised.py"
     path.write_text(NORMALISED)
     return lower(load_model(path))
+
+
+def _wide() -> Model:
+    """Channels enough for a transformed convolution to pay."""
+    convolution = Conv2D(16, 3, padding="same", activation="relu")
+    layers = [Input(8, 8, 8), convolution, GlobalAveragePooling2D(), Dense(3), Softmax()]
+    return Sequential(layers, loss=CrossEntropy(), optimizer=SGD())
 
 
 @cache
@@ -50,12 +70,20 @@ def optimised(name: str, folder: Path, off: frozenset[str]) -> tuple[dict[str, P
     """The model's programs, ready for scheduling, and the record of how they came about."""
     model, trace = lowered(name, folder), Trace(without=off)
     machine = machine_for("native", find_toolchain())
-    return module_programs(model, arena_layout(model)[1], pricer(machine, "float64", off), trace), trace
+    modes = ("vjp", "hvp") if "hvp" in PROGRAMS[name] else ("vjp",)
+    price = pricer(machine, "float64", off)
+    return module_programs(model, arena_layout(model.parameters)[1], price, trace, modes), trace
 
 
-def raw(model: LoweredModel) -> dict[str, Program]:
-    names = (*(p.name for p in model.parameters), "input")
-    return {"input_gradient": vjp(model.training, "loss", names)[0], "predict": model.predict}
+def raw(model: LoweredModel, program: str) -> Program:
+    """As the calculus gives it."""
+    names = tuple(p.name for p in model.parameters)
+    if program == "predict":
+        return model.predict
+    if program == "input_gradient":
+        return vjp(model.training, "loss", (*names, "input"))[0]
+    gradient = vjp(model.training, "loss", names)[0]
+    return jvp(gradient.replace(outputs=()), names, tuple(map(cotangent_name, names)))[0]
 
 
 @cache
@@ -69,7 +97,8 @@ def drawn(name: str, folder: Path) -> dict[str, np.ndarray]:
         return rng.normal(scale=0.5, size=shape)
 
     given = [t for t in lowered(name, folder).training.inputs if t.kind not in ("random", "scalar")]
-    return {tensor.name: draw(tensor) for tensor in given}
+    values = {tensor.name: draw(tensor) for tensor in given}
+    return values | {tangent_name(t.name): draw(t) for t in given if t.kind == "parameter"}
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +109,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("off", [*OFF, frozenset(SWITCHES)], ids=lambda off: "-".join(sorted(off)))
 def test_results_agree_without(off: frozenset[str], folder: Path) -> None:
     """All of them off at once as well."""
-    table = [(name, program) for name in NAMES for program in PROGRAMS]
-    programs = {name: optimised(name, folder, off)[0] for name in NAMES}
+    table = [(name, program) for name, wanted in PROGRAMS.items() for program in wanted]
+    programs = {name: optimised(name, folder, off)[0] for name in PROGRAMS}
     machine = machine_for("native", find_toolchain())
     settings = Settings(machine, "float64", 1 if "tile" in off else 2)
     module = compile_programs([programs[n][p] for n, p in table], settings, extra_flags=("-O1",))
     for number, (name, program) in enumerate(table):
-        plain = raw(lowered(name, folder))[program]
+        plain = raw(lowered(name, folder), program)
         known = {tensor.name for tensor in plain.inputs}
         given = {key: value for key, value in drawn(name, folder).items() if key in known}
         expected = run(plain, given, batch=BATCH, seed=SEED, step=STEP)
@@ -101,7 +130,7 @@ def test_each_pass_does_something_here(switch: str, folder: Path) -> None:
     """Leaving out a pass that does nothing would prove nothing."""
 
     def steps(off: frozenset[str]) -> int:
-        traces = [optimised(name, folder, off)[1] for name in NAMES]
+        traces = [optimised(name, folder, off)[1] for name in PROGRAMS]
         return sum(len(s.rewrites) for trace in traces for s in trace.stages if s.name == switch)
 
     # In place of `simplify` the stable forms are still found, and recorded under its name.
