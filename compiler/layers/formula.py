@@ -33,13 +33,15 @@ class Formula(Layer):
     `y`, or for several results `y1`, `y2`, …. The shapes of results and parameters are inferred from the
     inputs' and from `sizes`, extents of axes by name. `parameters` holds an initializer for each parameter,
     or a Parameter where more is to be said; there a size of -1, or a shape of None, is inferred too.
-    `inference` is the formula outside training, where it differs.
+    `inference` is the formula outside training, where it differs. `state` are tensors like parameters that
+    the formula itself updates (see Forward).
     """
 
     formula: str
     _: KW_ONLY
     sizes: Mapping[str, int] = field(default_factory=dict)
     parameters: Mapping[str, Parameter | Initializer] = field(default_factory=dict)
+    state: Mapping[str, Parameter | Initializer] = field(default_factory=dict)
     constants: Mapping[str, int | float] = field(default_factory=dict)
     inference: str | None = None
     inputs: tuple[str, ...] | None = None
@@ -62,25 +64,27 @@ class Formula(Layer):
         for key, value in dict(self.constants).items():
             if not is_number(value):
                 yield wrong(f"constant {key}", "a number", value)
-        for key, value in dict(self.parameters).items():
+        for key, value in {**self.parameters, **self.state}.items():
             yield from parameter_problems(key, value)
 
     def forward(self, *shapes: Shape) -> Forward:
         names = self._input_names()
         operands = {name: Operand(name, (None, *shape)) for name, shape in zip(names, shapes, strict=True)}
-        parameters = {key: as_parameter(value) for key, value in self.parameters.items()}
-        unknown = {key: _partial(parameter.shape) for key, parameter in parameters.items()}
+        kept = {key: as_parameter(value) for key, value in {**self.parameters, **self.state}.items()}
+        unknown = {key: _partial(parameter.shape) for key, parameter in kept.items()}
         found = infer_shapes(
             self.formula, operands=operands, unknown=unknown, constants=self.constants, sizes=self.sizes
         )
+        kept = {key: replace(parameter, shape=found[key]) for key, parameter in kept.items()}
         return Forward(
             self.formula,
             _result_shape(found, self.outputs),
-            {key: replace(p, shape=found[key]) for key, p in parameters.items()},
+            {key: kept[key] for key in self.parameters},
             self.constants,
             self.inference,
             self.sizes,
             names,
+            {key: kept[key] for key in self.state},
         )
 
     def _input_names(self) -> tuple[str, ...]:
@@ -116,7 +120,8 @@ def _name_problems(layer: Formula) -> Iterator[Problem]:
         yield wrong("inputs", 'names, such as ("query", "key")', names)
         names = None
     taken = set(names or ())
-    for kind, keys in (("parameter", layer.parameters), ("constant", layer.constants), ("size", layer.sizes)):
+    kinds = {"parameter": layer.parameters, "state": layer.state, "constant": layer.constants}
+    for kind, keys in {**kinds, "size": layer.sizes}.items():
         for key in keys:
             if not _is_name(key):
                 yield wrong(f"name of a {kind}", "a name, such as scale", key)

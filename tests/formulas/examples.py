@@ -45,6 +45,9 @@ def _range(np, v):
     return windows.max(0) - windows.min(0) + windows.mean(0)
 
 
+VOCABULARIES = {"embedding": 65}
+"""Of the examples that read integers."""
+
 EXAMPLES: dict[str, tuple[Shapes, Callable]] = {
     "locally_connected": (((8, 3),), _locally_connected),
     "bilinear": (((3,), (4,)), lambda np, v: np.einsum("oij,bi,bj->bo", v["weight"], v["x1"], v["x2"])),
@@ -63,6 +66,8 @@ EXAMPLES: dict[str, tuple[Shapes, Callable]] = {
         lambda np, v: (1 / (1 + np.exp(-np.einsum("oki,bi->bok", v["w"], v["x"])))).prod(-1),
     ),
     "reversal": (((5, 2),), lambda np, v: v["x"][:, ::-1]),
+    "embedding": (((5,),), lambda np, v: v["table"][v["x"]]),
+    "centred": (((4, 3),), lambda np, v: v["x"] - v["x"].mean((0, 1))),
     "swish": (((4, 3),), lambda np, v: v["x"] / (1 + np.exp(-v["beta"] * v["x"]))),
     "leaky": (((4, 3),), lambda np, v: np.where(v["x"] > 0, v["x"], 0.1 * v["x"])),
     "gated": (((4,), (4,)), lambda np, v: np.tanh(v["x1"]) / (1 + np.exp(-v["x2"]))),

@@ -13,7 +13,7 @@ from compiler.compile_file import machine_for
 from compiler.formula.functions import FUNCTION_NAMES
 from compiler.formula.parser import REDUCTIONS, parse_formula
 from compiler.layers import Layer
-from tests.formulas.examples import EXAMPLES
+from tests.formulas.examples import EXAMPLES, VOCABULARIES
 from tests.gradients.cases import Case, interpret, layer_program
 from tests.gradients.rungs import adjoint_identity, against_reference, taylor_slope
 from tests.kernels.building import build, disagreements, pullback
@@ -43,10 +43,12 @@ LAYERS = layers()
 def case_of(name: str) -> Case:
     layer, (shapes, reference) = LAYERS[name], EXAMPLES[name]
     described = layer.forward(*shapes)
-    wrt = (*described.input_names(len(shapes)), *described.parameters)
+    vocabulary = VOCABULARIES.get(name)
+    inputs = described.input_names(len(shapes)) if vocabulary is None else ()
+    wrt = (*inputs, *described.parameters)
     return Case(
         name,
-        lambda: layer_program(layer, *shapes),
+        lambda: layer_program(layer, *shapes, vocabulary=vocabulary),
         "y",
         wrt,
         lambda jax, v: reference(jax.numpy, v),

@@ -1,4 +1,4 @@
-"""Layers of several results."""
+"""Layers of several results, and with state."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from compiler import (
     Layer,
     MeanSquaredError,
     Model,
+    Ones,
     Parameter,
     Sequential,
 )
@@ -185,3 +186,17 @@ def test_unpacking_the_wrong_number(tmp_path) -> None:
     )
     with pytest.raises(ModelError, match=r"model.py:3: .*expected 3, got 2"):
         load_model(path)
+
+
+def test_state_of_a_formula() -> None:
+    layer = Formula(
+        "new_seen[c] = seen[c] + sum[b](x[b, c]); y[b, c] = x[b, c] * gain[c]",
+        inference="y[b, c] = x[b, c] / seen[c]",
+        parameters={"gain": Ones()},
+        state={"seen": Ones()},
+    )
+    described = layer.forward((3,))
+    assert described.state["seen"].shape == (3,)
+    assert list(described.parameters) == ["gain"]
+    x = Input(3)
+    assert not learning(x, layer(x)).problems
