@@ -31,7 +31,7 @@ def program_text(plan: Plan, dtype: str, clocks: Iterator[int] | None = None) ->
         phases.append(PhaseText(before, tile, reads_input, phase.sums))
         if number and not (before or tile):
             raise CompilerBug(f"{plan.name}: phase {number} is empty")
-    return ProgramText(plan.name, tuple(phases), plan.tile_bytes)
+    return ProgramText(plan.name, tuple(phases), plan.tile_bytes, plan.tile)
 
 
 def render_target(settings: Settings) -> Target:
@@ -54,23 +54,23 @@ def _arguments(call: Call, plan: Plan, in_tile: bool) -> tuple[str, ...]:
         place = plan.places[tensor]
         if place.area == "lane" and not buffer.written:
             place = plan.reduced[tensor]
-        texts.append(_pointer(place, plan, tensor, in_tile))
+        texts.append(_pointer(place, plan, tensor, in_tile, call.kernel.shared))
     return tuple(texts)
 
 
-def _pointer(place: Place, plan: Plan, tensor: str, in_tile: bool) -> str:
+def _pointer(place: Place, plan: Plan, tensor: str, in_tile: bool, whole: bool) -> str:
     element = ELEMENT_TYPES[plan.elements[tensor]]
     shape = plan.program.shape(tensor)
-    row = f" + first * {row_size(shape)}" if None in shape else ""
-    if None in shape and not in_tile:
+    row = f" + first * {row_size(shape)}" if None in shape and in_tile else ""
+    if None in shape and not in_tile and (not whole or place.area in ("tile", "input")):
         raise CompilerBug(f"{plan.name}: {tensor} has a batch dimension but is used outside the tiles")
     offset = f" + {place.offset}" if place.offset else ""
     simple = {
-        "parameter": f"context.parameters{offset}",
+        "parameter": f"context.parameters{offset}{row}",
         "tangent": f"context.tangents{offset}",
         "input_tangent": f"context.input_tangent{row}",
-        "total": f"context.total{offset}",
-        "state": f"context.states{offset}",
+        "total": f"context.total{offset}{row}",
+        "state": f"context.states{offset}{row}",
         "lane": f"lane{offset}",
         "scalar": f"&context.scalars[{place.offset}]",
         "output": f"context.output{f' + {place.offset} * context.batch' if place.offset else ''}{row}",

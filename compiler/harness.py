@@ -22,6 +22,7 @@ from compiler.ir.tensor_program import Program
 from compiler.schedule.kernel import Settings
 from compiler.schedule.layout import row_size
 from compiler.schedule.plan import Place, Plan, make_plan
+from compiler.schedule.whole import whole_sums
 
 LANES = 3
 """Few lanes, so that small batches already exercise their sums."""
@@ -119,11 +120,12 @@ def _planned(
         elif tensor.kind not in ("random", "iota"):
             given[tensor.name] = Place("argument", len(arguments))
             arguments.append(tensor.name)
+    whole = whole_sums(program, settings)
     for output in program.outputs:
         definition = program.definition(output)
         reduced = definition is not None and None not in definition.shape
         batched = reduced and any(a.extent is None for term in definition.terms for a in term.axes)
-        if output not in given and not batched:
+        if output not in given and (output in whole or not batched):
             given[output] = Place("argument", len(arguments))
             arguments.append(output)
     plan = make_plan(name, program, settings, given, {})

@@ -6,7 +6,7 @@ model file -> model -> tensor programs -> derived, simplified, lowered programs 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
 
@@ -31,13 +31,13 @@ from compiler.schedule.kernel import Settings, predicted_cycles
 from compiler.schedule.layout import aligned, row_size
 from compiler.schedule.machine import Machine
 from compiler.schedule.plan import Place, Plan, make_plan
+from compiler.schedule.tiling import cheapest_tile
+from compiler.schedule.whole import LANES
 
-LANES = 8
-"""Accumulators of gradients: a fixed number, so that no result depends on how many threads there are."""
+UPDATE_TILE = 2048
+"""Parameters in a tile of the update: a few arrays of them fill half of a first-level cache."""
 TYPICAL_TILE = 4
 """Examples in the tile that `select` compares prices for."""
-LARGEST_TILE = 16
-"""Examples in a tile at most: a batch of 128 then has a tile for each of 8 lanes."""
 SCALARS = ("batch_size", "rate", "step")
 Instruments = Literal["none", "programs", "kernels"]
 """What a module can be asked for besides: the time of each program, and the time of each kernel call."""
@@ -77,7 +77,7 @@ def compile_to_source(
     arena, arena_size = arena_layout(lowered.parameters)
     trace = Trace(after, without)
     price = pricer(machine, dtype, without)
-    programs = module_programs(lowered, arena_size, price, trace, modes)
+    programs = module_programs(lowered, price, trace, modes)
     if instruments != "none":
         programs["forward"] = loss_program(lowered, price, trace)
     tile = 1 if "tile" in without else tile_examples(programs["gradient"], lowered, arena, machine, dtype)
@@ -150,13 +150,9 @@ def _state_places(model: LoweredModel, arena_size: int) -> tuple[dict[str, Place
 def tile_examples(
     program: Program, model: LoweredModel, arena: dict[str, int], machine: Machine, dtype: str
 ) -> int:
-    """Examples in a tile: as many as keep the tile's workspace in half of the second-level cache."""
+    """Examples in a tile of a training step."""
     plan = _plan("gradient", program, model, arena, 0, Settings(machine, dtype, 1))
-    fitting = machine.level2_bytes // 2 // max(1, plan.tile_bytes)
-    tile = 1
-    while tile * 2 <= min(fitting, LARGEST_TILE):
-        tile *= 2
-    return tile
+    return cheapest_tile(plan, machine, dtype)
 
 
 def _plan(
@@ -207,6 +203,8 @@ def _plan(
         given |= {parameter: Place("parameter", offset) for parameter, offset in arena.items()}
     elif name == "update":
         given |= _update_places(model, arena_size)
+    if name == "update":
+        settings = replace(settings, tile=UPDATE_TILE)
     return make_plan(name, program, settings, given, lanes)
 
 

@@ -78,7 +78,7 @@ class Trace:
 
 
 def module_programs(
-    model: LoweredModel, arena_size: int, price: Price, trace: Trace, modes: tuple[str, ...] = ("vjp",)
+    model: LoweredModel, price: Price, trace: Trace, modes: tuple[str, ...] = ("vjp",)
 ) -> dict[str, Program]:
     """Every program of a trainable module, ready for scheduling.
 
@@ -91,7 +91,7 @@ def module_programs(
     per_example     the loss of each example, and its gradient by every parameter
     inference       outputs and loss without what acts in training alone
     predict         outputs
-    update          the optimiser over the flat arena of `arena_size` values
+    update          the optimiser over the flat arena of all parameters, whose values are its batch
     initialize      the first value of every parameter and every state
     """
     names = tuple(p.name for p in model.parameters)
@@ -116,7 +116,7 @@ def module_programs(
         program = _forward(name, forward, trace)
         program = trace.run(name, "stabilise", stabilise, program)
         result[name] = _lowered(name, program, price, trace)
-    update = resized(model.optimizer.update, model.parameter_count, arena_size)
+    update = over_batch(model.optimizer.update, model.parameter_count)
     result["update"] = _lowered("update", update, price, trace)
     result["initialize"] = _lowered("initialize", initial_values(model), price, trace)
     return result
@@ -178,14 +178,18 @@ def initial_values(model: LoweredModel) -> Program:
     return Program(tuple(inputs), tuple(definitions), tuple(p.name for p in kept))
 
 
-def resized(program: Program, size: int, new_size: int) -> Program:
-    """A program over flat arrays of `size` values made one over arrays of `new_size`."""
+def over_batch(program: Program, size: int) -> Program:
+    """A program over flat arrays of `size` values with these as its batch.
+
+    So the update runs like any step: tile by tile, all its formulas on a tile that stays in cache, shared out
+    over threads; and a sum over all parameters, such as the norm of the gradient, is one over the batch.
+    """
 
     def shape(old: tuple) -> tuple:
-        return tuple(new_size if extent == size else extent for extent in old)
+        return tuple(None if extent == size else extent for extent in old)
 
     def axes(old: Iterable[Axis]) -> tuple[Axis, ...]:
-        return tuple(replace(a, extent=new_size) if a.extent == size else a for a in old)
+        return tuple(replace(a, extent=None) if a.extent == size else a for a in old)
 
     inputs = tuple(replace(t, shape=shape(t.shape)) for t in program.inputs)
     definitions = tuple(

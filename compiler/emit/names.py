@@ -23,7 +23,7 @@ _TAKEN = (
 _C_WORDS = (
     "auto bint cdef char const context cpdef ctypedef double enum extern float gil include inline int int32 "
     "lane long nogil operator real restrict short signed sizeof static struct tile typedef uint32 uint8 "
-    "int64 chosen union unsigned vector void volatile batch first seed step"
+    "int64 chosen part parts worker threads union unsigned vector void volatile batch first seed step"
 )
 _VECTOR_WORDS = ("vector", "load", "store", "splat", "where_uint8", "where_int32", "integers")
 LENGTHS = ("", "2", "4", "8", "16")

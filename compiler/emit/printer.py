@@ -122,6 +122,8 @@ def _declare(printer: _Printer, name: str, kind: str) -> None:
 
 def _loop(printer: _Printer, loop: Loop, level: int) -> None:
     _declare(printer, loop.variable, "Py_ssize_t")
+    if loop.shared:
+        return _shared_loop(printer, loop, level)
     lower = _limits(loop.lower, "ceil_div", "index_max")
     upper = _limits(loop.upper, "index_div", "index_min")
     if loop.step != 1:
@@ -129,6 +131,16 @@ def _loop(printer: _Printer, loop: Loop, level: int) -> None:
     else:
         bounds = upper if lower == "0" else f"{lower}, {upper}"
     _line(printer, level, f"for {loop.variable} in range({bounds}):")
+    _block(printer, loop.body, level + 1)
+
+
+def _shared_loop(printer: _Printer, loop: Loop, level: int) -> None:
+    """The steps of a loop that belong to one part: as many as to any other, or one more or less."""
+    (limit,) = loop.upper
+    end = limit.affine.constant // limit.divisor
+    steps = -(-end // loop.step)
+    first, last = (f"{loop.step} * ({steps} * {part} // parts)" for part in ("part", "(part + 1)"))
+    _line(printer, level, f"for {loop.variable} in range({first}, index_min({end}, {last}), {loop.step}):")
     _block(printer, loop.body, level + 1)
 
 

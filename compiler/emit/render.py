@@ -16,7 +16,10 @@ from compiler.ir.loop_nest import Kernel, Random, statements
 
 @dataclass(frozen=True)
 class CallText:
-    """One kernel call of a driver function: the kernel, and the text of each pointer argument."""
+    """One kernel call of a driver function: the kernel, and the text of each pointer argument.
+
+    The call of a shared kernel is made by every thread, each for its part of the work.
+    """
 
     kernel: Kernel
     arguments: tuple[str, ...]
@@ -39,6 +42,7 @@ class ProgramText:
     name: str
     phases: tuple[PhaseText, ...]
     input_room: int
+    tile: int
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,7 @@ def _declared(names: Sequence[str]) -> list[str]:
 
 def _extra_parameters(kernel: Kernel) -> list[str]:
     extra = ["Py_ssize_t batch"] if kernel.per_example else []
+    extra += ["Py_ssize_t part", "Py_ssize_t parts"] if kernel.shared else []
     if any(isinstance(statement, Random) for statement in statements(kernel.body)):
         extra += ["uint32 seed", "uint32 step"] + (["Py_ssize_t first"] if kernel.per_example else [])
     return extra
@@ -148,7 +153,9 @@ def _extra_parameters(kernel: Kernel) -> list[str]:
 
 def _extra_arguments(kernel: Kernel) -> list[str]:
     values = {
-        "Py_ssize_t batch": "batch",
+        "Py_ssize_t batch": "context.batch" if kernel.shared else "batch",
+        "Py_ssize_t part": "worker",
+        "Py_ssize_t parts": "threads",
         "uint32 seed": "context.seed",
         "uint32 step": "context.step",
         "Py_ssize_t first": "first",
@@ -179,6 +186,12 @@ def _wrapped(text: str, width: int = 108) -> list[str]:
     return [*lines, text]
 
 
+def _by_every_thread(call: str) -> str:
+    lines = call.split("\n")
+    loop = 'for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):'
+    return "\n        ".join([loop, lines[0]]) + "".join(f"\n    {line}" for line in lines[1:])
+
+
 def _program(program: ProgramText, names: _KernelNames) -> dict[str, object]:
     def calls(texts: tuple[CallText, ...]) -> list[str]:
         result = []
@@ -190,6 +203,7 @@ def _program(program: ProgramText, names: _KernelNames) -> dict[str, object]:
             else:
                 inner = ",\n        ".join(rows)
                 text = f"{name}(\n        {inner},\n    )"
+            text = _by_every_thread(text) if call.kernel.shared else text
             if call.clock is not None:
                 text = f"clock_start({call.clock})\n    {text}\n    clock_stop({call.clock})"
             result.append(text)
@@ -198,6 +212,7 @@ def _program(program: ProgramText, names: _KernelNames) -> dict[str, object]:
     phases = [
         {
             "before": calls(phase.before),
+            "shares": any(call.kernel.shared for call in phase.before),
             "tile": calls(phase.tile),
             "reads_input": phase.reads_input,
             "sums": phase.sums,
@@ -208,4 +223,5 @@ def _program(program: ProgramText, names: _KernelNames) -> dict[str, object]:
         "name": program.name,
         "phases": phases,
         "input_room": program.input_room,
+        "tile": program.tile,
     }

@@ -43,13 +43,17 @@ class Limit:
 
 @dataclass(frozen=True)
 class Loop:
-    """`for variable in range(max(lower…), min(upper…), step)`; `upper` is exclusive."""
+    """`for variable in range(max(lower…), min(upper…), step)`; `upper` is exclusive.
+
+    A `shared` loop runs from 0 to a constant, and does part number `part` of `parts` of its steps.
+    """
 
     variable: str
     lower: tuple[Limit, ...]
     upper: tuple[Limit, ...]
     body: tuple[Statement, ...]
     step: int = 1
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -223,6 +227,8 @@ class Kernel:
     """Floating-point operations for one example (for one call, when no loop runs over the batch)."""
     per_example: bool
     origin: str = ""
+    shared: bool = False
+    """Called once for each of `parts` parts, over the whole batch, by as many threads."""
 
 
 def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:

@@ -49,11 +49,12 @@ def compacted_tile_nest(
     listed = {a.name for a in compaction.axes}
     loops = [a for a in nest.target_axes if a.name not in tile.axes and a.name not in listed]
     around = [a for a in loops if a.name in compaction.outside or a in tile.sequential]
+    around += compaction.repeated
     around.sort(key=lambda a: a.extent is not None)
     between = [a for a in loops if a not in around]
     moving = _moving_offsets(nest, compaction)
     lists = Lists(name, compaction.buckets, compaction.capacity, len(moving))
-    adds = accumulate or bool(tile.sequential)
+    adds = accumulate or tile.adds
 
     def vector_block(widths: tuple[int, ...]) -> Body:
         def block(sizes: tuple[tuple[str, int], ...]) -> Body:

@@ -46,6 +46,9 @@ class Compaction:
     capacity: int
     outside: frozenset[str]
     """Axes that the lists depend on, besides their own: their loops are around the collection."""
+    repeated: tuple[Axis, ...] = ()
+    """The batch where it is summed over: its loop is the outermost, so that an example is read while it is in
+    the cache, and each example's sum is added to memory."""
 
     @property
     def buckets(self) -> int:
@@ -58,7 +61,7 @@ class Compaction:
 
 
 def compaction_of(
-    nest: Nest, factor: sympy.Symbol | None, tiled: frozenset[str], sequential: tuple[Axis, ...], batch: int
+    nest: Nest, factor: sympy.Symbol | None, tiled: frozenset[str], sequential: tuple[Axis, ...]
 ) -> Compaction | None:
     """How to list the points of a nest whose tile shares `factor`; None where that cannot be done."""
     if factor is None or nest.guards:
@@ -68,17 +71,18 @@ def compaction_of(
     listed = addresses[factor].offset.axes.union(*(atom_of(read).axes for read in lookups))
     keys = nest.target.reads
     key = keys[0] if keys else None
+    repeated = tuple(a for a in nest.reduction_axes if a.extent is None)
     if key is None:
-        axes = nest.reduction_axes
-        possible = all(a.name in listed for a in axes)
+        axes = tuple(a for a in nest.reduction_axes if a.extent is not None)
+        possible = all(a.name in listed for a in nest.reduction_axes)
     else:
         bare = without_read(nest.target, key)
         axes = tuple(a for a in sequential if a.extent is not None and a.name not in bare.axes)
         possible = len(keys) == 1 and key.extent <= MOST_BUCKETS and not nest.reduction_axes
-    capacity = prod(batch if a.extent is None else a.extent for a in axes)
+    capacity = prod(a.extent for a in axes)
     if not possible or not axes or capacity > LARGEST_LIST or listed & tiled:
         return None
-    return Compaction(factor, axes, key, capacity, listed - {a.name for a in axes})
+    return Compaction(factor, axes, key, capacity, listed - {a.name for a in axes}, repeated)
 
 
 def without_read(affine: Affine, read: Read) -> Affine:
@@ -95,8 +99,8 @@ def without_read(affine: Affine, read: Read) -> Affine:
     return total
 
 
-def listed_cycles(compaction: Compaction, inner: float, stored: float, batch: int) -> tuple[float, float]:
+def listed_cycles(compaction: Compaction, inner: float, stored: float) -> tuple[float, float]:
     """Predicted cycles of collecting and of one block: `inner` a point, `stored` to start and store it."""
-    points = prod(batch if a.extent is None else a.extent for a in compaction.axes)
+    points = compaction.capacity
     visited = points * DENSITY * (inner + ENTRY_CYCLES)
     return COLLECT_CYCLES * points, visited + compaction.buckets * stored

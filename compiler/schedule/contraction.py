@@ -34,7 +34,7 @@ from compiler.schedule.machine import Machine
 from compiler.schedule.masks import MASK_CYCLES, mask_guards, mask_of
 from compiler.schedule.nest import Nest
 
-SKIP_CYCLES = 6.0
+SKIP_CYCLES = 10.0
 """A test for zero and its share of mispredicted branches."""
 FACTORS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24)
 
@@ -63,6 +63,11 @@ class Tile:
     @property
     def positions(self) -> int:
         return prod(factor for _, factor in self.unrolled)
+
+    @property
+    def adds(self) -> bool:
+        """Whether an element is written several times, each time added to what is there."""
+        return bool(self.sequential or (self.compaction and self.compaction.repeated))
 
     def __str__(self) -> str:
         across = " x ".join(f"{factor} {a.name}" for a, factor in self.unrolled if factor > 1) or "1 position"
@@ -195,7 +200,7 @@ def _tiles(
         for unrolled in _unrollings(candidates, budget, batch):
             tiled = frozenset([vector_axis.name, *(a.name for a, _ in unrolled)])
             factor = skipped_symbol(nest, tiled)
-            listed = compaction_of(nest, factor, tiled, sequential, batch)
+            listed = compaction_of(nest, factor, tiled, sequential)
             for compaction in (None,) if listed is None else (None, listed):
                 shape = Tile(vector_axis, lanes, vectors, unrolled, sequential, 0.0, nest, merges, compaction)
                 cycles = _cycles(nest, shape, machine, batch)
@@ -241,9 +246,9 @@ def _cycles(nest: Nest, tile: Tile, machine: Machine, batch: int) -> float | Non
         width = max(1.0, tile.lanes * 4 / 32)
         loads = (vector_loads * min(width, 2.0) + scalar_loads) / machine.loads_per_cycle
         inner = max(arithmetic, loads, machine.latency) + 0.5
-        traffic = wide * positions * (2.0 if tile.sequential else 1.0)
+        traffic = wide * positions * (2.0 if tile.adds else 1.0)
         if tile.compaction is not None:
-            collecting, block = listed_cycles(tile.compaction, inner, traffic + 6, batch)
+            collecting, block = listed_cycles(tile.compaction, inner, traffic + 6)
             total += count * block
             continue
         if skips:
@@ -257,6 +262,7 @@ def _outer_points(nest: Nest, tile: Tile, batch: int) -> tuple[int, int]:
     listed = {a.name for a in tile.compaction.axes} if tile.compaction else set()
     outside = tile.compaction.outside if tile.compaction else frozenset()
     loops = [a for a in nest.target_axes if a.name not in tile.axes and a.name not in listed]
+    loops += tile.compaction.repeated if tile.compaction else ()
     around = [a for a in loops if a.name in outside or (tile.compaction and a in tile.sequential)]
     return (
         prod(_extent(a, batch) for a in around),

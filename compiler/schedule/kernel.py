@@ -218,7 +218,7 @@ def predicted_cycles(definition: Definition, shapes: Mapping[str, Shape], settin
 
 def _can_be_first(piece: _Piece, shape: Shape) -> bool:
     """A contraction that writes every element of its target once."""
-    return piece.tile is not None and not piece.tile.sequential and covers(_targets_only(piece.term), shape)
+    return piece.tile is not None and not piece.tile.adds and covers(_targets_only(piece.term), shape)
 
 
 def _start(
@@ -263,7 +263,7 @@ def _emit_tile(
 
 def _stores_all(piece: _Piece, shape: Shape) -> bool:
     """The term alone writes every element exactly once."""
-    if piece.tile is not None and piece.tile.sequential:
+    if piece.tile is not None and piece.tile.adds:
         return False
     bare = _storing(piece.term)
     return is_injective(bare) and covers(bare, shape)

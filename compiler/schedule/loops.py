@@ -20,12 +20,15 @@ from math import prod
 import sympy
 
 from compiler.errors import CompilerBug
-from compiler.ir.affine import Affine, FloorDiv, constant, ravel
-from compiler.ir.loop_nest import Address, Choose, If, Index, Let, Load, Statement, Store
+from compiler.ir.affine import Affine, FloorDiv, axis, constant, ravel
+from compiler.ir.loop_nest import Address, Choose, If, Index, Let, Limit, Load, Loop, Statement, Store
 from compiler.ir.tensor_program import IDENTITY, Axis, Guard
 from compiler.schedule.nest import Integers, Nest, Shapes, local_name
 from compiler.schedule.register_tile import Body, guarded_loops
 
+BLOCK = 8
+"""Values of a column that are copied together. A line of the cache holds sixteen, but rows whose length is a
+power of two fall on the same places of the cache, and would drive each other out."""
 UNROLL_LIMIT = 16
 """A reduction of at most this many points is written out inside its innermost loop."""
 
@@ -42,6 +45,8 @@ class Outcome:
 
 def plain_nest(nest: Nest, operation: str, outcome: Outcome, shapes: Shapes, injective: bool) -> Body:
     """Loops for `nest`; `injective` says that two points of the target axes never share a target."""
+    if injective and (pair := _transposed(nest)) is not None:
+        return _in_blocks(nest, pair, outcome, shapes)
     if not injective or (not nest.reduction_axes and operation == "sum"):
         # Every point writes on its own: no accumulator outlives a point.
         axes = _ordered(nest, (*nest.target_axes, *nest.reduction_axes))
@@ -55,6 +60,34 @@ def plain_nest(nest: Nest, operation: str, outcome: Outcome, shapes: Shapes, inj
         frozenset(),
         lambda guards, outer: _reduced(nest, operation, outcome, shapes, guards, outer),
     )
+
+
+def _transposed(nest: Nest) -> tuple[Axis, Axis] | None:
+    """(the axis along which the target is contiguous, that along which a read is), both long; else None."""
+    if nest.guards or nest.reduction_axes or any(address.inside for _, address in nest.reads):
+        return None
+    long = [a for a in nest.target_axes if a.extent is not None and a.extent > BLOCK]
+    for written in long:
+        for read in long:
+            slopes = [abs(address.offset.coefficient(written.name)) for _, address in nest.reads]
+            along = [address.offset.coefficient(read.name) for _, address in nest.reads]
+            if nest.target.coefficient(written.name) == 1 and 1 in along and max(slopes, default=0) > BLOCK:
+                return written, read
+    return None
+
+
+def _in_blocks(nest: Nest, pair: tuple[Axis, Axis], outcome: Outcome, shapes: Shapes) -> Body:
+    """A transposed copy in narrow columns, so that a line of the cache that is read is used up while it is
+    there: `for j0 in steps of 8: for i: for j from j0 to j0 + 7: y[i, j] = x[j, i]`."""
+    written, read = pair
+    first = f"{written.name}_block"
+    point = _point(nest, outcome, shapes, ())
+    upper = (Limit(constant(written.extent)), Limit(axis(first) + BLOCK))
+    inner = Loop(written.name, (Limit(axis(first)),), upper, point)
+    column = Loop(read.name, (Limit(constant(0)),), (Limit(constant(read.extent)),), (inner,))
+    block = Loop(first, (Limit(constant(0)),), (Limit(constant(written.extent)),), (column,), BLOCK)
+    others = [a for a in _ordered(nest, nest.target_axes) if a not in pair]
+    return guarded_loops(others, (), frozenset(), lambda _g, _o: (block,))
 
 
 def _ordered(nest: Nest, axes: Sequence[Axis]) -> list[Axis]:

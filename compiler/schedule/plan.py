@@ -1,6 +1,7 @@
 """From a program to a plan: phases, tiles, and where every tensor lives.
 
-    phase k:   before     kernels without a batch axis, once (packed weights, statistics of the phase before)
+    phase k:   before     kernels without a batch axis, once (packed weights, statistics of the phase before),
+                          and large sums over the whole batch of what the phases before have kept
                tile       kernels of one tile of examples; tiles are shared out over lanes
                reduce     lanes summed in a fixed tree: what was reduced over the batch is now whole
 
@@ -28,6 +29,7 @@ from compiler.schedule.stages import (
     split_reductions,
     stages,
 )
+from compiler.schedule.whole import can_be_shared, keep_operands, shared_out, whole_settings, whole_sums
 
 Area = Literal[
     "input",
@@ -128,7 +130,9 @@ def make_plan(
     """Plan a program. `given` places inputs and outputs; `lane_layout` fixes offsets of reduced outputs
     (a gradient arena laid out like the parameters); other reduced tensors follow behind."""
     program = split_reductions(program, frozenset(n for n, p in given.items() if p.area == "state"))
-    stage = stages(program)
+    whole = whole_sums(program, settings)
+    program = keep_operands(program, whole, frozenset(n for n, p in given.items() if p.area == "input"))
+    stage = stages(program, whole)
     elements = {e.name: element_of(e) for e in (*program.inputs, *program.definitions)}
     groups = kernel_groups(program)
     order = as_soon_as_possible(program, groups, stage)
@@ -138,7 +142,7 @@ def make_plan(
         for group in order:
             if stage[group[0]].phase == number:
                 call = _call(group, program, settings, stage, elements)
-                (before if stage[group[0]].kind == "before" else tile).append(call)
+                (before if stage[group[0]].kind in ("before", "whole") else tile).append(call)
         phases.append(Phase(tuple(before), tuple(tile)))
     places, sizes = _places(program, phases, stage, settings, given, lane_layout, elements)
     phases = [replace(p, sums=_sums(program, places, stage, k)) for k, p in enumerate(phases)]
@@ -181,9 +185,12 @@ def _call(
     if isinstance(entry, Tensor):
         return _random_call(entry) if entry.kind == "random" else _iota_call(entry)
     definitions = tuple(program[name] for name in group)
-    kernel = build_kernel(
-        definitions, program, settings, adds=stage[group[0]].kind == "lane", elements=elements
-    )
+    kind = stage[group[0]].kind
+    if kind == "whole":
+        settings = whole_settings(settings)
+    kernel = build_kernel(definitions, program, settings, adds=kind == "lane", elements=elements)
+    if kind == "whole" or (kind == "before" and can_be_shared(definitions[0], kernel)):
+        kernel = shared_out(kernel)
     return Call(kernel, tuple(buffer.tensor for buffer in kernel.buffers))
 
 
@@ -241,6 +248,8 @@ def _places(
             else:
                 places[name] = Place("lane", lane_end)
                 lane_end += aligned(row_size(program.shape(name)), 16)
+        elif when.kind == "whole" and name in lane_layout:
+            places[name] = Place("total", lane_layout[name])
     for name, when in stage.items():
         crosses = when.kind == "tile" and any(
             stage[d.name].phase > when.phase for d in program.definitions if name in d.tensors
@@ -248,7 +257,7 @@ def _places(
         if crosses and name not in places:
             places[name] = Place("batch", batch_elements)
             batch_elements += row_size(program.shape(name))
-    static = [n for n, when in stage.items() if when.kind == "before" and n not in places]
+    static = [n for n, when in stage.items() if when.kind in ("before", "whole") and n not in places]
     shared_bytes = 0
     for name in static:
         places[name] = Place("shared", shared_bytes)

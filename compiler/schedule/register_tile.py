@@ -159,7 +159,7 @@ def fix_axis(statement: Statement, values: Mapping[str, Affine]) -> Statement:
         lower = tuple(Limit(limit.affine.substitute(values), limit.divisor) for limit in statement.lower)
         upper = tuple(Limit(limit.affine.substitute(values), limit.divisor) for limit in statement.upper)
         body = tuple(fix_axis(inner, values) for inner in statement.body)
-        return Loop(statement.variable, lower, upper, body, statement.step)
+        return replace(statement, lower=lower, upper=upper, body=body)
     if isinstance(statement, Buckets | Each):
         return replace(statement, body=tuple(fix_axis(inner, values) for inner in statement.body))
     if isinstance(statement, Load):

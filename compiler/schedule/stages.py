@@ -45,26 +45,31 @@ def split_reductions(program: Program, placed: frozenset[str] = frozenset()) -> 
 
 @dataclass(frozen=True)
 class Stage:
-    """When a definition runs: its phase, and whether in the tiles or before them."""
+    """When a definition runs: its phase, and whether in the tiles or before them.
+
+    "lane" is a sum over the batch that the tiles add up, "whole" one that runs once, before the tiles of the
+    phase that follows those it reads.
+    """
 
     phase: int
-    kind: Literal["before", "tile", "lane"]
+    kind: Literal["before", "tile", "lane", "whole"]
 
 
-def stages(program: Program) -> dict[str, Stage]:
-    """Phase and kind of every definition and every tensor that is filled."""
+def stages(program: Program, whole: frozenset[str] = frozenset()) -> dict[str, Stage]:
+    """Phase and kind of every definition and every tensor that is filled; `whole` sums run once."""
     result: dict[str, Stage] = {}
     for tensor in program.inputs:
         if tensor.kind in FILLED:
             result[tensor.name] = Stage(0, "tile" if None in tensor.shape else "before")
     for definition in program.definitions:
         phase = 0
+        finished = ("lane", "tile") if definition.name in whole else ("lane",)
         for name in definition.tensors:
             if name in result:
-                phase = max(phase, result[name].phase + (result[name].kind == "lane"))
+                phase = max(phase, result[name].phase + (result[name].kind in finished))
         batched = any(a.extent is None for term in definition.terms for a in term.axes)
         kind = "tile" if None in definition.shape else "lane" if batched else "before"
-        result[definition.name] = Stage(phase, kind)
+        result[definition.name] = Stage(phase, "whole" if definition.name in whole else kind)
     return result
 
 

@@ -29,24 +29,24 @@ class ConvolutionPool(Layer):
 
     def forward(self, x: tuple[int, ...]) -> Forward:
         formula = """
-            conv[b, h:8, w:8, o:filters] = sum[p:2, q:2, c](kernel[p, q, c, o] * x[b, h + p, w + q, c])
+            conv[b, h:16, w:16, o:filters] = sum[p:2, q:2, c](kernel[p, q, c, o] * x[b, h + p, w + q, c])
             y[b, i, j, o] = max[p:2, q:2](conv[b, 2*i + p, 2*j + q, o])
         """
         kernel = Parameter((2, 2, x[-1], self.filters), GlorotUniform())
         constants = {"filters": self.filters}
-        return Forward(formula, (4, 4, self.filters), {"kernel": kernel}, constants)
+        return Forward(formula, (8, 8, self.filters), {"kernel": kernel}, constants)
 
 
 def case(channels: int) -> Case:
     """With 8 channels there is something to run along vectors; with 1 there are only the windows."""
     wrt = ("x", "kernel") if channels > 1 else ("kernel",)
-    build = partial(layer_program, ConvolutionPool(), (9, 9, channels))
+    build = partial(layer_program, ConvolutionPool(), (17, 17, channels))
     return Case(f"convolution of {channels} channels and pool", build, "y", wrt)
 
 
 def cotangents(kind: str) -> np.ndarray:
     random = np.random.default_rng(3)
-    value = random.standard_normal((BATCH, 4, 4, 24))
+    value = random.standard_normal((BATCH, 8, 8, 24))
     if kind == "sparse":
         value *= random.random(value.shape) < 0.2
     elif kind == "zero":

@@ -26,7 +26,7 @@ from compiler.losses import CrossEntropy
 from compiler.lower import LoweredModel, lower
 from compiler.optimizers import SGD
 from compiler.parse import load_model
-from compiler.pipeline import arena_layout, pricer
+from compiler.pipeline import pricer
 from compiler.programs import Trace, module_programs
 from compiler.schedule.kernel import Settings
 from compiler.switches import SWITCHES, parse_switches
@@ -72,7 +72,7 @@ def optimised(name: str, folder: Path, off: frozenset[str]) -> tuple[dict[str, P
     machine = machine_for("native", find_toolchain())
     modes = ("vjp", "hvp") if "hvp" in PROGRAMS[name] else ("vjp",)
     price = pricer(machine, "float64", off)
-    return module_programs(model, arena_layout(model.parameters)[1], price, trace, modes), trace
+    return module_programs(model, price, trace, modes), trace
 
 
 def raw(model: LoweredModel, program: str) -> Program:
