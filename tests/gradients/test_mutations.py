@@ -42,9 +42,19 @@ def padded_average() -> Program:
     return Program((Tensor("x", (None, 4), "input"),), (Definition("y", (None, 4), "sum", (term,)),), ("y",))
 
 
+def dropped_writes() -> Program:
+    """`y[b, h + p - 1] += tanh(x[b, h])` for p:3: what is written outside of y is dropped."""
+    axes = (Axis("b", None), Axis("h", 4), Axis("p", 3))
+    read = Access("x", (axis("b"), axis("h")))
+    term = scalar_term(axes, (axis("b"), axis("h") + axis("p") - 1), sympy.tanh, read)
+    return Program((Tensor("x", (None, 4), "input"),), (Definition("y", (None, 4), "sum", (term,)),), ("y",))
+
+
 def _cases() -> Iterator[Case]:
     yield Case("running sum", running_sum, "y", ("x",))
     yield Case("padded", padded_average, "y", ("x",))
+    yield Case("dropped writes", dropped_writes, "y", ("x",))
+    yield Case("square windows", lambda: layer_program(MaxPool2D(3), (6, 6, 2)), "y", ("x",))
     convolution = Conv2D(2, (2, 3), stride=(1, 2), padding=1)
     yield Case("convolution", lambda: layer_program(convolution, (5, 6, 2)), "y", ("x", "kernel", "bias"))
     yield Case("pooling", lambda: layer_program(MaxPool2D((2, 3), (1, 2)), (5, 7, 2)), "y", ("x",))
