@@ -217,12 +217,11 @@ cdef enum:
 
 cdef enum:
     INPUT_ROW = 784
-    TILE_EXAMPLES = 16
     LANE_COUNT = 8
-    TILE_BYTES = 74752
+    TILE_BYTES = 67200
     LANE_ELEMENTS = 101792
     SHARED_BYTES = 406528
-    CROSSING_ROW = 0
+    CROSSING_ROW = 912
 
 
 cdef struct Context:
@@ -267,9 +266,11 @@ cdef inline const real* input_rows(
     return room
 
 
-cdef void reduce_lanes(const Context* context, Py_ssize_t start, Py_ssize_t stop, int threads) noexcept nogil:
+cdef void reduce_lanes(
+    const Context* context, Py_ssize_t tile, Py_ssize_t start, Py_ssize_t stop, int threads
+) noexcept nogil:
     # Sums the lanes in a fixed tree, so that the result does not depend on who computed which lane.
-    cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
+    cdef Py_ssize_t tiles = (context.batch + tile - 1) // tile
     cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
     cdef Py_ssize_t block, blocks = (stop - start + 1023) // 1024
     if threads == 1:
@@ -306,12 +307,13 @@ cdef void dense_2_kernel_packed10(
     # shapes: dense_2.kernel.packed10 (10, 128), from dense_2.kernel (128, 10)
     # schedule: gather, plain loops
     # operations: 0 for each call
-    cdef Py_ssize_t i1, i0
+    cdef Py_ssize_t i0_block, i1, i0
     cdef real dense_2_kernel_0
-    for i1 in range(10):
-        for i0 in range(128):
-            dense_2_kernel_0 = dense_2_kernel[10 * i0 + i1]
-            dense_2_kernel_packed10[i0 + 128 * i1] = dense_2_kernel_0
+    for i0_block in range(0, 128, 8):
+        for i1 in range(10):
+            for i0 in range(i0_block, index_min(128, i0_block + 8)):
+                dense_2_kernel_0 = dense_2_kernel[10 * i0 + i1]
+                dense_2_kernel_packed10[i0 + 128 * i1] = dense_2_kernel_0
 
 cdef void dense_1(
     const real* dense_1_bias, const real* dense_1_kernel, const real* input, real* dense_1,
@@ -881,19 +883,33 @@ cdef void dense_1_bias_cotangent(
     store(dense_1_bias_cotangent + 112, load(dense_1_bias_cotangent + 112) + acc_0_2)
     store(dense_1_bias_cotangent + 120, load(dense_1_bias_cotangent + 120) + acc_0_3)
 
-cdef void dense_1_kernel_cotangent(
-    const real* dense_1_cotangent, const real* input, real* dense_1_kernel_cotangent,
-    Py_ssize_t batch
+cdef void input_kept(
+    const real* input, real* input_kept, Py_ssize_t batch
 ) noexcept nogil:
-    # dense_1.kernel.cotangent[i, o] += dense_1.cotangent[b, o]*input[b, i]  for b:batch, o:128, i:784
-    # shapes: dense_1.kernel.cotangent (784, 128), from dense_1.cotangent (batch, 128), input (batch, 784)
+    # input.kept[i0, i1] += input[i0, i1]  for i0:batch, i1:784
+    # shapes: input.kept (batch, 784), from input (batch, 784)
+    # schedule: gather, plain loops
+    # operations: 0 for each example
+    cdef Py_ssize_t i0, i1
+    cdef real input_0
+    for i0 in range(batch):
+        for i1 in range(784):
+            input_0 = input[784 * i0 + i1]
+            input_kept[784 * i0 + i1] = input_0
+
+cdef void dense_1_kernel_cotangent(
+    const real* dense_1_cotangent, const real* input_kept, real* dense_1_kernel_cotangent,
+    Py_ssize_t batch, Py_ssize_t part, Py_ssize_t parts
+) noexcept nogil:
+    # dense_1.kernel.cotangent[i, o] += dense_1.cotangent[b, o]*input.kept[b, i]  for b:batch, o:128, i:784
+    # shapes: dense_1.kernel.cotangent (784, 128), from dense_1.cotangent (batch, 128), input.kept (batch, 784)
     # schedule: gather, register tile: 6 i by 2 x 8 lanes of o
     # operations: 200,704 for each example
     cdef Py_ssize_t o, i, b
-    cdef real input_s1, input_s3, input_s4, input_s5, input_s6, input_s7
+    cdef real input_kept_s1, input_kept_s3, input_kept_s4, input_kept_s5, input_kept_s6, input_kept_s7
     cdef vector acc_0_0, acc_0_1, acc_1_0, acc_1_1, acc_2_0, acc_2_1, acc_3_0, acc_3_1, acc_4_0, acc_4_1
     cdef vector acc_5_0, acc_5_1, dense_1_cotangent_v0, dense_1_cotangent_v2
-    for o in range(0, 128, 16):
+    for o in range(16 * (8 * part // parts), index_min(128, 16 * (8 * (part + 1) // parts)), 16):
         for i in range(0, 780, 6):
             acc_0_0 = splat(<real>0)
             acc_0_1 = splat(<real>0)
@@ -909,37 +925,37 @@ cdef void dense_1_kernel_cotangent(
             acc_5_1 = splat(<real>0)
             for b in range(batch):
                 dense_1_cotangent_v0 = load(dense_1_cotangent + 128 * b + o)
-                input_s1 = input[784 * b + i]
+                input_kept_s1 = input_kept[784 * b + i]
                 dense_1_cotangent_v2 = load(dense_1_cotangent + 128 * b + o + 8)
-                input_s3 = input[784 * b + i + 1]
-                input_s4 = input[784 * b + i + 2]
-                input_s5 = input[784 * b + i + 3]
-                input_s6 = input[784 * b + i + 4]
-                input_s7 = input[784 * b + i + 5]
-                acc_0_0 += dense_1_cotangent_v0 * input_s1
-                acc_0_1 += dense_1_cotangent_v2 * input_s1
-                acc_1_0 += dense_1_cotangent_v0 * input_s3
-                acc_1_1 += dense_1_cotangent_v2 * input_s3
-                acc_2_0 += dense_1_cotangent_v0 * input_s4
-                acc_2_1 += dense_1_cotangent_v2 * input_s4
-                acc_3_0 += dense_1_cotangent_v0 * input_s5
-                acc_3_1 += dense_1_cotangent_v2 * input_s5
-                acc_4_0 += dense_1_cotangent_v0 * input_s6
-                acc_4_1 += dense_1_cotangent_v2 * input_s6
-                acc_5_0 += dense_1_cotangent_v0 * input_s7
-                acc_5_1 += dense_1_cotangent_v2 * input_s7
-            store(dense_1_kernel_cotangent + 128 * i + o, load(dense_1_kernel_cotangent + 128 * i + o) + acc_0_0)
-            store(dense_1_kernel_cotangent + 128 * i + o + 8, load(dense_1_kernel_cotangent + 128 * i + o + 8) + acc_0_1)
-            store(dense_1_kernel_cotangent + 128 * i + o + 128, load(dense_1_kernel_cotangent + 128 * i + o + 128) + acc_1_0)
-            store(dense_1_kernel_cotangent + 128 * i + o + 136, load(dense_1_kernel_cotangent + 128 * i + o + 136) + acc_1_1)
-            store(dense_1_kernel_cotangent + 128 * i + o + 256, load(dense_1_kernel_cotangent + 128 * i + o + 256) + acc_2_0)
-            store(dense_1_kernel_cotangent + 128 * i + o + 264, load(dense_1_kernel_cotangent + 128 * i + o + 264) + acc_2_1)
-            store(dense_1_kernel_cotangent + 128 * i + o + 384, load(dense_1_kernel_cotangent + 128 * i + o + 384) + acc_3_0)
-            store(dense_1_kernel_cotangent + 128 * i + o + 392, load(dense_1_kernel_cotangent + 128 * i + o + 392) + acc_3_1)
-            store(dense_1_kernel_cotangent + 128 * i + o + 512, load(dense_1_kernel_cotangent + 128 * i + o + 512) + acc_4_0)
-            store(dense_1_kernel_cotangent + 128 * i + o + 520, load(dense_1_kernel_cotangent + 128 * i + o + 520) + acc_4_1)
-            store(dense_1_kernel_cotangent + 128 * i + o + 640, load(dense_1_kernel_cotangent + 128 * i + o + 640) + acc_5_0)
-            store(dense_1_kernel_cotangent + 128 * i + o + 648, load(dense_1_kernel_cotangent + 128 * i + o + 648) + acc_5_1)
+                input_kept_s3 = input_kept[784 * b + i + 1]
+                input_kept_s4 = input_kept[784 * b + i + 2]
+                input_kept_s5 = input_kept[784 * b + i + 3]
+                input_kept_s6 = input_kept[784 * b + i + 4]
+                input_kept_s7 = input_kept[784 * b + i + 5]
+                acc_0_0 += dense_1_cotangent_v0 * input_kept_s1
+                acc_0_1 += dense_1_cotangent_v2 * input_kept_s1
+                acc_1_0 += dense_1_cotangent_v0 * input_kept_s3
+                acc_1_1 += dense_1_cotangent_v2 * input_kept_s3
+                acc_2_0 += dense_1_cotangent_v0 * input_kept_s4
+                acc_2_1 += dense_1_cotangent_v2 * input_kept_s4
+                acc_3_0 += dense_1_cotangent_v0 * input_kept_s5
+                acc_3_1 += dense_1_cotangent_v2 * input_kept_s5
+                acc_4_0 += dense_1_cotangent_v0 * input_kept_s6
+                acc_4_1 += dense_1_cotangent_v2 * input_kept_s6
+                acc_5_0 += dense_1_cotangent_v0 * input_kept_s7
+                acc_5_1 += dense_1_cotangent_v2 * input_kept_s7
+            store(dense_1_kernel_cotangent + 128 * i + o, acc_0_0)
+            store(dense_1_kernel_cotangent + 128 * i + o + 8, acc_0_1)
+            store(dense_1_kernel_cotangent + 128 * i + o + 128, acc_1_0)
+            store(dense_1_kernel_cotangent + 128 * i + o + 136, acc_1_1)
+            store(dense_1_kernel_cotangent + 128 * i + o + 256, acc_2_0)
+            store(dense_1_kernel_cotangent + 128 * i + o + 264, acc_2_1)
+            store(dense_1_kernel_cotangent + 128 * i + o + 384, acc_3_0)
+            store(dense_1_kernel_cotangent + 128 * i + o + 392, acc_3_1)
+            store(dense_1_kernel_cotangent + 128 * i + o + 512, acc_4_0)
+            store(dense_1_kernel_cotangent + 128 * i + o + 520, acc_4_1)
+            store(dense_1_kernel_cotangent + 128 * i + o + 640, acc_5_0)
+            store(dense_1_kernel_cotangent + 128 * i + o + 648, acc_5_1)
         acc_0_0 = splat(<real>0)
         acc_0_1 = splat(<real>0)
         acc_1_0 = splat(<real>0)
@@ -950,41 +966,42 @@ cdef void dense_1_kernel_cotangent(
         acc_3_1 = splat(<real>0)
         for b in range(batch):
             dense_1_cotangent_v0 = load(dense_1_cotangent + 128 * b + o)
-            input_s1 = input[784 * b + 780]
+            input_kept_s1 = input_kept[784 * b + 780]
             dense_1_cotangent_v2 = load(dense_1_cotangent + 128 * b + o + 8)
-            input_s3 = input[784 * b + 781]
-            input_s4 = input[784 * b + 782]
-            input_s5 = input[784 * b + 783]
-            acc_0_0 += dense_1_cotangent_v0 * input_s1
-            acc_0_1 += dense_1_cotangent_v2 * input_s1
-            acc_1_0 += dense_1_cotangent_v0 * input_s3
-            acc_1_1 += dense_1_cotangent_v2 * input_s3
-            acc_2_0 += dense_1_cotangent_v0 * input_s4
-            acc_2_1 += dense_1_cotangent_v2 * input_s4
-            acc_3_0 += dense_1_cotangent_v0 * input_s5
-            acc_3_1 += dense_1_cotangent_v2 * input_s5
-        store(dense_1_kernel_cotangent + o + 99840, load(dense_1_kernel_cotangent + o + 99840) + acc_0_0)
-        store(dense_1_kernel_cotangent + o + 99848, load(dense_1_kernel_cotangent + o + 99848) + acc_0_1)
-        store(dense_1_kernel_cotangent + o + 99968, load(dense_1_kernel_cotangent + o + 99968) + acc_1_0)
-        store(dense_1_kernel_cotangent + o + 99976, load(dense_1_kernel_cotangent + o + 99976) + acc_1_1)
-        store(dense_1_kernel_cotangent + o + 100096, load(dense_1_kernel_cotangent + o + 100096) + acc_2_0)
-        store(dense_1_kernel_cotangent + o + 100104, load(dense_1_kernel_cotangent + o + 100104) + acc_2_1)
-        store(dense_1_kernel_cotangent + o + 100224, load(dense_1_kernel_cotangent + o + 100224) + acc_3_0)
-        store(dense_1_kernel_cotangent + o + 100232, load(dense_1_kernel_cotangent + o + 100232) + acc_3_1)
+            input_kept_s3 = input_kept[784 * b + 781]
+            input_kept_s4 = input_kept[784 * b + 782]
+            input_kept_s5 = input_kept[784 * b + 783]
+            acc_0_0 += dense_1_cotangent_v0 * input_kept_s1
+            acc_0_1 += dense_1_cotangent_v2 * input_kept_s1
+            acc_1_0 += dense_1_cotangent_v0 * input_kept_s3
+            acc_1_1 += dense_1_cotangent_v2 * input_kept_s3
+            acc_2_0 += dense_1_cotangent_v0 * input_kept_s4
+            acc_2_1 += dense_1_cotangent_v2 * input_kept_s4
+            acc_3_0 += dense_1_cotangent_v0 * input_kept_s5
+            acc_3_1 += dense_1_cotangent_v2 * input_kept_s5
+        store(dense_1_kernel_cotangent + o + 99840, acc_0_0)
+        store(dense_1_kernel_cotangent + o + 99848, acc_0_1)
+        store(dense_1_kernel_cotangent + o + 99968, acc_1_0)
+        store(dense_1_kernel_cotangent + o + 99976, acc_1_1)
+        store(dense_1_kernel_cotangent + o + 100096, acc_2_0)
+        store(dense_1_kernel_cotangent + o + 100104, acc_2_1)
+        store(dense_1_kernel_cotangent + o + 100224, acc_3_0)
+        store(dense_1_kernel_cotangent + o + 100232, acc_3_1)
 
 cdef void dense_1_kernel_packed10(
-    const real* dense_1_kernel, real* dense_1_kernel_packed10
+    const real* dense_1_kernel, real* dense_1_kernel_packed10, Py_ssize_t part, Py_ssize_t parts
 ) noexcept nogil:
     # dense_1.kernel.packed10[i1, i0] += dense_1.kernel[i0, i1]  for i1:128, i0:784
     # shapes: dense_1.kernel.packed10 (128, 784), from dense_1.kernel (784, 128)
     # schedule: gather, plain loops
     # operations: 0 for each call
-    cdef Py_ssize_t i1, i0
+    cdef Py_ssize_t i0_block, i1, i0
     cdef real dense_1_kernel_0
-    for i1 in range(128):
-        for i0 in range(784):
-            dense_1_kernel_0 = dense_1_kernel[128 * i0 + i1]
-            dense_1_kernel_packed10[i0 + 784 * i1] = dense_1_kernel_0
+    for i0_block in range(8 * (98 * part // parts), index_min(784, 8 * (98 * (part + 1) // parts)), 8):
+        for i1 in range(128):
+            for i0 in range(i0_block, index_min(784, i0_block + 8)):
+                dense_1_kernel_0 = dense_1_kernel[128 * i0 + i1]
+                dense_1_kernel_packed10[i0 + 784 * i1] = dense_1_kernel_0
 
 cdef void input_cotangent(
     const real* dense_1_cotangent, const real* dense_1_kernel_packed10, real* input_cotangent,
@@ -1107,31 +1124,32 @@ cdef void input_cotangent(
         store(input_cotangent + 784 * b + 776, acc_0_1)
 
 cdef void new_velocity(
-    const real* rate_, const real* gradient_, const real* velocity, real* new_velocity
+    const real* rate_, const real* gradient_, const real* velocity, real* new_velocity,
+    Py_ssize_t batch
 ) noexcept nogil:
-    # new_velocity[i] += 9/10*velocity[i] - gradient[i]*rate[]  for i:101776
-    # shapes: new_velocity (101776), from gradient (101776), rate (), velocity (101776)
+    # new_velocity[i] += 9/10*velocity[i] - gradient[i]*rate[]  for i:batch
+    # shapes: new_velocity (batch), from gradient (batch), rate (), velocity (batch)
     # schedule: gather, plain loops
-    # operations: 407,104 for each call
+    # operations: 4 for each example
     cdef Py_ssize_t i
     cdef real rate, scalar_0, gradient_0, velocity_1
     rate = rate_[0]
     scalar_0 = -rate
-    for i in range(101776):
+    for i in range(batch):
         gradient_0 = gradient_[i]
         velocity_1 = velocity[i]
         new_velocity[i] = <real>0.9 * velocity_1 + gradient_0 * scalar_0
 
 cdef void new_parameter(
-    const real* new_velocity, const real* parameter, real* new_parameter
+    const real* new_velocity, const real* parameter, real* new_parameter, Py_ssize_t batch
 ) noexcept nogil:
-    # new_parameter[i] += new_velocity[i] + parameter[i]  for i:101776
-    # shapes: new_parameter (101776), from new_velocity (101776), parameter (101776)
+    # new_parameter[i] += new_velocity[i] + parameter[i]  for i:batch
+    # shapes: new_parameter (batch), from new_velocity (batch), parameter (batch)
     # schedule: gather, plain loops
-    # operations: 101,776 for each call
+    # operations: 1 for each example
     cdef Py_ssize_t i
     cdef real new_velocity_0, parameter_1
-    for i in range(101776):
+    for i in range(batch):
         new_velocity_0 = new_velocity[i]
         parameter_1 = parameter[i]
         new_parameter[i] = new_velocity_0 + parameter_1
@@ -1147,7 +1165,8 @@ cdef void dense_1_kernel_dense_1_kernel_uniform(
         dense_1_kernel_dense_1_kernel_uniform[i] = uniform(seed, 0, <uint32>(i), step)
 
 cdef void dense_1_kernel(
-    const real* dense_1_kernel_dense_1_kernel_uniform, real* dense_1_kernel
+    const real* dense_1_kernel_dense_1_kernel_uniform, real* dense_1_kernel, Py_ssize_t part,
+    Py_ssize_t parts
 ) noexcept nogil:
     # dense_1.kernel[i, j] += 1/76*sqrt(38)*(2*dense_1.kernel.dense_1.kernel.uniform[i, j] - 1)  for i:784, j:128
     # shapes: dense_1.kernel (784, 128), from dense_1.kernel.dense_1.kernel.uniform (784, 128)
@@ -1155,7 +1174,7 @@ cdef void dense_1_kernel(
     # operations: 602,112 for each call
     cdef Py_ssize_t i, j
     cdef real dense_1_kernel_dense_1_kernel_uniform_0
-    for i in range(784):
+    for i in range(1 * (784 * part // parts), index_min(784, 1 * (784 * (part + 1) // parts)), 1):
         for j in range(128):
             dense_1_kernel_dense_1_kernel_uniform_0 = dense_1_kernel_dense_1_kernel_uniform[128 * i + j]
             dense_1_kernel[128 * i + j] = <real>0.013157894736842105 * <real>6.164414002968976 * (<real>2 * dense_1_kernel_dense_1_kernel_uniform_0 - <real>1)
@@ -1210,14 +1229,14 @@ cdef void dense_2_bias(
 # Programs: which kernels run, in which order, on which memory
 # ---------------------------------------------------------------------------------------------------------
 
-cdef void gradient_before_0(const Context* context) noexcept nogil:
+cdef void gradient_before_0(const Context* context, int threads) noexcept nogil:
     dense_2_kernel_packed10(context.parameters + 100480, <real*>(context.shared))
 
 
 cdef void gradient_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
 ) noexcept nogil:
-    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 24576))
+    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 17024))
     dense_1(context.parameters + 100352, context.parameters, rows, <real*>(tile), batch)
     relu_1(<real*>(tile), <real*>(tile + 8192), batch)
     dense_2(
@@ -1238,9 +1257,14 @@ cdef void gradient_tile_0(
     dense_2_bias_cotangent(<real*>(tile + 16384), lane + 101760, batch)
     dense_2_kernel_cotangent(<real*>(tile + 16384), <real*>(tile + 8192), lane + 100480, batch)
     relu_1_cotangent(<real*>(tile + 16384), <real*>(context.shared), <real*>(tile), batch)
-    dense_1_cotangent(<real*>(tile), <real*>(tile + 8192), <real*>(tile + 16384), batch)
-    dense_1_bias_cotangent(<real*>(tile + 16384), lane + 100352, batch)
-    dense_1_kernel_cotangent(<real*>(tile + 16384), rows, lane, batch)
+    dense_1_cotangent(
+        <real*>(tile), <real*>(tile + 8192), <real*>(context.crossing + 0 * context.batch) + first * 128,
+        batch,
+    )
+    dense_1_bias_cotangent(
+        <real*>(context.crossing + 0 * context.batch) + first * 128, lane + 100352, batch,
+    )
+    input_kept(rows, <real*>(context.crossing + 128 * context.batch) + first * 784, batch)
 
 
 cdef void gradient_worker_0(
@@ -1248,16 +1272,16 @@ cdef void gradient_worker_0(
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
     cdef Py_ssize_t number, first, lane = worker
-    cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
+    cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
-        memset(context.lanes + lane * LANE_ELEMENTS + 0, 0, 101777 * sizeof(real))
+        memset(context.lanes + lane * LANE_ELEMENTS + 100352, 0, 1425 * sizeof(real))
         number = lane
         while number < tiles:
-            first = number * TILE_EXAMPLES
+            first = number * 16
             gradient_tile_0(
                 context,
                 first,
-                min(<Py_ssize_t>TILE_EXAMPLES, context.batch - first),
+                min(<Py_ssize_t>16, context.batch - first),
                 context.tiles + worker * TILE_BYTES,
                 context.lanes + lane * LANE_ELEMENTS,
             )
@@ -1265,26 +1289,38 @@ cdef void gradient_worker_0(
         lane += workers
 
 
+cdef void gradient_before_1(const Context* context, int threads) noexcept nogil:
+    cdef Py_ssize_t worker
+    for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        dense_1_kernel_cotangent(
+            <real*>(context.crossing + 0 * context.batch), <real*>(context.crossing + 128 * context.batch),
+            context.total, context.batch, worker, threads,
+        )
+
+
 cdef void gradient(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    gradient_before_0(context)
+    gradient_before_0(context, threads)
     if threads == 1:
         # Without OpenMP, which would allocate a team of one.
         gradient_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
             gradient_worker_0(context, worker, threads)
-    reduce_lanes(context, 0, 101777, threads)
+    reduce_lanes(context, 16, 100352, 101777, threads)
+    gradient_before_1(context, threads)
 
-cdef void input_gradient_before_0(const Context* context) noexcept nogil:
+cdef void input_gradient_before_0(const Context* context, int threads) noexcept nogil:
+    cdef Py_ssize_t worker
     dense_2_kernel_packed10(context.parameters + 100480, <real*>(context.shared))
-    dense_1_kernel_packed10(context.parameters, <real*>(context.shared + 5120))
+    for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        dense_1_kernel_packed10(context.parameters, <real*>(context.shared + 5120), worker, threads)
 
 
 cdef void input_gradient_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
 ) noexcept nogil:
-    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 24576))
+    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 17024))
     dense_1(context.parameters + 100352, context.parameters, rows, <real*>(tile), batch)
     relu_1(<real*>(tile), <real*>(tile + 8192), batch)
     dense_2(
@@ -1305,11 +1341,17 @@ cdef void input_gradient_tile_0(
     dense_2_bias_cotangent(<real*>(tile + 16384), lane + 101760, batch)
     dense_2_kernel_cotangent(<real*>(tile + 16384), <real*>(tile + 8192), lane + 100480, batch)
     relu_1_cotangent(<real*>(tile + 16384), <real*>(context.shared), <real*>(tile), batch)
-    dense_1_cotangent(<real*>(tile), <real*>(tile + 8192), <real*>(tile + 16384), batch)
-    dense_1_bias_cotangent(<real*>(tile + 16384), lane + 100352, batch)
-    dense_1_kernel_cotangent(<real*>(tile + 16384), rows, lane, batch)
+    dense_1_cotangent(
+        <real*>(tile), <real*>(tile + 8192), <real*>(context.crossing + 0 * context.batch) + first * 128,
+        batch,
+    )
+    dense_1_bias_cotangent(
+        <real*>(context.crossing + 0 * context.batch) + first * 128, lane + 100352, batch,
+    )
+    input_kept(rows, <real*>(context.crossing + 128 * context.batch) + first * 784, batch)
     input_cotangent(
-        <real*>(tile + 16384), <real*>(context.shared + 5120), context.output + first * 784, batch,
+        <real*>(context.crossing + 0 * context.batch) + first * 128, <real*>(context.shared + 5120),
+        context.output + first * 784, batch,
     )
 
 
@@ -1318,16 +1360,16 @@ cdef void input_gradient_worker_0(
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
     cdef Py_ssize_t number, first, lane = worker
-    cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
+    cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
-        memset(context.lanes + lane * LANE_ELEMENTS + 0, 0, 101777 * sizeof(real))
+        memset(context.lanes + lane * LANE_ELEMENTS + 100352, 0, 1425 * sizeof(real))
         number = lane
         while number < tiles:
-            first = number * TILE_EXAMPLES
+            first = number * 16
             input_gradient_tile_0(
                 context,
                 first,
-                min(<Py_ssize_t>TILE_EXAMPLES, context.batch - first),
+                min(<Py_ssize_t>16, context.batch - first),
                 context.tiles + worker * TILE_BYTES,
                 context.lanes + lane * LANE_ELEMENTS,
             )
@@ -1335,16 +1377,26 @@ cdef void input_gradient_worker_0(
         lane += workers
 
 
+cdef void input_gradient_before_1(const Context* context, int threads) noexcept nogil:
+    cdef Py_ssize_t worker
+    for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        dense_1_kernel_cotangent(
+            <real*>(context.crossing + 0 * context.batch), <real*>(context.crossing + 128 * context.batch),
+            context.total, context.batch, worker, threads,
+        )
+
+
 cdef void input_gradient(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    input_gradient_before_0(context)
+    input_gradient_before_0(context, threads)
     if threads == 1:
         # Without OpenMP, which would allocate a team of one.
         input_gradient_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
             input_gradient_worker_0(context, worker, threads)
-    reduce_lanes(context, 0, 101777, threads)
+    reduce_lanes(context, 16, 100352, 101777, threads)
+    input_gradient_before_1(context, threads)
 
 cdef void inference_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
@@ -1372,16 +1424,16 @@ cdef void inference_worker_0(
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
     cdef Py_ssize_t number, first, lane = worker
-    cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
+    cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
         memset(context.lanes + lane * LANE_ELEMENTS + 0, 0, 1 * sizeof(real))
         number = lane
         while number < tiles:
-            first = number * TILE_EXAMPLES
+            first = number * 16
             inference_tile_0(
                 context,
                 first,
-                min(<Py_ssize_t>TILE_EXAMPLES, context.batch - first),
+                min(<Py_ssize_t>16, context.batch - first),
                 context.tiles + worker * TILE_BYTES,
                 context.lanes + lane * LANE_ELEMENTS,
             )
@@ -1397,7 +1449,7 @@ cdef void inference(const Context* context, int threads) noexcept nogil:
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
             inference_worker_0(context, worker, threads)
-    reduce_lanes(context, 0, 1, threads)
+    reduce_lanes(context, 16, 0, 1, threads)
 
 cdef void predict_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
@@ -1421,15 +1473,15 @@ cdef void predict_worker_0(
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
     cdef Py_ssize_t number, first, lane = worker
-    cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
+    cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
         number = lane
         while number < tiles:
-            first = number * TILE_EXAMPLES
+            first = number * 16
             predict_tile_0(
                 context,
                 first,
-                min(<Py_ssize_t>TILE_EXAMPLES, context.batch - first),
+                min(<Py_ssize_t>16, context.batch - first),
                 context.tiles + worker * TILE_BYTES,
                 context.lanes + lane * LANE_ELEMENTS,
             )
@@ -1446,18 +1498,54 @@ cdef void predict(const Context* context, int threads) noexcept nogil:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
             predict_worker_0(context, worker, threads)
 
-cdef void update_before_0(const Context* context) noexcept nogil:
-    new_velocity(&context.scalars[1], context.total, context.states, context.states)
-    new_parameter(context.states, context.parameters, context.parameters)
+cdef void update_tile_0(
+    const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
+) noexcept nogil:
+    new_velocity(
+        &context.scalars[1], context.total + first * 1, context.states + first * 1,
+        context.states + first * 1, batch,
+    )
+    new_parameter(
+        context.states + first * 1, context.parameters + first * 1, context.parameters + first * 1,
+        batch,
+    )
+
+
+cdef void update_worker_0(
+    const Context* context, Py_ssize_t worker, Py_ssize_t workers
+) noexcept nogil:
+    # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
+    cdef Py_ssize_t number, first, lane = worker
+    cdef Py_ssize_t tiles = (context.batch + 2048 - 1) // 2048
+    while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
+        number = lane
+        while number < tiles:
+            first = number * 2048
+            update_tile_0(
+                context,
+                first,
+                min(<Py_ssize_t>2048, context.batch - first),
+                context.tiles + worker * TILE_BYTES,
+                context.lanes + lane * LANE_ELEMENTS,
+            )
+            number += LANE_COUNT
+        lane += workers
 
 
 cdef void update(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    update_before_0(context)
+    if threads == 1:
+        # Without OpenMP, which would allocate a team of one.
+        update_worker_0(context, 0, 1)
+    else:
+        for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+            update_worker_0(context, worker, threads)
 
-cdef void initialize_before_0(const Context* context) noexcept nogil:
+cdef void initialize_before_0(const Context* context, int threads) noexcept nogil:
+    cdef Py_ssize_t worker
     dense_1_kernel_dense_1_kernel_uniform(<real*>(context.shared), context.seed, context.step)
-    dense_1_kernel(<real*>(context.shared), context.parameters)
+    for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        dense_1_kernel(<real*>(context.shared), context.parameters, worker, threads)
     dense_1_bias(context.parameters + 100352)
     dense_2_kernel_dense_2_kernel_uniform(<real*>(context.shared + 401408), context.seed, context.step)
     dense_2_kernel(<real*>(context.shared + 401408), context.parameters + 100480)
@@ -1466,7 +1554,7 @@ cdef void initialize_before_0(const Context* context) noexcept nogil:
 
 cdef void initialize(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    initialize_before_0(context)
+    initialize_before_0(context, threads)
 
 # ---------------------------------------------------------------------------------------------------------
 # The network
@@ -1694,6 +1782,8 @@ cdef class Network:
                 gradient(&context, self._threads)
             self.step += 1
             self._fill(&context, context.batch)
+            # The update's batch are the parameters.
+            context.batch = ARENA
             with nogil:
                 update(&context, self._threads)
             return float(self._total[101776])

@@ -225,7 +225,6 @@ cdef enum:
 
 cdef enum:
     INPUT_ROW = 144
-    TILE_EXAMPLES = 16
     LANE_COUNT = 8
     TILE_BYTES = 25344
     LANE_ELEMENTS = 368
@@ -275,9 +274,11 @@ cdef inline const real* input_rows(
     return room
 
 
-cdef void reduce_lanes(const Context* context, Py_ssize_t start, Py_ssize_t stop, int threads) noexcept nogil:
+cdef void reduce_lanes(
+    const Context* context, Py_ssize_t tile, Py_ssize_t start, Py_ssize_t stop, int threads
+) noexcept nogil:
     # Sums the lanes in a fixed tree, so that the result does not depend on who computed which lane.
-    cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
+    cdef Py_ssize_t tiles = (context.batch + tile - 1) // tile
     cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
     cdef Py_ssize_t block, blocks = (stop - start + 1023) // 1024
     if threads == 1:
@@ -1029,7 +1030,7 @@ cdef void conv2d_2_bias_cotangent(
     store4(conv2d_2_bias_cotangent, load4(conv2d_2_bias_cotangent) + acc_0_0_of_4)
 
 cdef void conv2d_2_kernel_cotangent_unpacked(
-    const uint8* maxpool2d_2_inner_winner, const real* conv2d_2_cotangent_selected,
+    const real* conv2d_2_cotangent_selected, const uint8* maxpool2d_2_inner_winner,
     const real* maxpool2d_1, real* conv2d_2_kernel_cotangent_unpacked, Py_ssize_t batch
 ) noexcept nogil:
     # conv2d_2.kernel.cotangent.unpacked[c1, p, q, c] += conv2d_2.cotangent.selected[b1, h1, w1,
@@ -1037,46 +1038,37 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
     #     maxpool2d_2.inner.winner[b1, h1, w1, c1]%2, c]  for b1:batch, h1:1, w1:1, c1:4, p:3, q:3, c:3
     # shapes: conv2d_2.kernel.cotangent.unpacked (4, 3, 3, 3), from conv2d_2.cotangent.selected (batch, 1, 1, 4),
     #     maxpool2d_1 (batch, 4, 4, 3), maxpool2d_2.inner.winner (batch, 1, 1, 4)
-    # schedule: gather, register tile: 3 p by 2 x 8 lanes of q_c; nonzero factors listed along b1 first
+    # schedule: gather, register tile: 3 p by 2 x 8 lanes of q_c
     # operations: 216 for each example
-    cdef Py_ssize_t c1, b1, maxpool2d_2_inner_winner_0, entry, offset_0
-    cdef int listed_count[1]
-    cdef int listed_0[16]
-    cdef real factor
-    cdef real listed_value[16]
-    cdef vector acc_0_0, acc_1_0, acc_2_0, maxpool2d_1_v0, maxpool2d_1_v2, maxpool2d_1_v4
-    cdef vector4 acc_0_1_of_1, acc_1_1_of_1, acc_2_1_of_1, maxpool2d_1_v1_of_1, maxpool2d_1_v3_of_1
-    cdef vector4 maxpool2d_1_v5_of_1
+    cdef Py_ssize_t c1, b1, maxpool2d_2_inner_winner_0
+    cdef real factor, conv2d_2_cotangent_selected_s0
+    cdef vector acc_0_0, acc_1_0, acc_2_0, maxpool2d_1_v1, maxpool2d_1_v3, maxpool2d_1_v5
+    cdef vector4 acc_0_1_of_1, acc_1_1_of_1, acc_2_1_of_1, maxpool2d_1_v2_of_1, maxpool2d_1_v4_of_1
+    cdef vector4 maxpool2d_1_v6_of_1
     for c1 in range(4):
-        memset(listed_count, 0, 1 * sizeof(listed_count[0]))
-        for b1 in range(batch):
-            maxpool2d_2_inner_winner_0 = maxpool2d_2_inner_winner[4 * b1 + c1]
-            factor = conv2d_2_cotangent_selected[4 * b1 + c1]
-            entry = listed_count[0]
-            listed_value[entry] = factor
-            listed_0[entry] = <int>(48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2))
-            listed_count[0] += factor != <real>0
         acc_0_0 = splat(<real>0)
         acc_0_1_of_1 = splat4(<real>0)
         acc_1_0 = splat(<real>0)
         acc_1_1_of_1 = splat4(<real>0)
         acc_2_0 = splat(<real>0)
         acc_2_1_of_1 = splat4(<real>0)
-        for entry in range(listed_count[0]):
-            factor = listed_value[entry]
-            offset_0 = listed_0[entry]
-            maxpool2d_1_v0 = load(maxpool2d_1 + offset_0)
-            maxpool2d_1_v1_of_1 = load4_partial(maxpool2d_1 + offset_0 + 8, 1)
-            maxpool2d_1_v2 = load(maxpool2d_1 + offset_0 + 12)
-            maxpool2d_1_v3_of_1 = load4_partial(maxpool2d_1 + offset_0 + 20, 1)
-            maxpool2d_1_v4 = load(maxpool2d_1 + offset_0 + 24)
-            maxpool2d_1_v5_of_1 = load4_partial(maxpool2d_1 + offset_0 + 32, 1)
-            acc_0_0 += factor * maxpool2d_1_v0
-            acc_0_1_of_1 += factor * maxpool2d_1_v1_of_1
-            acc_1_0 += factor * maxpool2d_1_v2
-            acc_1_1_of_1 += factor * maxpool2d_1_v3_of_1
-            acc_2_0 += factor * maxpool2d_1_v4
-            acc_2_1_of_1 += factor * maxpool2d_1_v5_of_1
+        for b1 in range(batch):
+            factor = conv2d_2_cotangent_selected[4 * b1 + c1]
+            if factor != <real>0:
+                maxpool2d_2_inner_winner_0 = maxpool2d_2_inner_winner[4 * b1 + c1]
+                conv2d_2_cotangent_selected_s0 = conv2d_2_cotangent_selected[4 * b1 + c1]
+                maxpool2d_1_v1 = load(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2))
+                maxpool2d_1_v2_of_1 = load4_partial(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2) + 8, 1)
+                maxpool2d_1_v3 = load(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2) + 12)
+                maxpool2d_1_v4_of_1 = load4_partial(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2) + 20, 1)
+                maxpool2d_1_v5 = load(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2) + 24)
+                maxpool2d_1_v6_of_1 = load4_partial(maxpool2d_1 + 48 * b1 + 3 * index_mod(maxpool2d_2_inner_winner_0, 2) + 12 * index_div(maxpool2d_2_inner_winner_0, 2) + 32, 1)
+                acc_0_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v1
+                acc_0_1_of_1 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v2_of_1
+                acc_1_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v3
+                acc_1_1_of_1 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v4_of_1
+                acc_2_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v5
+                acc_2_1_of_1 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v6_of_1
         store(conv2d_2_kernel_cotangent_unpacked + 27 * c1, load(conv2d_2_kernel_cotangent_unpacked + 27 * c1) + acc_0_0)
         store4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, load4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, 1) + acc_0_1_of_1, 1)
         store(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 9, load(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 9) + acc_1_0)
@@ -1190,40 +1182,40 @@ cdef void conv2d_1_kernel_cotangent_unpacked(
     #     c1]%2, c]  for b1:batch, h1:4, w1:4, c1:3, p:3, q:3, c:1
     # shapes: conv2d_1.kernel.cotangent.unpacked (3, 3, 3, 1), from conv2d_1.cotangent.selected (batch, 4, 4, 3),
     #     input (batch, 12, 12, 1), maxpool2d_1.inner.winner (batch, 4, 4, 3)
-    # schedule: gather, register tile: 3 p by 1 x 8 lanes of q; nonzero factors listed along b1, h1, w1 first
+    # schedule: gather, register tile: 3 p by 1 x 8 lanes of q; nonzero factors listed along h1, w1 first
     # operations: 864 for each example
-    cdef Py_ssize_t c1, b1, h1, w1, maxpool2d_1_inner_winner_0, entry, offset_0
+    cdef Py_ssize_t b1, c1, h1, w1, maxpool2d_1_inner_winner_0, entry, offset_0
     cdef int listed_count[1]
-    cdef int listed_0[256]
+    cdef int listed_0[16]
     cdef real factor
-    cdef real listed_value[256]
+    cdef real listed_value[16]
     cdef vector4 acc_0_0_of_3, acc_1_0_of_3, acc_2_0_of_3, input_v0_of_3, input_v1_of_3, input_v2_of_3
-    for c1 in range(3):
-        memset(listed_count, 0, 1 * sizeof(listed_count[0]))
-        for b1 in range(batch):
+    for b1 in range(batch):
+        for c1 in range(3):
+            memset(listed_count, 0, 1 * sizeof(listed_count[0]))
             for h1 in range(4):
                 for w1 in range(4):
                     maxpool2d_1_inner_winner_0 = maxpool2d_1_inner_winner[48 * b1 + c1 + 12 * h1 + 3 * w1]
                     factor = conv2d_1_cotangent_selected[48 * b1 + c1 + 12 * h1 + 3 * w1]
                     entry = listed_count[0]
                     listed_value[entry] = factor
-                    listed_0[entry] = <int>(144 * b1 + 24 * h1 + 2 * w1 + index_mod(maxpool2d_1_inner_winner_0, 2) + 12 * index_div(maxpool2d_1_inner_winner_0, 2))
+                    listed_0[entry] = <int>(24 * h1 + 2 * w1 + index_mod(maxpool2d_1_inner_winner_0, 2) + 12 * index_div(maxpool2d_1_inner_winner_0, 2))
                     listed_count[0] += factor != <real>0
-        acc_0_0_of_3 = splat4(<real>0)
-        acc_1_0_of_3 = splat4(<real>0)
-        acc_2_0_of_3 = splat4(<real>0)
-        for entry in range(listed_count[0]):
-            factor = listed_value[entry]
-            offset_0 = listed_0[entry]
-            input_v0_of_3 = load4_partial(input + offset_0, 3)
-            input_v1_of_3 = load4_partial(input + offset_0 + 12, 3)
-            input_v2_of_3 = load4_partial(input + offset_0 + 24, 3)
-            acc_0_0_of_3 += factor * input_v0_of_3
-            acc_1_0_of_3 += factor * input_v1_of_3
-            acc_2_0_of_3 += factor * input_v2_of_3
-        store4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1, load4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1, 3) + acc_0_0_of_3, 3)
-        store4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 3, load4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 3, 3) + acc_1_0_of_3, 3)
-        store4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 6, load4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 6, 3) + acc_2_0_of_3, 3)
+            acc_0_0_of_3 = splat4(<real>0)
+            acc_1_0_of_3 = splat4(<real>0)
+            acc_2_0_of_3 = splat4(<real>0)
+            for entry in range(listed_count[0]):
+                factor = listed_value[entry]
+                offset_0 = listed_0[entry]
+                input_v0_of_3 = load4_partial(input + 144 * b1 + offset_0, 3)
+                input_v1_of_3 = load4_partial(input + 144 * b1 + offset_0 + 12, 3)
+                input_v2_of_3 = load4_partial(input + 144 * b1 + offset_0 + 24, 3)
+                acc_0_0_of_3 += factor * input_v0_of_3
+                acc_1_0_of_3 += factor * input_v1_of_3
+                acc_2_0_of_3 += factor * input_v2_of_3
+            store4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1, load4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1, 3) + acc_0_0_of_3, 3)
+            store4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 3, load4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 3, 3) + acc_1_0_of_3, 3)
+            store4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 6, load4_partial(conv2d_1_kernel_cotangent_unpacked + 9 * c1 + 6, 3) + acc_2_0_of_3, 3)
 
 cdef void conv2d_1_kernel_cotangent(
     const real* conv2d_1_kernel_cotangent_unpacked, real* conv2d_1_kernel_cotangent
@@ -1274,38 +1266,53 @@ cdef void conv2d_1_kernel_packed3012(
                 conv2d_1_kernel_packed3012[3 * i0 + i1 + 9 * i3] = conv2d_1_kernel_0
 
 cdef void input_cotangent(
-    const real* conv2d_1_cotangent_selected, const real* conv2d_1_kernel_packed3012,
-    const uint8* maxpool2d_1_inner_winner, real* input_cotangent, Py_ssize_t batch
+    const uint8* maxpool2d_1_inner_winner, const real* conv2d_1_cotangent_selected,
+    const real* conv2d_1_kernel_packed3012, real* input_cotangent, Py_ssize_t batch
 ) noexcept nogil:
     # input.cotangent[b1, 2*h1 + p + maxpool2d_1.inner.winner[b1, h1, w1, c1]//2, q + 2*w1 +
     #     maxpool2d_1.inner.winner[b1, h1, w1, c1]%2, c] += conv2d_1.cotangent.selected[b1, h1, w1,
     #     c1]*conv2d_1.kernel.packed3012[c1, p, q, c]  for b1:batch, h1:4, w1:4, c1:3, p:3, q:3, c:1
     # shapes: input.cotangent (batch, 12, 12, 1), from conv2d_1.cotangent.selected (batch, 4, 4, 3),
     #     conv2d_1.kernel.packed3012 (3, 3, 3, 1), maxpool2d_1.inner.winner (batch, 4, 4, 3)
-    # schedule: scatter, register tile: 3 p by 1 x 8 lanes of q; h1, w1, c1 outermost, adding to memory
+    # schedule: scatter, register tile: 3 p by 1 x 8 lanes of q; h1, w1 outermost, adding to memory; nonzero
+    #     factors listed along c1 first, a list for each maxpool2d_1.inner.winner
     # operations: 864 for each example
-    cdef Py_ssize_t b1, h1, w1, c1, target_maxpool2d_1_inner_winner_0
-    cdef real factor, conv2d_1_cotangent_selected_s0
+    cdef Py_ssize_t b1, h1, w1, c1, maxpool2d_1_inner_winner_0, entry, bucket, offset_0
+    cdef int listed_count[4]
+    cdef int listed_0[12]
+    cdef real factor
+    cdef real listed_value[12]
+    cdef vector4 acc_0_0_of_3, acc_1_0_of_3, acc_2_0_of_3, conv2d_1_kernel_packed3012_v0_of_3
     cdef vector4 conv2d_1_kernel_packed3012_v1_of_3, conv2d_1_kernel_packed3012_v2_of_3
-    cdef vector4 conv2d_1_kernel_packed3012_v3_of_3, acc_0_0_of_3, acc_1_0_of_3, acc_2_0_of_3
     memset(input_cotangent, 0, (144 * batch) * sizeof(input_cotangent[0]))
     for b1 in range(batch):
         for h1 in range(4):
             for w1 in range(4):
+                memset(listed_count, 0, 4 * sizeof(listed_count[0]))
                 for c1 in range(3):
+                    maxpool2d_1_inner_winner_0 = maxpool2d_1_inner_winner[48 * b1 + c1 + 12 * h1 + 3 * w1]
                     factor = conv2d_1_cotangent_selected[48 * b1 + c1 + 12 * h1 + 3 * w1]
-                    if factor != <real>0:
-                        conv2d_1_cotangent_selected_s0 = conv2d_1_cotangent_selected[48 * b1 + c1 + 12 * h1 + 3 * w1]
-                        conv2d_1_kernel_packed3012_v1_of_3 = load4_partial(conv2d_1_kernel_packed3012 + 9 * c1, 3)
-                        conv2d_1_kernel_packed3012_v2_of_3 = load4_partial(conv2d_1_kernel_packed3012 + 9 * c1 + 3, 3)
-                        conv2d_1_kernel_packed3012_v3_of_3 = load4_partial(conv2d_1_kernel_packed3012 + 9 * c1 + 6, 3)
-                        acc_0_0_of_3 = conv2d_1_cotangent_selected_s0 * conv2d_1_kernel_packed3012_v1_of_3
-                        acc_1_0_of_3 = conv2d_1_cotangent_selected_s0 * conv2d_1_kernel_packed3012_v2_of_3
-                        acc_2_0_of_3 = conv2d_1_cotangent_selected_s0 * conv2d_1_kernel_packed3012_v3_of_3
-                        target_maxpool2d_1_inner_winner_0 = maxpool2d_1_inner_winner[48 * b1 + c1 + 12 * h1 + 3 * w1]
-                        store4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2), load4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2), 3) + acc_0_0_of_3, 3)
-                        store4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2) + 12, load4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2) + 12, 3) + acc_1_0_of_3, 3)
-                        store4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2) + 24, load4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(target_maxpool2d_1_inner_winner_0, 2) + 12 * index_div(target_maxpool2d_1_inner_winner_0, 2) + 24, 3) + acc_2_0_of_3, 3)
+                    entry = 3 * maxpool2d_1_inner_winner_0 + listed_count[maxpool2d_1_inner_winner_0]
+                    listed_value[entry] = factor
+                    listed_0[entry] = <int>(9 * c1)
+                    listed_count[maxpool2d_1_inner_winner_0] += factor != <real>0
+                for bucket in range(4):
+                    if listed_count[bucket]:
+                        acc_0_0_of_3 = splat4(<real>0)
+                        acc_1_0_of_3 = splat4(<real>0)
+                        acc_2_0_of_3 = splat4(<real>0)
+                        for entry in range(3 * bucket, 3 * bucket + listed_count[bucket]):
+                            factor = listed_value[entry]
+                            offset_0 = listed_0[entry]
+                            conv2d_1_kernel_packed3012_v0_of_3 = load4_partial(conv2d_1_kernel_packed3012 + offset_0, 3)
+                            conv2d_1_kernel_packed3012_v1_of_3 = load4_partial(conv2d_1_kernel_packed3012 + offset_0 + 3, 3)
+                            conv2d_1_kernel_packed3012_v2_of_3 = load4_partial(conv2d_1_kernel_packed3012 + offset_0 + 6, 3)
+                            acc_0_0_of_3 += conv2d_1_kernel_packed3012_v0_of_3 * factor
+                            acc_1_0_of_3 += conv2d_1_kernel_packed3012_v1_of_3 * factor
+                            acc_2_0_of_3 += conv2d_1_kernel_packed3012_v2_of_3 * factor
+                        store4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(bucket, 2) + 12 * index_div(bucket, 2), load4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(bucket, 2) + 12 * index_div(bucket, 2), 3) + acc_0_0_of_3, 3)
+                        store4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 12, load4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 12, 3) + acc_1_0_of_3, 3)
+                        store4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 24, load4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 24, 3) + acc_2_0_of_3, 3)
 
 cdef void inference_maxpool2d_1_inner(
     const real* conv2d_1, real* maxpool2d_1_inner, Py_ssize_t batch
@@ -1424,43 +1431,43 @@ cdef void v_correction(
     v_correction[0] = scalar_0
 
 cdef void new_m(
-    const real* gradient_, const real* m, real* new_m
+    const real* gradient_, const real* m, real* new_m, Py_ssize_t batch
 ) noexcept nogil:
-    # new_m[i] += 1/10*gradient[i] + 9/10*m[i]  for i:208
-    # shapes: new_m (208), from gradient (208), m (208)
+    # new_m[i] += 1/10*gradient[i] + 9/10*m[i]  for i:batch
+    # shapes: new_m (batch), from gradient (batch), m (batch)
     # schedule: gather, plain loops
-    # operations: 832 for each call
+    # operations: 4 for each example
     cdef Py_ssize_t i
     cdef real gradient_0, m_1
-    for i in range(208):
+    for i in range(batch):
         gradient_0 = gradient_[i]
         m_1 = m[i]
         new_m[i] = <real>0.9 * m_1 + <real>0.1 * gradient_0
 
 cdef void new_v(
-    const real* gradient_, const real* v, real* new_v
+    const real* gradient_, const real* v, real* new_v, Py_ssize_t batch
 ) noexcept nogil:
-    # new_v[i] += 1/1000*gradient[i]**2 + 999/1000*v[i]  for i:208
-    # shapes: new_v (208), from gradient (208), v (208)
+    # new_v[i] += 1/1000*gradient[i]**2 + 999/1000*v[i]  for i:batch
+    # shapes: new_v (batch), from gradient (batch), v (batch)
     # schedule: gather, plain loops
-    # operations: 1,040 for each call
+    # operations: 5 for each example
     cdef Py_ssize_t i
     cdef real gradient_0, v_1
-    for i in range(208):
+    for i in range(batch):
         gradient_0 = gradient_[i]
         v_1 = v[i]
         new_v[i] = <real>0.999 * v_1 + <real>0.001 * (gradient_0 * gradient_0)
 
 cdef void new_parameter(
     const real* m_correction_, const real* rate_, const real* v_correction_, const real* new_m,
-    const real* new_v, const real* parameter, real* new_parameter
+    const real* new_v, const real* parameter, real* new_parameter, Py_ssize_t batch
 ) noexcept nogil:
     # new_parameter[i] += parameter[i] - new_m[i]*rate[]/m_correction[]/(sqrt(new_v[i]/v_correction[]) +
-    #     1/10000000)  for i:208
-    # shapes: new_parameter (208), from m_correction (), new_m (208), new_v (208), parameter (208), rate (),
-    #     v_correction ()
+    #     1/10000000)  for i:batch
+    # shapes: new_parameter (batch), from m_correction (), new_m (batch), new_v (batch), parameter (batch), rate
+    #     (), v_correction ()
     # schedule: gather, plain loops
-    # operations: 1,872 for each call
+    # operations: 9 for each example
     cdef Py_ssize_t i
     cdef real m_correction, rate, v_correction, scalar_0, scalar_1, new_m_0, new_v_1, parameter_2
     m_correction = m_correction_[0]
@@ -1468,7 +1475,7 @@ cdef void new_parameter(
     v_correction = v_correction_[0]
     scalar_0 = <real>1 / v_correction
     scalar_1 = -rate / m_correction
-    for i in range(208):
+    for i in range(batch):
         new_m_0 = new_m[i]
         new_v_1 = new_v[i]
         parameter_2 = parameter[i]
@@ -1588,7 +1595,7 @@ cdef void dense_1_bias(
 # Programs: which kernels run, in which order, on which memory
 # ---------------------------------------------------------------------------------------------------------
 
-cdef void gradient_before_0(const Context* context) noexcept nogil:
+cdef void gradient_before_0(const Context* context, int threads) noexcept nogil:
     dense_1_kernel_packed10(context.parameters + 176, <real*>(context.shared))
     conv2d_2_kernel_packed3012(context.parameters + 48, <real*>(context.shared + 64))
 
@@ -1633,7 +1640,7 @@ cdef void gradient_tile_0(
     conv2d_2_cotangent_selected(<real*>(tile + 3840), <real*>(tile + 6144), batch)
     conv2d_2_bias_cotangent(<real*>(tile + 6144), lane + 160, batch)
     conv2d_2_kernel_cotangent_unpacked(
-        <uint8*>(tile + 6400), <real*>(tile + 6144), <real*>(tile), lane + 256, batch,
+        <real*>(tile + 6144), <uint8*>(tile + 6400), <real*>(tile), lane + 256, batch,
     )
     maxpool2d_1_cotangent(
         <uint8*>(tile + 6400), <real*>(tile + 6144), <real*>(context.shared + 64), <real*>(tile + 3072),
@@ -1651,17 +1658,17 @@ cdef void gradient_worker_0(
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
     cdef Py_ssize_t number, first, lane = worker
-    cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
+    cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
         memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
         memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
         number = lane
         while number < tiles:
-            first = number * TILE_EXAMPLES
+            first = number * 16
             gradient_tile_0(
                 context,
                 first,
-                min(<Py_ssize_t>TILE_EXAMPLES, context.batch - first),
+                min(<Py_ssize_t>16, context.batch - first),
                 context.tiles + worker * TILE_BYTES,
                 context.lanes + lane * LANE_ELEMENTS,
             )
@@ -1669,25 +1676,25 @@ cdef void gradient_worker_0(
         lane += workers
 
 
-cdef void gradient_before_1(const Context* context) noexcept nogil:
+cdef void gradient_before_1(const Context* context, int threads) noexcept nogil:
     conv2d_1_kernel_cotangent(context.total + 224, context.total)
     conv2d_2_kernel_cotangent(context.total + 256, context.total + 48)
 
 
 cdef void gradient(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    gradient_before_0(context)
+    gradient_before_0(context, threads)
     if threads == 1:
         # Without OpenMP, which would allocate a team of one.
         gradient_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
             gradient_worker_0(context, worker, threads)
-    reduce_lanes(context, 32, 35, threads)
-    reduce_lanes(context, 160, 364, threads)
-    gradient_before_1(context)
+    reduce_lanes(context, 16, 32, 35, threads)
+    reduce_lanes(context, 16, 160, 364, threads)
+    gradient_before_1(context, threads)
 
-cdef void input_gradient_before_0(const Context* context) noexcept nogil:
+cdef void input_gradient_before_0(const Context* context, int threads) noexcept nogil:
     dense_1_kernel_packed10(context.parameters + 176, <real*>(context.shared))
     conv2d_2_kernel_packed3012(context.parameters + 48, <real*>(context.shared + 64))
     conv2d_1_kernel_packed3012(context.parameters, <real*>(context.shared + 512))
@@ -1733,7 +1740,7 @@ cdef void input_gradient_tile_0(
     conv2d_2_cotangent_selected(<real*>(tile + 3840), <real*>(tile + 6144), batch)
     conv2d_2_bias_cotangent(<real*>(tile + 6144), lane + 160, batch)
     conv2d_2_kernel_cotangent_unpacked(
-        <uint8*>(tile + 6400), <real*>(tile + 6144), <real*>(tile), lane + 256, batch,
+        <real*>(tile + 6144), <uint8*>(tile + 6400), <real*>(tile), lane + 256, batch,
     )
     maxpool2d_1_cotangent(
         <uint8*>(tile + 6400), <real*>(tile + 6144), <real*>(context.shared + 64), <real*>(tile + 3072),
@@ -1745,7 +1752,7 @@ cdef void input_gradient_tile_0(
         <uint8*>(tile + 15360), <real*>(tile + 6144), rows, lane + 224, batch,
     )
     input_cotangent(
-        <real*>(tile + 6144), <real*>(context.shared + 512), <uint8*>(tile + 15360),
+        <uint8*>(tile + 15360), <real*>(tile + 6144), <real*>(context.shared + 512),
         context.output + first * 144, batch,
     )
 
@@ -1755,17 +1762,17 @@ cdef void input_gradient_worker_0(
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
     cdef Py_ssize_t number, first, lane = worker
-    cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
+    cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
         memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
         memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
         number = lane
         while number < tiles:
-            first = number * TILE_EXAMPLES
+            first = number * 16
             input_gradient_tile_0(
                 context,
                 first,
-                min(<Py_ssize_t>TILE_EXAMPLES, context.batch - first),
+                min(<Py_ssize_t>16, context.batch - first),
                 context.tiles + worker * TILE_BYTES,
                 context.lanes + lane * LANE_ELEMENTS,
             )
@@ -1773,23 +1780,23 @@ cdef void input_gradient_worker_0(
         lane += workers
 
 
-cdef void input_gradient_before_1(const Context* context) noexcept nogil:
+cdef void input_gradient_before_1(const Context* context, int threads) noexcept nogil:
     conv2d_1_kernel_cotangent(context.total + 224, context.total)
     conv2d_2_kernel_cotangent(context.total + 256, context.total + 48)
 
 
 cdef void input_gradient(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    input_gradient_before_0(context)
+    input_gradient_before_0(context, threads)
     if threads == 1:
         # Without OpenMP, which would allocate a team of one.
         input_gradient_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
             input_gradient_worker_0(context, worker, threads)
-    reduce_lanes(context, 32, 35, threads)
-    reduce_lanes(context, 160, 364, threads)
-    input_gradient_before_1(context)
+    reduce_lanes(context, 16, 32, 35, threads)
+    reduce_lanes(context, 16, 160, 364, threads)
+    input_gradient_before_1(context, threads)
 
 cdef void inference_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
@@ -1822,16 +1829,16 @@ cdef void inference_worker_0(
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
     cdef Py_ssize_t number, first, lane = worker
-    cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
+    cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
         memset(context.lanes + lane * LANE_ELEMENTS + 0, 0, 1 * sizeof(real))
         number = lane
         while number < tiles:
-            first = number * TILE_EXAMPLES
+            first = number * 16
             inference_tile_0(
                 context,
                 first,
-                min(<Py_ssize_t>TILE_EXAMPLES, context.batch - first),
+                min(<Py_ssize_t>16, context.batch - first),
                 context.tiles + worker * TILE_BYTES,
                 context.lanes + lane * LANE_ELEMENTS,
             )
@@ -1847,7 +1854,7 @@ cdef void inference(const Context* context, int threads) noexcept nogil:
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
             inference_worker_0(context, worker, threads)
-    reduce_lanes(context, 0, 1, threads)
+    reduce_lanes(context, 16, 0, 1, threads)
 
 cdef void predict_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
@@ -1876,15 +1883,15 @@ cdef void predict_worker_0(
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
     cdef Py_ssize_t number, first, lane = worker
-    cdef Py_ssize_t tiles = (context.batch + TILE_EXAMPLES - 1) // TILE_EXAMPLES
+    cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
         number = lane
         while number < tiles:
-            first = number * TILE_EXAMPLES
+            first = number * 16
             predict_tile_0(
                 context,
                 first,
-                min(<Py_ssize_t>TILE_EXAMPLES, context.batch - first),
+                min(<Py_ssize_t>16, context.batch - first),
                 context.tiles + worker * TILE_BYTES,
                 context.lanes + lane * LANE_ELEMENTS,
             )
@@ -1901,22 +1908,58 @@ cdef void predict(const Context* context, int threads) noexcept nogil:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
             predict_worker_0(context, worker, threads)
 
-cdef void update_before_0(const Context* context) noexcept nogil:
+cdef void update_before_0(const Context* context, int threads) noexcept nogil:
     m_correction(&context.scalars[2], <real*>(context.shared))
     v_correction(&context.scalars[2], <real*>(context.shared + 64))
-    new_m(context.total, context.states, context.states)
-    new_v(context.total, context.states + 208, context.states + 208)
-    new_parameter(
-        <real*>(context.shared), &context.scalars[1], <real*>(context.shared + 64), context.states,
-        context.states + 208, context.parameters, context.parameters,
+
+
+cdef void update_tile_0(
+    const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
+) noexcept nogil:
+    new_m(context.total + first * 1, context.states + first * 1, context.states + first * 1, batch)
+    new_v(
+        context.total + first * 1, context.states + 208 + first * 1, context.states + 208 + first * 1,
+        batch,
     )
+    new_parameter(
+        <real*>(context.shared), &context.scalars[1], <real*>(context.shared + 64),
+        context.states + first * 1, context.states + 208 + first * 1, context.parameters + first * 1,
+        context.parameters + first * 1, batch,
+    )
+
+
+cdef void update_worker_0(
+    const Context* context, Py_ssize_t worker, Py_ssize_t workers
+) noexcept nogil:
+    # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
+    cdef Py_ssize_t number, first, lane = worker
+    cdef Py_ssize_t tiles = (context.batch + 2048 - 1) // 2048
+    while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
+        number = lane
+        while number < tiles:
+            first = number * 2048
+            update_tile_0(
+                context,
+                first,
+                min(<Py_ssize_t>2048, context.batch - first),
+                context.tiles + worker * TILE_BYTES,
+                context.lanes + lane * LANE_ELEMENTS,
+            )
+            number += LANE_COUNT
+        lane += workers
 
 
 cdef void update(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    update_before_0(context)
+    update_before_0(context, threads)
+    if threads == 1:
+        # Without OpenMP, which would allocate a team of one.
+        update_worker_0(context, 0, 1)
+    else:
+        for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+            update_worker_0(context, worker, threads)
 
-cdef void initialize_before_0(const Context* context) noexcept nogil:
+cdef void initialize_before_0(const Context* context, int threads) noexcept nogil:
     conv2d_1_kernel_conv2d_1_kernel_uniform(<real*>(context.shared), context.seed, context.step)
     conv2d_1_kernel(<real*>(context.shared), context.parameters)
     conv2d_1_bias(context.parameters + 32)
@@ -1930,7 +1973,7 @@ cdef void initialize_before_0(const Context* context) noexcept nogil:
 
 cdef void initialize(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    initialize_before_0(context)
+    initialize_before_0(context, threads)
 
 # ---------------------------------------------------------------------------------------------------------
 # The network
@@ -2158,6 +2201,8 @@ cdef class Network:
                 gradient(&context, self._threads)
             self.step += 1
             self._fill(&context, context.batch)
+            # The update's batch are the parameters.
+            context.batch = ARENA
             with nogil:
                 update(&context, self._threads)
             return float(self._total[208])
