@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ def _render(
     )
     names = _KernelNames(lengths(target.lanes, target.vector_bytes), {program.name for program in programs})
     rendered = [_program(program, names) for program in programs]
-    kernels = list(names.kernels.values())
+    kernels = names.described()
     return environment.get_template(template).render(
         programs=rendered, kernels=kernels, model=dict(model), machine=_machine(target)
     )
@@ -97,16 +98,22 @@ def _machine(target: Target) -> dict[str, object]:
 
 
 class _KernelNames:
-    """One function for each distinct kernel text; programs that share a kernel share its function."""
+    """One function for each distinct kernel of a layer; programs, and steps of an unrolled loop, share it.
+
+    Two kernels are the same if their texts differ in the names of parameters and local variables alone.
+    Those of other layers stay apart, so that a call says what it computes.
+    """
 
     def __init__(self, lengths: tuple[int, ...], taken: set[str]):
         self._lengths = lengths
         self._used = set(taken) | RESERVED
         self.kernels: dict[tuple, dict[str, object]] = {}
+        self._first: list[str] = []
+        self._serves: dict[str, set[str]] = {}
 
     def name_of(self, kernel: Kernel, program: str) -> str:
         printed = print_kernel(kernel, self._lengths)
-        key = (tuple(printed.parameters), tuple(printed.lines))
+        key = (kernel.name.partition(".")[0], *_meaning(printed))
         if key not in self.kernels:
             name = identifier(kernel.name)
             if name in self._used:
@@ -115,7 +122,35 @@ class _KernelNames:
                 name += "_"
             self._used.add(name)
             self.kernels[key] = _kernel(kernel, printed, name)
-        return str(self.kernels[key]["name"])
+            self._first.append(kernel.name)
+            self._serves[name] = set()
+        name = str(self.kernels[key]["name"])
+        self._serves[name].add(kernel.name)
+        return name
+
+    def described(self) -> list[dict[str, object]]:
+        """Every function, and in its header what else it computes."""
+        result = []
+        for kernel, first in zip(self.kernels.values(), self._first, strict=True):
+            others = sorted(self._serves[str(kernel["name"])] - {first})
+            also = _wrapped(f"the same, under other names, for {', '.join(others)}") if others else []
+            result.append(kernel | {"header": [*kernel["header"], *also]})
+        return result
+
+
+def _meaning(printed: PrintedKernel) -> tuple[str, ...]:
+    """The text with every name that is the kernel's own replaced by its place in the order of occurrence."""
+    own = {parameter.split()[-1] for parameter in printed.parameters}
+    own |= {name.partition("[")[0] for names in printed.variables.values() for name in names}
+    places: dict[str, str] = {}
+
+    def place(match: re.Match[str]) -> str:
+        word = match.group()
+        return places.setdefault(word, f"${len(places)}") if word in own else word
+
+    declared = (f"{kind} {name}" for kind, names in sorted(printed.variables.items()) for name in names)
+    text = (*printed.parameters, *printed.lines, *declared)
+    return tuple(re.sub(r"[A-Za-z_]\w*", place, line) for line in text)
 
 
 def _kernel(kernel: Kernel, printed: PrintedKernel, name: str) -> dict[str, object]:

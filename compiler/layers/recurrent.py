@@ -23,7 +23,8 @@ _LSTM_FIRST = """
     z0[b, k, u] = input[b, 0, k, u]
     """
 _LSTM_NEXT = """
-    z{t}[b, k, u] = input[b, {t}, k, u] + sum[v](recurrent_kernel[v, k, u] * h{p}[b, v])
+    carried{t}[b, k, u] = sum[v](recurrent_kernel[v, k, u] * h{p}[b, v])
+    z{t}[b, k, u] = input[b, {t}, k, u] + carried{t}[b, k, u]
     """
 _LSTM_STEP = """
     gate{t}[b, k:3, u] = 1 / (1 + exp(-z{t}[b, k, u]))
