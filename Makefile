@@ -17,7 +17,7 @@ DEVELOPMENT := $(VENV)/.stamp-development
 BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test long sanitize lint format bench accuracy clean FORCE
+.PHONY: help mnist test long gradients sanitize lint format bench accuracy clean FORCE
 
 help:
 	@echo "make mnist     compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
@@ -26,6 +26,7 @@ help:
 	@echo "make lint      check style and architecture; make format rewrites"
 	@echo "make bench     time steps and predictions against other frameworks (downloads them into $(BENCH_VENV))"
 	@echo "make accuracy  train models/mnist.py from 3 seeds on the real MNIST, 12 epochs each"
+	@echo "make gradients compare every layer's derivatives with JAX and write docs/gradients.md"
 	@echo "make clean     remove everything that was built, the environments too"
 
 mnist: $(INSTALLED)
@@ -56,6 +57,9 @@ bench: $(INSTALLED) $(BENCH_INSTALLED)
 	models=$$($(BIN)/python -m benchmarks.run --list-models $(BENCH_OPTIONS)) && \
 	for model in $$models; do $(BIN)/chainrule compile --quiet $$model || exit 1; done
 	$(BENCH_BIN)/python -m benchmarks.run --write $(BENCH_OPTIONS)
+
+gradients: $(DEVELOPMENT)
+	$(BIN)/python -m tests.gradients.table
 
 accuracy: $(INSTALLED)
 	$(BIN)/chainrule compile models/mnist.py

@@ -12,6 +12,7 @@ needs no tolerance.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -121,6 +122,47 @@ def against_reference(case: Case, evaluate: Evaluate, jax: ModuleType, seed: int
     for name, theirs in zip(case.wrt, pulled, strict=True):
         worst = _worse(worst, compare(ours[name], theirs, f"{case}: {cotangent_name(name)}"))
     return worst
+
+
+def errors_by_mode(
+    case: Case,
+    evaluate: Evaluate,
+    jax: ModuleType,
+    seed: int = 0,
+    prepare: Callable[[Program], Program] = lambda program: program,
+) -> dict[str, Finding]:
+    """The worst entry against JAX of each mode: "VJP", "JVP", and "HVP", that of ⟨y, w⟩ for a cotangent w.
+
+    The VJP and the JVP go through `prepare` before they are run, and the VJP before it is pushed forward too.
+    """
+    d = derived(case, seed)
+    points = {name: d.inputs[name] for name in case.wrt}
+    cotangents = tuple(map(cotangent_name, case.wrt))
+
+    def theirs(points, directions):
+        def output(points):
+            return case.reference(jax, d.inputs | points)
+
+        pulled, product = jax.jvp(
+            jax.grad(lambda points: jax.numpy.vdot(output(points), d.cotangent)), (points,), (directions,)
+        )
+        return pulled, product, jax.jvp(output, (points,), (directions,))[1]
+
+    pulled, products, pushed = jax.jit(theirs)(points, d.directions)
+    along = {tangent_name(name): u for name, u in d.directions.items()}
+    given = d.inputs | along | {cotangent_name(case.output): d.cotangent}
+    pullback = prepare(d.pullback)
+    gradients = evaluate(pullback, given)
+    seconds = evaluate(jvp(pullback, case.wrt, cotangents)[0], given)
+    tangent = evaluate(prepare(d.pushforward), d.inputs | along)[tangent_name(case.output)]
+    found = {"VJP": Finding(0.0, ""), "JVP": compare(tangent, pushed, f"{case}: tangent")}
+    found["HVP"] = Finding(0.0, "")
+    for name, cotangent in zip(case.wrt, cotangents, strict=True):
+        pull = compare(gradients[cotangent], pulled[name], f"{case}: {cotangent}")
+        product = compare(seconds[tangent_name(cotangent)], products[name], f"{case}: Hessian, {name}")
+        found["VJP"] = _worse(found["VJP"], pull)
+        found["HVP"] = _worse(found["HVP"], product)
+    return found
 
 
 def finite_difference(case: Case, evaluate: Evaluate, *, entries: int = 10, seed: int = 0) -> Finding:

@@ -1,0 +1,80 @@
+"""Every law by itself: what each application of each rule rewrote computes the numbers it computed before.
+
+`simplify` compares its end with its beginning. Here the programs between are compared, so that two errors
+cannot cancel, and a wrong law is found by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from compiler.derive.jvp import jvp
+from compiler.derive.self_check import differences
+from compiler.derive.simplify import RULES, Rule, simplify
+from compiler.derive.simplify_memo import Memo
+from compiler.derive.vjp import cotangent_name, vjp
+from compiler.ir.tensor_program import Program, Rewrite
+from compiler.ir.verify import verify
+from tests.gradients.cases import Case
+from tests.gradients.model_cases import model_cases
+
+MODELS = list(model_cases())
+
+
+def checked(rule: Rule, wrong: list[str], steps: list[Rewrite]) -> Rule:
+    """The rule, with its result compared with what it was given."""
+
+    def run(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
+        result, rewrites = rule(program, memo)
+        verify(result)
+        if rewrites:
+            wrong.extend(f"{rule.__name__}: {name}" for name in differences(program, result))
+            steps.extend(rewrites)
+        return result, rewrites
+
+    run.__name__ = rule.__name__
+    return run
+
+
+def derived(case: Case, mode: str) -> Program:
+    forward = case.build()
+    gradient, _ = vjp(forward, case.output, case.wrt)
+    if mode == "vjp":
+        return gradient
+    if mode == "jvp":
+        return jvp(forward, case.wrt, (case.output,))[0]
+    return jvp(gradient.replace(outputs=()), case.wrt, map(cotangent_name, case.wrt))[0]
+
+
+@pytest.mark.parametrize("mode", ["vjp", "jvp", "hvp"])
+@pytest.mark.parametrize("case", MODELS, ids=str)
+def test_each_step_keeps_the_numbers(case: Case, mode: str) -> None:
+    wrong: list[str] = []
+    steps: list[Rewrite] = []
+    simplify(derived(case, mode), strict=True, rules=[checked(rule, wrong, steps) for rule in RULES])
+    assert steps
+    assert not wrong
+
+
+def test_a_wrong_law_is_found_by_name() -> None:
+    """A rule that changes a sign is named; what comes after it is right again."""
+    wrong: list[str] = []
+
+    def flip(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
+        name = program.definitions[-1].name
+        if flip.done:
+            return program, []
+        flip.done = True
+        definitions = [
+            replace(d, terms=tuple(replace(t, body=-t.body) for t in d.terms)) if d.name == name else d
+            for d in program.definitions
+        ]
+        return program.with_definitions(definitions), [Rewrite("flip", "", "", "")]
+
+    flip.done = False
+    case = next(case for case in MODELS if str(case) == "classifier")
+    rules = [checked(rule, wrong, []) for rule in (*RULES, flip)]
+    simplify(derived(case, "vjp"), rules=rules)
+    assert wrong and all(text.startswith("flip: ") for text in wrong)
