@@ -44,10 +44,13 @@ def load_module(path: Path) -> ModuleType:
 
 
 def random_batch(module: ModuleType, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (batch, …) in the module's dtype, uniform from 0 to 1, and labels: the same every time."""
+    """Inputs and labels (batch, …), the same every time: integers below their limit, or reals from 0 to 1."""
     generator = np.random.default_rng(0)
-    x = generator.random((batch, *module.INPUT_SHAPE)).astype(module.DTYPE)
-    shape = (batch, *module.LABEL_SHAPE)
-    if module.LABEL_KIND == "index":
-        return x, generator.integers(module.LABEL_LIMIT, size=shape)
-    return x, generator.random(shape).astype(module.DTYPE)
+
+    def draw(shape: tuple[int, ...], kind: str, limit: int | None) -> np.ndarray:
+        if kind == "index":
+            return generator.integers(limit, size=(batch, *shape), dtype=np.int32)
+        return generator.random((batch, *shape)).astype(module.DTYPE)
+
+    x = draw(module.INPUT_SHAPE, module.INPUT_KIND, module.INPUT_LIMIT)
+    return x, draw(module.LABEL_SHAPE, module.LABEL_KIND, module.LABEL_LIMIT)

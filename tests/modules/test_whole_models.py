@@ -1,0 +1,63 @@
+"""Every file of models/, compiled as users compile it, against the interpreter of its unoptimised programs.
+
+The interpreter runs what the formulas and the calculus give, before any pass: the loss, every gradient, every
+new state, the outputs. Modules that take a minute to build are for `make long`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compiler.derive.vjp import cotangent_name, vjp
+from compiler.ir.interpreter import run
+from compiler.lower import lower, new_state_name
+from compiler.measure.module import random_batch
+from compiler.parse import load_model
+from tests.gradients.rungs import compare
+from tests.modules.conftest import ROOT
+
+NAMES = sorted(path.stem for path in (ROOT / "models").glob("*.py"))
+QUICK = {"mlp", "mnist", "resnet_small"}
+BATCH = 2
+TOLERANCE = 5e-4
+"""Of float32 against float64, relative to the largest entry of an array."""
+
+every_file = pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in NAMES]
+)
+
+
+def test_there_are_model_files() -> None:
+    assert set(NAMES) >= QUICK
+
+
+@every_file
+def test_module_equals_the_interpreter(name: str, built, models) -> None:
+    module, model = built(name), lower(load_model(models(name)))
+    net = module.Network(seed=2)
+    net.step = 4
+    x, y = random_batch(module, BATCH)
+    given = {"input": x, "label": y} | dict(net.parameters) | dict(net.state)
+    # A row of integers has no gradient.
+    wrt = (*net.parameters, *(("input",) if module.INPUT_KIND == "real" else ()))
+    raw, _ = vjp(model.training, "loss", wrt)
+    expected = run(raw, given, seed=net.seed, step=net.step)
+    loss, gradients = net.value_and_grad(x, y, inputs="input" in wrt)
+    assert loss == pytest.approx(float(expected["loss"]), rel=TOLERANCE)
+    assert set(gradients) == set(wrt)
+    for tensor in wrt:
+        worst = compare(gradients[tensor], np.asarray(expected[cotangent_name(tensor)]), f"{name}: {tensor}")
+        assert worst.error <= TOLERANCE, worst
+
+    outputs = run(model.predict, given, seed=net.seed, step=net.step)[model.output]
+    assert compare(net.predict(x), np.asarray(outputs), f"{name}: predict").error <= TOLERANCE
+    evaluated, again = net.evaluate(x, y)
+    inferred = run(model.inference, given, seed=net.seed, step=net.step)["loss"]
+    assert evaluated == pytest.approx(float(inferred), rel=TOLERANCE)
+    np.testing.assert_allclose(again, net.predict(x), rtol=1e-5, atol=1e-6)
+
+    assert net.train_step(x, y) == pytest.approx(float(expected["loss"]), rel=TOLERANCE)
+    for state, array in net.state.items():
+        new = np.asarray(expected[new_state_name(state)])
+        assert compare(array, new, f"{name}: {state}").error <= TOLERANCE
