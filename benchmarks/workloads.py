@@ -127,7 +127,7 @@ WORKLOADS = {
             "two 5×5 convolutions of 6 and 16 channels, tanh, 2×2 average pools; Dense 120, 84, 10",
             (28, 28, 1),
             _lenet(TANH, "average"),
-            "benchmarks/models/lenet5.py",
+            "models/lenet5.py",
         ),
         Workload(
             "lenet5_relu",
