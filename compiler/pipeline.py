@@ -82,7 +82,11 @@ def compile_to_source(
         programs["forward"] = loss_program(lowered, price, trace)
     tile = 1 if "tile" in without else tile_examples(programs["gradient"], lowered, arena, machine, dtype)
     settings = Settings(machine, dtype, tile)
-    plans = {name: _plan(name, programs[name], lowered, arena, arena_size, settings) for name in programs}
+    plans: dict[str, Plan] = {}
+    for name, program in programs.items():
+        # What an update sums stands behind the gradient and the loss, which are still to be read.
+        behind = max((plan.lane_elements for plan in plans.values()), default=0)
+        plans[name] = _plan(name, program, lowered, arena, arena_size, settings, behind)
     facts = module_facts(lowered, plans, arena, arena_size, settings, digest) | mode_facts(plans, modes)
     if without:
         facts["summary"] = [*facts["summary"], f"passes left out: {', '.join(sorted(without))}"]
@@ -162,8 +166,9 @@ def _plan(
     arena: dict[str, int],
     arena_size: int,
     settings: Settings,
+    behind: int = 0,
 ) -> Plan:
-    """Place what a program is given and what it gives, and plan it."""
+    """Place what a program is given and what it gives, and plan it; sums of an update go `behind` others."""
     given: dict[str, Place] = {}
     for tensor in program.inputs:
         if tensor.kind in ("input", "label") and None in tensor.shape:
@@ -203,8 +208,11 @@ def _plan(
         given |= {parameter: Place("parameter", offset) for parameter, offset in arena.items()}
     elif name == "update":
         given |= _update_places(model, arena_size)
-    if name == "update":
         settings = replace(settings, tile=UPDATE_TILE)
+        summed = [d.name for d in program.definitions if _summed_over_batch(program, d.name)]
+        scalars = [total for total in summed if program.shape(total) == ()]
+        first = aligned(behind, ARENA_ALIGNMENT)
+        lanes = {total: first + number * ARENA_ALIGNMENT for number, total in enumerate(scalars)}
     return make_plan(name, program, settings, given, lanes)
 
 

@@ -1,4 +1,4 @@
-"""LeNet-5 and the autoencoder of `models/`, trained to stated results on embedded digits."""
+"""LeNet-5, the autoencoder and the MobileNet of `models/`, trained to stated results on embedded digits."""
 
 from __future__ import annotations
 
@@ -20,13 +20,19 @@ def images() -> tuple[np.ndarray, ...]:
     return x[:-TEST_COUNT], y[:-TEST_COUNT], x[-TEST_COUNT:], y[-TEST_COUNT:]
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("lenet5", 61_706), ("autoencoder", 53_473)])
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("lenet5", 61_706), ("autoencoder", 53_473), ("mobilenet_small", 2_858)]
+)
 def test_parameters(name: str, parameters: int) -> None:
     assert lower(load_model(ROOT / "models" / f"{name}.py")).parameter_count == parameters
 
 
 def test_lenet5_learns_digits(built: Callable) -> None:
     assert accuracy(built("lenet5"), images(), epochs=3, batch_size=32) > 0.9
+
+
+def test_mobilenet_learns_digits(built: Callable) -> None:
+    assert accuracy(built("mobilenet_small"), images(), epochs=5, batch_size=32) > 0.85
 
 
 def test_the_autoencoder_sees_more_than_the_mean_image(built: Callable) -> None:
