@@ -50,7 +50,8 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="folder with the four MNIST files, or a .npz with x_train, y_train, x_test, y_test",
+        help="folder with the four MNIST files, or a .npz with x_train, y_train, x_test, y_test; "
+        "for a model of characters, a text or a folder of texts",
     )
     parser.add_argument("--offline", action="store_true", help="never download; use what is here")
     parser.add_argument("--weights", metavar="PATH", help="weights file (default: weights/MODEL.safetensors)")
