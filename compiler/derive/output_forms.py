@@ -96,7 +96,8 @@ def replace_part(body: sympy.Expr, part: sympy.Expr, value: sympy.Expr) -> sympy
         ratio = sympy.Rational(own.numerator * wanted.denominator, own.denominator * wanted.numerator)
         return ratio if own_unit == wanted_unit and ratio.is_Integer else None
 
-    if is_centred(base):
+    # The negative of a centred base is written with its signs changed, so that it is no power of the base.
+    if part == base and is_centred(base):
         body = body.xreplace({-base: -value})
     return body.replace(lambda node: power(node) is not None, lambda node: value ** power(node))
 

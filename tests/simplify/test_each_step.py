@@ -15,6 +15,7 @@ from compiler.derive.self_check import differences
 from compiler.derive.simplify import RULES, Rule, simplify
 from compiler.derive.simplify_memo import Memo
 from compiler.derive.vjp import cotangent_name, vjp
+from compiler.ir.parser import parse_program
 from compiler.ir.tensor_program import Program, Rewrite
 from compiler.ir.verify import verify
 from tests.gradients.cases import Case
@@ -78,3 +79,33 @@ def test_a_wrong_law_is_found_by_name() -> None:
     rules = [checked(rule, wrong, []) for rule in (*RULES, flip)]
     simplify(derived(case, "vjp"), rules=rules)
     assert wrong and all(text.startswith("flip: ") for text in wrong)
+
+
+TWICE_CENTRED = """input input: (batch, 5) real
+scalar batch_size: () real
+
+mean: (5,) real = sum
+    for b:batch, c:5: [c] += input[b, c]/batch_size[]
+
+centred: (batch, 5) real = sum
+    for b:batch, c:5: [b, c] += input[b, c] - mean[c]
+
+mean2: (5,) real = sum
+    for b:batch, c:5: [c] += centred[b, c]/batch_size[]
+
+centred2: (batch, 5) real = sum
+    for b:batch, c:5: [b, c] += centred[b, c] - mean2[c]
+
+square: (batch, 5) real = sum
+    for b:batch, c:5: [b, c] += centred[b, c]*centred2[b, c]
+
+outputs square
+"""
+
+
+def test_the_negative_of_a_base_is_no_square() -> None:
+    """From y = (x - m)**2 follows what the square is, but not m - x."""
+    program, _ = vjp(parse_program(TWICE_CENTRED), "square", ("input",), seed="input")
+    wrong: list[str] = []
+    simplify(program, strict=True, rules=[checked(rule, wrong, []) for rule in RULES])
+    assert not wrong
