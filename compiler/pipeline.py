@@ -80,8 +80,10 @@ def compile_to_source(
     programs = module_programs(lowered, price, trace, modes)
     if instruments != "none":
         programs["forward"] = loss_program(lowered, price, trace)
-    tile = 1 if "tile" in without else tile_examples(programs["gradient"], lowered, arena, machine, dtype)
-    settings = Settings(machine, dtype, tile)
+    settings = Settings(machine, dtype, 1, fuse="fuse" not in without)
+    if "tile" not in without:
+        tile = tile_examples(programs["gradient"], lowered, arena, settings)
+        settings = replace(settings, tile=tile)
     plans: dict[str, Plan] = {}
     for name, program in programs.items():
         # What an update sums stands behind the gradient and the loss, which are still to be read.
@@ -151,12 +153,10 @@ def _state_places(model: LoweredModel, arena_size: int) -> tuple[dict[str, Place
     return old, new
 
 
-def tile_examples(
-    program: Program, model: LoweredModel, arena: dict[str, int], machine: Machine, dtype: str
-) -> int:
+def tile_examples(program: Program, model: LoweredModel, arena: dict[str, int], settings: Settings) -> int:
     """Examples in a tile of a training step."""
-    plan = _plan("gradient", program, model, arena, 0, Settings(machine, dtype, 1))
-    return cheapest_tile(plan, machine, dtype)
+    plan = _plan("gradient", program, model, arena, 0, settings)
+    return cheapest_tile(plan, settings.machine, settings.dtype)
 
 
 def _plan(

@@ -7,6 +7,8 @@ integers as C does, where `1 / 3` is 0.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sympy
 
 from compiler.errors import CompilerBug
@@ -194,3 +196,57 @@ def _piecewise(value: sympy.Piecewise) -> str:
     for result, condition in reversed(cases):
         text = f"({_bind(result, SUM)} if {_expression(condition)[0]} else {text})"
     return text
+
+
+RELATIONS = {sympy.Lt: "lt", sympy.Le: "le", sympy.Gt: "gt", sympy.Ge: "ge"}
+
+
+def vector_text(value: sympy.Expr, vectors: Collection[str], suffix: str) -> str:
+    """`value` over local names as a vector; `vectors` are the names of those that are vectors already.
+
+    C has no `a if condition else b` for vectors, so each choice is a call: `0 if x <= 0 else x` becomes
+    `where_le(x, splat(<real>0), splat(<real>0), x)`."""
+    calls: dict[sympy.Expr, sympy.Symbol] = {}
+
+    def visit(part: sympy.Expr) -> sympy.Expr:
+        """The part with each choice replaced by a symbol whose name is the text of its call."""
+        if isinstance(part, sympy.Piecewise):
+            return call(_vector_piecewise(part, operand, suffix))
+        if isinstance(part, sympy.Max | sympy.Min):
+            return call(_vector_extremum(part, operand, suffix))
+        return part.func(*map(visit, part.args)) if part.args else part
+
+    def call(text: str) -> sympy.Symbol:
+        symbol = sympy.Symbol(text, real=True)
+        calls[symbol] = symbol
+        return symbol
+
+    def operand(part: sympy.Expr) -> str:
+        changed = visit(part)
+        known = any(symbol in calls or symbol.name in vectors for symbol in changed.free_symbols)
+        text = expression_text(changed)
+        return text if known else f"splat{suffix}({text})"
+
+    return operand(value)
+
+
+def _vector_piecewise(value: sympy.Piecewise, operand, suffix: str) -> str:
+    *cases, (last, otherwise) = value.args
+    if otherwise != sympy.true:
+        raise CompilerBug(f"a choice between vectors needs a last case: {value}")
+    text = operand(last)
+    for result, condition in reversed(cases):
+        if type(condition) not in RELATIONS:
+            raise CompilerBug(f"no vector form for the condition {condition}")
+        name = f"where_{RELATIONS[type(condition)]}{suffix}"
+        text = f"{name}({operand(condition.lhs)}, {operand(condition.rhs)}, {operand(result)}, {text})"
+    return text
+
+
+def _vector_extremum(value: sympy.Max | sympy.Min, operand, suffix: str) -> str:
+    """As nested choices, in the order in which scalars are compared."""
+    name = f"where_{'gt' if isinstance(value, sympy.Max) else 'lt'}{suffix}"
+    first, *others = sorted(map(operand, value.args))
+    for other in others:
+        first = f"{name}({first}, {other}, {first}, {other})"
+    return first

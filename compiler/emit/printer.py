@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import sympy
 
-from compiler.emit.expressions import affine_text, expression_text, guard_text, number_text
+from compiler.emit.expressions import affine_text, expression_text, guard_text, number_text, vector_text
 from compiler.emit.names import unique_identifiers
-from compiler.emit.vectors import suffix, vector_call, vector_type
+from compiler.emit.vectors import better_lines, suffix, vector_call, vector_type
 from compiler.errors import CompilerBug
 from compiler.ir.affine import Affine
 from compiler.ir.loop_nest import (
@@ -197,14 +197,11 @@ def _pointer(printer: _Printer, address: Address) -> str:
 
 def _let(printer: _Printer, let: Let, level: int) -> None:
     _declare(printer, let.name, vector_type(printer.lengths, let.width))
-    text = expression_text(let.value)
-    if let.width and not _is_vector(printer, let.value):
-        text = f"splat{suffix(printer.lengths, let.width)}({text})"
+    if let.width:
+        text = vector_text(let.value, printer.vectors, suffix(printer.lengths, let.width))
+    else:
+        text = expression_text(let.value)
     _line(printer, level, f"{let.name} {'+=' if let.update else '='} {text}")
-
-
-def _is_vector(printer: _Printer, value: sympy.Expr) -> bool:
-    return any(symbol.name in printer.vectors for symbol in value.free_symbols)
 
 
 def _mask(printer: _Printer, mask: Mask, level: int) -> None:
@@ -215,12 +212,23 @@ def _mask(printer: _Printer, mask: Mask, level: int) -> None:
 
 
 def _index(printer: _Printer, index: Index, level: int) -> None:
+    if index.width:
+        ending = suffix(printer.lengths, index.width)
+        _declare(printer, index.name, f"integers{ending}")
+        _line(printer, level, f"{index.name} = zeros{ending}()")
+        return
     _declare(printer, index.name, "int")
     _line(printer, level, f"{index.name} = {affine_text(index.value)}")
 
 
 def _choose(printer: _Printer, choose: Choose, level: int) -> None:
     """NaN beats every number and is kept, so that a poisoned window is seen and not hidden."""
+    if choose.width:
+        for text in better_lines(
+            printer.lengths, choose, expression_text(choose.value), affine_text(choose.position)
+        ):
+            _line(printer, level, text)
+        return
     _declare(printer, choose.name, "real")
     _declare(printer, "candidate", "real")
     _declare(printer, "beats", "bint")
@@ -236,6 +244,11 @@ def _choose(printer: _Printer, choose: Choose, level: int) -> None:
 
 def _store(printer: _Printer, store: Store, level: int) -> None:
     element = _element(printer, store.address)
+    if isinstance(store.value, Affine) and store.width:
+        kind = next(b.element_type for b in printer.kernel.buffers if b.name == store.address.buffer)
+        pointer, value = _pointer(printer, store.address), affine_text(store.value)
+        _line(printer, level, vector_call(printer.lengths, f"store_{kind}", store.width, pointer, value))
+        return
     if isinstance(store.value, Affine):
         _line(printer, level, f"{element} = {affine_text(store.value)}")
         return

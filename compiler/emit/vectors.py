@@ -7,6 +7,8 @@ many processors execute at twice the rate, or of 16. The longest type is `vector
 
 from __future__ import annotations
 
+from compiler.ir.loop_nest import Choose
+
 SHORTEST_BYTES = 16
 
 
@@ -59,3 +61,12 @@ def vector_call(lengths: tuple[int, ...], function: str, width: int, *arguments:
     if width == length_of(lengths, width):
         return f"{name}({', '.join(arguments)})"
     return f"{name}_partial({', '.join(arguments)}, {width})"
+
+
+def better_lines(lengths: tuple[int, ...], choose: Choose, value: str, position: str) -> list[str]:
+    """A choice of the better value in every lane; the winner first, since it depends on the value so far."""
+    name = f"{'larger' if choose.better == '>' else 'smaller'}{suffix(lengths, choose.width)}"
+    kept = f"{choose.name} = {name}({choose.name}, {value})"
+    if choose.winner is None:
+        return [kept]
+    return [f"{choose.winner} = {name}_winner({choose.name}, {value}, {choose.winner}, {position})", kept]

@@ -108,10 +108,11 @@ class Mask:
 
 @dataclass(frozen=True)
 class Index:
-    """`name = value`, an integer."""
+    """`name = value`, an integer; with a width a vector of integers, all of them 0."""
 
     name: str
     value: Affine
+    width: Width = 0
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,12 @@ class Choose:
     better: str
     winner: str | None = None
     position: Affine = field(default_factory=lambda: constant(0))
+    width: Width = 0
 
 
 @dataclass(frozen=True)
 class Store:
-    """`address (+)= value`; an integer store writes the affine `value`."""
+    """`address (+)= value`; an integer store writes the affine `value` (with a width, a vector)."""
 
     address: Address
     value: Expression | Affine
@@ -229,6 +231,8 @@ class Kernel:
     origin: str = ""
     shared: bool = False
     """Called once for each of `parts` parts, over the whole batch, by as many threads."""
+    windows: tuple[tuple[str, int], ...] = ()
+    """Extents, by axis, of windows of a max that the register tile holds whole."""
 
 
 def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:

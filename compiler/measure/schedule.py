@@ -161,7 +161,7 @@ def _choices(plan: Plan, call: Call, source: ModuleSource) -> tuple[Choice, ...]
     if definition is None:
         return ()
     shapes = {entry.name: entry.shape for entry in (*plan.program.inputs, *plan.program.definitions)}
-    return tuple(choices(definition, shapes, source.settings))
+    return tuple(choices(definition, shapes, source.settings, dict(call.kernel.windows)))
 
 
 def _moved(plan: Plan, call: Call, dtype: str, batch: int, calls: int) -> int:

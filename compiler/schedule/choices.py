@@ -24,21 +24,29 @@ class Choice:
     together: bool = False
 
 
-def choices(definition: Definition, shapes: Mapping[str, Shape], settings: Settings) -> list[Choice]:
-    """The choice for each term of a definition, made again as it was made when its kernel was built."""
+def choices(
+    definition: Definition,
+    shapes: Mapping[str, Shape],
+    settings: Settings,
+    windows: Mapping[str, int] | None = None,
+) -> list[Choice]:
+    """The choice for each term of a definition, made again as it was made when its kernel was built.
+
+    `windows` are those that the kernel's tile holds whole."""
     result = []
     for term in definition.terms:
         alone = replace(definition, terms=(term,))
         nest = make_nest(term, definition.name, shapes, "")
-        tile = tile_of(nest, settings) if definition.operation == "sum" else None
+        tile = tile_of(nest, settings, windows) if definition.operation == "sum" else None
         others: list[Tile] = []
         if tile is not None:
-            candidates = candidate_tiles(nest, settings.machine, settings.dtype, settings.tile)
+            candidates = candidate_tiles(nest, settings.machine, settings.dtype, settings.tile, windows)
             others = [candidate for candidate in candidates if str(candidate) != str(tile)]
         next_best = min(others, key=lambda other: other.cycles, default=None)
-        result.append(Choice(tile, predicted_cycles(alone, shapes, settings), next_best))
+        cycles = predicted_cycles(alone, shapes, settings) if tile is None else tile.cycles
+        result.append(Choice(tile, cycles, next_best))
     whole = predicted_cycles(definition, shapes, settings)
     # What is computed together has a price of its own, which is not the sum over the terms.
-    if len(result) > 1 and not isclose(whole, sum(choice.cycles for choice in result)):
+    if not windows and len(result) > 1 and not isclose(whole, sum(choice.cycles for choice in result)):
         return [Choice(None, whole, None, together=True)]
     return result

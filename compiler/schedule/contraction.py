@@ -117,13 +117,21 @@ def _length(a: Axis) -> float:
     return float("inf") if a.extent is None else a.extent
 
 
-def choose_tile(nest: Nest, machine: Machine, dtype: str, batch: int) -> Tile | None:
+def choose_tile(
+    nest: Nest, machine: Machine, dtype: str, batch: int, windows: Mapping[str, int] | None = None
+) -> Tile | None:
     """The cheapest register tile of this nest for tiles of `batch` examples; None when none applies."""
-    return min(candidate_tiles(nest, machine, dtype, batch), key=lambda tile: tile.cycles, default=None)
+    tiles = candidate_tiles(nest, machine, dtype, batch, windows)
+    return min(tiles, key=lambda tile: tile.cycles, default=None)
 
 
-def candidate_tiles(nest: Nest, machine: Machine, dtype: str, batch: int) -> Iterator[Tile]:
-    """Every register tile that this nest can have, with its predicted cycles."""
+def candidate_tiles(
+    nest: Nest, machine: Machine, dtype: str, batch: int, windows: Mapping[str, int] | None = None
+) -> Iterator[Tile]:
+    """Every register tile that this nest can have, with its predicted cycles.
+
+    A tile holds whole `windows`: along each of these axes a multiple of so many positions."""
+    windows = windows or {}
     if not is_polynomial(nest.body) or not nest.reads:
         return
     if any(address.inside for _, address in nest.reads):
@@ -134,10 +142,10 @@ def candidate_tiles(nest: Nest, machine: Machine, dtype: str, batch: int) -> Ite
     sequential = sequential_axes(nest)
     if sequential is None:
         return
-    nest, merges = collapse(nest, frozenset(a.name for a in sequential))
+    nest, merges = collapse(nest, frozenset(a.name for a in sequential).union(windows))
     for vector_axis in _vector_axes(nest, sequential):
-        if not masks or mask_of(nest, vector_axis.name) is not None:
-            yield from _tiles(nest, merges, vector_axis, sequential, machine, dtype, batch)
+        if vector_axis.name not in windows and (not masks or mask_of(nest, vector_axis.name) is not None):
+            yield from _tiles(nest, merges, vector_axis, sequential, machine, dtype, batch, windows)
 
 
 def _plain(affine: Affine) -> bool:
@@ -187,6 +195,7 @@ def _tiles(
     machine: Machine,
     dtype: str,
     batch: int,
+    windows: Mapping[str, int],
 ) -> Iterator[Tile]:
     lanes = machine.lanes(dtype)
     whole = ceil(vector_axis.extent / lanes)
@@ -198,7 +207,10 @@ def _tiles(
     for vectors in range(1, min(whole, machine.accumulators) + 1):
         budget = machine.accumulators // vectors
         for unrolled in _unrollings(candidates, budget, batch):
-            tiled = frozenset([vector_axis.name, *(a.name for a, _ in unrolled)])
+            factors = {a.name: factor for a, factor in unrolled}
+            if any(factors.get(name, 1) % size for name, size in windows.items()):
+                continue
+            tiled = frozenset([vector_axis.name, *factors])
             factor = skipped_symbol(nest, tiled)
             listed = compaction_of(nest, factor, tiled, sequential)
             for compaction in (None,) if listed is None else (None, listed):

@@ -29,6 +29,16 @@ def formula_lines(definition: Definition) -> list[str]:
     return lines if shown is terms else [lines[0], f"… {len(terms) - 2} terms more …", lines[1]]
 
 
+def counted(definitions: tuple[Definition, ...]) -> tuple[Definition, ...]:
+    """The definitions whose work counts: a winner comes with its max, from the same comparisons."""
+    return tuple(d for d in definitions if d.operation not in ("argmax", "argmin"))
+
+
+def all_formula_lines(definitions: tuple[Definition, ...]) -> list[str]:
+    """The definitions of one kernel in index notation, in order."""
+    return [line for definition in counted(definitions) for line in formula_lines(definition)]
+
+
 def shapes_line(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape]) -> str:
     """Shapes of what is written and read, such as `shapes: y (batch, 4), from x (batch, 7), K (3)`."""
 
@@ -37,5 +47,6 @@ def shapes_line(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape]
         return f"{name} ({', '.join(extents)})"
 
     written = ", ".join(text(d.name) for d in definitions)
-    read = ", ".join(text(name) for name in definitions[0].tensors)
+    names = dict.fromkeys(name for d in definitions for name in d.tensors)
+    read = ", ".join(text(name) for name in names if name not in {d.name for d in definitions})
     return f"shapes: {written}" + (f", from {read}" if read else "")

@@ -33,6 +33,18 @@ class Machine:
         return self.registers * 3 // 4
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What every kernel of a module is scheduled for: the machine, the dtype, examples in a full tile.
+
+    `fuse` lets a contraction's kernel compute what follows it."""
+
+    machine: Machine
+    dtype: str
+    tile: int
+    fuse: bool = True
+
+
 MACHINES = {
     machine.name: machine
     for machine in (

@@ -19,6 +19,8 @@ from typing import Literal
 from compiler.ir.affine import axis, constant
 from compiler.ir.loop_nest import Address, Buffer, Kernel, Limit, Loop, Random, Store
 from compiler.ir.tensor_program import Definition, Program, Tensor
+from compiler.schedule.fusion import Fused
+from compiler.schedule.grouping import fused_groups
 from compiler.schedule.kernel import Settings, build_kernel
 from compiler.schedule.layout import aligned, row_size
 from compiler.schedule.memory import ALIGNMENT, Interval, pack
@@ -135,13 +137,14 @@ def make_plan(
     stage = stages(program, whole)
     elements = {e.name: element_of(e) for e in (*program.inputs, *program.definitions)}
     groups = kernel_groups(program)
-    order = as_soon_as_possible(program, groups, stage)
+    fused = fused_groups(groups, program, stage, settings) if settings.fuse else dict.fromkeys(groups)
+    order = as_soon_as_possible(program, list(fused), stage)
     phases = []
     for number in range(1 + max((s.phase for s in stage.values()), default=0)):
         before, tile = [], []
         for group in order:
             if stage[group[0]].phase == number:
-                call = _call(group, program, settings, stage, elements)
+                call = _call(group, program, settings, stage, elements, fused.get(group))
                 (before if stage[group[0]].kind in ("before", "whole") else tile).append(call)
         phases.append(Phase(tuple(before), tuple(tile)))
     places, sizes = _places(program, phases, stage, settings, given, lane_layout, elements)
@@ -161,7 +164,8 @@ def _sums(
     owned = sorted(
         (places[n].offset, places[n].offset + row_size(program.shape(n)), s.phase if s.kind == "lane" else -1)
         for n, s in stage.items()
-        if s.kind == "lane" or places[n].area == "total"
+        # What lives in registers has no place.
+        if s.kind == "lane" or (n in places and places[n].area == "total")
     )
     ranges: list[tuple[int, int]] = []
     previous = None
@@ -180,6 +184,7 @@ def _call(
     settings: Settings,
     stage: Mapping[str, Stage],
     elements: Mapping[str, str],
+    fused: Fused | None,
 ) -> Call:
     entry = program[group[0]]
     if isinstance(entry, Tensor):
@@ -188,7 +193,8 @@ def _call(
     kind = stage[group[0]].kind
     if kind == "whole":
         settings = whole_settings(settings)
-    kernel = build_kernel(definitions, program, settings, adds=kind == "lane", elements=elements)
+    adds = kind == "lane"
+    kernel = build_kernel(definitions, program, settings, adds=adds, elements=elements, fused=fused)
     if kind == "whole" or (kind == "before" and can_be_shared(definitions[0], kernel)):
         kernel = shared_out(kernel)
     return Call(kernel, tuple(buffer.tensor for buffer in kernel.buffers))

@@ -16,7 +16,7 @@ partial vector whose lanes past the end are neither read nor written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import sympy
@@ -59,11 +59,20 @@ class Block:
     sizes: tuple[tuple[str, int], ...]
 
 
+Finish = Callable[[Block, Address, sympy.Expr], Iterable[Statement]]
+"""What is done with a block's accumulators, given where they would be stored and what scales them."""
+
+
 def register_tile_nest(
-    nest: Nest, tile: Tile, starts: Sequence[Nest], accumulate: bool, shapes: Shapes
+    nest: Nest,
+    tile: Tile,
+    starts: Sequence[Nest],
+    accumulate: bool,
+    shapes: Shapes,
+    finish: Finish | None = None,
 ) -> Body:
     """The loops of `nest` under `tile`. Accumulators start from `starts` (or 0) and are stored, or, when
-    `accumulate` or an axis is sequential, added to what the target holds."""
+    `accumulate` or an axis is sequential, added to what the target holds; or `finish` says what happens."""
     tiled = {tile.vector_axis.name, *(a.name for a, _ in tile.unrolled)}
     rest = [a for a in nest.target_axes if a.name not in tiled and a not in tile.sequential]
     rest.sort(key=lambda a: a.extent is not None)
@@ -76,7 +85,7 @@ def register_tile_nest(
                 return unrolled_loops(
                     tile.unrolled,
                     lambda sizes: _block(
-                        nest, tile, Block(widths, sizes), starts, adds, guards, outer, shapes
+                        nest, tile, Block(widths, sizes), starts, adds, guards, outer, shapes, finish
                     ),
                 )
 
@@ -185,6 +194,7 @@ def _block(
     guards: tuple[Guard, ...],
     outer: frozenset[str],
     shapes: Shapes,
+    finish: Finish | None,
 ) -> Body:
     """One tile: start, reduce, store."""
     scale, body = split_scale(nest.body, frozenset(symbol for symbol, _ in nest.reads))
@@ -198,13 +208,13 @@ def _block(
     )
     integers = Integers(shapes, "target_")
     target = integers.local(nest.target)
-    finish: list[Statement] = []
-    for i, steps in enumerate(positions):
+    stores: list[Statement] = list(finish(block, Address(nest.buffer, target), scale)) if finish else []
+    for i, steps in enumerate(() if finish else positions):
         for j, width in enumerate(block.widths):
             value = sympy.Symbol(accumulator(i, j, width, tile), real=True) * scale
             address = Address(nest.buffer, moved(target, steps, tile, j))
-            finish.append(Store(address, value, width, adds))
-    whole = (*start, *reduce, *integers.statements, *finish)
+            stores.append(Store(address, value, width, adds))
+    whole = (*start, *reduce, *integers.statements, *stores)
     if reduction or not is_selected(nest):
         return whole
     return _skipping(nest, tile, whole, shapes)

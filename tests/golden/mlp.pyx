@@ -77,11 +77,47 @@ cdef extern from *:
         } \
         static inline vector ## suffix where_ ## name ## suffix( \
             vector ## suffix x, const integer *p, Py_ssize_t value) \
-        { return where_ ## name ## suffix ## _partial(x, p, value, length); }
+        { return where_ ## name ## suffix ## _partial(x, p, value, length); } \
+        static inline void store_ ## name ## suffix ## _partial(integer *p, integers ## suffix v, int n) \
+        { name ## suffix ## _few few = __builtin_convertvector(v, name ## suffix ## _few); \
+          memcpy(p, &few, n * sizeof(integer)); } \
+        static inline void store_ ## name ## suffix(integer *p, integers ## suffix v) \
+        { store_ ## name ## suffix ## _partial(p, v, length); }
+    /* a where the mask is all ones, b where it is 0. */
+    #define CHAINRULE_PICK(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
+    /* x if a compares with b so, else y, in every lane. */
+    #define CHAINRULE_CHOICE(name, sign, suffix, bits) \
+        static inline vector ## suffix where_ ## name ## suffix( \
+            vector ## suffix a, vector ## suffix b, vector ## suffix x, vector ## suffix y) \
+        { return (vector ## suffix)CHAINRULE_PICK((bits)(a sign b), (bits)x, (bits)y); }
+    /* What is kept of the best value so far and the next one x, and its number: NaN beats every number. */
+    #define CHAINRULE_BETTER(name, sign, suffix, bits) \
+        static inline vector ## suffix name ## suffix(vector ## suffix best, vector ## suffix x) \
+        { return (vector ## suffix)CHAINRULE_PICK((bits)((x sign best) | (x != x)), (bits)x, (bits)best); } \
+        static inline integers ## suffix name ## suffix ## _winner( \
+            vector ## suffix best, vector ## suffix x, integers ## suffix winner, Py_ssize_t position) \
+        { integers ## suffix number = (int32_t)position - zeros ## suffix(); \
+          return CHAINRULE_PICK((integers ## suffix)((x sign best) | (x != x)), number, winner); }
     CHAINRULE_WHERE(uint8, uint8_t, , 8)
     CHAINRULE_WHERE(int32, int32_t, , 8)
+    static inline integers zeros(void)
+    { return (integers){0}; }
+    CHAINRULE_CHOICE(lt, <, , integers)
+    CHAINRULE_CHOICE(le, <=, , integers)
+    CHAINRULE_CHOICE(gt, >, , integers)
+    CHAINRULE_CHOICE(ge, >=, , integers)
+    CHAINRULE_BETTER(larger, >, , integers)
+    CHAINRULE_BETTER(smaller, <, , integers)
     CHAINRULE_WHERE(uint8, uint8_t, 4, 4)
     CHAINRULE_WHERE(int32, int32_t, 4, 4)
+    static inline integers4 zeros4(void)
+    { return (integers4){0}; }
+    CHAINRULE_CHOICE(lt, <, 4, integers4)
+    CHAINRULE_CHOICE(le, <=, 4, integers4)
+    CHAINRULE_CHOICE(gt, >, 4, integers4)
+    CHAINRULE_CHOICE(ge, >=, 4, integers4)
+    CHAINRULE_BETTER(larger, >, 4, integers4)
+    CHAINRULE_BETTER(smaller, <, 4, integers4)
 
     static inline real real_exp(real x) { return expf(x); }
     static inline real real_log(real x) { return logf(x); }
@@ -130,6 +166,32 @@ cdef extern from *:
     vector load(const real* p) noexcept nogil
     void store(real* p, vector v) noexcept nogil
     vector splat(real x) noexcept nogil
+    ctypedef int integers
+    integers zeros() noexcept nogil
+    vector where_lt(
+        vector a, vector b, vector x, vector y
+    ) noexcept nogil
+    vector where_le(
+        vector a, vector b, vector x, vector y
+    ) noexcept nogil
+    vector where_gt(
+        vector a, vector b, vector x, vector y
+    ) noexcept nogil
+    vector where_ge(
+        vector a, vector b, vector x, vector y
+    ) noexcept nogil
+    vector larger(vector best, vector x) noexcept nogil
+    integers larger_winner(
+        vector best, vector x, integers winner, Py_ssize_t position
+    ) noexcept nogil
+    vector smaller(vector best, vector x) noexcept nogil
+    integers smaller_winner(
+        vector best, vector x, integers winner, Py_ssize_t position
+    ) noexcept nogil
+    void store_uint8(uint8* p, integers v) noexcept nogil
+    void store_uint8_partial(uint8* p, integers v, int n) noexcept nogil
+    void store_int32(int32* p, integers v) noexcept nogil
+    void store_int32_partial(int32* p, integers v, int n) noexcept nogil
     vector where_uint8(vector x, const uint8* p, Py_ssize_t value) noexcept nogil
     vector where_int32(vector x, const int32* p, Py_ssize_t value) noexcept nogil
     vector load_partial(const real* p, int n) noexcept nogil
@@ -144,6 +206,32 @@ cdef extern from *:
     vector4 load4(const real* p) noexcept nogil
     void store4(real* p, vector4 v) noexcept nogil
     vector4 splat4(real x) noexcept nogil
+    ctypedef int integers4
+    integers4 zeros4() noexcept nogil
+    vector4 where_lt4(
+        vector4 a, vector4 b, vector4 x, vector4 y
+    ) noexcept nogil
+    vector4 where_le4(
+        vector4 a, vector4 b, vector4 x, vector4 y
+    ) noexcept nogil
+    vector4 where_gt4(
+        vector4 a, vector4 b, vector4 x, vector4 y
+    ) noexcept nogil
+    vector4 where_ge4(
+        vector4 a, vector4 b, vector4 x, vector4 y
+    ) noexcept nogil
+    vector4 larger4(vector4 best, vector4 x) noexcept nogil
+    integers4 larger4_winner(
+        vector4 best, vector4 x, integers4 winner, Py_ssize_t position
+    ) noexcept nogil
+    vector4 smaller4(vector4 best, vector4 x) noexcept nogil
+    integers4 smaller4_winner(
+        vector4 best, vector4 x, integers4 winner, Py_ssize_t position
+    ) noexcept nogil
+    void store_uint84(uint8* p, integers4 v) noexcept nogil
+    void store_uint84_partial(uint8* p, integers4 v, int n) noexcept nogil
+    void store_int324(int32* p, integers4 v) noexcept nogil
+    void store_int324_partial(int32* p, integers4 v, int n) noexcept nogil
     vector4 where_uint84(vector4 x, const uint8* p, Py_ssize_t value) noexcept nogil
     vector4 where_int324(vector4 x, const int32* p, Py_ssize_t value) noexcept nogil
     vector4 load4_partial(const real* p, int n) noexcept nogil
@@ -218,7 +306,7 @@ cdef enum:
 cdef enum:
     INPUT_ROW = 784
     LANE_COUNT = 8
-    TILE_BYTES = 67200
+    TILE_BYTES = 59776
     LANE_ELEMENTS = 101792
     SHARED_BYTES = 406528
     CROSSING_ROW = 912
@@ -316,18 +404,20 @@ cdef void dense_2_kernel_packed10(
                 dense_2_kernel_packed10[i0 + 128 * i1] = dense_2_kernel_0
 
 cdef void dense_1(
-    const real* dense_1_bias, const real* dense_1_kernel, const real* input, real* dense_1,
+    const real* dense_1_bias, const real* dense_1_kernel, const real* input, real* relu_1,
     Py_ssize_t batch
 ) noexcept nogil:
     # dense_1[b, o] += dense_1.kernel[i, o]*input[b, i]  for b:batch, o:128, i:784
     # dense_1[b, o] += dense_1.bias[o]  for b:batch, o:128
-    # shapes: dense_1 (batch, 128), from dense_1.kernel (784, 128), input (batch, 784), dense_1.bias (128)
-    # schedule: gather, register tile: 4 b by 2 x 8 lanes of o
-    # operations: 200,704 for each example
+    # relu_1[b, i] += 0 if dense_1[b, i] <= 0 else dense_1[b, i]  for b:batch, i:128
+    # shapes: dense_1 (batch, 128), relu_1 (batch, 128), from dense_1.kernel (784, 128), input (batch, 784),
+    #     dense_1.bias (128)
+    # schedule: gather, register tile: 4 b by 2 x 8 lanes of o, the rest in registers
+    # operations: 200,832 for each example
     cdef Py_ssize_t o, b, i
     cdef real input_s1, input_s3, input_s4, input_s5
     cdef vector startdense_1_bias_v0, startdense_1_bias_v1, acc_0_0, acc_0_1, acc_1_0, acc_1_1, acc_2_0, acc_2_1
-    cdef vector acc_3_0, acc_3_1, dense_1_kernel_v0, dense_1_kernel_v2
+    cdef vector acc_3_0, acc_3_1, dense_1_kernel_v0, dense_1_kernel_v2, value0
     for o in range(0, 128, 16):
         for b in range(0, batch - 3, 4):
             startdense_1_bias_v0 = load(dense_1_bias + o)
@@ -355,14 +445,22 @@ cdef void dense_1(
                 acc_2_1 += dense_1_kernel_v2 * input_s4
                 acc_3_0 += dense_1_kernel_v0 * input_s5
                 acc_3_1 += dense_1_kernel_v2 * input_s5
-            store(dense_1 + 128 * b + o, acc_0_0)
-            store(dense_1 + 128 * b + o + 8, acc_0_1)
-            store(dense_1 + 128 * b + o + 128, acc_1_0)
-            store(dense_1 + 128 * b + o + 136, acc_1_1)
-            store(dense_1 + 128 * b + o + 256, acc_2_0)
-            store(dense_1 + 128 * b + o + 264, acc_2_1)
-            store(dense_1 + 128 * b + o + 384, acc_3_0)
-            store(dense_1 + 128 * b + o + 392, acc_3_1)
+            value0 = where_le(acc_0_0, splat(<real>0), splat(<real>0), acc_0_0)
+            store(relu_1 + 128 * b + o, value0)
+            value0 = where_le(acc_0_1, splat(<real>0), splat(<real>0), acc_0_1)
+            store(relu_1 + 128 * b + o + 8, value0)
+            value0 = where_le(acc_1_0, splat(<real>0), splat(<real>0), acc_1_0)
+            store(relu_1 + 128 * b + o + 128, value0)
+            value0 = where_le(acc_1_1, splat(<real>0), splat(<real>0), acc_1_1)
+            store(relu_1 + 128 * b + o + 136, value0)
+            value0 = where_le(acc_2_0, splat(<real>0), splat(<real>0), acc_2_0)
+            store(relu_1 + 128 * b + o + 256, value0)
+            value0 = where_le(acc_2_1, splat(<real>0), splat(<real>0), acc_2_1)
+            store(relu_1 + 128 * b + o + 264, value0)
+            value0 = where_le(acc_3_0, splat(<real>0), splat(<real>0), acc_3_0)
+            store(relu_1 + 128 * b + o + 384, value0)
+            value0 = where_le(acc_3_1, splat(<real>0), splat(<real>0), acc_3_1)
+            store(relu_1 + 128 * b + o + 392, value0)
         for b in range(4 * index_div(batch, 4), batch):
             startdense_1_bias_v0 = load(dense_1_bias + o)
             startdense_1_bias_v1 = load(dense_1_bias + o + 8)
@@ -374,22 +472,10 @@ cdef void dense_1(
                 dense_1_kernel_v2 = load(dense_1_kernel + 128 * i + o + 8)
                 acc_0_0 += dense_1_kernel_v0 * input_s1
                 acc_0_1 += dense_1_kernel_v2 * input_s1
-            store(dense_1 + 128 * b + o, acc_0_0)
-            store(dense_1 + 128 * b + o + 8, acc_0_1)
-
-cdef void relu_1(
-    const real* dense_1, real* relu_1, Py_ssize_t batch
-) noexcept nogil:
-    # relu_1[b, i] += 0 if dense_1[b, i] <= 0 else dense_1[b, i]  for b:batch, i:128
-    # shapes: relu_1 (batch, 128), from dense_1 (batch, 128)
-    # schedule: gather, plain loops
-    # operations: 128 for each example
-    cdef Py_ssize_t b, i
-    cdef real dense_1_0
-    for b in range(batch):
-        for i in range(128):
-            dense_1_0 = dense_1[128 * b + i]
-            relu_1[128 * b + i] = (<real>0 if dense_1_0 <= <real>0 else dense_1_0)
+            value0 = where_le(acc_0_0, splat(<real>0), splat(<real>0), acc_0_0)
+            store(relu_1 + 128 * b + o, value0)
+            value0 = where_le(acc_0_1, splat(<real>0), splat(<real>0), acc_0_1)
+            store(relu_1 + 128 * b + o + 8, value0)
 
 cdef void dense_2(
     const real* dense_2_bias, const real* dense_2_kernel, const real* relu_1, real* dense_2,
@@ -713,19 +799,21 @@ cdef void dense_2_kernel_cotangent(
     store4_partial(dense_2_kernel_cotangent + 1278, load4_partial(dense_2_kernel_cotangent + 1278, 2) + acc_1_1_of_2, 2)
 
 cdef void relu_1_cotangent(
-    const real* dense_2_cotangent, const real* dense_2_kernel_packed10, real* relu_1_cotangent,
-    Py_ssize_t batch
+    const real* dense_2_cotangent, const real* dense_2_kernel_packed10, const real* relu_1,
+    real* dense_1_cotangent, Py_ssize_t batch
 ) noexcept nogil:
     # relu_1.cotangent[b, i] += dense_2.cotangent[b, o]*dense_2.kernel.packed10[o, i]  for b:batch, o:10, i:128
-    # shapes: relu_1.cotangent (batch, 128), from dense_2.cotangent (batch, 10), dense_2.kernel.packed10 (10, 128)
-    # schedule: gather, register tile: 4 b by 3 x 8 lanes of i
-    # operations: 2,560 for each example
+    # dense_1.cotangent[b, i] += relu_1.cotangent[b, i]*(1 if relu_1[b, i] > 0 else 0)  for b:batch, i:128
+    # shapes: relu_1.cotangent (batch, 128), dense_1.cotangent (batch, 128), from dense_2.cotangent (batch, 10),
+    #     dense_2.kernel.packed10 (10, 128), relu_1 (batch, 128)
+    # schedule: gather, register tile: 4 b by 3 x 8 lanes of i, the rest in registers
+    # operations: 2,816 for each example
     cdef Py_ssize_t i, b, o
     cdef real dense_2_cotangent_s0, dense_2_cotangent_s4, dense_2_cotangent_s5, dense_2_cotangent_s6
     cdef real dense_2_cotangent_s2, dense_2_cotangent_s3
     cdef vector acc_0_0, acc_0_1, acc_0_2, acc_1_0, acc_1_1, acc_1_2, acc_2_0, acc_2_1, acc_2_2, acc_3_0
     cdef vector acc_3_1, acc_3_2, dense_2_kernel_packed10_v1, dense_2_kernel_packed10_v2
-    cdef vector dense_2_kernel_packed10_v3
+    cdef vector dense_2_kernel_packed10_v3, after0_relu_1_v0, value0
     for i in range(0, 120, 24):
         for b in range(0, batch - 3, 4):
             acc_0_0 = splat(<real>0)
@@ -760,18 +848,42 @@ cdef void relu_1_cotangent(
                 acc_3_0 += dense_2_cotangent_s6 * dense_2_kernel_packed10_v1
                 acc_3_1 += dense_2_cotangent_s6 * dense_2_kernel_packed10_v2
                 acc_3_2 += dense_2_cotangent_s6 * dense_2_kernel_packed10_v3
-            store(relu_1_cotangent + 128 * b + i, acc_0_0)
-            store(relu_1_cotangent + 128 * b + i + 8, acc_0_1)
-            store(relu_1_cotangent + 128 * b + i + 16, acc_0_2)
-            store(relu_1_cotangent + 128 * b + i + 128, acc_1_0)
-            store(relu_1_cotangent + 128 * b + i + 136, acc_1_1)
-            store(relu_1_cotangent + 128 * b + i + 144, acc_1_2)
-            store(relu_1_cotangent + 128 * b + i + 256, acc_2_0)
-            store(relu_1_cotangent + 128 * b + i + 264, acc_2_1)
-            store(relu_1_cotangent + 128 * b + i + 272, acc_2_2)
-            store(relu_1_cotangent + 128 * b + i + 384, acc_3_0)
-            store(relu_1_cotangent + 128 * b + i + 392, acc_3_1)
-            store(relu_1_cotangent + 128 * b + i + 400, acc_3_2)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i)
+            value0 = acc_0_0 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i, value0)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i + 8)
+            value0 = acc_0_1 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i + 8, value0)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i + 16)
+            value0 = acc_0_2 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i + 16, value0)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i + 128)
+            value0 = acc_1_0 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i + 128, value0)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i + 136)
+            value0 = acc_1_1 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i + 136, value0)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i + 144)
+            value0 = acc_1_2 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i + 144, value0)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i + 256)
+            value0 = acc_2_0 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i + 256, value0)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i + 264)
+            value0 = acc_2_1 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i + 264, value0)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i + 272)
+            value0 = acc_2_2 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i + 272, value0)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i + 384)
+            value0 = acc_3_0 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i + 384, value0)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i + 392)
+            value0 = acc_3_1 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i + 392, value0)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i + 400)
+            value0 = acc_3_2 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i + 400, value0)
         for b in range(4 * index_div(batch, 4), batch):
             acc_0_0 = splat(<real>0)
             acc_0_1 = splat(<real>0)
@@ -784,9 +896,15 @@ cdef void relu_1_cotangent(
                 acc_0_0 += dense_2_cotangent_s0 * dense_2_kernel_packed10_v1
                 acc_0_1 += dense_2_cotangent_s0 * dense_2_kernel_packed10_v2
                 acc_0_2 += dense_2_cotangent_s0 * dense_2_kernel_packed10_v3
-            store(relu_1_cotangent + 128 * b + i, acc_0_0)
-            store(relu_1_cotangent + 128 * b + i + 8, acc_0_1)
-            store(relu_1_cotangent + 128 * b + i + 16, acc_0_2)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i)
+            value0 = acc_0_0 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i, value0)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i + 8)
+            value0 = acc_0_1 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i + 8, value0)
+            after0_relu_1_v0 = load(relu_1 + 128 * b + i + 16)
+            value0 = acc_0_2 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+            store(dense_1_cotangent + 128 * b + i + 16, value0)
     for b in range(0, batch - 3, 4):
         acc_0_0 = splat(<real>0)
         acc_1_0 = splat(<real>0)
@@ -802,32 +920,27 @@ cdef void relu_1_cotangent(
             acc_1_0 += dense_2_cotangent_s2 * dense_2_kernel_packed10_v1
             acc_2_0 += dense_2_cotangent_s3 * dense_2_kernel_packed10_v1
             acc_3_0 += dense_2_cotangent_s4 * dense_2_kernel_packed10_v1
-        store(relu_1_cotangent + 128 * b + 120, acc_0_0)
-        store(relu_1_cotangent + 128 * b + 248, acc_1_0)
-        store(relu_1_cotangent + 128 * b + 376, acc_2_0)
-        store(relu_1_cotangent + 128 * b + 504, acc_3_0)
+        after0_relu_1_v0 = load(relu_1 + 128 * b + 120)
+        value0 = acc_0_0 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+        store(dense_1_cotangent + 128 * b + 120, value0)
+        after0_relu_1_v0 = load(relu_1 + 128 * b + 248)
+        value0 = acc_1_0 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+        store(dense_1_cotangent + 128 * b + 248, value0)
+        after0_relu_1_v0 = load(relu_1 + 128 * b + 376)
+        value0 = acc_2_0 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+        store(dense_1_cotangent + 128 * b + 376, value0)
+        after0_relu_1_v0 = load(relu_1 + 128 * b + 504)
+        value0 = acc_3_0 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+        store(dense_1_cotangent + 128 * b + 504, value0)
     for b in range(4 * index_div(batch, 4), batch):
         acc_0_0 = splat(<real>0)
         for o in range(10):
             dense_2_cotangent_s0 = dense_2_cotangent[10 * b + o]
             dense_2_kernel_packed10_v1 = load(dense_2_kernel_packed10 + 128 * o + 120)
             acc_0_0 += dense_2_cotangent_s0 * dense_2_kernel_packed10_v1
-        store(relu_1_cotangent + 128 * b + 120, acc_0_0)
-
-cdef void dense_1_cotangent(
-    const real* relu_1_cotangent, const real* relu_1, real* dense_1_cotangent, Py_ssize_t batch
-) noexcept nogil:
-    # dense_1.cotangent[b, i] += relu_1.cotangent[b, i]*(1 if relu_1[b, i] > 0 else 0)  for b:batch, i:128
-    # shapes: dense_1.cotangent (batch, 128), from relu_1.cotangent (batch, 128), relu_1 (batch, 128)
-    # schedule: gather, plain loops
-    # operations: 256 for each example
-    cdef Py_ssize_t b, i
-    cdef real relu_1_cotangent_0, relu_1_1
-    for b in range(batch):
-        for i in range(128):
-            relu_1_cotangent_0 = relu_1_cotangent[128 * b + i]
-            relu_1_1 = relu_1[128 * b + i]
-            dense_1_cotangent[128 * b + i] = (<real>1 if relu_1_1 > <real>0 else <real>0) * relu_1_cotangent_0
+        after0_relu_1_v0 = load(relu_1 + 128 * b + 120)
+        value0 = acc_0_0 * where_gt(after0_relu_1_v0, splat(<real>0), splat(<real>1), splat(<real>0))
+        store(dense_1_cotangent + 128 * b + 120, value0)
 
 cdef void dense_1_bias_cotangent(
     const real* dense_1_cotangent, real* dense_1_bias_cotangent, Py_ssize_t batch
@@ -1236,30 +1349,30 @@ cdef void gradient_before_0(const Context* context, int threads) noexcept nogil:
 cdef void gradient_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
 ) noexcept nogil:
-    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 17024))
+    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 9600))
     dense_1(context.parameters + 100352, context.parameters, rows, <real*>(tile), batch)
-    relu_1(<real*>(tile), <real*>(tile + 8192), batch)
     dense_2(
-        context.parameters + 101760, context.parameters + 100480, <real*>(tile + 8192), <real*>(tile),
+        context.parameters + 101760, context.parameters + 100480, <real*>(tile), <real*>(tile + 8192),
         batch,
     )
-    softmax_1_sum1_max(<real*>(tile), <real*>(tile + 1280), batch)
-    softmax_1_sum1_shifted(<real*>(tile), <real*>(tile + 1280), <real*>(tile + 1344), batch)
+    softmax_1_sum1_max(<real*>(tile + 8192), <real*>(tile + 9472), batch)
+    softmax_1_sum1_shifted(<real*>(tile + 8192), <real*>(tile + 9472), <real*>(tile + 9536), batch)
     loss(
-        &context.scalars[0], <const int32*>context.label + first * 1, <real*>(tile),
-        <real*>(tile + 1280), <real*>(tile + 1344), lane + 101776, batch,
+        &context.scalars[0], <const int32*>context.label + first * 1, <real*>(tile + 8192),
+        <real*>(tile + 9472), <real*>(tile + 9536), lane + 101776, batch,
     )
-    softmax_1(<real*>(tile), <real*>(tile + 1280), <real*>(tile + 1344), <real*>(tile + 640), batch)
+    softmax_1(
+        <real*>(tile + 8192), <real*>(tile + 9472), <real*>(tile + 9536), <real*>(tile + 8832), batch,
+    )
     dense_2_cotangent(
-        &context.scalars[0], <real*>(tile + 640), <const int32*>context.label + first * 1,
-        <real*>(tile + 16384), batch,
+        &context.scalars[0], <real*>(tile + 8832), <const int32*>context.label + first * 1,
+        <real*>(tile + 8192), batch,
     )
-    dense_2_bias_cotangent(<real*>(tile + 16384), lane + 101760, batch)
-    dense_2_kernel_cotangent(<real*>(tile + 16384), <real*>(tile + 8192), lane + 100480, batch)
-    relu_1_cotangent(<real*>(tile + 16384), <real*>(context.shared), <real*>(tile), batch)
-    dense_1_cotangent(
-        <real*>(tile), <real*>(tile + 8192), <real*>(context.crossing + 0 * context.batch) + first * 128,
-        batch,
+    dense_2_bias_cotangent(<real*>(tile + 8192), lane + 101760, batch)
+    dense_2_kernel_cotangent(<real*>(tile + 8192), <real*>(tile), lane + 100480, batch)
+    relu_1_cotangent(
+        <real*>(tile + 8192), <real*>(context.shared), <real*>(tile),
+        <real*>(context.crossing + 0 * context.batch) + first * 128, batch,
     )
     dense_1_bias_cotangent(
         <real*>(context.crossing + 0 * context.batch) + first * 128, lane + 100352, batch,
@@ -1320,30 +1433,30 @@ cdef void input_gradient_before_0(const Context* context, int threads) noexcept 
 cdef void input_gradient_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
 ) noexcept nogil:
-    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 17024))
+    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 9600))
     dense_1(context.parameters + 100352, context.parameters, rows, <real*>(tile), batch)
-    relu_1(<real*>(tile), <real*>(tile + 8192), batch)
     dense_2(
-        context.parameters + 101760, context.parameters + 100480, <real*>(tile + 8192), <real*>(tile),
+        context.parameters + 101760, context.parameters + 100480, <real*>(tile), <real*>(tile + 8192),
         batch,
     )
-    softmax_1_sum1_max(<real*>(tile), <real*>(tile + 1280), batch)
-    softmax_1_sum1_shifted(<real*>(tile), <real*>(tile + 1280), <real*>(tile + 1344), batch)
+    softmax_1_sum1_max(<real*>(tile + 8192), <real*>(tile + 9472), batch)
+    softmax_1_sum1_shifted(<real*>(tile + 8192), <real*>(tile + 9472), <real*>(tile + 9536), batch)
     loss(
-        &context.scalars[0], <const int32*>context.label + first * 1, <real*>(tile),
-        <real*>(tile + 1280), <real*>(tile + 1344), lane + 101776, batch,
+        &context.scalars[0], <const int32*>context.label + first * 1, <real*>(tile + 8192),
+        <real*>(tile + 9472), <real*>(tile + 9536), lane + 101776, batch,
     )
-    softmax_1(<real*>(tile), <real*>(tile + 1280), <real*>(tile + 1344), <real*>(tile + 640), batch)
+    softmax_1(
+        <real*>(tile + 8192), <real*>(tile + 9472), <real*>(tile + 9536), <real*>(tile + 8832), batch,
+    )
     dense_2_cotangent(
-        &context.scalars[0], <real*>(tile + 640), <const int32*>context.label + first * 1,
-        <real*>(tile + 16384), batch,
+        &context.scalars[0], <real*>(tile + 8832), <const int32*>context.label + first * 1,
+        <real*>(tile + 8192), batch,
     )
-    dense_2_bias_cotangent(<real*>(tile + 16384), lane + 101760, batch)
-    dense_2_kernel_cotangent(<real*>(tile + 16384), <real*>(tile + 8192), lane + 100480, batch)
-    relu_1_cotangent(<real*>(tile + 16384), <real*>(context.shared), <real*>(tile), batch)
-    dense_1_cotangent(
-        <real*>(tile), <real*>(tile + 8192), <real*>(context.crossing + 0 * context.batch) + first * 128,
-        batch,
+    dense_2_bias_cotangent(<real*>(tile + 8192), lane + 101760, batch)
+    dense_2_kernel_cotangent(<real*>(tile + 8192), <real*>(tile), lane + 100480, batch)
+    relu_1_cotangent(
+        <real*>(tile + 8192), <real*>(context.shared), <real*>(tile),
+        <real*>(context.crossing + 0 * context.batch) + first * 128, batch,
     )
     dense_1_bias_cotangent(
         <real*>(context.crossing + 0 * context.batch) + first * 128, lane + 100352, batch,
@@ -1401,21 +1514,20 @@ cdef void input_gradient(const Context* context, int threads) noexcept nogil:
 cdef void inference_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
 ) noexcept nogil:
-    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 16384))
+    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 8832))
     dense_1(context.parameters + 100352, context.parameters, rows, <real*>(tile), batch)
-    relu_1(<real*>(tile), <real*>(tile + 8192), batch)
     dense_2(
-        context.parameters + 101760, context.parameters + 100480, <real*>(tile + 8192), <real*>(tile),
+        context.parameters + 101760, context.parameters + 100480, <real*>(tile), <real*>(tile + 8192),
         batch,
     )
-    softmax_1_sum1_max(<real*>(tile), <real*>(tile + 640), batch)
-    softmax_1_sum1_shifted(<real*>(tile), <real*>(tile + 640), <real*>(tile + 704), batch)
+    softmax_1_sum1_max(<real*>(tile + 8192), <real*>(tile), batch)
+    softmax_1_sum1_shifted(<real*>(tile + 8192), <real*>(tile), <real*>(tile + 64), batch)
     loss(
-        &context.scalars[0], <const int32*>context.label + first * 1, <real*>(tile), <real*>(tile + 640),
-        <real*>(tile + 704), lane, batch,
+        &context.scalars[0], <const int32*>context.label + first * 1, <real*>(tile + 8192),
+        <real*>(tile), <real*>(tile + 64), lane, batch,
     )
     softmax_1(
-        <real*>(tile), <real*>(tile + 640), <real*>(tile + 704), context.output + first * 10, batch,
+        <real*>(tile + 8192), <real*>(tile), <real*>(tile + 64), context.output + first * 10, batch,
     )
 
 
@@ -1454,17 +1566,16 @@ cdef void inference(const Context* context, int threads) noexcept nogil:
 cdef void predict_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
 ) noexcept nogil:
-    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 16384))
+    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 8832))
     dense_1(context.parameters + 100352, context.parameters, rows, <real*>(tile), batch)
-    relu_1(<real*>(tile), <real*>(tile + 8192), batch)
     dense_2(
-        context.parameters + 101760, context.parameters + 100480, <real*>(tile + 8192), <real*>(tile),
+        context.parameters + 101760, context.parameters + 100480, <real*>(tile), <real*>(tile + 8192),
         batch,
     )
-    softmax_1_sum1_max(<real*>(tile), <real*>(tile + 640), batch)
-    softmax_1_sum1_shifted(<real*>(tile), <real*>(tile + 640), <real*>(tile + 704), batch)
+    softmax_1_sum1_max(<real*>(tile + 8192), <real*>(tile), batch)
+    softmax_1_sum1_shifted(<real*>(tile + 8192), <real*>(tile), <real*>(tile + 64), batch)
     softmax_1(
-        <real*>(tile), <real*>(tile + 640), <real*>(tile + 704), context.output + first * 10, batch,
+        <real*>(tile + 8192), <real*>(tile), <real*>(tile + 64), context.output + first * 10, batch,
     )
 
 

@@ -83,11 +83,47 @@ cdef extern from *:
         } \
         static inline vector ## suffix where_ ## name ## suffix( \
             vector ## suffix x, const integer *p, Py_ssize_t value) \
-        { return where_ ## name ## suffix ## _partial(x, p, value, length); }
+        { return where_ ## name ## suffix ## _partial(x, p, value, length); } \
+        static inline void store_ ## name ## suffix ## _partial(integer *p, integers ## suffix v, int n) \
+        { name ## suffix ## _few few = __builtin_convertvector(v, name ## suffix ## _few); \
+          memcpy(p, &few, n * sizeof(integer)); } \
+        static inline void store_ ## name ## suffix(integer *p, integers ## suffix v) \
+        { store_ ## name ## suffix ## _partial(p, v, length); }
+    /* a where the mask is all ones, b where it is 0. */
+    #define CHAINRULE_PICK(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
+    /* x if a compares with b so, else y, in every lane. */
+    #define CHAINRULE_CHOICE(name, sign, suffix, bits) \
+        static inline vector ## suffix where_ ## name ## suffix( \
+            vector ## suffix a, vector ## suffix b, vector ## suffix x, vector ## suffix y) \
+        { return (vector ## suffix)CHAINRULE_PICK((bits)(a sign b), (bits)x, (bits)y); }
+    /* What is kept of the best value so far and the next one x, and its number: NaN beats every number. */
+    #define CHAINRULE_BETTER(name, sign, suffix, bits) \
+        static inline vector ## suffix name ## suffix(vector ## suffix best, vector ## suffix x) \
+        { return (vector ## suffix)CHAINRULE_PICK((bits)((x sign best) | (x != x)), (bits)x, (bits)best); } \
+        static inline integers ## suffix name ## suffix ## _winner( \
+            vector ## suffix best, vector ## suffix x, integers ## suffix winner, Py_ssize_t position) \
+        { integers ## suffix number = (int32_t)position - zeros ## suffix(); \
+          return CHAINRULE_PICK((integers ## suffix)((x sign best) | (x != x)), number, winner); }
     CHAINRULE_WHERE(uint8, uint8_t, , 8)
     CHAINRULE_WHERE(int32, int32_t, , 8)
+    static inline integers zeros(void)
+    { return (integers){0}; }
+    CHAINRULE_CHOICE(lt, <, , integers)
+    CHAINRULE_CHOICE(le, <=, , integers)
+    CHAINRULE_CHOICE(gt, >, , integers)
+    CHAINRULE_CHOICE(ge, >=, , integers)
+    CHAINRULE_BETTER(larger, >, , integers)
+    CHAINRULE_BETTER(smaller, <, , integers)
     CHAINRULE_WHERE(uint8, uint8_t, 4, 4)
     CHAINRULE_WHERE(int32, int32_t, 4, 4)
+    static inline integers4 zeros4(void)
+    { return (integers4){0}; }
+    CHAINRULE_CHOICE(lt, <, 4, integers4)
+    CHAINRULE_CHOICE(le, <=, 4, integers4)
+    CHAINRULE_CHOICE(gt, >, 4, integers4)
+    CHAINRULE_CHOICE(ge, >=, 4, integers4)
+    CHAINRULE_BETTER(larger, >, 4, integers4)
+    CHAINRULE_BETTER(smaller, <, 4, integers4)
 
     static inline real real_exp(real x) { return expf(x); }
     static inline real real_log(real x) { return logf(x); }
@@ -136,6 +172,32 @@ cdef extern from *:
     vector load(const real* p) noexcept nogil
     void store(real* p, vector v) noexcept nogil
     vector splat(real x) noexcept nogil
+    ctypedef int integers
+    integers zeros() noexcept nogil
+    vector where_lt(
+        vector a, vector b, vector x, vector y
+    ) noexcept nogil
+    vector where_le(
+        vector a, vector b, vector x, vector y
+    ) noexcept nogil
+    vector where_gt(
+        vector a, vector b, vector x, vector y
+    ) noexcept nogil
+    vector where_ge(
+        vector a, vector b, vector x, vector y
+    ) noexcept nogil
+    vector larger(vector best, vector x) noexcept nogil
+    integers larger_winner(
+        vector best, vector x, integers winner, Py_ssize_t position
+    ) noexcept nogil
+    vector smaller(vector best, vector x) noexcept nogil
+    integers smaller_winner(
+        vector best, vector x, integers winner, Py_ssize_t position
+    ) noexcept nogil
+    void store_uint8(uint8* p, integers v) noexcept nogil
+    void store_uint8_partial(uint8* p, integers v, int n) noexcept nogil
+    void store_int32(int32* p, integers v) noexcept nogil
+    void store_int32_partial(int32* p, integers v, int n) noexcept nogil
     vector where_uint8(vector x, const uint8* p, Py_ssize_t value) noexcept nogil
     vector where_int32(vector x, const int32* p, Py_ssize_t value) noexcept nogil
     vector load_partial(const real* p, int n) noexcept nogil
@@ -150,6 +212,32 @@ cdef extern from *:
     vector4 load4(const real* p) noexcept nogil
     void store4(real* p, vector4 v) noexcept nogil
     vector4 splat4(real x) noexcept nogil
+    ctypedef int integers4
+    integers4 zeros4() noexcept nogil
+    vector4 where_lt4(
+        vector4 a, vector4 b, vector4 x, vector4 y
+    ) noexcept nogil
+    vector4 where_le4(
+        vector4 a, vector4 b, vector4 x, vector4 y
+    ) noexcept nogil
+    vector4 where_gt4(
+        vector4 a, vector4 b, vector4 x, vector4 y
+    ) noexcept nogil
+    vector4 where_ge4(
+        vector4 a, vector4 b, vector4 x, vector4 y
+    ) noexcept nogil
+    vector4 larger4(vector4 best, vector4 x) noexcept nogil
+    integers4 larger4_winner(
+        vector4 best, vector4 x, integers4 winner, Py_ssize_t position
+    ) noexcept nogil
+    vector4 smaller4(vector4 best, vector4 x) noexcept nogil
+    integers4 smaller4_winner(
+        vector4 best, vector4 x, integers4 winner, Py_ssize_t position
+    ) noexcept nogil
+    void store_uint84(uint8* p, integers4 v) noexcept nogil
+    void store_uint84_partial(uint8* p, integers4 v, int n) noexcept nogil
+    void store_int324(int32* p, integers4 v) noexcept nogil
+    void store_int324_partial(int32* p, integers4 v, int n) noexcept nogil
     vector4 where_uint84(vector4 x, const uint8* p, Py_ssize_t value) noexcept nogil
     vector4 where_int324(vector4 x, const int32* p, Py_ssize_t value) noexcept nogil
     vector4 load4_partial(const real* p, int n) noexcept nogil
@@ -226,7 +314,7 @@ cdef enum:
 cdef enum:
     INPUT_ROW = 144
     LANE_COUNT = 8
-    TILE_BYTES = 25344
+    TILE_BYTES = 19200
     LANE_ELEMENTS = 368
     SHARED_BYTES = 640
     CROSSING_ROW = 0
@@ -339,25 +427,30 @@ cdef void conv2d_2_kernel_packed3012(
                     conv2d_2_kernel_packed3012[9 * i0 + 3 * i1 + i2 + 27 * i3] = conv2d_2_kernel_0
 
 cdef void conv2d_1(
-    const real* conv2d_1_bias, const real* conv2d_1_kernel, const real* input, real* conv2d_1,
-    Py_ssize_t batch
+    const real* conv2d_1_bias, const real* conv2d_1_kernel, const real* input,
+    uint8* maxpool2d_1_inner_winner, real* maxpool2d_1, Py_ssize_t batch
 ) noexcept nogil:
     # conv2d_1[b, h, w, o] += conv2d_1.kernel[p, q, c, o]*input[b, h + p, q + w, c]  for b:batch, h:8, w:8, o:3,
     #     p:3, q:3, c:1
     # conv2d_1[b, h, w, o] += conv2d_1.bias[o]  for b:batch, h:8, w:8, o:3
-    # shapes: conv2d_1 (batch, 8, 8, 3), from conv2d_1.kernel (3, 3, 1, 3), input (batch, 12, 12, 1),
+    # maxpool2d_1.inner[b, h, w, c] max= conv2d_1[b, 2*h + p, q + 2*w, c]  for b:batch, h:4, w:4, c:3, p:2, q:2
+    # maxpool2d_1[i0, i1, i2, i3] += 0 if maxpool2d_1.inner[i0, i1, i2, i3] <= 0 else maxpool2d_1.inner[i0, i1,
+    #     i2, i3]  for i0:batch, i1:4, i2:4, i3:3
+    # shapes: conv2d_1 (batch, 8, 8, 3), maxpool2d_1.inner (batch, 4, 4, 3), maxpool2d_1.inner.winner (batch, 4,
+    #     4, 3), maxpool2d_1 (batch, 4, 4, 3), from conv2d_1.kernel (3, 3, 1, 3), input (batch, 12, 12, 1),
     #     conv2d_1.bias (3)
-    # schedule: gather, register tile: 4 b x 3 h by 1 x 8 lanes of o
-    # operations: 3,456 for each example
-    cdef Py_ssize_t w, b, h, p, q
+    # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o, the rest in registers
+    # operations: 3,696 for each example
+    cdef Py_ssize_t b, h, w, p, q
+    cdef integers4 winner_of_3
     cdef real input_s1, input_s2, input_s3, input_s4, input_s5, input_s6, input_s7, input_s8, input_s9
     cdef real input_s10, input_s11, input_s12
     cdef vector4 startconv2d_1_bias_v0_of_3, acc_0_0_of_3, acc_1_0_of_3, acc_2_0_of_3, acc_3_0_of_3, acc_4_0_of_3
     cdef vector4 acc_5_0_of_3, acc_6_0_of_3, acc_7_0_of_3, acc_8_0_of_3, acc_9_0_of_3, acc_10_0_of_3
-    cdef vector4 acc_11_0_of_3, conv2d_1_kernel_v0_of_3
-    for w in range(8):
-        for b in range(0, batch - 3, 4):
-            for h in range(0, 6, 3):
+    cdef vector4 acc_11_0_of_3, conv2d_1_kernel_v0_of_3, best_of_3, value0_of_3
+    for b in range(0, batch - 2, 3):
+        for h in range(0, 8, 2):
+            for w in range(0, 8, 2):
                 startconv2d_1_bias_v0_of_3 = load4_partial(conv2d_1_bias, 3)
                 acc_0_0_of_3 = startconv2d_1_bias_v0_of_3
                 acc_1_0_of_3 = startconv2d_1_bias_v0_of_3
@@ -375,17 +468,17 @@ cdef void conv2d_1(
                     for q in range(3):
                         conv2d_1_kernel_v0_of_3 = load4_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
                         input_s1 = input[144 * b + 12 * h + 12 * p + q + w]
-                        input_s2 = input[144 * b + 12 * h + 12 * p + q + w + 12]
-                        input_s3 = input[144 * b + 12 * h + 12 * p + q + w + 24]
-                        input_s4 = input[144 * b + 12 * h + 12 * p + q + w + 144]
-                        input_s5 = input[144 * b + 12 * h + 12 * p + q + w + 156]
-                        input_s6 = input[144 * b + 12 * h + 12 * p + q + w + 168]
-                        input_s7 = input[144 * b + 12 * h + 12 * p + q + w + 288]
-                        input_s8 = input[144 * b + 12 * h + 12 * p + q + w + 300]
-                        input_s9 = input[144 * b + 12 * h + 12 * p + q + w + 312]
-                        input_s10 = input[144 * b + 12 * h + 12 * p + q + w + 432]
-                        input_s11 = input[144 * b + 12 * h + 12 * p + q + w + 444]
-                        input_s12 = input[144 * b + 12 * h + 12 * p + q + w + 456]
+                        input_s2 = input[144 * b + 12 * h + 12 * p + q + w + 1]
+                        input_s3 = input[144 * b + 12 * h + 12 * p + q + w + 12]
+                        input_s4 = input[144 * b + 12 * h + 12 * p + q + w + 13]
+                        input_s5 = input[144 * b + 12 * h + 12 * p + q + w + 144]
+                        input_s6 = input[144 * b + 12 * h + 12 * p + q + w + 145]
+                        input_s7 = input[144 * b + 12 * h + 12 * p + q + w + 156]
+                        input_s8 = input[144 * b + 12 * h + 12 * p + q + w + 157]
+                        input_s9 = input[144 * b + 12 * h + 12 * p + q + w + 288]
+                        input_s10 = input[144 * b + 12 * h + 12 * p + q + w + 289]
+                        input_s11 = input[144 * b + 12 * h + 12 * p + q + w + 300]
+                        input_s12 = input[144 * b + 12 * h + 12 * p + q + w + 301]
                         acc_0_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s1
                         acc_1_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s2
                         acc_2_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s3
@@ -398,161 +491,93 @@ cdef void conv2d_1(
                         acc_9_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s10
                         acc_10_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s11
                         acc_11_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s12
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w, acc_0_0_of_3, 3)
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 24, acc_1_0_of_3, 3)
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 48, acc_2_0_of_3, 3)
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 192, acc_3_0_of_3, 3)
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 216, acc_4_0_of_3, 3)
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 240, acc_5_0_of_3, 3)
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 384, acc_6_0_of_3, 3)
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 408, acc_7_0_of_3, 3)
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 432, acc_8_0_of_3, 3)
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 576, acc_9_0_of_3, 3)
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 600, acc_10_0_of_3, 3)
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 624, acc_11_0_of_3, 3)
-            startconv2d_1_bias_v0_of_3 = load4_partial(conv2d_1_bias, 3)
-            acc_0_0_of_3 = startconv2d_1_bias_v0_of_3
-            acc_1_0_of_3 = startconv2d_1_bias_v0_of_3
-            acc_2_0_of_3 = startconv2d_1_bias_v0_of_3
-            acc_3_0_of_3 = startconv2d_1_bias_v0_of_3
-            acc_4_0_of_3 = startconv2d_1_bias_v0_of_3
-            acc_5_0_of_3 = startconv2d_1_bias_v0_of_3
-            acc_6_0_of_3 = startconv2d_1_bias_v0_of_3
-            acc_7_0_of_3 = startconv2d_1_bias_v0_of_3
-            for p in range(3):
-                for q in range(3):
-                    conv2d_1_kernel_v0_of_3 = load4_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
-                    input_s1 = input[144 * b + 12 * p + q + w + 72]
-                    input_s2 = input[144 * b + 12 * p + q + w + 84]
-                    input_s3 = input[144 * b + 12 * p + q + w + 216]
-                    input_s4 = input[144 * b + 12 * p + q + w + 228]
-                    input_s5 = input[144 * b + 12 * p + q + w + 360]
-                    input_s6 = input[144 * b + 12 * p + q + w + 372]
-                    input_s7 = input[144 * b + 12 * p + q + w + 504]
-                    input_s8 = input[144 * b + 12 * p + q + w + 516]
-                    acc_0_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s1
-                    acc_1_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s2
-                    acc_2_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s3
-                    acc_3_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s4
-                    acc_4_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s5
-                    acc_5_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s6
-                    acc_6_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s7
-                    acc_7_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s8
-            store4_partial(conv2d_1 + 192 * b + 3 * w + 144, acc_0_0_of_3, 3)
-            store4_partial(conv2d_1 + 192 * b + 3 * w + 168, acc_1_0_of_3, 3)
-            store4_partial(conv2d_1 + 192 * b + 3 * w + 336, acc_2_0_of_3, 3)
-            store4_partial(conv2d_1 + 192 * b + 3 * w + 360, acc_3_0_of_3, 3)
-            store4_partial(conv2d_1 + 192 * b + 3 * w + 528, acc_4_0_of_3, 3)
-            store4_partial(conv2d_1 + 192 * b + 3 * w + 552, acc_5_0_of_3, 3)
-            store4_partial(conv2d_1 + 192 * b + 3 * w + 720, acc_6_0_of_3, 3)
-            store4_partial(conv2d_1 + 192 * b + 3 * w + 744, acc_7_0_of_3, 3)
-        for b in range(4 * index_div(batch, 4), batch):
-            for h in range(0, 6, 3):
+                best_of_3 = acc_0_0_of_3
+                winner_of_3 = zeros4()
+                winner_of_3 = larger4_winner(best_of_3, acc_1_0_of_3, winner_of_3, 1)
+                best_of_3 = larger4(best_of_3, acc_1_0_of_3)
+                winner_of_3 = larger4_winner(best_of_3, acc_2_0_of_3, winner_of_3, 2)
+                best_of_3 = larger4(best_of_3, acc_2_0_of_3)
+                winner_of_3 = larger4_winner(best_of_3, acc_3_0_of_3, winner_of_3, 3)
+                best_of_3 = larger4(best_of_3, acc_3_0_of_3)
+                store_uint84_partial(maxpool2d_1_inner_winner + 48 * b + 12 * index_div(h, 2) + 3 * index_div(w, 2), winner_of_3, 3)
+                value0_of_3 = where_le4(best_of_3, splat4(<real>0), splat4(<real>0), best_of_3)
+                store4_partial(maxpool2d_1 + 48 * b + 12 * index_div(h, 2) + 3 * index_div(w, 2), value0_of_3, 3)
+                best_of_3 = acc_4_0_of_3
+                winner_of_3 = zeros4()
+                winner_of_3 = larger4_winner(best_of_3, acc_5_0_of_3, winner_of_3, 1)
+                best_of_3 = larger4(best_of_3, acc_5_0_of_3)
+                winner_of_3 = larger4_winner(best_of_3, acc_6_0_of_3, winner_of_3, 2)
+                best_of_3 = larger4(best_of_3, acc_6_0_of_3)
+                winner_of_3 = larger4_winner(best_of_3, acc_7_0_of_3, winner_of_3, 3)
+                best_of_3 = larger4(best_of_3, acc_7_0_of_3)
+                store_uint84_partial(maxpool2d_1_inner_winner + 48 * b + 12 * index_div(h, 2) + 3 * index_div(w, 2) + 48, winner_of_3, 3)
+                value0_of_3 = where_le4(best_of_3, splat4(<real>0), splat4(<real>0), best_of_3)
+                store4_partial(maxpool2d_1 + 48 * b + 12 * index_div(h, 2) + 3 * index_div(w, 2) + 48, value0_of_3, 3)
+                best_of_3 = acc_8_0_of_3
+                winner_of_3 = zeros4()
+                winner_of_3 = larger4_winner(best_of_3, acc_9_0_of_3, winner_of_3, 1)
+                best_of_3 = larger4(best_of_3, acc_9_0_of_3)
+                winner_of_3 = larger4_winner(best_of_3, acc_10_0_of_3, winner_of_3, 2)
+                best_of_3 = larger4(best_of_3, acc_10_0_of_3)
+                winner_of_3 = larger4_winner(best_of_3, acc_11_0_of_3, winner_of_3, 3)
+                best_of_3 = larger4(best_of_3, acc_11_0_of_3)
+                store_uint84_partial(maxpool2d_1_inner_winner + 48 * b + 12 * index_div(h, 2) + 3 * index_div(w, 2) + 96, winner_of_3, 3)
+                value0_of_3 = where_le4(best_of_3, splat4(<real>0), splat4(<real>0), best_of_3)
+                store4_partial(maxpool2d_1 + 48 * b + 12 * index_div(h, 2) + 3 * index_div(w, 2) + 96, value0_of_3, 3)
+    for b in range(3 * index_div(batch, 3), batch):
+        for h in range(0, 8, 2):
+            for w in range(0, 8, 2):
                 startconv2d_1_bias_v0_of_3 = load4_partial(conv2d_1_bias, 3)
                 acc_0_0_of_3 = startconv2d_1_bias_v0_of_3
                 acc_1_0_of_3 = startconv2d_1_bias_v0_of_3
                 acc_2_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_3_0_of_3 = startconv2d_1_bias_v0_of_3
                 for p in range(3):
                     for q in range(3):
                         conv2d_1_kernel_v0_of_3 = load4_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
                         input_s1 = input[144 * b + 12 * h + 12 * p + q + w]
-                        input_s2 = input[144 * b + 12 * h + 12 * p + q + w + 12]
-                        input_s3 = input[144 * b + 12 * h + 12 * p + q + w + 24]
+                        input_s2 = input[144 * b + 12 * h + 12 * p + q + w + 1]
+                        input_s3 = input[144 * b + 12 * h + 12 * p + q + w + 12]
+                        input_s4 = input[144 * b + 12 * h + 12 * p + q + w + 13]
                         acc_0_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s1
                         acc_1_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s2
                         acc_2_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s3
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w, acc_0_0_of_3, 3)
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 24, acc_1_0_of_3, 3)
-                store4_partial(conv2d_1 + 192 * b + 24 * h + 3 * w + 48, acc_2_0_of_3, 3)
-            startconv2d_1_bias_v0_of_3 = load4_partial(conv2d_1_bias, 3)
-            acc_0_0_of_3 = startconv2d_1_bias_v0_of_3
-            acc_1_0_of_3 = startconv2d_1_bias_v0_of_3
-            for p in range(3):
-                for q in range(3):
-                    conv2d_1_kernel_v0_of_3 = load4_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
-                    input_s1 = input[144 * b + 12 * p + q + w + 72]
-                    input_s2 = input[144 * b + 12 * p + q + w + 84]
-                    acc_0_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s1
-                    acc_1_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s2
-            store4_partial(conv2d_1 + 192 * b + 3 * w + 144, acc_0_0_of_3, 3)
-            store4_partial(conv2d_1 + 192 * b + 3 * w + 168, acc_1_0_of_3, 3)
-
-cdef void maxpool2d_1_inner(
-    const real* conv2d_1, real* maxpool2d_1_inner, uint8* maxpool2d_1_inner_winner, Py_ssize_t batch
-) noexcept nogil:
-    # maxpool2d_1.inner[b, h, w, c] max= conv2d_1[b, 2*h + p, q + 2*w, c]  for b:batch, h:4, w:4, c:3, p:2, q:2
-    # shapes: maxpool2d_1.inner (batch, 4, 4, 3), maxpool2d_1.inner.winner (batch, 4, 4, 3), from conv2d_1
-    #     (batch, 8, 8, 3)
-    # schedule: gather, plain loops
-    # operations: 192 for each example
-    cdef Py_ssize_t b, h, w, c
-    cdef bint beats
-    cdef int winner
-    cdef real acc, conv2d_1_0, candidate
-    for b in range(batch):
-        for h in range(4):
-            for w in range(4):
-                for c in range(3):
-                    acc = -INFINITY
-                    winner = 0
-                    conv2d_1_0 = conv2d_1[192 * b + c + 48 * h + 6 * w]
-                    candidate = conv2d_1_0
-                    beats = (candidate > acc) | (candidate != candidate)
-                    acc = candidate if beats else acc
-                    winner = 0 if beats else winner
-                    conv2d_1_0 = conv2d_1[192 * b + c + 48 * h + 6 * w + 3]
-                    candidate = conv2d_1_0
-                    beats = (candidate > acc) | (candidate != candidate)
-                    acc = candidate if beats else acc
-                    winner = 1 if beats else winner
-                    conv2d_1_0 = conv2d_1[192 * b + c + 48 * h + 6 * w + 24]
-                    candidate = conv2d_1_0
-                    beats = (candidate > acc) | (candidate != candidate)
-                    acc = candidate if beats else acc
-                    winner = 2 if beats else winner
-                    conv2d_1_0 = conv2d_1[192 * b + c + 48 * h + 6 * w + 27]
-                    candidate = conv2d_1_0
-                    beats = (candidate > acc) | (candidate != candidate)
-                    acc = candidate if beats else acc
-                    winner = 3 if beats else winner
-                    maxpool2d_1_inner[48 * b + c + 12 * h + 3 * w] = acc
-                    maxpool2d_1_inner_winner[48 * b + c + 12 * h + 3 * w] = winner
-
-cdef void maxpool2d_1(
-    const real* maxpool2d_1_inner, real* maxpool2d_1, Py_ssize_t batch
-) noexcept nogil:
-    # maxpool2d_1[i0, i1, i2, i3] += 0 if maxpool2d_1.inner[i0, i1, i2, i3] <= 0 else maxpool2d_1.inner[i0, i1,
-    #     i2, i3]  for i0:batch, i1:4, i2:4, i3:3
-    # shapes: maxpool2d_1 (batch, 4, 4, 3), from maxpool2d_1.inner (batch, 4, 4, 3)
-    # schedule: gather, plain loops
-    # operations: 48 for each example
-    cdef Py_ssize_t i0, i1, i2, i3
-    cdef real maxpool2d_1_inner_0
-    for i0 in range(batch):
-        for i1 in range(4):
-            for i2 in range(4):
-                for i3 in range(3):
-                    maxpool2d_1_inner_0 = maxpool2d_1_inner[48 * i0 + 12 * i1 + 3 * i2 + i3]
-                    maxpool2d_1[48 * i0 + 12 * i1 + 3 * i2 + i3] = (<real>0 if maxpool2d_1_inner_0 <= <real>0 else maxpool2d_1_inner_0)
+                        acc_3_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s4
+                best_of_3 = acc_0_0_of_3
+                winner_of_3 = zeros4()
+                winner_of_3 = larger4_winner(best_of_3, acc_1_0_of_3, winner_of_3, 1)
+                best_of_3 = larger4(best_of_3, acc_1_0_of_3)
+                winner_of_3 = larger4_winner(best_of_3, acc_2_0_of_3, winner_of_3, 2)
+                best_of_3 = larger4(best_of_3, acc_2_0_of_3)
+                winner_of_3 = larger4_winner(best_of_3, acc_3_0_of_3, winner_of_3, 3)
+                best_of_3 = larger4(best_of_3, acc_3_0_of_3)
+                store_uint84_partial(maxpool2d_1_inner_winner + 48 * b + 12 * index_div(h, 2) + 3 * index_div(w, 2), winner_of_3, 3)
+                value0_of_3 = where_le4(best_of_3, splat4(<real>0), splat4(<real>0), best_of_3)
+                store4_partial(maxpool2d_1 + 48 * b + 12 * index_div(h, 2) + 3 * index_div(w, 2), value0_of_3, 3)
 
 cdef void conv2d_2(
-    const real* conv2d_2_bias, const real* conv2d_2_kernel, const real* maxpool2d_1, real* conv2d_2,
-    Py_ssize_t batch
+    const real* conv2d_2_bias, const real* conv2d_2_kernel, const real* maxpool2d_1,
+    uint8* maxpool2d_2_inner_winner, real* maxpool2d_2, Py_ssize_t batch
 ) noexcept nogil:
     # conv2d_2[b, h, w, o] += conv2d_2.kernel[p, q, c, o]*maxpool2d_1[b, h + p, q + w, c]  for b:batch, h:2, w:2,
     #     o:4, p:3, q:3, c:3
     # conv2d_2[b, h, w, o] += conv2d_2.bias[o]  for b:batch, h:2, w:2, o:4
-    # shapes: conv2d_2 (batch, 2, 2, 4), from conv2d_2.kernel (3, 3, 3, 4), maxpool2d_1 (batch, 4, 4, 3),
+    # maxpool2d_2.inner[b, h, w, c] max= conv2d_2[b, 2*h + p, q + 2*w, c]  for b:batch, h:1, w:1, c:4, p:2, q:2
+    # maxpool2d_2[i0, i1, i2, i3] += 0 if maxpool2d_2.inner[i0, i1, i2, i3] <= 0 else maxpool2d_2.inner[i0, i1,
+    #     i2, i3]  for i0:batch, i1:1, i2:1, i3:4
+    # shapes: conv2d_2 (batch, 2, 2, 4), maxpool2d_2.inner (batch, 1, 1, 4), maxpool2d_2.inner.winner (batch, 1,
+    #     1, 4), maxpool2d_2 (batch, 1, 1, 4), from conv2d_2.kernel (3, 3, 3, 4), maxpool2d_1 (batch, 4, 4, 3),
     #     conv2d_2.bias (4)
-    # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o
-    # operations: 864 for each example
+    # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o, the rest in registers
+    # operations: 884 for each example
     cdef Py_ssize_t b, p, q_c
+    cdef integers4 winner_of_4
     cdef real maxpool2d_1_s1, maxpool2d_1_s2, maxpool2d_1_s3, maxpool2d_1_s4, maxpool2d_1_s5, maxpool2d_1_s6
     cdef real maxpool2d_1_s7, maxpool2d_1_s8, maxpool2d_1_s9, maxpool2d_1_s10, maxpool2d_1_s11
     cdef real maxpool2d_1_s12
     cdef vector4 startconv2d_2_bias_v0_of_4, acc_0_0_of_4, acc_1_0_of_4, acc_2_0_of_4, acc_3_0_of_4, acc_4_0_of_4
     cdef vector4 acc_5_0_of_4, acc_6_0_of_4, acc_7_0_of_4, acc_8_0_of_4, acc_9_0_of_4, acc_10_0_of_4
-    cdef vector4 acc_11_0_of_4, conv2d_2_kernel_v0_of_4
+    cdef vector4 acc_11_0_of_4, conv2d_2_kernel_v0_of_4, best_of_4, value0_of_4
     for b in range(0, batch - 2, 3):
         startconv2d_2_bias_v0_of_4 = load4(conv2d_2_bias)
         acc_0_0_of_4 = startconv2d_2_bias_v0_of_4
@@ -594,18 +619,39 @@ cdef void conv2d_2(
                 acc_9_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s10
                 acc_10_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s11
                 acc_11_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s12
-        store4(conv2d_2 + 16 * b, acc_0_0_of_4)
-        store4(conv2d_2 + 16 * b + 4, acc_1_0_of_4)
-        store4(conv2d_2 + 16 * b + 8, acc_2_0_of_4)
-        store4(conv2d_2 + 16 * b + 12, acc_3_0_of_4)
-        store4(conv2d_2 + 16 * b + 16, acc_4_0_of_4)
-        store4(conv2d_2 + 16 * b + 20, acc_5_0_of_4)
-        store4(conv2d_2 + 16 * b + 24, acc_6_0_of_4)
-        store4(conv2d_2 + 16 * b + 28, acc_7_0_of_4)
-        store4(conv2d_2 + 16 * b + 32, acc_8_0_of_4)
-        store4(conv2d_2 + 16 * b + 36, acc_9_0_of_4)
-        store4(conv2d_2 + 16 * b + 40, acc_10_0_of_4)
-        store4(conv2d_2 + 16 * b + 44, acc_11_0_of_4)
+        best_of_4 = acc_0_0_of_4
+        winner_of_4 = zeros4()
+        winner_of_4 = larger4_winner(best_of_4, acc_1_0_of_4, winner_of_4, 1)
+        best_of_4 = larger4(best_of_4, acc_1_0_of_4)
+        winner_of_4 = larger4_winner(best_of_4, acc_2_0_of_4, winner_of_4, 2)
+        best_of_4 = larger4(best_of_4, acc_2_0_of_4)
+        winner_of_4 = larger4_winner(best_of_4, acc_3_0_of_4, winner_of_4, 3)
+        best_of_4 = larger4(best_of_4, acc_3_0_of_4)
+        store_uint84(maxpool2d_2_inner_winner + 4 * b, winner_of_4)
+        value0_of_4 = where_le4(best_of_4, splat4(<real>0), splat4(<real>0), best_of_4)
+        store4(maxpool2d_2 + 4 * b, value0_of_4)
+        best_of_4 = acc_4_0_of_4
+        winner_of_4 = zeros4()
+        winner_of_4 = larger4_winner(best_of_4, acc_5_0_of_4, winner_of_4, 1)
+        best_of_4 = larger4(best_of_4, acc_5_0_of_4)
+        winner_of_4 = larger4_winner(best_of_4, acc_6_0_of_4, winner_of_4, 2)
+        best_of_4 = larger4(best_of_4, acc_6_0_of_4)
+        winner_of_4 = larger4_winner(best_of_4, acc_7_0_of_4, winner_of_4, 3)
+        best_of_4 = larger4(best_of_4, acc_7_0_of_4)
+        store_uint84(maxpool2d_2_inner_winner + 4 * b + 4, winner_of_4)
+        value0_of_4 = where_le4(best_of_4, splat4(<real>0), splat4(<real>0), best_of_4)
+        store4(maxpool2d_2 + 4 * b + 4, value0_of_4)
+        best_of_4 = acc_8_0_of_4
+        winner_of_4 = zeros4()
+        winner_of_4 = larger4_winner(best_of_4, acc_9_0_of_4, winner_of_4, 1)
+        best_of_4 = larger4(best_of_4, acc_9_0_of_4)
+        winner_of_4 = larger4_winner(best_of_4, acc_10_0_of_4, winner_of_4, 2)
+        best_of_4 = larger4(best_of_4, acc_10_0_of_4)
+        winner_of_4 = larger4_winner(best_of_4, acc_11_0_of_4, winner_of_4, 3)
+        best_of_4 = larger4(best_of_4, acc_11_0_of_4)
+        store_uint84(maxpool2d_2_inner_winner + 4 * b + 8, winner_of_4)
+        value0_of_4 = where_le4(best_of_4, splat4(<real>0), splat4(<real>0), best_of_4)
+        store4(maxpool2d_2 + 4 * b + 8, value0_of_4)
     for b in range(3 * index_div(batch, 3), batch):
         startconv2d_2_bias_v0_of_4 = load4(conv2d_2_bias)
         acc_0_0_of_4 = startconv2d_2_bias_v0_of_4
@@ -623,64 +669,17 @@ cdef void conv2d_2(
                 acc_1_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s2
                 acc_2_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s3
                 acc_3_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s4
-        store4(conv2d_2 + 16 * b, acc_0_0_of_4)
-        store4(conv2d_2 + 16 * b + 4, acc_1_0_of_4)
-        store4(conv2d_2 + 16 * b + 8, acc_2_0_of_4)
-        store4(conv2d_2 + 16 * b + 12, acc_3_0_of_4)
-
-cdef void maxpool2d_2_inner(
-    const real* conv2d_2, real* maxpool2d_2_inner, uint8* maxpool2d_2_inner_winner, Py_ssize_t batch
-) noexcept nogil:
-    # maxpool2d_2.inner[b, h, w, c] max= conv2d_2[b, 2*h + p, q + 2*w, c]  for b:batch, h:1, w:1, c:4, p:2, q:2
-    # shapes: maxpool2d_2.inner (batch, 1, 1, 4), maxpool2d_2.inner.winner (batch, 1, 1, 4), from conv2d_2
-    #     (batch, 2, 2, 4)
-    # schedule: gather, plain loops
-    # operations: 16 for each example
-    cdef Py_ssize_t b, c
-    cdef bint beats
-    cdef int winner
-    cdef real acc, conv2d_2_0, candidate
-    for b in range(batch):
-        for c in range(4):
-            acc = -INFINITY
-            winner = 0
-            conv2d_2_0 = conv2d_2[16 * b + c]
-            candidate = conv2d_2_0
-            beats = (candidate > acc) | (candidate != candidate)
-            acc = candidate if beats else acc
-            winner = 0 if beats else winner
-            conv2d_2_0 = conv2d_2[16 * b + c + 4]
-            candidate = conv2d_2_0
-            beats = (candidate > acc) | (candidate != candidate)
-            acc = candidate if beats else acc
-            winner = 1 if beats else winner
-            conv2d_2_0 = conv2d_2[16 * b + c + 8]
-            candidate = conv2d_2_0
-            beats = (candidate > acc) | (candidate != candidate)
-            acc = candidate if beats else acc
-            winner = 2 if beats else winner
-            conv2d_2_0 = conv2d_2[16 * b + c + 12]
-            candidate = conv2d_2_0
-            beats = (candidate > acc) | (candidate != candidate)
-            acc = candidate if beats else acc
-            winner = 3 if beats else winner
-            maxpool2d_2_inner[4 * b + c] = acc
-            maxpool2d_2_inner_winner[4 * b + c] = winner
-
-cdef void maxpool2d_2(
-    const real* maxpool2d_2_inner, real* maxpool2d_2, Py_ssize_t batch
-) noexcept nogil:
-    # maxpool2d_2[i0, i1, i2, i3] += 0 if maxpool2d_2.inner[i0, i1, i2, i3] <= 0 else maxpool2d_2.inner[i0, i1,
-    #     i2, i3]  for i0:batch, i1:1, i2:1, i3:4
-    # shapes: maxpool2d_2 (batch, 1, 1, 4), from maxpool2d_2.inner (batch, 1, 1, 4)
-    # schedule: gather, plain loops
-    # operations: 4 for each example
-    cdef Py_ssize_t i0, i3
-    cdef real maxpool2d_2_inner_0
-    for i0 in range(batch):
-        for i3 in range(4):
-            maxpool2d_2_inner_0 = maxpool2d_2_inner[4 * i0 + i3]
-            maxpool2d_2[4 * i0 + i3] = (<real>0 if maxpool2d_2_inner_0 <= <real>0 else maxpool2d_2_inner_0)
+        best_of_4 = acc_0_0_of_4
+        winner_of_4 = zeros4()
+        winner_of_4 = larger4_winner(best_of_4, acc_1_0_of_4, winner_of_4, 1)
+        best_of_4 = larger4(best_of_4, acc_1_0_of_4)
+        winner_of_4 = larger4_winner(best_of_4, acc_2_0_of_4, winner_of_4, 2)
+        best_of_4 = larger4(best_of_4, acc_2_0_of_4)
+        winner_of_4 = larger4_winner(best_of_4, acc_3_0_of_4, winner_of_4, 3)
+        best_of_4 = larger4(best_of_4, acc_3_0_of_4)
+        store_uint84(maxpool2d_2_inner_winner + 4 * b, winner_of_4)
+        value0_of_4 = where_le4(best_of_4, splat4(<real>0), splat4(<real>0), best_of_4)
+        store4(maxpool2d_2 + 4 * b, value0_of_4)
 
 cdef void dropout_1_uniform(
     real* dropout_1_uniform, Py_ssize_t batch, uint32 seed, uint32 step, Py_ssize_t first
@@ -925,18 +924,26 @@ cdef void dense_1_kernel_cotangent(
     store4_partial(dense_1_kernel_cotangent + 9, load4_partial(dense_1_kernel_cotangent + 9, 3) + acc_3_0_of_3, 3)
 
 cdef void dropout_1_cotangent(
-    const real* dense_1_cotangent, const real* dense_1_kernel_packed10, real* dropout_1_cotangent,
+    const real* dense_1_cotangent, const real* dense_1_kernel_packed10,
+    const real* dropout_1_uniform, const real* maxpool2d_2, real* conv2d_2_cotangent_selected,
     Py_ssize_t batch
 ) noexcept nogil:
     # dropout_1.cotangent[b, i] += dense_1.cotangent[b, o]*dense_1.kernel.packed10[o, i]  for b:batch, o:3, i:4
-    # shapes: dropout_1.cotangent (batch, 4), from dense_1.cotangent (batch, 3), dense_1.kernel.packed10 (3, 4)
-    # schedule: gather, register tile: 8 b by 1 x 8 lanes of i
-    # operations: 24 for each example
+    # maxpool2d_2.inner.cotangent[i0, 0, 0, i3] += dropout_1.cotangent[i0, i3]*(1 if maxpool2d_2[i0, 0, 0, i3] >
+    #     0 else 0)*(2 if dropout_1.uniform[i0, i3] >= 1/2 else 0)  for i0:batch, i3:4
+    # conv2d_2.cotangent.selected[b, h, w, c] += maxpool2d_2.inner.cotangent[b, h, w, c]  for b:batch, h:1, w:1,
+    #     c:4
+    # shapes: dropout_1.cotangent (batch, 4), maxpool2d_2.inner.cotangent (batch, 1, 1, 4),
+    #     conv2d_2.cotangent.selected (batch, 1, 1, 4), from dense_1.cotangent (batch, 3),
+    #     dense_1.kernel.packed10 (3, 4), dropout_1.uniform (batch, 4), maxpool2d_2 (batch, 1, 1, 4)
+    # schedule: gather, register tile: 8 b by 1 x 8 lanes of i, the rest in registers
+    # operations: 44 for each example
     cdef Py_ssize_t b, o
     cdef real dense_1_cotangent_s0, dense_1_cotangent_s2, dense_1_cotangent_s3, dense_1_cotangent_s4
     cdef real dense_1_cotangent_s5, dense_1_cotangent_s6, dense_1_cotangent_s7, dense_1_cotangent_s8
     cdef vector4 acc_0_0_of_4, acc_1_0_of_4, acc_2_0_of_4, acc_3_0_of_4, acc_4_0_of_4, acc_5_0_of_4, acc_6_0_of_4
-    cdef vector4 acc_7_0_of_4, dense_1_kernel_packed10_v1_of_4
+    cdef vector4 acc_7_0_of_4, dense_1_kernel_packed10_v1_of_4, after0_dropout_1_uniform_v0_of_4
+    cdef vector4 after0_maxpool2d_2_v1_of_4, value0_of_4
     for b in range(0, batch - 7, 8):
         acc_0_0_of_4 = splat4(<real>0)
         acc_1_0_of_4 = splat4(<real>0)
@@ -964,55 +971,48 @@ cdef void dropout_1_cotangent(
             acc_5_0_of_4 += dense_1_cotangent_s6 * dense_1_kernel_packed10_v1_of_4
             acc_6_0_of_4 += dense_1_cotangent_s7 * dense_1_kernel_packed10_v1_of_4
             acc_7_0_of_4 += dense_1_cotangent_s8 * dense_1_kernel_packed10_v1_of_4
-        store4(dropout_1_cotangent + 4 * b, acc_0_0_of_4)
-        store4(dropout_1_cotangent + 4 * b + 4, acc_1_0_of_4)
-        store4(dropout_1_cotangent + 4 * b + 8, acc_2_0_of_4)
-        store4(dropout_1_cotangent + 4 * b + 12, acc_3_0_of_4)
-        store4(dropout_1_cotangent + 4 * b + 16, acc_4_0_of_4)
-        store4(dropout_1_cotangent + 4 * b + 20, acc_5_0_of_4)
-        store4(dropout_1_cotangent + 4 * b + 24, acc_6_0_of_4)
-        store4(dropout_1_cotangent + 4 * b + 28, acc_7_0_of_4)
+        after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b)
+        after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b)
+        value0_of_4 = acc_0_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        store4(conv2d_2_cotangent_selected + 4 * b, value0_of_4)
+        after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 4)
+        after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 4)
+        value0_of_4 = acc_1_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        store4(conv2d_2_cotangent_selected + 4 * b + 4, value0_of_4)
+        after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 8)
+        after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 8)
+        value0_of_4 = acc_2_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        store4(conv2d_2_cotangent_selected + 4 * b + 8, value0_of_4)
+        after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 12)
+        after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 12)
+        value0_of_4 = acc_3_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        store4(conv2d_2_cotangent_selected + 4 * b + 12, value0_of_4)
+        after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 16)
+        after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 16)
+        value0_of_4 = acc_4_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        store4(conv2d_2_cotangent_selected + 4 * b + 16, value0_of_4)
+        after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 20)
+        after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 20)
+        value0_of_4 = acc_5_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        store4(conv2d_2_cotangent_selected + 4 * b + 20, value0_of_4)
+        after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 24)
+        after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 24)
+        value0_of_4 = acc_6_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        store4(conv2d_2_cotangent_selected + 4 * b + 24, value0_of_4)
+        after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 28)
+        after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 28)
+        value0_of_4 = acc_7_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        store4(conv2d_2_cotangent_selected + 4 * b + 28, value0_of_4)
     for b in range(8 * index_div(batch, 8), batch):
         acc_0_0_of_4 = splat4(<real>0)
         for o in range(3):
             dense_1_cotangent_s0 = dense_1_cotangent[3 * b + o]
             dense_1_kernel_packed10_v1_of_4 = load4(dense_1_kernel_packed10 + 4 * o)
             acc_0_0_of_4 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v1_of_4
-        store4(dropout_1_cotangent + 4 * b, acc_0_0_of_4)
-
-cdef void maxpool2d_2_inner_cotangent(
-    const real* dropout_1_cotangent, const real* dropout_1_uniform, const real* maxpool2d_2,
-    real* maxpool2d_2_inner_cotangent, Py_ssize_t batch
-) noexcept nogil:
-    # maxpool2d_2.inner.cotangent[i0, 0, 0, i3] += dropout_1.cotangent[i0, i3]*(1 if maxpool2d_2[i0, 0, 0, i3] >
-    #     0 else 0)*(2 if dropout_1.uniform[i0, i3] >= 1/2 else 0)  for i0:batch, i3:4
-    # shapes: maxpool2d_2.inner.cotangent (batch, 1, 1, 4), from dropout_1.cotangent (batch, 4),
-    #     dropout_1.uniform (batch, 4), maxpool2d_2 (batch, 1, 1, 4)
-    # schedule: gather, plain loops
-    # operations: 20 for each example
-    cdef Py_ssize_t i0, i3
-    cdef real dropout_1_cotangent_0, dropout_1_uniform_1, maxpool2d_2_2
-    for i0 in range(batch):
-        for i3 in range(4):
-            dropout_1_cotangent_0 = dropout_1_cotangent[4 * i0 + i3]
-            dropout_1_uniform_1 = dropout_1_uniform[4 * i0 + i3]
-            maxpool2d_2_2 = maxpool2d_2[4 * i0 + i3]
-            maxpool2d_2_inner_cotangent[4 * i0 + i3] = (<real>1 if maxpool2d_2_2 > <real>0 else <real>0) * (<real>2 if dropout_1_uniform_1 >= <real>0.5 else <real>0) * dropout_1_cotangent_0
-
-cdef void conv2d_2_cotangent_selected(
-    const real* maxpool2d_2_inner_cotangent, real* conv2d_2_cotangent_selected, Py_ssize_t batch
-) noexcept nogil:
-    # conv2d_2.cotangent.selected[b, h, w, c] += maxpool2d_2.inner.cotangent[b, h, w, c]  for b:batch, h:1, w:1,
-    #     c:4
-    # shapes: conv2d_2.cotangent.selected (batch, 1, 1, 4), from maxpool2d_2.inner.cotangent (batch, 1, 1, 4)
-    # schedule: gather, plain loops
-    # operations: 0 for each example
-    cdef Py_ssize_t b, c
-    cdef real maxpool2d_2_inner_cotangent_0
-    for b in range(batch):
-        for c in range(4):
-            maxpool2d_2_inner_cotangent_0 = maxpool2d_2_inner_cotangent[4 * b + c]
-            conv2d_2_cotangent_selected[4 * b + c] = maxpool2d_2_inner_cotangent_0
+        after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b)
+        after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b)
+        value0_of_4 = acc_0_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        store4(conv2d_2_cotangent_selected + 4 * b, value0_of_4)
 
 cdef void conv2d_2_bias_cotangent(
     const real* conv2d_2_cotangent_selected, real* conv2d_2_bias_cotangent, Py_ssize_t batch
@@ -1314,69 +1314,216 @@ cdef void input_cotangent(
                         store4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 12, load4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 12, 3) + acc_1_0_of_3, 3)
                         store4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 24, load4_partial(input_cotangent + 144 * b1 + 24 * h1 + 2 * w1 + index_mod(bucket, 2) + 12 * index_div(bucket, 2) + 24, 3) + acc_2_0_of_3, 3)
 
-cdef void inference_maxpool2d_1_inner(
-    const real* conv2d_1, real* maxpool2d_1_inner, Py_ssize_t batch
+cdef void inference_conv2d_1(
+    const real* conv2d_1_bias, const real* conv2d_1_kernel, const real* input, real* maxpool2d_1,
+    Py_ssize_t batch
 ) noexcept nogil:
+    # conv2d_1[b, h, w, o] += conv2d_1.kernel[p, q, c, o]*input[b, h + p, q + w, c]  for b:batch, h:8, w:8, o:3,
+    #     p:3, q:3, c:1
+    # conv2d_1[b, h, w, o] += conv2d_1.bias[o]  for b:batch, h:8, w:8, o:3
     # maxpool2d_1.inner[b, h, w, c] max= conv2d_1[b, 2*h + p, q + 2*w, c]  for b:batch, h:4, w:4, c:3, p:2, q:2
-    # shapes: maxpool2d_1.inner (batch, 4, 4, 3), from conv2d_1 (batch, 8, 8, 3)
-    # schedule: gather, plain loops
-    # operations: 192 for each example
-    cdef Py_ssize_t b, h, w, c
-    cdef bint beats
-    cdef real acc, conv2d_1_0, candidate
-    for b in range(batch):
-        for h in range(4):
-            for w in range(4):
-                for c in range(3):
-                    acc = -INFINITY
-                    conv2d_1_0 = conv2d_1[192 * b + c + 48 * h + 6 * w]
-                    candidate = conv2d_1_0
-                    beats = (candidate > acc) | (candidate != candidate)
-                    acc = candidate if beats else acc
-                    conv2d_1_0 = conv2d_1[192 * b + c + 48 * h + 6 * w + 3]
-                    candidate = conv2d_1_0
-                    beats = (candidate > acc) | (candidate != candidate)
-                    acc = candidate if beats else acc
-                    conv2d_1_0 = conv2d_1[192 * b + c + 48 * h + 6 * w + 24]
-                    candidate = conv2d_1_0
-                    beats = (candidate > acc) | (candidate != candidate)
-                    acc = candidate if beats else acc
-                    conv2d_1_0 = conv2d_1[192 * b + c + 48 * h + 6 * w + 27]
-                    candidate = conv2d_1_0
-                    beats = (candidate > acc) | (candidate != candidate)
-                    acc = candidate if beats else acc
-                    maxpool2d_1_inner[48 * b + c + 12 * h + 3 * w] = acc
+    # maxpool2d_1[i0, i1, i2, i3] += 0 if maxpool2d_1.inner[i0, i1, i2, i3] <= 0 else maxpool2d_1.inner[i0, i1,
+    #     i2, i3]  for i0:batch, i1:4, i2:4, i3:3
+    # shapes: conv2d_1 (batch, 8, 8, 3), maxpool2d_1.inner (batch, 4, 4, 3), maxpool2d_1 (batch, 4, 4, 3), from
+    #     conv2d_1.kernel (3, 3, 1, 3), input (batch, 12, 12, 1), conv2d_1.bias (3)
+    # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o, the rest in registers
+    # operations: 3,696 for each example
+    cdef Py_ssize_t b, h, w, p, q
+    cdef real input_s1, input_s2, input_s3, input_s4, input_s5, input_s6, input_s7, input_s8, input_s9
+    cdef real input_s10, input_s11, input_s12
+    cdef vector4 startconv2d_1_bias_v0_of_3, acc_0_0_of_3, acc_1_0_of_3, acc_2_0_of_3, acc_3_0_of_3, acc_4_0_of_3
+    cdef vector4 acc_5_0_of_3, acc_6_0_of_3, acc_7_0_of_3, acc_8_0_of_3, acc_9_0_of_3, acc_10_0_of_3
+    cdef vector4 acc_11_0_of_3, conv2d_1_kernel_v0_of_3, best_of_3, value0_of_3
+    for b in range(0, batch - 2, 3):
+        for h in range(0, 8, 2):
+            for w in range(0, 8, 2):
+                startconv2d_1_bias_v0_of_3 = load4_partial(conv2d_1_bias, 3)
+                acc_0_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_1_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_2_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_3_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_4_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_5_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_6_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_7_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_8_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_9_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_10_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_11_0_of_3 = startconv2d_1_bias_v0_of_3
+                for p in range(3):
+                    for q in range(3):
+                        conv2d_1_kernel_v0_of_3 = load4_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
+                        input_s1 = input[144 * b + 12 * h + 12 * p + q + w]
+                        input_s2 = input[144 * b + 12 * h + 12 * p + q + w + 1]
+                        input_s3 = input[144 * b + 12 * h + 12 * p + q + w + 12]
+                        input_s4 = input[144 * b + 12 * h + 12 * p + q + w + 13]
+                        input_s5 = input[144 * b + 12 * h + 12 * p + q + w + 144]
+                        input_s6 = input[144 * b + 12 * h + 12 * p + q + w + 145]
+                        input_s7 = input[144 * b + 12 * h + 12 * p + q + w + 156]
+                        input_s8 = input[144 * b + 12 * h + 12 * p + q + w + 157]
+                        input_s9 = input[144 * b + 12 * h + 12 * p + q + w + 288]
+                        input_s10 = input[144 * b + 12 * h + 12 * p + q + w + 289]
+                        input_s11 = input[144 * b + 12 * h + 12 * p + q + w + 300]
+                        input_s12 = input[144 * b + 12 * h + 12 * p + q + w + 301]
+                        acc_0_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s1
+                        acc_1_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s2
+                        acc_2_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s3
+                        acc_3_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s4
+                        acc_4_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s5
+                        acc_5_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s6
+                        acc_6_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s7
+                        acc_7_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s8
+                        acc_8_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s9
+                        acc_9_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s10
+                        acc_10_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s11
+                        acc_11_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s12
+                best_of_3 = acc_0_0_of_3
+                best_of_3 = larger4(best_of_3, acc_1_0_of_3)
+                best_of_3 = larger4(best_of_3, acc_2_0_of_3)
+                best_of_3 = larger4(best_of_3, acc_3_0_of_3)
+                value0_of_3 = where_le4(best_of_3, splat4(<real>0), splat4(<real>0), best_of_3)
+                store4_partial(maxpool2d_1 + 48 * b + 12 * index_div(h, 2) + 3 * index_div(w, 2), value0_of_3, 3)
+                best_of_3 = acc_4_0_of_3
+                best_of_3 = larger4(best_of_3, acc_5_0_of_3)
+                best_of_3 = larger4(best_of_3, acc_6_0_of_3)
+                best_of_3 = larger4(best_of_3, acc_7_0_of_3)
+                value0_of_3 = where_le4(best_of_3, splat4(<real>0), splat4(<real>0), best_of_3)
+                store4_partial(maxpool2d_1 + 48 * b + 12 * index_div(h, 2) + 3 * index_div(w, 2) + 48, value0_of_3, 3)
+                best_of_3 = acc_8_0_of_3
+                best_of_3 = larger4(best_of_3, acc_9_0_of_3)
+                best_of_3 = larger4(best_of_3, acc_10_0_of_3)
+                best_of_3 = larger4(best_of_3, acc_11_0_of_3)
+                value0_of_3 = where_le4(best_of_3, splat4(<real>0), splat4(<real>0), best_of_3)
+                store4_partial(maxpool2d_1 + 48 * b + 12 * index_div(h, 2) + 3 * index_div(w, 2) + 96, value0_of_3, 3)
+    for b in range(3 * index_div(batch, 3), batch):
+        for h in range(0, 8, 2):
+            for w in range(0, 8, 2):
+                startconv2d_1_bias_v0_of_3 = load4_partial(conv2d_1_bias, 3)
+                acc_0_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_1_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_2_0_of_3 = startconv2d_1_bias_v0_of_3
+                acc_3_0_of_3 = startconv2d_1_bias_v0_of_3
+                for p in range(3):
+                    for q in range(3):
+                        conv2d_1_kernel_v0_of_3 = load4_partial(conv2d_1_kernel + 9 * p + 3 * q, 3)
+                        input_s1 = input[144 * b + 12 * h + 12 * p + q + w]
+                        input_s2 = input[144 * b + 12 * h + 12 * p + q + w + 1]
+                        input_s3 = input[144 * b + 12 * h + 12 * p + q + w + 12]
+                        input_s4 = input[144 * b + 12 * h + 12 * p + q + w + 13]
+                        acc_0_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s1
+                        acc_1_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s2
+                        acc_2_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s3
+                        acc_3_0_of_3 += conv2d_1_kernel_v0_of_3 * input_s4
+                best_of_3 = acc_0_0_of_3
+                best_of_3 = larger4(best_of_3, acc_1_0_of_3)
+                best_of_3 = larger4(best_of_3, acc_2_0_of_3)
+                best_of_3 = larger4(best_of_3, acc_3_0_of_3)
+                value0_of_3 = where_le4(best_of_3, splat4(<real>0), splat4(<real>0), best_of_3)
+                store4_partial(maxpool2d_1 + 48 * b + 12 * index_div(h, 2) + 3 * index_div(w, 2), value0_of_3, 3)
 
-cdef void inference_maxpool2d_2_inner(
-    const real* conv2d_2, real* maxpool2d_2_inner, Py_ssize_t batch
+cdef void inference_conv2d_2(
+    const real* conv2d_2_bias, const real* conv2d_2_kernel, const real* maxpool2d_1,
+    real* maxpool2d_2, Py_ssize_t batch
 ) noexcept nogil:
+    # conv2d_2[b, h, w, o] += conv2d_2.kernel[p, q, c, o]*maxpool2d_1[b, h + p, q + w, c]  for b:batch, h:2, w:2,
+    #     o:4, p:3, q:3, c:3
+    # conv2d_2[b, h, w, o] += conv2d_2.bias[o]  for b:batch, h:2, w:2, o:4
     # maxpool2d_2.inner[b, h, w, c] max= conv2d_2[b, 2*h + p, q + 2*w, c]  for b:batch, h:1, w:1, c:4, p:2, q:2
-    # shapes: maxpool2d_2.inner (batch, 1, 1, 4), from conv2d_2 (batch, 2, 2, 4)
-    # schedule: gather, plain loops
-    # operations: 16 for each example
-    cdef Py_ssize_t b, c
-    cdef bint beats
-    cdef real acc, conv2d_2_0, candidate
-    for b in range(batch):
-        for c in range(4):
-            acc = -INFINITY
-            conv2d_2_0 = conv2d_2[16 * b + c]
-            candidate = conv2d_2_0
-            beats = (candidate > acc) | (candidate != candidate)
-            acc = candidate if beats else acc
-            conv2d_2_0 = conv2d_2[16 * b + c + 4]
-            candidate = conv2d_2_0
-            beats = (candidate > acc) | (candidate != candidate)
-            acc = candidate if beats else acc
-            conv2d_2_0 = conv2d_2[16 * b + c + 8]
-            candidate = conv2d_2_0
-            beats = (candidate > acc) | (candidate != candidate)
-            acc = candidate if beats else acc
-            conv2d_2_0 = conv2d_2[16 * b + c + 12]
-            candidate = conv2d_2_0
-            beats = (candidate > acc) | (candidate != candidate)
-            acc = candidate if beats else acc
-            maxpool2d_2_inner[4 * b + c] = acc
+    # maxpool2d_2[i0, i1, i2, i3] += 0 if maxpool2d_2.inner[i0, i1, i2, i3] <= 0 else maxpool2d_2.inner[i0, i1,
+    #     i2, i3]  for i0:batch, i1:1, i2:1, i3:4
+    # shapes: conv2d_2 (batch, 2, 2, 4), maxpool2d_2.inner (batch, 1, 1, 4), maxpool2d_2 (batch, 1, 1, 4), from
+    #     conv2d_2.kernel (3, 3, 3, 4), maxpool2d_1 (batch, 4, 4, 3), conv2d_2.bias (4)
+    # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o, the rest in registers
+    # operations: 884 for each example
+    cdef Py_ssize_t b, p, q_c
+    cdef real maxpool2d_1_s1, maxpool2d_1_s2, maxpool2d_1_s3, maxpool2d_1_s4, maxpool2d_1_s5, maxpool2d_1_s6
+    cdef real maxpool2d_1_s7, maxpool2d_1_s8, maxpool2d_1_s9, maxpool2d_1_s10, maxpool2d_1_s11
+    cdef real maxpool2d_1_s12
+    cdef vector4 startconv2d_2_bias_v0_of_4, acc_0_0_of_4, acc_1_0_of_4, acc_2_0_of_4, acc_3_0_of_4, acc_4_0_of_4
+    cdef vector4 acc_5_0_of_4, acc_6_0_of_4, acc_7_0_of_4, acc_8_0_of_4, acc_9_0_of_4, acc_10_0_of_4
+    cdef vector4 acc_11_0_of_4, conv2d_2_kernel_v0_of_4, best_of_4, value0_of_4
+    for b in range(0, batch - 2, 3):
+        startconv2d_2_bias_v0_of_4 = load4(conv2d_2_bias)
+        acc_0_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_1_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_2_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_3_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_4_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_5_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_6_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_7_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_8_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_9_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_10_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_11_0_of_4 = startconv2d_2_bias_v0_of_4
+        for p in range(3):
+            for q_c in range(9):
+                conv2d_2_kernel_v0_of_4 = load4(conv2d_2_kernel + 36 * p + 4 * q_c)
+                maxpool2d_1_s1 = maxpool2d_1[48 * b + 12 * p + q_c]
+                maxpool2d_1_s2 = maxpool2d_1[48 * b + 12 * p + q_c + 3]
+                maxpool2d_1_s3 = maxpool2d_1[48 * b + 12 * p + q_c + 12]
+                maxpool2d_1_s4 = maxpool2d_1[48 * b + 12 * p + q_c + 15]
+                maxpool2d_1_s5 = maxpool2d_1[48 * b + 12 * p + q_c + 48]
+                maxpool2d_1_s6 = maxpool2d_1[48 * b + 12 * p + q_c + 51]
+                maxpool2d_1_s7 = maxpool2d_1[48 * b + 12 * p + q_c + 60]
+                maxpool2d_1_s8 = maxpool2d_1[48 * b + 12 * p + q_c + 63]
+                maxpool2d_1_s9 = maxpool2d_1[48 * b + 12 * p + q_c + 96]
+                maxpool2d_1_s10 = maxpool2d_1[48 * b + 12 * p + q_c + 99]
+                maxpool2d_1_s11 = maxpool2d_1[48 * b + 12 * p + q_c + 108]
+                maxpool2d_1_s12 = maxpool2d_1[48 * b + 12 * p + q_c + 111]
+                acc_0_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s1
+                acc_1_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s2
+                acc_2_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s3
+                acc_3_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s4
+                acc_4_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s5
+                acc_5_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s6
+                acc_6_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s7
+                acc_7_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s8
+                acc_8_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s9
+                acc_9_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s10
+                acc_10_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s11
+                acc_11_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s12
+        best_of_4 = acc_0_0_of_4
+        best_of_4 = larger4(best_of_4, acc_1_0_of_4)
+        best_of_4 = larger4(best_of_4, acc_2_0_of_4)
+        best_of_4 = larger4(best_of_4, acc_3_0_of_4)
+        value0_of_4 = where_le4(best_of_4, splat4(<real>0), splat4(<real>0), best_of_4)
+        store4(maxpool2d_2 + 4 * b, value0_of_4)
+        best_of_4 = acc_4_0_of_4
+        best_of_4 = larger4(best_of_4, acc_5_0_of_4)
+        best_of_4 = larger4(best_of_4, acc_6_0_of_4)
+        best_of_4 = larger4(best_of_4, acc_7_0_of_4)
+        value0_of_4 = where_le4(best_of_4, splat4(<real>0), splat4(<real>0), best_of_4)
+        store4(maxpool2d_2 + 4 * b + 4, value0_of_4)
+        best_of_4 = acc_8_0_of_4
+        best_of_4 = larger4(best_of_4, acc_9_0_of_4)
+        best_of_4 = larger4(best_of_4, acc_10_0_of_4)
+        best_of_4 = larger4(best_of_4, acc_11_0_of_4)
+        value0_of_4 = where_le4(best_of_4, splat4(<real>0), splat4(<real>0), best_of_4)
+        store4(maxpool2d_2 + 4 * b + 8, value0_of_4)
+    for b in range(3 * index_div(batch, 3), batch):
+        startconv2d_2_bias_v0_of_4 = load4(conv2d_2_bias)
+        acc_0_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_1_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_2_0_of_4 = startconv2d_2_bias_v0_of_4
+        acc_3_0_of_4 = startconv2d_2_bias_v0_of_4
+        for p in range(3):
+            for q_c in range(9):
+                conv2d_2_kernel_v0_of_4 = load4(conv2d_2_kernel + 36 * p + 4 * q_c)
+                maxpool2d_1_s1 = maxpool2d_1[48 * b + 12 * p + q_c]
+                maxpool2d_1_s2 = maxpool2d_1[48 * b + 12 * p + q_c + 3]
+                maxpool2d_1_s3 = maxpool2d_1[48 * b + 12 * p + q_c + 12]
+                maxpool2d_1_s4 = maxpool2d_1[48 * b + 12 * p + q_c + 15]
+                acc_0_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s1
+                acc_1_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s2
+                acc_2_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s3
+                acc_3_0_of_4 += conv2d_2_kernel_v0_of_4 * maxpool2d_1_s4
+        best_of_4 = acc_0_0_of_4
+        best_of_4 = larger4(best_of_4, acc_1_0_of_4)
+        best_of_4 = larger4(best_of_4, acc_2_0_of_4)
+        best_of_4 = larger4(best_of_4, acc_3_0_of_4)
+        value0_of_4 = where_le4(best_of_4, splat4(<real>0), splat4(<real>0), best_of_4)
+        store4(maxpool2d_2 + 4 * b, value0_of_4)
 
 cdef void flatten_1(
     const real* maxpool2d_2, real* flatten_1, Py_ssize_t batch
@@ -1603,15 +1750,14 @@ cdef void gradient_before_0(const Context* context, int threads) noexcept nogil:
 cdef void gradient_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
 ) noexcept nogil:
-    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 16128))
-    conv2d_1(context.parameters + 32, context.parameters, rows, <real*>(tile), batch)
-    maxpool2d_1_inner(<real*>(tile), <real*>(tile + 12288), <uint8*>(tile + 15360), batch)
-    maxpool2d_1(<real*>(tile + 12288), <real*>(tile), batch)
-    conv2d_2(
-        context.parameters + 160, context.parameters + 48, <real*>(tile), <real*>(tile + 3072), batch,
+    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 9984))
+    conv2d_1(
+        context.parameters + 32, context.parameters, rows, <uint8*>(tile + 9216), <real*>(tile), batch,
     )
-    maxpool2d_2_inner(<real*>(tile + 3072), <real*>(tile + 4096), <uint8*>(tile + 6400), batch)
-    maxpool2d_2(<real*>(tile + 4096), <real*>(tile + 3072), batch)
+    conv2d_2(
+        context.parameters + 160, context.parameters + 48, <real*>(tile), <uint8*>(tile + 6400),
+        <real*>(tile + 3072), batch,
+    )
     dropout_1_uniform(<real*>(tile + 3328), batch, context.seed, context.step, first)
     dropout_1(<real*>(tile + 3328), <real*>(tile + 3072), <real*>(tile + 3584), batch)
     dense_1(
@@ -1633,11 +1779,10 @@ cdef void gradient_tile_0(
     )
     dense_1_bias_cotangent(<real*>(tile + 3840), lane + 192, batch)
     dense_1_kernel_cotangent(<real*>(tile + 3840), <real*>(tile + 3584), lane + 176, batch)
-    dropout_1_cotangent(<real*>(tile + 3840), <real*>(context.shared), <real*>(tile + 3584), batch)
-    maxpool2d_2_inner_cotangent(
-        <real*>(tile + 3584), <real*>(tile + 3328), <real*>(tile + 3072), <real*>(tile + 3840), batch,
+    dropout_1_cotangent(
+        <real*>(tile + 3840), <real*>(context.shared), <real*>(tile + 3328), <real*>(tile + 3072),
+        <real*>(tile + 6144), batch,
     )
-    conv2d_2_cotangent_selected(<real*>(tile + 3840), <real*>(tile + 6144), batch)
     conv2d_2_bias_cotangent(<real*>(tile + 6144), lane + 160, batch)
     conv2d_2_kernel_cotangent_unpacked(
         <real*>(tile + 6144), <uint8*>(tile + 6400), <real*>(tile), lane + 256, batch,
@@ -1649,7 +1794,7 @@ cdef void gradient_tile_0(
     conv2d_1_cotangent_selected(<real*>(tile + 3072), <real*>(tile), <real*>(tile + 6144), batch)
     conv2d_1_bias_cotangent(<real*>(tile + 6144), lane + 32, batch)
     conv2d_1_kernel_cotangent_unpacked(
-        <uint8*>(tile + 15360), <real*>(tile + 6144), rows, lane + 224, batch,
+        <uint8*>(tile + 9216), <real*>(tile + 6144), rows, lane + 224, batch,
     )
 
 
@@ -1703,15 +1848,14 @@ cdef void input_gradient_before_0(const Context* context, int threads) noexcept 
 cdef void input_gradient_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
 ) noexcept nogil:
-    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 16128))
-    conv2d_1(context.parameters + 32, context.parameters, rows, <real*>(tile), batch)
-    maxpool2d_1_inner(<real*>(tile), <real*>(tile + 12288), <uint8*>(tile + 15360), batch)
-    maxpool2d_1(<real*>(tile + 12288), <real*>(tile), batch)
-    conv2d_2(
-        context.parameters + 160, context.parameters + 48, <real*>(tile), <real*>(tile + 3072), batch,
+    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 9984))
+    conv2d_1(
+        context.parameters + 32, context.parameters, rows, <uint8*>(tile + 9216), <real*>(tile), batch,
     )
-    maxpool2d_2_inner(<real*>(tile + 3072), <real*>(tile + 4096), <uint8*>(tile + 6400), batch)
-    maxpool2d_2(<real*>(tile + 4096), <real*>(tile + 3072), batch)
+    conv2d_2(
+        context.parameters + 160, context.parameters + 48, <real*>(tile), <uint8*>(tile + 6400),
+        <real*>(tile + 3072), batch,
+    )
     dropout_1_uniform(<real*>(tile + 3328), batch, context.seed, context.step, first)
     dropout_1(<real*>(tile + 3328), <real*>(tile + 3072), <real*>(tile + 3584), batch)
     dense_1(
@@ -1733,11 +1877,10 @@ cdef void input_gradient_tile_0(
     )
     dense_1_bias_cotangent(<real*>(tile + 3840), lane + 192, batch)
     dense_1_kernel_cotangent(<real*>(tile + 3840), <real*>(tile + 3584), lane + 176, batch)
-    dropout_1_cotangent(<real*>(tile + 3840), <real*>(context.shared), <real*>(tile + 3584), batch)
-    maxpool2d_2_inner_cotangent(
-        <real*>(tile + 3584), <real*>(tile + 3328), <real*>(tile + 3072), <real*>(tile + 3840), batch,
+    dropout_1_cotangent(
+        <real*>(tile + 3840), <real*>(context.shared), <real*>(tile + 3328), <real*>(tile + 3072),
+        <real*>(tile + 6144), batch,
     )
-    conv2d_2_cotangent_selected(<real*>(tile + 3840), <real*>(tile + 6144), batch)
     conv2d_2_bias_cotangent(<real*>(tile + 6144), lane + 160, batch)
     conv2d_2_kernel_cotangent_unpacked(
         <real*>(tile + 6144), <uint8*>(tile + 6400), <real*>(tile), lane + 256, batch,
@@ -1749,10 +1892,10 @@ cdef void input_gradient_tile_0(
     conv2d_1_cotangent_selected(<real*>(tile + 3072), <real*>(tile), <real*>(tile + 6144), batch)
     conv2d_1_bias_cotangent(<real*>(tile + 6144), lane + 32, batch)
     conv2d_1_kernel_cotangent_unpacked(
-        <uint8*>(tile + 15360), <real*>(tile + 6144), rows, lane + 224, batch,
+        <uint8*>(tile + 9216), <real*>(tile + 6144), rows, lane + 224, batch,
     )
     input_cotangent(
-        <uint8*>(tile + 15360), <real*>(tile + 6144), <real*>(context.shared + 512),
+        <uint8*>(tile + 9216), <real*>(tile + 6144), <real*>(context.shared + 512),
         context.output + first * 144, batch,
     )
 
@@ -1801,16 +1944,12 @@ cdef void input_gradient(const Context* context, int threads) noexcept nogil:
 cdef void inference_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
 ) noexcept nogil:
-    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 15360))
-    conv2d_1(context.parameters + 32, context.parameters, rows, <real*>(tile), batch)
-    inference_maxpool2d_1_inner(<real*>(tile), <real*>(tile + 12288), batch)
-    maxpool2d_1(<real*>(tile + 12288), <real*>(tile), batch)
-    conv2d_2(
+    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 3328))
+    inference_conv2d_1(context.parameters + 32, context.parameters, rows, <real*>(tile), batch)
+    inference_conv2d_2(
         context.parameters + 160, context.parameters + 48, <real*>(tile), <real*>(tile + 3072), batch,
     )
-    inference_maxpool2d_2_inner(<real*>(tile + 3072), <real*>(tile), batch)
-    maxpool2d_2(<real*>(tile), <real*>(tile + 256), batch)
-    flatten_1(<real*>(tile + 256), <real*>(tile), batch)
+    flatten_1(<real*>(tile + 3072), <real*>(tile), batch)
     inference_dropout_1(<real*>(tile), <real*>(tile + 256), batch)
     dense_1(
         context.parameters + 192, context.parameters + 176, <real*>(tile + 256), <real*>(tile), batch,
@@ -1859,16 +1998,12 @@ cdef void inference(const Context* context, int threads) noexcept nogil:
 cdef void predict_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
 ) noexcept nogil:
-    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 15360))
-    conv2d_1(context.parameters + 32, context.parameters, rows, <real*>(tile), batch)
-    inference_maxpool2d_1_inner(<real*>(tile), <real*>(tile + 12288), batch)
-    maxpool2d_1(<real*>(tile + 12288), <real*>(tile), batch)
-    conv2d_2(
+    cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 3328))
+    inference_conv2d_1(context.parameters + 32, context.parameters, rows, <real*>(tile), batch)
+    inference_conv2d_2(
         context.parameters + 160, context.parameters + 48, <real*>(tile), <real*>(tile + 3072), batch,
     )
-    inference_maxpool2d_2_inner(<real*>(tile + 3072), <real*>(tile), batch)
-    maxpool2d_2(<real*>(tile), <real*>(tile + 256), batch)
-    flatten_1(<real*>(tile + 256), <real*>(tile), batch)
+    flatten_1(<real*>(tile + 3072), <real*>(tile), batch)
     inference_dropout_1(<real*>(tile), <real*>(tile + 256), batch)
     dense_1(
         context.parameters + 192, context.parameters + 176, <real*>(tile + 256), <real*>(tile), batch,

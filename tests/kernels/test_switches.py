@@ -112,7 +112,7 @@ def test_results_agree_without(off: frozenset[str], folder: Path) -> None:
     table = [(name, program) for name, wanted in PROGRAMS.items() for program in wanted]
     programs = {name: optimised(name, folder, off)[0] for name in PROGRAMS}
     machine = machine_for("native", find_toolchain())
-    settings = Settings(machine, "float64", 1 if "tile" in off else 2)
+    settings = Settings(machine, "float64", 1 if "tile" in off else 2, "fuse" not in off)
     module = compile_programs([programs[n][p] for n, p in table], settings, extra_flags=("-O1",))
     for number, (name, program) in enumerate(table):
         plain = raw(lowered(name, folder), program)
@@ -125,7 +125,7 @@ def test_results_agree_without(off: frozenset[str], folder: Path) -> None:
             assert worst.error <= 1e-11, worst
 
 
-@pytest.mark.parametrize("switch", [name for name in SWITCHES if name != "tile"])
+@pytest.mark.parametrize("switch", [name for name in SWITCHES if name not in ("fuse", "tile")])
 def test_each_pass_does_something_here(switch: str, folder: Path) -> None:
     """Leaving out a pass that does nothing would prove nothing."""
 

@@ -1,0 +1,186 @@
+"""What a register tile does with its accumulators before anything reaches memory.
+
+    conv[b,h,w,o]  += …                        acc_0 … acc_3: conv at the four positions of a window
+    top[b,i,j,o]   max= conv[b,2i+p,2j+q,o]    best = the largest of the four, winner = its number
+    pool[b,i,j,o]  += f(top[b,i,j,o])          pool[b,i,j,o:] = f(best), top.winner[b,i,j,o:] = winner
+
+The tile spans whole windows, so a window's values are in registers of one tile. What is read by this chain
+alone is never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import sympy
+
+from compiler.ir.affine import Affine, axis, constant
+from compiler.ir.loop_nest import Address, Choose, Index, Let, Statement, Store
+from compiler.schedule.collapse import merge_nest
+from compiler.schedule.contraction import Tile, block_positions, is_polynomial
+from compiler.schedule.nest import Nest
+from compiler.schedule.register_tile import Block, Body, Loads, accumulator, moved
+
+RELATIONS = (sympy.Lt, sympy.Le, sympy.Gt, sympy.Ge)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One tensor of the chain over the contraction's axes: a function of the value before it, `own`."""
+
+    nest: Nest
+    own: sympy.Symbol
+    stored: bool
+
+
+@dataclass(frozen=True)
+class Window:
+    """A max or min over windows that do not overlap: extent of each window along axes of the contraction."""
+
+    extents: tuple[tuple[str, int], ...]
+    """In the order in which the positions of a window are numbered."""
+    better: str
+    winner: Nest | None
+    """Where the winner's number is stored."""
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What follows the reduction: perhaps a window, then steps, each a function of the value before."""
+
+    keeps: bool
+    """The contraction's own tensor is stored as well."""
+    window: Window | None
+    steps: tuple[Step, ...]
+
+    @property
+    def windows(self) -> dict[str, int]:
+        return dict(self.window.extents) if self.window else {}
+
+    @property
+    def nests(self) -> tuple[Nest, ...]:
+        winner = (self.window.winner,) if self.window and self.window.winner else ()
+        return (*winner, *(step.nest for step in self.steps))
+
+
+def is_vectorisable(body: sympy.Expr) -> bool:
+    """Additions, multiplications and choices by comparison: what vectors do without a call."""
+    if isinstance(body, sympy.Piecewise):
+        return all(
+            is_vectorisable(value)
+            and (condition == sympy.true or (isinstance(condition, RELATIONS) and _sides_are(condition)))
+            for value, condition in body.args
+        )
+    if isinstance(body, sympy.Add | sympy.Mul | sympy.Max | sympy.Min):
+        return all(map(is_vectorisable, body.args))
+    return is_polynomial(body)
+
+
+def _sides_are(condition: sympy.Basic) -> bool:
+    return is_vectorisable(condition.lhs) and is_vectorisable(condition.rhs)
+
+
+def fitted(epilogue: Epilogue, tile: Tile) -> Epilogue | None:
+    """The epilogue over the tile's merged axes; None where something does not run along its vectors."""
+    winner = epilogue.window.winner if epilogue.window else None
+    if winner is not None:
+        winner = _fitted(winner, tile)
+        if winner is None:
+            return None
+    steps = []
+    for step in epilogue.steps:
+        nest = _fitted(step.nest, tile)
+        if nest is None:
+            return None
+        steps.append(replace(step, nest=nest))
+    window = epilogue.window and replace(epilogue.window, winner=winner)
+    return replace(epilogue, window=window, steps=tuple(steps))
+
+
+def _fitted(nest: Nest, tile: Tile) -> Nest | None:
+    for merge in tile.merges:
+        if merge.outer in nest.target_axes:
+            found = merge_nest(nest, merge)
+            if found is None:
+                return None
+            nest, _ = found
+    name = tile.vector_axis.name
+    slopes = {address.offset.coefficient(name) for _, address in nest.reads}
+    return nest if nest.target.coefficient(name) == 1 and slopes <= {0, 1} else None
+
+
+def finish_chain(
+    epilogue: Epilogue, tile: Tile, block: Block, kept: Address, scale: sympy.Expr
+) -> Iterator[Statement]:
+    """Statements after the reduction of one block: the window's best values, the steps, and every store.
+
+    `kept` is the contraction's own address at the block's first position."""
+    positions = block_positions(tile.unrolled, dict(block.sizes))
+    numbers = {tuple(steps.items()): i for i, steps in enumerate(positions)}
+    windows = epilogue.windows
+    for steps in positions:
+        if any(steps[name] % extent for name, extent in windows.items()):
+            continue
+        for j, width in enumerate(block.widths):
+            members = [numbers[tuple({**steps, **m}.items())] for m in _members(windows, steps)]
+            accumulators = [accumulator(i, j, width, tile) for i in members]
+            if scale != 1:
+                for name in accumulators:
+                    yield Let(name, _symbol(name) * scale, width)
+            if epilogue.keeps:
+                for i, name in zip(members, accumulators, strict=True):
+                    where = moved(kept.offset, positions[i], tile, j)
+                    yield Store(Address(kept.buffer, where), _symbol(name), width)
+            yield from _finish_one(epilogue, tile, accumulators, steps, j, width)
+
+
+def _members(windows: Mapping[str, int], first: Mapping[str, int]) -> list[dict[str, int]]:
+    """Positions of the window whose first is given, in the order of their numbers."""
+    members: list[dict[str, int]] = [{}]
+    for name, extent in windows.items():
+        members = [{**m, name: first[name] + k} for m in members for k in range(extent)]
+    return members
+
+
+def _finish_one(
+    epilogue: Epilogue, tile: Tile, values: list[str], steps: Mapping[str, int], j: int, width: int
+) -> Body:
+    """One window (one position where there is none) of one vector."""
+    ending = "" if width == tile.lanes else f"_of_{width}"
+    result: list[Statement] = []
+    value = _symbol(values[0])
+    if epilogue.window is not None:
+        best, winner = f"best{ending}", None
+        result.append(Let(best, value, width))
+        if epilogue.window.winner is not None:
+            winner = f"winner{ending}"
+            result.append(Index(winner, constant(0), width))
+        for number, name in enumerate(values[1:], 1):
+            position = constant(number)
+            result.append(Choose(best, _symbol(name), epilogue.window.better, winner, position, width))
+        if winner is not None:
+            nest = epilogue.window.winner
+            result.append(Store(_moved(nest, steps, tile, j), axis(winner), width))
+        value = _symbol(best)
+    for number, step in enumerate(epilogue.steps):
+        loads = Loads(tile, f"after{number}_")
+        put = {s: loads.symbol(a, steps, j, width) for s, a in step.nest.reads}
+        result += loads.statements
+        body = step.nest.body.xreplace({**put, step.own: value})
+        if not body.is_Symbol:
+            result.append(Let(f"value{number}{ending}", body, width))
+            body = _symbol(f"value{number}{ending}")
+        value = body
+        if step.stored:
+            result.append(Store(_moved(step.nest, steps, tile, j), value, width))
+    return tuple(result)
+
+
+def _moved(nest: Nest, steps: Mapping[str, int], tile: Tile, vector: int) -> Address:
+    target: Affine = moved(nest.target, steps, tile, vector)
+    return Address(nest.buffer, target)
+
+
+def _symbol(name: str) -> sympy.Symbol:
+    return sympy.Symbol(name, real=True)

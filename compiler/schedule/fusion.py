@@ -1,0 +1,199 @@
+"""Recognises a chain of definitions that one register tile can compute.
+
+    conv[b,h,w,o]  += K[p,q,c,o]·x[b,h+p,w+q,c]     a contraction, with its bias to start from
+    top[b,i,j,c]   max= conv[b,2i+p,2j+q,c]         windows that do not overlap, 2 along h and w
+    pool[b,i,j,c]  += f(top[b,i,j,c])               pointwise, to any address
+
+Each is put over the contraction's own axes: i becomes h//2, which is exact, as a tile spans whole windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from compiler.ir.affine import Affine, axis, constant, floor_div
+from compiler.ir.maps import covers, is_injective
+from compiler.ir.tensor_program import Axis, Definition, Program, Shape, Term, make_term, substitute_axes
+from compiler.schedule.contraction import choose_tile, is_selected
+from compiler.schedule.epilogue import Epilogue, Step, Window, fitted, is_vectorisable
+from compiler.schedule.machine import Settings
+from compiler.schedule.nest import Nest, make_nest
+from compiler.schedule.pieces import Piece, can_be_first, start_of, targets_only
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A chain in one tile: the contraction, what its accumulators start from, and what follows."""
+
+    contraction: Piece
+    starts: tuple[Nest, ...]
+    epilogue: Epilogue
+
+
+def fuse_chain(
+    definitions: tuple[Definition, ...],
+    program: Program,
+    shapes: Mapping[str, Shape],
+    settings: Settings,
+    shorter: Fused | None = None,
+) -> Fused | None:
+    """`definitions` in one tile, the first being the contraction; None where that is not possible.
+
+    `shorter` is the schedule of a shorter chain of the same contraction, whose tile is kept."""
+    main, *chain = definitions
+    laid_out = [
+        (term, make_nest(term, main.name, shapes, f"term{number}_" if number else ""))
+        for number, term in enumerate(main.terms)
+    ]
+    contraction = next(((t, n) for t, n in laid_out if n.reduction_axes), None)
+    if contraction is None or is_selected(contraction[1]) or contraction[1].guards:
+        return None
+    term, nest = contraction
+    if not all(index.single_axis for index in term.target):
+        return None
+    epilogue = _epilogue(main, chain, term, program, shapes)
+    if epilogue is None:
+        return None
+    if shorter is not None:
+        tile = shorter.contraction.tile
+    else:
+        tile = choose_tile(nest, settings.machine, settings.dtype, settings.tile, epilogue.windows)
+    piece = Piece(term, nest, tile)
+    if not can_be_first(piece, shapes[main.name]):
+        return None
+    others = [(number, Piece(t, n, None)) for number, (t, n) in enumerate(laid_out) if t is not term]
+    starts = tuple(start_of(other, number, piece, main, shapes) for number, other in others)
+    epilogue = fitted(epilogue, tile)
+    return None if epilogue is None or None in starts else Fused(piece, starts, epilogue)
+
+
+def _epilogue(
+    main: Definition, chain: list[Definition], term: Term, program: Program, shapes: Mapping[str, Shape]
+) -> Epilogue | None:
+    """The chain over the axes of the contraction's term."""
+    names = {main.name, *(d.name for d in chain)}
+    outside = {n for d in program.definitions if d.name not in names for n in d.tensors}
+    outside.update(program.outputs)
+    here, previous = term.target, main.name
+    window, steps = None, []
+    if chain and chain[0].operation in ("max", "min"):
+        top, *chain = chain
+        found = _window(top, main, here, term.extents)
+        if found is None:
+            return None
+        extents, here = found
+        winner = None
+        if chain and chain[0].operation in ("argmax", "argmin"):
+            last, *chain = chain
+            winner = _stored_at(last, here, term.target_axes, shapes)
+        window = Window(extents, ">" if top.operation == "max" else "<", winner)
+        if top.name in outside:
+            nest = _stored_at(top, here, term.target_axes, shapes)
+            steps.append(Step(nest, nest.body, True))
+        previous = top.name
+    for number, definition in enumerate(chain):
+        moved = _moved(definition, previous, here, term.target_axes, shapes)
+        step = moved and _step(moved, definition.name, previous, shapes, f"after{number}_", outside)
+        if step is None or set(definition.tensors) & names != {previous}:
+            return None
+        steps.append(step)
+        # What follows reads this tensor at its own axes, and every element of it.
+        if number + 1 < len(chain) and not covers(definition.terms[0], shapes[definition.name]):
+            return None
+        here, previous = moved.target, definition.name
+    return Epilogue(main.name in outside, window, tuple(steps))
+
+
+def _window(
+    top: Definition, main: Definition, here: tuple[Affine, ...], extents: Mapping[str, int | None]
+) -> tuple[tuple[tuple[str, int], ...], tuple[Affine, ...]] | None:
+    """Extents of the windows by axis of the contraction, and where an element of `top` is over those axes."""
+    (term,) = top.terms
+    if term.guards or len(term.reads) != 1 or term.body != term.reads[0][0]:
+        return None
+    access = term.reads[0][1]
+    own = [index.single_axis for index in term.target]
+    if access.outside is not None or None in own or len(set(own)) != len(own):
+        return None
+    reduced = {a.name: a.extent for a in term.reduction_axes}
+    windows: dict[str, tuple[str, int]] = {}
+    places: dict[str, Affine] = {}
+    for index, position in zip(access.indices, here, strict=True):
+        outer = [name for name in own if index.coefficient(name)]
+        inner = [name for name in reduced if index.coefficient(name)]
+        if len(outer) != 1 or outer[0] in places:
+            return None
+        extent = reduced[inner[0]] if len(inner) == 1 else 1
+        expected = axis(outer[0]) * extent + (axis(inner[0]) if inner else constant(0))
+        (name,) = position.axes
+        whole = extents[name]
+        length = term.extents[outer[0]]
+        if index != expected or (whole is None) != (length is None):
+            return None
+        if whole is not None and whole != extent * length:
+            return None
+        if inner:
+            windows[inner[0]] = (name, extent)
+        places[outer[0]] = floor_div(position, extent)
+    if set(windows) != set(reduced) or set(places) != set(own):
+        return None
+    return tuple(windows[a.name] for a in term.reduction_axes), tuple(places[name] for name in own)
+
+
+def _stored_at(
+    definition: Definition, here: tuple[Affine, ...], axes: tuple[Axis, ...], shapes: Mapping[str, Shape]
+) -> Nest:
+    """A nest that says where an element of a plainly indexed tensor lies; its body is a symbol of its own."""
+    (term,) = definition.terms
+    symbol = term.reads[0][0]
+    moved = make_term(axes, here, symbol, [])
+    return make_nest(moved, definition.name, shapes, "")
+
+
+def _is_plain(indices: tuple[Affine, ...], term: Term, shape: Shape) -> bool:
+    """Every dimension is one whole axis of the term, and no axis is left."""
+    names = [index.single_axis for index in indices]
+    whole = all(name and term.extents[name] == n for name, n in zip(names, shape, strict=True))
+    return whole and set(names) == set(term.extents) and len(names) == len(set(names))
+
+
+def _moved(
+    definition: Definition,
+    previous: str,
+    here: tuple[Affine, ...],
+    axes: tuple[Axis, ...],
+    shapes: Mapping[str, Shape],
+) -> Term | None:
+    """A pointwise definition over the contraction's axes; None where it is none, or reads the value before
+    anywhere but at its own axes."""
+    if definition.operation != "sum" or len(definition.terms) != 1 or definition.dtype != "real":
+        return None
+    (term,) = definition.terms
+    own = [access for _, access in term.reads if access.tensor == previous]
+    if len(own) != 1 or term.guards or term.reduction_axes or any(i.reads for i in term.affines()):
+        return None
+    if any(access.outside is not None for _, access in term.reads):
+        return None
+    if not _is_plain(own[0].indices, term, shapes[previous]) or not is_injective(targets_only(term)):
+        return None
+    mapping = {index.single_axis: place for index, place in zip(own[0].indices, here, strict=True)}
+    return substitute_axes(term, mapping, axes)
+
+
+def _step(
+    moved: Term,
+    name: str,
+    previous: str,
+    shapes: Mapping[str, Shape],
+    prefix: str,
+    outside: set[str],
+) -> Step | None:
+    """The term laid out, with the value before as a symbol of its own; None where vectors cannot do it."""
+    nest = make_nest(moved, name, shapes, prefix)
+    read = [symbol for symbol, address in nest.reads if address.buffer == previous]
+    if len(read) != 1 or not is_vectorisable(nest.body):
+        return None
+    reads = tuple((s, a) for s, a in nest.reads if s != read[0])
+    nest = replace(nest, reads=reads)
+    return Step(nest, read[0], name in outside)

@@ -1,0 +1,98 @@
+"""Which definitions share a kernel: a contraction takes along what follows it, where that should pay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+
+from compiler.ir.tensor_program import Definition, Program, Shape
+from compiler.schedule.fusion import Fused, fuse_chain
+from compiler.schedule.kernel import LOOP_CYCLES, predicted_cycles
+from compiler.schedule.machine import Settings
+from compiler.schedule.stages import Stage
+
+Group = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What is looked up while groups are joined."""
+
+    program: Program
+    stage: Mapping[str, Stage]
+    settings: Settings
+    shapes: Mapping[str, Shape]
+    numbers: Mapping[str, int]
+    group_of: Mapping[str, Group]
+
+
+def fused_groups(
+    groups: list[Group], program: Program, stage: Mapping[str, Stage], settings: Settings
+) -> dict[Group, Fused | None]:
+    """The groups, with chains of them joined, each where its contraction stood and with its schedule.
+
+    A group is taken along when it runs in the same phase, reads nothing else that is computed later than the
+    contraction, and the tile that has room for its windows costs less than the kernels apart.
+    """
+    context = _Context(
+        program,
+        stage,
+        settings,
+        {entry.name: entry.shape for entry in (*program.inputs, *program.definitions)},
+        {d.name: k for k, d in enumerate(program.definitions)},
+        {name: group for group in groups for name in group},
+    )
+    taken: set[Group] = set()
+    result: dict[Group, Fused | None] = {}
+    for group in groups:
+        if group in taken:
+            continue
+        chain, fused = group, None
+        while (found := _longer(chain, fused, context)) is not None:
+            longer, fused = found
+            taken.add(longer[len(chain) :])
+            chain = longer
+        result[chain] = fused
+    return result
+
+
+def _longer(chain: Group, fused: Fused | None, context: _Context) -> tuple[Group, Fused] | None:
+    """The chain and one of the groups that read it, with its schedule; None where none fits or pays."""
+    program, settings, shapes = context.program, context.settings, context.shapes
+    first = program.definition(chain[0])
+    if first is None or first.operation != "sum" or context.stage[first.name].kind != "tile":
+        return None
+    for group in dict.fromkeys(context.group_of[name] for name in _readers(chain, program)):
+        reads = {n for name in group for n in program[name].tensors} - {*chain, *group}
+        late = any(context.numbers.get(n, -1) > context.numbers[first.name] for n in reads)
+        if late or any(context.stage[name] != context.stage[first.name] for name in group):
+            continue
+        definitions = tuple(program[name] for name in (*chain, *group))
+        longer = fuse_chain(definitions, program, shapes, settings, fused)
+        if longer is None:
+            continue
+        # Steps are done in registers whatever the tile; windows ask for one that may not be the cheapest.
+        chosen = fused is None and longer.epilogue.windows
+        if not chosen or longer.contraction.tile.cycles < _apart(definitions, shapes, settings):
+            return (*chain, *group), longer
+    return None
+
+
+def _readers(chain: Group, program: Program) -> Iterator[str]:
+    return (
+        d.name for d in program.definitions if d.name not in chain and not set(chain).isdisjoint(d.tensors)
+    )
+
+
+def _apart(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape], settings: Settings) -> float:
+    """Predicted cycles of a contraction and what follows it, each in a kernel of its own."""
+    main, *others = definitions
+    cycles = predicted_cycles(main, shapes, settings)
+    for term in main.terms:
+        if not term.reduction_axes:
+            # What accumulators start from costs nothing.
+            cycles -= LOOP_CYCLES * prod(settings.tile if a.extent is None else a.extent for a in term.axes)
+    # A winner comes with its max.
+    counted = (d for d in others if d.operation not in ("argmax", "argmin"))
+    return cycles + sum(predicted_cycles(d, shapes, settings) for d in counted)

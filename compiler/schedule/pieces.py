@@ -1,0 +1,93 @@
+"""The terms of a sum as pieces of one kernel: which can store, which can start another's accumulators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import sympy
+
+from compiler.ir.affine import axis
+from compiler.ir.maps import covers, is_injective
+from compiler.ir.tensor_program import Definition, Shape, Term, substitute_axes
+from compiler.schedule.collapse import merge_nest
+from compiler.schedule.contraction import Tile, choose_tile, is_polynomial, is_selected
+from compiler.schedule.machine import Settings
+from compiler.schedule.nest import Nest, make_nest
+from compiler.schedule.register_tile import split_scale
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One term of a definition, laid out, and the register tile it gets, if any."""
+
+    term: Term
+    nest: Nest
+    tile: Tile | None
+
+
+def tile_of(nest: Nest, settings: Settings, windows: Mapping[str, int] | None = None) -> Tile | None:
+    """A register tile is for reductions; what has none is a plain loop that the C compiler vectorises."""
+    if not nest.reduction_axes and not is_selected(nest):
+        return None
+    return choose_tile(nest, settings.machine, settings.dtype, settings.tile, windows)
+
+
+def can_be_first(piece: Piece, shape: Shape) -> bool:
+    """A contraction that writes every element of its target once."""
+    return piece.tile is not None and not piece.tile.adds and covers(targets_only(piece.term), shape)
+
+
+def start_of(
+    piece: Piece, number: int, first: Piece, definition: Definition, shapes: Mapping[str, Shape]
+) -> Nest | None:
+    """A term without reduction over the same plain target can be what the accumulators start from.
+
+    The nest is over the contraction's own axes: `bias[k]` at `y[…, k]` becomes `bias[o]`.
+    """
+    term, contraction = piece.term, first.term
+    symbols = frozenset(symbol for symbol, _ in first.nest.reads)
+    plain = all(index.single_axis for index in (*term.target, *contraction.target))
+    if not plain or term.guards or piece.nest.reduction_axes or not is_polynomial(piece.nest.body):
+        return None
+    pairs = zip(term.target, contraction.target, strict=True)
+    mapping = {own.single_axis: axis(other.single_axis) for own, other in pairs}
+    moved = substitute_axes(term, mapping, contraction.target_axes)
+    nest = make_nest(moved, definition.name, shapes, f"start{number}_")
+    for merge in first.tile.merges:
+        if merge.outer in nest.target_axes:
+            merged = merge_nest(nest, merge)
+            if merged is None:
+                return None
+            nest, _ = merged
+    slopes = {address.offset.coefficient(first.tile.vector_axis.name) for _, address in nest.reads}
+    if not slopes <= {0, 1} or split_scale(first.nest.body, symbols)[0] != 1:
+        return None
+    return nest
+
+
+def stores_all(piece: Piece, shape: Shape) -> bool:
+    """The term alone writes every element exactly once."""
+    if piece.tile is not None and piece.tile.adds:
+        return False
+    bare = storing(piece.term)
+    return is_injective(bare) and covers(bare, shape)
+
+
+def storing(term: Term) -> Term:
+    """The map by which a term stores: without a reduction, a data-dependent choice is a select that stores 0
+    where it fails; around a reduction it is a test that skips the store."""
+    if term.reduction_axes:
+        return targets_only(term)
+    kept = tuple(g for g in term.guards if not (g.kind == "==" and g.affine.reads))
+    return targets_only(replace(term, guards=kept))
+
+
+def targets_only(term: Term) -> Term:
+    """The term seen as a map of its target axes: reductions happen before the write."""
+    return Term(term.target_axes, term.target, sympy.S.One, (), _target_guards(term))
+
+
+def _target_guards(term: Term):
+    names = {a.name for a in term.target_axes}
+    return tuple(guard for guard in term.guards if guard.affine.axes <= names)
