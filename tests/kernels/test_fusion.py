@@ -170,4 +170,4 @@ def values(program: Program, kind: str) -> dict[str, np.ndarray]:
 def test_a_cotangent_is_named() -> None:
     """What the test above compares holds the cotangents of everything."""
     program, _ = vjp(CHAINS["max and relu"].program(), "y", ("x",), seed="input")
-    assert program.outputs == (cotangent_name("x"),)
+    assert program.outputs == ("y", cotangent_name("x"))
