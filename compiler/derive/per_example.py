@@ -33,7 +33,7 @@ from compiler.ir.tensor_program import (
     Tensor,
     Term,
     make_term,
-    read_symbol,
+    move_term,
 )
 
 BATCH_SIZE = "batch_size"
@@ -166,7 +166,7 @@ def _term_with_axis(term: Term, kinds: _Kinds, widened: bool) -> Term:
 def _total(losses: str) -> Definition:
     """The sum of all losses: its derivative by one example's parameter is that example's gradient."""
     here = (axis("b"),)
-    term = make_term((Axis("b", None),), (), read_symbol(0), [(read_symbol(0), Access(losses, here))])
+    term = move_term((Axis("b", None),), (), Access(losses, here))
     return Definition(TOTAL, (), "sum", (term,), origin="loss")
 
 

@@ -189,6 +189,18 @@ class Reads:
         return tuple((symbol, access) for access, symbol in self._symbols.items())
 
 
+def element_axes(shape: Shape) -> tuple[Axis, ...]:
+    """Axes i0, i1, … that run over every element of a tensor of this shape."""
+    return tuple(Axis(f"i{k}", extent) for k, extent in enumerate(shape))
+
+
+def move_term(
+    axes: Iterable[Axis], target: Iterable[Affine], source: Access, guards: Iterable[Guard] = ()
+) -> Term:
+    """A term that reads one value and adds it as it is: `target += source`."""
+    return make_term(axes, target, read_symbol(0), [(read_symbol(0), source)], guards)
+
+
 def make_term(
     axes: Iterable[Axis],
     target: Iterable[Affine],

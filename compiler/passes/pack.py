@@ -27,8 +27,9 @@ from compiler.ir.tensor_program import (
     Program,
     Rewrite,
     Term,
+    element_axes,
     make_term,
-    read_symbol,
+    move_term,
 )
 
 
@@ -94,7 +95,7 @@ def _permuted(name: str, order: list[int], program: Program) -> Definition:
     shape = program.shape(name)
     axes = tuple(Axis(f"i{k}", shape[k]) for k in order)
     read = Access(name, tuple(axis(f"i{k}") for k in range(len(shape))))
-    term = make_term(axes, tuple(axis(a.name) for a in axes), read_symbol(0), [(read_symbol(0), read)])
+    term = move_term(axes, tuple(axis(a.name) for a in axes), read)
     label = "".join(map(str, order))
     entry = program[name]
     origin = entry.origin if isinstance(entry, Definition) else name.rpartition(".")[0]
@@ -145,8 +146,7 @@ def _unpacked(definition: Definition, order: list[int]) -> list[Definition]:
     shape = tuple(definition.shape[k] for k in order)
     terms = tuple(replace(t, target=tuple(t.target[k] for k in order)) for t in definition.terms)
     summed = replace(definition, name=name, shape=shape, terms=terms)
-    axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(definition.shape))
+    axes = element_axes(definition.shape)
     here = tuple(axis(a.name) for a in axes)
     read = Access(name, tuple(here[k] for k in order))
-    copy = make_term(axes, here, read_symbol(0), [(read_symbol(0), read)])
-    return [summed, replace(definition, terms=(copy,))]
+    return [summed, replace(definition, terms=(move_term(axes, here, read),))]

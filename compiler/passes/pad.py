@@ -17,14 +17,14 @@ from dataclasses import replace
 from compiler.ir.affine import axis
 from compiler.ir.tensor_program import (
     Access,
-    Axis,
     Definition,
     Program,
     Rewrite,
     Shape,
     Term,
+    element_axes,
     make_term,
-    read_symbol,
+    move_term,
 )
 
 Margins = tuple[tuple[int, int], ...]
@@ -96,15 +96,14 @@ def _origin(program: Program, name: str) -> str:
 
 def padded_copy(name: str, shape: Shape, margins: Margins, copy: str, origin: str) -> Definition:
     """Definition `copy`: tensor `name` with zeros before and after it in each dimension."""
-    axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(shape))
+    axes = element_axes(shape)
     read = Access(name, tuple(axis(a.name) for a in axes))
     target = tuple(axis(a.name) + before for a, (before, _) in zip(axes, margins, strict=True))
     padded = tuple(
         None if extent is None else before + extent + after
         for extent, (before, after) in zip(shape, margins, strict=True)
     )
-    term = make_term(axes, target, read_symbol(0), [(read_symbol(0), read)])
-    return Definition(copy, padded, "sum", (term,), origin=origin)
+    return Definition(copy, padded, "sum", (move_term(axes, target, read),), origin=origin)
 
 
 def _redirected(term: Term, definition: Definition, margins: dict[str, Margins]) -> Term:

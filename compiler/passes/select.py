@@ -31,7 +31,7 @@ from compiler.ir.tensor_program import (
     Rewrite,
     Term,
     make_term,
-    read_symbol,
+    move_term,
     substitute_axes,
 )
 
@@ -108,7 +108,7 @@ def _staged(scatter: Definition) -> tuple[Definition, Definition]:
         scatter, name=f"{scatter.name}.selected", shape=shape, terms=(replace(term, target=here),)
     )
     read = Access(values.name, here)
-    moved = make_term(term.axes, term.target, read_symbol(0), [(read_symbol(0), read)], term.guards)
+    moved = move_term(term.axes, term.target, read, term.guards)
     return values, replace(scatter, terms=(moved,))
 
 

@@ -21,22 +21,19 @@ from dataclasses import replace
 import sympy
 
 from compiler.ir.affine import Affine, atom_of, axis, constant
-from compiler.ir.loop_nest import Address, Buckets, Collect, Each, Let, Lists, Load, Statement, Store
+from compiler.ir.loop_nest import Address, Buckets, Collect, Each, Lists, Load
+from compiler.schedule.accumulators import (
+    Block,
+    Loads,
+    accumulator_stores,
+    accumulator_values,
+    split_scale,
+    start_accumulators,
+)
 from compiler.schedule.compaction import BUCKET, Compaction, without_read
 from compiler.schedule.contraction import Tile, block_positions
 from compiler.schedule.nest import Integers, Nest, Shapes
-from compiler.schedule.register_tile import (
-    Block,
-    Body,
-    Loads,
-    accumulator,
-    guarded_loops,
-    moved,
-    split_scale,
-    start_accumulators,
-    unrolled_loops,
-    vector_loops,
-)
+from compiler.schedule.register_tile import Body, guarded_loops, unrolled_loops, vector_loops
 
 FACTOR = "factor"
 
@@ -92,8 +89,7 @@ def _collection(
     address = dict(nest.reads)[compaction.factor]
     load = Load(FACTOR, replace(address, offset=integers.local(address.offset)))
     point = (*integers.statements, load, Collect(lists, key, FACTOR, offsets))
-    axes = sorted(compaction.axes, key=lambda a: a.extent is not None)
-    return guarded_loops(axes, (), frozenset(), lambda _g, _o: point)
+    return guarded_loops(compaction.axes, (), frozenset(), lambda _g, _o: point)
 
 
 def _listed_block(
@@ -119,18 +115,10 @@ def _listed_block(
         for symbol, address in nest.reads
         if symbol != compaction.factor
     }
-    updates: list[Statement] = []
-    for i, steps in enumerate(positions):
-        for j, width in enumerate(block.widths):
-            put = {s: loads.symbol(a, steps, j, width) for s, a in addresses.items()}
-            put[compaction.factor] = sympy.Symbol(FACTOR, real=True)
-            updates.append(Let(accumulator(i, j, width, tile), body.xreplace(put), width, update=True))
+    body = body.xreplace({compaction.factor: sympy.Symbol(FACTOR, real=True)})
+    updates = accumulator_values(body, addresses, loads, positions, block, tile, update=True)
     each = Each(lists, bucket, FACTOR, tuple(names.values()), (*loads.statements, *updates))
     target = nest.target if compaction.key is None else without_read(nest.target, compaction.key)
-    finish: list[Statement] = []
-    for i, steps in enumerate(positions):
-        for j, width in enumerate(block.widths):
-            value = sympy.Symbol(accumulator(i, j, width, tile), real=True) * scale
-            finish.append(Store(Address(nest.buffer, moved(target, steps, tile, j)), value, width, adds))
-    whole = (*start_accumulators(starts, positions, block, tile), each, *finish)
+    stores = accumulator_stores(Address(nest.buffer, target), scale, positions, block, tile, adds)
+    whole = (*start_accumulators(starts, positions, block, tile), each, *stores)
     return whole if compaction.key is None else (Buckets(lists, BUCKET, whole),)

@@ -43,12 +43,16 @@ class Compaction:
     factor: sympy.Symbol
     axes: tuple[Axis, ...]
     key: Read | None
-    capacity: int
     outside: frozenset[str]
     """Axes that the lists depend on, besides their own: their loops are around the collection."""
     repeated: tuple[Axis, ...] = ()
     """The batch where it is summed over: its loop is the outermost, so that an example is read while it is in
     the cache, and each example's sum is added to memory."""
+
+    @property
+    def capacity(self) -> int:
+        """Points that a list may have to hold."""
+        return prod(a.extent for a in self.axes)
 
     @property
     def buckets(self) -> int:
@@ -79,10 +83,10 @@ def compaction_of(
         bare = without_read(nest.target, key)
         axes = tuple(a for a in sequential if a.extent is not None and a.name not in bare.axes)
         possible = len(keys) == 1 and key.extent <= MOST_BUCKETS and not nest.reduction_axes
-    capacity = prod(a.extent for a in axes)
-    if not possible or not axes or capacity > LARGEST_LIST or listed & tiled:
+    compaction = Compaction(factor, axes, key, listed - {a.name for a in axes}, repeated)
+    if not possible or not axes or compaction.capacity > LARGEST_LIST or listed & tiled:
         return None
-    return Compaction(factor, axes, key, capacity, listed - {a.name for a in axes}, repeated)
+    return compaction
 
 
 def without_read(affine: Affine, read: Read) -> Affine:

@@ -17,10 +17,11 @@ import sympy
 
 from compiler.ir.affine import Affine, axis, constant
 from compiler.ir.loop_nest import Address, Choose, Index, Let, Statement, Store
+from compiler.schedule.accumulators import Block, Loads, accumulator, moved
 from compiler.schedule.collapse import merge_nest
 from compiler.schedule.contraction import Tile, block_positions, is_polynomial
 from compiler.schedule.nest import Nest
-from compiler.schedule.register_tile import Block, Body, Loads, accumulator, moved
+from compiler.schedule.register_tile import Body
 
 RELATIONS = (sympy.Lt, sympy.Le, sympy.Gt, sympy.Ge)
 

@@ -10,11 +10,11 @@ import sympy
 from compiler.ir.affine import axis
 from compiler.ir.maps import covers, is_injective
 from compiler.ir.tensor_program import Definition, Shape, Term, substitute_axes
+from compiler.schedule.accumulators import split_scale
 from compiler.schedule.collapse import merge_nest
 from compiler.schedule.contraction import Tile, choose_tile, is_polynomial, is_selected
 from compiler.schedule.machine import Settings
 from compiler.schedule.nest import Nest, make_nest
-from compiler.schedule.register_tile import split_scale
 
 
 @dataclass(frozen=True)

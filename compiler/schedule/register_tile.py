@@ -16,8 +16,8 @@ partial vector whose lanes past the end are neither read nor written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import sympy
 
@@ -27,7 +27,6 @@ from compiler.ir.loop_nest import (
     Buckets,
     Each,
     If,
-    Let,
     Limit,
     Load,
     Loop,
@@ -36,27 +35,26 @@ from compiler.ir.loop_nest import (
     Store,
 )
 from compiler.ir.tensor_program import Axis, Guard
+from compiler.schedule.accumulators import (
+    Block,
+    Loads,
+    accumulator_stores,
+    accumulator_values,
+    moved,
+    split_scale,
+    start_accumulators,
+)
 from compiler.schedule.contraction import (
     Tile,
     block_positions,
     is_selected,
-    shifted,
     skipped_symbol,
 )
 from compiler.schedule.layout import BATCH, loop_limits, offset
 from compiler.schedule.masks import mask_of
-from compiler.schedule.nest import Integers, Nest, Shapes, local_name
+from compiler.schedule.nest import Integers, Nest, Shapes
 
 Body = tuple[Statement, ...]
-
-
-@dataclass(frozen=True)
-class Block:
-    """One tile's worth of work: where it starts along the vector axis and how large it is."""
-
-    widths: tuple[int, ...]
-    """Lanes of each vector of the block: whole vectors, then at most one partial one."""
-    sizes: tuple[tuple[str, int], ...]
 
 
 Finish = Callable[[Block, Address, sympy.Expr], Iterable[Statement]]
@@ -208,12 +206,12 @@ def _block(
     )
     integers = Integers(shapes, "target_")
     target = integers.local(nest.target)
-    stores: list[Statement] = list(finish(block, Address(nest.buffer, target), scale)) if finish else []
-    for i, steps in enumerate(() if finish else positions):
-        for j, width in enumerate(block.widths):
-            value = sympy.Symbol(accumulator(i, j, width, tile), real=True) * scale
-            address = Address(nest.buffer, moved(target, steps, tile, j))
-            stores.append(Store(address, value, width, adds))
+    kept = Address(nest.buffer, target)
+    stores = (
+        finish(block, kept, scale)
+        if finish
+        else accumulator_stores(kept, scale, positions, block, tile, adds)
+    )
     whole = (*start, *reduce, *integers.statements, *stores)
     if reduction or not is_selected(nest):
         return whole
@@ -229,32 +227,6 @@ def _skipping(nest: Nest, tile: Tile, body: Body, shapes: Shapes) -> Body:
     integers = Integers(shapes, "factor_")
     load = Load("factor", replace(address, offset=integers.local(address.offset)))
     return (*integers.statements, load, If((), body, nonzero="factor"))
-
-
-def accumulator(i: int, j: int, width: int, tile: Tile) -> str:
-    """The accumulator of position i and vector j; fewer lanes are another variable of a shorter type."""
-    return f"acc_{i}_{j}" + ("" if width == tile.lanes else f"_of_{width}")
-
-
-def moved(affine: Affine, steps: Mapping[str, int], tile: Tile, vector: int) -> Affine:
-    return shifted(affine, {**steps, tile.vector_axis.name: vector * tile.lanes})
-
-
-def start_accumulators(
-    starts: Sequence[Nest], positions: list[dict[str, int]], block: Block, tile: Tile
-) -> Iterator[Statement]:
-    """What the accumulators hold before the reduction: the sum of the start nests, or zero."""
-    loads = Loads(tile, "start")
-    lets: list[Statement] = []
-    for i, steps in enumerate(positions):
-        for j, width in enumerate(block.widths):
-            value = sympy.S.Zero
-            for nest in starts:
-                put = {s: loads.symbol(a, steps, j, width) for s, a in nest.reads}
-                value += nest.body.xreplace(put)
-            lets.append(Let(accumulator(i, j, width, tile), value, width))
-    yield from loads.statements
-    yield from lets
 
 
 def _step(
@@ -273,11 +245,7 @@ def _step(
     integers = Integers(shapes, "")
     loads = Loads(tile, "")
     addresses = {s: replace(a, offset=integers.local(a.offset)) for s, a in nest.reads}
-    updates: list[Statement] = []
-    for i, steps in enumerate(positions):
-        for j, width in enumerate(block.widths):
-            put = {s: loads.symbol(a, steps, j, width) for s, a in addresses.items()}
-            updates.append(Let(accumulator(i, j, width, tile), body.xreplace(put), width, update=sums))
+    updates = accumulator_values(body, addresses, loads, positions, block, tile, update=sums)
     masks = _masks(nest, tile, block, addresses, loads, shapes)
     step = (*integers.statements, *loads.statements, *masks, *updates)
     return _skipping(nest, tile, step, shapes) if nest.reduction_axes else step
@@ -302,32 +270,3 @@ def _masks(
         winners = Address(mask.read.tensor, moved(where, {}, tile, j))
         result.append(Mask(factor.name, winners, mask.value, width))
     return tuple(result)
-
-
-class Loads:
-    """Each address of a block is loaded once, as a vector when it runs along the vector axis."""
-
-    def __init__(self, tile: Tile, prefix: str):
-        self._tile = tile
-        self._prefix = prefix
-        self._symbols: dict[tuple[Address, int], sympy.Symbol] = {}
-        self.statements: list[Statement] = []
-
-    def symbol(self, address: Address, steps: Mapping[str, int], vector: int, width: int) -> sympy.Symbol:
-        along = address.offset.coefficient(self._tile.vector_axis.name) != 0
-        place = Address(address.buffer, moved(address.offset, steps, self._tile, vector))
-        key = (place, width if along else 0)
-        if key not in self._symbols:
-            kind = "v" if along else "s"
-            name = f"{self._prefix}{local_name(address.buffer)}_{kind}{len(self._symbols)}"
-            if along and width != self._tile.lanes:
-                name += f"_of_{width}"
-            self._symbols[key] = sympy.Symbol(name, real=True)
-            self.statements.append(Load(name, place, key[1]))
-        return self._symbols[key]
-
-
-def split_scale(body: sympy.Expr, symbols: frozenset[sympy.Symbol]) -> tuple[sympy.Expr, sympy.Expr]:
-    """Factor what no read changes out of a product: `x·y/4` is `1/4` times `x·y`, applied once at the end."""
-    scale, rest = body.as_independent(*symbols, as_Add=False)
-    return scale, rest

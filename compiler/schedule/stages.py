@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from compiler.ir.affine import axis
-from compiler.ir.tensor_program import Access, Axis, Definition, Program, Tensor, make_term, read_symbol
+from compiler.ir.tensor_program import Access, Definition, Program, Tensor, element_axes, move_term
 
 FILLED = ("random", "iota")
 """Kinds of given tensors that a kernel of their own fills."""
@@ -35,9 +35,9 @@ def split_reductions(program: Program, placed: frozenset[str] = frozenset()) -> 
             definitions.append(definition)
             continue
         part = replace(definition, name=f"{definition.name}.batch", terms=tuple(over_batch))
-        axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(definition.shape))
+        axes = element_axes(definition.shape)
         target = tuple(axis(a.name) for a in axes)
-        whole = make_term(axes, target, read_symbol(0), [(read_symbol(0), Access(part.name, target))])
+        whole = move_term(axes, target, Access(part.name, target))
         others = tuple(term for term in definition.terms if term not in over_batch)
         definitions += [part, replace(definition, terms=(whole, *others))]
     return program.with_definitions(definitions)

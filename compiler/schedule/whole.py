@@ -14,19 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from compiler.errors import CompilerBug
-from compiler.ir.affine import axis
-from compiler.ir.loop_nest import If, Kernel, Let, Lists, Load, Loop, Statement, Store, statements
+from compiler.ir.affine import axis, constant
+from compiler.ir.loop_nest import If, Kernel, Let, Limit, Load, Loop, Statement, Store, statements
 from compiler.ir.maps import is_injective
 from compiler.ir.tensor_program import (
     Access,
-    Axis,
     Definition,
     Guard,
     Program,
     Shape,
-    make_term,
-    read_symbol,
+    element_axes,
+    move_term,
     rename_tensors,
 )
 from compiler.schedule.contraction import choose_tile
@@ -70,7 +68,7 @@ def _pays(definition: Definition, shapes: Mapping[str, Shape], settings: Setting
         return False
     nest = make_nest(term, definition.name, shapes, "")
     tile = choose_tile(nest, settings.machine, settings.dtype, TYPICAL_BATCH)
-    return tile is not None and not tile.adds and tile.compaction is None
+    return tile is not None and not tile.adds
 
 
 def keep_operands(program: Program, whole: frozenset[str], given: frozenset[str]) -> Program:
@@ -90,10 +88,9 @@ def keep_operands(program: Program, whole: frozenset[str], given: frozenset[str]
 
 
 def _copy(name: str, kept: str, shape: Shape) -> Definition:
-    axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(shape))
+    axes = element_axes(shape)
     here = tuple(axis(a.name) for a in axes)
-    term = make_term(axes, here, read_symbol(0), [(read_symbol(0), Access(name, here))])
-    return Definition(kept, shape, "sum", (term,), origin=name)
+    return Definition(kept, shape, "sum", (move_term(axes, here, Access(name, here)),), origin=name)
 
 
 def can_be_shared(definition: Definition, kernel: Kernel) -> bool:
@@ -106,14 +103,17 @@ def can_be_shared(definition: Definition, kernel: Kernel) -> bool:
 
 def shared_out(kernel: Kernel) -> Kernel:
     """The kernel as one part of `parts`: its outer loops divided, the rest done by part 0."""
-    if any(isinstance(statement, Lists) for statement in statements(kernel.body)):
-        raise CompilerBug(f"{kernel.name}: lists have no room for a whole batch")
     return replace(kernel, body=tuple(map(_one_part, kernel.body)), shared=True)
 
 
 def _one_part(statement: Statement) -> Statement:
-    if isinstance(statement, Loop) and all(limit.affine.is_constant for limit in statement.upper):
+    if isinstance(statement, Loop) and _from_zero_to_a_constant(statement):
         return replace(statement, shared=True)
     if any(isinstance(inner, Store) for inner in statements((statement,))):
         return If((Guard("==", axis("part")),), (statement,))
     return statement
+
+
+def _from_zero_to_a_constant(loop: Loop) -> bool:
+    """What a shared loop must be; other bounds come from guards."""
+    return loop.lower == (Limit(constant(0)),) and len(loop.upper) == 1 and loop.upper[0].affine.is_constant

@@ -1,0 +1,109 @@
+"""The accumulators of a block: what they start from, how they change, how they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import sympy
+
+from compiler.ir.affine import Affine
+from compiler.ir.loop_nest import Address, Let, Load, Statement, Store
+from compiler.schedule.contraction import Tile, shifted
+from compiler.schedule.nest import Nest, local_name
+
+
+@dataclass(frozen=True)
+class Block:
+    """One tile's worth of work: where it starts along the vector axis and how large it is."""
+
+    widths: tuple[int, ...]
+    """Lanes of each vector of the block: whole vectors, then at most one partial one."""
+    sizes: tuple[tuple[str, int], ...]
+
+
+def accumulator(i: int, j: int, width: int, tile: Tile) -> str:
+    """The accumulator of position i and vector j; fewer lanes are another variable of a shorter type."""
+    return f"acc_{i}_{j}" + ("" if width == tile.lanes else f"_of_{width}")
+
+
+def moved(affine: Affine, steps: Mapping[str, int], tile: Tile, vector: int) -> Affine:
+    return shifted(affine, {**steps, tile.vector_axis.name: vector * tile.lanes})
+
+
+def start_accumulators(
+    starts: Sequence[Nest], positions: list[dict[str, int]], block: Block, tile: Tile
+) -> Iterator[Statement]:
+    """What the accumulators hold before the reduction: the sum of the start nests, or zero."""
+    loads = Loads(tile, "start")
+    lets: list[Statement] = []
+    for i, steps in enumerate(positions):
+        for j, width in enumerate(block.widths):
+            value = sympy.S.Zero
+            for nest in starts:
+                put = {s: loads.symbol(a, steps, j, width) for s, a in nest.reads}
+                value += nest.body.xreplace(put)
+            lets.append(Let(accumulator(i, j, width, tile), value, width))
+    yield from loads.statements
+    yield from lets
+
+
+def accumulator_values(
+    body: sympy.Expr,
+    addresses: Mapping[sympy.Symbol, Address],
+    loads: Loads,
+    positions: list[dict[str, int]],
+    block: Block,
+    tile: Tile,
+    *,
+    update: bool,
+) -> list[Statement]:
+    """Sets every accumulator to the body at its place, or adds it; what that reads is put into `loads`."""
+    result: list[Statement] = []
+    for i, steps in enumerate(positions):
+        for j, width in enumerate(block.widths):
+            put = {s: loads.symbol(a, steps, j, width) for s, a in addresses.items()}
+            result.append(Let(accumulator(i, j, width, tile), body.xreplace(put), width, update=update))
+    return result
+
+
+def accumulator_stores(
+    first: Address, scale: sympy.Expr, positions: list[dict[str, int]], block: Block, tile: Tile, adds: bool
+) -> list[Statement]:
+    """Stores every accumulator times `scale`, or adds it to memory; `first` is the block's first element."""
+    result: list[Statement] = []
+    for i, steps in enumerate(positions):
+        for j, width in enumerate(block.widths):
+            value = sympy.Symbol(accumulator(i, j, width, tile), real=True) * scale
+            place = replace(first, offset=moved(first.offset, steps, tile, j))
+            result.append(Store(place, value, width, adds))
+    return result
+
+
+class Loads:
+    """Each address of a block is loaded once, as a vector when it runs along the vector axis."""
+
+    def __init__(self, tile: Tile, prefix: str):
+        self._tile = tile
+        self._prefix = prefix
+        self._symbols: dict[tuple[Address, int], sympy.Symbol] = {}
+        self.statements: list[Statement] = []
+
+    def symbol(self, address: Address, steps: Mapping[str, int], vector: int, width: int) -> sympy.Symbol:
+        along = address.offset.coefficient(self._tile.vector_axis.name) != 0
+        place = Address(address.buffer, moved(address.offset, steps, self._tile, vector))
+        key = (place, width if along else 0)
+        if key not in self._symbols:
+            kind = "v" if along else "s"
+            name = f"{self._prefix}{local_name(address.buffer)}_{kind}{len(self._symbols)}"
+            if along and width != self._tile.lanes:
+                name += f"_of_{width}"
+            self._symbols[key] = sympy.Symbol(name, real=True)
+            self.statements.append(Load(name, place, key[1]))
+        return self._symbols[key]
+
+
+def split_scale(body: sympy.Expr, symbols: frozenset[sympy.Symbol]) -> tuple[sympy.Expr, sympy.Expr]:
+    """Factor what no read changes out of a product: `x·y/4` is `1/4` times `x·y`, applied once at the end."""
+    scale, rest = body.as_independent(*symbols, as_Add=False)
+    return scale, rest
