@@ -54,7 +54,8 @@ def _arguments(call: Call, plan: Plan, in_tile: bool) -> tuple[str, ...]:
         place = plan.places[tensor]
         if place.area == "lane" and not buffer.written:
             place = plan.reduced[tensor]
-        texts.append(_pointer(place, plan, tensor, in_tile, call.kernel.shared))
+        base = f" + {buffer.base}" if buffer.base else ""
+        texts.append(_pointer(place, plan, tensor, in_tile, call.kernel.shared) + base)
     return tuple(texts)
 
 

@@ -210,6 +210,8 @@ class Buffer:
     tensor: str
     element: str
     written: bool
+    base: int = 0
+    """Elements of the tensor before the first that the kernel's pointer points at."""
 
     @property
     def element_type(self) -> str:

@@ -13,6 +13,7 @@ from compiler.ir.loop_nest import Buffer, Fill, Kernel, Load, Mask, Statement, S
 from compiler.ir.maps import covers, disjoint, is_injective
 from compiler.ir.tensor_program import Definition, Program, Shape
 from compiler.ir.verify import is_nonnegative
+from compiler.schedule.bases import with_bases
 from compiler.schedule.compacted_tile import compacted_tile_nest
 from compiler.schedule.contraction import is_selected
 from compiler.schedule.epilogue import finish_chain
@@ -95,7 +96,7 @@ def _kernel(
         _extremum_kernel(definitions, shapes, adds, builder)
     body = (*dict.fromkeys(builder.prelude), *builder.body)
     per_example = any(a.extent is None for term in main.terms for a in term.axes)
-    return Kernel(
+    kernel = Kernel(
         name=main.name,
         buffers=_buffers(body, {d.name for d in definitions}, elements),
         body=body,
@@ -106,6 +107,7 @@ def _kernel(
         origin=main.origin,
         windows=tuple(fused.epilogue.windows.items()) if fused else (),
     )
+    return with_bases(kernel)
 
 
 def _check_writes(definition: Definition, shape: Shape) -> None:
