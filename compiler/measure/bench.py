@@ -115,10 +115,10 @@ def take_figures(
     for number in range(rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            taken = [timers[name]()]
-            while sum(taken) < TURN_SECONDS:
-                taken.append(timers[name]())
-            seconds[name] += taken
+            spent = 0.0
+            while spent < TURN_SECONDS:
+                seconds[name].append(timers[name]())
+                spent += seconds[name][-1]
     counted = dict(operations) | {"step": _step_operations(operations)}
     figures = [_figure(name, threads, seconds[name], counted.get(name, (0, 0)), batch) for name in names]
     return [*figures, _backward(*(f for f in figures if f.name in ("gradient", "forward")))]
