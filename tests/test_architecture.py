@@ -70,7 +70,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "sympy": (*SCALAR_CALCULUS, "compiler.emit.printer", "compiler.emit.expressions"),
     "numpy": ("compiler", "runtime"),
     "jax": ("compiler.check",),
-    "jinja2": ("compiler.emit",),
+    **{"jinja2": ("compiler.emit",), "mpmath": ("compiler.emit.elementary", "compiler.emit.minimax")},
     "Cython": ("compiler.build",),
 }
 

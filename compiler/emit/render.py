@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jinja2
 
+from compiler.emit import elementary
 from compiler.emit.names import RESERVED, identifier
 from compiler.emit.printer import PrintedKernel, print_kernel
 from compiler.emit.vectors import lengths, vector_types
@@ -80,8 +81,19 @@ def _render(
     rendered = [_program(program, names) for program in programs]
     kernels = names.described()
     return environment.get_template(template).render(
-        programs=rendered, kernels=kernels, model=dict(model), machine=_machine(target)
+        programs=rendered,
+        kernels=kernels,
+        model=dict(model),
+        machine=_machine(target),
+        **_elementary(kernels, target),
     )
+
+
+def _elementary(kernels: Sequence[Mapping[str, object]], target: Target) -> dict[str, object]:
+    """What the preamble writes down of exp, tanh and the like: only of those that some kernel calls."""
+    single = target.dtype == "float32"
+    functions = elementary.used_functions((line for kernel in kernels for line in kernel["lines"]), single)
+    return {"functions": functions, "numbers": elementary.numbers(functions) if single else {}}
 
 
 def _machine(target: Target) -> dict[str, object]:

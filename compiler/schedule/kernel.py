@@ -14,6 +14,7 @@ from compiler.ir.maps import covers, disjoint, is_injective
 from compiler.ir.tensor_program import Definition, Program, Shape
 from compiler.ir.verify import is_nonnegative
 from compiler.schedule.bases import with_bases
+from compiler.schedule.collapse import collapse
 from compiler.schedule.compacted_tile import compacted_tile_nest
 from compiler.schedule.contraction import is_selected
 from compiler.schedule.epilogue import finish_chain
@@ -188,7 +189,8 @@ def _emit_rest(
             _emit_tile(piece, [], written, shapes, out)
         else:
             injective = is_injective(targets_only(piece.term))
-            out.body += plain_nest(piece.nest, "sum", Outcome(written), shapes, injective)
+            nest = collapse(piece.nest, frozenset())[0] if injective else piece.nest
+            out.body += plain_nest(nest, "sum", Outcome(written), shapes, injective)
             out.notes.append("gather, plain loops" if injective else "scatter, serial: targets may collide")
         written = not together
 

@@ -26,9 +26,10 @@ from compiler.ir.tensor_program import IDENTITY, Axis, Guard
 from compiler.schedule.nest import Integers, Nest, Shapes, local_name
 from compiler.schedule.register_tile import Body, guarded_loops
 
-BLOCK = 8
-"""Values of a column that are copied together. A line of the cache holds sixteen, but rows whose length is a
-power of two fall on the same places of the cache, and would drive each other out."""
+WRITTEN_BLOCK = 16
+"""Values of a transposed copy that are written side by side: a line of the cache."""
+READ_BLOCK = 8
+"""Rows of them: few, since rows whose length is a power of two fall on the same places of the cache."""
 UNROLL_LIMIT = 16
 """A reduction of at most this many points is written out inside its innermost loop."""
 
@@ -66,28 +67,38 @@ def _transposed(nest: Nest) -> tuple[Axis, Axis] | None:
     """(the axis along which the target is contiguous, that along which a read is), both long; else None."""
     if nest.guards or nest.reduction_axes or any(address.inside for _, address in nest.reads):
         return None
-    long = [a for a in nest.target_axes if a.extent is not None and a.extent > BLOCK]
+    long = [a for a in nest.target_axes if a.extent is not None and a.extent > READ_BLOCK]
     for written in long:
         for read in long:
             slopes = [abs(address.offset.coefficient(written.name)) for _, address in nest.reads]
             along = [address.offset.coefficient(read.name) for _, address in nest.reads]
-            if nest.target.coefficient(written.name) == 1 and 1 in along and max(slopes, default=0) > BLOCK:
+            if (
+                nest.target.coefficient(written.name) == 1
+                and 1 in along
+                and max(slopes, default=0) > READ_BLOCK
+            ):
                 return written, read
     return None
 
 
 def _in_blocks(nest: Nest, pair: tuple[Axis, Axis], outcome: Outcome, shapes: Shapes) -> Body:
-    """A transposed copy in narrow columns, so that a line of the cache that is read is used up while it is
-    there: `for j0 in steps of 8: for i: for j from j0 to j0 + 7: y[i, j] = x[j, i]`."""
+    """A transposed copy block by block, so that every line of the cache that is read or written is used up
+    while it is there: `for j0 in steps of 16, i0 in steps of 8: for i, j of the block: y[i, j] = x[j, i]`."""
     written, read = pair
-    first = f"{written.name}_block"
-    point = _point(nest, outcome, shapes, ())
-    upper = (Limit(constant(written.extent)), Limit(axis(first) + BLOCK))
-    inner = Loop(written.name, (Limit(axis(first)),), upper, point)
-    column = Loop(read.name, (Limit(constant(0)),), (Limit(constant(read.extent)),), (inner,))
-    block = Loop(first, (Limit(constant(0)),), (Limit(constant(written.extent)),), (column,), BLOCK)
+    body = _point(nest, outcome, shapes, ())
+    for a, size in ((written, WRITTEN_BLOCK), (read, READ_BLOCK)):
+        whole = () if a.extent % size == 0 else (Limit(constant(a.extent)),)
+        upper = (*whole, Limit(axis(_block_of(a)) + size))
+        body = (Loop(a.name, (Limit(axis(_block_of(a))),), upper, body),)
+    for a, size in ((read, READ_BLOCK), (written, WRITTEN_BLOCK)):
+        upper = (Limit(constant(a.extent)),)
+        body = (Loop(_block_of(a), (Limit(constant(0)),), upper, body, size),)
     others = [a for a in _ordered(nest, nest.target_axes) if a not in pair]
-    return guarded_loops(others, (), frozenset(), lambda _g, _o: (block,))
+    return guarded_loops(others, (), frozenset(), lambda _g, _o: body)
+
+
+def _block_of(a: Axis) -> str:
+    return f"{a.name}_block"
 
 
 def _ordered(nest: Nest, axes: Sequence[Axis]) -> list[Axis]:

@@ -40,6 +40,7 @@ from compiler.schedule.accumulators import (
     Loads,
     accumulator_stores,
     accumulator_values,
+    accumulators_from_memory,
     moved,
     split_scale,
     start_accumulators,
@@ -199,20 +200,22 @@ def _block(
     positions = block_positions(tile.unrolled, dict(block.sizes))
     reduction = sorted(nest.reduction_axes, key=lambda a: a.extent is not None)
     around = outer | {a.name for a in nest.target_axes}
-    sums = bool(reduction or starts)
-    start = tuple(start_accumulators(starts, positions, block, tile)) if sums else ()
+    integers = Integers(shapes, "target_")
+    kept = Address(nest.buffer, integers.local(nest.target))
+    continues = adds and scale == 1 and not starts and block.has_partial_vector(tile)
+    sums = bool(reduction or starts or continues)
+    if continues:
+        start = (*integers.statements, *accumulators_from_memory(kept, positions, block, tile))
+    else:
+        start = tuple(start_accumulators(starts, positions, block, tile)) if sums else ()
     reduce = guarded_loops(
         reduction, guards, around, lambda _g, _o: _step(nest, body, positions, block, tile, shapes, sums)
     )
-    integers = Integers(shapes, "target_")
-    target = integers.local(nest.target)
-    kept = Address(nest.buffer, target)
-    stores = (
-        finish(block, kept, scale)
-        if finish
-        else accumulator_stores(kept, scale, positions, block, tile, adds)
-    )
-    whole = (*start, *reduce, *integers.statements, *stores)
+    if finish:
+        stores = tuple(finish(block, kept, scale))
+    else:
+        stores = accumulator_stores(kept, scale, positions, block, tile, adds and not continues)
+    whole = (*start, *reduce, *(() if continues else integers.statements), *stores)
     if reduction or not is_selected(nest):
         return whole
     return _skipping(nest, tile, whole, shapes)

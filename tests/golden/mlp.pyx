@@ -24,8 +24,9 @@ import types
 
 import numpy as np
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.parallel cimport prange
-from libc.stdint cimport uint8_t as uint8, uint32_t as uint32, int32_t as int32, int64_t as int64, uintptr_t
+from libc.stdint cimport uint8_t as uint8, uint32_t as uint32, int32_t as int32, int64_t as int64
 from libc.string cimport memcpy, memset
 
 cdef extern from *:
@@ -119,23 +120,41 @@ cdef extern from *:
     CHAINRULE_BETTER(larger, >, 4, integers4)
     CHAINRULE_BETTER(smaller, <, 4, integers4)
 
-    static inline real real_exp(real x) { return expf(x); }
-    static inline real real_log(real x) { return logf(x); }
-    static inline real real_expm1(real x) { return expm1f(x); }
-    static inline real real_log1p(real x) { return log1pf(x); }
-    static inline real real_tanh(real x) { return tanhf(x); }
-    static inline real real_sin(real x) { return sinf(x); }
-    static inline real real_cos(real x) { return cosf(x); }
-    static inline real real_tan(real x) { return tanf(x); }
-    static inline real real_asin(real x) { return asinf(x); }
-    static inline real real_acos(real x) { return acosf(x); }
-    static inline real real_atan(real x) { return atanf(x); }
-    static inline real real_sinh(real x) { return sinhf(x); }
-    static inline real real_cosh(real x) { return coshf(x); }
-    static inline real real_erf(real x) { return erff(x); }
-    static inline real real_abs(real x) { return fabsf(x); }
-    static inline real real_sqrt(real x) { return sqrtf(x); }
-    static inline real real_pow(real x, real y) { return powf(x, y); }
+    /* e^x = 2^n e^r with x = n ln 2 + r. Adding 1.5 * 2^23 rounds x / ln 2 to the nearest integer, which then
+       stands in the lowest bits of the sum; a NaN has some other bits there, and comes out as the NaN r. */
+    static inline real with_nearest_exponent(real x) { return x * 1.442695f + 12582912.0f; }
+    static inline uint32_t exponent_of(real sum)
+    { uint32_t bits; memcpy(&bits, &sum, sizeof bits); return bits - 0x4B400000u; }
+    static inline real rest_of_exponent(real x, real sum)
+    { real n = sum - 12582912.0f; return (x - n * 0.6933594f) - n * -0.00021219444f; }
+    static inline real expm1_of_rest(real r)
+    { return r + r * r * ((((0.0013882547f * r + 0.00836658f) * r + 0.0416672f) * r + 0.16666543f) * r + 0.49999997f); }
+    static inline real power_of_two(uint32_t n)
+    { uint32_t bits = (n + 127u) << 23; real x; memcpy(&x, &bits, sizeof x); return x; }
+    /* x = 2^n (1 + f) with 1 + f from sqrt(1/2) to sqrt(2); a subnormal x is scaled first. */
+    static inline real real_log(real x)
+    {
+        real scaled = x < 1.17549435e-38f ? x * 8388608.0f : x, r, y, n;
+        int32_t bits, exponent;
+        memcpy(&bits, &scaled, sizeof bits);
+        exponent = (bits - 0x3f3504f3) >> 23;
+        bits -= (int32_t)((uint32_t)exponent << 23);
+        memcpy(&r, &bits, sizeof r);
+        r -= 1.0f;
+        n = (real)exponent - (x < 1.17549435e-38f ? 23.0f : 0.0f);
+        y = r * r * (r * (((((((-0.07634575f * r + 0.12761617f) * r - 0.1316018f) * r + 0.14201756f) * r - 0.16623357f) * r + 0.20001227f) * r - 0.2500082f) * r + 0.3333333f) - 0.5f) + n * -0.00021219444f;
+        y = (r + y) + n * 0.6933594f;
+        y = x > 0.0f ? y : (x == 0.0f ? -INFINITY : NAN);
+        return x < INFINITY ? y : x;
+    }
+    static inline real real_exp(real x)
+    {
+        real low = x < -104.0f ? -104.0f : x, clipped = low > 89.0f ? 89.0f : low;
+        real sum = with_nearest_exponent(clipped), r = rest_of_exponent(clipped, sum);
+        /* Two factors, since one does not reach the subnormal numbers. */
+        uint32_t whole = exponent_of(sum), half = (uint32_t)((int32_t)whole >> 1);
+        return (1.0f + expm1_of_rest(r)) * power_of_two(half) * power_of_two(whole - half);
+    }
 
     /* Integer division and remainder that round towards minus infinity, unlike C's. */
     static inline Py_ssize_t index_mod(Py_ssize_t a, Py_ssize_t d) { Py_ssize_t r = a % d; return r < 0 ? r + d : r; }
@@ -244,21 +263,6 @@ cdef extern from *:
     ) noexcept nogil
     real real_exp(real x) noexcept nogil
     real real_log(real x) noexcept nogil
-    real real_expm1(real x) noexcept nogil
-    real real_log1p(real x) noexcept nogil
-    real real_tanh(real x) noexcept nogil
-    real real_sin(real x) noexcept nogil
-    real real_cos(real x) noexcept nogil
-    real real_tan(real x) noexcept nogil
-    real real_asin(real x) noexcept nogil
-    real real_acos(real x) noexcept nogil
-    real real_atan(real x) noexcept nogil
-    real real_sinh(real x) noexcept nogil
-    real real_cosh(real x) noexcept nogil
-    real real_erf(real x) noexcept nogil
-    real real_abs(real x) noexcept nogil
-    real real_sqrt(real x) noexcept nogil
-    real real_pow(real x, real y) noexcept nogil
     Py_ssize_t index_mod(Py_ssize_t a, Py_ssize_t d) noexcept nogil
     Py_ssize_t index_div(Py_ssize_t a, Py_ssize_t d) noexcept nogil
     Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t d) noexcept nogil
@@ -384,6 +388,15 @@ cdef void reduce_block(const Context* context, Py_ssize_t lanes, Py_ssize_t star
         distance *= 2
     memcpy(context.total + start, context.lanes + start, (stop - start) * sizeof(real))
 
+
+cdef void* _address(array) except? NULL:
+    # Of a contiguous array. Through the buffer protocol, since `array.ctypes` takes as long as a small layer.
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    cdef void* address = view.buf
+    PyBuffer_Release(&view)
+    return address
+
 # ---------------------------------------------------------------------------------------------------------
 # Kernels
 # ---------------------------------------------------------------------------------------------------------
@@ -395,13 +408,14 @@ cdef void dense_2_kernel_packed10(
     # shapes: dense_2.kernel.packed10 (10, 128), from dense_2.kernel (128, 10)
     # schedule: gather, plain loops
     # operations: 0 for each call
-    cdef Py_ssize_t i0_block, i1, i0
+    cdef Py_ssize_t i0_block, i1_block, i1, i0
     cdef real dense_2_kernel_0
-    for i0_block in range(0, 128, 8):
-        for i1 in range(10):
-            for i0 in range(i0_block, index_min(128, i0_block + 8)):
-                dense_2_kernel_0 = dense_2_kernel[10 * i0 + i1]
-                dense_2_kernel_packed10[i0 + 128 * i1] = dense_2_kernel_0
+    for i0_block in range(0, 128, 16):
+        for i1_block in range(0, 10, 8):
+            for i1 in range(i1_block, index_min(10, i1_block + 8)):
+                for i0 in range(i0_block, i0_block + 16):
+                    dense_2_kernel_0 = dense_2_kernel[10 * i0 + i1]
+                    dense_2_kernel_packed10[i0 + 128 * i1] = dense_2_kernel_0
 
 cdef void dense_1(
     const real* dense_1_bias, const real* dense_1_kernel, const real* input, real* relu_1,
@@ -1108,13 +1122,14 @@ cdef void dense_1_kernel_packed10(
     # shapes: dense_1.kernel.packed10 (128, 784), from dense_1.kernel (784, 128)
     # schedule: gather, plain loops
     # operations: 0 for each call
-    cdef Py_ssize_t i0_block, i1, i0
+    cdef Py_ssize_t i0_block, i1_block, i1, i0
     cdef real dense_1_kernel_0
-    for i0_block in range(8 * (98 * part // parts), index_min(784, 8 * (98 * (part + 1) // parts)), 8):
-        for i1 in range(128):
-            for i0 in range(i0_block, index_min(784, i0_block + 8)):
-                dense_1_kernel_0 = dense_1_kernel[128 * i0 + i1]
-                dense_1_kernel_packed10[i0 + 784 * i1] = dense_1_kernel_0
+    for i0_block in range(16 * (49 * part // parts), index_min(784, 16 * (49 * (part + 1) // parts)), 16):
+        for i1_block in range(0, 128, 8):
+            for i1 in range(i1_block, i1_block + 8):
+                for i0 in range(i0_block, i0_block + 16):
+                    dense_1_kernel_0 = dense_1_kernel[128 * i0 + i1]
+                    dense_1_kernel_packed10[i0 + 784 * i1] = dense_1_kernel_0
 
 cdef void input_cotangent(
     const real* dense_1_cotangent, const real* dense_1_kernel_packed10, real* input_cotangent,
@@ -1285,12 +1300,11 @@ cdef void dense_1_kernel(
     # shapes: dense_1.kernel (784, 128), from dense_1.kernel.dense_1.kernel.uniform (784, 128)
     # schedule: gather, plain loops
     # operations: 602,112 for each call
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i_j
     cdef real dense_1_kernel_dense_1_kernel_uniform_0
-    for i in range(1 * (784 * part // parts), index_min(784, 1 * (784 * (part + 1) // parts)), 1):
-        for j in range(128):
-            dense_1_kernel_dense_1_kernel_uniform_0 = dense_1_kernel_dense_1_kernel_uniform[128 * i + j]
-            dense_1_kernel[128 * i + j] = <real>0.013157894736842105 * <real>6.164414002968976 * (<real>2 * dense_1_kernel_dense_1_kernel_uniform_0 - <real>1)
+    for i_j in range(1 * (100352 * part // parts), index_min(100352, 1 * (100352 * (part + 1) // parts)), 1):
+        dense_1_kernel_dense_1_kernel_uniform_0 = dense_1_kernel_dense_1_kernel_uniform[i_j]
+        dense_1_kernel[i_j] = <real>0.013157894736842105 * <real>6.164414002968976 * (<real>2 * dense_1_kernel_dense_1_kernel_uniform_0 - <real>1)
 
 cdef void dense_1_bias(
     real* dense_1_bias
@@ -1320,12 +1334,11 @@ cdef void dense_2_kernel(
     # shapes: dense_2.kernel (128, 10), from dense_2.kernel.dense_2.kernel.uniform (128, 10)
     # schedule: gather, plain loops
     # operations: 7,680 for each call
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i_j
     cdef real dense_2_kernel_dense_2_kernel_uniform_0
-    for i in range(128):
-        for j in range(10):
-            dense_2_kernel_dense_2_kernel_uniform_0 = dense_2_kernel_dense_2_kernel_uniform[10 * i + j]
-            dense_2_kernel[10 * i + j] = <real>0.043478260869565216 * <real>4.795831523312719 * (<real>2 * dense_2_kernel_dense_2_kernel_uniform_0 - <real>1)
+    for i_j in range(1280):
+        dense_2_kernel_dense_2_kernel_uniform_0 = dense_2_kernel_dense_2_kernel_uniform[i_j]
+        dense_2_kernel[i_j] = <real>0.043478260869565216 * <real>4.795831523312719 * (<real>2 * dense_2_kernel_dense_2_kernel_uniform_0 - <real>1)
 
 cdef void dense_2_bias(
     real* dense_2_bias
@@ -1414,8 +1427,8 @@ cdef void gradient_before_1(const Context* context, int threads) noexcept nogil:
 cdef void gradient(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
     gradient_before_0(context, threads)
-    if threads == 1:
-        # Without OpenMP, which would allocate a team of one.
+    if threads == 1 or context.batch <= 16:
+        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
         gradient_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
@@ -1502,8 +1515,8 @@ cdef void input_gradient_before_1(const Context* context, int threads) noexcept 
 cdef void input_gradient(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
     input_gradient_before_0(context, threads)
-    if threads == 1:
-        # Without OpenMP, which would allocate a team of one.
+    if threads == 1 or context.batch <= 16:
+        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
         input_gradient_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
@@ -1555,8 +1568,8 @@ cdef void inference_worker_0(
 
 cdef void inference(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    if threads == 1:
-        # Without OpenMP, which would allocate a team of one.
+    if threads == 1 or context.batch <= 16:
+        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
         inference_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
@@ -1602,8 +1615,8 @@ cdef void predict_worker_0(
 
 cdef void predict(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    if threads == 1:
-        # Without OpenMP, which would allocate a team of one.
+    if threads == 1 or context.batch <= 16:
+        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
         predict_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
@@ -1645,8 +1658,8 @@ cdef void update_worker_0(
 
 cdef void update(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    if threads == 1:
-        # Without OpenMP, which would allocate a team of one.
+    if threads == 1 or context.batch <= 2048:
+        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
         update_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
@@ -1678,10 +1691,6 @@ def _aligned(Py_ssize_t count, dtype):
     room = np.zeros(count * size + 64, dtype=np.uint8)
     start = -room.ctypes.data % 64
     return room[start:start + count * size].view(dtype)
-
-
-cdef void* _address(array) except NULL:
-    return <void*><uintptr_t>array.ctypes.data
 
 
 def _default_threads():

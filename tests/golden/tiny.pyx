@@ -30,8 +30,9 @@ import types
 
 import numpy as np
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.parallel cimport prange
-from libc.stdint cimport uint8_t as uint8, uint32_t as uint32, int32_t as int32, int64_t as int64, uintptr_t
+from libc.stdint cimport uint8_t as uint8, uint32_t as uint32, int32_t as int32, int64_t as int64
 from libc.string cimport memcpy, memset
 
 cdef extern from *:
@@ -125,21 +126,41 @@ cdef extern from *:
     CHAINRULE_BETTER(larger, >, 4, integers4)
     CHAINRULE_BETTER(smaller, <, 4, integers4)
 
-    static inline real real_exp(real x) { return expf(x); }
-    static inline real real_log(real x) { return logf(x); }
-    static inline real real_expm1(real x) { return expm1f(x); }
-    static inline real real_log1p(real x) { return log1pf(x); }
-    static inline real real_tanh(real x) { return tanhf(x); }
-    static inline real real_sin(real x) { return sinf(x); }
-    static inline real real_cos(real x) { return cosf(x); }
-    static inline real real_tan(real x) { return tanf(x); }
-    static inline real real_asin(real x) { return asinf(x); }
-    static inline real real_acos(real x) { return acosf(x); }
-    static inline real real_atan(real x) { return atanf(x); }
-    static inline real real_sinh(real x) { return sinhf(x); }
-    static inline real real_cosh(real x) { return coshf(x); }
-    static inline real real_erf(real x) { return erff(x); }
-    static inline real real_abs(real x) { return fabsf(x); }
+    /* e^x = 2^n e^r with x = n ln 2 + r. Adding 1.5 * 2^23 rounds x / ln 2 to the nearest integer, which then
+       stands in the lowest bits of the sum; a NaN has some other bits there, and comes out as the NaN r. */
+    static inline real with_nearest_exponent(real x) { return x * 1.442695f + 12582912.0f; }
+    static inline uint32_t exponent_of(real sum)
+    { uint32_t bits; memcpy(&bits, &sum, sizeof bits); return bits - 0x4B400000u; }
+    static inline real rest_of_exponent(real x, real sum)
+    { real n = sum - 12582912.0f; return (x - n * 0.6933594f) - n * -0.00021219444f; }
+    static inline real expm1_of_rest(real r)
+    { return r + r * r * ((((0.0013882547f * r + 0.00836658f) * r + 0.0416672f) * r + 0.16666543f) * r + 0.49999997f); }
+    static inline real power_of_two(uint32_t n)
+    { uint32_t bits = (n + 127u) << 23; real x; memcpy(&x, &bits, sizeof x); return x; }
+    /* x = 2^n (1 + f) with 1 + f from sqrt(1/2) to sqrt(2); a subnormal x is scaled first. */
+    static inline real real_log(real x)
+    {
+        real scaled = x < 1.17549435e-38f ? x * 8388608.0f : x, r, y, n;
+        int32_t bits, exponent;
+        memcpy(&bits, &scaled, sizeof bits);
+        exponent = (bits - 0x3f3504f3) >> 23;
+        bits -= (int32_t)((uint32_t)exponent << 23);
+        memcpy(&r, &bits, sizeof r);
+        r -= 1.0f;
+        n = (real)exponent - (x < 1.17549435e-38f ? 23.0f : 0.0f);
+        y = r * r * (r * (((((((-0.07634575f * r + 0.12761617f) * r - 0.1316018f) * r + 0.14201756f) * r - 0.16623357f) * r + 0.20001227f) * r - 0.2500082f) * r + 0.3333333f) - 0.5f) + n * -0.00021219444f;
+        y = (r + y) + n * 0.6933594f;
+        y = x > 0.0f ? y : (x == 0.0f ? -INFINITY : NAN);
+        return x < INFINITY ? y : x;
+    }
+    static inline real real_exp(real x)
+    {
+        real low = x < -104.0f ? -104.0f : x, clipped = low > 89.0f ? 89.0f : low;
+        real sum = with_nearest_exponent(clipped), r = rest_of_exponent(clipped, sum);
+        /* Two factors, since one does not reach the subnormal numbers. */
+        uint32_t whole = exponent_of(sum), half = (uint32_t)((int32_t)whole >> 1);
+        return (1.0f + expm1_of_rest(r)) * power_of_two(half) * power_of_two(whole - half);
+    }
     static inline real real_sqrt(real x) { return sqrtf(x); }
     static inline real real_pow(real x, real y) { return powf(x, y); }
 
@@ -250,19 +271,6 @@ cdef extern from *:
     ) noexcept nogil
     real real_exp(real x) noexcept nogil
     real real_log(real x) noexcept nogil
-    real real_expm1(real x) noexcept nogil
-    real real_log1p(real x) noexcept nogil
-    real real_tanh(real x) noexcept nogil
-    real real_sin(real x) noexcept nogil
-    real real_cos(real x) noexcept nogil
-    real real_tan(real x) noexcept nogil
-    real real_asin(real x) noexcept nogil
-    real real_acos(real x) noexcept nogil
-    real real_atan(real x) noexcept nogil
-    real real_sinh(real x) noexcept nogil
-    real real_cosh(real x) noexcept nogil
-    real real_erf(real x) noexcept nogil
-    real real_abs(real x) noexcept nogil
     real real_sqrt(real x) noexcept nogil
     real real_pow(real x, real y) noexcept nogil
     Py_ssize_t index_mod(Py_ssize_t a, Py_ssize_t d) noexcept nogil
@@ -392,6 +400,15 @@ cdef void reduce_block(const Context* context, Py_ssize_t lanes, Py_ssize_t star
         distance *= 2
     memcpy(context.total + start, context.lanes + start, (stop - start) * sizeof(real))
 
+
+cdef void* _address(array) except? NULL:
+    # Of a contiguous array. Through the buffer protocol, since `array.ctypes` takes as long as a small layer.
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    cdef void* address = view.buf
+    PyBuffer_Release(&view)
+    return address
+
 # ---------------------------------------------------------------------------------------------------------
 # Kernels
 # ---------------------------------------------------------------------------------------------------------
@@ -417,14 +434,12 @@ cdef void conv2d_2_kernel_packed3012(
     # shapes: conv2d_2.kernel.packed3012 (4, 3, 3, 3), from conv2d_2.kernel (3, 3, 3, 4)
     # schedule: gather, plain loops
     # operations: 0 for each call
-    cdef Py_ssize_t i3, i0, i1, i2
+    cdef Py_ssize_t i3, i0_i1_i2
     cdef real conv2d_2_kernel_0
     for i3 in range(4):
-        for i0 in range(3):
-            for i1 in range(3):
-                for i2 in range(3):
-                    conv2d_2_kernel_0 = conv2d_2_kernel[36 * i0 + 12 * i1 + 4 * i2 + i3]
-                    conv2d_2_kernel_packed3012[9 * i0 + 3 * i1 + i2 + 27 * i3] = conv2d_2_kernel_0
+        for i0_i1_i2 in range(27):
+            conv2d_2_kernel_0 = conv2d_2_kernel[4 * i0_i1_i2 + i3]
+            conv2d_2_kernel_packed3012[i0_i1_i2 + 27 * i3] = conv2d_2_kernel_0
 
 cdef void conv2d_1(
     const real* conv2d_1_bias, const real* conv2d_1_kernel, const real* input,
@@ -887,11 +902,11 @@ cdef void dense_1_bias_cotangent(
     # operations: 3 for each example
     cdef Py_ssize_t b
     cdef vector4 acc_0_0_of_3, dense_1_cotangent_v0_of_3
-    acc_0_0_of_3 = splat4(<real>0)
+    acc_0_0_of_3 = load4_partial(dense_1_bias_cotangent, 3)
     for b in range(batch):
         dense_1_cotangent_v0_of_3 = load4_partial(dense_1_cotangent + 3 * b, 3)
         acc_0_0_of_3 += dense_1_cotangent_v0_of_3
-    store4_partial(dense_1_bias_cotangent, load4_partial(dense_1_bias_cotangent, 3) + acc_0_0_of_3, 3)
+    store4_partial(dense_1_bias_cotangent, acc_0_0_of_3, 3)
 
 cdef void dense_1_kernel_cotangent(
     const real* dense_1_cotangent, const real* dropout_1, real* dense_1_kernel_cotangent,
@@ -904,10 +919,10 @@ cdef void dense_1_kernel_cotangent(
     cdef Py_ssize_t b
     cdef real dropout_1_s1, dropout_1_s2, dropout_1_s3, dropout_1_s4
     cdef vector4 acc_0_0_of_3, acc_1_0_of_3, acc_2_0_of_3, acc_3_0_of_3, dense_1_cotangent_v0_of_3
-    acc_0_0_of_3 = splat4(<real>0)
-    acc_1_0_of_3 = splat4(<real>0)
-    acc_2_0_of_3 = splat4(<real>0)
-    acc_3_0_of_3 = splat4(<real>0)
+    acc_0_0_of_3 = load4_partial(dense_1_kernel_cotangent, 3)
+    acc_1_0_of_3 = load4_partial(dense_1_kernel_cotangent + 3, 3)
+    acc_2_0_of_3 = load4_partial(dense_1_kernel_cotangent + 6, 3)
+    acc_3_0_of_3 = load4_partial(dense_1_kernel_cotangent + 9, 3)
     for b in range(batch):
         dense_1_cotangent_v0_of_3 = load4_partial(dense_1_cotangent + 3 * b, 3)
         dropout_1_s1 = dropout_1[4 * b]
@@ -918,10 +933,10 @@ cdef void dense_1_kernel_cotangent(
         acc_1_0_of_3 += dense_1_cotangent_v0_of_3 * dropout_1_s2
         acc_2_0_of_3 += dense_1_cotangent_v0_of_3 * dropout_1_s3
         acc_3_0_of_3 += dense_1_cotangent_v0_of_3 * dropout_1_s4
-    store4_partial(dense_1_kernel_cotangent, load4_partial(dense_1_kernel_cotangent, 3) + acc_0_0_of_3, 3)
-    store4_partial(dense_1_kernel_cotangent + 3, load4_partial(dense_1_kernel_cotangent + 3, 3) + acc_1_0_of_3, 3)
-    store4_partial(dense_1_kernel_cotangent + 6, load4_partial(dense_1_kernel_cotangent + 6, 3) + acc_2_0_of_3, 3)
-    store4_partial(dense_1_kernel_cotangent + 9, load4_partial(dense_1_kernel_cotangent + 9, 3) + acc_3_0_of_3, 3)
+    store4_partial(dense_1_kernel_cotangent, acc_0_0_of_3, 3)
+    store4_partial(dense_1_kernel_cotangent + 3, acc_1_0_of_3, 3)
+    store4_partial(dense_1_kernel_cotangent + 6, acc_2_0_of_3, 3)
+    store4_partial(dense_1_kernel_cotangent + 9, acc_3_0_of_3, 3)
 
 cdef void dropout_1_cotangent(
     const real* dense_1_cotangent, const real* dense_1_kernel_packed10,
@@ -1046,12 +1061,12 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
     cdef vector4 acc_0_1_of_1, acc_1_1_of_1, acc_2_1_of_1, maxpool2d_1_v2_of_1, maxpool2d_1_v4_of_1
     cdef vector4 maxpool2d_1_v6_of_1
     for c1 in range(4):
-        acc_0_0 = splat(<real>0)
-        acc_0_1_of_1 = splat4(<real>0)
-        acc_1_0 = splat(<real>0)
-        acc_1_1_of_1 = splat4(<real>0)
-        acc_2_0 = splat(<real>0)
-        acc_2_1_of_1 = splat4(<real>0)
+        acc_0_0 = load(conv2d_2_kernel_cotangent_unpacked + 27 * c1)
+        acc_0_1_of_1 = load4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, 1)
+        acc_1_0 = load(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 9)
+        acc_1_1_of_1 = load4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 17, 1)
+        acc_2_0 = load(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 18)
+        acc_2_1_of_1 = load4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 26, 1)
         for b1 in range(batch):
             factor = conv2d_2_cotangent_selected[4 * b1 + c1]
             if factor != <real>0:
@@ -1069,12 +1084,12 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
                 acc_1_1_of_1 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v4_of_1
                 acc_2_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v5
                 acc_2_1_of_1 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v6_of_1
-        store(conv2d_2_kernel_cotangent_unpacked + 27 * c1, load(conv2d_2_kernel_cotangent_unpacked + 27 * c1) + acc_0_0)
-        store4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, load4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, 1) + acc_0_1_of_1, 1)
-        store(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 9, load(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 9) + acc_1_0)
-        store4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 17, load4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 17, 1) + acc_1_1_of_1, 1)
-        store(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 18, load(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 18) + acc_2_0)
-        store4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 26, load4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 26, 1) + acc_2_1_of_1, 1)
+        store(conv2d_2_kernel_cotangent_unpacked + 27 * c1, acc_0_0)
+        store4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, acc_0_1_of_1, 1)
+        store(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 9, acc_1_0)
+        store4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 17, acc_1_1_of_1, 1)
+        store(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 18, acc_2_0)
+        store4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 26, acc_2_1_of_1, 1)
 
 cdef void maxpool2d_1_cotangent(
     const uint8* maxpool2d_2_inner_winner, const real* conv2d_2_cotangent_selected,
@@ -1147,15 +1162,13 @@ cdef void conv2d_1_cotangent_selected(
     #     maxpool2d_1 (batch, 4, 4, 3)
     # schedule: gather, plain loops
     # operations: 96 for each example
-    cdef Py_ssize_t b, h, w, c
+    cdef Py_ssize_t b, h_w_c
     cdef real maxpool2d_1_cotangent_0, maxpool2d_1_1
     for b in range(batch):
-        for h in range(4):
-            for w in range(4):
-                for c in range(3):
-                    maxpool2d_1_cotangent_0 = maxpool2d_1_cotangent[48 * b + c + 12 * h + 3 * w]
-                    maxpool2d_1_1 = maxpool2d_1[48 * b + c + 12 * h + 3 * w]
-                    conv2d_1_cotangent_selected[48 * b + c + 12 * h + 3 * w] = (<real>1 if maxpool2d_1_1 > <real>0 else <real>0) * maxpool2d_1_cotangent_0
+        for h_w_c in range(48):
+            maxpool2d_1_cotangent_0 = maxpool2d_1_cotangent[48 * b + h_w_c]
+            maxpool2d_1_1 = maxpool2d_1[48 * b + h_w_c]
+            conv2d_1_cotangent_selected[48 * b + h_w_c] = (<real>1 if maxpool2d_1_1 > <real>0 else <real>0) * maxpool2d_1_cotangent_0
 
 cdef void conv2d_1_bias_cotangent(
     const real* conv2d_1_cotangent_selected, real* conv2d_1_bias_cotangent, Py_ssize_t batch
@@ -1166,12 +1179,12 @@ cdef void conv2d_1_bias_cotangent(
     # operations: 48 for each example
     cdef Py_ssize_t b1, h1_w1
     cdef vector4 acc_0_0_of_3, conv2d_1_cotangent_selected_v0_of_3
-    acc_0_0_of_3 = splat4(<real>0)
+    acc_0_0_of_3 = load4_partial(conv2d_1_bias_cotangent, 3)
     for b1 in range(batch):
         for h1_w1 in range(16):
             conv2d_1_cotangent_selected_v0_of_3 = load4_partial(conv2d_1_cotangent_selected + 48 * b1 + 3 * h1_w1, 3)
             acc_0_0_of_3 += conv2d_1_cotangent_selected_v0_of_3
-    store4_partial(conv2d_1_bias_cotangent, load4_partial(conv2d_1_bias_cotangent, 3) + acc_0_0_of_3, 3)
+    store4_partial(conv2d_1_bias_cotangent, acc_0_0_of_3, 3)
 
 cdef void conv2d_1_kernel_cotangent_unpacked(
     const uint8* maxpool2d_1_inner_winner, const real* conv2d_1_cotangent_selected,
@@ -1225,13 +1238,12 @@ cdef void conv2d_1_kernel_cotangent(
     # shapes: conv2d_1.kernel.cotangent (3, 3, 1, 3), from conv2d_1.kernel.cotangent.unpacked (3, 3, 3, 1)
     # schedule: gather, plain loops
     # operations: 0 for each call
-    cdef Py_ssize_t i0, i1, i3
+    cdef Py_ssize_t i0_i1, i3
     cdef real conv2d_1_kernel_cotangent_unpacked_0
-    for i0 in range(3):
-        for i1 in range(3):
-            for i3 in range(3):
-                conv2d_1_kernel_cotangent_unpacked_0 = conv2d_1_kernel_cotangent_unpacked[3 * i0 + i1 + 9 * i3]
-                conv2d_1_kernel_cotangent[9 * i0 + 3 * i1 + i3] = conv2d_1_kernel_cotangent_unpacked_0
+    for i0_i1 in range(9):
+        for i3 in range(3):
+            conv2d_1_kernel_cotangent_unpacked_0 = conv2d_1_kernel_cotangent_unpacked[i0_i1 + 9 * i3]
+            conv2d_1_kernel_cotangent[3 * i0_i1 + i3] = conv2d_1_kernel_cotangent_unpacked_0
 
 cdef void conv2d_2_kernel_cotangent(
     const real* conv2d_2_kernel_cotangent_unpacked, real* conv2d_2_kernel_cotangent
@@ -1241,14 +1253,12 @@ cdef void conv2d_2_kernel_cotangent(
     # shapes: conv2d_2.kernel.cotangent (3, 3, 3, 4), from conv2d_2.kernel.cotangent.unpacked (4, 3, 3, 3)
     # schedule: gather, plain loops
     # operations: 0 for each call
-    cdef Py_ssize_t i0, i1, i2, i3
+    cdef Py_ssize_t i0_i1_i2, i3
     cdef real conv2d_2_kernel_cotangent_unpacked_0
-    for i0 in range(3):
-        for i1 in range(3):
-            for i2 in range(3):
-                for i3 in range(4):
-                    conv2d_2_kernel_cotangent_unpacked_0 = conv2d_2_kernel_cotangent_unpacked[9 * i0 + 3 * i1 + i2 + 27 * i3]
-                    conv2d_2_kernel_cotangent[36 * i0 + 12 * i1 + 4 * i2 + i3] = conv2d_2_kernel_cotangent_unpacked_0
+    for i0_i1_i2 in range(27):
+        for i3 in range(4):
+            conv2d_2_kernel_cotangent_unpacked_0 = conv2d_2_kernel_cotangent_unpacked[i0_i1_i2 + 27 * i3]
+            conv2d_2_kernel_cotangent[4 * i0_i1_i2 + i3] = conv2d_2_kernel_cotangent_unpacked_0
 
 cdef void conv2d_1_kernel_packed3012(
     const real* conv2d_1_kernel, real* conv2d_1_kernel_packed3012
@@ -1257,13 +1267,12 @@ cdef void conv2d_1_kernel_packed3012(
     # shapes: conv2d_1.kernel.packed3012 (3, 3, 3, 1), from conv2d_1.kernel (3, 3, 1, 3)
     # schedule: gather, plain loops
     # operations: 0 for each call
-    cdef Py_ssize_t i3, i0, i1
+    cdef Py_ssize_t i3, i0_i1
     cdef real conv2d_1_kernel_0
     for i3 in range(3):
-        for i0 in range(3):
-            for i1 in range(3):
-                conv2d_1_kernel_0 = conv2d_1_kernel[9 * i0 + 3 * i1 + i3]
-                conv2d_1_kernel_packed3012[3 * i0 + i1 + 9 * i3] = conv2d_1_kernel_0
+        for i0_i1 in range(9):
+            conv2d_1_kernel_0 = conv2d_1_kernel[3 * i0_i1 + i3]
+            conv2d_1_kernel_packed3012[i0_i1 + 9 * i3] = conv2d_1_kernel_0
 
 cdef void input_cotangent(
     const uint8* maxpool2d_1_inner_winner, const real* conv2d_1_cotangent_selected,
@@ -1646,13 +1655,11 @@ cdef void conv2d_1_kernel(
     # shapes: conv2d_1.kernel (3, 3, 1, 3), from conv2d_1.kernel.conv2d_1.kernel.uniform (3, 3, 1, 3)
     # schedule: gather, plain loops
     # operations: 162 for each call
-    cdef Py_ssize_t i, j, l
+    cdef Py_ssize_t i_j_l
     cdef real conv2d_1_kernel_conv2d_1_kernel_uniform_0
-    for i in range(3):
-        for j in range(3):
-            for l in range(3):
-                conv2d_1_kernel_conv2d_1_kernel_uniform_0 = conv2d_1_kernel_conv2d_1_kernel_uniform[9 * i + 3 * j + l]
-                conv2d_1_kernel[9 * i + 3 * j + l] = <real>0.16666666666666666 * <real>2.449489742783178 * (<real>2 * conv2d_1_kernel_conv2d_1_kernel_uniform_0 - <real>1)
+    for i_j_l in range(27):
+        conv2d_1_kernel_conv2d_1_kernel_uniform_0 = conv2d_1_kernel_conv2d_1_kernel_uniform[i_j_l]
+        conv2d_1_kernel[i_j_l] = <real>0.16666666666666666 * <real>2.449489742783178 * (<real>2 * conv2d_1_kernel_conv2d_1_kernel_uniform_0 - <real>1)
 
 cdef void conv2d_1_bias(
     real* conv2d_1_bias
@@ -1683,14 +1690,11 @@ cdef void conv2d_2_kernel(
     # shapes: conv2d_2.kernel (3, 3, 3, 4), from conv2d_2.kernel.conv2d_2.kernel.uniform (3, 3, 3, 4)
     # schedule: gather, plain loops
     # operations: 648 for each call
-    cdef Py_ssize_t i, j, k, l
+    cdef Py_ssize_t i_j_k_l
     cdef real conv2d_2_kernel_conv2d_2_kernel_uniform_0
-    for i in range(3):
-        for j in range(3):
-            for k in range(3):
-                for l in range(4):
-                    conv2d_2_kernel_conv2d_2_kernel_uniform_0 = conv2d_2_kernel_conv2d_2_kernel_uniform[36 * i + 12 * j + 4 * k + l]
-                    conv2d_2_kernel[36 * i + 12 * j + 4 * k + l] = <real>0.047619047619047616 * <real>6.48074069840786 * (<real>2 * conv2d_2_kernel_conv2d_2_kernel_uniform_0 - <real>1)
+    for i_j_k_l in range(108):
+        conv2d_2_kernel_conv2d_2_kernel_uniform_0 = conv2d_2_kernel_conv2d_2_kernel_uniform[i_j_k_l]
+        conv2d_2_kernel[i_j_k_l] = <real>0.047619047619047616 * <real>6.48074069840786 * (<real>2 * conv2d_2_kernel_conv2d_2_kernel_uniform_0 - <real>1)
 
 cdef void conv2d_2_bias(
     real* conv2d_2_bias
@@ -1720,12 +1724,11 @@ cdef void dense_1_kernel(
     # shapes: dense_1.kernel (4, 3), from dense_1.kernel.dense_1.kernel.uniform (4, 3)
     # schedule: gather, plain loops
     # operations: 72 for each call
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i_j
     cdef real dense_1_kernel_dense_1_kernel_uniform_0
-    for i in range(4):
-        for j in range(3):
-            dense_1_kernel_dense_1_kernel_uniform_0 = dense_1_kernel_dense_1_kernel_uniform[3 * i + j]
-            dense_1_kernel[3 * i + j] = <real>0.14285714285714285 * <real>6.48074069840786 * (<real>2 * dense_1_kernel_dense_1_kernel_uniform_0 - <real>1)
+    for i_j in range(12):
+        dense_1_kernel_dense_1_kernel_uniform_0 = dense_1_kernel_dense_1_kernel_uniform[i_j]
+        dense_1_kernel[i_j] = <real>0.14285714285714285 * <real>6.48074069840786 * (<real>2 * dense_1_kernel_dense_1_kernel_uniform_0 - <real>1)
 
 cdef void dense_1_bias(
     real* dense_1_bias
@@ -1829,8 +1832,8 @@ cdef void gradient_before_1(const Context* context, int threads) noexcept nogil:
 cdef void gradient(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
     gradient_before_0(context, threads)
-    if threads == 1:
-        # Without OpenMP, which would allocate a team of one.
+    if threads == 1 or context.batch <= 16:
+        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
         gradient_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
@@ -1931,8 +1934,8 @@ cdef void input_gradient_before_1(const Context* context, int threads) noexcept 
 cdef void input_gradient(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
     input_gradient_before_0(context, threads)
-    if threads == 1:
-        # Without OpenMP, which would allocate a team of one.
+    if threads == 1 or context.batch <= 16:
+        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
         input_gradient_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
@@ -1987,8 +1990,8 @@ cdef void inference_worker_0(
 
 cdef void inference(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    if threads == 1:
-        # Without OpenMP, which would allocate a team of one.
+    if threads == 1 or context.batch <= 16:
+        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
         inference_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
@@ -2036,8 +2039,8 @@ cdef void predict_worker_0(
 
 cdef void predict(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
-    if threads == 1:
-        # Without OpenMP, which would allocate a team of one.
+    if threads == 1 or context.batch <= 16:
+        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
         predict_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
@@ -2087,8 +2090,8 @@ cdef void update_worker_0(
 cdef void update(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t worker
     update_before_0(context, threads)
-    if threads == 1:
-        # Without OpenMP, which would allocate a team of one.
+    if threads == 1 or context.batch <= 2048:
+        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
         update_worker_0(context, 0, 1)
     else:
         for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
@@ -2121,10 +2124,6 @@ def _aligned(Py_ssize_t count, dtype):
     room = np.zeros(count * size + 64, dtype=np.uint8)
     start = -room.ctypes.data % 64
     return room[start:start + count * size].view(dtype)
-
-
-cdef void* _address(array) except NULL:
-    return <void*><uintptr_t>array.ctypes.data
 
 
 def _default_threads():
