@@ -17,7 +17,7 @@ DEVELOPMENT := $(VENV)/.stamp-development
 BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test long gradients sanitize lint format bench accuracy clean FORCE
+.PHONY: help mnist test long gradients sanitize lint format bench epoch accuracy clean FORCE
 
 help:
 	@echo "make mnist     compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
@@ -25,6 +25,7 @@ help:
 	@echo "make sanitize  run the kernels under AddressSanitizer and UndefinedBehaviorSanitizer (GCC)"
 	@echo "make lint      check style and architecture; make format rewrites"
 	@echo "make bench     time steps and predictions against other frameworks (downloads them into $(BENCH_VENV))"
+	@echo "make epoch     time an epoch of models/mnist.py, data handling included, against bare steps"
 	@echo "make accuracy  train models/mnist.py from 3 seeds on the real MNIST, 12 epochs each"
 	@echo "make gradients compare every layer's derivatives with JAX and write docs/gradients.md"
 	@echo "make clean     remove everything that was built, the environments too"
@@ -57,6 +58,10 @@ bench: $(INSTALLED) $(BENCH_INSTALLED)
 	models=$$($(BIN)/python -m benchmarks.run --list-models $(BENCH_OPTIONS)) && \
 	for model in $$models; do $(BIN)/chainrule compile --quiet $$model || exit 1; done
 	$(BENCH_BIN)/python -m benchmarks.run --write $(BENCH_OPTIONS)
+
+epoch: $(INSTALLED)
+	$(BIN)/chainrule compile --quiet models/mnist.py
+	$(BIN)/python -m benchmarks.epoch $(EPOCH_OPTIONS)
 
 gradients: $(DEVELOPMENT)
 	$(BIN)/python -m tests.gradients.table
