@@ -16,16 +16,24 @@ and only if it divides by nothing that could be 0 and that the term did not divi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from functools import reduce
+from dataclasses import dataclass, replace
+from functools import lru_cache, reduce
 from math import gcd
 
 import sympy
 
-from compiler.derive.scalar import cheaper_key, cheapest, denominators, hide, is_centred, split_exponent
+from compiler.derive.scalar import (
+    REMEMBERED,
+    cheaper_key,
+    cheapest,
+    denominators,
+    hide,
+    is_centred,
+    split_exponent,
+)
 from compiler.derive.simplify_branches import in_cases_of_output
 from compiler.derive.simplify_cost import kept_alive, term_cost
-from compiler.derive.simplify_memo import Memo, OutputForm
+from compiler.derive.simplify_memo import Memo
 from compiler.derive.simplify_signs import assume
 from compiler.derive.simplify_terms import access_at, is_algebraic, matchings, projects
 from compiler.ir.affine import Affine
@@ -35,11 +43,18 @@ LONGEST_CHAIN = 8
 """How many output forms one term may take, one after another."""
 
 
-def forms_of(body: sympy.Expr, output: sympy.Symbol, memo: Memo) -> tuple[OutputForm, ...]:
+@dataclass(frozen=True)
+class OutputForm:
+    """`part = value`, where `value` mentions the output."""
+
+    part: sympy.Expr
+    value: sympy.Expr
+
+
+@lru_cache(maxsize=REMEMBERED)
+def forms_of(body: sympy.Expr, output: sympy.Symbol) -> tuple[OutputForm, ...]:
     """Every part of `body` in terms of `output = body`."""
-    if (body, output) not in memo.solved:
-        memo.solved[body, output] = tuple(solve_for_parts(body, output))
-    return memo.solved[body, output]
+    return tuple(solve_for_parts(body, output))
 
 
 def solve_for_parts(body: sympy.Expr, output: sympy.Symbol) -> Iterator[OutputForm]:
@@ -155,7 +170,7 @@ def _memory_key(
 def tidy_body(program: Program, term: Term, memo: Memo) -> Term:
     """The term with its body in the cheapest form that scalar algebra finds."""
     assumed = assume(program, term, memo.signs)
-    body = assumed.back(cheapest(assumed.body, memo.scalars))
+    body = assumed.back(cheapest(assumed.body))
     return make_term(term.axes, term.target, body, term.reads, term.guards)
 
 
@@ -189,21 +204,21 @@ def _with_output(
     symbol = reads.symbol(Access(output, target))
     assumed = assume(program, replace(term, reads=reads.pairs()), memo.signs)
     formula = function.body.xreplace(put).xreplace(assumed.forth)
-    for body in _bodies(formula, assumed.forth[symbol], assumed.body, memo):
+    for body in _bodies(formula, assumed.forth[symbol], assumed.body):
         if body != assumed.body and _divides_safely(body, assumed.body):
             yield make_term(term.axes, term.target, assumed.back(body), reads.pairs(), term.guards)
 
 
-def _bodies(formula: sympy.Expr, output: sympy.Symbol, body: sympy.Expr, memo: Memo) -> Iterator[sympy.Expr]:
+def _bodies(formula: sympy.Expr, output: sympy.Symbol, body: sympy.Expr) -> Iterator[sympy.Expr]:
     def solved(case: sympy.Expr, inner: sympy.Expr) -> sympy.Expr:
         inner = inner if case.is_number else inner.xreplace({case: output})
-        forms = [form for form in forms_of(case, output, memo) if _occurs(form.part, inner)]
+        forms = [form for form in forms_of(case, output) if _occurs(form.part, inner)]
         return min((replace_part(inner, f.part, f.value) for f in forms), key=cheaper_key, default=inner)
 
-    for form in forms_of(formula, output, memo):
+    for form in forms_of(formula, output):
         changed = replace_part(body, form.part, form.value)
         if changed != body:
-            yield cheapest(changed, memo.scalars)
+            yield cheapest(changed)
     yield in_cases_of_output(formula, output, body, solved)
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from math import gcd
 
 import sympy
@@ -26,6 +27,8 @@ TRANSCENDENTAL = 20
 ROOT = 8
 LONGEST_POLYNOMIAL = 80
 """Bodies with more operations than this are only looked at for common factors."""
+REMEMBERED = 16_384
+"""Bodies whose forms are kept: more than the largest model has, and few enough to hold in memory."""
 
 
 def operations(expression: sympy.Expr, once: frozenset[sympy.Symbol] = frozenset()) -> int:
@@ -78,12 +81,11 @@ def cheaper_key(expression: sympy.Expr) -> tuple[int, int, int]:
     return operations(expression), sum(node.is_Symbol for node in nodes), len(nodes) + signs
 
 
-def cheapest(expression: sympy.Expr, known: dict[sympy.Expr, sympy.Expr]) -> sympy.Expr:
-    """The cheapest form of `expression` that was found; `known` remembers what was worked out before."""
-    if expression not in known:
-        forms = [signed for form in _forms(expression) for signed in (form, absorb_sign(form))]
-        known[expression] = min(forms, key=cheaper_key)
-    return known[expression]
+@lru_cache(maxsize=REMEMBERED)
+def cheapest(expression: sympy.Expr) -> sympy.Expr:
+    """The cheapest form of `expression` that was found; the programs of a module share most bodies."""
+    forms = [signed for form in _forms(expression) for signed in (form, absorb_sign(form))]
+    return min(forms, key=cheaper_key)
 
 
 def absorb_sign(product: sympy.Expr) -> sympy.Expr:

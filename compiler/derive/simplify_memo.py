@@ -5,20 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-import sympy
-
 from compiler.derive.simplify_terms import injected, pointwise
 from compiler.ir.tensor_program import Definition, Term
 
 Sign = Literal["positive", "nonnegative", "real"]
-
-
-@dataclass(frozen=True)
-class OutputForm:
-    """`part = value`, where `value` mentions the output."""
-
-    part: sympy.Expr
-    value: sympy.Expr
 
 
 @dataclass(frozen=True)
@@ -36,8 +26,6 @@ class Facts:
 @dataclass(frozen=True)
 class Memo:
     signs: dict[str, Sign] = field(default_factory=dict)
-    scalars: dict[sympy.Expr, sympy.Expr] = field(default_factory=dict)
-    solved: dict[tuple[sympy.Expr, sympy.Symbol], tuple[OutputForm, ...]] = field(default_factory=dict)
     facts_by_identity: dict[int, Facts] = field(default_factory=dict)
     """By `id`: hashing a definition is slow, and the facts hold on to it, so that no id is used twice."""
 

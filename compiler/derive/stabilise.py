@@ -223,7 +223,7 @@ def _with_shift(program: Program, term: Term, name: str, function: Term, memo: M
         simpler = replace_body(put, assumed.back(absorb_sign(combined)))
         if _has_bare_shift(program, simpler):
             # A product with a sum may hide that exp(m) meets exp(-m).
-            met = sympy.powsimp(cheapest(assumed.body, memo.scalars), combine="exp", deep=True)
+            met = sympy.powsimp(cheapest(assumed.body), combine="exp", deep=True)
             simpler = replace_body(put, assumed.back(absorb_sign(met)))
         return _with_shift(program, simpler, name, function, memo)
     return term
