@@ -28,7 +28,7 @@ from compiler.measure.module import instrumented, random_batch
 from compiler.measure.peak import Peak, measure_peak
 
 TURN_SECONDS = 0.05
-"""Of calls of one kind in a round, at least."""
+"""Of calls of one kind in a round, their preparation included: a small model's takes longer than the call."""
 WARM_UP_CALLS = 3
 
 Timer = Callable[[], float]
@@ -115,10 +115,10 @@ def take_figures(
     for number in range(rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            spent = 0.0
-            while spent < TURN_SECONDS:
+            end = time.perf_counter() + TURN_SECONDS
+            seconds[name].append(timers[name]())
+            while time.perf_counter() < end:
                 seconds[name].append(timers[name]())
-                spent += seconds[name][-1]
     counted = dict(operations) | {"step": _step_operations(operations)}
     figures = [_figure(name, threads, seconds[name], counted.get(name, (0, 0)), batch) for name in names]
     return [*figures, _backward(*(f for f in figures if f.name in ("gradient", "forward")))]
