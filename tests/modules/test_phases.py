@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.compile_file import Options, compile_file
-from tests.modules.conftest import import_module
+from compiler.compile_file import Options
+from tests.modules.conftest import compile_quickly, import_module
 
 NORMALISED = '''"""Batch normalisation, as a formula of the model's own."""
 
@@ -44,7 +44,7 @@ model = Sequential(
 def module(workshop: Path, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("normalised")
     (folder / "normalised.py").write_text(NORMALISED)
-    return import_module(compile_file(folder / "normalised.py", Options(folder, dtype="float64")).module)
+    return import_module(compile_quickly(folder / "normalised.py", Options(folder, dtype="float64")).module)
 
 
 def batch(size: int = 37) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.compile_file import Options, compile_file
+from compiler.compile_file import Options
 from compiler.derive.vjp import cotangent_name, vjp
 from compiler.ir.interpreter import run
 from compiler.lower import lower
@@ -17,7 +17,7 @@ from compiler.schedule.machine import MACHINES
 from runtime.checkpoint import load_checkpoint, save_checkpoint
 from runtime.interface import ModelInterface
 from tests.gradients.rungs import compare
-from tests.modules.conftest import import_module
+from tests.modules.conftest import compile_quickly, import_module
 
 SEQUENCES = '''"""Attention with itself and with a memory, recurrent layers, normalisation over the batch."""
 
@@ -45,7 +45,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def module(workshop: Path, path: Path):
-    return import_module(compile_file(path, Options(path.parent, dtype="float64")).module)
+    return import_module(compile_quickly(path, Options(path.parent, dtype="float64")).module)
 
 
 def batch(size: int = 37, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import compiler
-from compiler.compile_file import Options, compile_file
+from compiler.compile_file import Options
 from compiler.ir.interpreter import run
 from compiler.layers import Layer
 from compiler.lower import OptimizerSpec, lower
 from compiler.parse import load_model
-from tests.modules.conftest import import_module
+from tests.modules.conftest import compile_quickly, import_module
 
 EXAMPLES = 96
 STEPS = 60
@@ -173,7 +173,7 @@ NETS = {
 def test_trains(name: str, workshop: Path, tmp_path: Path) -> None:
     net, path = NETS[name], tmp_path / f"{name}.py"
     path.write_text(net.text)
-    network = import_module(compile_file(path, Options(tmp_path)).module).Network(seed=0)
+    network = import_module(compile_quickly(path, Options(tmp_path)).module).Network(seed=0)
     x, y = net.data(np.random.default_rng(0))
     spec = lower(load_model(path)).optimizer
     for _ in range(2):
