@@ -42,19 +42,30 @@ SINGLE = 2e-4
 
 
 @cache
-def pairs(start: int) -> tuple[Pair, ...]:
-    """Every layer without a grid, whole small models, and a share of the grids, differentiated."""
+def pairs(start: int, share: int = 3) -> tuple[Pair, ...]:
+    """Layers without a grid (one in `share`), small models, and a share of the grids, differentiated."""
     # The bare dropout layer has a test of its own, below.
     others = [case for case in other_layer_cases() if case.name != "dropout"]
     grids = [*convolution_cases(), *pooling_cases()][start::THINNING]
-    # Three targets share the layers out: a module costs its translation.
-    others = others[start % 3 :: 3]
-    return tuple(map(pullback, [*rectangular_cases(), *others, *model_cases(), *grids]))
+    others = others[start % share :: share]
+    # A module costs its translation: targets that share the layers out take turns with the models, too.
+    models = list(model_cases())[start % 2 :: 2] if share > 3 else model_cases()
+    return tuple(map(pullback, [*rectangular_cases(), *others, *models, *grids]))
 
 
 @pytest.mark.parametrize("number", range(len(MACHINES)), ids=[machine.name for machine in MACHINES])
 def test_float64_kernels(number: int) -> None:
-    table = pairs(number)
+    """Together the targets see everything; each by itself sees more in the test below."""
+    check_float64_kernels(number, pairs(number, share=len(MACHINES)))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", range(len(MACHINES)), ids=[machine.name for machine in MACHINES])
+def test_float64_kernels_of_every_layer(number: int) -> None:
+    check_float64_kernels(number, pairs(number, share=1))
+
+
+def check_float64_kernels(number: int, table: tuple[Pair, ...]) -> None:
     module = build(table, MACHINES[number], "float64", tile=2 if number % 2 else 4)
     found = disagreements(module, table, BATCHES, 1e-11)
     assert not found, report(found)

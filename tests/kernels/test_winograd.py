@@ -156,7 +156,15 @@ def test_programs_agree(case) -> None:
         np.testing.assert_allclose(ours[name], direct[name], atol=1e-12 * np.abs(direct[name]).max())
 
 
-@pytest.mark.parametrize("machine", executable_machines(), ids=lambda machine: machine.name)
+WIDEST, *NARROWER = executable_machines()
+
+
+# In `make test` the widest vectors and the next ones.
+@pytest.mark.parametrize(
+    "machine",
+    [WIDEST, *NARROWER[:1], *(pytest.param(machine, marks=pytest.mark.long) for machine in NARROWER[1:])],
+    ids=lambda machine: machine.name,
+)
 def test_kernels_agree(machine) -> None:
     programs = [forward_and_transpose(*case[:3]) for case in CASES]
     changed = [with_tiles(p, case[3]) for p, case in zip(programs, CASES, strict=True)]

@@ -15,7 +15,9 @@ from compiler.lower import lower
 from compiler.parse import load_model
 from tests.gradients.rungs import compare
 
-MODELS = ("mlp", "resnet_small", "tiny")
+RESNET = pytest.param("resnet_small", marks=pytest.mark.long)
+"""By far the slowest to build; a residual network in miniature is among the kernels' tests."""
+MODELS = ("mlp", RESNET, "tiny")
 DOUBLE = ("mlp", "tiny")
 """Those that are built in float64 as well."""
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -82,7 +84,10 @@ def test_seed_decides_the_parameters(built) -> None:
     assert not same_bits(module.Network(seed=7).parameters, module.Network(seed=8).parameters)
 
 
-@pytest.mark.parametrize(("name", "batch"), [("mlp", 3), ("resnet_small", 1), ("tiny", 5), ("mnist", 1)])
+@pytest.mark.parametrize(
+    ("name", "batch"),
+    [("mlp", 3), pytest.param("resnet_small", 1, marks=pytest.mark.long), ("tiny", 5), ("mnist", 1)],
+)
 def test_gradients_equal_the_interpreter(name: str, batch: int, built, models) -> None:
     """The whole module, the input's gradient included: in float64, or float32 where building it is slow."""
     dtype, tolerance = ("float64", 1e-10) if name in DOUBLE else ("float32", 2e-4)
@@ -158,7 +163,8 @@ def test_every_batch_size_gives_the_same_outputs(name: str, built) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype", "tolerance"), [("mlp", "float64", 1e-11), ("resnet_small", "float32", 2e-4)]
+    ("name", "dtype", "tolerance"),
+    [("mlp", "float64", 1e-11), pytest.param("resnet_small", "float32", 2e-4, marks=pytest.mark.long)],
 )
 def test_mean_of_gradients(name: str, dtype: str, tolerance: float, built) -> None:
     """Without dropout, whose masks are keyed by the place in the batch, gradients are means over examples."""
@@ -226,7 +232,12 @@ def test_dropout_differs_from_step_to_step(built, models) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype"), [*((name, "float32") for name in MODELS), *((name, "float64") for name in DOUBLE)]
+    ("name", "dtype"),
+    [
+        *((name, "float32") for name in DOUBLE),
+        pytest.param("resnet_small", "float32", marks=pytest.mark.long),
+        *((name, "float64") for name in DOUBLE),
+    ],
 )
 def test_huge_logits(name: str, dtype: str, built) -> None:
     """Logits of ±10,000: the loss is as large as it should be, and nothing overflows."""

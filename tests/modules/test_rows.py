@@ -12,7 +12,7 @@ from tests.modules.test_network import data, same_bits
 ROWS = np.array([7, 0, 0, 39, 12, 5, 31])
 
 
-@pytest.mark.parametrize("name", ["mlp", "tiny", "resnet_small"])
+@pytest.mark.parametrize("name", ["mlp", "tiny", pytest.param("resnet_small", marks=pytest.mark.long)])
 def test_the_same_bits_as_a_copied_batch(name: str, built) -> None:
     module = built(name)
     x, y = data(module, 40)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from compiler.compile_file import Options, compile_file
+from compiler.compile_file import Options
 from compiler.lower import lower
 from compiler.parse import load_model
 from runtime.data.digits import TEST_COUNT, load_digits
 from runtime.data.text import VOCABULARY, load_text
 from runtime.interface import ModelInterface
 from runtime.trainer import fit
-from tests.modules.conftest import ROOT, import_module
+from tests.modules.conftest import ROOT, compile_quickly, import_module
 
 
 def digits() -> tuple[np.ndarray, ...]:
@@ -24,7 +25,7 @@ def digits() -> tuple[np.ndarray, ...]:
 
 
 def built(path: Path, folder: Path):
-    return import_module(compile_file(path, Options(folder)).module)
+    return import_module(compile_quickly(path, Options(folder)).module)
 
 
 def variant(name: str, lines: str, folder: Path) -> Path:
@@ -59,6 +60,7 @@ def test_resnet8_is_that_of_the_benchmark():
     assert sum(row.kind == "conv2d" for row in lowered.layers) == 9
 
 
+@pytest.mark.long
 def test_resnet8_learns_digits(workshop: Path, tmp_path: Path):
     y = "resnet8(x, (4, 6, 8))"
     small = f"x = Input(8, 8, 1)\nmodel = Model(x, {y}, loss=CrossEntropy(), optimizer=Adam(1e-2))"
@@ -80,6 +82,7 @@ def test_the_lstm_reads_digits_row_by_row(workshop: Path, tmp_path: Path):
     assert accuracy(module, (x[..., 0], y, x_test[..., 0], y_test), epochs=40) > 0.93
 
 
+@pytest.mark.long
 def test_the_transformer_learns_the_language_of_the_documentation(workshop: Path, tmp_path: Path):
     """More than how often each character and each pair of characters occurs can tell."""
     arguments = "x, transformer(x, 1, 2, 32), loss=CrossEntropy(), optimizer=Adam(3e-3)"

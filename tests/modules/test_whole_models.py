@@ -18,7 +18,7 @@ from tests.gradients.rungs import compare
 from tests.modules.conftest import ROOT
 
 NAMES = sorted(path.stem for path in (ROOT / "models").glob("*.py"))
-QUICK = {"mlp", "mnist", "resnet_small"}
+QUICK = {"mlp", "mnist"}
 BATCH = 2
 TOLERANCE = 5e-4
 """Of float32 against float64, relative to the largest entry of an array."""

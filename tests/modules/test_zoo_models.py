@@ -31,10 +31,12 @@ def test_lenet5_learns_digits(built: Callable) -> None:
     assert accuracy(built("lenet5"), images(), epochs=3, batch_size=32) > 0.9
 
 
+@pytest.mark.long
 def test_mobilenet_learns_digits(built: Callable) -> None:
     assert accuracy(built("mobilenet_small"), images(), epochs=5, batch_size=32) > 0.85
 
 
+@pytest.mark.long
 def test_the_autoencoder_sees_more_than_the_mean_image(built: Callable) -> None:
     """Held-out images come back with less than half of the squared error of the mean training image."""
     train, _, held_out, _ = images()
