@@ -31,7 +31,7 @@ LIBRARY = (
     *("erf", "abs", "sqrt", "pow"),
 )
 """What expressions.py can call, under the names of the C library."""
-NEEDS = {"log1p": ("log",), "erf": ("exp",), "tanh": ("expm1",)}
+NEEDS = {"log1p": ("log",), "erf": ("exp",)}
 """Functions whose text in float32 calls another."""
 ERF_SPLIT, ERF_ONE = 1, 4
 """erf changes its formula at the first, and differs from 1 by less than half a unit after the second."""
@@ -51,6 +51,7 @@ def numbers(functions: Iterable[str]) -> Mapping[str, str]:
     wanted = {
         "exp": (_exponential,),
         "expm1": (_exponential,),
+        "tanh": (_exponential,),
         "log": (_logarithm,),
         "erf": (_error_function_inside, _error_function_outside),
     }

@@ -246,13 +246,14 @@ def _cycles(nest: Nest, tile: Tile, machine: Machine, batch: int) -> float | Non
     around, outer = _outer_points(nest, tile, batch)
     steps = prod(_extent(a, batch) for a in nest.reduction_axes)
     operations = max(1.0, _operations(nest.body) / 2)
+    slots = machine.slots(tile.vector_axis.extent, tile.lanes)
     collecting = total = 0.0
     for count, wide, across in _block_shapes(tile, batch):
         positions = prod(across.values())
         vector_loads, scalar_loads = _loads(nest, tile.vector_axis.name, wide, across, tile.lanes)
         if wide * positions + min(wide, vector_loads) + 1 > machine.registers:
             return None
-        arithmetic = wide * positions * operations / machine.multiply_adds_per_cycle
+        arithmetic = wide * positions * operations * slots / machine.multiply_adds_per_cycle
         arithmetic += wide * MASK_CYCLES * len(mask_guards(nest))
         # A broadcast costs as much as a load; a vector wider than 32 bytes takes two slots on many cores.
         width = max(1.0, tile.lanes * 4 / 32)

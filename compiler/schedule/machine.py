@@ -18,6 +18,8 @@ class Machine:
     registers: int
     flags: tuple[str, ...]
     multiply_adds_per_cycle: float = 2.0
+    unit_bytes: int = 64
+    """Bytes that an arithmetic unit takes at once: a wider vector keeps it busy for two cycles."""
     loads_per_cycle: float = 2.0
     latency: int = 4
     level1_bytes: int = 32 * 1024
@@ -26,6 +28,20 @@ class Machine:
     def lanes(self, dtype: str) -> int:
         """Values in one vector; 1 means that there are no vectors."""
         return max(1, self.vector_bytes // (4 if dtype == "float32" else 8))
+
+    def slots(self, extent: int, lanes: int) -> float:
+        """Times that a unit is taken up, on average, by one of the vectors of `lanes` that cover `extent`.
+
+        What is left over is computed in the shortest vector that holds it: half a vector, or a quarter."""
+        whole, rest = divmod(extent, lanes)
+        sizes = [self.vector_bytes] * whole
+        if rest:
+            sizes.append(
+                next(
+                    b for k in (4, 2, 1) if (b := self.vector_bytes // k) * lanes >= rest * self.vector_bytes
+                )
+            )
+        return sum(max(1.0, size / self.unit_bytes) for size in sizes) / len(sizes)
 
     @property
     def accumulators(self) -> int:
@@ -69,4 +85,8 @@ def native_machine(macros: frozenset[str]) -> Machine:
         return replace(MACHINES["neon"], name="native")
     else:
         return replace(MACHINES["scalar"], name="native")
-    return replace(base, name="native", flags=("-march=native",))
+    # AMD's first processors with 64-byte vectors compute half of one at a time; compilers that are older than
+    # they are take them for the generation before.
+    halves = base.vector_bytes == 64 and bool(macros & {"__znver3__", "__znver4__"})
+    unit = 32 if halves else base.unit_bytes
+    return replace(base, name="native", flags=("-march=native",), unit_bytes=unit)

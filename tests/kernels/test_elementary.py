@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import mpmath
 import numpy as np
@@ -34,13 +35,13 @@ FUNCTIONS = {
 ENDS = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, -1, 1e-45, -1e-45, 800, -800], np.float32)
 
 
-def program() -> Program:
+def program(functions: Iterable[str] = tuple(FUNCTIONS)) -> Program:
     """Each function of x in a tensor of its own; expm1 and log1p are no words of formulas, so it is IR."""
     lines = [f"input x: (batch, {COLUMNS}) real"]
-    for name in FUNCTIONS:
+    for name in functions:
         lines.append(f'y_{name}: (batch, {COLUMNS}) real = sum of "{name}"')
         lines.append(f"    for b:batch, i:{COLUMNS}: [b, i] += {name}(x[b, i])")
-    lines.append("outputs " + ", ".join(f"y_{name}" for name in FUNCTIONS))
+    lines.append("outputs " + ", ".join(f"y_{name}" for name in functions))
     return parse_program("\n".join(lines))
 
 
@@ -94,6 +95,14 @@ def test_only_what_is_called_is_written() -> None:
     assert used_functions(lines, single=True) == ["exp", "log", "log1p", "erf", "sqrt"]
     assert used_functions(lines, single=False) == ["log1p", "erf", "sqrt"]
     assert not used_functions(["y = x * x"], single=True)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_each_alone(name: str) -> None:
+    """What a function is made of is written with it: a module that calls nothing else builds and runs."""
+    module = compile_programs([program([name])], Settings(MACHINES[0], "float32", 8), extra_flags=("-O0",))
+    x = np.full((2, COLUMNS), 0.5, np.float32)
+    np.testing.assert_allclose(module.run(0, {"x": x})[f"y_{name}"], FUNCTIONS[name][0](0.5), rtol=1e-6)
 
 
 def test_minimax_of_a_known_polynomial() -> None:
