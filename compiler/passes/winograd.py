@@ -16,12 +16,13 @@ by the caller's price.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from math import prod
 
-from compiler.ir.tensor_program import Definition, Program, Rewrite, Shape
-from compiler.passes.winograd_definitions import Chosen, transformed
+from compiler.ir.tensor_program import Definition, Program, Rewrite, Shape, rename_tensors
+from compiler.passes.winograd_definitions import Chosen, Planned, transformed
 from compiler.passes.winograd_match import Convolution, Sliding, convolution
 from compiler.passes.winograd_transforms import LARGEST, error_ratio, transform
 
@@ -42,21 +43,52 @@ def winograd(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ..
     """Put transformed convolutions in the place of direct ones, where the price falls."""
     rewrites: list[Rewrite] = []
     for definition in program.definitions:
-        for term in definition.terms:
-            found = convolution(term, definition, program)
-            chosen = _cheapest(found, definition.shape, program) if found is not None else None
-            if chosen is None:
+        for found in _convolutions(definition, program):
+            planned = _cheapest(found, definition.shape, program)
+            if planned is None:
                 continue
-            shapes = program.shape(found.image.tensor), program.shape(found.kernel.tensor)
-            parts = transformed(definition, found, chosen, *shapes)
+            parts = _without_known(transformed(definition, planned), definition, program)
             candidate = _replaced(program, definition.name, parts)
             before = price(definition, program)
             after = sum(_price(part, candidate, price) for part in parts)
             if after < LEAST_GAIN * before:
                 program = candidate
-                rewrites.append(_record(definition, found, chosen, before, after))
+                rewrites.append(_record(definition, planned, before, after))
                 break
     return program, tuple(rewrites)
+
+
+def _convolutions(definition: Definition, program: Program) -> list[tuple[Convolution, ...]]:
+    """The convolutions of a sum, those together that slide along the same dimensions of the result.
+
+    They can be summed before the result is transformed back."""
+    alike: dict[tuple, list[Convolution]] = {}
+    for term in definition.terms:
+        found = convolution(term, definition, program)
+        if found is not None:
+            slides = tuple((d.result_dimension, d.outputs, d.taps) for d in found.directions)
+            alike.setdefault(slides, []).append(found)
+    return [tuple(group) for group in alike.values()]
+
+
+def _without_known(
+    parts: tuple[Definition, ...], definition: Definition, program: Program
+) -> tuple[Definition, ...]:
+    """The parts, reading what has been computed before `definition` in the place of the same once more.
+
+    A convolution and its tangent read the same image and the same kernel, transformed in the same way."""
+    earlier = program.definitions[: program.definitions.index(definition)]
+    known = {(d.shape, d.operation, d.terms): d.name for d in earlier}
+    names: dict[str, str] = {}
+    kept = []
+    for part in parts:
+        terms = tuple(rename_tensors(term, names) for term in part.terms)
+        same = known.get((part.shape, part.operation, terms))
+        if same is not None and part.name != definition.name:
+            names[part.name] = same
+        else:
+            kept.append(replace(part, terms=terms))
+    return tuple(kept)
 
 
 def _replaced(program: Program, name: str, parts: tuple[Definition, ...]) -> Program:
@@ -71,17 +103,21 @@ def _price(part: Definition, program: Program, price: Price) -> float:
     return price(part, program) * (1 if None in part.shape else SHARE)
 
 
-def _cheapest(found: Convolution, shape: Shape, program: Program) -> tuple[Chosen, ...] | None:
+def _cheapest(found: tuple[Convolution, ...], shape: Shape, program: Program) -> tuple[Planned, ...] | None:
     """The transforms with the least work whose error bound is allowed; None when that is the direct form."""
-    best = _work(found, (), shape, program)
+    best = _work([(one, ()) for one in found], shape, program)
     result = None
-    for chosen in _choices(found):
-        if _error_ratio(found, chosen) > LARGEST_ERROR_RATIO:
+    for chosen in zip(*map(_choices, found), strict=True):
+        candidate = list(zip(found, chosen, strict=True))
+        if max(_error_ratio(*one) for one in candidate) > LARGEST_ERROR_RATIO:
             continue
-        work = _work(found, chosen, shape, program)
+        work = _work(candidate, shape, program)
         if work < best:
-            best, result = work, chosen
-    return result
+            best, result = work, candidate
+    return result and tuple(
+        Planned(one, chosen, program.shape(one.image.tensor), program.shape(one.kernel.tensor))
+        for one, chosen in result
+    )
 
 
 def _choices(found: Convolution) -> Iterator[tuple[Chosen, ...]]:
@@ -106,34 +142,39 @@ def _error_ratio(found: Convolution, chosen: tuple[Chosen, ...]) -> float:
     return float(error_ratio([c.transform for c in chosen], summed * left))
 
 
-def _work(found: Convolution, chosen: tuple[Chosen, ...], shape: Shape, program: Program) -> float:
+def _work(
+    candidate: Sequence[tuple[Convolution, tuple[Chosen, ...]]], shape: Shape, program: Program
+) -> float:
     """Multiplications for an example, and values of U and M that are moved."""
-    domain = prod(a.extent for a in found.term.axes if a.extent is not None)
-    image = prod(n for n in program.shape(found.image.tensor) if n is not None)
-    result = prod(n for n in shape if n is not None)
-    for c in chosen:
-        values = c.tiles * c.transform.size
-        domain = domain * values / (_extent(found, c.direction.position) * c.direction.taps)
-        image = image * values / program.shape(found.image.tensor)[c.direction.image_dimension]
-        result = result * values / c.direction.outputs
-    return domain + (MOVED * (image + result) if chosen else 0)
+    domains = images = 0.0
+    for found, chosen in candidate:
+        domain = float(prod(a.extent for a in found.term.axes if a.extent is not None))
+        image = float(prod(n for n in program.shape(found.image.tensor) if n is not None))
+        for c in chosen:
+            values = c.tiles * c.transform.size
+            domain *= values / (found.term.extents[c.direction.position] * c.direction.taps)
+            image *= values / program.shape(found.image.tensor)[c.direction.image_dimension]
+        domains, images = domains + domain, images + image
+    first = candidate[0][1]
+    result = float(prod(n for n in shape if n is not None))
+    for c in first:
+        result *= c.tiles * c.transform.size / c.direction.outputs
+    return domains + (MOVED * (images + result) if first else 0)
 
 
-def _extent(found: Convolution, name: str) -> int:
-    return found.term.extents[name]
-
-
-def _record(
-    definition: Definition, found: Convolution, chosen: tuple[Chosen, ...], before: float, after: float
-) -> Rewrite:
+def _record(definition: Definition, planned: tuple[Planned, ...], before: float, after: float) -> Rewrite:
+    chosen = planned[0].chosen
     along = " x ".join(
         f"F({c.transform.outputs}, {c.transform.taps}) along {c.direction.position}" for c in chosen
     )
+    if len(planned) > 1:
+        along = f"{len(planned)} convolutions in one sum, {along}"
     points = "; ".join(
         ", ".join(map(str, c.transform.points)) for c in {c.transform: c for c in chosen}.values()
     )
+    ratio = max(_error_ratio(plan.convolution, plan.chosen) for plan in planned)
     why = (
         f"predicted {after:,.0f} cycles a tile instead of {before:,.0f}; error bound "
-        f"{_error_ratio(found, chosen):.1f} times the direct form's; points {points} and infinity"
+        f"{ratio:.1f} times the direct form's; points {points} and infinity"
     )
     return Rewrite("winograd", definition.name, along, why)

@@ -8,6 +8,12 @@
 Each of the transforms is a sum written out, one term for each (u, v) or (d, e), with exact coefficients.
 Where the last tile would read past the image, a padded copy is read. What the last tile has too many of is
 not written: the terms of large d have fewer tiles.
+
+A sum of several convolutions, as the tangent of one is, has U and V for each and one M and one result: the
+transform of a sum is the sum of the transforms.
+
+    ẏ[h,o] += x[h+p,c]·K̇[p,c,o]                       M[u,i,o] += U[u,i,c]·V̇[u,c,o]
+    ẏ[h,o] += ẋ[h+p,c]·K[p,c,o]            ->          M[u,i,o] += U̇[u,i,c]·V[u,c,o]
 """
 
 from __future__ import annotations
@@ -54,27 +60,37 @@ class Chosen:
         return max(0, -start), (self.tiles - 1) * self.transform.outputs + self.transform.size + start
 
 
+@dataclass(frozen=True)
+class Planned:
+    """A convolution, the transform along each direction that has one, and the shapes of what it reads.
+
+    Those that are summed have the same transforms along the same dimensions of the result."""
+
+    convolution: Convolution
+    chosen: tuple[Chosen, ...]
+    image_shape: Shape
+    kernel_shape: Shape
+
+
 @lru_cache(maxsize=64)
-def transformed(
-    definition: Definition,
-    convolution: Convolution,
-    chosen: tuple[Chosen, ...],
-    image_shape: Shape,
-    kernel_shape: Shape,
-) -> tuple[Definition, ...]:
-    """Definitions in the place of `definition`, whose term `convolution` is; the last has its name."""
-    names = _Names(definition.name, convolution.term)
-    source, shape = convolution.image.tensor, image_shape
-    padded = _padded(convolution, shape, chosen, names)
-    if padded is not None:
-        source, shape = padded.name, padded.shape
-    parts = [
-        _kernel(convolution, kernel_shape, chosen, names),
-        *([padded] if padded is not None else []),
-        _image(source, shape, chosen, names),
-        _product(definition, convolution, shape, chosen, names),
-        *_result(definition, convolution, chosen, names),
-    ]
+def transformed(definition: Definition, planned: tuple[Planned, ...]) -> tuple[Definition, ...]:
+    """Definitions in the place of `definition`, some of whose terms are `planned`; the last has its name."""
+    parts: list[Definition] = []
+    products: list[Term] = []
+    for number, plan in enumerate(planned):
+        names = _Names(definition.name, plan.convolution.term, str(number + 1) if number else "")
+        source, shape = plan.convolution.image.tensor, plan.image_shape
+        padded = _padded(plan.convolution, shape, plan.chosen, names)
+        if padded is not None:
+            source, shape = padded.name, padded.shape
+            parts.append(padded)
+        parts.append(_kernel(plan.convolution, plan.kernel_shape, plan.chosen, names))
+        parts.append(_image(source, shape, plan.chosen, names))
+        products.append(_product(definition, plan.convolution, shape, plan.chosen, names))
+    names = _Names(definition.name, planned[0].convolution.term)
+    shape = _product_shape(definition, planned[0].chosen)
+    parts.append(Definition(names.product, shape, "sum", tuple(products)))
+    parts += _result(definition, planned, names)
     return tuple(replace(part, origin=definition.origin) for part in parts)
 
 
@@ -97,9 +113,9 @@ def _by_result(chosen: Sequence[Chosen]) -> Tiled:
 class _Names:
     """Names of the new tensors, and of axes that the term does not have."""
 
-    def __init__(self, name: str, term: Term):
-        self.kernel, self.image = f"{name}.winograd.kernel", f"{name}.winograd.image"
-        self.product, self.padded = f"{name}.winograd.product", f"{name}.winograd.padded"
+    def __init__(self, name: str, term: Term, number: str = ""):
+        self.kernel, self.image = f"{name}.winograd.kernel{number}", f"{name}.winograd.image{number}"
+        self.product, self.padded = f"{name}.winograd.product", f"{name}.winograd.padded{number}"
         self.sum = f"{name}.winograd"
         taken = {a.name for a in term.axes}
         self.tiles = _fresh("ijk", taken)
@@ -206,7 +222,7 @@ def _product(
     image_shape: Shape,
     chosen: Sequence[Chosen],
     names: _Names,
-) -> Definition:
+) -> Term:
     """M[b,u,v,i,j,…] += U·V, summed over channels, and over taps along a direction not transformed."""
     term = convolution.term
     values = [Axis(names.values[n], c.transform.size) for n, c in enumerate(chosen)]
@@ -222,30 +238,32 @@ def _product(
 
     image = _arranged(indices(convolution.image.indices, _by_image(chosen)), image_shape, here)
     kernel = [i for k, i in enumerate(convolution.kernel.indices) if k not in _by_kernel(chosen)]
-    tiled = _by_result(chosen)
-    target = _arranged(indices(term.target, tiled), definition.shape, here)
-    sizes = [tiled[k].tiles if k in tiled else extent for k, extent in enumerate(definition.shape)]
-    shape = _arranged(sizes, definition.shape, [a.extent for a in values])
+    target = _arranged(indices(term.target, _by_result(chosen)), definition.shape, here)
     reads = Reads()
     body = reads.symbol(Access(names.image, tuple(image)))
     body *= reads.symbol(Access(names.kernel, (*here, *kernel)))
-    return Definition(names.product, tuple(shape), "sum", (make_term(axes, target, body, reads.pairs()),))
+    return make_term(axes, target, body, reads.pairs())
 
 
-def _result(
-    definition: Definition, convolution: Convolution, chosen: Sequence[Chosen], names: _Names
-) -> list[Definition]:
+def _product_shape(definition: Definition, chosen: Sequence[Chosen]) -> Shape:
+    tiled = _by_result(chosen)
+    sizes = [tiled[k].tiles if k in tiled else extent for k, extent in enumerate(definition.shape)]
+    return tuple(_arranged(sizes, definition.shape, [c.transform.size for c in chosen]))
+
+
+def _result(definition: Definition, planned: Sequence[Planned], names: _Names) -> list[Definition]:
     """y[b, m·i + d, m·j + e, …] = Σ A·A·M + the other terms; where these do not fit in, a sum of its own."""
-    others = [term for term in definition.terms if term is not convolution.term]
+    chosen, convolved = planned[0].chosen, tuple(plan.convolution.term for plan in planned)
+    others = [term for term in definition.terms if term not in convolved]
     taken = [term for term in others if _can_be_taken_in(term, definition.shape)]
     if len(taken) < len(others):
-        own = replace(definition, name=names.sum, terms=(convolution.term,))
+        own = replace(definition, name=names.sum, terms=convolved)
         axes = [Axis(f"d{k}", extent) for k, extent in enumerate(definition.shape)]
         plain = tuple(axis(a.name) for a in axes)
         reads = Reads()
         symbol = reads.symbol(Access(names.sum, plain))
         moved = make_term(axes, plain, symbol, reads.pairs())
-        return [*_result(own, convolution, chosen, names), replace(definition, terms=(moved, *others))]
+        return [*_result(own, planned, names), replace(definition, terms=(moved, *others))]
     terms = []
     for offsets in _points([min(c.transform.outputs, c.direction.outputs) for c in chosen]):
         terms.append(_phase(definition, offsets, taken, chosen, names))

@@ -26,7 +26,7 @@ from compiler.ir.tensor_program import (
 )
 from compiler.ir.verify import verify
 from compiler.passes.winograd import LARGEST_ERROR_RATIO, winograd
-from compiler.passes.winograd_definitions import Chosen, transformed
+from compiler.passes.winograd_definitions import Chosen, Planned, transformed
 from compiler.passes.winograd_match import convolution
 from compiler.passes.winograd_transforms import LARGEST, Transform, derive, error_ratio, transform
 from compiler.pipeline import pricer
@@ -133,7 +133,7 @@ def with_tiles(program: Program, outputs: tuple[int, int]) -> Program:
             Chosen(d, transform(m, d.taps)) for d, m in zip(found.directions, tiles, strict=True) if m
         )
         shapes = program.shape(found.image.tensor), program.shape(found.kernel.tensor)
-        definitions += transformed(definition, found, chosen, *shapes)
+        definitions += transformed(definition, (Planned(found, chosen, *shapes),))
     result = program.with_definitions(definitions)
     verify(result)
     return result
