@@ -11,7 +11,7 @@ one guard compares the read with the number that the axes spell. After that the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from compiler.ir.affine import (
@@ -73,9 +73,13 @@ def without_constant_atoms(term: Term) -> Term:
     return _replace_atoms(term, found, term.axes, ()) if found else term
 
 
-def open_read(term: Term, read: Read, fresh: Callable[[str], str]) -> Term:
-    """The term with the digits of `read` in its target as fresh axes, and the guard that ties them."""
-    digits = _digits(term, read)
+def open_read(
+    term: Term, read: Read, fresh: Callable[[str], str], indices: Sequence[Affine] | None = None
+) -> Term:
+    """The term with the digits of `read` in its target as fresh axes, and the guard that ties them.
+
+    With `indices` the digits are those that occur there instead, in what is read."""
+    digits = _digits(term.target if indices is None else indices, read)
     axes = [
         Axis(fresh(DIGIT_NAMES[min(k, len(DIGIT_NAMES) - 1)]), digit.modulus)
         for k, digit in enumerate(digits)
@@ -90,9 +94,9 @@ def open_read(term: Term, read: Read, fresh: Callable[[str], str]) -> Term:
     return _replace_atoms(term, mapping, (*term.axes, *axes), guards)
 
 
-def _digits(term: Term, read: Read) -> list[Digit]:
-    """The digits of `read` that the target adds up, the most significant first."""
-    atoms = dict.fromkeys(atom for index in term.target for atom, _ in index.terms)
+def _digits(indices: Sequence[Affine], read: Read) -> list[Digit]:
+    """The digits of `read` that the indices add up, the most significant first."""
+    atoms = dict.fromkeys(atom for index in indices for atom, _ in index.terms)
     found = [digit for digit in map(digit_of, atoms) if digit is not None and digit.read == read]
     return sorted(found, key=lambda digit: (-digit.divisor, digit.modulus))
 

@@ -5,7 +5,9 @@
     pool[b,i,j,o]  += f(top[b,i,j,o])          pool[b,i,j,o:] = f(best), top.winner[b,i,j,o:] = winner
 
 The tile spans whole windows, so a window's values are in registers of one tile. What is read by this chain
-alone is never stored.
+alone is never stored. Where the winner is known already, as it is for a tangent, it is loaded instead:
+
+    pool.tangent[b,i,j,o] += g·conv.tangent[b,2i+w//2,2j+w%2,o]      best = that of the four which w says
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from dataclasses import dataclass, replace
 import sympy
 
 from compiler.ir.affine import Affine, axis, constant
-from compiler.ir.loop_nest import Address, Choose, Index, Let, Statement, Store
+from compiler.ir.loop_nest import Address, Choose, Index, Let, Mask, Statement, Store
 from compiler.schedule.accumulators import Block, Loads, accumulator, moved
 from compiler.schedule.collapse import merge_nest
 from compiler.schedule.contraction import Tile, block_positions, is_polynomial
@@ -37,13 +39,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Window:
-    """A max or min over windows that do not overlap: extent of each window along axes of the contraction."""
+    """A max or min over windows that do not overlap, or the value where a saved winner is: extent of each
+    window along axes of the contraction."""
 
     extents: tuple[tuple[str, int], ...]
     """In the order in which the positions of a window are numbered."""
     better: str
     winner: Nest | None
     """Where the winner's number is stored."""
+    given: Nest | None = None
+    """Where the number of the winner is read, which then is not looked for."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +89,20 @@ def _sides_are(condition: sympy.Basic) -> bool:
 
 def fitted(epilogue: Epilogue, tile: Tile) -> Epilogue | None:
     """The epilogue over the tile's merged axes; None where something does not run along its vectors."""
-    winner = epilogue.window.winner if epilogue.window else None
-    if winner is not None:
-        winner = _fitted(winner, tile)
-        if winner is None:
-            return None
+    window = epilogue.window
+    for name in ("winner", "given"):
+        nest = getattr(window, name, None)
+        if nest is not None:
+            nest = _fitted(nest, tile)
+            if nest is None:
+                return None
+            window = replace(window, **{name: nest})
     steps = []
     for step in epilogue.steps:
         nest = _fitted(step.nest, tile)
         if nest is None:
             return None
         steps.append(replace(step, nest=nest))
-    window = epilogue.window and replace(epilogue.window, winner=winner)
     return replace(epilogue, window=window, steps=tuple(steps))
 
 
@@ -151,7 +158,12 @@ def _finish_one(
     ending = "" if width == tile.lanes else f"_of_{width}"
     result: list[Statement] = []
     value = _symbol(values[0])
-    if epilogue.window is not None:
+    if epilogue.window is not None and epilogue.window.given is not None:
+        winners = _moved(epilogue.window.given, steps, tile, j)
+        result += [Mask(name, winners, constant(number), width) for number, name in enumerate(values)]
+        value = _symbol(f"best{ending}")
+        result.append(Let(value.name, sympy.Add(*map(_symbol, values)), width))
+    elif epilogue.window is not None:
         best, winner = f"best{ending}", None
         result.append(Let(best, value, width))
         if epilogue.window.winner is not None:

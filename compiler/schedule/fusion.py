@@ -12,9 +12,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import sympy
+
 from compiler.ir.affine import Affine, axis, constant, floor_div
 from compiler.ir.maps import covers, is_injective
-from compiler.ir.tensor_program import Axis, Definition, Program, Shape, Term, make_term, substitute_axes
+from compiler.ir.open_reads import open_read
+from compiler.ir.tensor_program import (
+    Access,
+    Axis,
+    Definition,
+    Program,
+    Shape,
+    Term,
+    make_term,
+    substitute_axes,
+)
 from compiler.schedule.contraction import choose_tile, is_selected
 from compiler.schedule.epilogue import Epilogue, Step, Window, fitted, is_vectorisable
 from compiler.schedule.machine import Settings
@@ -77,9 +89,14 @@ def _epilogue(
     outside.update(program.outputs)
     here, previous = term.target, main.name
     window, steps = None, []
-    if chain and chain[0].operation in ("max", "min"):
+    picked = chain and _picked(chain[0], main.name, here, term, shapes)
+    if picked:
+        window, chain[0], here, shape = picked
+        previous = f"{main.name}.picked"
+        names, shapes = {*names, previous}, {**shapes, previous: shape}
+    elif chain and chain[0].operation in ("max", "min"):
         top, *chain = chain
-        found = _window(top, main, here, term.extents)
+        found = _window(top, here, term.extents)
         if found is None:
             return None
         extents, here = found
@@ -105,16 +122,78 @@ def _epilogue(
     return Epilogue(main.name in outside, window, tuple(steps))
 
 
+def _picked(
+    definition: Definition, main: str, here: tuple[Affine, ...], over: Term, shapes: Mapping[str, Shape]
+) -> tuple[Window, Definition, tuple[Affine, ...], Shape] | None:
+    """A pointwise definition that reads `main` where saved winners of windows are.
+
+    z[i,c] += g[i,c]·y[2i + w[i,c], c] is z[i,c] += g[i,c]·y.picked[i,c]: the window, that definition, where
+    an element of y.picked is over the contraction's axes, and its shape.
+    """
+    if definition.operation != "sum" or len(definition.terms) != 1 or definition.terms[0].guards:
+        return None
+    (term,) = definition.terms
+    found = [(symbol, access) for symbol, access in term.reads if access.tensor == main]
+    if len(found) != 1 or term.reduction_axes:
+        return None
+    ((symbol, access),) = found
+    reads = dict.fromkeys(read for index in access.indices for read in index.reads)
+    if len(reads) != 1:
+        return None
+    (read,) = reads
+    taken = set(term.extents)
+    opened = open_read(term, read, lambda name: _unused(name, taken), access.indices)
+    (guard, *others) = opened.guards or (None,)
+    # One number that says the whole position: the axes spell it, in the order in which windows are numbered.
+    if guard is None or others or guard.affine.coefficient(read) != -1 or guard.affine.reads != (read,):
+        return None
+    moved = next(a for _, a in opened.reads if a.tensor == main)
+    own = [name for index in moved.indices for name in index.axes if name in term.extents]
+    windows = _windows(opened, moved, own, here, over.extents)
+    winners = [index.single_axis for index in read.indices]
+    if windows is None or sorted(map(str, winners)) != sorted(own):
+        return None
+    extents, places = windows
+    where = dict(zip(own, places, strict=True))
+    number = sympy.Symbol("number", real=True)
+    given = make_nest(
+        make_term(over.target_axes, [where[name] for name in winners], number, []), read.tensor, shapes, ""
+    )
+    pick = Access(f"{main}.picked", tuple(map(axis, own)))
+    put = [(s, pick if s == symbol else a) for s, a in term.reads]
+    pointwise = replace(definition, terms=(make_term(term.axes, term.target, term.body, put),))
+    return Window(extents, "", None, given), pointwise, places, tuple(term.extents[name] for name in own)
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
+
+
 def _window(
-    top: Definition, main: Definition, here: tuple[Affine, ...], extents: Mapping[str, int | None]
+    top: Definition, here: tuple[Affine, ...], extents: Mapping[str, int | None]
 ) -> tuple[tuple[tuple[str, int], ...], tuple[Affine, ...]] | None:
     """Extents of the windows by axis of the contraction, and where an element of `top` is over those axes."""
     (term,) = top.terms
     if term.guards or len(term.reads) != 1 or term.body != term.reads[0][0]:
         return None
-    access = term.reads[0][1]
     own = [index.single_axis for index in term.target]
-    if access.outside is not None or None in own or len(set(own)) != len(own):
+    if None in own:
+        return None
+    return _windows(term, term.reads[0][1], own, here, extents)
+
+
+def _windows(
+    term: Term,
+    access: Access,
+    own: list[str],
+    here: tuple[Affine, ...],
+    extents: Mapping[str, int | None],
+) -> tuple[tuple[tuple[str, int], ...], tuple[Affine, ...]] | None:
+    """The windows that `term` reduces `access` over, and where its axes `own` are."""
+    if access.outside is not None or len(set(own)) != len(own):
         return None
     reduced = {a.name: a.extent for a in term.reduction_axes}
     windows: dict[str, tuple[str, int]] = {}

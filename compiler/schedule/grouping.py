@@ -32,8 +32,9 @@ def fused_groups(
 ) -> dict[Group, Fused | None]:
     """The groups, with chains of them joined, each where its contraction stood and with its schedule.
 
-    A group is taken along when it runs in the same phase, reads nothing else that is computed later than the
-    contraction, and the tile that has room for its windows costs less than the kernels apart.
+    A group is taken along when it runs in the same phase and the tile that has room for its windows costs
+    less than the kernels apart. Where it reads something that is computed later than the contraction, all of
+    them run where the group stood, if nothing reads the contraction before.
     """
     context = _Context(
         program,
@@ -45,28 +46,36 @@ def fused_groups(
     )
     taken: set[Group] = set()
     result: dict[Group, Fused | None] = {}
+    places: dict[Group, int] = {}
     for group in groups:
         if group in taken:
             continue
-        chain, fused = group, None
-        while (found := _longer(chain, fused, context)) is not None:
-            longer, fused = found
+        chain, fused, place = group, None, context.numbers.get(group[0], -1)
+        while (found := _longer(chain, fused, place, context)) is not None:
+            longer, fused, place = found
             taken.add(longer[len(chain) :])
             chain = longer
-        result[chain] = fused
-    return result
+        result[chain], places[chain] = fused, place
+    return {chain: result[chain] for chain in sorted(result, key=places.__getitem__)}
 
 
-def _longer(chain: Group, fused: Fused | None, context: _Context) -> tuple[Group, Fused] | None:
-    """The chain and one of the groups that read it, with its schedule; None where none fits or pays."""
+def _longer(
+    chain: Group, fused: Fused | None, place: int, context: _Context
+) -> tuple[Group, Fused, int] | None:
+    """The chain and one of the groups that read it, with its schedule and the number of the definition in
+    whose place it runs; None where none fits or pays."""
     program, settings, shapes = context.program, context.settings, context.shapes
     first = program.definition(chain[0])
     if first is None or first.operation != "sum" or context.stage[first.name].kind != "tile":
         return None
     for group in dict.fromkeys(context.group_of[name] for name in _readers(chain, program)):
         reads = {n for name in group for n in program[name].tensors} - {*chain, *group}
-        late = any(context.numbers.get(n, -1) > context.numbers[first.name] for n in reads)
-        if late or any(context.stage[name] != context.stage[first.name] for name in group):
+        late = any(context.numbers.get(n, -1) > place for n in reads)
+        there = context.numbers[group[0]] if late else place
+        others = (context.numbers[n] for n in _readers(chain, program) if n not in group)
+        if any(n < there for n in others) or any(
+            context.stage[name] != context.stage[first.name] for name in group
+        ):
             continue
         definitions = tuple(program[name] for name in (*chain, *group))
         longer = fuse_chain(definitions, program, shapes, settings, fused)
@@ -75,7 +84,7 @@ def _longer(chain: Group, fused: Fused | None, context: _Context) -> tuple[Group
         # Steps are done in registers whatever the tile; windows ask for one that may not be the cheapest.
         chosen = fused is None and longer.epilogue.windows
         if not chosen or longer.contraction.tile.cycles < _apart(definitions, shapes, settings):
-            return (*chain, *group), longer
+            return (*chain, *group), longer, there
     return None
 
 

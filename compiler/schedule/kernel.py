@@ -22,6 +22,7 @@ from compiler.schedule.fusion import Fused
 from compiler.schedule.header import all_formula_lines, counted, operation_count, shapes_line
 from compiler.schedule.layout import BATCH, row_size
 from compiler.schedule.linear_sums import Group, groups_of, linear_sums_nest, predicted_group_cycles
+from compiler.schedule.lookups import is_looked_up
 from compiler.schedule.loops import Outcome, plain_nest
 from compiler.schedule.machine import Settings
 from compiler.schedule.nest import Nest, make_nest
@@ -228,11 +229,16 @@ def predicted_cycles(definition: Definition, shapes: Mapping[str, Shape], settin
         points = prod(settings.tile if a.extent is None else a.extent for a in nest.axes)
         if tile is not None:
             cycles += tile.cycles
-        elif is_selected(nest):
+        elif is_selected(nest) and not _looked_up(nest):
             cycles += SCATTER_CYCLES * points + row_size(shapes[definition.name]) * settings.tile / 8
         else:
             cycles += LOOP_CYCLES * points
     return cycles
+
+
+def _looked_up(nest: Nest) -> bool:
+    """What reads at a saved winner along contiguous memory is a plain loop like another."""
+    return any(is_looked_up(nest, a.name) for a in nest.target_axes if nest.target.coefficient(a.name) == 1)
 
 
 def _emit_tile(

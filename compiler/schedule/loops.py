@@ -20,9 +20,10 @@ from math import prod
 import sympy
 
 from compiler.errors import CompilerBug
-from compiler.ir.affine import Affine, FloorDiv, axis, constant, ravel
+from compiler.ir.affine import Affine, FloorDiv, atom_of, axis, constant, ravel
 from compiler.ir.loop_nest import Address, Choose, If, Index, Let, Limit, Load, Loop, Statement, Store
 from compiler.ir.tensor_program import IDENTITY, Axis, Guard
+from compiler.schedule.lookups import Lookup, is_looked_up, lookup_of
 from compiler.schedule.nest import Integers, Nest, Shapes, local_name
 from compiler.schedule.register_tile import Body, guarded_loops
 
@@ -114,7 +115,9 @@ def _ordered(nest: Nest, axes: Sequence[Axis]) -> list[Axis]:
 def _point(nest: Nest, outcome: Outcome, shapes: Shapes, guards: tuple[Guard, ...]) -> Body:
     """One point of the domain, written straight to its target."""
     integers = Integers(shapes, "")
-    loads, body = load_reads(nest, integers, {})
+    innermost = _ordered(nest, (*nest.target_axes, *nest.reduction_axes))[-1:]
+    looked_up = bool(innermost) and is_looked_up(nest, innermost[0].name)
+    loads, body = load_reads(nest, integers, {}, innermost[0].name if looked_up else None)
     choices = [guard for guard in guards if guard.kind == "==" and guard.affine.reads]
     tests = [guard for guard in guards if guard not in choices]
     value = body
@@ -225,17 +228,34 @@ def _undecided(guards: Sequence[Guard]) -> list[Guard]:
     return kept
 
 
-def load_reads(nest: Nest, integers: Integers, values: Mapping[str, Affine]) -> tuple[Body, sympy.Expr]:
-    """Loads of everything that the body reads, and the body over the loaded names."""
+def load_reads(
+    nest: Nest, integers: Integers, values: Mapping[str, Affine], innermost: str | None = None
+) -> tuple[Body, sympy.Expr]:
+    """Loads of everything that the body reads, and the body over the loaded names; what is looked up along
+    `innermost` is chosen from all that it can be."""
     loads: list[Statement] = []
     put: dict[sympy.Symbol, sympy.Symbol] = {}
     for number, (symbol, address) in enumerate(nest.reads):
         local = sympy.Symbol(f"{local_name(address.buffer)}_{number}", real=True)
+        put[symbol] = local
+        lookup = lookup_of(address.offset, innermost) if innermost else None
+        if lookup is not None:
+            loads += _chosen(local, lookup, address.buffer, integers)
+            continue
         inside = tuple(replace(g, affine=integers.local(g.affine.substitute(values))) for g in address.inside)
         where = integers.local(address.offset.substitute(values))
         loads.append(Load(local.name, replace(address, offset=where, inside=inside)))
-        put[symbol] = local
     return tuple(loads), nest.body.xreplace(put)
+
+
+def _chosen(local: sympy.Symbol, lookup: Lookup, buffer: str, integers: Integers) -> list[Statement]:
+    """Loads from every place, and `local` as the one of them that the winner says."""
+    winner = affine_expression(integers.local(atom_of(lookup.read)))
+    candidates = [sympy.Symbol(f"{local.name}_at_{k}", real=True) for k in range(len(lookup.places))]
+    conditions = [sympy.Eq(winner, k, evaluate=False) for k in range(len(candidates) - 1)]
+    value = sympy.Piecewise(*zip(candidates, [*conditions, True], strict=True), evaluate=False)
+    pairs = zip(candidates, lookup.places, strict=True)
+    return [*(Load(c.name, Address(buffer, integers.local(p))) for c, p in pairs), Let(local.name, value)]
 
 
 def affine_expression(affine: Affine) -> sympy.Expr:
