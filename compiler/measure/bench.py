@@ -5,6 +5,7 @@
     forward    the training loss alone, with dropout, in a program of its own that saves nothing
     backward   gradient minus forward: what it costs to save for the backward pass is counted here
     predict    predict, as a user calls it
+    jvp, hvp, per_example    as a user calls them, where the module was compiled with that mode
 
 Calls of all of them take turns in rounds, so that a slow moment of the machine falls on each; a figure is the
 median of all its calls.
@@ -148,6 +149,8 @@ def _backward(gradient: Figure, forward: Figure) -> Figure:
     )
 
 
+COMPARED = ("backward", "step", "jvp", "hvp", "per_example")
+"""Rows whose ratio to forward is given."""
 ORDER = ("step", "gradient", "forward", "backward", "predict", "jvp", "hvp", "per_example")
 
 
@@ -167,13 +170,13 @@ def render(result: Bench) -> str:
             f"{'GFLOP/s':>9}{'of peak':>9}"
         )
         lines += [_line(rows[name], result) for name in ORDER if name in rows]
-        ratios = (("backward", "forward"), ("step", "forward"))
-        lines.append(
-            "; ".join(f"{a} ÷ {b} = {rows[a].median / rows[b].median:.2f}" for a, b in ratios)
-            + " (medians); "
-            + "; ".join(f"{rows[a].fastest / rows[b].fastest:.2f}" for a, b in ratios)
-            + " (fastest)"
-        )
+        forward = rows["forward"]
+        lines += [
+            f"{name} ÷ forward = {rows[name].median / forward.median:.2f} (medians), "
+            f"{rows[name].fastest / forward.fastest:.2f} (fastest)"
+            for name in COMPARED
+            if name in rows
+        ]
     lines += [
         "",
         "forward: the training loss in a program of its own; backward: gradient minus forward; operations:",
@@ -197,9 +200,8 @@ def to_json(result: Bench) -> dict[str, Any]:
     """The same for a program: seconds, operations and the peak."""
     ratios = {}
     for threads in dict.fromkeys(figure.threads for figure in result.figures):
-        forward = result.figure("forward", threads).median
+        rows = {f.name: f.median for f in result.figures if f.threads == threads}
         ratios[str(threads)] = {
-            "backward_to_forward": result.figure("backward", threads).median / forward,
-            "step_to_forward": result.figure("step", threads).median / forward,
+            f"{name}_to_forward": rows[name] / rows["forward"] for name in COMPARED if name in rows
         }
     return asdict(result) | {"ratios": ratios}

@@ -112,6 +112,18 @@ def test_bench_command(workshop: Path, models, capsys: pytest.CaptureFixture) ->
         main([*arguments, "--threads", "0"])
 
 
+def test_bench_of_other_modes(workshop: Path, models) -> None:
+    """Their calls are rows like the others, and what they cost is given in forwards."""
+    result = bench(models("small"), Options(Path(), modes=("jvp", "hvp")), batch=8, threads=(1,), rounds=1)
+    forward = result.figure("forward", 1).median
+    ratios = to_json(result)["ratios"]["1"]
+    text = render(result)
+    for name in ("jvp", "hvp"):
+        assert ratios[f"{name}_to_forward"] == result.figure(name, 1).median / forward
+        assert f"{name} ÷ forward = {ratios[f'{name}_to_forward']:.2f}" in text
+    assert "per_example" not in text
+
+
 def test_schedule_is_explained(workshop: Path, models) -> None:
     """Every kernel of a step once, with what a reader needs; the numbers fit each other."""
     report = explain_schedule(models("tiny"), Options(Path()), batch=21)
@@ -143,6 +155,7 @@ def test_schedule_is_explained(workshop: Path, models) -> None:
 
 def test_explain_schedule_command(workshop: Path, models, tmp_path: Path, capsys) -> None:
     arguments = ["compile", str(models("small")), "--out", str(tmp_path), "--quiet", "--explain-schedule"]
+    arguments += ["--modes", "jvp"]
     assert main([*arguments, "--batch", "8", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["batch"] == 8
