@@ -27,18 +27,20 @@ from compiler.ir.tensor_program import (
     make_term,
     substitute_axes,
 )
-from compiler.schedule.contraction import choose_tile, is_selected
+from compiler.schedule.contraction import Tile, candidate_tiles, choose_tile, is_selected
 from compiler.schedule.epilogue import Epilogue, Step, Window, fitted, is_vectorisable
 from compiler.schedule.machine import Settings
 from compiler.schedule.nest import Nest, make_nest
-from compiler.schedule.pieces import Piece, can_be_first, start_of, targets_only
+from compiler.schedule.pieces import Piece, can_be_first, continues, shape_of, start_of, targets_only
 
 
 @dataclass(frozen=True)
 class Fused:
-    """A chain in one tile: the contraction, what its accumulators start from, and what follows."""
+    """A chain in one tile: the contraction, others into the same accumulators, what these start from, and
+    what follows."""
 
     contraction: Piece
+    more: tuple[Piece, ...]
     starts: tuple[Nest, ...]
     epilogue: Epilogue
 
@@ -75,9 +77,23 @@ def fuse_chain(
     if not can_be_first(piece, shapes[main.name]):
         return None
     others = [(number, Piece(t, n, None)) for number, (t, n) in enumerate(laid_out) if t is not term]
-    starts = tuple(start_of(other, number, piece, main, shapes) for number, other in others)
+    contractions = [
+        replace(p, tile=_same_tile(p.nest, tile, epilogue.windows, settings))
+        for _, p in others
+        if p.nest.reduction_axes
+    ]
+    if not all(continues(other, piece) for other in contractions):
+        return None
+    rest = [(number, other) for number, other in others if not other.nest.reduction_axes]
+    starts = tuple(start_of(other, number, piece, main, shapes) for number, other in rest)
     epilogue = fitted(epilogue, tile)
-    return None if epilogue is None or None in starts else Fused(piece, starts, epilogue)
+    return None if epilogue is None or None in starts else Fused(piece, tuple(contractions), starts, epilogue)
+
+
+def _same_tile(nest: Nest, tile: Tile, windows: Mapping[str, int], settings: Settings) -> Tile | None:
+    """The tile of another contraction of the same shape as the chain's; None where it has none."""
+    candidates = candidate_tiles(nest, settings.machine, settings.dtype, settings.tile, windows)
+    return next((other for other in candidates if shape_of(other) == shape_of(tile)), None)
 
 
 def _epilogue(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
@@ -29,6 +29,7 @@ from compiler.schedule.nest import Nest, make_nest
 from compiler.schedule.pieces import (
     Piece,
     can_be_first,
+    continues,
     start_of,
     stores_all,
     storing,
@@ -144,8 +145,9 @@ def _sum_kernel(
             (p, start_of(p, n, first, definition, shapes)) for n, p in enumerate(pieces) if p is not first
         )
         starts = {id(p): nest for p, nest in found if nest is not None}
-        _emit_tile(first, list(starts.values()), False, shapes, out)
-        pieces = [p for p in pieces if p is not first and id(p) not in starts]
+        more = [p for p in pieces if p is not first and continues(p, first)]
+        _emit_tile(first, list(starts.values()), False, shapes, out, more)
+        pieces = [p for p in pieces if p not in (first, *more) and id(p) not in starts]
     elif not adds:
         # A term that writes every element can store; put it first and no clearing is needed.
         pieces.sort(key=lambda p: not stores_all(p, shape))
@@ -158,7 +160,7 @@ def _fused_kernel(
     """A contraction whose accumulators become the values of what follows it before they are stored."""
     contraction, epilogue = fused.contraction, fused.epilogue
     tile = contraction.tile
-    for nest in (contraction.nest, *fused.starts, *epilogue.nests):
+    for nest in (contraction.nest, *(p.nest for p in fused.more), *fused.starts, *epilogue.nests):
         out.prelude += nest.prelude
     stored = {step.nest.buffer for step in epilogue.steps if step.stored}
     for definition in definitions:
@@ -172,6 +174,7 @@ def _fused_kernel(
         False,
         shapes,
         lambda block, kept, scale: finish_chain(epilogue, tile, block, kept, scale),
+        [piece.tile.nest for piece in fused.more],
     )
     out.notes.append(f"gather, {tile}, the rest in registers")
 
@@ -242,15 +245,22 @@ def _looked_up(nest: Nest) -> bool:
 
 
 def _emit_tile(
-    piece: Piece, starts: list[Nest], adds: bool, shapes: Mapping[str, Shape], out: _Builder
+    piece: Piece,
+    starts: list[Nest],
+    adds: bool,
+    shapes: Mapping[str, Shape],
+    out: _Builder,
+    more: Sequence[Piece] = (),
 ) -> None:
     out.prelude += [statement for start in starts for statement in start.prelude]
     if piece.tile.compaction is not None:
         name = f"listed{len(out.notes) or ''}"
         out.body += compacted_tile_nest(piece.tile.nest, piece.tile, starts, adds, shapes, name)
     else:
-        out.body += register_tile_nest(piece.tile.nest, piece.tile, starts, adds, shapes)
-    out.notes.append(f"{'scatter' if piece.tile.sequential else 'gather'}, {piece.tile}")
+        nests = [p.tile.nest for p in more]
+        out.body += register_tile_nest(piece.tile.nest, piece.tile, starts, adds, shapes, more=nests)
+    together = f"; {1 + len(more)} sums in the same registers" if more else ""
+    out.notes.append(f"{'scatter' if piece.tile.sequential else 'gather'}, {piece.tile}{together}")
 
 
 def _extremum_kernel(

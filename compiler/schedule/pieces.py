@@ -38,6 +38,23 @@ def can_be_first(piece: Piece, shape: Shape) -> bool:
     return piece.tile is not None and not piece.tile.adds and covers(targets_only(piece.term), shape)
 
 
+def continues(piece: Piece, first: Piece) -> bool:
+    """Whether another contraction can go on with the accumulators of the first: ẏ += K̇·x, then ẏ += K·ẋ.
+
+    Their tiles are the same, and what is summed is not scaled when all of it is there."""
+    pieces = (piece, first)
+    if None in (piece.tile, first.tile) or any(p.nest.guards or is_selected(p.nest) for p in pieces):
+        return False
+    scales = [split_scale(p.nest.body, frozenset(s for s, _ in p.nest.reads))[0] for p in pieces]
+    plain = all(p.nest.reduction_axes and not p.tile.adds and p.tile.compaction is None for p in pieces)
+    return plain and scales == [1, 1] and shape_of(piece.tile) == shape_of(first.tile)
+
+
+def shape_of(tile: Tile) -> tuple:
+    """What decides which elements of the target a tile's accumulators are."""
+    return tile.vector_axis, tile.vectors, tile.unrolled, tile.nest.target, tile.nest.target_axes
+
+
 def start_of(
     piece: Piece, number: int, first: Piece, definition: Definition, shapes: Mapping[str, Shape]
 ) -> Nest | None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import sympy
 
@@ -69,9 +70,11 @@ def register_tile_nest(
     accumulate: bool,
     shapes: Shapes,
     finish: Finish | None = None,
+    more: Sequence[Nest] = (),
 ) -> Body:
     """The loops of `nest` under `tile`. Accumulators start from `starts` (or 0) and are stored, or, when
-    `accumulate` or an axis is sequential, added to what the target holds; or `finish` says what happens."""
+    `accumulate` or an axis is sequential, added to what the target holds; or `finish` says what happens.
+    Each of `more` is another reduction into the same accumulators, after that of `nest`."""
     tiled = {tile.vector_axis.name, *(a.name for a, _ in tile.unrolled)}
     rest = [a for a in nest.target_axes if a.name not in tiled and a not in tile.sequential]
     rest.sort(key=lambda a: a.extent is not None)
@@ -84,7 +87,7 @@ def register_tile_nest(
                 return unrolled_loops(
                     tile.unrolled,
                     lambda sizes: _block(
-                        nest, tile, Block(widths, sizes), starts, adds, guards, outer, shapes, finish
+                        (nest, *more), tile, Block(widths, sizes), starts, adds, guards, outer, shapes, finish
                     ),
                 )
 
@@ -185,7 +188,7 @@ def fix_axis(statement: Statement, values: Mapping[str, Affine]) -> Statement:
 
 
 def _block(
-    nest: Nest,
+    nests: tuple[Nest, ...],
     tile: Tile,
     block: Block,
     starts: Sequence[Nest],
@@ -195,28 +198,30 @@ def _block(
     shapes: Shapes,
     finish: Finish | None,
 ) -> Body:
-    """One tile: start, reduce, store."""
+    """One tile: start, reduce by each of the nests, store."""
+    nest = nests[0]
     scale, body = split_scale(nest.body, frozenset(symbol for symbol, _ in nest.reads))
     positions = block_positions(tile.unrolled, dict(block.sizes))
-    reduction = sorted(nest.reduction_axes, key=lambda a: a.extent is not None)
     around = outer | {a.name for a in nest.target_axes}
     integers = Integers(shapes, "target_")
     kept = Address(nest.buffer, integers.local(nest.target))
     continues = adds and scale == 1 and not starts and block.has_partial_vector(tile)
-    sums = bool(reduction or starts or continues)
+    sums = bool(nest.reduction_axes or starts or continues)
     if continues:
         start = (*integers.statements, *accumulators_from_memory(kept, positions, block, tile))
     else:
         start = tuple(start_accumulators(starts, positions, block, tile)) if sums else ()
-    reduce = guarded_loops(
-        reduction, guards, around, lambda _g, _o: _step(nest, body, positions, block, tile, shapes, sums)
-    )
+    reduce: Body = ()
+    for one, summand in [(nest, body), *((other, other.body) for other in nests[1:])]:
+        step = partial(_step, one, summand, positions, block, tile, shapes, sums)
+        reduction = sorted(one.reduction_axes, key=lambda a: a.extent is not None)
+        reduce += guarded_loops(reduction, guards, around, lambda _g, _o, step=step: step())
     if finish:
         stores = tuple(finish(block, kept, scale))
     else:
         stores = accumulator_stores(kept, scale, positions, block, tile, adds and not continues)
     whole = (*start, *reduce, *(() if continues else integers.statements), *stores)
-    if reduction or not is_selected(nest):
+    if nest.reduction_axes or not is_selected(nest):
         return whole
     return _skipping(nest, tile, whole, shapes)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from compiler.derive.jvp import jvp
 from compiler.derive.vjp import cotangent_name, vjp
 from compiler.harness import CompiledPrograms, compile_programs
 from compiler.ir.interpreter import run
@@ -142,6 +143,35 @@ def test_values_and_winners(machine: Machine) -> None:
                 wanted = run(programs[number], inputs, batch=BATCH)
                 for output in programs[number].outputs:
                     np.testing.assert_allclose(found[output], wanted[output], 1e-5, 1e-5, err_msg=name)
+
+
+TANGENTS = {"max and relu": 2, "min over rows, leaky, into another shape": 2, "windows that overlap": 4}
+"""Kernels of a chain and of its tangents. What a window's winner picks is in registers, where windows do not
+overlap; the tangents of kernel and image are summed in the same registers."""
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=[machine.name for machine in MACHINES])
+def test_tangents(machine: Machine) -> None:
+    """What is read at saved winners: in the contraction's kernel and apart, and as the interpreter has it."""
+    settings = Settings(machine, "float32", TILE)
+    programs = []
+    for name in TANGENTS:
+        chain = CHAINS[name]
+        programs.append(jvp(chain.program(), tuple(chain.shapes), ("y",))[0])
+    ready = [lowered(program, machine, "float32", frozenset(["winograd"])) for program in programs]
+    fused = compile_programs(ready, settings, extra_flags=("-O1",))
+    apart = compile_programs(ready, replace(settings, fuse=False), extra_flags=("-O1",))
+    if machine == MACHINES[0]:
+        assert [len(plan.kernels) for plan in fused.plans] == list(TANGENTS.values())
+    for number, name in enumerate(TANGENTS):
+        for kind in ("numbers", "ties", "NaN"):
+            inputs = values(programs[number], kind)
+            found, same = (results(module, number, inputs) for module in (fused, apart))
+            wanted = run(programs[number], inputs, batch=BATCH) if kind != "NaN" else same
+            for output in programs[number].outputs:
+                message = f"{name}, {kind}: {output}"
+                np.testing.assert_allclose(found[output], same[output], 1e-5, 1e-5, err_msg=message)
+                np.testing.assert_allclose(found[output], wanted[output], 1e-5, 1e-5, err_msg=message)
 
 
 def results(module: CompiledPrograms, number: int, inputs: Mapping[str, np.ndarray]):

@@ -10,6 +10,7 @@ import sympy
 
 from compiler.build import find_toolchain
 from compiler.compile_file import machine_for
+from compiler.derive.jvp import jvp
 from compiler.harness import compile_programs
 from compiler.ir.affine import axis
 from compiler.ir.interpreter import run
@@ -25,6 +26,7 @@ from compiler.ir.tensor_program import (
     make_term,
 )
 from compiler.ir.verify import verify
+from compiler.passes.distribute import distribute
 from compiler.passes.winograd import LARGEST_ERROR_RATIO, winograd
 from compiler.passes.winograd_definitions import Chosen, Planned, transformed
 from compiler.passes.winograd_match import convolution
@@ -228,6 +230,29 @@ def test_the_price_decides() -> None:
     changed, after = priced(program, 100.0)
     assert after == ["F(2, 3) along h x F(5, 3) along w", "F(4, 3) along h x F(4, 3) along w"]
     assert "y.winograd.product" in changed and "g.winograd.padded" in changed
+
+
+def test_a_tangent_is_one_sum() -> None:
+    """Its two convolutions are added up transformed; what the convolution itself needs is not made again."""
+    program = forward_and_transpose((12, 12), (32, 64), (3, 3))
+    program = program.replace(definitions=program.definitions[:1], outputs=("y",))
+    program, _ = distribute(jvp(program, ("x", "K", "bias"), ("y",))[0])
+    changed, after = priced(program, 100.0)
+    form = "F(2, 3) along h x F(5, 3) along w"
+    assert after == [form, f"2 convolutions in one sum, {form}"]
+    made = {d.name for d in changed.definitions if d.name.startswith("y.tangent.winograd")}
+    suffixes = {name.removeprefix("y.tangent.winograd.") for name in made}
+    assert len(changed["y.tangent.winograd.product"].terms) == 2
+    # One image and one kernel are new, whichever of the two convolutions comes first.
+    assert len(suffixes) == 3 and sorted(s.rstrip("2") for s in suffixes) == ["image", "kernel", "product"]
+    inputs = random_inputs(program, 2)
+    direct, ours = run(program, inputs), run(changed, inputs)
+    for name in program.outputs:
+        np.testing.assert_allclose(ours[name], direct[name], atol=1e-12 * np.abs(direct[name]).max())
+    settings = Settings(machine_for("native", find_toolchain()), "float64", 2)
+    found = compile_programs([changed], settings, extra_flags=("-O1",)).run(0, inputs)
+    for name in program.outputs:
+        np.testing.assert_allclose(found[name], direct[name], atol=1e-12 * np.abs(direct[name]).max())
 
 
 def test_the_error_bound_decides() -> None:
