@@ -25,7 +25,17 @@ _C_WORDS = (
     "lane long nogil operator real restrict short signed sizeof static struct tile typedef uint32 uint8 "
     "int64 chosen part parts worker threads union unsigned vector void volatile batch first seed step"
 )
-_VECTOR_WORDS = ("vector", "load", "store", "splat", "where_uint8", "where_int32", "integers")
+_VECTOR_WORDS = (
+    "vector",
+    "load",
+    "store",
+    "splat",
+    "where_uint8",
+    "where_int32",
+    "widen_uint8",
+    "widen_int32",
+    "integers",
+)
 LENGTHS = ("", "2", "4", "8", "16")
 """Lanes that may be part of the name of a shorter vector type and its functions."""
 

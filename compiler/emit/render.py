@@ -103,6 +103,7 @@ def _machine(target: Target) -> dict[str, object]:
         "real": "float" if single else "double",
         "f": "f" if single else "",
         "integer": "int32_t" if single else "int64_t",
+        "integer_bits": 32 if single else 64,
         "lanes": target.lanes,
         "avx512": target.vector_bytes == 64,
         "vectors": vector_types(target.lanes, target.vector_bytes, target.dtype),

@@ -23,6 +23,7 @@
     outputs = net.predict(x)                       any number of examples
 """
 
+import math
 import operator
 import os
 import threading
@@ -40,6 +41,9 @@ cdef extern from *:
     #include <math.h>
     #include <stdint.h>
     #include <string.h>
+    #ifdef __SSE4_1__
+    #include <immintrin.h>
+    #endif
 
     #ifdef _OPENMP
     #define chainrule_openmp 1
@@ -59,6 +63,27 @@ cdef extern from *:
     static inline void store_partial(real *p, vector v, int n)
     { memcpy(p, &v, n * sizeof(real)); }
     typedef int32_t integers __attribute__((vector_size(32)));
+    typedef uint8_t uint8_few __attribute__((vector_size(8)));
+    typedef int32_t int32_few __attribute__((vector_size(8 * 4)));
+    /* n integers, widened to lanes. A C compiler may take bytes one by one where the processor has a word for it. */
+    static inline integers widen_uint8(const uint8_t *p, int n)
+    {
+        #ifdef __SSE4_1__
+        __m128i few = {0};
+        memcpy(&few, p, n);
+        return (integers)_mm256_cvtepu8_epi32(few);
+        #else
+        uint8_few few = {0};
+        memcpy(&few, p, n);
+        return __builtin_convertvector(few, integers);
+        #endif
+    }
+    static inline integers widen_int32(const int32_t *p, int n)
+    {
+        int32_few few = {0};
+        memcpy(&few, p, n * sizeof(int32_t));
+        return __builtin_convertvector(few, integers);
+    }
     /* 4 values that the processor works on at once; it may stand at any address of a real. */
     typedef real vector4 __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
     static inline vector4 load4(const real *p) { return *(const vector4 *)p; }
@@ -70,16 +95,33 @@ cdef extern from *:
     static inline void store4_partial(real *p, vector4 v, int n)
     { memcpy(p, &v, n * sizeof(real)); }
     typedef int32_t integers4 __attribute__((vector_size(16)));
-    /* x where the integer at p equals the value, else 0: integers are widened to lanes and compared. */
+    typedef uint8_t uint84_few __attribute__((vector_size(4)));
+    typedef int32_t int324_few __attribute__((vector_size(4 * 4)));
+    /* n integers, widened to lanes. A C compiler may take bytes one by one where the processor has a word for it. */
+    static inline integers4 widen_uint84(const uint8_t *p, int n)
+    {
+        #ifdef __SSE4_1__
+        __m128i few = {0};
+        memcpy(&few, p, n);
+        return (integers4)_mm_cvtepu8_epi32(few);
+        #else
+        uint84_few few = {0};
+        memcpy(&few, p, n);
+        return __builtin_convertvector(few, integers4);
+        #endif
+    }
+    static inline integers4 widen_int324(const int32_t *p, int n)
+    {
+        int324_few few = {0};
+        memcpy(&few, p, n * sizeof(int32_t));
+        return __builtin_convertvector(few, integers4);
+    }
+    /* x where the integer at p equals the value, else 0. */
     #define CHAINRULE_WHERE(name, integer, suffix, length) \
-        typedef integer name ## suffix ## _few __attribute__((vector_size(length * sizeof(integer)))); \
         static inline vector ## suffix where_ ## name ## suffix ## _partial( \
             vector ## suffix x, const integer *p, Py_ssize_t value, int n) \
         { \
-            name ## suffix ## _few few = {0}; \
-            memcpy(&few, p, n * sizeof(integer)); \
-            integers ## suffix wide = __builtin_convertvector(few, integers ## suffix); \
-            integers ## suffix same = wide == (int32_t)value - (integers ## suffix){0}; \
+            integers ## suffix same = widen_ ## name ## suffix(p, n) == (int32_t)value - (integers ## suffix){0}; \
             return (vector ## suffix)((integers ## suffix)x & same); \
         } \
         static inline vector ## suffix where_ ## name ## suffix( \
@@ -2189,7 +2231,7 @@ cdef class Network:
 
     def _views(self, arena, layout=_PARAMETERS):
         return {
-            name: arena[offset:offset + int(np.prod(shape, dtype=np.int64))].reshape(shape)
+            name: arena[offset:offset + math.prod(shape)].reshape(shape)
             for name, shape, offset in layout
         }
 
