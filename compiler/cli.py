@@ -19,7 +19,7 @@ from typing import Any
 from compiler.compile_file import DTYPES, Compiled, Options, compile_file
 from compiler.doctor import report
 from compiler.errors import CompilerBug, ModelError
-from compiler.modes import MODES
+from compiler.modes import MODES, checked_modes
 from compiler.schedule.machine import MACHINES
 from compiler.switches import SWITCHES, parse_switches
 from runtime.arguments import add_evaluate_arguments, add_train_arguments
@@ -171,7 +171,7 @@ def _schedule(arguments: argparse.Namespace) -> str:
 
 def _options(arguments: argparse.Namespace) -> Options:
     force, without = getattr(arguments, "force", False), parse_switches(getattr(arguments, "without", ""))
-    modes = tuple(mode.strip() for mode in getattr(arguments, "modes", "vjp").split(","))
+    modes = checked_modes(mode.strip() for mode in getattr(arguments, "modes", "vjp").split(","))
     out = getattr(arguments, "out", Path())
     return Options(out, arguments.target, arguments.dtype, force, without, modes)
 

@@ -23,7 +23,6 @@
     outputs = net.predict(x)                       any number of examples
 """
 
-import math
 import operator
 import os
 import threading
@@ -2168,6 +2167,14 @@ def _aligned(Py_ssize_t count, dtype):
     return room[start:start + count * size].view(dtype)
 
 
+cdef Py_ssize_t _size(shape):
+    """Values in an array of this shape."""
+    cdef Py_ssize_t count = 1
+    for extent in shape:
+        count *= extent
+    return count
+
+
 def _default_threads():
     """CHAINRULE_THREADS, else OMP_NUM_THREADS, else the processors that this process may use."""
     for name in ("CHAINRULE_THREADS", "OMP_NUM_THREADS"):
@@ -2231,7 +2238,7 @@ cdef class Network:
 
     def _views(self, arena, layout=_PARAMETERS):
         return {
-            name: arena[offset:offset + math.prod(shape)].reshape(shape)
+            name: arena[offset:offset + _size(shape)].reshape(shape)
             for name, shape, offset in layout
         }
 
