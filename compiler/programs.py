@@ -131,9 +131,13 @@ def _pushforward(name: str, wrt: tuple[str, ...], forward: Program, trace: Trace
 
 
 def _hessian(name: str, wrt: tuple[str, ...], forward: Program, trace: Trace) -> Program:
-    """The tangents of the cotangents. The cotangents themselves are no outputs: what only they need goes."""
+    """The tangents of the cotangents. The cotangents themselves are no outputs: what only they need goes.
+
+    Each summand of a cotangent that simplifying saves would have had several in its tangent."""
     cotangents = tuple(map(cotangent_name, wrt))
-    gradient = _gradient(name, wrt, forward, trace).replace(outputs=())
+    gradient = _gradient(name, wrt, forward, trace).replace(outputs=cotangents)
+    gradient = trace.run(name, "simplify", lambda program: simplify(program, stable=False), gradient)
+    gradient = gradient.replace(outputs=())
     return trace.run(name, "jvp", lambda program: jvp(program, wrt, cotangents), gradient)
 
 

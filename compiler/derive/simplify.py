@@ -60,10 +60,11 @@ RULES: tuple[Rule, ...] = (tidy, compose, pull_out, look_up, share_equal)
 
 
 def simplify(
-    program: Program, *, strict: bool = False, rules: Sequence[Rule] = RULES
+    program: Program, *, strict: bool = False, rules: Sequence[Rule] = RULES, stable: bool = True
 ) -> tuple[Program, tuple[Rewrite, ...]]:
     """The same outputs for less work, in stable form, and every step that was taken.
 
+    What is to be differentiated again is not made `stable`: its derivative is that of the plain formula.
     The result is compared with the given program on random numbers. If they differ, a rule is wrong:
     that raises CompilerBug when `strict`, and otherwise gives the program back with the finding recorded.
     """
@@ -83,8 +84,10 @@ def simplify(
         # Every round keeps the values, so a compilation may go on with what was reached.
         if strict:
             raise CompilerBug(f"simplification did not settle in {MOST_ROUNDS} rounds: {rewrites[-1]}")
-    simplified, last = stable_forms(simplified, memo)
-    return _checked(given, simplified, (*rewrites, *last), strict)
+    if stable:
+        simplified, last = stable_forms(simplified, memo)
+        rewrites += last
+    return _checked(given, simplified, tuple(rewrites), strict)
 
 
 def stabilise(program: Program, *, strict: bool = False) -> tuple[Program, tuple[Rewrite, ...]]:
