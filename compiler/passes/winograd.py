@@ -7,6 +7,8 @@
     M[b,u,v,i,j,o]  += U[b,u,v,i,j,c]·V[u,v,c,o]       16 for 4 outputs: F(2, 3) along both directions
     y[b,2i+d,2j+e,o] = Σ A·A·M[b,u,v,i,j,o]
 
+A kernel's gradient, whose filter is as long as its image, is taken in pieces (`winograd_pieces`).
+
 `winograd_match` says what a convolution is, `winograd_transforms` derives G, B and A,
 `winograd_definitions` writes the definitions. Here it is decided which transform is used along which
 direction, if any: the cheapest by a count of multiplications and of values moved, among those whose
@@ -16,27 +18,17 @@ by the caller's price.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from math import prod
 
 from compiler.ir.tensor_program import Definition, Program, Rewrite, Shape, rename_tensors
+from compiler.passes.winograd_choice import LARGEST_ERROR_RATIO, LEAST_GAIN, MOVED, Price, priced
 from compiler.passes.winograd_definitions import Chosen, Planned, transformed
 from compiler.passes.winograd_match import Convolution, Sliding, convolution
+from compiler.passes.winograd_pieces import winograd_pieces
 from compiler.passes.winograd_transforms import LARGEST, error_ratio, transform
-
-Price = Callable[[Definition, Program], float]
-"""Predicted cycles of a definition, scheduled as it would be in the given program."""
-
-LARGEST_ERROR_RATIO = 16
-"""The bound on rounding errors may be this many times the direct form's: 4 of a float32's 24 bits."""
-MOVED = 6
-"""Multiplications that a value of U or M is worth: it is computed, stored and loaded."""
-LEAST_GAIN = 0.9
-"""The price must fall to this share: prices are estimates, and the transforms take memory."""
-SHARE = 1 / 8
-"""Part of what is done once a step that counts for a tile: a step has at least this many tiles."""
 
 
 def winograd(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]]:
@@ -50,12 +42,13 @@ def winograd(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ..
             parts = _without_known(transformed(definition, planned), definition, program)
             candidate = _replaced(program, definition.name, parts)
             before = price(definition, program)
-            after = sum(_price(part, candidate, price) for part in parts)
+            after = sum(priced(part, candidate, price) for part in parts)
             if after < LEAST_GAIN * before:
                 program = candidate
                 rewrites.append(_record(definition, planned, before, after))
                 break
-    return program, tuple(rewrites)
+    program, others = winograd_pieces(program, price)
+    return program, (*rewrites, *others)
 
 
 def _convolutions(definition: Definition, program: Program) -> list[tuple[Convolution, ...]]:
@@ -96,11 +89,6 @@ def _replaced(program: Program, name: str, parts: tuple[Definition, ...]) -> Pro
     for definition in program.definitions:
         definitions += parts if definition.name == name else [definition]
     return program.with_definitions(definitions)
-
-
-def _price(part: Definition, program: Program, price: Price) -> float:
-    """What has no batch dimension is computed once a step, not once a tile."""
-    return price(part, program) * (1 if None in part.shape else SHARE)
 
 
 def _cheapest(found: tuple[Convolution, ...], shape: Shape, program: Program) -> tuple[Planned, ...] | None:

@@ -53,7 +53,7 @@ def convolution(term: Term, definition: Definition, program: Program) -> Convolu
     scale, factors = term.body.as_coeff_mul()
     pairs = [(symbol, access) for symbol, access in term.reads if symbol in factors]
     product = len(term.reads) == len(factors) == len(pairs) == 2 and scale.is_Rational
-    if definition.operation != "sum" or term.guards or not product or not _is_plain(term):
+    if definition.operation != "sum" or term.guards or not product or not is_plain(term):
         return None
     if any(a.extent is None for a in term.reduction_axes):
         return None
@@ -69,7 +69,7 @@ def convolution(term: Term, definition: Definition, program: Program) -> Convolu
     return None
 
 
-def _is_plain(term: Term) -> bool:
+def is_plain(term: Term) -> bool:
     """Every index is a sum of axes, and every read stays inside its tensor."""
     atoms = (atom for affine in term.affines() for atom in affine.atoms())
     return all(isinstance(atom, str) for atom in atoms) and all(a.outside is None for _, a in term.reads)
@@ -94,7 +94,7 @@ def _directions(
         targets = [k for k, i in enumerate(term.target) if tap in i.axes]
         if len(images) == 1 and not targets:
             k = images[0]
-            position = _other_axis(image.indices[k], tap)
+            position = other_axis(image.indices[k], tap)
             where = [n for n, i in enumerate(term.target) if i.single_axis == position]
             alone = position is not None and _occurrences(position, term, image, kernel) == 2
             if alone and len(where) == 1 and extents[position] == shape[where[0]]:
@@ -103,7 +103,7 @@ def _directions(
                 yield Sliding(k, kernel_dimension, where[0], position, tap, n, taps, start, False)
         elif len(targets) == 1 and not images:
             target = term.target[targets[0]]
-            position = _other_axis(target, tap)
+            position = other_axis(target, tap)
             where = [n for n, i in enumerate(image.indices) if i.single_axis == position]
             alone = position is not None and _occurrences(position, term, image, kernel) == 2
             stored = program.shape(image.tensor)
@@ -113,7 +113,7 @@ def _directions(
                 yield Sliding(where[0], kernel_dimension, targets[0], position, tap, n, taps, start, True)
 
 
-def _other_axis(index: Affine, tap: str) -> str | None:
+def other_axis(index: Affine, tap: str) -> str | None:
     """h, where the index is `h + tap + constant`."""
     others = [(atom, c) for atom, c in index.terms if atom != tap]
     if index.coefficient(tap) != 1 or len(others) != 1 or others[0][1] != 1:
