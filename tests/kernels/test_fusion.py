@@ -18,6 +18,8 @@ from tests.gradients.cases import formula_program
 from tests.kernels.building import executable_machines, lowered
 
 MACHINES = executable_machines()
+SHARED = [*MACHINES[:2], *(pytest.param(machine, marks=pytest.mark.long) for machine in MACHINES[2:])]
+"""In `make test` the widest vectors and the next ones."""
 BATCH = 5
 TILE = 2
 
@@ -118,7 +120,7 @@ def test_what_is_one_kernel() -> None:
     assert kernels(replace(settings, fuse=False)) == {name: chain.apart for name, chain in CHAINS.items()}
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=[machine.name for machine in MACHINES])
+@pytest.mark.parametrize("machine", SHARED, ids=lambda machine: machine.name)
 def test_values_and_winners(machine: Machine) -> None:
     """Numbers, ties and NaN: values and cotangents, which lie where the winners were."""
     settings = Settings(machine, "float32", TILE)

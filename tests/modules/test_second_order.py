@@ -25,6 +25,7 @@ model = Sequential({layers}, loss=CrossEntropy(), optimizer=SGD(0.1))
 STEP = 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LAYERS)
 def test_hessian_products_are_differences_of_gradients(name: str, workshop: Path, tmp_path: Path) -> None:
     path = tmp_path / f"{name}.py"
