@@ -258,7 +258,8 @@ def _cycles(nest: Nest, tile: Tile, machine: Machine, batch: int) -> float | Non
         # A broadcast costs as much as a load; a vector wider than 32 bytes takes two slots on many cores.
         width = max(1.0, tile.lanes * 4 / 32)
         loads = (vector_loads * min(width, 2.0) + scalar_loads) / machine.loads_per_cycle
-        inner = max(arithmetic, loads, machine.latency) + 0.5
+        # What is not the slower one is not quite free: of equal tiles the one with fewer loads is faster.
+        inner = max(arithmetic, loads, machine.latency) + 0.1 * min(arithmetic, loads) + 0.5
         traffic = wide * positions * (2.0 if tile.adds else 1.0)
         if tile.compaction is not None:
             collecting, block = listed_cycles(tile.compaction, inner, traffic + 6)

@@ -1002,18 +1002,20 @@ cdef void dense_1_bias_cotangent(
 ) noexcept nogil:
     # dense_1.bias.cotangent[o] += dense_1.cotangent[b, o]  for b:batch, o:128
     # shapes: dense_1.bias.cotangent (128), from dense_1.cotangent (batch, 128)
-    # schedule: gather, register tile: 1 position by 6 x 8 lanes of o
+    # schedule: gather, register tile: 1 position by 7 x 8 lanes of o
     # operations: 128 for each example
     cdef Py_ssize_t o, b
-    cdef vector acc_0_0, acc_0_1, acc_0_2, acc_0_3, acc_0_4, acc_0_5, dense_1_cotangent_v0, dense_1_cotangent_v1
-    cdef vector dense_1_cotangent_v2, dense_1_cotangent_v3, dense_1_cotangent_v4, dense_1_cotangent_v5
-    for o in range(0, 96, 48):
+    cdef vector acc_0_0, acc_0_1, acc_0_2, acc_0_3, acc_0_4, acc_0_5, acc_0_6, dense_1_cotangent_v0
+    cdef vector dense_1_cotangent_v1, dense_1_cotangent_v2, dense_1_cotangent_v3, dense_1_cotangent_v4
+    cdef vector dense_1_cotangent_v5, dense_1_cotangent_v6
+    for o in range(0, 112, 56):
         acc_0_0 = splat(<real>0)
         acc_0_1 = splat(<real>0)
         acc_0_2 = splat(<real>0)
         acc_0_3 = splat(<real>0)
         acc_0_4 = splat(<real>0)
         acc_0_5 = splat(<real>0)
+        acc_0_6 = splat(<real>0)
         for b in range(batch):
             dense_1_cotangent_v0 = load(dense_1_cotangent + 128 * b + o)
             dense_1_cotangent_v1 = load(dense_1_cotangent + 128 * b + o + 8)
@@ -1021,35 +1023,30 @@ cdef void dense_1_bias_cotangent(
             dense_1_cotangent_v3 = load(dense_1_cotangent + 128 * b + o + 24)
             dense_1_cotangent_v4 = load(dense_1_cotangent + 128 * b + o + 32)
             dense_1_cotangent_v5 = load(dense_1_cotangent + 128 * b + o + 40)
+            dense_1_cotangent_v6 = load(dense_1_cotangent + 128 * b + o + 48)
             acc_0_0 += dense_1_cotangent_v0
             acc_0_1 += dense_1_cotangent_v1
             acc_0_2 += dense_1_cotangent_v2
             acc_0_3 += dense_1_cotangent_v3
             acc_0_4 += dense_1_cotangent_v4
             acc_0_5 += dense_1_cotangent_v5
+            acc_0_6 += dense_1_cotangent_v6
         store(dense_1_bias_cotangent + o, load(dense_1_bias_cotangent + o) + acc_0_0)
         store(dense_1_bias_cotangent + o + 8, load(dense_1_bias_cotangent + o + 8) + acc_0_1)
         store(dense_1_bias_cotangent + o + 16, load(dense_1_bias_cotangent + o + 16) + acc_0_2)
         store(dense_1_bias_cotangent + o + 24, load(dense_1_bias_cotangent + o + 24) + acc_0_3)
         store(dense_1_bias_cotangent + o + 32, load(dense_1_bias_cotangent + o + 32) + acc_0_4)
         store(dense_1_bias_cotangent + o + 40, load(dense_1_bias_cotangent + o + 40) + acc_0_5)
+        store(dense_1_bias_cotangent + o + 48, load(dense_1_bias_cotangent + o + 48) + acc_0_6)
     acc_0_0 = splat(<real>0)
     acc_0_1 = splat(<real>0)
-    acc_0_2 = splat(<real>0)
-    acc_0_3 = splat(<real>0)
     for b in range(batch):
-        dense_1_cotangent_v0 = load(dense_1_cotangent + 128 * b + 96)
-        dense_1_cotangent_v1 = load(dense_1_cotangent + 128 * b + 104)
-        dense_1_cotangent_v2 = load(dense_1_cotangent + 128 * b + 112)
-        dense_1_cotangent_v3 = load(dense_1_cotangent + 128 * b + 120)
+        dense_1_cotangent_v0 = load(dense_1_cotangent + 128 * b + 112)
+        dense_1_cotangent_v1 = load(dense_1_cotangent + 128 * b + 120)
         acc_0_0 += dense_1_cotangent_v0
         acc_0_1 += dense_1_cotangent_v1
-        acc_0_2 += dense_1_cotangent_v2
-        acc_0_3 += dense_1_cotangent_v3
-    store(dense_1_bias_cotangent + 96, load(dense_1_bias_cotangent + 96) + acc_0_0)
-    store(dense_1_bias_cotangent + 104, load(dense_1_bias_cotangent + 104) + acc_0_1)
-    store(dense_1_bias_cotangent + 112, load(dense_1_bias_cotangent + 112) + acc_0_2)
-    store(dense_1_bias_cotangent + 120, load(dense_1_bias_cotangent + 120) + acc_0_3)
+    store(dense_1_bias_cotangent + 112, load(dense_1_bias_cotangent + 112) + acc_0_0)
+    store(dense_1_bias_cotangent + 120, load(dense_1_bias_cotangent + 120) + acc_0_1)
 
 cdef void input_kept(
     const real* input, real* input_kept, Py_ssize_t batch
