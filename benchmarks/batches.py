@@ -7,6 +7,7 @@ with the project, every peer gets the same noise without a zero in it; and the r
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,7 @@ def make_batches(batch_size: int, shape: tuple[int, ...]) -> tuple[list[Batch], 
         digits = load_mnist(offline=True)
         chosen = np.arange(count) % len(digits.train_labels)
         images = digits.train_images[chosen].astype(np.float32) / np.float32(255)
-        labels, source = digits.train_labels[chosen].astype(np.int64), digits.source
+        labels, source = digits.train_labels[chosen].astype(np.int64), _without_folder(digits.source)
     else:
         generator = np.random.default_rng(0)
         images = generator.integers(1, 256, (count, *shape)).astype(np.float32) / np.float32(255)
@@ -48,3 +49,8 @@ def make_batches(batch_size: int, shape: tuple[int, ...]) -> tuple[list[Batch], 
     images = np.ascontiguousarray(images.reshape(count, *shape))
     starts = range(0, count, batch_size)
     return [Batch(images[i : i + batch_size], labels[i : i + batch_size]) for i in starts], source
+
+
+def _without_folder(source: str) -> str:
+    """What the data are, without the folder of this machine where they lie."""
+    return re.sub(r", from [^:]*:", ":", source)

@@ -25,7 +25,7 @@ from math import prod
 
 from compiler.ir.tensor_program import Definition, Program, Rewrite, Shape, rename_tensors
 from compiler.passes.winograd_choice import LARGEST_ERROR_RATIO, LEAST_GAIN, MOVED, Price, priced
-from compiler.passes.winograd_definitions import Chosen, Planned, transformed
+from compiler.passes.winograd_definitions import MOST_DIRECTIONS, Chosen, Planned, transformed
 from compiler.passes.winograd_match import Convolution, Sliding, convolution
 from compiler.passes.winograd_pieces import winograd_pieces
 from compiler.passes.winograd_transforms import LARGEST, error_ratio, transform
@@ -112,7 +112,7 @@ def _choices(found: Convolution) -> Iterator[tuple[Chosen, ...]]:
     """Every way to transform some of the directions."""
     for choice in product(*(_along(d) for d in found.directions)):
         chosen = tuple(c for c in choice if c is not None)
-        if chosen:
+        if 1 <= len(chosen) <= MOST_DIRECTIONS:
             yield chosen
 
 

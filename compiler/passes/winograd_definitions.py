@@ -41,6 +41,9 @@ from compiler.passes.pad import padded_copy
 from compiler.passes.winograd_match import Convolution, Sliding
 from compiler.passes.winograd_transforms import Transform
 
+MOST_DIRECTIONS = 3
+"""Directions that are transformed together at most: a cube's."""
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -118,12 +121,12 @@ class _Names:
         self.product, self.padded = f"{name}.winograd.product", f"{name}.winograd.padded{number}"
         self.sum = f"{name}.winograd"
         taken = {a.name for a in term.axes}
-        self.tiles = _fresh("ijk", taken)
-        self.values = _fresh("uvw", taken)
+        self.tiles = fresh("ijk", taken)
+        self.values = fresh("uvw", taken)
         self.batch = next((a.name for a in term.axes if a.extent is None), None)
 
 
-def _fresh(letters: str, taken: set[str]) -> list[str]:
+def fresh(letters: str, taken: set[str]) -> list[str]:
     """The letters, with a digit behind those that are taken."""
     names = []
     for letter in letters:
@@ -163,7 +166,7 @@ def _dimensions(
     return axes, [axis(a.name) for a in axes]
 
 
-def _arranged(entries: Sequence, shape: Shape, values: Sequence) -> list:
+def arranged(entries: Sequence, shape: Shape, values: Sequence) -> list:
     """The order of a transformed tensor: the batch, (u, v), then the other dimensions as they were."""
     pairs = list(zip(entries, shape, strict=True))
     return [*(e for e, n in pairs if n is None), *values, *(e for e, n in pairs if n is not None)]
@@ -210,9 +213,9 @@ def _image(source: str, shape: Shape, chosen: Sequence[Chosen], names: _Names) -
                 index[k] = c.transform.outputs * plain[k] + (s + before)
             if weight:
                 summands.append(weight * reads.symbol(Access(source, tuple(index))))
-        target = _arranged(plain, shape, list(map(constant, values)))
+        target = arranged(plain, shape, list(map(constant, values)))
         terms.append(make_term(axes, target, sympy.Add(*summands), reads.pairs()))
-    sizes = _arranged([a.extent for a in axes], shape, [c.transform.size for c in chosen])
+    sizes = arranged([a.extent for a in axes], shape, [c.transform.size for c in chosen])
     return Definition(names.image, tuple(sizes), "sum", tuple(terms))
 
 
@@ -236,9 +239,9 @@ def _product(
     def indices(old: Sequence[Affine], tiled: Tiled) -> list[Affine]:
         return [axis(names.tiles[chosen.index(tiled[k])]) if k in tiled else i for k, i in enumerate(old)]
 
-    image = _arranged(indices(convolution.image.indices, _by_image(chosen)), image_shape, here)
+    image = arranged(indices(convolution.image.indices, _by_image(chosen)), image_shape, here)
     kernel = [i for k, i in enumerate(convolution.kernel.indices) if k not in _by_kernel(chosen)]
-    target = _arranged(indices(term.target, _by_result(chosen)), definition.shape, here)
+    target = arranged(indices(term.target, _by_result(chosen)), definition.shape, here)
     reads = Reads()
     body = reads.symbol(Access(names.image, tuple(image)))
     body *= reads.symbol(Access(names.kernel, (*here, *kernel)))
@@ -248,7 +251,7 @@ def _product(
 def _product_shape(definition: Definition, chosen: Sequence[Chosen]) -> Shape:
     tiled = _by_result(chosen)
     sizes = [tiled[k].tiles if k in tiled else extent for k, extent in enumerate(definition.shape)]
-    return tuple(_arranged(sizes, definition.shape, [c.transform.size for c in chosen]))
+    return tuple(arranged(sizes, definition.shape, [c.transform.size for c in chosen]))
 
 
 def _result(definition: Definition, planned: Sequence[Planned], names: _Names) -> list[Definition]:
@@ -303,7 +306,7 @@ def _phase(
     for values in _points([c.transform.size for c in chosen]):
         weight = prod(c.transform.output[u][d] for c, u, d in zip(chosen, values, offsets, strict=True))
         if weight:
-            index = _arranged(plain, definition.shape, list(map(constant, values)))
+            index = arranged(plain, definition.shape, list(map(constant, values)))
             summands.append(weight * reads.symbol(Access(names.product, tuple(index))))
     for term in taken:
         mapping = {i.single_axis: t for i, t in zip(term.target, target, strict=True)}

@@ -38,6 +38,7 @@ from compiler.ir.tensor_program import (
 )
 from compiler.passes.pad import padded_copy
 from compiler.passes.winograd_choice import LARGEST_ERROR_RATIO, LEAST_GAIN, MOVED, Price, priced
+from compiler.passes.winograd_definitions import MOST_DIRECTIONS, arranged, fresh
 from compiler.passes.winograd_match import LONGEST_FILTER, is_plain, other_axis
 from compiler.passes.winograd_transforms import LARGEST, Transform, error_ratio, transform
 
@@ -134,7 +135,7 @@ def _choices(
             )
     for way in product(*ways):
         chosen = tuple(along for along in way if along is not None)
-        if chosen:
+        if 1 <= len(chosen) <= MOST_DIRECTIONS:
             yield chosen
 
 
@@ -216,12 +217,6 @@ def _padded(
     return copy, copies[-1].shape
 
 
-def _arranged(entries: Sequence, shape: Shape, values: Sequence) -> list:
-    """The order of a transformed tensor: the batch, (u, v), then the other dimensions as they were."""
-    pairs = list(zip(entries, shape, strict=True))
-    return [*(e for e, n in pairs if n is None), *values, *(e for e, n in pairs if n is not None)]
-
-
 def _transformed(
     name: str,
     source: str,
@@ -248,9 +243,9 @@ def _transformed(
                 index[k] = along.transform.taps * plain[k] + (s + start)
             if weight:
                 summands.append(scale * weight * reads.symbol(Access(source, tuple(index))))
-        target = _arranged(plain, shape, list(map(constant, values)))
+        target = arranged(plain, shape, list(map(constant, values)))
         terms.append(make_term(axes, target, sympy.Add(*summands), reads.pairs()))
-    sizes = _arranged([a.extent for a in axes], shape, [along.transform.size for along in chosen])
+    sizes = arranged([a.extent for a in axes], shape, [along.transform.size for along in chosen])
     return Definition(name, tuple(sizes), "sum", tuple(terms))
 
 
@@ -258,12 +253,12 @@ def _product(name: str, definition: Definition, pair: Pair) -> Definition:
     """M[u,v,…] += U·V, summed over the pieces and over whatever the term is summed over."""
     term, chosen = pair.term, pair.chosen
     taken = {a.name for a in term.axes}
+    count = len(chosen)
     values = [
-        Axis(_fresh(letter, taken), along.transform.size)
-        for letter, along in zip("uvw", chosen, strict=False)
+        Axis(u, along.transform.size) for u, along in zip(fresh("uvw", taken)[:count], chosen, strict=True)
     ]
     pieces = {
-        along: Axis(_fresh(letter, taken), along.pieces) for letter, along in zip("ijk", chosen, strict=False)
+        along: Axis(i, along.pieces) for i, along in zip(fresh("ijk", taken)[:count], chosen, strict=True)
     }
     gone = {name for along in chosen for name in (along.position, along.tap)}
     kept = [a for a in term.axes if a.name not in gone]
@@ -276,7 +271,7 @@ def _product(name: str, definition: Definition, pair: Pair) -> Definition:
             axis(pieces[dimensions[k]].name) if k in dimensions else i for k, i in enumerate(access.indices)
         ]
         shape = [None if i.single_axis in {a.name for a in batch} else 1 for i in indices]
-        return tuple(_arranged(indices, shape, here))
+        return tuple(arranged(indices, shape, here))
 
     reads = Reads()
     body = reads.symbol(Access(f"{name}.image", moved(pair.image, {a.image_dimension: a for a in chosen})))
@@ -286,19 +281,9 @@ def _product(name: str, definition: Definition, pair: Pair) -> Definition:
     results = {along.result_dimension for along in chosen}
     left = [k for k in range(len(definition.shape)) if k not in results]
     shape = [definition.shape[k] for k in left]
-    target = _arranged([term.target[k] for k in left], shape, here)
-    sizes = _arranged(shape, shape, [a.extent for a in values])
+    target = arranged([term.target[k] for k in left], shape, here)
+    sizes = arranged(shape, shape, [a.extent for a in values])
     return Definition(f"{name}.product", tuple(sizes), "sum", (make_term(axes, target, body, reads.pairs()),))
-
-
-def _fresh(letter: str, taken: set[str]) -> str:
-    """The letter, with a digit behind it if it is taken; it is taken from now on."""
-    name, number = letter, 0
-    while name in taken:
-        number += 1
-        name = f"{letter}{number}"
-    taken.add(name)
-    return name
 
 
 def _result(name: str, definition: Definition, pair: Pair) -> Definition:
@@ -317,7 +302,7 @@ def _result(name: str, definition: Definition, pair: Pair) -> Definition:
             weight = prod(m[u][p] for m, u, p in zip(matrices, values, offsets, strict=True))
             if weight:
                 kept = [i for i in plain if i is not None]
-                index = _arranged(kept, shape, list(map(constant, values)))
+                index = arranged(kept, shape, list(map(constant, values)))
                 summands.append(weight * reads.symbol(Access(f"{name}.product", tuple(index))))
         target = [constant(at[k]) if i is None else i for k, i in enumerate(plain)]
         terms.append(make_term(axes, target, sympy.Add(*summands), reads.pairs()))
