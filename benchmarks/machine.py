@@ -32,7 +32,7 @@ def describe_machine() -> Machine:
         usable_cores=len(usable_cores()),
         caches=read_caches(),
         vector_extensions=tuple(name for name in VECTOR_EXTENSIONS if name in flags),
-        system=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        system=f"{platform.system()}, Python {platform.python_version()}",
     )
 
 
