@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from math import prod
 
@@ -47,30 +47,40 @@ def fused_groups(
     taken: set[Group] = set()
     result: dict[Group, Fused | None] = {}
     places: dict[Group, int] = {}
+    # The number of the definition in whose place a tensor is computed.
+    ready = dict(context.numbers)
     for group in groups:
         if group in taken:
             continue
         chain, fused, place = group, None, context.numbers.get(group[0], -1)
-        while (found := _longer(chain, fused, place, context)) is not None:
+        while (found := _longer(chain, fused, place, taken, ready, context)) is not None:
             longer, fused, place = found
             taken.add(longer[len(chain) :])
             chain = longer
         result[chain], places[chain] = fused, place
+        ready.update(dict.fromkeys(chain, place))
     return {chain: result[chain] for chain in sorted(result, key=places.__getitem__)}
 
 
 def _longer(
-    chain: Group, fused: Fused | None, place: int, context: _Context
+    chain: Group,
+    fused: Fused | None,
+    place: int,
+    taken: Set[Group],
+    ready: Mapping[str, int],
+    context: _Context,
 ) -> tuple[Group, Fused, int] | None:
     """The chain and one of the groups that read it, with its schedule and the number of the definition in
-    whose place it runs; None where none fits or pays."""
+    whose place it runs; None where none fits or pays. What another chain has taken stays there."""
     program, settings, shapes = context.program, context.settings, context.shapes
     first = program.definition(chain[0])
     if first is None or first.operation != "sum" or context.stage[first.name].kind != "tile":
         return None
     for group in dict.fromkeys(context.group_of[name] for name in _readers(chain, program)):
+        if group in taken:
+            continue
         reads = {n for name in group for n in program[name].tensors} - {*chain, *group}
-        late = any(context.numbers.get(n, -1) > place for n in reads)
+        late = any(ready.get(n, -1) > place for n in reads)
         there = context.numbers[group[0]] if late else place
         others = (context.numbers[n] for n in _readers(chain, program) if n not in group)
         if any(n < there for n in others) or any(

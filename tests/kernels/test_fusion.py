@@ -75,6 +75,15 @@ CHAINS = {
         2,
         1,
     ),
+    "a sum of two contractions": Chain(
+        PRODUCT
+        + "g[b, o] = sum[j](other[j, o] * z[b, j]);"
+        + "both[b, o] = h[b, o] + g[b, o]; y[b, o] = max(both[b, o], 0)",
+        ROWS | {"z": (None, 5), "other": (5, 19)},
+        (None, 19),
+        4,
+        2,
+    ),
     "read elsewhere too": Chain(
         PRODUCT + "bent[b, o] = max(h[b, o], 0); y[b] = sum[o](bent[b, o] * h[b, o])",
         ROWS,
