@@ -72,7 +72,7 @@ def check_float64_kernels(number: int, table: tuple[Pair, ...]) -> None:
 
 
 def test_float32_kernels() -> None:
-    table = pairs(0)
+    table = pairs(0, share=len(MACHINES))
     module = build(table, native(), "float32", tile=4)
     found = disagreements(module, table, BATCHES, SINGLE)
     assert not found, report(found)

@@ -161,10 +161,10 @@ def test_programs_agree(case) -> None:
 WIDEST, *NARROWER = executable_machines()
 
 
-# In `make test` the widest vectors and the next ones.
+# In `make test` the widest vectors; the pieces of kernel gradients also run on the next ones.
 @pytest.mark.parametrize(
     "machine",
-    [WIDEST, *NARROWER[:1], *(pytest.param(machine, marks=pytest.mark.long) for machine in NARROWER[1:])],
+    [WIDEST, *(pytest.param(machine, marks=pytest.mark.long) for machine in NARROWER)],
     ids=lambda machine: machine.name,
 )
 def test_kernels_agree(machine) -> None:

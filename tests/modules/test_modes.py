@@ -91,7 +91,7 @@ def test_the_hessian_is_symmetric(name: str, built) -> None:
     assert one == pytest.approx(other, rel=1e-9)
 
 
-@every_model
+@pytest.mark.parametrize("name", ["mlp", pytest.param("tiny", marks=pytest.mark.long)])
 @pytest.mark.parametrize("batch", [1, 7, 130])
 def test_threads_do_not_change_a_bit(name: str, batch: int, built) -> None:
     module = built(name, "float32", MODES)

@@ -76,6 +76,7 @@ def test_a_network_of_formulas_learns_digits(workshop: Path):
     assert accuracy(module, data, epochs=8) > 0.9
 
 
+@pytest.mark.long
 def test_the_lstm_reads_digits_row_by_row(workshop: Path, tmp_path: Path):
     x, y, x_test, y_test = digits()
     module = built(ROOT / "models" / "lstm.py", tmp_path)

@@ -169,7 +169,10 @@ NETS = {
 }
 
 
-@pytest.mark.parametrize("name", NETS)
+# The net of images is as large as all the others together.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name == "images")) for name in NETS]
+)
 def test_trains(name: str, workshop: Path, tmp_path: Path) -> None:
     net, path = NETS[name], tmp_path / f"{name}.py"
     path.write_text(net.text)

@@ -27,6 +27,7 @@ def test_parameters(name: str, parameters: int) -> None:
     assert lower(load_model(ROOT / "models" / f"{name}.py")).parameter_count == parameters
 
 
+@pytest.mark.long
 def test_lenet5_learns_digits(built: Callable) -> None:
     assert accuracy(built("lenet5"), images(), epochs=3, batch_size=32) > 0.9
 
