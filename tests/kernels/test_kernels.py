@@ -49,14 +49,14 @@ def pairs(start: int, share: int = 3) -> tuple[Pair, ...]:
     grids = [*convolution_cases(), *pooling_cases()][start::THINNING]
     others = others[start % share :: share]
     # A module costs its translation: targets that share the layers out take turns with the models, too.
-    models = list(model_cases())[start % 2 :: 2] if share > 3 else model_cases()
+    models = list(model_cases())[start % 2 :: 2] if share > 1 else model_cases()
     return tuple(map(pullback, [*rectangular_cases(), *others, *models, *grids]))
 
 
-@pytest.mark.parametrize("number", range(len(MACHINES)), ids=[machine.name for machine in MACHINES])
+@pytest.mark.parametrize("number", range(len(MACHINES[:2])), ids=[machine.name for machine in MACHINES[:2]])
 def test_float64_kernels(number: int) -> None:
-    """Together the targets see everything; each by itself sees more in the test below."""
-    check_float64_kernels(number, pairs(number, share=len(MACHINES)))
+    """The widest vectors and the next ones share the layers out with float32; see the test below for all."""
+    check_float64_kernels(number, pairs(number))
 
 
 @pytest.mark.long
@@ -72,7 +72,7 @@ def check_float64_kernels(number: int, table: tuple[Pair, ...]) -> None:
 
 
 def test_float32_kernels() -> None:
-    table = pairs(0, share=len(MACHINES))
+    table = pairs(2)
     module = build(table, native(), "float32", tile=4)
     found = disagreements(module, table, BATCHES, SINGLE)
     assert not found, report(found)

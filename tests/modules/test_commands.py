@@ -130,6 +130,7 @@ def test_train_reports_a_wrong_model(workshop: Path, tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.long
 def test_a_pass_left_out_is_another_module(compiled, models, tmp_path: Path) -> None:
     """`--without` is part of the cache's key and stands in the head of the generated file."""
     compiled("small")
