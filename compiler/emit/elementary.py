@@ -83,27 +83,42 @@ def _horner(coefficients: tuple[float, ...]) -> str:
 def _exponential() -> tuple[float, ...]:
     """p where e^r - 1 = r + r²·p(r)."""
     half = mpmath.log(2) / 2 * mpmath.mpf("1.001")
-    weight = lambda r: abs(r**2 / mpmath.expm1(r))  # noqa: E731
-    return minimax(lambda r: (mpmath.expm1(r) - r) / r**2, (-half, half), 4, weight).coefficients
+    return minimax(
+        lambda r: (mpmath.expm1(r) - r) / r**2,
+        (-half, half),
+        degree=4,
+        weight=lambda r: abs(r**2 / mpmath.expm1(r)),
+    ).coefficients
 
 
 @cache
 def _logarithm() -> tuple[float, ...]:
     """p where log(1 + f) = f - f²/2 + f³·p(f)."""
-    interval = (mpmath.sqrt(mpmath.mpf(1) / 2) - 1, mpmath.sqrt(2) - 1)
-    weight = lambda f: abs(f**3 / mpmath.log1p(f))  # noqa: E731
-    return minimax(lambda f: (mpmath.log1p(f) - f + f**2 / 2) / f**3, interval, 7, weight).coefficients
+    return minimax(
+        lambda f: (mpmath.log1p(f) - f + f**2 / 2) / f**3,
+        (mpmath.sqrt(mpmath.mpf(1) / 2) - 1, mpmath.sqrt(2) - 1),
+        degree=7,
+        weight=lambda f: abs(f**3 / mpmath.log1p(f)),
+    ).coefficients
 
 
 @cache
 def _error_function_inside() -> tuple[float, ...]:
     """p where erf x = x·p(x²), for |x| below the split."""
-    ratio = lambda t: mpmath.erf(mpmath.sqrt(t)) / mpmath.sqrt(t)  # noqa: E731
-    return minimax(ratio, (0, ERF_SPLIT**2), 6, lambda t: 1 / ratio(t)).coefficients
+    return minimax(
+        lambda t: mpmath.erf(mpmath.sqrt(t)) / mpmath.sqrt(t),
+        (0, ERF_SPLIT**2),
+        degree=6,
+        weight=lambda t: mpmath.sqrt(t) / mpmath.erf(mpmath.sqrt(t)),
+    ).coefficients
 
 
 @cache
 def _error_function_outside() -> tuple[float, ...]:
     """q where erf x = 1 - e^-q(x), for x above the split."""
-    weight = lambda x: mpmath.erfc(x) / mpmath.erf(x)  # noqa: E731
-    return minimax(lambda x: -mpmath.log(mpmath.erfc(x)), (ERF_SPLIT, ERF_ONE), 6, weight).coefficients
+    return minimax(
+        lambda x: -mpmath.log(mpmath.erfc(x)),
+        (ERF_SPLIT, ERF_ONE),
+        degree=6,
+        weight=lambda x: mpmath.erfc(x) / mpmath.erf(x),
+    ).coefficients

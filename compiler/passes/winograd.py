@@ -24,7 +24,15 @@ from itertools import product
 from math import prod
 
 from compiler.ir.tensor_program import Definition, Program, Rewrite, Shape, rename_tensors
-from compiler.passes.winograd_choice import LARGEST_ERROR_RATIO, LEAST_GAIN, MOVED, Price, priced
+from compiler.passes.winograd_choice import (
+    LARGEST_ERROR_RATIO,
+    LEAST_GAIN,
+    MOVED,
+    Price,
+    priced,
+    reason,
+    replaced,
+)
 from compiler.passes.winograd_definitions import MOST_DIRECTIONS, Chosen, Planned, transformed
 from compiler.passes.winograd_match import Convolution, Sliding, convolution
 from compiler.passes.winograd_pieces import winograd_pieces
@@ -40,7 +48,7 @@ def winograd(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ..
             if planned is None:
                 continue
             parts = _without_known(transformed(definition, planned), definition, program)
-            candidate = _replaced(program, definition.name, parts)
+            candidate = replaced(program, definition.name, parts)
             before = price(definition, program)
             after = sum(priced(part, candidate, price) for part in parts)
             if after < LEAST_GAIN * before:
@@ -82,13 +90,6 @@ def _without_known(
         else:
             kept.append(replace(part, terms=terms))
     return tuple(kept)
-
-
-def _replaced(program: Program, name: str, parts: tuple[Definition, ...]) -> Program:
-    definitions: list[Definition] = []
-    for definition in program.definitions:
-        definitions += parts if definition.name == name else [definition]
-    return program.with_definitions(definitions)
 
 
 def _cheapest(found: tuple[Convolution, ...], shape: Shape, program: Program) -> tuple[Planned, ...] | None:
@@ -157,12 +158,6 @@ def _record(definition: Definition, planned: tuple[Planned, ...], before: float,
     )
     if len(planned) > 1:
         along = f"{len(planned)} convolutions in one sum, {along}"
-    points = "; ".join(
-        ", ".join(map(str, c.transform.points)) for c in {c.transform: c for c in chosen}.values()
-    )
     ratio = max(_error_ratio(plan.convolution, plan.chosen) for plan in planned)
-    why = (
-        f"predicted {after:,.0f} cycles a tile instead of {before:,.0f}; error bound "
-        f"{ratio:.1f} times the direct form's; points {points} and infinity"
-    )
+    why = reason(before, after, ratio, [c.transform for c in chosen])
     return Rewrite("winograd", definition.name, along, why)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from compiler.ir.tensor_program import Definition, Program
+from compiler.passes.winograd_transforms import Transform
 
 Price = Callable[[Definition, Program], float]
 """Predicted cycles of a definition, scheduled as it would be in the given program."""
@@ -23,3 +24,20 @@ def priced(part: Definition, program: Program, price: Price) -> float:
     """The price of a part for a tile of the batch; what no example goes into is computed once a step."""
     per_example = any(a.extent is None for term in part.terms for a in term.axes)
     return price(part, program) * (1 if per_example else SHARE)
+
+
+def replaced(program: Program, name: str, parts: tuple[Definition, ...]) -> Program:
+    """The program with `parts` where definition `name` stood."""
+    definitions: list[Definition] = []
+    for definition in program.definitions:
+        definitions += parts if definition.name == name else [definition]
+    return program.with_definitions(definitions)
+
+
+def reason(before: float, after: float, ratio: float, transforms: Sequence[Transform]) -> str:
+    """What the record of a rewrite says: the prices, the error bound and the points."""
+    points = "; ".join(", ".join(map(str, t.points)) for t in dict.fromkeys(transforms))
+    return (
+        f"predicted {after:,.0f} cycles a tile instead of {before:,.0f}; error bound "
+        f"{ratio:.1f} times the direct form's; points {points} and infinity"
+    )

@@ -50,14 +50,10 @@ class Convolution:
 
 def convolution(term: Term, definition: Definition, program: Program) -> Convolution | None:
     """The term as a convolution, None where it is none."""
-    scale, factors = term.body.as_coeff_mul()
-    pairs = [(symbol, access) for symbol, access in term.reads if symbol in factors]
-    product = len(term.reads) == len(factors) == len(pairs) == 2 and scale.is_Rational
-    if definition.operation != "sum" or term.guards or not product or not is_plain(term):
+    found = scaled_product(term) if definition.operation == "sum" else None
+    if found is None or any(a.extent is None for a in term.reduction_axes):
         return None
-    if any(a.extent is None for a in term.reduction_axes):
-        return None
-    accesses = [access for _, access in pairs]
+    scale, accesses = found
     for image, kernel in (accesses, accesses[::-1]):
         if None in program.shape(kernel.tensor) or not _distinct(kernel, program):
             continue
@@ -69,7 +65,15 @@ def convolution(term: Term, definition: Definition, program: Program) -> Convolu
     return None
 
 
-def is_plain(term: Term) -> bool:
+def scaled_product(term: Term) -> tuple[sympy.Rational, list[Access]] | None:
+    """The number and the two reads whose product the term is, everywhere and inside the tensors."""
+    scale, factors = term.body.as_coeff_mul()
+    accesses = [access for symbol, access in term.reads if symbol in factors]
+    two = len(term.reads) == len(factors) == len(accesses) == 2 and scale.is_Rational
+    return (scale, accesses) if two and not term.guards and _is_plain(term) else None
+
+
+def _is_plain(term: Term) -> bool:
     """Every index is a sum of axes, and every read stays inside its tensor."""
     atoms = (atom for affine in term.affines() for atom in affine.atoms())
     return all(isinstance(atom, str) for atom in atoms) and all(a.outside is None for _, a in term.reads)
@@ -96,7 +100,7 @@ def _directions(
             k = images[0]
             position = other_axis(image.indices[k], tap)
             where = [n for n, i in enumerate(term.target) if i.single_axis == position]
-            alone = position is not None and _occurrences(position, term, image, kernel) == 2
+            alone = position is not None and occurrences(position, term, image, kernel) == 2
             if alone and len(where) == 1 and extents[position] == shape[where[0]]:
                 start = image.indices[k].constant
                 n, taps = extents[position], extents[tap]
@@ -105,7 +109,7 @@ def _directions(
             target = term.target[targets[0]]
             position = other_axis(target, tap)
             where = [n for n, i in enumerate(image.indices) if i.single_axis == position]
-            alone = position is not None and _occurrences(position, term, image, kernel) == 2
+            alone = position is not None and occurrences(position, term, image, kernel) == 2
             stored = program.shape(image.tensor)
             if alone and len(where) == 1 and extents[position] == stored[where[0]]:
                 n, taps = shape[targets[0]], extents[tap]
@@ -121,5 +125,6 @@ def other_axis(index: Affine, tap: str) -> str | None:
     return others[0][0]
 
 
-def _occurrences(name: str, term: Term, image: Access, kernel: Access) -> int:
+def occurrences(name: str, term: Term, image: Access, kernel: Access) -> int:
+    """Indices of the target and of both reads that depend on an axis."""
     return sum(name in index.axes for index in (*term.target, *image.indices, *kernel.indices))

@@ -37,9 +37,17 @@ from compiler.ir.tensor_program import (
     make_term,
 )
 from compiler.passes.pad import padded_copy
-from compiler.passes.winograd_choice import LARGEST_ERROR_RATIO, LEAST_GAIN, MOVED, Price, priced
+from compiler.passes.winograd_choice import (
+    LARGEST_ERROR_RATIO,
+    LEAST_GAIN,
+    MOVED,
+    Price,
+    priced,
+    reason,
+    replaced,
+)
 from compiler.passes.winograd_definitions import MOST_DIRECTIONS, arranged, fresh
-from compiler.passes.winograd_match import LONGEST_FILTER, is_plain, other_axis
+from compiler.passes.winograd_match import LONGEST_FILTER, occurrences, other_axis, scaled_product
 from compiler.passes.winograd_transforms import LARGEST, Transform, error_ratio, transform
 
 
@@ -88,10 +96,7 @@ def winograd_pieces(program: Program, price: Price) -> tuple[Program, tuple[Rewr
         parts = in_pieces(
             definition, pair, program.shape(pair.image.tensor), program.shape(pair.filter.tensor)
         )
-        definitions: list[Definition] = []
-        for other in program.definitions:
-            definitions += parts if other.name == definition.name else [other]
-        candidate = program.with_definitions(definitions)
+        candidate = replaced(program, definition.name, parts)
         before = price(definition, program)
         after = sum(priced(part, candidate, price) for part in parts)
         if after < LEAST_GAIN * before:
@@ -105,12 +110,10 @@ def _cheapest(definition: Definition, program: Program) -> Pair | None:
     if definition.operation != "sum" or len(definition.terms) != 1:
         return None
     (term,) = definition.terms
-    scale, factors = term.body.as_coeff_mul()
-    accesses = [access for symbol, access in term.reads if symbol in factors]
-    if term.guards or not len(term.reads) == len(factors) == len(accesses) == 2:
+    found = scaled_product(term)
+    if found is None:
         return None
-    if not scale.is_Rational or not is_plain(term):
-        return None
+    scale, accesses = found
     best, result = float(prod(a.extent or 1 for a in term.axes)), None
     for image, long in (accesses, accesses[::-1]):
         for chosen in _choices(term, definition.shape, image, long, program):
@@ -125,8 +128,8 @@ def _choices(
 ) -> Iterator[tuple[Along, ...]]:
     """Every way to transform some of the directions."""
     ways = []
-    for k, index in enumerate(long.indices):
-        along = _direction(term, shape, image, k, index.single_axis, program.shape(long.tensor)[k])
+    for k, stored in enumerate(program.shape(long.tensor)):
+        along = _direction(term, shape, image, long, k, stored)
         if along is not None:
             most = LARGEST - along.transform.outputs + 1
             sizes = range(2, min(most, along.taps) + 1)
@@ -140,22 +143,16 @@ def _choices(
 
 
 def _direction(
-    term: Term, shape: Shape, image: Access, dimension: int, tap: str | None, stored: int | None
+    term: Term, shape: Shape, image: Access, long: Access, dimension: int, stored: int | None
 ) -> Along | None:
-    """Dimension `dimension` of the filter, indexed by h alone, where the image is read at h + p."""
-    if (
-        tap is None
-        or stored is None
-        or term.extents[tap] != stored
-        or any(tap in i.axes for i in term.target)
-    ):
-        return None
+    """A dimension of the filter, indexed by h alone, where the image is read at h + p."""
+    tap = long.indices[dimension].single_axis
     found = [k for k, i in enumerate(image.indices) if tap in i.axes]
     position = other_axis(image.indices[found[0]], tap) if len(found) == 1 else None
-    if position is None or sum(position in i.axes for i in image.indices) != 1:
+    where = [k for k, i in enumerate(term.target) if i.single_axis == position]
+    if position is None or len(where) != 1 or stored is None or term.extents[tap] != stored:
         return None
-    where = [k for k, i in enumerate(term.target) if position in i.axes]
-    if len(where) != 1 or term.target[where[0]].single_axis != position:
+    if any(occurrences(name, term, image, long) != 2 for name in (tap, position)):
         return None
     outputs = term.extents[position]
     if outputs != shape[where[0]] or not 2 <= (outputs or 0) <= LONGEST_FILTER:
@@ -313,9 +310,5 @@ def _record(definition: Definition, pair: Pair, before: float, after: float) -> 
     along = " x ".join(
         f"F({a.transform.outputs}, {a.transform.taps}) in pieces of {a.tap}" for a in pair.chosen
     )
-    points = "; ".join(", ".join(map(str, t.points)) for t in {a.transform: a for a in pair.chosen})
-    why = (
-        f"predicted {after:,.0f} cycles a tile instead of {before:,.0f}; error bound "
-        f"{error_bound(pair):.1f} times the direct form's; points {points} and infinity"
-    )
+    why = reason(before, after, error_bound(pair), [a.transform for a in pair.chosen])
     return Rewrite("winograd", definition.name, along, why)

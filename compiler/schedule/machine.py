@@ -34,14 +34,11 @@ class Machine:
 
         What is left over is computed in the shortest vector that holds it: half a vector, or a quarter."""
         whole, rest = divmod(extent, lanes)
-        sizes = [self.vector_bytes] * whole
+        lengths = [lanes] * whole
         if rest:
-            sizes.append(
-                next(
-                    b for k in (4, 2, 1) if (b := self.vector_bytes // k) * lanes >= rest * self.vector_bytes
-                )
-            )
-        return sum(max(1.0, size / self.unit_bytes) for size in sizes) / len(sizes)
+            lengths.append(next(n for n in (lanes // 4, lanes // 2, lanes) if rest <= n))
+        sizes = (n * self.vector_bytes / lanes for n in lengths)
+        return sum(max(1.0, size / self.unit_bytes) for size in sizes) / len(lengths)
 
     @property
     def accumulators(self) -> int:

@@ -143,6 +143,13 @@ def point(case: Case, batch: int, scale: float = 1.0) -> dict[str, np.ndarray]:
 
 
 @cache
+def random_inputs(program: Program, batch: int, dtype: str = "float64") -> dict[str, np.ndarray]:
+    """Numbers from -1 to 1 for every input of a program."""
+    random = np.random.default_rng(1)
+    shapes = {t.name: [batch if n is None else n for n in t.shape] for t in program.inputs}
+    return {name: random.uniform(-1, 1, shape).astype(dtype) for name, shape in shapes.items()}
+
+
 def expected(pair: Pair, batch: int) -> dict[str, np.ndarray]:
     """What the interpreter makes of the raw program, output by output."""
     values = run(pair.raw, _known(pair.raw, point(pair.case, batch)), batch=batch, seed=SEED, step=STEP)

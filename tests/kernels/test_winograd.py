@@ -34,7 +34,7 @@ from compiler.passes.winograd_transforms import LARGEST, Transform, derive, erro
 from compiler.pipeline import pricer
 from compiler.schedule.kernel import Settings
 from compiler.schedule.machine import MACHINES
-from tests.kernels.building import executable_machines
+from tests.kernels.building import executable_machines, random_inputs
 
 ALL_TRANSFORMS = [(m, r) for r in range(2, 7) for m in range(2, LARGEST - r + 2)]
 CASES = [
@@ -139,12 +139,6 @@ def with_tiles(program: Program, outputs: tuple[int, int]) -> Program:
     result = program.with_definitions(definitions)
     verify(result)
     return result
-
-
-def random_inputs(program: Program, batch: int, dtype: str = "float64") -> dict[str, np.ndarray]:
-    random = np.random.default_rng(1)
-    shapes = {t.name: [batch if n is None else n for n in t.shape] for t in program.inputs}
-    return {name: random.uniform(-1, 1, shape).astype(dtype) for name, shape in shapes.items()}
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -19,7 +19,7 @@ from compiler.passes.winograd_transforms import transform
 from compiler.pipeline import pricer
 from compiler.schedule.kernel import Settings
 from compiler.schedule.machine import MACHINES
-from tests.kernels.building import executable_machines
+from tests.kernels.building import executable_machines, random_inputs
 
 CASES = [
     # rows and columns summed over, channels, positions, taps of a piece along rows and columns (0: direct)
@@ -67,11 +67,6 @@ def with_pieces(program: Program, taps: tuple[int, int]) -> Program:
     return result
 
 
-def random_inputs(program: Program, batch: int) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(1)
-    return {t.name: random.uniform(-1, 1, (batch, *t.shape[1:])) for t in program.inputs}
-
-
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_programs_agree(case) -> None:
     program = kernel_gradient(*case[:3])
@@ -110,7 +105,7 @@ def test_error_bound_holds_in_float32() -> None:
         inputs = {name: change(value).astype("f") for name, value in random_inputs(program, batch).items()}
         exact = run(program, {name: value.astype("f8") for name, value in inputs.items()})["K"]
         error = np.abs(module.run(0, inputs)["K"] - exact).max()
-        assert error <= 1.5 * ratio * (batch * 16 * 16) ** 2 * 2.0**-24
+        assert error <= ratio * (batch * 16 * 16) ** 2 * 2.0**-24
 
 
 def rewritten(program: Program, direct: float = 1e9) -> list[str]:
@@ -154,3 +149,15 @@ def test_guards_and_other_terms_are_left_alone() -> None:
     (definition,) = program.definitions
     doubled = replace(definition, terms=(*definition.terms, *definition.terms))
     assert rewritten(program.with_definitions([doubled])) == []
+
+
+def test_a_filter_that_depends_on_the_position_is_left_alone() -> None:
+    """g[b, h, p] differs from position to position: nothing slides along h."""
+    lines = """
+input x: (batch, 34, 32) real
+input g: (batch, 32, 3, 32) real
+K: (3, 32, 32) real = sum of "K"
+    for b:batch, h:32, o:32, p:3, c:32: [p, c, o] += g[b, h, p, o]*x[b, h + p, c]
+outputs K
+"""
+    assert rewritten(parse_program(lines)) == []
