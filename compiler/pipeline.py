@@ -80,7 +80,7 @@ def compile_to_source(
     programs = module_programs(lowered, price, trace, modes)
     if instruments != "none":
         programs["forward"] = loss_program(lowered, price, trace)
-    settings = Settings(machine, dtype, 1, fuse="fuse" not in without)
+    settings = Settings(machine, dtype, 1, fuse="fuse" not in without, zeros="zeros" not in without)
     if "tile" not in without:
         tile = tile_examples(programs["gradient"], lowered, arena, settings)
         settings = replace(settings, tile=tile)

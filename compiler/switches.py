@@ -19,6 +19,7 @@ SWITCHES: dict[str, str] = {
     "winograd": "convolutions multiply every position by every tap",
     "pack": "weights are read in their own order",
     "fuse": "every definition is a kernel of its own",
+    "zeros": "zeros among the inputs are multiplied like other numbers",
     "tile": "a tile is one example",
 }
 """Name of each pass, and what a module is like without it. All are on unless somebody asks."""

@@ -11,6 +11,7 @@
     Random    buffer[0 : count] = counter-based uniforms
     Lists     empty lists of (real value, integers), one for each bucket
     Collect   append an entry to a bucket's list, unless its value is zero
+    Points    list the values of a variable for which not all of some elements are zero
     Buckets   for each bucket whose list is not empty: body
     Each      for each entry of a bucket's list: body
 
@@ -178,6 +179,17 @@ class Collect:
 
 
 @dataclass(frozen=True)
+class Points:
+    """List (the only one of `lists`) each of the first `count` values of `variable` for which the elements at
+    `addresses` are not all zero."""
+
+    lists: Lists
+    variable: str
+    count: Affine
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True)
 class Buckets:
     """`for variable in range(buckets)`: the body, where that list is not empty."""
 
@@ -192,13 +204,27 @@ class Each:
 
     lists: Lists
     bucket: Affine
-    value: str
+    value: str | None
     integers: tuple[str, ...]
     body: tuple[Statement, ...]
 
 
 Statement = (
-    Loop | If | Load | Let | Mask | Index | Choose | Store | Fill | Random | Lists | Collect | Buckets | Each
+    Loop
+    | If
+    | Load
+    | Let
+    | Mask
+    | Index
+    | Choose
+    | Store
+    | Fill
+    | Random
+    | Lists
+    | Collect
+    | Points
+    | Buckets
+    | Each
 )
 
 

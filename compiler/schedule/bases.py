@@ -21,6 +21,7 @@ from compiler.ir.loop_nest import (
     Load,
     Loop,
     Mask,
+    Points,
     Statement,
     Store,
     statements,
@@ -42,6 +43,9 @@ def _smallest_constants(body: tuple[Statement, ...]) -> dict[str, int]:
     for statement in statements(body):
         if isinstance(statement, Load | Store | Mask):
             name, constant = statement.address.buffer, statement.address.offset.constant
+        elif isinstance(statement, Points):
+            name = statement.addresses[0].buffer
+            constant = min(address.offset.constant for address in statement.addresses)
         elif isinstance(statement, Fill):
             name, constant = statement.buffer, 0
         else:
@@ -53,6 +57,8 @@ def _smallest_constants(body: tuple[Statement, ...]) -> dict[str, int]:
 def _rebased(statement: Statement, bases: Mapping[str, int]) -> Statement:
     if isinstance(statement, Load | Store | Mask):
         return replace(statement, address=_moved(statement.address, bases))
+    if isinstance(statement, Points):
+        return replace(statement, addresses=tuple(_moved(a, bases) for a in statement.addresses))
     if isinstance(statement, Loop | Buckets | Each | If):
         body = tuple(_rebased(inner, bases) for inner in statement.body)
         if isinstance(statement, If):

@@ -27,11 +27,11 @@ from compiler.ir.tensor_program import (
     make_term,
     substitute_axes,
 )
-from compiler.schedule.contraction import Tile, candidate_tiles, choose_tile, is_selected
+from compiler.schedule.contraction import Tile, candidate_tiles, is_selected
 from compiler.schedule.epilogue import Epilogue, Step, Window, fitted, is_vectorisable
 from compiler.schedule.machine import Settings
 from compiler.schedule.nest import Nest, make_nest
-from compiler.schedule.pieces import Piece, can_be_first, continues, shape_of, start_of, targets_only
+from compiler.schedule.pieces import Piece, can_be_first, continues, shape_of, start_of, targets_only, tile_of
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,7 @@ def fuse_chain(
     epilogue = _epilogue(main, chain, term, program, shapes)
     if epilogue is None:
         return None
-    if shorter is not None:
-        tile = shorter.contraction.tile
-    else:
-        tile = choose_tile(nest, settings.machine, settings.dtype, settings.tile, epilogue.windows)
+    tile = shorter.contraction.tile if shorter is not None else tile_of(nest, settings, epilogue.windows)
     piece = Piece(term, nest, tile)
     if not can_be_first(piece, shapes[main.name]):
         return None

@@ -50,12 +50,15 @@ class Machine:
 class Settings:
     """What every kernel of a module is scheduled for: the machine, the dtype, examples in a full tile.
 
-    `fuse` lets a contraction's kernel compute what follows it."""
+    `fuse` lets a contraction's kernel compute what follows it, `zeros` lets it leave out zeros of the tensors
+    that are `given` from outside, which a plan fills in."""
 
     machine: Machine
     dtype: str
     tile: int
     fuse: bool = True
+    zeros: bool = True
+    given: frozenset[str] = frozenset()
 
 
 MACHINES = {

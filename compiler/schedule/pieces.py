@@ -30,7 +30,7 @@ def tile_of(nest: Nest, settings: Settings, windows: Mapping[str, int] | None = 
     """A register tile is for reductions; what has none is a plain loop that the C compiler vectorises."""
     if not nest.reduction_axes and not is_selected(nest):
         return None
-    return choose_tile(nest, settings.machine, settings.dtype, settings.tile, windows)
+    return choose_tile(nest, settings.machine, settings.dtype, settings.tile, windows, settings.given)
 
 
 def can_be_first(piece: Piece, shape: Shape) -> bool:
@@ -47,6 +47,7 @@ def continues(piece: Piece, first: Piece) -> bool:
         return False
     scales = [split_scale(p.nest.body, frozenset(s for s, _ in p.nest.reads))[0] for p in pieces]
     plain = all(p.nest.reduction_axes and not p.tile.adds and p.tile.compaction is None for p in pieces)
+    plain = plain and piece.tile.nonzero is None
     return plain and scales == [1, 1] and shape_of(piece.tile) == shape_of(first.tile)
 
 

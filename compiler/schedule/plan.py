@@ -24,6 +24,7 @@ from compiler.schedule.grouping import fused_groups
 from compiler.schedule.kernel import Settings, build_kernel
 from compiler.schedule.layout import aligned, row_size
 from compiler.schedule.memory import ALIGNMENT, Interval, pack
+from compiler.schedule.nonzero import given_tensors
 from compiler.schedule.stages import (
     Stage,
     as_soon_as_possible,
@@ -134,6 +135,7 @@ def make_plan(
     program = split_reductions(program, frozenset(n for n, p in given.items() if p.area == "state"))
     whole = whole_sums(program, settings)
     program = keep_operands(program, whole, frozenset(n for n, p in given.items() if p.area == "input"))
+    settings = replace(settings, given=given_tensors(program) if settings.zeros else frozenset())
     stage = stages(program, whole)
     elements = {e.name: element_of(e) for e in (*program.inputs, *program.definitions)}
     groups = kernel_groups(program)

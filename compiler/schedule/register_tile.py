@@ -32,6 +32,7 @@ from compiler.ir.loop_nest import (
     Load,
     Loop,
     Mask,
+    Points,
     Statement,
     Store,
 )
@@ -50,11 +51,13 @@ from compiler.schedule.contraction import (
     Tile,
     block_positions,
     is_selected,
+    shifted,
     skipped_symbol,
 )
 from compiler.schedule.layout import BATCH, loop_limits, offset
 from compiler.schedule.masks import mask_of
 from compiler.schedule.nest import Integers, Nest, Shapes
+from compiler.schedule.nonzero import each_point, listed
 
 Body = tuple[Statement, ...]
 
@@ -81,21 +84,43 @@ def register_tile_nest(
     batch = [a for a in rest if a.extent is None]
     adds = accumulate or bool(tile.sequential)
 
+    static = [a for a in rest if a.extent is not None]
+
+    def block(widths, sizes, guards, outer, points=False) -> Body:
+        shape = Block(widths, sizes)
+        return _block((nest, *more), tile, shape, starts, adds, guards, outer, shapes, finish, points)
+
     def inside(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
         def vector_block(widths: tuple[int, ...]) -> Body:
             def positions(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
-                return unrolled_loops(
-                    tile.unrolled,
-                    lambda sizes: _block(
-                        (nest, *more), tile, Block(widths, sizes), starts, adds, guards, outer, shapes, finish
-                    ),
-                )
+                return unrolled_loops(tile.unrolled, lambda sizes: block(widths, sizes, guards, outer))
 
-            return guarded_loops([a for a in rest if a.extent is not None], guards, outer, positions)
+            return guarded_loops(static, guards, outer, positions)
 
         return vector_loops(tile, vector_block)
 
+    def listing(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
+        # The points of a block are listed once for all of its vectors, whose loop is therefore inside.
+        def positions(sizes: tuple[tuple[str, int], ...]) -> Body:
+            some, every = (
+                vector_loops(tile, lambda widths, some=some: block(widths, sizes, guards, outer, some))
+                for some in (True, False)
+            )
+            return _listed(nest, tile, sizes, some, every)
+
+        return guarded_loops(static, guards, outer, lambda _g, _o: unrolled_loops(tile.unrolled, positions))
+
+    if tile.nonzero is not None:
+        inside = listing
     return guarded_loops([*batch, *tile.sequential], nest.guards, frozenset(), inside)
+
+
+def _listed(nest: Nest, tile: Tile, sizes: tuple[tuple[str, int], ...], some: Body, every: Body) -> Body:
+    """A block of positions: lists the points worth visiting for `some`; `every` if they could be too many."""
+    address = dict(nest.reads)[tile.nonzero.factor]
+    positions = block_positions(tile.unrolled, dict(sizes))
+    addresses = dict.fromkeys(replace(address, offset=shifted(address.offset, s)) for s in positions)
+    return listed(tile.nonzero, tuple(addresses), some, every)
 
 
 def guarded_loops(
@@ -176,11 +201,17 @@ def fix_axis(statement: Statement, values: Mapping[str, Affine]) -> Statement:
     if isinstance(statement, Load):
         address = replace(statement.address, offset=statement.address.offset.substitute(values))
         return Load(statement.name, address, statement.width, statement.integer)
+    if isinstance(statement, Points):
+        addresses = (replace(a, offset=a.offset.substitute(values)) for a in statement.addresses)
+        return replace(statement, addresses=tuple(addresses))
     if isinstance(statement, Mask):
         address = replace(statement.address, offset=statement.address.offset.substitute(values))
         return replace(statement, address=address, value=statement.value.substitute(values))
     if isinstance(statement, If):
-        return replace(statement, body=tuple(fix_axis(inner, values) for inner in statement.body))
+        otherwise = tuple(fix_axis(inner, values) for inner in statement.otherwise)
+        return replace(
+            statement, body=tuple(fix_axis(inner, values) for inner in statement.body), otherwise=otherwise
+        )
     if isinstance(statement, Store):
         address = Address(statement.address.buffer, statement.address.offset.substitute(values))
         return Store(address, statement.value, statement.width, statement.accumulate)
@@ -197,8 +228,9 @@ def _block(
     outer: frozenset[str],
     shapes: Shapes,
     finish: Finish | None,
+    points: bool,
 ) -> Body:
-    """One tile: start, reduce by each of the nests, store."""
+    """One tile: start, reduce by each of the nests (the first at its listed `points` alone), store."""
     nest = nests[0]
     scale, body = split_scale(nest.body, frozenset(symbol for symbol, _ in nest.reads))
     positions = block_positions(tile.unrolled, dict(block.sizes))
@@ -214,6 +246,9 @@ def _block(
     reduce: Body = ()
     for one, summand in [(nest, body), *((other, other.body) for other in nests[1:])]:
         step = partial(_step, one, summand, positions, block, tile, shapes, sums)
+        if points and one is nest:
+            reduce += (each_point(tile.nonzero, step()),)
+            continue
         reduction = sorted(one.reduction_axes, key=lambda a: a.extent is not None)
         reduce += guarded_loops(reduction, guards, around, lambda _g, _o, step=step: step())
     if finish:

@@ -124,7 +124,7 @@ def test_results_agree_without(off: frozenset[str], folder: Path) -> None:
     assert table
     programs = {name: optimised(name, folder, off)[0] for name in PROGRAMS}
     machine = machine_for("native", find_toolchain())
-    settings = Settings(machine, "float64", 1 if "tile" in off else 2, "fuse" not in off)
+    settings = Settings(machine, "float64", 1 if "tile" in off else 2, "fuse" not in off, "zeros" not in off)
     module = compile_programs([programs[n][p] for n, p in table], settings, extra_flags=("-O1",))
     for number, (name, program) in enumerate(table):
         plain = raw(lowered(name, folder), program)

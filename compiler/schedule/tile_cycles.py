@@ -1,0 +1,115 @@
+"""The cost model of register tiles: cycles of a nest, from arithmetic, loads, latency and traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from math import ceil, prod
+from typing import TYPE_CHECKING
+
+import sympy
+
+from compiler.ir.tensor_program import Axis
+from compiler.schedule.compaction import DENSITY, listed_cycles
+from compiler.schedule.machine import Machine
+from compiler.schedule.masks import MASK_CYCLES, mask_guards
+from compiler.schedule.nest import Nest
+
+if TYPE_CHECKING:
+    from compiler.schedule.contraction import Tile
+
+SKIP_CYCLES = 10.0
+"""A test for zero and its share of mispredicted branches."""
+
+
+def extent_of(a: Axis, batch: int) -> int:
+    return batch if a.extent is None else a.extent
+
+
+def tile_cycles(nest: Nest, tile: Tile, skips: bool, machine: Machine, batch: int) -> float | None:
+    """Predicted cycles: for each block shape, inner steps × the slower of arithmetic, loads and latency.
+
+    `skips` says that a point whose shared factor is zero is left. None where registers do not suffice."""
+    around, outer = _outer_points(nest, tile, batch)
+    steps = prod(extent_of(a, batch) for a in nest.reduction_axes)
+    operations = max(1.0, _operations(nest.body) / 2)
+    slots = machine.slots(tile.vector_axis.extent, tile.lanes)
+    collecting = total = 0.0
+    for count, wide, across in _block_shapes(tile, batch):
+        positions = prod(across.values())
+        vector_loads, scalar_loads = _loads(nest, tile.vector_axis.name, wide, across, tile.lanes)
+        if wide * positions + min(wide, vector_loads) + 1 > machine.registers:
+            return None
+        arithmetic = wide * positions * operations * slots / machine.multiply_adds_per_cycle
+        arithmetic += wide * MASK_CYCLES * len(mask_guards(nest))
+        # A broadcast costs as much as a load; a vector wider than 32 bytes takes two slots on many cores.
+        width = max(1.0, tile.lanes * 4 / 32)
+        loads = (vector_loads * min(width, 2.0) + scalar_loads) / machine.loads_per_cycle
+        # What is not the slower one is not quite free: of equal tiles the one with fewer loads is faster.
+        inner = max(arithmetic, loads, machine.latency) + 0.1 * min(arithmetic, loads) + 0.5
+        traffic = wide * positions * (2.0 if tile.adds else 1.0)
+        if tile.compaction is not None:
+            collecting, block = listed_cycles(tile.compaction, inner, traffic + 6)
+            total += count * block
+            continue
+        if skips:
+            inner = DENSITY * inner + SKIP_CYCLES
+        total += count * (steps * inner + traffic + 6)
+    return around * (collecting + outer * total)
+
+
+def _outer_points(nest: Nest, tile: Tile, batch: int) -> tuple[int, int]:
+    """Points of the loops around the collection (1 without one), and of those between it and the tile."""
+    listed = {a.name for a in tile.compaction.axes} if tile.compaction else set()
+    outside = tile.compaction.outside if tile.compaction else frozenset()
+    loops = [a for a in nest.target_axes if a.name not in tile.axes and a.name not in listed]
+    loops += tile.compaction.repeated if tile.compaction else ()
+    around = [a for a in loops if a.name in outside or (tile.compaction and a in tile.sequential)]
+    return (
+        prod(extent_of(a, batch) for a in around),
+        prod(extent_of(a, batch) for a in loops if a not in around),
+    )
+
+
+def _block_shapes(tile: Tile, batch: int) -> Iterator[tuple[int, int, dict[str, int]]]:
+    """(how many blocks, vectors, positions along each unrolled axis) of every shape that covers the nest."""
+    whole = ceil(tile.vector_axis.extent / tile.lanes)
+    blocks = [_split(whole, tile.vectors)]
+    blocks += [_split(extent_of(a, batch), factor, unit_rest=a.extent is None) for a, factor in tile.unrolled]
+    for shape in product(*blocks):
+        names = (a.name for a, _ in tile.unrolled)
+        across = dict(zip(names, (size for size, _ in shape[1:]), strict=True))
+        yield prod(times for _, times in shape), shape[0][0], across
+
+
+def _operations(body: sympy.Expr) -> int:
+    """Additions and multiplications of one update, the accumulation included."""
+    if body.is_Symbol or body.is_number:
+        return 1
+    if body.is_Pow:
+        return int(body.exp) + _operations(body.base) - 1
+    return len(body.args) - 1 + sum(_operations(a) - 1 for a in body.args) + 1
+
+
+def _split(extent: int, factor: int, unit_rest: bool = False) -> list[tuple[int, int]]:
+    """(size, how many) of the blocks that cover an extent; a batch's rest is done one by one."""
+    parts = [(factor, extent // factor)] if extent // factor else []
+    rest = extent % factor
+    if rest:
+        parts.append((1, rest) if unit_rest else (rest, 1))
+    return parts
+
+
+def _loads(nest: Nest, vector_axis: str, wide: int, across: Mapping[str, int], lanes: int) -> tuple[int, int]:
+    """Distinct vector loads and scalar loads of one inner step."""
+    vector_loads = scalar_loads = 0
+    for _, address in nest.reads:
+        offsets = {
+            sum(address.offset.coefficient(name) * k for name, k in zip(across, ks, strict=True))
+            for ks in product(*(range(size) for size in across.values()))
+        }
+        if address.offset.coefficient(vector_axis):
+            vector_loads += len(offsets) * wide
+        else:
+            scalar_loads += len(offsets)
+    return vector_loads, scalar_loads
