@@ -22,7 +22,9 @@ from compiler.pipeline import LANES, ModuleSource, compile_to_source
 from compiler.schedule.choices import Choice, choices
 from compiler.schedule.kernel import operation_count
 from compiler.schedule.layout import row_size
+from compiler.schedule.machine import Settings
 from compiler.schedule.plan import Call, Plan, element_bytes
+from compiler.schedule.whole import whole_settings
 
 WARM_UP_STEPS = 3
 STEPS = 20
@@ -140,9 +142,11 @@ def _kernel_reports(
     ):
         if plan.name not in STEP_PROGRAMS:
             continue
-        made = _choices(plan, call, source)
-        tile_share = batch / source.settings.tile if in_tile else 1
-        predicted = sum(choice.cycles for choice in made) * tile_share / (peak.gigahertz * 1e9)
+        # A sum over the batch that stands before the tiles is scheduled for a whole batch.
+        settings = source.settings if in_tile else whole_settings(source.settings)
+        made = _choices(plan, call, settings)
+        parts = batch / settings.tile if call.kernel.per_example else 1
+        predicted = sum(choice.cycles for choice in made) * parts / (peak.gigahertz * 1e9)
         yield KernelReport(
             plan.name,
             phase,
@@ -156,12 +160,12 @@ def _kernel_reports(
         )
 
 
-def _choices(plan: Plan, call: Call, source: ModuleSource) -> tuple[Choice, ...]:
+def _choices(plan: Plan, call: Call, settings: Settings) -> tuple[Choice, ...]:
     definition = plan.program.definition(call.kernel.name)
     if definition is None:
         return ()
     shapes = {entry.name: entry.shape for entry in (*plan.program.inputs, *plan.program.definitions)}
-    return tuple(choices(definition, shapes, source.settings, dict(call.kernel.windows)))
+    return tuple(choices(definition, shapes, settings, dict(call.kernel.windows)))
 
 
 def _moved(plan: Plan, call: Call, dtype: str, batch: int, calls: int) -> int:
