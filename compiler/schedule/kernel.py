@@ -36,6 +36,11 @@ from compiler.schedule.pieces import (
     targets_only,
     tile_of,
 )
+from compiler.schedule.pointwise_groups import (
+    pointwise_group_nest,
+    pointwise_groups,
+    predicted_pointwise_cycles,
+)
 from compiler.schedule.register_tile import register_tile_nest
 
 LOOP_CYCLES = 1.0
@@ -139,6 +144,12 @@ def _sum_kernel(
             out.body += linear_sums_nest(group, settings.machine.lanes(settings.dtype))
             out.notes.append(f"gather, sums computed together along {group.vector_axis.name}")
         return
+    groups = None if adds else _pointwise_groups(pieces, shape)
+    if groups is not None:
+        for group in groups:
+            out.body += pointwise_group_nest(group, settings.machine.lanes(settings.dtype))
+            out.notes.append(f"gather, computed together along {group.vector_axis.name}")
+        return
     first = None if adds else next((p for p in pieces if can_be_first(p, shape)), None)
     if first is not None:
         found = (
@@ -207,6 +218,14 @@ def _linear_groups(pieces: list[Piece], shape: Shape) -> tuple[Group, ...] | Non
     return groups if groups is not None and _store_together(pieces, shape) else None
 
 
+def _pointwise_groups(pieces: list[Piece], shape: Shape) -> tuple[Group, ...] | None:
+    """Pointwise terms that share what they read and write every element once between them."""
+    if len(pieces) < 2 or any(piece.tile is not None for piece in pieces):
+        return None
+    groups = pointwise_groups([piece.nest for piece in pieces])
+    return groups if groups is not None and _store_together(pieces, shape) else None
+
+
 def _store_together(pieces: list[Piece], shape: Shape) -> bool:
     """Several terms, no two of which write one element, that write all of them: the phases of a gather."""
     bare = [storing(piece.term) for piece in pieces]
@@ -227,6 +246,10 @@ def predicted_cycles(definition: Definition, shapes: Mapping[str, Shape], settin
     if groups is not None:
         lanes = settings.machine.lanes(settings.dtype)
         return sum(predicted_group_cycles(group, lanes, settings.tile) for group in groups)
+    groups = _pointwise_groups(pieces, shapes[definition.name])
+    if groups is not None:
+        lanes = settings.machine.lanes(settings.dtype)
+        return sum(predicted_pointwise_cycles(group, lanes, settings.tile) for group in groups)
     for piece in pieces:
         nest, tile = piece.nest, piece.tile if definition.operation == "sum" else None
         points = prod(settings.tile if a.extent is None else a.extent for a in nest.axes)

@@ -15,7 +15,7 @@ Paar, Optimized Arithmetic for Reed-Solomon Encoders, 1997).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
@@ -69,6 +69,11 @@ def groups_of(nests: Sequence[Nest]) -> tuple[Group, ...] | None:
     """The nests by their axes, where all are sums of multiples of what they read and some share a read."""
     if any(nest.reduction_axes or nest.guards or _factors(nest) is None for nest in nests):
         return None
+    return grouped(nests)
+
+
+def grouped(nests: Sequence[Nest]) -> tuple[Group, ...] | None:
+    """The nests by their axes, where each group has an axis for vectors and some nests share a read."""
     by_axes: dict[tuple[Axis, ...], list[Nest]] = {}
     for nest in nests:
         by_axes.setdefault(nest.axes, []).append(nest)
@@ -105,15 +110,20 @@ def _vector_axis(nests: Sequence[Nest]) -> Axis | None:
 
 
 def linear_sums_nest(group: Group, lanes: int) -> Body:
-    """The loops of a group: target axes by falling stride, the vector axis innermost in steps of a vector."""
+    """The loops of a group, whose sums share what they have in common."""
+    addresses, sums = _shared_sums(group)
+    return group_loops(group, lanes, lambda _tile, width: _point(group, addresses, sums, width, lanes))
+
+
+def group_loops(group: Group, lanes: int, point: Callable[[Tile, int], Body]) -> Body:
+    """Target axes by falling stride, the vector axis innermost in steps of a vector; `point` fills them."""
     first = group.nests[0]
     outer = [a for a in first.axes if a != group.vector_axis]
     outer.sort(key=lambda a: (a.extent is not None, -abs(first.target.coefficient(a.name))))
-    addresses, sums = _shared_sums(group)
     one_vector = Tile(group.vector_axis, lanes, 1, (), (), 0.0, first, ())
 
     def inside(_guards: tuple[Guard, ...], _outer: frozenset[str]) -> Body:
-        return vector_loops(one_vector, lambda widths: _point(group, addresses, sums, *widths, lanes))
+        return vector_loops(one_vector, lambda widths: point(one_vector, *widths))
 
     return guarded_loops(outer, (), frozenset(), inside)
 

@@ -21,6 +21,7 @@ from compiler.ir.loop_nest import Address, Buffer, Kernel, Limit, Loop, Random, 
 from compiler.ir.tensor_program import Definition, Program, Tensor
 from compiler.schedule.fusion import Fused
 from compiler.schedule.grouping import fused_groups
+from compiler.schedule.joining import join_pointwise
 from compiler.schedule.kernel import Settings, build_kernel
 from compiler.schedule.layout import aligned, row_size
 from compiler.schedule.memory import ALIGNMENT, Interval, pack
@@ -137,6 +138,9 @@ def make_plan(
     program = keep_operands(program, whole, frozenset(n for n, p in given.items() if p.area == "input"))
     settings = replace(settings, given=given_tensors(program) if settings.zeros else frozenset())
     stage = stages(program, whole)
+    if settings.fuse:
+        program = join_pointwise(program, stage)
+        stage = stages(program, whole)
     elements = {e.name: element_of(e) for e in (*program.inputs, *program.definitions)}
     groups = kernel_groups(program)
     fused = fused_groups(groups, program, stage, settings) if settings.fuse else dict.fromkeys(groups)
