@@ -26,9 +26,12 @@ class Block:
         return any(width not in (tile.lanes, tile.lanes // 2, tile.lanes // 4) for width in self.widths)
 
 
-def accumulator(i: int, j: int, width: int, tile: Tile) -> str:
-    """The accumulator of position i and vector j; fewer lanes are another variable of a shorter type."""
-    return f"acc_{i}_{j}" + ("" if width == tile.lanes else f"_of_{width}")
+def accumulator(i: int, j: int, width: int, tile: Tile, part: int = 0) -> str:
+    """The accumulator of position i and vector j; fewer lanes are another variable of a shorter type.
+
+    Where a sum is added up in several parts, each has its own."""
+    part_name = f"_part{part}" if part else ""
+    return f"acc_{i}_{j}{part_name}" + ("" if width == tile.lanes else f"_of_{width}")
 
 
 def moved(affine: Affine, steps: Mapping[str, int], tile: Tile, vector: int) -> Affine:
@@ -50,6 +53,15 @@ def start_accumulators(
             lets.append(Let(accumulator(i, j, width, tile), value, width))
     yield from loads.statements
     yield from lets
+    yield from _other_parts(positions, block, tile)
+
+
+def _other_parts(positions: list[dict[str, int]], block: Block, tile: Tile) -> Iterator[Statement]:
+    """Zero for every part of a sum but the first."""
+    for i in range(len(positions)):
+        for j, width in enumerate(block.widths):
+            for part in range(1, tile.parts):
+                yield Let(accumulator(i, j, width, tile, part), sympy.S.Zero, width)
 
 
 def accumulators_from_memory(
@@ -65,6 +77,7 @@ def accumulators_from_memory(
         for j, width in enumerate(block.widths):
             place = replace(first, offset=moved(first.offset, steps, tile, j))
             yield Load(accumulator(i, j, width, tile), place, width)
+    yield from _other_parts(positions, block, tile)
 
 
 def accumulator_values(
@@ -76,14 +89,25 @@ def accumulator_values(
     tile: Tile,
     *,
     update: bool,
+    part: int = 0,
 ) -> list[Statement]:
     """Sets every accumulator to the body at its place, or adds it; what that reads is put into `loads`."""
     result: list[Statement] = []
     for i, steps in enumerate(positions):
         for j, width in enumerate(block.widths):
             put = {s: loads.symbol(a, steps, j, width) for s, a in addresses.items()}
-            result.append(Let(accumulator(i, j, width, tile), body.xreplace(put), width, update=update))
+            name = accumulator(i, j, width, tile, part)
+            result.append(Let(name, body.xreplace(put), width, update=update))
     return result
+
+
+def parts_added_up(positions: list[dict[str, int]], block: Block, tile: Tile) -> Iterator[Statement]:
+    """Every accumulator with the other parts of its sum."""
+    for i in range(len(positions)):
+        for j, width in enumerate(block.widths):
+            for part in range(1, tile.parts):
+                value = sympy.Symbol(accumulator(i, j, width, tile, part), real=True)
+                yield Let(accumulator(i, j, width, tile), value, width, update=True)
 
 
 def accumulator_stores(

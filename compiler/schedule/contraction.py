@@ -55,6 +55,9 @@ class Tile:
     merges: tuple[Merge, ...]
     compaction: Compaction | None = None
     nonzero: Nonzero | None = None
+    parts: int = 1
+    """Accumulators of one sum, which take turns along the innermost reduction: one addition then need not
+    wait for the one before it."""
 
     @property
     def axes(self) -> frozenset[str]:
@@ -78,6 +81,7 @@ class Tile:
         if outermost:
             text += f"; {', '.join(outermost)} outermost, adding to memory"
         text += f"; {self.compaction}" if self.compaction else ""
+        text += f"; sums in {self.parts} parts" if self.parts > 1 else ""
         return text + (f"; {self.nonzero}" if self.nonzero else "")
 
 
@@ -228,9 +232,27 @@ def _tiles(
             listed = compaction_of(nest, factor, tiled, sequential)
             for compaction in (None,) if listed is None else (None, listed):
                 shape = Tile(vector_axis, lanes, vectors, unrolled, sequential, 0.0, nest, merges, compaction)
-                cycles = tile_cycles(nest, shape, factor is not None, machine, batch)
-                if cycles is not None:
-                    yield replace(shape, cycles=cycles)
+                for parts in _parts(nest, shape, machine):
+                    cycles = tile_cycles(
+                        nest, replace(shape, parts=parts), factor is not None, machine, batch
+                    )
+                    if cycles is not None:
+                        yield replace(shape, parts=parts, cycles=cycles)
+
+
+def _parts(nest: Nest, tile: Tile, machine: Machine) -> Iterator[int]:
+    """In how many parts the sums of a small tile may be added up."""
+    yield 1
+    reduction = reduction_order(nest)
+    small = tile.vectors * tile.positions < machine.latency
+    plain = not nest.guards and tile.compaction is None and not is_selected(nest)
+    if small and plain and reduction and reduction[-1].extent is not None:
+        yield from (n for n in (2, 4, 7, 8) if reduction[-1].extent % n == 0)
+
+
+def reduction_order(nest: Nest) -> list[Axis]:
+    """The loops of a reduction: the batch first."""
+    return sorted(nest.reduction_axes, key=lambda a: a.extent is not None)
 
 
 def _shares_a_load(a: Axis, nest: Nest) -> bool:

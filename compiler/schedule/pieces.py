@@ -47,7 +47,7 @@ def continues(piece: Piece, first: Piece) -> bool:
         return False
     scales = [split_scale(p.nest.body, frozenset(s for s, _ in p.nest.reads))[0] for p in pieces]
     plain = all(p.nest.reduction_axes and not p.tile.adds and p.tile.compaction is None for p in pieces)
-    plain = plain and piece.tile.nonzero is None
+    plain = plain and piece.tile.nonzero is None and piece.tile.parts == first.tile.parts == 1
     return plain and scales == [1, 1] and shape_of(piece.tile) == shape_of(first.tile)
 
 

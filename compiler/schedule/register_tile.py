@@ -44,6 +44,7 @@ from compiler.schedule.accumulators import (
     accumulator_values,
     accumulators_from_memory,
     moved,
+    parts_added_up,
     split_scale,
     start_accumulators,
 )
@@ -51,6 +52,7 @@ from compiler.schedule.contraction import (
     Tile,
     block_positions,
     is_selected,
+    reduction_order,
     shifted,
     skipped_symbol,
 )
@@ -246,11 +248,14 @@ def _block(
     reduce: Body = ()
     for one, summand in [(nest, body), *((other, other.body) for other in nests[1:])]:
         step = partial(_step, one, summand, positions, block, tile, shapes, sums)
+        reduction = reduction_order(one)
         if points and one is nest:
             reduce += (each_point(tile.nonzero, step()),)
-            continue
-        reduction = sorted(one.reduction_axes, key=lambda a: a.extent is not None)
-        reduce += guarded_loops(reduction, guards, around, lambda _g, _o, step=step: step())
+        elif tile.parts > 1:
+            reduce += _in_parts(reduction, tile.parts, step)
+            reduce += tuple(parts_added_up(positions, block, tile))
+        else:
+            reduce += guarded_loops(reduction, guards, around, lambda _g, _o, step=step: step())
     if finish:
         stores = tuple(finish(block, kept, scale))
     else:
@@ -259,6 +264,14 @@ def _block(
     if nest.reduction_axes or not is_selected(nest):
         return whole
     return _skipping(nest, tile, whole, shapes)
+
+
+def _in_parts(reduction: Sequence[Axis], parts: int, step: Callable[[], Body]) -> Body:
+    """The loops of a reduction, the innermost in steps of so many points."""
+    *outer, last = reduction
+    upper = (Limit(constant(last.extent)),)
+    inner = Loop(last.name, (Limit(constant(0)),), upper, step(), parts)
+    return guarded_loops(outer, (), frozenset(), lambda _g, _o: (inner,))
 
 
 def _skipping(nest: Nest, tile: Tile, body: Body, shapes: Shapes) -> Body:
@@ -289,6 +302,10 @@ def _step(
     loads = Loads(tile, "")
     addresses = {s: replace(a, offset=integers.local(a.offset)) for s, a in nest.reads}
     updates = accumulator_values(body, addresses, loads, positions, block, tile, update=sums)
+    for part in range(1, tile.parts):
+        last = reduction_order(nest)[-1].name
+        there = {s: replace(a, offset=shifted(a.offset, {last: part})) for s, a in addresses.items()}
+        updates += accumulator_values(body, there, loads, positions, block, tile, update=sums, part=part)
     masks = _masks(nest, tile, block, addresses, loads, shapes)
     step = (*integers.statements, *loads.statements, *masks, *updates)
     return _skipping(nest, tile, step, shapes) if nest.reduction_axes else step

@@ -38,7 +38,7 @@ def tile_cycles(nest: Nest, tile: Tile, skips: bool, machine: Machine, batch: in
     for count, wide, across in _block_shapes(tile, batch):
         positions = prod(across.values())
         vector_loads, scalar_loads = _loads(nest, tile.vector_axis.name, wide, across, tile.lanes)
-        if wide * positions + min(wide, vector_loads) + 1 > machine.registers:
+        if wide * positions * tile.parts + min(wide, vector_loads) + 1 > machine.registers:
             return None
         arithmetic = wide * positions * operations * slots / machine.multiply_adds_per_cycle
         arithmetic += wide * MASK_CYCLES * len(mask_guards(nest))
@@ -46,8 +46,10 @@ def tile_cycles(nest: Nest, tile: Tile, skips: bool, machine: Machine, batch: in
         width = max(1.0, tile.lanes * 4 / 32)
         loads = (vector_loads * min(width, 2.0) + scalar_loads) / machine.loads_per_cycle
         # What is not the slower one is not quite free: of equal tiles the one with fewer loads is faster.
-        inner = max(arithmetic, loads, machine.latency) + 0.1 * min(arithmetic, loads) + 0.5
-        traffic = wide * positions * (2.0 if tile.adds else 1.0)
+        # Sums in several parts wait for each other less often.
+        inner = max(arithmetic, loads, machine.latency / tile.parts) + 0.1 * min(arithmetic, loads)
+        inner += 0.5 / tile.parts
+        traffic = wide * positions * ((2.0 if tile.adds else 1.0) + tile.parts - 1)
         if tile.compaction is not None:
             collecting, block = listed_cycles(tile.compaction, inner, traffic + 6)
             total += count * block
