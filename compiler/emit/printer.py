@@ -36,6 +36,7 @@ from compiler.ir.loop_nest import (
     Load,
     Loop,
     Mask,
+    Pick,
     Points,
     Random,
     Statement,
@@ -108,13 +109,13 @@ def _local_names(body: tuple[Statement, ...]) -> set[str]:
             names.add(statement.variable)
         elif isinstance(statement, Each):
             names |= {*statement.integers, *filter(None, [statement.value])}
-        elif isinstance(statement, Load | Let | Index | Choose):
+        elif isinstance(statement, Load | Let | Index | Choose | Pick):
             names.add(statement.name)
     return names
 
 
 def _vector_names(body: tuple[Statement, ...]) -> frozenset[str]:
-    return frozenset(s.name for s in statements(body) if isinstance(s, Load | Let) and s.width)
+    return frozenset(s.name for s in statements(body) if isinstance(s, Load | Let | Pick) and s.width)
 
 
 def _addressing(body: tuple[Statement, ...]) -> frozenset[str]:
@@ -218,6 +219,19 @@ def _mask(printer: Printer, mask: Mask, level: int) -> None:
     printer.line(level, f"{mask.name} = {call}")
 
 
+def _pick(printer: Printer, pick: Pick, level: int) -> None:
+    kind = next(b.element_type for b in printer.kernel.buffers if b.name == pick.address.buffer)
+    ending = suffix(printer.lengths, pick.width)
+    numbers = f"{pick.name}_numbers"
+    printer.declare(numbers, f"integers{ending}")
+    printer.declare(pick.name, f"vector{ending}")
+    printer.line(level, f"{numbers} = widen_{kind}{ending}({_pointer(printer, pick.address)}, {pick.width})")
+    first, *others = pick.values
+    printer.line(level, f"{pick.name} = {first}")
+    for number, value in enumerate(others, 1):
+        printer.line(level, f"{pick.name} = pick{ending}({numbers}, {number}, {value}, {pick.name})")
+
+
 def _index(printer: Printer, index: Index, level: int) -> None:
     if index.width:
         ending = suffix(printer.lengths, index.width)
@@ -287,6 +301,7 @@ _STATEMENTS = {
     Load: _load,
     Let: _let,
     Mask: _mask,
+    Pick: _pick,
     Index: _index,
     Choose: _choose,
     Store: _store,

@@ -5,6 +5,7 @@
     Load      name = buffer[offset]            (a scalar, a vector, or the first lanes of one)
     Let       name = expression                (SymPy over local names)
     Mask      name = name where integers[offset] == affine, else 0
+    Pick      name = values[integers[offset]]  (of every lane)
     Index     name = affine                    (an integer)
     Store     buffer[offset] (+)= expression
     Fill      buffer[offset : offset + count] = 0
@@ -104,6 +105,16 @@ class Mask:
     name: str
     address: Address
     value: Affine
+    width: Width
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Of the vectors `values` the one that the integers from `address` on say, lane by lane."""
+
+    name: str
+    values: tuple[str, ...]
+    address: Address
     width: Width
 
 
@@ -215,6 +226,7 @@ Statement = (
     | Load
     | Let
     | Mask
+    | Pick
     | Index
     | Choose
     | Store

@@ -21,6 +21,7 @@ from compiler.ir.loop_nest import (
     Load,
     Loop,
     Mask,
+    Pick,
     Points,
     Statement,
     Store,
@@ -41,7 +42,7 @@ def with_bases(kernel: Kernel) -> Kernel:
 def _smallest_constants(body: tuple[Statement, ...]) -> dict[str, int]:
     smallest: dict[str, int] = {}
     for statement in statements(body):
-        if isinstance(statement, Load | Store | Mask):
+        if isinstance(statement, Load | Store | Mask | Pick):
             name, constant = statement.address.buffer, statement.address.offset.constant
         elif isinstance(statement, Points):
             name = statement.addresses[0].buffer
@@ -55,7 +56,7 @@ def _smallest_constants(body: tuple[Statement, ...]) -> dict[str, int]:
 
 
 def _rebased(statement: Statement, bases: Mapping[str, int]) -> Statement:
-    if isinstance(statement, Load | Store | Mask):
+    if isinstance(statement, Load | Store | Mask | Pick):
         return replace(statement, address=_moved(statement.address, bases))
     if isinstance(statement, Points):
         return replace(statement, addresses=tuple(_moved(a, bases) for a in statement.addresses))

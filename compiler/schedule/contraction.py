@@ -241,10 +241,11 @@ def _tiles(
 
 
 def _parts(nest: Nest, tile: Tile, machine: Machine) -> Iterator[int]:
-    """In how many parts the sums of a small tile may be added up."""
+    """In how many parts the sums of a small tile may be added up. Products are rather given more positions,
+    which share loads."""
     yield 1
     reduction = reduction_order(nest)
-    small = tile.vectors * tile.positions < machine.latency
+    small = tile.vectors * tile.positions < machine.latency and len(nest.reads) == 1
     plain = not nest.guards and tile.compaction is None and not is_selected(nest)
     if small and plain and reduction and reduction[-1].extent is not None:
         yield from (n for n in (2, 4, 7, 8) if reduction[-1].extent % n == 0)

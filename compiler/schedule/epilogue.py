@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import sympy
 
 from compiler.ir.affine import Affine, axis, constant
-from compiler.ir.loop_nest import Address, Choose, Index, Let, Mask, Statement, Store
+from compiler.ir.loop_nest import Address, Choose, Index, Let, Pick, Statement, Store
 from compiler.schedule.accumulators import Block, Loads, accumulator, moved
 from compiler.schedule.collapse import merge_nest
 from compiler.schedule.contraction import Tile, block_positions, is_polynomial
@@ -160,9 +160,8 @@ def _finish_one(
     value = _symbol(values[0])
     if epilogue.window is not None and epilogue.window.given is not None:
         winners = _moved(epilogue.window.given, steps, tile, j)
-        result += [Mask(name, winners, constant(number), width) for number, name in enumerate(values)]
         value = _symbol(f"best{ending}")
-        result.append(Let(value.name, sympy.Add(*map(_symbol, values)), width))
+        result.append(Pick(value.name, tuple(values), winners, width))
     elif epilogue.window is not None:
         best, winner = f"best{ending}", None
         result.append(Let(best, value, width))

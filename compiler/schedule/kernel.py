@@ -9,7 +9,7 @@ from itertools import combinations
 from math import prod
 
 from compiler.errors import CompilerBug
-from compiler.ir.loop_nest import Buffer, Fill, Kernel, Load, Mask, Statement, Store, statements
+from compiler.ir.loop_nest import Buffer, Fill, Kernel, Load, Mask, Pick, Statement, Store, statements
 from compiler.ir.maps import covers, disjoint, is_injective
 from compiler.ir.tensor_program import Definition, Program, Shape
 from compiler.ir.verify import is_nonnegative
@@ -315,7 +315,7 @@ def _buffers(
 ) -> tuple[Buffer, ...]:
     names: dict[str, None] = {}
     for statement in statements(body):
-        if isinstance(statement, Load | Store | Mask):
+        if isinstance(statement, Load | Store | Mask | Pick):
             names.setdefault(statement.address.buffer)
         elif isinstance(statement, Fill):
             names.setdefault(statement.buffer)

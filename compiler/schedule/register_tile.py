@@ -32,6 +32,7 @@ from compiler.ir.loop_nest import (
     Load,
     Loop,
     Mask,
+    Pick,
     Points,
     Statement,
     Store,
@@ -206,6 +207,9 @@ def fix_axis(statement: Statement, values: Mapping[str, Affine]) -> Statement:
     if isinstance(statement, Points):
         addresses = (replace(a, offset=a.offset.substitute(values)) for a in statement.addresses)
         return replace(statement, addresses=tuple(addresses))
+    if isinstance(statement, Pick):
+        address = replace(statement.address, offset=statement.address.offset.substitute(values))
+        return replace(statement, address=address)
     if isinstance(statement, Mask):
         address = replace(statement.address, offset=statement.address.offset.substitute(values))
         return replace(statement, address=address, value=statement.value.substitute(values))
