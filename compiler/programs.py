@@ -1,6 +1,7 @@
 """The programs of a module: which passes a lowered model goes through, in which order.
 
-    forward: commute, demand, pad    vjp, jvp, simplify    distribute, bounds, select, invert, winograd, pack
+    forward: commute, demand, pad    vjp, jvp, simplify    distribute, bounds, select, invert, pick, winograd,
+    pack
 
 Every step is a function `Program -> (Program, rewrites)`; `Trace` keeps what each did.
 """
@@ -33,6 +34,7 @@ from compiler.passes.demand import demand
 from compiler.passes.distribute import distribute
 from compiler.passes.pack import pack
 from compiler.passes.pad import pad
+from compiler.passes.pick import pick
 from compiler.passes.select import Price, select
 from compiler.passes.winograd import winograd
 
@@ -160,6 +162,7 @@ def _lowered(name: str, program: Program, price: Price, trace: Trace) -> Program
     program = trace.run(name, "bounds", bounds, program)
     program = trace.run(name, "select", lambda value: select(value, price), program)
     program = trace.run(name, "invert", invert, program)
+    program = trace.run(name, "pick", lambda value: pick(value, price), program)
     program = trace.run(name, "winograd", lambda value: winograd(value, price), program)
     return trace.run(name, "pack", pack, program)
 

@@ -16,6 +16,7 @@ SWITCHES: dict[str, str] = {
     "distribute": "a contraction of several products stays one term",
     "select": "the cotangent of a max is stored with its zeros",
     "invert": "cotangents stay scatters",
+    "pick": "a contraction is computed everywhere before a saved winner picks from it",
     "winograd": "convolutions multiply every position by every tap",
     "pack": "weights are read in their own order",
     "fuse": "every definition is a kernel of its own",

@@ -30,6 +30,7 @@ from compiler.ir.loop_nest import (
     If,
     Index,
     Kernel,
+    Lanes,
     Let,
     Limit,
     Lists,
@@ -109,7 +110,7 @@ def _local_names(body: tuple[Statement, ...]) -> set[str]:
             names.add(statement.variable)
         elif isinstance(statement, Each):
             names |= {*statement.integers, *filter(None, [statement.value])}
-        elif isinstance(statement, Load | Let | Index | Choose | Pick):
+        elif isinstance(statement, Load | Let | Index | Choose | Pick | Lanes):
             names.add(statement.name)
     return names
 
@@ -232,6 +233,11 @@ def _pick(printer: Printer, pick: Pick, level: int) -> None:
         printer.line(level, f"{pick.name} = pick{ending}({numbers}, {number}, {value}, {pick.name})")
 
 
+def _lanes(printer: Printer, lanes: Lanes, level: int) -> None:
+    printer.declare(lanes.name, "real")
+    printer.line(level, f"{lanes.name} = lanes{suffix(printer.lengths, lanes.width)}({lanes.vector})")
+
+
 def _index(printer: Printer, index: Index, level: int) -> None:
     if index.width:
         ending = suffix(printer.lengths, index.width)
@@ -302,6 +308,7 @@ _STATEMENTS = {
     Let: _let,
     Mask: _mask,
     Pick: _pick,
+    Lanes: _lanes,
     Index: _index,
     Choose: _choose,
     Store: _store,

@@ -6,6 +6,7 @@
     Let       name = expression                (SymPy over local names)
     Mask      name = name where integers[offset] == affine, else 0
     Pick      name = values[integers[offset]]  (of every lane)
+    Lanes     name = sum of the lanes of a vector
     Index     name = affine                    (an integer)
     Store     buffer[offset] (+)= expression
     Fill      buffer[offset : offset + count] = 0
@@ -119,6 +120,15 @@ class Pick:
 
 
 @dataclass(frozen=True)
+class Lanes:
+    """`name` is the sum of the lanes of the local vector `vector`."""
+
+    name: str
+    vector: str
+    width: Width
+
+
+@dataclass(frozen=True)
 class Index:
     """`name = value`, an integer; with a width a vector of integers, all of them 0."""
 
@@ -227,6 +237,7 @@ Statement = (
     | Let
     | Mask
     | Pick
+    | Lanes
     | Index
     | Choose
     | Store

@@ -85,13 +85,14 @@ def _packed(term: Term, definition: Definition, program: Program) -> tuple[Term,
     outer = _looked_up_by(term)
     others = [k for k in range(len(shape)) if k != position]
     order = [*sorted(others, key=lambda k: not access.indices[k].axes & outer), position]
-    copy = _permuted(access.tensor, order, program)
+    copy = permuted(access.tensor, order, program)
     moved = Access(copy.name, tuple(access.indices[k] for k in order))
     reads = [(s, moved if s == symbol else a) for s, a in term.reads]
     return make_term(term.axes, term.target, term.body, reads, term.guards), copy
 
 
-def _permuted(name: str, order: list[int], program: Program) -> Definition:
+def permuted(name: str, order: list[int], program: Program) -> Definition:
+    """A copy of a tensor with its dimensions in another order."""
     shape = program.shape(name)
     axes = tuple(Axis(f"i{k}", shape[k]) for k in order)
     read = Access(name, tuple(axis(f"i{k}") for k in range(len(shape))))

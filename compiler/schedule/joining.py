@@ -17,18 +17,9 @@ from math import prod
 
 import sympy
 
-from compiler.ir.affine import axis
+from compiler.ir.composition import plain_read, put_in
 from compiler.ir.maps import covers, disjoint, is_injective
-from compiler.ir.tensor_program import (
-    Axis,
-    Definition,
-    Program,
-    Reads,
-    Shape,
-    Term,
-    make_term,
-    substitute_axes,
-)
+from compiler.ir.tensor_program import Definition, Program, Shape, Term
 from compiler.schedule.layout import row_size
 from compiler.schedule.stages import Stage
 
@@ -76,41 +67,17 @@ def _joined(outer: Definition, inner: Definition) -> Definition | None:
     if outer.operation != "sum" or outer.dtype != "real" or len(outer.terms) != 1:
         return None
     (term,) = outer.terms
-    found = [(symbol, access) for symbol, access in term.reads if access.tensor == inner.name]
-    if len(found) != 1 or term.reduction_axes:
+    read = plain_read(term, inner)
+    if read is None:
         return None
-    ((symbol, access),) = found
-    names = [index.single_axis for index in access.indices]
-    if access.outside is not None or sorted(map(str, names)) != sorted(a.name for a in term.axes):
+    symbol, names = read
+    # A choice inside the conditions of another would be made several times.
+    if _occurrences(term.body, symbol) > 1 and any(t.body.has(sympy.Piecewise) for t in inner.terms):
         return None
-    if any(term.extents[name] != extent for name, extent in zip(names, inner.shape, strict=True)):
-        return None
-    parts = tuple(_put_in(term, symbol, names, part) for part in inner.terms)
-    if None in parts or any(len(part.reads) > MOST_READS for part in parts):
+    parts = tuple(put_in(term, symbol, names, part) for part in inner.terms)
+    if any(len(part.reads) > MOST_READS for part in parts):
         return None
     return replace(outer, terms=parts)
-
-
-def _put_in(term: Term, symbol: sympy.Symbol, names: list[str], inner: Term) -> Term | None:
-    """`term` at the places that `inner` writes, with its value for `symbol`."""
-    if inner.body.has(sympy.Piecewise) and _occurrences(term.body, symbol) > 1:
-        # A choice inside the conditions of another would be made several times.
-        return None
-    inner = substitute_axes(
-        inner,
-        {a.name: axis(f"{a.name}_inner") for a in inner.axes},
-        tuple(Axis(f"{a.name}_inner", a.extent) for a in inner.axes),
-    )
-    places = dict(zip(names, inner.target, strict=True))
-    moved = substitute_axes(term, places, inner.axes)
-    reads = Reads(moved.reads)
-    value = inner.body.xreplace({s: reads.symbol(access) for s, access in inner.reads})
-    # The read itself has moved, and with it perhaps its symbol.
-    (own,) = (s for s, a in moved.reads if a.tensor == term.access(symbol).tensor)
-    body = moved.body.xreplace({own: value})
-    joined = make_term(inner.axes, moved.target, body, reads.pairs(), moved.guards)
-    plain = {a.name: axis(a.name.removesuffix("_inner")) for a in inner.axes}
-    return substitute_axes(joined, plain, tuple(Axis(str(plain[a.name]), a.extent) for a in inner.axes))
 
 
 def _occurrences(body: sympy.Expr, symbol: sympy.Symbol) -> int:

@@ -26,6 +26,7 @@ from compiler.schedule.lookups import is_looked_up
 from compiler.schedule.loops import Outcome, plain_nest
 from compiler.schedule.machine import Settings
 from compiler.schedule.nest import Nest, make_nest
+from compiler.schedule.picked import picked_nest, picked_of, predicted_picked_cycles
 from compiler.schedule.pieces import (
     Piece,
     can_be_first,
@@ -138,6 +139,12 @@ def _sum_kernel(
         out.prelude += nest.prelude
         pieces.append(Piece(term, nest, tile_of(nest, settings)))
     shape = shapes[definition.name]
+    picked = None if adds else picked_of([p.nest for p in pieces], settings.machine, settings.dtype)
+    if picked is not None:
+        lanes = settings.machine.lanes(settings.dtype)
+        out.body += picked_nest(picked, lanes, row_size(shape), shapes)
+        out.notes.append(f"gather, {picked}")
+        return
     groups = None if adds else _linear_groups(pieces, shape)
     if groups is not None:
         for group in groups:
@@ -241,6 +248,9 @@ def predicted_cycles(definition: Definition, shapes: Mapping[str, Shape], settin
     """Cycles for one tile of the batch: the register tile's estimate, or a few for each point of a loop."""
     cycles = 0.0
     nests = [make_nest(term, definition.name, shapes, "") for term in definition.terms]
+    picked = picked_of(nests, settings.machine, settings.dtype) if definition.operation == "sum" else None
+    if picked is not None:
+        return predicted_picked_cycles(picked, settings.machine, settings.dtype, settings.tile)
     pieces = [Piece(nest.term, nest, tile_of(nest, settings)) for nest in nests]
     groups = _linear_groups(pieces, shapes[definition.name])
     if groups is not None:

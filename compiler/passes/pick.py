@@ -1,0 +1,167 @@
+"""pick: of a contraction of which a saved winner picks one value a window, only those values are computed.
+
+    s[h,o] += x[h + p, c]·K[p,c,o]                    h:2n       the tangent of a convolution
+    z[i,o] += s[2i + w[i,o], o]·m[i,o]                i:n        that of the max behind it
+
+    z[i,o] += x[2i + w[i,o] + p, c]·K[p,c,o]·m[i,o]   i:n        half of the products (a quarter in two
+                                                                 dimensions), none of them where m is 0
+
+It is `select` read backwards: there a scatter is put into the contraction that reads it, here a contraction
+into what reads it at winners. Another factor behind it, such as the mask of a dropout, is put in too: where
+that is 0 nothing is computed. `schedule/picked.py` says how it runs. Whether it pays, against the transforms
+that the whole contraction would get, the caller's price decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import sympy
+
+from compiler.ir.affine import Affine, axis
+from compiler.ir.composition import plain_read, put_in
+from compiler.ir.tensor_program import (
+    Access,
+    Axis,
+    Definition,
+    Program,
+    Reads,
+    Rewrite,
+    Term,
+    make_term,
+    substitute_axes,
+)
+from compiler.passes.pack import permuted
+from compiler.passes.winograd import winograd
+from compiler.passes.winograd_choice import LEAST_GAIN, Price, priced
+
+
+def pick(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]]:
+    """Put contractions into what reads them at saved winners alone, where the price falls."""
+    rewrites: list[Rewrite] = []
+    for name in [definition.name for definition in program.definitions]:
+        outer = program.definition(name)
+        chain = outer and _chain(outer, program)
+        if not chain:
+            continue
+        source, *readers = chain
+        composed = _composed(source, readers)
+        if composed is None:
+            continue
+        copies, last = _with_copies(composed, program)
+        without = {definition.name for definition in chain}
+        definitions: list[Definition] = []
+        for definition in program.definitions:
+            if definition.name == readers[-1].name:
+                definitions += [*(c for c in copies if c.name not in program), last]
+            elif definition.name not in without:
+                definitions.append(definition)
+        candidate = program.with_definitions(definitions)
+        before = _price_of_all(chain, program, price)
+        after = sum(priced(part, candidate, price) for part in (*copies, last))
+        if after < LEAST_GAIN * before:
+            program = candidate
+            why = f"predicted {after:,.0f} cycles a tile instead of {before:,.0f}"
+            names = ", ".join(d.name for d in chain[:-1])
+            rewrites.append(Rewrite("pick", f"{names} stored, then read by {last.name}", last.name, why))
+    return program, tuple(rewrites)
+
+
+def _chain(outer: Definition, program: Program) -> list[Definition] | None:
+    """A contraction, `outer`, which picks from it, and what multiplies that further, if anything does."""
+    if outer.operation != "sum" or len(outer.terms) != 1 or outer.terms[0].reduction_axes:
+        return None
+    picked = [a for _, a in outer.terms[0].reads if any(index.reads for index in a.indices)]
+    source = program.definition(picked[0].tensor) if len(picked) == 1 else None
+    if source is None or source.operation != "sum" or picked[0].outside is not None:
+        return None
+    if not any(len(t.reads) == 2 and t.reduction_axes for t in source.terms):
+        return None
+    if _users(source, program) != [outer] or source.name in program.outputs:
+        return None
+    chain = [source, outer]
+    while (longer := _next(chain[-1], program)) is not None:
+        chain.append(longer)
+    return chain
+
+
+def _users(definition: Definition, program: Program) -> list[Definition]:
+    return [d for d in program.definitions if definition.name in d.tensors]
+
+
+def _next(inner: Definition, program: Program) -> Definition | None:
+    """The only reader of `inner`, where it multiplies every element of it by something."""
+    users = _users(inner, program)
+    if len(users) != 1 or inner.name in program.outputs:
+        return None
+    (user,) = users
+    if user.operation != "sum" or len(user.terms) != 1 or user.terms[0].guards:
+        return None
+    read = plain_read(user.terms[0], inner)
+    return user if read and read[0] in sympy.Mul.make_args(user.terms[0].body) else None
+
+
+def _composed(source: Definition, readers: Sequence[Definition]) -> Definition | None:
+    """The last of the readers as a sum over what `source` sums."""
+    picking, *others = readers
+    term = picking.terms[0]
+    for outer in others:
+        symbol, names = plain_read(outer.terms[0], picking)
+        term = put_in(outer.terms[0], symbol, names, term)
+        picking = outer
+    found = [(s, a) for s, a in term.reads if a.tensor == source.name]
+    if len(found) != 1 or found[0][0] not in sympy.Mul.make_args(term.body) or term.guards:
+        return None
+    terms = [_picked(term, *found[0], part) for part in source.terms]
+    return None if None in terms else replace(readers[-1], terms=tuple(terms))
+
+
+def _picked(term: Term, symbol: sympy.Symbol, access: Access, part: Term) -> Term | None:
+    """`term` with one term of the contraction for its read `symbol` of that."""
+    names = [index.single_axis for index in part.target]
+    if part.guards or None in names or len(set(names)) != len(names):
+        return None
+    if {a.name for a in part.target_axes} != set(names) or any(a.outside is not None for _, a in part.reads):
+        return None
+    inner = {a.name: axis(f"{a.name}_summed") for a in part.reduction_axes}
+    summed = tuple(Axis(f"{a.name}_summed", a.extent) for a in part.reduction_axes)
+    places: dict[str, Affine] = dict(zip(names, access.indices, strict=True)) | inner
+    moved = substitute_axes(part, places, (*term.axes, *summed))
+    reads = Reads((s, a) for s, a in term.reads if s != symbol)
+    value = moved.body.xreplace({s: reads.symbol(a) for s, a in moved.reads})
+    body = term.body.xreplace({symbol: value})
+    return make_term((*term.axes, *summed), term.target, body, reads.pairs())
+
+
+def _with_copies(definition: Definition, program: Program) -> tuple[list[Definition], Definition]:
+    """Copies of the weights with what is summed last, so that vectors run along it; the definition reading
+    them."""
+    copies: dict[str, Definition] = {}
+    terms = []
+    for term in definition.terms:
+        summed = {a.name for a in term.reduction_axes}
+        reads = []
+        for symbol, access in term.reads:
+            shape = program.shape(access.tensor)
+            where = [bool(index.axes & summed) for index in access.indices]
+            if any(where) and None not in shape and where != sorted(where):
+                order = sorted(range(len(shape)), key=where.__getitem__)
+                copy = permuted(access.tensor, order, program)
+                copies[copy.name] = copy
+                access = Access(copy.name, tuple(access.indices[k] for k in order))
+            reads.append((symbol, access))
+        terms.append(make_term(term.axes, term.target, term.body, reads))
+    return list(copies.values()), replace(definition, terms=tuple(terms))
+
+
+def _price_of_all(chain: Sequence[Definition], program: Program, price: Price) -> float:
+    """What the definitions cost as they are, the contraction in the form that it would get."""
+    source, *others = chain
+    transformed, _ = winograd(program, price)
+    parts: Iterator[Definition] = (
+        d
+        for d in transformed.definitions
+        if d.name == source.name or (d.name.startswith(f"{source.name}.winograd") and d.name not in program)
+    )
+    return sum(priced(d, transformed, price) for d in (*parts, *others))

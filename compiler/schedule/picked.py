@@ -1,0 +1,254 @@
+"""Sums of which only what a saved winner picks is computed, and only where it is not multiplied by 0.
+
+    z[i,o] += g[i,o] · Σ_{p,c} x[2i + w[i,o] + p, c]·K[o,p,c]        the tangent of a max behind a convolution
+
+The winner depends on o: no vector can run along it, and no two of the sums share a value of x. So each is a
+product along vectors of c, added up at its end. What it multiplies by, K[o], stays in registers while i runs:
+
+    for o:
+        list ← (g[i,o], 2i + w[i,o], i)  where g[i,o] ≠ 0                  one pass over i, no branch
+        k0 … k5 = K[o,0,0:16], K[o,0,16:32] … K[o,2,16:32]
+        for (g, place, i) in list: z[i,o] = g · lanes(x[place,0:16]·k0 + … + x[place+2,16:32]·k5)
+
+Several sums that are picked alike, K̇·x + K·ẋ, go through one list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import ceil, prod
+
+import sympy
+
+from compiler.ir.affine import Affine, atom_of, axis, constant
+from compiler.ir.loop_nest import Address, Collect, Each, Fill, Lanes, Let, Lists, Load, Statement, Store
+from compiler.ir.tensor_program import Axis
+from compiler.schedule.compaction import COLLECT_CYCLES, DENSITY, ENTRY_CYCLES, LARGEST_LIST
+from compiler.schedule.contraction import is_polynomial
+from compiler.schedule.layout import BATCH
+from compiler.schedule.machine import Machine
+from compiler.schedule.nest import Integers, Nest, Shapes, local_name
+from compiler.schedule.register_tile import Body, guarded_loops
+
+SPARE_REGISTERS = 6
+"""Beside the vectors that stay: accumulators, and what they are added up with."""
+LANES_CYCLES = 8.0
+"""To add up the lanes of a vector and store the sum."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """One of the sums: the read that stays while the list runs, and the one that moves."""
+
+    nest: Nest
+    staying: Address
+    moving: Address
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What one kernel computes: `products` and `starts`, each times the factor of `nest`."""
+
+    nest: Nest
+    factor: sympy.Expr
+    products: tuple[Product, ...]
+    starts: tuple[tuple[Nest, sympy.Expr], ...]
+    """Terms without a reduction, and what they add before they are multiplied by the factor."""
+    around: tuple[Axis, ...]
+    listed: tuple[Axis, ...]
+    unrolled: tuple[Axis, ...]
+    vector_axis: Axis
+
+    def __str__(self) -> str:
+        names = ", ".join(a.name for a in self.listed)
+        return (
+            f"nonzero factors listed along {names} first, products along vectors of {self.vector_axis.name}"
+        )
+
+
+def picked_of(nests: Sequence[Nest], machine: Machine, dtype: str) -> Picked | None:
+    """The terms of a definition as picked sums; None where they are not."""
+    sums = [nest for nest in nests if nest.reduction_axes]
+    if not sums or any(nest.guards or nest.target.reads for nest in nests):
+        return None
+    if len({(nest.target, nest.target_axes, frozenset(nest.reduction_axes)) for nest in sums}) != 1:
+        return None
+    first = sums[0]
+    common = set.intersection(*(set(_factors(nest)) for nest in nests))
+    products = [_product(nest, common) for nest in sums]
+    starts = [(nest, _without(nest, common)) for nest in nests if nest not in sums]
+    if None in products or any(a.extent is None for a in first.reduction_axes):
+        return None
+    stays = frozenset().union(*(p.staying.offset.axes for p in products))
+    around = tuple(a for a in first.target_axes if a.extent is None or a.name in stays)
+    listed = tuple(a for a in first.target_axes if a not in around)
+    if not listed or prod(a.extent for a in listed) > LARGEST_LIST or not _fit(starts, first, listed):
+        return None
+    factors = _factors(first)
+    factor = sympy.Mul(*(factors[key] for key in sorted(common)))
+    vector_axis = _vector_axis(first, products)
+    if vector_axis is None or not common:
+        return None
+    unrolled = tuple(a for a in first.reduction_axes if a != vector_axis)
+    found = Picked(first, factor, tuple(products), tuple(starts), around, listed, unrolled, vector_axis)
+    fits = _vectors(found, machine.lanes(dtype)) <= machine.registers - SPARE_REGISTERS
+    return found if fits and machine.lanes(dtype) > 1 else None
+
+
+def _factors(nest: Nest) -> dict[str, sympy.Expr]:
+    """The factors of a term by a name that is the same in every term that has them."""
+    names = {s: sympy.Symbol(f"{a.buffer}[{a.offset}]") for s, a in nest.reads}
+    return {str(argument.xreplace(names)): argument for argument in sympy.Mul.make_args(nest.body)}
+
+
+def _without(nest: Nest, common: set[str]) -> sympy.Expr:
+    return sympy.Mul(*(argument for key, argument in _factors(nest).items() if key not in common))
+
+
+def _product(nest: Nest, common: set[str]) -> Product | None:
+    """The two reads that a sum multiplies, one of them where a winner says; None where it is otherwise."""
+    reduced = {a.name for a in nest.reduction_axes}
+    rest = _without(nest, common)
+    addresses = dict(nest.reads)
+    pair = [addresses[symbol] for symbol in sympy.Mul.make_args(rest) if symbol in addresses]
+    if len(pair) != 2 or len(rest.args) != 2 or any(a.inside for a in pair):
+        return None
+    moving = [address for address in pair if address.offset.reads]
+    staying = [address for address in pair if not address.offset.reads]
+    others = (a for s, a in nest.reads if a not in pair)
+    if len(moving) != 1 or any(a.offset.axes & reduced or a.offset.reads or a.inside for a in others):
+        return None
+    mixed = (t for t, _ in moving[0].offset.terms if not isinstance(t, str) and atom_of(t).axes & reduced)
+    batch = {a.name for a in nest.axes if a.extent is None}
+    if any(mixed) or staying[0].offset.axes & batch or not reduced <= staying[0].offset.axes:
+        return None
+    return Product(nest, staying[0], moving[0])
+
+
+def _fit(starts: Sequence[tuple[Nest, sympy.Expr]], first: Nest, listed: tuple[Axis, ...]) -> bool:
+    """Whether what is added first stays while the list runs."""
+    names = {a.name for a in listed}
+    for nest, rest in starts:
+        own = [address for symbol, address in nest.reads if symbol in rest.free_symbols]
+        plain = not any(a.offset.axes & names or a.offset.reads or a.inside for a in own)
+        if not plain or nest.target != first.target or not is_polynomial(rest):
+            return False
+    return True
+
+
+def _vector_axis(first: Nest, products: Sequence[Product]) -> Axis | None:
+    """The longest reduction along which everything that is multiplied is contiguous."""
+    addresses = [a for p in products for a in (p.staying, p.moving)]
+    axes = (a for a in first.reduction_axes if all(x.offset.coefficient(a.name) == 1 for x in addresses))
+    return max(axes, key=lambda a: a.extent, default=None)
+
+
+def _vectors(picked: Picked, lanes: int) -> int:
+    return ceil(picked.vector_axis.extent / lanes) * prod(a.extent for a in picked.unrolled)
+
+
+def picked_nest(picked: Picked, lanes: int, row: int, shapes: Shapes) -> Body:
+    """The loops; `row` elements of the target an example are cleared first."""
+    reduced = {a.name for a in picked.nest.reduction_axes}
+    moving = dict.fromkeys(_part(p.moving.offset, reduced, False) for p in picked.products)
+    names = {affine: f"place_{number}" for number, affine in enumerate(moving)}
+    lists = Lists("picked", 1, prod(a.extent for a in picked.listed), 1 + len(moving))
+    passes: list[Statement] = []
+    for number, one in enumerate(picked.products):
+        there = names[_part(one.moving.offset, reduced, False)]
+        passes += _pass(picked, one, number, there, lists, tuple(names.values()), lanes)
+    body = (lists, *_collection(picked, lists, tuple(moving), shapes), *passes)
+    around = sorted(picked.around, key=lambda a: a.extent is not None)
+    loops = guarded_loops(around, (), frozenset(), lambda _g, _o: body)
+    return (Fill(picked.nest.buffer, BATCH * row), *loops)
+
+
+def _part(offset: Affine, reduced: set[str], along: bool) -> Affine:
+    """What the reduction adds to an offset (with the constant), or the rest of it."""
+    terms = tuple((t, c) for t, c in offset.terms if bool(atom_of(t).axes & reduced) == along)
+    return Affine(terms, offset.constant if along else 0)
+
+
+def _collection(picked: Picked, lists: Lists, moving: tuple[Affine, ...], shapes: Shapes) -> Body:
+    """The pass that lists where the factor is not zero."""
+    integers = Integers(shapes, "")
+    entry = (integers.local(picked.nest.target), *map(integers.local, moving))
+    put, loads = {}, []
+    for symbol, address in picked.nest.reads:
+        if symbol in picked.factor.free_symbols:
+            put[symbol] = sympy.Symbol(f"{local_name(address.buffer)}_{len(put)}", real=True)
+            loads.append(Load(put[symbol].name, address))
+    value = Let("factor", picked.factor.xreplace(put))
+    point = (*integers.statements, *loads, value, Collect(lists, constant(0), "factor", entry))
+    return guarded_loops(picked.listed, (), frozenset(), lambda _g, _o: point)
+
+
+def _pass(
+    picked: Picked, one: Product, number: int, there: str, lists: Lists, names: tuple[str, ...], lanes: int
+) -> Iterator[Statement]:
+    """One sum for every entry of the list; the first also adds what comes before the sums."""
+    reduced = {a.name for a in picked.nest.reduction_axes}
+    steps: list[Statement] = []
+    partial: dict[int, str] = {}
+    for k, (point, width) in enumerate(_points(picked, lanes)):
+        kept, value = f"kept_{number}_{k}", f"value_{k}"
+        ending = "" if width == lanes else f"_of_{width}"
+        yield Load(kept + ending, Address(one.staying.buffer, _at_point(one.staying.offset, point)), width)
+        place = _at_point(_part(one.moving.offset, reduced, True), point) + axis(there)
+        steps.append(Load(value + ending, Address(one.moving.buffer, place), width))
+        term = _symbol(kept + ending) * _symbol(value + ending)
+        steps.append(Let(f"acc{ending}", term, width, update=width in partial))
+        partial[width] = f"acc{ending}"
+    sums = [Lanes(f"sum_{k}", name, width) for k, (width, name) in enumerate(partial.items())]
+    total = sympy.Add(*(_symbol(s.name) for s in sums))
+    if number == 0 and picked.starts:
+        yield from _start(picked)
+        total += _symbol("start")
+    store = Store(Address(picked.nest.buffer, axis("to")), _symbol("factor") * total, 0, number > 0)
+    yield Each(lists, constant(0), "factor", ("to", *names), (*steps, *sums, store))
+
+
+def _points(picked: Picked, lanes: int) -> Iterator[tuple[dict[str, int], int]]:
+    """Where each vector of a sum begins, and its lanes."""
+    extent = picked.vector_axis.extent
+    for steps in product(*(range(a.extent) for a in picked.unrolled)):
+        for begin in range(0, extent, lanes):
+            point = dict(zip((a.name for a in picked.unrolled), steps, strict=True))
+            yield point | {picked.vector_axis.name: begin}, min(lanes, extent - begin)
+
+
+def _at_point(offset: Affine, point: dict[str, int]) -> Affine:
+    """The offset with numbers for some axes."""
+    return offset.substitute({name: constant(value) for name, value in point.items()})
+
+
+def _start(picked: Picked) -> Iterator[Statement]:
+    """What the terms without a reduction add, once for the list."""
+    total = sympy.S.Zero
+    for number, (nest, rest) in enumerate(picked.starts):
+        put = {}
+        for symbol, address in nest.reads:
+            if symbol in rest.free_symbols:
+                put[symbol] = _symbol(f"start_{number}_{len(put)}")
+                yield Load(put[symbol].name, address)
+        total += rest.xreplace(put)
+    yield Let("start", total)
+
+
+def predicted_picked_cycles(picked: Picked, machine: Machine, dtype: str, batch: int) -> float:
+    """Cycles for one tile of the batch, half of the factors being zero."""
+    lanes = machine.lanes(dtype)
+    vectors = _vectors(picked, lanes)
+    slots = machine.slots(picked.vector_axis.extent, lanes)
+    width = min(2.0, max(1.0, machine.vector_bytes / 32))
+    entry = vectors * max(slots / machine.multiply_adds_per_cycle, width / machine.loads_per_cycle)
+    points = prod(a.extent for a in picked.listed)
+    one = vectors * width + DENSITY * points * (entry + LANES_CYCLES + ENTRY_CYCLES)
+    blocks = prod(batch if a.extent is None else a.extent for a in picked.around)
+    return blocks * (COLLECT_CYCLES * points + len(picked.products) * one)
+
+
+def _symbol(name: str) -> sympy.Symbol:
+    return sympy.Symbol(name, real=True)
