@@ -41,7 +41,8 @@ def pick(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]]:
     """Put contractions into what reads them at saved winners alone, where the price falls."""
     rewrites: list[Rewrite] = []
     for name in [definition.name for definition in program.definitions]:
-        outer = program.definition(name)
+        # What was put in before is gone.
+        outer = program.definition(name) if name in program else None
         chain = outer and _chain(outer, program)
         if not chain:
             continue

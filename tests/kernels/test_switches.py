@@ -21,7 +21,7 @@ from compiler.errors import ModelError
 from compiler.harness import compile_programs
 from compiler.ir.interpreter import concrete_shape, run
 from compiler.ir.tensor_program import Program, Tensor
-from compiler.layers import Conv2D, Dense, GlobalAveragePooling2D, Input, Softmax
+from compiler.layers import Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D, Input, MaxPool2D, Softmax
 from compiler.losses import CrossEntropy
 from compiler.lower import LoweredModel, lower
 from compiler.optimizers import SGD
@@ -40,9 +40,13 @@ PROGRAMS = {
     "digits": ("input_gradient", "predict"),
     "normalised": ("input_gradient", "predict"),
     "wide": ("input_gradient", "predict"),
+    "pooled": ("jvp",),
     "regression": ("hvp",),
 }
-"""What is compared of each model. Only derivatives of derivatives have sums of products to distribute."""
+"""What is compared of each model. Only derivatives of derivatives have sums of products to distribute, and
+only tangents read a contraction at saved winners alone."""
+SCHEDULING = {"fuse", "tile", "zeros"}
+"""Switches of the scheduler, which leave programs as they are."""
 BATCH = 5
 OFF = [frozenset([name]) for name in SWITCHES]
 
@@ -51,8 +55,8 @@ OFF = [frozenset([name]) for name in SWITCHES]
 def lowered(name: str, folder: Path) -> LoweredModel:
     if name in MODELS:
         return lower(MODELS[name][0]())
-    if name == "wide":
-        return lower(_wide())
+    if name in ("wide", "pooled"):
+        return lower(_wide() if name == "wide" else _pooled())
     path = folder / "normalised.py"
     path.write_text(NORMALISED)
     return lower(load_model(path))
@@ -65,12 +69,18 @@ def _wide() -> Model:
     return Sequential(layers, loss=CrossEntropy(), optimizer=SGD())
 
 
+def _pooled() -> Model:
+    """Of the convolution, a tangent is wanted where the max and the dropout leave it."""
+    layers = [Input(8, 8, 16), Conv2D(16, 3), MaxPool2D(2), Flatten(), Dropout(0.5), Dense(3), Softmax()]
+    return Sequential(layers, loss=CrossEntropy(), optimizer=SGD())
+
+
 @cache
 def optimised(name: str, folder: Path, off: frozenset[str]) -> tuple[dict[str, Program], Trace]:
     """The model's programs, ready for scheduling, and the record of how they came about."""
     model, trace = lowered(name, folder), Trace(without=off)
     machine = machine_for("native", find_toolchain())
-    modes = ("vjp", "hvp") if "hvp" in PROGRAMS[name] else ("vjp",)
+    modes = ("vjp", *(mode for mode in ("jvp", "hvp") if mode in PROGRAMS[name]))
     price = pricer(machine, "float64", off)
     return module_programs(model, price, trace, modes), trace
 
@@ -82,6 +92,8 @@ def raw(model: LoweredModel, program: str) -> Program:
         return model.predict
     if program == "input_gradient":
         return vjp(model.training, "loss", (*names, "input"))[0]
+    if program == "jvp":
+        return jvp(model.training.replace(outputs=("loss",)), names, ("loss",))[0]
     gradient = vjp(model.training, "loss", names)[0]
     return jvp(gradient.replace(outputs=()), names, tuple(map(cotangent_name, names)))[0]
 
@@ -109,7 +121,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def changed(folder: Path, off: frozenset[str]) -> list[tuple[str, str]]:
     """Programs that are others without these passes; all of them where scheduling is another."""
     table = [(name, program) for name, wanted in PROGRAMS.items() for program in wanted]
-    if not off or off & {"fuse", "tile"}:
+    if not off or off & SCHEDULING:
         return table
     ordinary = {name: optimised(name, folder, frozenset())[0] for name in PROGRAMS}
     return [(n, p) for n, p in table if optimised(n, folder, off)[0][p] != ordinary[n][p]]
@@ -137,7 +149,7 @@ def test_results_agree_without(off: frozenset[str], folder: Path) -> None:
             assert worst.error <= 1e-11, worst
 
 
-@pytest.mark.parametrize("switch", [name for name in SWITCHES if name not in ("fuse", "tile")])
+@pytest.mark.parametrize("switch", [name for name in SWITCHES if name not in SCHEDULING])
 def test_each_pass_does_something_here(switch: str, folder: Path) -> None:
     """Leaving out a pass that does nothing would prove nothing."""
 
