@@ -144,6 +144,10 @@ cdef extern from *:
     CHAINRULE_WHERE(int32, int32_t, , 8)
     static inline integers zeros(void)
     { return (integers){0}; }
+    /* x where the integer is the value, else y. */
+    static inline vector pick(
+        integers number, Py_ssize_t value, vector x, vector y)
+    { return (vector)CHAINRULE_PICK(number == (int32_t)value - zeros(), (integers)x, (integers)y); }
     CHAINRULE_CHOICE(lt, <, , integers)
     CHAINRULE_CHOICE(le, <=, , integers)
     CHAINRULE_CHOICE(gt, >, , integers)
@@ -154,12 +158,32 @@ cdef extern from *:
     CHAINRULE_WHERE(int32, int32_t, 4, 4)
     static inline integers4 zeros4(void)
     { return (integers4){0}; }
+    /* x where the integer is the value, else y. */
+    static inline vector4 pick4(
+        integers4 number, Py_ssize_t value, vector4 x, vector4 y)
+    { return (vector4)CHAINRULE_PICK(number == (int32_t)value - zeros4(), (integers4)x, (integers4)y); }
     CHAINRULE_CHOICE(lt, <, 4, integers4)
     CHAINRULE_CHOICE(le, <=, 4, integers4)
     CHAINRULE_CHOICE(gt, >, 4, integers4)
     CHAINRULE_CHOICE(ge, >=, 4, integers4)
     CHAINRULE_BETTER(larger, >, 4, integers4)
     CHAINRULE_BETTER(smaller, <, 4, integers4)
+
+    /* The sum of the lanes: halves are added until few are left. */
+    static inline real lanes4(vector4 v)
+    {
+        real sum = v[0];
+        for (int k = 1; k < 4; k++) sum += v[k];
+        return sum;
+    }
+    /* The sum of the lanes: halves are added until few are left. */
+    static inline real lanes(vector v)
+    {
+        vector4 low, high;
+        memcpy(&low, &v, sizeof low);
+        memcpy(&high, (const char *)&v + sizeof low, sizeof high);
+        return lanes4(low + high);
+    }
 
     /* e^x = 2^n e^r with x = n ln 2 + r. Adding 1.5 * 2^23 rounds x / ln 2 to the nearest integer, which then
        stands in the lowest bits of the sum; a NaN has some other bits there, and comes out as the NaN r. */
@@ -228,6 +252,12 @@ cdef extern from *:
     vector splat(real x) noexcept nogil
     ctypedef int integers
     integers zeros() noexcept nogil
+    real lanes(vector v) noexcept nogil
+    integers widen_uint8(const uint8* p, int n) noexcept nogil
+    integers widen_int32(const int32* p, int n) noexcept nogil
+    vector pick(
+        integers number, Py_ssize_t value, vector x, vector y
+    ) noexcept nogil
     vector where_lt(
         vector a, vector b, vector x, vector y
     ) noexcept nogil
@@ -268,6 +298,12 @@ cdef extern from *:
     vector4 splat4(real x) noexcept nogil
     ctypedef int integers4
     integers4 zeros4() noexcept nogil
+    real lanes4(vector4 v) noexcept nogil
+    integers4 widen_uint84(const uint8* p, int n) noexcept nogil
+    integers4 widen_int324(const int32* p, int n) noexcept nogil
+    vector4 pick4(
+        integers4 number, Py_ssize_t value, vector4 x, vector4 y
+    ) noexcept nogil
     vector4 where_lt4(
         vector4 a, vector4 b, vector4 x, vector4 y
     ) noexcept nogil

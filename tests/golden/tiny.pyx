@@ -150,6 +150,10 @@ cdef extern from *:
     CHAINRULE_WHERE(int32, int32_t, , 8)
     static inline integers zeros(void)
     { return (integers){0}; }
+    /* x where the integer is the value, else y. */
+    static inline vector pick(
+        integers number, Py_ssize_t value, vector x, vector y)
+    { return (vector)CHAINRULE_PICK(number == (int32_t)value - zeros(), (integers)x, (integers)y); }
     CHAINRULE_CHOICE(lt, <, , integers)
     CHAINRULE_CHOICE(le, <=, , integers)
     CHAINRULE_CHOICE(gt, >, , integers)
@@ -160,12 +164,32 @@ cdef extern from *:
     CHAINRULE_WHERE(int32, int32_t, 4, 4)
     static inline integers4 zeros4(void)
     { return (integers4){0}; }
+    /* x where the integer is the value, else y. */
+    static inline vector4 pick4(
+        integers4 number, Py_ssize_t value, vector4 x, vector4 y)
+    { return (vector4)CHAINRULE_PICK(number == (int32_t)value - zeros4(), (integers4)x, (integers4)y); }
     CHAINRULE_CHOICE(lt, <, 4, integers4)
     CHAINRULE_CHOICE(le, <=, 4, integers4)
     CHAINRULE_CHOICE(gt, >, 4, integers4)
     CHAINRULE_CHOICE(ge, >=, 4, integers4)
     CHAINRULE_BETTER(larger, >, 4, integers4)
     CHAINRULE_BETTER(smaller, <, 4, integers4)
+
+    /* The sum of the lanes: halves are added until few are left. */
+    static inline real lanes4(vector4 v)
+    {
+        real sum = v[0];
+        for (int k = 1; k < 4; k++) sum += v[k];
+        return sum;
+    }
+    /* The sum of the lanes: halves are added until few are left. */
+    static inline real lanes(vector v)
+    {
+        vector4 low, high;
+        memcpy(&low, &v, sizeof low);
+        memcpy(&high, (const char *)&v + sizeof low, sizeof high);
+        return lanes4(low + high);
+    }
 
     /* e^x = 2^n e^r with x = n ln 2 + r. Adding 1.5 * 2^23 rounds x / ln 2 to the nearest integer, which then
        stands in the lowest bits of the sum; a NaN has some other bits there, and comes out as the NaN r. */
@@ -236,6 +260,12 @@ cdef extern from *:
     vector splat(real x) noexcept nogil
     ctypedef int integers
     integers zeros() noexcept nogil
+    real lanes(vector v) noexcept nogil
+    integers widen_uint8(const uint8* p, int n) noexcept nogil
+    integers widen_int32(const int32* p, int n) noexcept nogil
+    vector pick(
+        integers number, Py_ssize_t value, vector x, vector y
+    ) noexcept nogil
     vector where_lt(
         vector a, vector b, vector x, vector y
     ) noexcept nogil
@@ -276,6 +306,12 @@ cdef extern from *:
     vector4 splat4(real x) noexcept nogil
     ctypedef int integers4
     integers4 zeros4() noexcept nogil
+    real lanes4(vector4 v) noexcept nogil
+    integers4 widen_uint84(const uint8* p, int n) noexcept nogil
+    integers4 widen_int324(const int32* p, int n) noexcept nogil
+    vector4 pick4(
+        integers4 number, Py_ssize_t value, vector4 x, vector4 y
+    ) noexcept nogil
     vector4 where_lt4(
         vector4 a, vector4 b, vector4 x, vector4 y
     ) noexcept nogil
@@ -1216,15 +1252,48 @@ cdef void conv2d_1_bias_cotangent(
 ) noexcept nogil:
     # conv2d_1.bias.cotangent[c] += conv2d_1.cotangent.selected[b1, h1, w1, c]  for b1:batch, h1:4, w1:4, c:3
     # shapes: conv2d_1.bias.cotangent (3), from conv2d_1.cotangent.selected (batch, 4, 4, 3)
-    # schedule: gather, register tile: 1 position by 1 x 8 lanes of c
+    # schedule: gather, register tile: 1 position by 1 x 8 lanes of c; sums in 8 parts
     # operations: 48 for each example
     cdef Py_ssize_t b1, h1_w1
-    cdef vector4 acc_0_0_of_3, conv2d_1_cotangent_selected_v0_of_3
+    cdef vector4 acc_0_0_of_3, acc_0_0_part1_of_3, acc_0_0_part2_of_3, acc_0_0_part3_of_3, acc_0_0_part4_of_3
+    cdef vector4 acc_0_0_part5_of_3, acc_0_0_part6_of_3, acc_0_0_part7_of_3, conv2d_1_cotangent_selected_v0_of_3
+    cdef vector4 conv2d_1_cotangent_selected_v1_of_3, conv2d_1_cotangent_selected_v2_of_3
+    cdef vector4 conv2d_1_cotangent_selected_v3_of_3, conv2d_1_cotangent_selected_v4_of_3
+    cdef vector4 conv2d_1_cotangent_selected_v5_of_3, conv2d_1_cotangent_selected_v6_of_3
+    cdef vector4 conv2d_1_cotangent_selected_v7_of_3
     acc_0_0_of_3 = load4_partial(conv2d_1_bias_cotangent, 3)
+    acc_0_0_part1_of_3 = splat4(<real>0)
+    acc_0_0_part2_of_3 = splat4(<real>0)
+    acc_0_0_part3_of_3 = splat4(<real>0)
+    acc_0_0_part4_of_3 = splat4(<real>0)
+    acc_0_0_part5_of_3 = splat4(<real>0)
+    acc_0_0_part6_of_3 = splat4(<real>0)
+    acc_0_0_part7_of_3 = splat4(<real>0)
     for b1 in range(batch):
-        for h1_w1 in range(16):
+        for h1_w1 in range(0, 16, 8):
             conv2d_1_cotangent_selected_v0_of_3 = load4_partial(conv2d_1_cotangent_selected + 48 * b1 + 3 * h1_w1, 3)
+            conv2d_1_cotangent_selected_v1_of_3 = load4_partial(conv2d_1_cotangent_selected + 48 * b1 + 3 * h1_w1 + 3, 3)
+            conv2d_1_cotangent_selected_v2_of_3 = load4_partial(conv2d_1_cotangent_selected + 48 * b1 + 3 * h1_w1 + 6, 3)
+            conv2d_1_cotangent_selected_v3_of_3 = load4_partial(conv2d_1_cotangent_selected + 48 * b1 + 3 * h1_w1 + 9, 3)
+            conv2d_1_cotangent_selected_v4_of_3 = load4_partial(conv2d_1_cotangent_selected + 48 * b1 + 3 * h1_w1 + 12, 3)
+            conv2d_1_cotangent_selected_v5_of_3 = load4_partial(conv2d_1_cotangent_selected + 48 * b1 + 3 * h1_w1 + 15, 3)
+            conv2d_1_cotangent_selected_v6_of_3 = load4_partial(conv2d_1_cotangent_selected + 48 * b1 + 3 * h1_w1 + 18, 3)
+            conv2d_1_cotangent_selected_v7_of_3 = load4_partial(conv2d_1_cotangent_selected + 48 * b1 + 3 * h1_w1 + 21, 3)
             acc_0_0_of_3 += conv2d_1_cotangent_selected_v0_of_3
+            acc_0_0_part1_of_3 += conv2d_1_cotangent_selected_v1_of_3
+            acc_0_0_part2_of_3 += conv2d_1_cotangent_selected_v2_of_3
+            acc_0_0_part3_of_3 += conv2d_1_cotangent_selected_v3_of_3
+            acc_0_0_part4_of_3 += conv2d_1_cotangent_selected_v4_of_3
+            acc_0_0_part5_of_3 += conv2d_1_cotangent_selected_v5_of_3
+            acc_0_0_part6_of_3 += conv2d_1_cotangent_selected_v6_of_3
+            acc_0_0_part7_of_3 += conv2d_1_cotangent_selected_v7_of_3
+    acc_0_0_of_3 += acc_0_0_part1_of_3
+    acc_0_0_of_3 += acc_0_0_part2_of_3
+    acc_0_0_of_3 += acc_0_0_part3_of_3
+    acc_0_0_of_3 += acc_0_0_part4_of_3
+    acc_0_0_of_3 += acc_0_0_part5_of_3
+    acc_0_0_of_3 += acc_0_0_part6_of_3
+    acc_0_0_of_3 += acc_0_0_part7_of_3
     store4_partial(conv2d_1_bias_cotangent, acc_0_0_of_3, 3)
 
 cdef void conv2d_1_kernel_cotangent_unpacked(
@@ -1575,11 +1644,11 @@ cdef void inference_conv2d_2(
         value0_of_4 = where_le4(best_of_4, splat4(<real>0), splat4(<real>0), best_of_4)
         store4(maxpool2d_2 + 4 * b, value0_of_4)
 
-cdef void flatten_1(
-    const real* maxpool2d_2, real* flatten_1, Py_ssize_t batch
+cdef void inference_dropout_1(
+    const real* maxpool2d_2, real* dropout_1, Py_ssize_t batch
 ) noexcept nogil:
-    # flatten_1[b, c] += maxpool2d_2[b, 0, 0, c]  for b:batch, c:4
-    # shapes: flatten_1 (batch, 4), from maxpool2d_2 (batch, 1, 1, 4)
+    # dropout_1[b, c] += maxpool2d_2[b, 0, 0, c]  for b:batch, c:4
+    # shapes: dropout_1 (batch, 4), from maxpool2d_2 (batch, 1, 1, 4)
     # schedule: gather, plain loops
     # operations: 0 for each example
     cdef Py_ssize_t b, c
@@ -1587,21 +1656,7 @@ cdef void flatten_1(
     for b in range(batch):
         for c in range(4):
             maxpool2d_2_0 = maxpool2d_2[4 * b + c]
-            flatten_1[4 * b + c] = maxpool2d_2_0
-
-cdef void inference_dropout_1(
-    const real* flatten_1, real* dropout_1, Py_ssize_t batch
-) noexcept nogil:
-    # dropout_1[b, i] += flatten_1[b, i]  for b:batch, i:4
-    # shapes: dropout_1 (batch, 4), from flatten_1 (batch, 4)
-    # schedule: gather, plain loops
-    # operations: 0 for each example
-    cdef Py_ssize_t b, i
-    cdef real flatten_1_0
-    for b in range(batch):
-        for i in range(4):
-            flatten_1_0 = flatten_1[4 * b + i]
-            dropout_1[4 * b + i] = flatten_1_0
+            dropout_1[4 * b + c] = maxpool2d_2_0
 
 cdef void m_correction(
     const real* step_, real* m_correction
@@ -1993,18 +2048,17 @@ cdef void inference_tile_0(
     inference_conv2d_2(
         context.parameters + 160, context.parameters + 48, <real*>(tile), <real*>(tile + 3072), batch,
     )
-    flatten_1(<real*>(tile + 3072), <real*>(tile), batch)
-    inference_dropout_1(<real*>(tile), <real*>(tile + 256), batch)
+    inference_dropout_1(<real*>(tile + 3072), <real*>(tile), batch)
     dense_1(
-        context.parameters + 192, context.parameters + 176, <real*>(tile + 256), <real*>(tile), batch,
+        context.parameters + 192, context.parameters + 176, <real*>(tile), <real*>(tile + 256), batch,
     )
-    softmax_1_sum1_max(<real*>(tile), <real*>(tile + 192), batch)
-    softmax_1_sum1_shifted(<real*>(tile), <real*>(tile + 192), <real*>(tile + 256), batch)
+    softmax_1_sum1_max(<real*>(tile + 256), <real*>(tile), batch)
+    softmax_1_sum1_shifted(<real*>(tile + 256), <real*>(tile), <real*>(tile + 64), batch)
     loss(
-        &context.scalars[0], <const int32*>context.label + first * 1, <real*>(tile), <real*>(tile + 192),
-        <real*>(tile + 256), lane, batch,
+        &context.scalars[0], <const int32*>context.label + first * 1, <real*>(tile + 256), <real*>(tile),
+        <real*>(tile + 64), lane, batch,
     )
-    softmax_1(<real*>(tile), <real*>(tile + 192), <real*>(tile + 256), context.output + first * 3, batch)
+    softmax_1(<real*>(tile + 256), <real*>(tile), <real*>(tile + 64), context.output + first * 3, batch)
 
 
 cdef void inference_worker_0(
@@ -2047,14 +2101,13 @@ cdef void predict_tile_0(
     inference_conv2d_2(
         context.parameters + 160, context.parameters + 48, <real*>(tile), <real*>(tile + 3072), batch,
     )
-    flatten_1(<real*>(tile + 3072), <real*>(tile), batch)
-    inference_dropout_1(<real*>(tile), <real*>(tile + 256), batch)
+    inference_dropout_1(<real*>(tile + 3072), <real*>(tile), batch)
     dense_1(
-        context.parameters + 192, context.parameters + 176, <real*>(tile + 256), <real*>(tile), batch,
+        context.parameters + 192, context.parameters + 176, <real*>(tile), <real*>(tile + 256), batch,
     )
-    softmax_1_sum1_max(<real*>(tile), <real*>(tile + 192), batch)
-    softmax_1_sum1_shifted(<real*>(tile), <real*>(tile + 192), <real*>(tile + 256), batch)
-    softmax_1(<real*>(tile), <real*>(tile + 192), <real*>(tile + 256), context.output + first * 3, batch)
+    softmax_1_sum1_max(<real*>(tile + 256), <real*>(tile), batch)
+    softmax_1_sum1_shifted(<real*>(tile + 256), <real*>(tile), <real*>(tile + 64), batch)
+    softmax_1(<real*>(tile + 256), <real*>(tile), <real*>(tile + 64), context.output + first * 3, batch)
 
 
 cdef void predict_worker_0(
