@@ -40,7 +40,8 @@ def pack(program: Program, only: str | None = None) -> tuple[Program, tuple[Rewr
     """
     definitions: list[Definition] = []
     rewrites: list[Rewrite] = []
-    made: set[str] = set()
+    # A pass before this one may have made such copies.
+    made = {definition.name for definition in program.definitions}
     for definition in program.definitions:
         if only not in (None, definition.name):
             definitions.append(definition)

@@ -51,14 +51,7 @@ def pick(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]]:
         if composed is None:
             continue
         copies, last = _with_copies(composed, program)
-        without = {definition.name for definition in chain}
-        definitions: list[Definition] = []
-        for definition in program.definitions:
-            if definition.name == readers[-1].name:
-                definitions += [*(c for c in copies if c.name not in program), last]
-            elif definition.name not in without:
-                definitions.append(definition)
-        candidate = program.with_definitions(definitions)
+        candidate = _replaced(program, chain, copies, last)
         before = _price_of_all(chain, program, price)
         after = sum(priced(part, candidate, price) for part in (*copies, last))
         if after < LEAST_GAIN * before:
@@ -67,6 +60,23 @@ def pick(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]]:
             names = ", ".join(d.name for d in chain[:-1])
             rewrites.append(Rewrite("pick", f"{names} stored, then read by {last.name}", last.name, why))
     return program, tuple(rewrites)
+
+
+def _replaced(
+    program: Program, chain: Sequence[Definition], copies: Sequence[Definition], last: Definition
+) -> Program:
+    """The program with `last` in place of the chain, and each copy right behind what it copies, where all
+    that reads it comes later."""
+    new = [copy for copy in copies if copy.name not in program]
+    definitions = [copy for copy in new if program.definition(copy.tensors[0]) is None]
+    gone = {definition.name for definition in chain}
+    for definition in program.definitions:
+        if definition.name == last.name:
+            definitions.append(last)
+        elif definition.name not in gone:
+            definitions.append(definition)
+            definitions += [copy for copy in new if copy.tensors[0] == definition.name]
+    return program.with_definitions(definitions)
 
 
 def _chain(outer: Definition, program: Program) -> list[Definition] | None:
