@@ -22,6 +22,8 @@ from math import gcd
 
 import sympy
 
+from compiler.derive.factor import factor
+
 TRANSCENDENTAL = 20
 """What exp, log, tanh, … cost in units of one addition; a rough figure on purpose."""
 ROOT = 8
@@ -111,7 +113,7 @@ def _forms(expression: sympy.Expr) -> Iterator[sympy.Expr]:
         cancelled = sympy.cancel(flat)
         yield sympy.together(flat).xreplace(back)
         yield cancelled.xreplace(back)
-        yield sympy.factor(cancelled).xreplace(back)
+        yield factor(cancelled).xreplace(back)
 
 
 @dataclass(frozen=True)
