@@ -57,7 +57,7 @@ def compose(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
 
 def _compose_one(program: Program, inner: Definition, memo: Memo) -> tuple[Program, list[Rewrite]]:
     """Put `inner` into all of its readers at once if it can then be dropped, else where that alone pays."""
-    users = [d for d in program.definitions if inner.name in memo.tensors(d)]
+    users = [d for d in program.definitions if inner.name in d.tensors]
     composed = [(user, _composed_user(program, user, inner, memo)) for user in users]
     possible = [(user, new) for user, new in composed if new is not None]
     if possible and len(possible) == len(users) and inner.name not in program.outputs:
@@ -82,6 +82,18 @@ def _put(
 
 def _composed_user(program: Program, user: Definition, inner: Definition, memo: Memo) -> Definition | None:
     """`user` in its cheapest form without any read of `inner`, None when one cannot be put in."""
+    changed = memo.composed.get((user, inner), lambda: _with_inner(program, user, inner, memo))
+    if changed is None:
+        return None
+    with_changed = replace_definition(program, user.name, changed)
+    changed = in_output_forms(with_changed, changed, memo, avoid=inner.name)
+    # An exponential is worth a name of its own; put in, it must have cancelled against something.
+    survives = _transcendentals_of(changed) > _transcendentals_of(user)
+    return None if survives and _transcendentals_of(inner) else changed
+
+
+def _with_inner(program: Program, user: Definition, inner: Definition, memo: Memo) -> Definition | None:
+    """`user` with `inner` put in for each read of it, None when one cannot be."""
     if user.operation != "sum":
         return None
     terms: list[Term] = []
@@ -93,13 +105,7 @@ def _composed_user(program: Program, user: Definition, inner: Definition, memo: 
         if without is None:
             return None
         terms.extend(without)
-    changed = replace(user, terms=tuple(terms) or (_zero_term(user),))
-    changed = tidy_definition(program, changed)
-    with_changed = replace_definition(program, user.name, changed)
-    changed = in_output_forms(with_changed, changed, memo, avoid=inner.name)
-    # An exponential is worth a name of its own; put in, it must have cancelled against something.
-    survives = _transcendentals_of(changed) > _transcendentals_of(user)
-    return None if survives and _transcendentals_of(inner) else changed
+    return tidy_definition(program, replace(user, terms=tuple(terms) or (_zero_term(user),)))
 
 
 def _transcendentals_of(definition: Definition) -> int:

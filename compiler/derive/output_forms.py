@@ -31,7 +31,7 @@ from compiler.derive.scalar import (
     is_centred,
     split_exponent,
 )
-from compiler.derive.simplify_branches import in_cases_of_output
+from compiler.derive.simplify_branches import as_cases, in_cases_of_output
 from compiler.derive.simplify_cost import kept_alive, term_cost
 from compiler.derive.simplify_memo import Memo
 from compiler.derive.simplify_signs import assume
@@ -148,7 +148,7 @@ def _cheapest_form(
         of_least_work = [c for c in candidates if term_cost(c) == lowest]
         if of_least_work == [best]:
             return best
-        chosen = min(of_least_work, key=lambda c: _memory_key(program, definition, c, others, memo))
+        chosen = min(of_least_work, key=lambda c: _memory_key(program, definition, c, others))
         if chosen is best:
             return best
         best = chosen
@@ -156,22 +156,26 @@ def _cheapest_form(
 
 
 def _memory_key(
-    program: Program, definition: Definition, candidate: Term, others: tuple[Term, ...], memo: Memo
+    program: Program, definition: Definition, candidate: Term, others: tuple[Term, ...]
 ) -> tuple[int, ...]:
     """Orders terms of equal work: by what they keep alive, by reads, and then later tensors come first:
     a fused kernel may never store the earlier one."""
     tensors = {name for term in (*others, candidate) for name in term.tensors}
     born = {d.name: k for k, d in enumerate(program.definitions)}
     lateness = sum(born.get(name, -1) for name in candidate.tensors)
-    alive = kept_alive(program, definition.name, tensors, memo)
+    alive = kept_alive(program, definition.name, tensors)
     return alive, len(candidate.reads), -lateness, *cheaper_key(candidate.body)
 
 
 def tidy_body(program: Program, term: Term, memo: Memo) -> Term:
     """The term with its body in the cheapest form that scalar algebra finds."""
-    assumed = assume(program, term, memo.signs)
-    body = assumed.back(cheapest(assumed.body))
-    return make_term(term.axes, term.target, body, term.reads, term.guards)
+
+    def tidied() -> Term:
+        assumed = assume(program, term, memo.signs)
+        body = assumed.back(cheapest(assumed.body))
+        return make_term(term.axes, term.target, body, term.reads, term.guards)
+
+    return memo.tidied.get((term,), tidied)
 
 
 def _candidates(program: Program, name: str, term: Term, memo: Memo, avoid: str | None) -> Iterator[Term]:
@@ -179,14 +183,43 @@ def _candidates(program: Program, name: str, term: Term, memo: Memo, avoid: str 
     for definition in program.definitions:
         if definition.name == name:
             return
-        if tensors.isdisjoint(memo.tensors(definition)) or definition.name == avoid:
+        if tensors.isdisjoint(definition.tensors) or definition.name == avoid:
             continue
-        facts = memo.facts(definition)
-        function = facts.function or facts.injection
-        if function is None or not _reads_project(function):
-            continue
-        for binding in matchings(function, term):
-            yield from _with_output(program, definition.name, function, binding, term, memo)
+        yield from memo.output_forms.get(
+            (term, definition), lambda definition=definition: _in_forms_of(program, definition, term, memo)
+        )
+
+
+def _in_forms_of(program: Program, definition: Definition, term: Term, memo: Memo) -> tuple[Term, ...]:
+    """The term with a part of one definition expressed by that definition, in every way there is."""
+    facts = memo.facts(definition)
+    function = facts.function or facts.injection
+    if function is None or not _reads_project(function) or not _may_occur(program, function, term, memo):
+        return ()
+    return tuple(
+        form
+        for binding in matchings(function, term)
+        for form in _with_output(program, definition.name, function, binding, term, memo)
+    )
+
+
+def _may_occur(program: Program, function: Term, term: Term, memo: Memo) -> bool:
+    """Whether the term reads all that some part of the function reads: most need not be looked at closer."""
+    tensors = {access.tensor for _, access in term.reads}
+    parts = memo.parts.get((function,), lambda: _tensors_of_parts(program, function, memo))
+    return any(part <= tensors for part in parts)
+
+
+def _tensors_of_parts(program: Program, function: Term, memo: Memo) -> tuple[frozenset[str], ...]:
+    """The tensors that each part reads which `_bodies` could replace."""
+    tensors = {symbol.name: access.tensor for symbol, access in function.reads}
+    if len(set(tensors.values())) < len(tensors):
+        # Two reads of one tensor may turn out to be the same, and a part with both may cancel to less.
+        return (frozenset(),)
+    body = assume(program, function, memo.signs).body
+    cases = as_cases(body)
+    parts = [body, *hide(body).back.values(), *(() if cases is None else (cases.subject,))]
+    return tuple(frozenset(tensors[symbol.name] for symbol in part.free_symbols) for part in parts)
 
 
 def _reads_project(function: Term) -> bool:

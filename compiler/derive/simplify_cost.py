@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from compiler.derive.scalar import operations
-from compiler.derive.simplify_memo import Memo
 from compiler.ir.tensor_program import Definition, Extent, Program, Term
 
 USUAL_BATCH = 128
@@ -33,7 +32,7 @@ def definition_cost(definition: Definition) -> int:
     return volume(definition.shape) + sum(map(term_cost, definition.terms))
 
 
-def kept_alive(program: Program, reader: str, tensors: Collection[str], memo: Memo) -> int:
+def kept_alive(program: Program, reader: str, tensors: Collection[str]) -> int:
     """Σ over tensors of size × how long it is kept: from its definition to its last reader.
 
     Decides between forms of equal work. With the mask of a ReLU read from its output, the input dies as
@@ -42,7 +41,7 @@ def kept_alive(program: Program, reader: str, tensors: Collection[str], memo: Me
     born = {definition.name: k for k, definition in enumerate(program.definitions)}
     last = {**{tensor.name: -1 for tensor in program.inputs}, **born}
     for k, definition in enumerate(program.definitions):
-        for name in tensors if definition.name == reader else memo.tensors(definition):
+        for name in tensors if definition.name == reader else definition.tensors:
             last[name] = max(last[name], k)
     for name in program.outputs:
         last[name] = len(born)
