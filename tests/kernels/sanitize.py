@@ -1,22 +1,35 @@
 """Kernels under AddressSanitizer and UndefinedBehaviorSanitizer: `make sanitize`.
 
-Builds the derived programs of whole models and of the layers without windows for every target that this
-machine can run, and calls them with several batches and thread counts. A read or write outside an array, or
-undefined behaviour, ends the process with a report. The sanitizers' libraries must be loaded before Python,
-which `make sanitize` does.
+Builds the derived programs of whole models, of the layers without windows, and of the tests of single
+schedules for every target that this machine can run, and calls them with several batches and thread counts. A
+read or write outside an array, or undefined behaviour, ends the process with a report. The sanitizers'
+libraries must be loaded before Python, which `make sanitize` does.
 """
 
 from __future__ import annotations
 
 from compiler.harness import compile_programs
+from compiler.ir.parser import parse_program
+from compiler.passes.pick import pick
+from compiler.pipeline import pricer
 from compiler.schedule.kernel import Settings
+from compiler.schedule.machine import MACHINES
 from tests.gradients.layer_cases import other_layer_cases
 from tests.gradients.model_cases import model_cases
+from tests.kernels import test_joining, test_nonzero, test_parts, test_picked
 from tests.kernels.building import computed, executable_machines, lowered, pullback
 
 # A vector may stand at any address of a real: GCC's alignment check does not know that the type says so.
 FLAGS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-sanitize=alignment")
 BATCHES = (1, 3, 7)
+PICKED = parse_program(test_picked.text(20))
+SCHEDULES = (
+    pick(PICKED, pricer(MACHINES["x86-64-v4"], "float64"))[0],
+    test_nonzero.PROGRAM,
+    test_parts.PROGRAM,
+    parse_program(test_joining.UNPOOLED),
+    parse_program(test_joining.TRANSPOSED),
+)
 
 
 def main() -> None:
@@ -24,11 +37,15 @@ def main() -> None:
     for machine in executable_machines():
         for dtype in ("float32", "float64"):
             programs = [lowered(pair.simplified, machine, dtype) for pair in pairs]
+            programs += SCHEDULES
             module = compile_programs(programs, Settings(machine, dtype, 4), extra_flags=FLAGS)
             for number, pair in enumerate(pairs):
                 for batch in BATCHES:
                     computed(module, number, pair, batch, threads=2)
-            print(f"{machine.name} {dtype}: {len(pairs)} programs, batches {BATCHES}: clean", flush=True)
+            for number, program in enumerate(SCHEDULES, len(pairs)):
+                for batch in BATCHES:
+                    module.run(number, test_picked.inputs(program, batch), batch=batch, threads=2)
+            print(f"{machine.name} {dtype}: {len(programs)} programs, batches {BATCHES}: clean", flush=True)
 
 
 if __name__ == "__main__":
