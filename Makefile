@@ -17,7 +17,7 @@ DEVELOPMENT := $(VENV)/.stamp-development
 BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test long gradients sanitize lint format bench epoch accuracy clean FORCE
+.PHONY: help mnist test long gradients sanitize lint format bench epoch accuracy trained clean FORCE
 
 help:
 	@echo "make mnist     compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
@@ -27,6 +27,7 @@ help:
 	@echo "make bench     time steps and predictions against other frameworks (downloads them into $(BENCH_VENV))"
 	@echo "make epoch     time an epoch of models/mnist.py, data handling included, against bare steps"
 	@echo "make accuracy  train models/mnist.py from 3 seeds on the real MNIST, 12 epochs each"
+	@echo "make trained   train every model of models/ to a stated result, on data that is here"
 	@echo "make gradients compare every layer's derivatives with JAX and write docs/gradients.md"
 	@echo "make clean     remove everything that was built, the environments too"
 
@@ -69,6 +70,11 @@ gradients: $(DEVELOPMENT)
 accuracy: $(INSTALLED)
 	$(BIN)/chainrule compile models/mnist.py
 	$(BIN)/python -m benchmarks.mnist_accuracy $(ACCURACY_OPTIONS)
+
+trained: $(INSTALLED)
+	models=$$($(BIN)/python -m benchmarks.trained --list-models $(TRAINED_OPTIONS)) && \
+	for model in $$models; do $(BIN)/chainrule compile --quiet $$model || exit 1; done
+	$(BIN)/python -m benchmarks.trained $(TRAINED_OPTIONS)
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import trained
 from compiler.compile_file import Options
 from compiler.lower import lower
 from compiler.parse import load_model
@@ -113,3 +115,19 @@ def test_the_transformer_learns_the_language_of_the_documentation(workshop: Path
     before = net.predict(x)
     x[:, 12:] = 0
     assert (net.predict(x)[:, :12] == before[:, :12]).all()
+
+
+@pytest.mark.long
+def test_the_table_of_trained_models(built, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """`make trained` for one model, on the digits; and again with a goal that it cannot reach."""
+    monkeypatch.setitem(sys.modules, "generated.lstm", built("lstm"))
+    monkeypatch.delenv("MNIST_DIR", raising=False)
+    assert trained.main(["--models", "lstm"]) == 0
+    out = capsys.readouterr().out
+    assert "NOT MNIST" in out and "| lstm | 5,578 | embedded digits" in out and "| reached |" in out
+    unreachable = trained.Goal(epochs=1, result=101)
+    task = trained.on_digits(unreachable, unreachable, form=trained.TASKS["lstm"].form)
+    monkeypatch.setitem(trained.TASKS, "lstm", task)
+    assert trained.main(["--models", "lstm", "--seed", "1"]) == 1
+    printed = capsys.readouterr()
+    assert "NOT REACHED" in printed.out and printed.err.endswith("error: not reached: lstm\n")
