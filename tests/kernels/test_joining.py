@@ -16,6 +16,7 @@ from compiler.schedule.stages import stages
 from tests.kernels.building import executable_machines, random_inputs
 
 MACHINES = executable_machines()
+WIDEST_FIRST = [*MACHINES[:2], *(pytest.param(machine, marks=pytest.mark.long) for machine in MACHINES[2:])]
 
 
 def joined(text: str) -> Program:
@@ -84,15 +85,15 @@ def test_what_is_not(kept: str) -> None:
     assert "spread" in names(joined(kept))
 
 
-@pytest.mark.parametrize("text", [UNPOOLED, TRANSPOSED], ids=["unpooled", "flattened"])
-@pytest.mark.parametrize("machine", MACHINES, ids=[machine.name for machine in MACHINES])
-def test_values(machine: Machine, text: str) -> None:
+@pytest.mark.parametrize("machine", WIDEST_FIRST, ids=[machine.name for machine in MACHINES])
+def test_values(machine: Machine) -> None:
     """As the interpreter computes them; and the tensor that was joined is in no kernel."""
-    program = parse_program(text)
-    module = compile_programs([program], Settings(machine, "float64", 2), extra_flags=("-O1",))
-    kernels = [kernel.name for kernel in module.plans[0].kernels]
-    assert not {"spread", "flat"} & set(kernels)
-    given = random_inputs(program, 5)
-    wanted, found = run(program, given, batch=5), module.run(0, given, batch=5)
-    for name in program.outputs:
-        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-13, atol=1e-13, err_msg=name)
+    programs = [parse_program(UNPOOLED), parse_program(TRANSPOSED)]
+    module = compile_programs(programs, Settings(machine, "float64", 2), extra_flags=("-O1",))
+    for number, program in enumerate(programs):
+        kernels = [kernel.name for kernel in module.plans[number].kernels]
+        assert not {"spread", "flat"} & set(kernels)
+        given = random_inputs(program, 5)
+        wanted, found = run(program, given, batch=5), module.run(number, given, batch=5)
+        for name in program.outputs:
+            np.testing.assert_allclose(found[name], wanted[name], rtol=1e-13, atol=1e-13, err_msg=name)

@@ -16,6 +16,7 @@ from compiler.schedule.nonzero import LONGEST_LIST
 from tests.kernels.building import executable_machines
 
 MACHINES = executable_machines()
+WIDEST_FIRST = [*MACHINES[:2], *(pytest.param(machine, marks=pytest.mark.long) for machine in MACHINES[2:])]
 ROWS, COLUMNS = 37, 300
 PROGRAM = parse_program(f"""
 input x: (batch, {ROWS}) real
@@ -61,7 +62,7 @@ def inputs(batch: int, change: Callable[[np.ndarray], np.ndarray]) -> dict[str, 
     return values | {"x": change(values["x"])}
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=[machine.name for machine in MACHINES])
+@pytest.mark.parametrize("machine", WIDEST_FIRST, ids=[machine.name for machine in MACHINES])
 def test_bits(machine: Machine) -> None:
     """Left out or multiplied, one thread or three: the same bits, and what the interpreter computes."""
     module, plain = built(machine, True), built(machine, False)

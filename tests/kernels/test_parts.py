@@ -12,6 +12,7 @@ from compiler.schedule.machine import Machine, Settings
 from tests.kernels.building import executable_machines
 
 MACHINES = executable_machines()
+WIDEST_FIRST = [*MACHINES[:2], *(pytest.param(machine, marks=pytest.mark.long) for machine in MACHINES[2:])]
 PROGRAM = parse_program("""
 input x: (batch, 12, 14, 6) real
 input start: (batch, 6) real
@@ -24,7 +25,7 @@ outputs z, bias
 """)
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=[machine.name for machine in MACHINES])
+@pytest.mark.parametrize("machine", WIDEST_FIRST, ids=[machine.name for machine in MACHINES])
 def test_sums_in_parts(machine: Machine) -> None:
     """From zero, from another term, and added to what a lane holds; a batch of no, one and several tiles."""
     module = compile_programs([PROGRAM], Settings(machine, "float64", 2), extra_flags=("-O1",))
