@@ -18,7 +18,8 @@ from tests.gradients.rungs import adjoint_identity, finite_difference, taylor_sl
 from tests.kernels.building import SWITCHES, Pair, build, disagreements, pullback, pushforward
 from tests.kernels.test_kernels import BATCHES, report
 
-RANDOM_PROGRAMS = 24
+RANDOM_PROGRAMS = 14
+"""`make long` goes through two thousand (tests/gradients/test_fuzz.py)."""
 
 
 def test_each_pass_can_be_switched_off() -> None:

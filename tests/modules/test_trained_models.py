@@ -70,6 +70,7 @@ def test_resnet8_learns_digits(workshop: Path, tmp_path: Path):
     assert accuracy(module, digits(), epochs=8) > 0.9
 
 
+@pytest.mark.long
 def test_a_network_of_formulas_learns_digits(workshop: Path):
     """Trained on the digits at the size of MNIST's, as `chainrule train models/formulas.py` does."""
     module = built(ROOT / "models" / "formulas.py", workshop / "formulas")
