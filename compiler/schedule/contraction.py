@@ -30,11 +30,12 @@ from compiler.ir.maps import injective_given
 from compiler.ir.tensor_program import Axis
 from compiler.schedule.collapse import Merge, collapse
 from compiler.schedule.compaction import Compaction, compaction_of
+from compiler.schedule.layout import extent_of
 from compiler.schedule.machine import Machine
 from compiler.schedule.masks import mask_guards, mask_of
 from compiler.schedule.nest import Nest
 from compiler.schedule.nonzero import Nonzero, nonzero_points
-from compiler.schedule.tile_cycles import extent_of, tile_cycles
+from compiler.schedule.tile_cycles import tile_cycles
 
 FACTORS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24)
 

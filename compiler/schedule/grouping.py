@@ -9,6 +9,7 @@ from math import prod
 from compiler.ir.tensor_program import Definition, Program, Shape
 from compiler.schedule.fusion import Fused, fuse_chain
 from compiler.schedule.kernel import LOOP_CYCLES, predicted_cycles
+from compiler.schedule.layout import extent_of
 from compiler.schedule.machine import Settings
 from compiler.schedule.stages import Stage
 
@@ -111,7 +112,7 @@ def _apart(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape], set
     for term in main.terms:
         if not term.reduction_axes:
             # What accumulators start from costs nothing.
-            cycles -= LOOP_CYCLES * prod(settings.tile if a.extent is None else a.extent for a in term.axes)
+            cycles -= LOOP_CYCLES * prod(extent_of(a, settings.tile) for a in term.axes)
     # A winner comes with its max.
     counted = (d for d in others if d.operation not in ("argmax", "argmin"))
     return cycles + sum(predicted_cycles(d, shapes, settings) for d in counted)

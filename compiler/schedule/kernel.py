@@ -20,7 +20,7 @@ from compiler.schedule.contraction import is_selected
 from compiler.schedule.epilogue import finish_chain
 from compiler.schedule.fusion import Fused
 from compiler.schedule.header import all_formula_lines, counted, operation_count, shapes_line
-from compiler.schedule.layout import BATCH, row_size
+from compiler.schedule.layout import BATCH, extent_of, row_size
 from compiler.schedule.linear_sums import Group, groups_of, linear_sums_nest, predicted_group_cycles
 from compiler.schedule.lookups import is_looked_up
 from compiler.schedule.loops import Outcome, plain_nest
@@ -262,7 +262,7 @@ def predicted_cycles(definition: Definition, shapes: Mapping[str, Shape], settin
         return sum(predicted_pointwise_cycles(group, lanes, settings.tile) for group in groups)
     for piece in pieces:
         nest, tile = piece.nest, piece.tile if definition.operation == "sum" else None
-        points = prod(settings.tile if a.extent is None else a.extent for a in nest.axes)
+        points = prod(extent_of(a, settings.tile) for a in nest.axes)
         if tile is not None:
             cycles += tile.cycles
         elif is_selected(nest) and not _looked_up(nest):

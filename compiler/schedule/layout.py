@@ -21,6 +21,11 @@ def row_size(shape: Shape) -> int:
     return size
 
 
+def extent_of(a: Axis, batch: int) -> int:
+    """Points of an axis when a tile holds so many examples."""
+    return batch if a.extent is None else a.extent
+
+
 def aligned(size: int, unit: int) -> int:
     """The smallest multiple of `unit` that is at least `size`."""
     return -(-size // unit) * unit

@@ -26,6 +26,7 @@ import sympy
 from compiler.ir.loop_nest import Address, Let, Load, Statement, Store
 from compiler.ir.tensor_program import Access, Axis, Guard
 from compiler.schedule.contraction import Tile
+from compiler.schedule.layout import extent_of
 from compiler.schedule.nest import Nest, local_name
 from compiler.schedule.register_tile import Body, guarded_loops, vector_loops
 
@@ -156,7 +157,7 @@ def predicted_group_cycles(group: Group, lanes: int, batch: int) -> float:
     additions = sum(len(entry.row) - 1 for entry in sums)
     point = LOAD_CYCLES * len(addresses) + ADD_CYCLES * additions + STORE_CYCLES * len(group.nests)
     others = [a for a in group.nests[0].axes if a != group.vector_axis]
-    points = prod(batch if a.extent is None else a.extent for a in others)
+    points = prod(extent_of(a, batch) for a in others)
     return points * ceil(group.vector_axis.extent / lanes) * point
 
 

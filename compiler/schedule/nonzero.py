@@ -24,7 +24,7 @@ import sympy
 from compiler.ir.affine import constant
 from compiler.ir.loop_nest import Address, Each, If, Lists, Points, Statement
 from compiler.ir.tensor_program import Axis, Guard, Program
-from compiler.schedule.layout import BATCH
+from compiler.schedule.layout import BATCH, extent_of
 from compiler.schedule.nest import Nest
 
 LONGEST_LIST = 2048
@@ -76,15 +76,11 @@ def nonzero_points(
     for symbol, address in nest.reads:
         shared = not address.offset.coefficient(vector_axis)
         if address.buffer in given and symbol in nest.body.args and shared:
-            values = prod(_extent(a, batch) for a in nest.target_axes if a.name != vector_axis)
-            listing = _extent(along, batch) * (values * VALUE_CYCLES + values / positions * POINT_CYCLES)
+            values = prod(extent_of(a, batch) for a in nest.target_axes if a.name != vector_axis)
+            listing = extent_of(along, batch) * (values * VALUE_CYCLES + values / positions * POINT_CYCLES)
             if listing <= WORTH * cycles:
                 return Nonzero(symbol, along)
     return None
-
-
-def _extent(a: Axis, batch: int) -> int:
-    return batch if a.extent is None else a.extent
 
 
 def listed(

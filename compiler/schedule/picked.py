@@ -27,7 +27,7 @@ from compiler.ir.loop_nest import Address, Collect, Each, Fill, Lanes, Let, List
 from compiler.ir.tensor_program import Axis
 from compiler.schedule.compaction import COLLECT_CYCLES, DENSITY, ENTRY_CYCLES, LARGEST_LIST
 from compiler.schedule.contraction import is_polynomial
-from compiler.schedule.layout import BATCH
+from compiler.schedule.layout import BATCH, extent_of
 from compiler.schedule.machine import Machine
 from compiler.schedule.nest import Integers, Nest, Shapes, local_name
 from compiler.schedule.register_tile import Body, guarded_loops
@@ -246,7 +246,7 @@ def predicted_picked_cycles(picked: Picked, machine: Machine, dtype: str, batch:
     entry = vectors * max(slots / machine.multiply_adds_per_cycle, width / machine.loads_per_cycle)
     points = prod(a.extent for a in picked.listed)
     one = vectors * width + DENSITY * points * (entry + LANES_CYCLES + ENTRY_CYCLES)
-    blocks = prod(batch if a.extent is None else a.extent for a in picked.around)
+    blocks = prod(extent_of(a, batch) for a in picked.around)
     return blocks * (COLLECT_CYCLES * points + len(picked.products) * one)
 
 

@@ -17,6 +17,7 @@ import sympy
 from compiler.ir.loop_nest import Address, Let, Load, Statement, Store
 from compiler.schedule.contraction import Tile
 from compiler.schedule.epilogue import is_vectorisable
+from compiler.schedule.layout import extent_of
 from compiler.schedule.linear_sums import (
     ADD_CYCLES,
     LOAD_CYCLES,
@@ -69,5 +70,5 @@ def predicted_pointwise_cycles(group: Group, lanes: int, batch: int) -> float:
     operations = sum(len(list(sympy.preorder_traversal(nest.body))) // 2 for nest in group.nests)
     point = LOAD_CYCLES * loads + ADD_CYCLES * operations + STORE_CYCLES * len(group.nests)
     others = [a for a in group.nests[0].axes if a != group.vector_axis]
-    points = prod(batch if a.extent is None else a.extent for a in others)
+    points = prod(extent_of(a, batch) for a in others)
     return points * ceil(group.vector_axis.extent / lanes) * point

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import sympy
 
-from compiler.ir.tensor_program import Axis
 from compiler.schedule.compaction import DENSITY, listed_cycles
+from compiler.schedule.layout import extent_of
 from compiler.schedule.machine import Machine
 from compiler.schedule.masks import MASK_CYCLES, mask_guards
 from compiler.schedule.nest import Nest
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 SKIP_CYCLES = 10.0
 """A test for zero and its share of mispredicted branches."""
-
-
-def extent_of(a: Axis, batch: int) -> int:
-    return batch if a.extent is None else a.extent
 
 
 def tile_cycles(nest: Nest, tile: Tile, skips: bool, machine: Machine, batch: int) -> float | None:
