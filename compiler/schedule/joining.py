@@ -12,15 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import combinations
-from math import prod
 
 import sympy
 
 from compiler.ir.composition import plain_read, put_in
-from compiler.ir.maps import covers, disjoint, is_injective
-from compiler.ir.tensor_program import Definition, Program, Shape, Term
-from compiler.schedule.layout import row_size
+from compiler.ir.tensor_program import Definition, Program
+from compiler.schedule.pieces import write_all_once
 from compiler.schedule.stages import Stage
 
 MOST_READS = 12
@@ -50,16 +47,9 @@ def _can_be_put_in(inner: Definition, program: Program, stage: Mapping[str, Stag
         return False
     given = (program.definition(tensor) for tensor in inner.tensors)
     sums = (d for d in given if d is not None and d.operation == "sum")
-    return not any(t.reduction_axes for d in sums for t in d.terms) and _writes_once(inner.terms, inner.shape)
-
-
-def _writes_once(terms: tuple[Term, ...], shape: Shape) -> bool:
-    """Whether the terms together write every element, and each once."""
-    if len(terms) == 1:
-        return is_injective(terms[0]) and covers(terms[0], shape)
-    written = sum(prod(a.extent or 1 for a in term.axes) for term in terms)
-    apart = all(disjoint(one, other) for one, other in combinations(terms, 2))
-    return apart and written == row_size(shape) and all(map(is_injective, terms))
+    return not any(t.reduction_axes for d in sums for t in d.terms) and write_all_once(
+        inner.terms, inner.shape
+    )
 
 
 def _joined(outer: Definition, inner: Definition) -> Definition | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import combinations
 from math import prod
 
 from compiler.errors import CompilerBug
 from compiler.ir.loop_nest import Buffer, Fill, Kernel, Load, Mask, Pick, Statement, Store, statements
-from compiler.ir.maps import covers, disjoint, is_injective
+from compiler.ir.maps import covers, is_injective
 from compiler.ir.tensor_program import Definition, Program, Shape
 from compiler.ir.verify import is_nonnegative
 from compiler.schedule.bases import with_bases
@@ -21,28 +20,21 @@ from compiler.schedule.epilogue import finish_chain
 from compiler.schedule.fusion import Fused
 from compiler.schedule.header import all_formula_lines, counted, operation_count, shapes_line
 from compiler.schedule.layout import BATCH, extent_of, row_size
-from compiler.schedule.linear_sums import Group, groups_of, linear_sums_nest, predicted_group_cycles
 from compiler.schedule.lookups import is_looked_up
 from compiler.schedule.loops import Outcome, plain_nest
 from compiler.schedule.machine import Settings
 from compiler.schedule.nest import Nest, make_nest
-from compiler.schedule.picked import picked_nest, picked_of, predicted_picked_cycles
 from compiler.schedule.pieces import (
     Piece,
     can_be_first,
     continues,
     start_of,
     stores_all,
-    storing,
     targets_only,
     tile_of,
 )
-from compiler.schedule.pointwise_groups import (
-    pointwise_group_nest,
-    pointwise_groups,
-    predicted_pointwise_cycles,
-)
 from compiler.schedule.register_tile import register_tile_nest
+from compiler.schedule.together import store_together, together
 
 LOOP_CYCLES = 1.0
 """Predicted cycles for a point of a plain loop, which vectorises now and then."""
@@ -139,23 +131,10 @@ def _sum_kernel(
         out.prelude += nest.prelude
         pieces.append(Piece(term, nest, tile_of(nest, settings)))
     shape = shapes[definition.name]
-    picked = None if adds else picked_of([p.nest for p in pieces], settings.machine, settings.dtype)
-    if picked is not None:
-        lanes = settings.machine.lanes(settings.dtype)
-        out.body += picked_nest(picked, lanes, row_size(shape), shapes)
-        out.notes.append(f"gather, {picked}")
-        return
-    groups = None if adds else _linear_groups(pieces, shape)
-    if groups is not None:
-        for group in groups:
-            out.body += linear_sums_nest(group, settings.machine.lanes(settings.dtype))
-            out.notes.append(f"gather, sums computed together along {group.vector_axis.name}")
-        return
-    groups = None if adds else _pointwise_groups(pieces, shape)
-    if groups is not None:
-        for group in groups:
-            out.body += pointwise_group_nest(group, settings.machine.lanes(settings.dtype))
-            out.notes.append(f"gather, computed together along {group.vector_axis.name}")
+    all_terms = None if adds else together(pieces, shape, settings, shapes)
+    if all_terms is not None:
+        out.body += all_terms.body()
+        out.notes += all_terms.notes
         return
     first = None if adds else next((p for p in pieces if can_be_first(p, shape)), None)
     if first is not None:
@@ -202,9 +181,9 @@ def _emit_rest(
 ) -> None:
     """Each piece in turn; `written` says that the target holds a value already, to which they add."""
     shape = shapes[name]
-    together = not written and _store_together(pieces, shape)
+    phases = not written and store_together(pieces, shape)
     for piece in pieces:
-        if not (written or together or stores_all(piece, shape)):
+        if not (written or phases or stores_all(piece, shape)):
             out.body.append(Fill(name, _count(shape)))
             written = True
         if piece.tile is not None:
@@ -214,52 +193,18 @@ def _emit_rest(
             nest = collapse(piece.nest, frozenset())[0] if injective else piece.nest
             out.body += plain_nest(nest, "sum", Outcome(written), shapes, injective)
             out.notes.append("gather, plain loops" if injective else "scatter, serial: targets may collide")
-        written = not together
-
-
-def _linear_groups(pieces: list[Piece], shape: Shape) -> tuple[Group, ...] | None:
-    """Terms that share what they read and write every element once between them, to be computed together."""
-    if len(pieces) < 2 or any(piece.tile is not None for piece in pieces):
-        return None
-    groups = groups_of([piece.nest for piece in pieces])
-    return groups if groups is not None and _store_together(pieces, shape) else None
-
-
-def _pointwise_groups(pieces: list[Piece], shape: Shape) -> tuple[Group, ...] | None:
-    """Pointwise terms that share what they read and write every element once between them."""
-    if len(pieces) < 2 or any(piece.tile is not None for piece in pieces):
-        return None
-    groups = pointwise_groups([piece.nest for piece in pieces])
-    return groups if groups is not None and _store_together(pieces, shape) else None
-
-
-def _store_together(pieces: list[Piece], shape: Shape) -> bool:
-    """Several terms, no two of which write one element, that write all of them: the phases of a gather."""
-    bare = [storing(piece.term) for piece in pieces]
-    if len(pieces) < 2 or any(piece.tile is not None for piece in pieces):
-        return False
-    if not all(is_injective(term) and not term.guards for term in bare):
-        return False
-    written = sum(prod(a.extent or 1 for a in term.axes) for term in bare)
-    return written == row_size(shape) and all(disjoint(a, b) for a, b in combinations(bare, 2))
+        written = not phases
 
 
 def predicted_cycles(definition: Definition, shapes: Mapping[str, Shape], settings: Settings) -> float:
     """Cycles for one tile of the batch: the register tile's estimate, or a few for each point of a loop."""
     cycles = 0.0
     nests = [make_nest(term, definition.name, shapes, "") for term in definition.terms]
-    picked = picked_of(nests, settings.machine, settings.dtype) if definition.operation == "sum" else None
-    if picked is not None:
-        return predicted_picked_cycles(picked, settings.machine, settings.dtype, settings.tile)
     pieces = [Piece(nest.term, nest, tile_of(nest, settings)) for nest in nests]
-    groups = _linear_groups(pieces, shapes[definition.name])
-    if groups is not None:
-        lanes = settings.machine.lanes(settings.dtype)
-        return sum(predicted_group_cycles(group, lanes, settings.tile) for group in groups)
-    groups = _pointwise_groups(pieces, shapes[definition.name])
-    if groups is not None:
-        lanes = settings.machine.lanes(settings.dtype)
-        return sum(predicted_pointwise_cycles(group, lanes, settings.tile) for group in groups)
+    if definition.operation == "sum":
+        all_terms = together(pieces, shapes[definition.name], settings, shapes)
+        if all_terms is not None:
+            return all_terms.cycles()
     for piece in pieces:
         nest, tile = piece.nest, piece.tile if definition.operation == "sum" else None
         points = prod(extent_of(a, settings.tile) for a in nest.axes)

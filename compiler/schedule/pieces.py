@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
+from math import prod
 
 import sympy
 
 from compiler.ir.affine import axis
-from compiler.ir.maps import covers, is_injective
+from compiler.ir.maps import covers, disjoint, is_injective
 from compiler.ir.tensor_program import Definition, Shape, Term, substitute_axes
 from compiler.schedule.accumulators import split_scale
 from compiler.schedule.collapse import merge_nest
 from compiler.schedule.contraction import Tile, choose_tile, is_polynomial, is_selected
+from compiler.schedule.layout import row_size
 from compiler.schedule.machine import Settings
 from compiler.schedule.nest import Nest, make_nest
 
@@ -99,6 +102,14 @@ def storing(term: Term) -> Term:
         return targets_only(term)
     kept = tuple(g for g in term.guards if not (g.kind == "==" and g.affine.reads))
     return targets_only(replace(term, guards=kept))
+
+
+def write_all_once(terms: Sequence[Term], shape: Shape) -> bool:
+    """Whether the terms together write every element of the tensor, and each once."""
+    if any(term.guards or not is_injective(term) for term in terms):
+        return False
+    written = sum(prod(a.extent or 1 for a in term.axes) for term in terms)
+    return written == row_size(shape) and all(disjoint(one, other) for one, other in combinations(terms, 2))
 
 
 def targets_only(term: Term) -> Term:
