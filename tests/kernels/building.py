@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
+import pytest
 
 from compiler.build import find_toolchain, predefined_macros
 from compiler.compile_file import machine_for
@@ -20,7 +21,7 @@ from compiler.derive.prune import prune
 from compiler.derive.simplify import simplify
 from compiler.derive.vjp import cotangent_name, vjp
 from compiler.harness import CompiledPrograms, compile_programs
-from compiler.ir.interpreter import run
+from compiler.ir.interpreter import concrete_shape, run
 from compiler.ir.tensor_program import Program
 from compiler.ir.verify import verify
 from compiler.passes.bounds import bounds
@@ -144,10 +145,21 @@ def point(case: Case, batch: int, scale: float = 1.0) -> dict[str, np.ndarray]:
 
 @cache
 def random_inputs(program: Program, batch: int, dtype: str = "float64") -> dict[str, np.ndarray]:
-    """Numbers from -1 to 1 for every input of a program."""
+    """Numbers from -1 to 1 for every input of a program, integers below their limit."""
     random = np.random.default_rng(1)
-    shapes = {t.name: [batch if n is None else n for n in t.shape] for t in program.inputs}
-    return {name: random.uniform(-1, 1, shape).astype(dtype) for name, shape in shapes.items()}
+    values: dict[str, np.ndarray] = {}
+    for tensor in program.inputs:
+        shape = concrete_shape(tensor.shape, batch)
+        if tensor.dtype == "index":
+            values[tensor.name] = random.integers(tensor.limit, size=shape)
+        else:
+            values[tensor.name] = random.uniform(-1, 1, shape).astype(dtype)
+    return values
+
+
+def wide_first(machines: Sequence[Machine]) -> list:
+    """A test's machines: in `make test` the widest vectors and the next ones, in `make long` all of them."""
+    return [*machines[:2], *(pytest.param(machine, marks=pytest.mark.long) for machine in machines[2:])]
 
 
 def expected(pair: Pair, batch: int) -> dict[str, np.ndarray]:

@@ -17,7 +17,7 @@ from compiler.schedule.machine import MACHINES
 from tests.gradients.layer_cases import other_layer_cases
 from tests.gradients.model_cases import model_cases
 from tests.kernels import test_joining, test_nonzero, test_parts, test_picked
-from tests.kernels.building import computed, executable_machines, lowered, pullback
+from tests.kernels.building import computed, executable_machines, lowered, pullback, random_inputs
 
 # A vector may stand at any address of a real: GCC's alignment check does not know that the type says so.
 FLAGS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-sanitize=alignment")
@@ -44,7 +44,7 @@ def main() -> None:
                     computed(module, number, pair, batch, threads=2)
             for number, program in enumerate(SCHEDULES, len(pairs)):
                 for batch in BATCHES:
-                    module.run(number, test_picked.inputs(program, batch), batch=batch, threads=2)
+                    module.run(number, random_inputs(program, batch), batch=batch, threads=2)
             print(f"{machine.name} {dtype}: {len(programs)} programs, batches {BATCHES}: clean", flush=True)
 
 

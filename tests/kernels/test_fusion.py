@@ -15,11 +15,10 @@ from compiler.ir.interpreter import run
 from compiler.ir.tensor_program import Program, Tensor
 from compiler.schedule.machine import Machine, Settings
 from tests.gradients.cases import formula_program
-from tests.kernels.building import executable_machines, lowered
+from tests.kernels.building import executable_machines, lowered, wide_first
 
 MACHINES = executable_machines()
-SHARED = [*MACHINES[:2], *(pytest.param(machine, marks=pytest.mark.long) for machine in MACHINES[2:])]
-"""In `make test` the widest vectors and the next ones."""
+SHARED = wide_first(MACHINES)
 BATCH = 5
 TILE = 2
 

@@ -13,10 +13,9 @@ from compiler.ir.verify import verify
 from compiler.schedule.joining import join_pointwise
 from compiler.schedule.machine import Machine, Settings
 from compiler.schedule.stages import stages
-from tests.kernels.building import executable_machines, random_inputs
+from tests.kernels.building import executable_machines, random_inputs, wide_first
 
 MACHINES = executable_machines()
-WIDEST_FIRST = [*MACHINES[:2], *(pytest.param(machine, marks=pytest.mark.long) for machine in MACHINES[2:])]
 
 
 def joined(text: str) -> Program:
@@ -85,7 +84,7 @@ def test_what_is_not(kept: str) -> None:
     assert "spread" in names(joined(kept))
 
 
-@pytest.mark.parametrize("machine", WIDEST_FIRST, ids=[machine.name for machine in MACHINES])
+@pytest.mark.parametrize("machine", wide_first(MACHINES), ids=[machine.name for machine in MACHINES])
 def test_values(machine: Machine) -> None:
     """As the interpreter computes them; and the tensor that was joined is in no kernel."""
     programs = [parse_program(UNPOOLED), parse_program(TRANSPOSED)]

@@ -13,10 +13,9 @@ from compiler.ir.interpreter import run
 from compiler.ir.parser import parse_program
 from compiler.schedule.machine import Machine, Settings
 from compiler.schedule.nonzero import LONGEST_LIST
-from tests.kernels.building import executable_machines
+from tests.kernels.building import executable_machines, random_inputs, wide_first
 
 MACHINES = executable_machines()
-WIDEST_FIRST = [*MACHINES[:2], *(pytest.param(machine, marks=pytest.mark.long) for machine in MACHINES[2:])]
 ROWS, COLUMNS = 37, 300
 PROGRAM = parse_program(f"""
 input x: (batch, {ROWS}) real
@@ -56,13 +55,11 @@ def built(machine: Machine, zeros: bool) -> CompiledPrograms:
 
 
 def inputs(batch: int, change: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(1)
-    shapes = {t.name: [n or batch for n in t.shape] for t in PROGRAM.inputs}
-    values = {name: random.uniform(-1, 1, shape) for name, shape in shapes.items()}
+    values = random_inputs(PROGRAM, batch)
     return values | {"x": change(values["x"])}
 
 
-@pytest.mark.parametrize("machine", WIDEST_FIRST, ids=[machine.name for machine in MACHINES])
+@pytest.mark.parametrize("machine", wide_first(MACHINES), ids=[machine.name for machine in MACHINES])
 def test_bits(machine: Machine) -> None:
     """Left out or multiplied, one thread or three: the same bits, and what the interpreter computes."""
     module, plain = built(machine, True), built(machine, False)

@@ -9,10 +9,9 @@ from compiler.harness import compile_programs
 from compiler.ir.interpreter import run
 from compiler.ir.parser import parse_program
 from compiler.schedule.machine import Machine, Settings
-from tests.kernels.building import executable_machines
+from tests.kernels.building import executable_machines, random_inputs, wide_first
 
 MACHINES = executable_machines()
-WIDEST_FIRST = [*MACHINES[:2], *(pytest.param(machine, marks=pytest.mark.long) for machine in MACHINES[2:])]
 PROGRAM = parse_program("""
 input x: (batch, 12, 14, 6) real
 input start: (batch, 6) real
@@ -25,16 +24,14 @@ outputs z, bias
 """)
 
 
-@pytest.mark.parametrize("machine", WIDEST_FIRST, ids=[machine.name for machine in MACHINES])
+@pytest.mark.parametrize("machine", wide_first(MACHINES), ids=[machine.name for machine in MACHINES])
 def test_sums_in_parts(machine: Machine) -> None:
     """From zero, from another term, and added to what a lane holds; a batch of no, one and several tiles."""
     module = compile_programs([PROGRAM], Settings(machine, "float64", 2), extra_flags=("-O1",))
     if machine.lanes("float64") > 1:
         assert "bias" in [k.name for k in module.plans[0].kernels if "parts" in k.schedule]
-    random = np.random.default_rng(1)
     for batch in (1, 2, 9):
-        shapes = {t.name: [n or batch for n in t.shape] for t in PROGRAM.inputs}
-        given = {name: random.standard_normal(shape) for name, shape in shapes.items()}
+        given = random_inputs(PROGRAM, batch)
         wanted = run(PROGRAM, given, batch=batch)
         for threads in (1, 2):
             found = module.run(0, given, batch=batch, threads=threads)

@@ -14,10 +14,9 @@ from compiler.passes.pick import pick
 from compiler.pipeline import pricer
 from compiler.schedule.machine import MACHINES as TARGETS
 from compiler.schedule.machine import Machine, Settings
-from tests.kernels.building import executable_machines
+from tests.kernels.building import executable_machines, random_inputs, wide_first
 
 MACHINES = executable_machines()
-WIDEST_FIRST = [*MACHINES[:2], *(pytest.param(machine, marks=pytest.mark.long) for machine in MACHINES[2:])]
 
 
 PICKED = "y[b, 2*i + winner[b, i, j, o]//2, 2*j + winner[b, i, j, o]%2, o]"
@@ -60,17 +59,6 @@ def names(program: Program) -> list[str]:
     return [definition.name for definition in program.definitions]
 
 
-def inputs(program: Program, batch: int) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(1)
-    values: dict[str, np.ndarray] = {}
-    for tensor in program.inputs:
-        shape = [n or batch for n in tensor.shape]
-        values[tensor.name] = (
-            random.integers(4, size=shape) if tensor.dtype == "index" else random.uniform(-1, 1, shape)
-        )
-    return values
-
-
 def test_what_is_put_in() -> None:
     """The contraction and what picks from it are gone; weights are copied with what is summed last."""
     program = changed(PROGRAM)
@@ -96,14 +84,14 @@ def test_what_is_not(kept: str) -> None:
     assert "y" in names(changed(parse_program(kept)))
 
 
-@pytest.mark.parametrize("machine", WIDEST_FIRST, ids=[machine.name for machine in MACHINES])
+@pytest.mark.parametrize("machine", wide_first(MACHINES), ids=[machine.name for machine in MACHINES])
 def test_values(machine: Machine) -> None:
     """As the interpreter computes them from the program as it was, two whole vectors and a partial one."""
     program = parse_program(text(20))
     module = compile_programs([changed(program)], Settings(machine, "float64", 2), extra_flags=("-O1",))
     (kernel,) = (k for k in module.plans[0].kernels if k.name == "z")
     assert ("products along vectors" in kernel.schedule) == (machine.registers == 32)
-    given = inputs(program, 5)
+    given = random_inputs(program, 5)
     wanted = run(program, given, batch=5)
     found = [module.run(0, given, batch=5, threads=threads)["z"] for threads in (1, 2)]
     assert found[0].tobytes() == found[1].tobytes()
