@@ -23,8 +23,8 @@ number of examples in the tile at hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import sympy
 
@@ -284,6 +284,22 @@ class Kernel:
     """Called once for each of `parts` parts, over the whole batch, by as many threads."""
     windows: tuple[tuple[str, int], ...] = ()
     """Extents, by axis, of windows of a max that the register tile holds whole."""
+
+
+def addresses_of(statement: Statement) -> tuple[Address, ...]:
+    """Where a statement itself, not what stands inside it, reads or writes elements."""
+    if isinstance(statement, Load | Store | Mask | Pick):
+        return (statement.address,)
+    return statement.addresses if isinstance(statement, Points) else ()
+
+
+def with_addresses(statement: Statement, change: Callable[[Address], Address]) -> Statement:
+    """The statement with `change` applied to each of its own addresses."""
+    if isinstance(statement, Load | Store | Mask | Pick):
+        return replace(statement, address=change(statement.address))
+    if isinstance(statement, Points):
+        return replace(statement, addresses=tuple(map(change, statement.addresses)))
+    return statement
 
 
 def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:

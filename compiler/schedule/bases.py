@@ -18,14 +18,11 @@ from compiler.ir.loop_nest import (
     Fill,
     If,
     Kernel,
-    Load,
     Loop,
-    Mask,
-    Pick,
-    Points,
     Statement,
-    Store,
+    addresses_of,
     statements,
+    with_addresses,
 )
 
 
@@ -42,31 +39,22 @@ def with_bases(kernel: Kernel) -> Kernel:
 def _smallest_constants(body: tuple[Statement, ...]) -> dict[str, int]:
     smallest: dict[str, int] = {}
     for statement in statements(body):
-        if isinstance(statement, Load | Store | Mask | Pick):
-            name, constant = statement.address.buffer, statement.address.offset.constant
-        elif isinstance(statement, Points):
-            name = statement.addresses[0].buffer
-            constant = min(address.offset.constant for address in statement.addresses)
-        elif isinstance(statement, Fill):
-            name, constant = statement.buffer, 0
-        else:
-            continue
-        smallest[name] = min(constant, smallest.get(name, constant))
+        for address in addresses_of(statement):
+            constant = address.offset.constant
+            smallest[address.buffer] = min(constant, smallest.get(address.buffer, constant))
+        if isinstance(statement, Fill):
+            smallest[statement.buffer] = min(0, smallest.get(statement.buffer, 0))
     return smallest
 
 
 def _rebased(statement: Statement, bases: Mapping[str, int]) -> Statement:
-    if isinstance(statement, Load | Store | Mask | Pick):
-        return replace(statement, address=_moved(statement.address, bases))
-    if isinstance(statement, Points):
-        return replace(statement, addresses=tuple(_moved(a, bases) for a in statement.addresses))
     if isinstance(statement, Loop | Buckets | Each | If):
         body = tuple(_rebased(inner, bases) for inner in statement.body)
         if isinstance(statement, If):
             otherwise = tuple(_rebased(inner, bases) for inner in statement.otherwise)
             return replace(statement, body=body, otherwise=otherwise)
         return replace(statement, body=body)
-    return statement
+    return with_addresses(statement, lambda address: _moved(address, bases))
 
 
 def _moved(address: Address, bases: Mapping[str, int]) -> Address:

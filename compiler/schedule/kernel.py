@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import prod
 
 from compiler.errors import CompilerBug
-from compiler.ir.loop_nest import Buffer, Fill, Kernel, Load, Mask, Pick, Statement, Store, statements
+from compiler.ir.loop_nest import Buffer, Fill, Kernel, Statement, addresses_of, statements
 from compiler.ir.maps import covers, is_injective
 from compiler.ir.tensor_program import Definition, Program, Shape
 from compiler.ir.verify import is_nonnegative
@@ -270,9 +270,8 @@ def _buffers(
 ) -> tuple[Buffer, ...]:
     names: dict[str, None] = {}
     for statement in statements(body):
-        if isinstance(statement, Load | Store | Mask | Pick):
-            names.setdefault(statement.address.buffer)
-        elif isinstance(statement, Fill):
+        names.update(dict.fromkeys(address.buffer for address in addresses_of(statement)))
+        if isinstance(statement, Fill):
             names.setdefault(statement.buffer)
     order = sorted(names, key=lambda name: (name in written, list(names).index(name)))
     return tuple(Buffer(name, name, elements[name], name in written) for name in order)

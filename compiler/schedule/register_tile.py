@@ -32,10 +32,8 @@ from compiler.ir.loop_nest import (
     Load,
     Loop,
     Mask,
-    Pick,
-    Points,
     Statement,
-    Store,
+    with_addresses,
 )
 from compiler.ir.tensor_program import Axis, Guard
 from compiler.schedule.accumulators import (
@@ -201,27 +199,15 @@ def fix_axis(statement: Statement, values: Mapping[str, Affine]) -> Statement:
         return replace(statement, lower=lower, upper=upper, body=body)
     if isinstance(statement, Buckets | Each):
         return replace(statement, body=tuple(fix_axis(inner, values) for inner in statement.body))
-    if isinstance(statement, Load):
-        address = replace(statement.address, offset=statement.address.offset.substitute(values))
-        return Load(statement.name, address, statement.width, statement.integer)
-    if isinstance(statement, Points):
-        addresses = (replace(a, offset=a.offset.substitute(values)) for a in statement.addresses)
-        return replace(statement, addresses=tuple(addresses))
-    if isinstance(statement, Pick):
-        address = replace(statement.address, offset=statement.address.offset.substitute(values))
-        return replace(statement, address=address)
-    if isinstance(statement, Mask):
-        address = replace(statement.address, offset=statement.address.offset.substitute(values))
-        return replace(statement, address=address, value=statement.value.substitute(values))
     if isinstance(statement, If):
         otherwise = tuple(fix_axis(inner, values) for inner in statement.otherwise)
         return replace(
             statement, body=tuple(fix_axis(inner, values) for inner in statement.body), otherwise=otherwise
         )
-    if isinstance(statement, Store):
-        address = Address(statement.address.buffer, statement.address.offset.substitute(values))
-        return Store(address, statement.value, statement.width, statement.accumulate)
-    return statement
+    moved_there = with_addresses(statement, lambda a: replace(a, offset=a.offset.substitute(values)))
+    if isinstance(moved_there, Mask):
+        return replace(moved_there, value=moved_there.value.substitute(values))
+    return moved_there
 
 
 def _block(
