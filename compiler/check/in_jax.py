@@ -72,9 +72,6 @@ def _term(jax: ModuleType, operation: str, term: Term, values: Mapping[str, Any]
         number = affine_values(guard.affine, axes, values)
         keep &= {">=": number >= 0, "==": number == 0}.get(guard.kind, number % max(guard.modulus, 1) == 0)
     arguments = [_read(jax, access, axes, values) for _, access in term.reads]
-    if term.body.has(sympy.Piecewise):
-        # Conjunctions are reductions over a list, whose members must be of one shape.
-        arguments = jnp.broadcast_arrays(*arguments)
     value = jnp.broadcast_to(_function(jax, term)(*arguments), extents)
     if not keep.all():
         value = jnp.where(keep, value, identity)

@@ -37,6 +37,8 @@ from compiler.derive.simplify_terms import (
     replace_definition,
 )
 from compiler.ir.affine import Affine, axis
+from compiler.ir.conditions import Condition
+from compiler.ir.scalars import CHOICES
 from compiler.ir.tensor_program import Definition, Program, Reads, Rewrite, Term, make_term, substitute_axes
 
 MOST_READS = 4
@@ -148,7 +150,7 @@ def _without_read(term: Term, symbol: sympy.Symbol, inner: Definition, memo: Mem
 
 def _nests_cases(body: sympy.Expr, symbol: sympy.Symbol, inner: sympy.Expr) -> bool:
     """Whether a case distinction would come to stand inside another: such a body explodes when rewritten."""
-    return inner.has(sympy.Piecewise) and any(node.has(symbol) for node in body.atoms(sympy.Piecewise))
+    return inner.has(*CHOICES) and any(node.has(symbol) for node in body.atoms(*CHOICES))
 
 
 def _composed(term: Term, symbol: sympy.Symbol, inner: Definition) -> tuple[Term, ...] | None:
@@ -157,7 +159,7 @@ def _composed(term: Term, symbol: sympy.Symbol, inner: Definition) -> tuple[Term
         return None
     weight = sympy.diff(term.body, symbol)
     rest = term.body.xreplace({symbol: sympy.S.Zero})
-    compared = any(condition.has(symbol) for condition in term.body.atoms(sympy.core.relational.Relational))
+    compared = any(condition.has(symbol) for condition in term.body.atoms(Condition))
     if weight.has(symbol) or compared:
         return None
     terms = [make_term(term.axes, term.target, rest, term.reads)] if rest != 0 else []

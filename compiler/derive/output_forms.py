@@ -31,12 +31,14 @@ from compiler.derive.scalar import (
     is_centred,
     split_exponent,
 )
-from compiler.derive.simplify_branches import as_cases, in_cases_of_output
+from compiler.derive.simplify_branches import in_cases_of_output
 from compiler.derive.simplify_cost import kept_alive, term_cost
 from compiler.derive.simplify_memo import Memo
 from compiler.derive.simplify_signs import assume
 from compiler.derive.simplify_terms import access_at, is_algebraic, matchings, projects
 from compiler.ir.affine import Affine
+from compiler.ir.cases import as_cases
+from compiler.ir.scalars import KINKED
 from compiler.ir.tensor_program import Access, Definition, Program, Reads, Term, make_term
 
 LONGEST_CHAIN = 8
@@ -65,7 +67,7 @@ def solve_for_parts(body: sympy.Expr, output: sympy.Symbol) -> Iterator[OutputFo
     hidden = hide(body)
     numerator, denominator = sympy.fraction(sympy.together(hidden.expression))
     for unknown, part in hidden.back.items():
-        if part == body or part.is_Number or isinstance(part, sympy.Piecewise):
+        if part == body or part.is_Number or isinstance(part, KINKED):
             continue
         ratio = _in_powers(numerator, denominator, unknown)
         if ratio is None:

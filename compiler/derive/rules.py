@@ -24,7 +24,9 @@ import sympy
 from compiler.errors import CompilerBug, ModelError, Problem
 from compiler.ir.affine import Affine, axis, floor_div, mod
 from compiler.ir.affine import Read as IntegerRead
+from compiler.ir.from_sympy import own_nodes
 from compiler.ir.maps import inside
+from compiler.ir.scalars import masked
 from compiler.ir.tensor_program import (
     Access,
     Definition,
@@ -51,12 +53,13 @@ def vjp_terms(
     for symbol, access in term.reads:
         if access.tensor not in active:
             continue
-        partial = sympy.diff(term.body, symbol)
+        partial = own_nodes(term.body).diff(symbol)
         if partial == 0:
             continue
         reads = Reads(term.reads)
         seed = reads.symbol(Access(cotangent(result), term.target, outside))
-        yield access.tensor, make_term(term.axes, access.indices, seed * partial, reads.pairs(), term.guards)
+        body = masked(seed * partial)
+        yield access.tensor, make_term(term.axes, access.indices, body, reads.pairs(), term.guards)
 
 
 def jvp_term(term: Term, active: frozenset[str], tangent: Rename) -> Term | None:
@@ -68,7 +71,7 @@ def jvp_term(term: Term, active: frozenset[str], tangent: Rename) -> Term | None
             # What is read outside a tensor is a constant, so its tangent is 0 there.
             outside = None if access.outside is None else 0.0
             perturbed = reads.symbol(Access(tangent(access.tensor), access.indices, outside))
-            body += sympy.diff(term.body, symbol) * perturbed
+            body += masked(own_nodes(term.body).diff(symbol) * perturbed)
     return None if body == 0 else make_term(term.axes, term.target, body, reads.pairs(), term.guards)
 
 

@@ -23,6 +23,8 @@ from math import gcd
 import sympy
 
 from compiler.derive.factor import factor
+from compiler.ir.conditions import Both, Comparison, Either
+from compiler.ir.scalars import Absolute, Maximum, Minimum, Power, Select, Sign
 
 TRANSCENDENTAL = 20
 """What exp, log, tanh, … cost in units of one addition; a rough figure on purpose."""
@@ -64,16 +66,20 @@ def own_cost(node: sympy.Basic) -> int:
         if node.exp.is_Integer:
             return abs(int(node.exp)).bit_length() - 1 + (1 if node.exp < 0 else 0)
         return ROOT if (2 * node.exp).is_Integer else TRANSCENDENTAL
-    if isinstance(node, sympy.Piecewise | sympy.Max | sympy.Min):
+    if isinstance(node, Both | Either):
         return len(node.args) - 1
-    if isinstance(node, sympy.core.relational.Relational | sympy.Abs):
+    if isinstance(node, Comparison | Select | Absolute):
         return 1
-    return TRANSCENDENTAL if isinstance(node, sympy.Function) else 0
+    if isinstance(node, Maximum | Minimum | Sign):
+        # A comparison and a choice, or two.
+        return 2
+    return TRANSCENDENTAL if isinstance(node, sympy.Function | Power) else 0
 
 
 def transcendentals(expression: sympy.Expr) -> int:
     """How many different exponentials, logarithms, … one evaluation computes."""
-    return sum(own_cost(node) >= TRANSCENDENTAL for node in expression.atoms(sympy.Function, sympy.Pow))
+    nodes = expression.atoms(sympy.Function, sympy.Pow, Power)
+    return sum(own_cost(node) >= TRANSCENDENTAL for node in nodes)
 
 
 def cheaper_key(expression: sympy.Expr) -> tuple[int, int, int]:

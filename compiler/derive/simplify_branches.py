@@ -15,42 +15,23 @@ inside each case the output's own formula may be solved for its parts:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import sympy
+
+from compiler.ir.cases import Cases, as_cases
+from compiler.ir.conditions import Less, LessEqual
+from compiler.ir.scalars import Select
 
 SolvedBody = Callable[[sympy.Expr, sympy.Expr], sympy.Expr]
 """Given a case's formula f and a body: the body with parts of f expressed by the output."""
 
-_RELATIONS = {">": sympy.Gt, ">=": sympy.Ge}
-
-
-@dataclass(frozen=True)
-class Cases:
-    """`high if subject > bound else low`, or with `>=`."""
-
-    subject: sympy.Expr
-    bound: sympy.Expr
-    relation: str
-    high: sympy.Expr
-    low: sympy.Expr
-
-
-def as_cases(node: sympy.Basic) -> Cases | None:
-    """A Piecewise of two cases on one comparison with a number; `<` and `<=` are turned round."""
-    if not isinstance(node, sympy.Piecewise) or len(node.args) != 2 or node.args[1].cond != sympy.true:
-        return None
-    (first, condition), (second, _) = node.args
-    if not isinstance(condition, sympy.core.relational.Relational):
-        return None
-    if condition.lhs.is_number:
-        condition = condition.reversed
-    if not condition.rhs.is_number or condition.rel_op not in (">", ">=", "<", "<="):
-        return None
-    if condition.rel_op in _RELATIONS:
-        return Cases(condition.lhs, condition.rhs, condition.rel_op, first, second)
-    opposite = {"<": ">=", "<=": ">"}[condition.rel_op]
-    return Cases(condition.lhs, condition.rhs, opposite, second, first)
+_RELATIONS: dict[str, Callable[[sympy.Expr, sympy.Expr], sympy.Basic]] = {
+    "<": Less,
+    "<=": LessEqual,
+    ">": lambda left, right: Less(right, left),
+    ">=": lambda left, right: LessEqual(right, left),
+}
+_OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 
 def in_cases_of_output(
@@ -62,33 +43,33 @@ def in_cases_of_output(
     if cases is None or threshold is None:
         return body
 
-    def change(node: sympy.Piecewise) -> sympy.Expr:
+    def change(node: Select) -> sympy.Expr:
         other = as_cases(node)
-        if other is None or (other.subject, other.bound, other.relation) != (
-            cases.subject,
-            cases.bound,
-            cases.relation,
-        ):
+        if other is None or (other.subject, other.bound) != (cases.subject, cases.bound):
             return node
-        condition = _RELATIONS[cases.relation](output, threshold)
-        high, low = solved(cases.high, other.high), solved(cases.low, other.low)
-        return sympy.Piecewise((high, condition), (low, True))
+        if other.relation not in (cases.relation, _OPPOSITE[cases.relation]):
+            return node
+        same = other.relation == cases.relation
+        own = (cases.then, cases.otherwise) if same else (cases.otherwise, cases.then)
+        then, otherwise = solved(own[0], other.then), solved(own[1], other.otherwise)
+        return Select(_RELATIONS[other.relation](output, threshold), then, otherwise)
 
-    return body.replace(lambda node: isinstance(node, sympy.Piecewise), change)
+    return body.replace(lambda node: isinstance(node, Select), change)
 
 
 def _threshold(cases: Cases) -> sympy.Expr | None:
     subject = sympy.Symbol("subject", real=True)
     high, low = (case.xreplace({cases.subject: subject}) for case in (cases.high, cases.low))
-    strict = cases.relation == ">"
-    threshold = (low if strict else high).xreplace({subject: cases.bound})
+    threshold = (low if cases.strict else high).xreplace({subject: cases.bound})
     if not threshold.is_number:
         return None
     distance = sympy.Symbol("distance", positive=True)
     above = high.xreplace({subject: cases.bound + distance}) - threshold
     below = threshold - low.xreplace({subject: cases.bound - distance})
     # At the bound itself the case that holds it equals the threshold, by its choice.
-    if _is_positive(above, distance, or_zero=not strict) and _is_positive(below, distance, or_zero=strict):
+    if _is_positive(above, distance, or_zero=not cases.strict) and _is_positive(
+        below, distance, or_zero=cases.strict
+    ):
         return threshold
     return None
 

@@ -9,6 +9,7 @@ import sympy
 from sympy.codegen.cfunctions import expm1, log1p
 
 from compiler.derive.scalar import cheaper_key, hide
+from compiler.ir.scalars import Absolute, Maximum
 
 
 def stable_softplus(body: sympy.Expr) -> sympy.Expr:
@@ -22,7 +23,7 @@ def stable_softplus(body: sympy.Expr) -> sympy.Expr:
 
     def change(node: sympy.Expr) -> sympy.Expr:
         exponent = (node.args[0] - 1).args[0]
-        return sympy.Max(exponent, 0) + sympy.log(1 + sympy.exp(-sympy.Abs(exponent)))
+        return Maximum(exponent, 0) + sympy.log(1 + sympy.exp(-Absolute(exponent)))
 
     return body.replace(is_softplus, change)
 

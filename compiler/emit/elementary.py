@@ -28,11 +28,13 @@ from compiler.emit.minimax import minimax
 
 LIBRARY = (
     *("exp", "log", "expm1", "log1p", "tanh", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh"),
-    *("erf", "abs", "sqrt", "pow"),
+    *("erf", "abs", "sqrt", "pow", "maximum", "minimum", "sign"),
 )
 """What expressions.py can call, under the names of the C library."""
 NEEDS = {"log1p": ("log",), "erf": ("exp",)}
 """Functions whose text in float32 calls another."""
+BINARY = ("pow", "maximum", "minimum")
+"""Functions of two arguments."""
 ERF_SPLIT, ERF_ONE = 1, 4
 """erf changes its formula at the first, and differs from 1 by less than half a unit after the second."""
 

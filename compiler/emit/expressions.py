@@ -13,6 +13,8 @@ import sympy
 
 from compiler.errors import CompilerBug
 from compiler.ir.affine import Affine, FloorDiv, Mod
+from compiler.ir.conditions import Both, Comparison, Either, Equal, Less, Negated, NotEqual
+from compiler.ir.scalars import Absolute, Extremum, Scalar, Select, Sign
 from compiler.ir.tensor_program import Guard
 
 FUNCTIONS = {
@@ -30,7 +32,11 @@ FUNCTIONS = {
     "sinh": "real_sinh",
     "cosh": "real_cosh",
     "erf": "real_erf",
-    "Abs": "real_abs",
+    "abs": "real_abs",
+    "max": "real_maximum",
+    "min": "real_minimum",
+    "sign": "real_sign",
+    "pow": "real_pow",
     "index_div": "index_div",
     "index_mod": "index_mod",
 }
@@ -87,36 +93,32 @@ def _expression(value: sympy.Basic) -> tuple[str, int]:
         return _product(value), PRODUCT
     if value.is_Pow or isinstance(value, sympy.exp):
         return _power(value)
-    if isinstance(value, sympy.Piecewise):
-        return _piecewise(value), ATOM
-    if isinstance(value, sympy.Max | sympy.Min):
-        return _extremum(value), ATOM
-    if isinstance(value, sympy.core.relational.Relational):
-        return f"{_bind(value.lhs, SUM)} {value.rel_op} {_bind(value.rhs, SUM)}", SELECT
-    if isinstance(value, sympy.And | sympy.Or):
-        word = " and " if isinstance(value, sympy.And) else " or "
-        return word.join(f"({_expression(a)[0]})" for a in value.args), SELECT
-    if isinstance(value, sympy.ITE):
-        return _choice_of_conditions(value), SELECT
+    if isinstance(value, Select):
+        return _choice(*value.args), ATOM
+    if isinstance(value, Extremum) and any(argument.is_number for argument in value.args):
+        return _choice(*value.choice), ATOM
     name = type(value).__name__ if not hasattr(value.func, "name") else value.func.name
     if name in FUNCTIONS:
         return f"{FUNCTIONS[name]}({', '.join(expression_text(a) for a in value.args)})", ATOM
     raise CompilerBug(f"no Cython form for {type(value).__name__} in {value}")
 
 
-def _choice_of_conditions(value: sympy.ITE) -> str:
-    """`then` where a test holds, else `otherwise`: a comparison with a clipped value is one."""
-    test, then, otherwise = value.args
-    chosen = [_holds(test, then), _holds(sympy.Not(test), otherwise)]
-    return " or ".join(text for text in chosen if text)
+def _choice(condition: sympy.Basic, then: sympy.Expr, otherwise: sympy.Expr) -> str:
+    """A conditional expression: fmaxf would be a call, and does not vectorise."""
+    return f"({_bind(then, SUM)} if {condition_text(condition)} else {_bind(otherwise, SUM)})"
 
 
-def _holds(test: sympy.Basic, condition: sympy.Basic) -> str:
-    """Both conditions as text, empty where the second never holds."""
-    if condition == sympy.false:
-        return ""
-    parts = [test] if condition == sympy.true else [test, condition]
-    return " and ".join(f"({_expression(part)[0]})" for part in parts)
+def condition_text(condition: sympy.Basic) -> str:
+    """A condition over local names as Cython, whose comparisons are C's."""
+    if isinstance(condition, Comparison):
+        left, sign, right = condition.sides
+        return f"{_bind(left, SUM)} {sign} {_bind(right, SUM)}"
+    if isinstance(condition, Negated):
+        return f"not ({condition_text(condition.args[0])})"
+    if isinstance(condition, Both | Either):
+        word = " and " if isinstance(condition, Both) else " or "
+        return word.join(f"({condition_text(part)})" for part in condition.args)
+    raise CompilerBug(f"no Cython form for the condition {condition}")
 
 
 def _bind(value: sympy.Basic, level: int) -> str:
@@ -180,25 +182,7 @@ def _power(value: sympy.Expr) -> tuple[str, int]:
     return f"real_pow({expression_text(base)}, {expression_text(exponent)})", ATOM
 
 
-def _extremum(value: sympy.Max | sympy.Min) -> str:
-    """The largest or smallest argument as nested choices: fmaxf is a call, and would not vectorise."""
-    sign = ">" if isinstance(value, sympy.Max) else "<"
-    first, *others = sorted(_bind(a, SUM) for a in value.args)
-    for other in others:
-        first = f"({first} if {first} {sign} {other} else {other})"
-    return first
-
-
-def _piecewise(value: sympy.Piecewise) -> str:
-    """Nested choices; a value that multiplies a choice is better inside it, where it vectorises."""
-    *cases, (last, _) = value.args
-    text = _bind(last, SUM)
-    for result, condition in reversed(cases):
-        text = f"({_bind(result, SUM)} if {_expression(condition)[0]} else {text})"
-    return text
-
-
-RELATIONS = {sympy.Lt: "lt", sympy.Le: "le", sympy.Gt: "gt", sympy.Ge: "ge"}
+RELATIONS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
 
 
 def vector_text(value: sympy.Expr, vectors: Collection[str], suffix: str) -> str:
@@ -210,10 +194,8 @@ def vector_text(value: sympy.Expr, vectors: Collection[str], suffix: str) -> str
 
     def visit(part: sympy.Expr) -> sympy.Expr:
         """The part with each choice replaced by a symbol whose name is the text of its call."""
-        if isinstance(part, sympy.Piecewise):
-            return call(_vector_piecewise(part, operand, suffix))
-        if isinstance(part, sympy.Max | sympy.Min):
-            return call(_vector_extremum(part, operand, suffix))
+        if isinstance(part, Scalar):
+            return call(_vector_choice(*_as_choice(part), operand, suffix))
         return part.func(*map(visit, part.args)) if part.args else part
 
     def call(text: str) -> sympy.Symbol:
@@ -230,23 +212,43 @@ def vector_text(value: sympy.Expr, vectors: Collection[str], suffix: str) -> str
     return operand(value)
 
 
-def _vector_piecewise(value: sympy.Piecewise, operand, suffix: str) -> str:
-    *cases, (last, otherwise) = value.args
-    if otherwise != sympy.true:
-        raise CompilerBug(f"a choice between vectors needs a last case: {value}")
-    text = operand(last)
-    for result, condition in reversed(cases):
-        if type(condition) not in RELATIONS:
+def _as_choice(value: Scalar) -> tuple[sympy.Basic, sympy.Expr, sympy.Expr]:
+    """(condition, then, otherwise) of any scalar that vectors have no function for."""
+    if isinstance(value, Select):
+        return value.args
+    if isinstance(value, Extremum):
+        condition, then, otherwise = value.choice
+        # Of two that are no numbers either can be NaN.
+        both = not any(argument.is_number for argument in value.args)
+        return (Either(condition, NotEqual(then, then)) if both else condition), then, otherwise
+    if isinstance(value, Absolute):
+        # Not by x <= 0, since the negative of 0 is -0; and that of -0 is found by x == 0.
+        (x,) = value.args
+        return Less(x, 0), -x, Select(Equal(x, 0), 0, x)
+    if isinstance(value, Sign):
+        (x,) = value.args
+        return Less(0, x), sympy.S.One, Select(Less(x, 0), -1, x)
+    raise CompilerBug(f"no vector form for {value}")
+
+
+def _vector_choice(condition: sympy.Basic, then: sympy.Expr, otherwise: sympy.Expr, operand, suffix) -> str:
+    """Calls with one comparison each: of joined conditions, one after the other.
+
+    x if c and d else y   is   (x if d else y) if c else y;   x if not c else y   is   y if c else x."""
+
+    def chosen(condition: sympy.Basic, then: str, otherwise: str) -> str:
+        if isinstance(condition, Negated):
+            return chosen(condition.args[0], otherwise, then)
+        if isinstance(condition, Both | Either):
+            for part in reversed(condition.args):
+                if isinstance(condition, Both):
+                    then = chosen(part, then, otherwise)
+                else:
+                    otherwise = chosen(part, then, otherwise)
+            return then if isinstance(condition, Both) else otherwise
+        if not isinstance(condition, Comparison):
             raise CompilerBug(f"no vector form for the condition {condition}")
-        name = f"where_{RELATIONS[type(condition)]}{suffix}"
-        text = f"{name}({operand(condition.lhs)}, {operand(condition.rhs)}, {operand(result)}, {text})"
-    return text
+        left, sign, right = condition.sides
+        return f"where_{RELATIONS[sign]}{suffix}({operand(left)}, {operand(right)}, {then}, {otherwise})"
 
-
-def _vector_extremum(value: sympy.Max | sympy.Min, operand, suffix: str) -> str:
-    """As nested choices, in the order in which scalars are compared."""
-    name = f"where_{'gt' if isinstance(value, sympy.Max) else 'lt'}{suffix}"
-    first, *others = sorted(map(operand, value.args))
-    for other in others:
-        first = f"{name}({first}, {other}, {first}, {other})"
-    return first
+    return chosen(condition, operand(then), operand(otherwise))

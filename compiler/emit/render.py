@@ -93,7 +93,8 @@ def _elementary(kernels: Sequence[Mapping[str, object]], target: Target) -> dict
     """What the preamble writes down of exp, tanh and the like: only of those that some kernel calls."""
     single = target.dtype == "float32"
     functions = elementary.used_functions((line for kernel in kernels for line in kernel["lines"]), single)
-    return {"functions": functions, "numbers": elementary.numbers(functions) if single else {}}
+    numbers = elementary.numbers(functions) if single else {}
+    return {"functions": functions, "numbers": numbers, "binary": elementary.BINARY}
 
 
 def _machine(target: Target) -> dict[str, object]:

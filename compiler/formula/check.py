@@ -39,7 +39,7 @@ from compiler.formula.syntax import (
 )
 from compiler.ir.domain import Shape
 
-CHOICES = ("max", "min", "abs")
+CHOICES = ("max", "min", "abs", "sign")
 
 
 def formula_problems(
@@ -202,7 +202,7 @@ class _Values:
             return
         if function in ("max", "min") and len(arguments) >= 2:
             pass
-        elif function == "abs" or function in FUNCTION_NAMES:
+        elif function in ("abs", "sign") or function in FUNCTION_NAMES:
             if len(arguments) != 1:
                 self.error(node, f"{function} takes one argument", found=str(len(arguments)))
         elif function in REDUCTIONS:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import sympy
-from sympy.logic.boolalg import And, BooleanAtom, Not, Or
+from sympy.logic.boolalg import BooleanAtom
 
 from compiler.errors import ModelError, Problem
 from compiler.formula.scalar import FUNCTIONS
+from compiler.ir.conditions import Both, Comparison, Either, Negated
+from compiler.ir.from_sympy import own_nodes
+from compiler.ir.scalars import Absolute, Maximum, Minimum, Power, Select, Sign
 
-_COMPARISONS = {sympy.Lt: "<", sympy.Le: "<=", sympy.Gt: ">", sympy.Ge: ">=", sympy.Eq: "==", sympy.Ne: "!="}
+_OWN_NAMES = {Maximum: "max", Minimum: "min", Absolute: "abs", Sign: "sign"}
 _FUNCTION_NAMES = {function: name for name, function in FUNCTIONS.items() if isinstance(function, type)}
-_CHOICES = {sympy.Max: "max", sympy.Min: "min", sympy.Abs: "abs"}
+_NAMES = {**_FUNCTION_NAMES, **_OWN_NAMES}
 
 
 def formula_text(value: sympy.Expr, reads: Mapping[sympy.Symbol, str]) -> str:
@@ -21,7 +24,11 @@ def formula_text(value: sympy.Expr, reads: Mapping[sympy.Symbol, str]) -> str:
     The order of the text is SymPy's canonical one, the same in every process. Raises ModelError for what the
     formula language does not have.
     """
-    return _Writer(reads).text(value)
+    try:
+        own = own_nodes(value)
+    except ValueError as error:
+        raise _unknown(str(error)) from None
+    return _Writer(reads).text(own)
 
 
 class _Writer:
@@ -40,10 +47,11 @@ class _Writer:
         if isinstance(value, sympy.Add | sympy.Mul):
             sign = " + " if isinstance(value, sympy.Add) else " * "
             return f"({sign.join(map(self.text, _ordered(value)))})"
-        if isinstance(value, sympy.Pow):
-            return f"{self.text(value.base)}**{self.text(value.exp)}".join("()")
-        if isinstance(value, sympy.Piecewise):
-            return self.choice(value)
+        if isinstance(value, sympy.Pow | Power):
+            return f"{self.text(value.args[0])}**{self.text(value.args[1])}".join("()")
+        if isinstance(value, Select):
+            condition, then, otherwise = value.args
+            return f"({self.text(then)} if {self.condition(condition)} else {self.text(otherwise)})"
         return self.applied(value)
 
     def number(self, value: sympy.Number) -> str:
@@ -54,20 +62,14 @@ class _Writer:
         text = str(value.p) if value.q == 1 else f"{value.p} / {value.q}"
         return text if value.q == 1 and value >= 0 else f"({text})"
 
-    def choice(self, value: sympy.Piecewise) -> str:
-        *cases, (last, condition) = value.args
-        if condition != sympy.true:
-            raise _unknown("a choice without a last case")
-        chosen = "".join(f"{self.text(v)} if {self.condition(c)} else " for v, c in cases)
-        return f"({chosen}{self.text(last)})"
-
     def condition(self, value: sympy.Basic) -> str:
-        if type(value) in _COMPARISONS:
-            return f"{self.text(value.lhs)} {_COMPARISONS[type(value)]} {self.text(value.rhs)}"
-        if isinstance(value, And | Or):
-            word = " and " if isinstance(value, And) else " or "
-            return f"({word.join(map(self.condition, _ordered(value)))})"
-        if isinstance(value, Not):
+        if isinstance(value, Comparison):
+            left, sign, right = value.sides
+            return f"{self.text(left)} {sign} {self.text(right)}"
+        if isinstance(value, Both | Either):
+            word = " and " if isinstance(value, Both) else " or "
+            return f"({word.join(map(self.condition, value.args))})"
+        if isinstance(value, Negated):
             return f"(not {self.condition(value.args[0])})"
         if isinstance(value, BooleanAtom):
             return "0 < 1" if value else "1 < 0"
@@ -78,14 +80,9 @@ class _Writer:
             return "pi"
         if value == sympy.E:
             return "exp(1)"
-        kind = type(value)
-        if kind in _CHOICES:
-            # max(a, b) is b where they are equal; a number stands last, so max(x, 0) has derivative 0 at 0.
-            arguments = sorted(value.args, key=lambda a: (a.is_number, sympy.default_sort_key(a)))
-            return f"{_CHOICES[kind]}({', '.join(map(self.text, arguments))})"
-        if kind not in _FUNCTION_NAMES:
-            raise _unknown(f"the function {kind.__name__}")
-        return f"{_FUNCTION_NAMES[kind]}({', '.join(map(self.text, value.args))})"
+        if type(value) not in _NAMES:
+            raise _unknown(f"the function {type(value).__name__}")
+        return f"{_NAMES[type(value)]}({', '.join(map(self.text, value.args))})"
 
 
 def _ordered(value: sympy.Basic) -> list[sympy.Basic]:
@@ -93,5 +90,5 @@ def _ordered(value: sympy.Basic) -> list[sympy.Basic]:
 
 
 def _unknown(what: str) -> ModelError:
-    known = ", ".join(sorted([*FUNCTIONS, *_CHOICES.values()]))
+    known = ", ".join(sorted([*FUNCTIONS, *_OWN_NAMES.values()]))
     return ModelError(Problem(f"{what} is not part of the formula language", expected=f"one of {known}"))

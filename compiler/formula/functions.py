@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     import sympy
 
     Scalar = sympy.Expr | int | float
-    Condition = sympy.logic.boolalg.Boolean | bool
+    from compiler.ir.conditions import Condition as OwnCondition
+
+    Condition = sympy.logic.boolalg.Boolean | OwnCondition
 
 
 FUNCTION_NAMES = (
     *("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan"),
     *("sinh", "cosh", "tanh", "erf"),
 )
-"""What the formula language can call beside max, min and abs; `scalar.FUNCTIONS` says what each is."""
+"""What the formula language can call beside max, min, abs and sign; `scalar.FUNCTIONS` says what each is."""
 
 
 def _function(name: str) -> Callable[[Scalar], Scalar]:
@@ -49,22 +51,45 @@ erf = _function("erf")
 
 
 def where(condition: Condition, then: Scalar, otherwise: Scalar) -> Scalar:
-    """`then if condition else otherwise`."""
-    import sympy
+    """`then if condition else otherwise`.
 
-    return sympy.Piecewise((_exact(then), condition), (_exact(otherwise), True))
+    Raises TypeError for a Python truth value: `x == y` asks whether two expressions are written alike. What
+    compares their values is `equal(x, y)`.
+    """
+    from compiler.ir.from_sympy import own_condition
+    from compiler.ir.scalars import Select
+
+    if isinstance(condition, bool):
+        raise TypeError(f"where() was given {condition}: write equal(x, y) or not_equal(x, y) for == and !=")
+    return Select(own_condition(condition), _exact(then), _exact(otherwise))
+
+
+def equal(first: Scalar, second: Scalar) -> Condition:
+    """The condition `first == second`."""
+    from compiler.ir.conditions import Equal
+
+    return Equal(_exact(first), _exact(second))
+
+
+def not_equal(first: Scalar, second: Scalar) -> Condition:
+    """The condition `first != second`, which holds where one is NaN: `not_equal(x, x)` finds a NaN."""
+    from compiler.ir.conditions import NotEqual
+
+    return NotEqual(_exact(first), _exact(second))
 
 
 def maximum(first: Scalar, second: Scalar) -> Scalar:
-    """`max(first, second)`: the second where they are equal."""
-    first, second = _exact(first), _exact(second)
-    return where(first <= second, second, first)
+    """`max(first, second)`: the second where they are equal, NaN where one is NaN."""
+    from compiler.ir.scalars import Maximum
+
+    return Maximum(_exact(first), _exact(second))
 
 
 def minimum(first: Scalar, second: Scalar) -> Scalar:
-    """`min(first, second)`: the second where they are equal."""
-    first, second = _exact(first), _exact(second)
-    return where(first >= second, second, first)
+    """`min(first, second)`: the second where they are equal, NaN where one is NaN."""
+    from compiler.ir.scalars import Minimum
+
+    return Minimum(_exact(first), _exact(second))
 
 
 def _exact(value: Scalar) -> Scalar:

@@ -1,8 +1,9 @@
 """Values of a formula -> SymPy scalars over symbols that stand for reads.
 
-Every function is either one of SymPy's, whose derivative SymPy knows, or a choice between cases. The cases
-fix what happens where a derivative does not exist: max(a, b) is `b` where a <= b and else `a`, so
-max(x, 0) has derivative 0 at 0, and a NaN in x is not hidden; abs has derivative 0 at 0.
+Every function is either one of SymPy's, whose derivative SymPy knows, or one of `ir/scalars.py`, whose
+meaning is that of IEEE 754 and which SymPy does not rewrite. Those fix what happens where a derivative does
+not exist: max(a, b) is `b` where both are equal, so max(x, 0) has derivative 0 at 0; abs has derivative 0 at
+0. A NaN in either argument comes out.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from compiler.formula.syntax import (
     Number,
     Read,
 )
+from compiler.ir.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
 from compiler.ir.domain import Guard
+from compiler.ir.from_sympy import own_nodes
+from compiler.ir.scalars import OWN_FUNCTIONS, Select, power
 from compiler.ir.tensor_program import Access, Reads
 
 FUNCTIONS = {
@@ -46,7 +50,14 @@ FUNCTIONS = {
     "erf": sympy.erf,
 }
 _NOT_FINITE = (sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I)
-_COMPARISONS = {"<": sympy.Lt, "<=": sympy.Le, ">": sympy.Gt, ">=": sympy.Ge, "==": sympy.Eq, "!=": sympy.Ne}
+_COMPARISONS = {
+    "<": Less,
+    "<=": LessEqual,
+    ">": lambda left, right: Less(right, left),
+    ">=": lambda left, right: LessEqual(right, left),
+    "==": Equal,
+    "!=": NotEqual,
+}
 
 
 @dataclass
@@ -66,7 +77,7 @@ class ScalarBuilder:
         if body.has(*_NOT_FINITE):
             raise self.scope.error(node.place, "this is not a finite real number", found=str(body))
         # SymPy turns sqrt(x**2) into Abs(x), whose derivative at 0 is not ours.
-        return body.replace(sympy.Abs, _absolute)
+        return own_nodes(body)
 
     def value(self, node: Node) -> sympy.Expr:
         match node:
@@ -79,8 +90,7 @@ class ScalarBuilder:
             case Binary():
                 return self.binary(node)
             case Conditional(condition=condition, then=then, otherwise=otherwise):
-                cases = (self.value(then), self.condition(condition)), (self.value(otherwise), True)
-                return sympy.Piecewise(*cases)
+                return Select(self.condition(condition), self.value(then), self.value(otherwise))
             case Call(function=function, arguments=arguments):
                 return self.call(node, function, arguments)
             case Read():
@@ -92,9 +102,9 @@ class ScalarBuilder:
             case Compare(operator=operator, left=left, right=right):
                 return _COMPARISONS[operator](self.value(left), self.value(right))
             case Logical(operator="not", operands=(operand,)):
-                return sympy.Not(self.condition(operand))
+                return Negated(self.condition(operand))
             case Logical(operator=operator, operands=operands):
-                return (sympy.And if operator == "and" else sympy.Or)(*map(self.condition, operands))
+                return (Both if operator == "and" else Either)(*map(self.condition, operands))
         raise CompilerBug(f"a formula's condition cannot be {type(node).__name__}")
 
     def named(self, node: Node, name: str) -> sympy.Expr:
@@ -128,7 +138,7 @@ class ScalarBuilder:
                     raise self.scope.error(node.right.place, "division by zero")
                 return left / right
             case "**":
-                return left**right
+                return power(left, right)
         raise CompilerBug(f"unknown operator {node.operator}")
 
     def call(self, node: Call, function: str, arguments: tuple[Node, ...]) -> sympy.Expr:
@@ -139,7 +149,7 @@ class ScalarBuilder:
         values = [self.value(argument) for argument in arguments]
         if function in ("max", "min"):
             return _extreme(function, values)
-        return _absolute(*values) if function == "abs" else FUNCTIONS[function](*values)
+        return {**OWN_FUNCTIONS, **FUNCTIONS}[function](*values)
 
     def read(self, node: Read) -> sympy.Symbol:
         operand = self.scope.operand(node)
@@ -161,12 +171,9 @@ def exact(value: int | float) -> sympy.Expr:
     return sympy.Integer(value) if isinstance(value, int) else sympy.Rational(str(value))
 
 
-def _absolute(value: sympy.Expr) -> sympy.Expr:
-    return sympy.Piecewise((value, value > 0), (-value, value < 0), (0, True))
-
-
 def _extreme(function: str, values: list[sympy.Expr]) -> sympy.Expr:
-    """`b` where `a` does not beat it, else `a`; with more arguments the first against the rest."""
-    first, *rest = values
-    other = rest[0] if len(rest) == 1 else _extreme(function, rest)
-    return sympy.Piecewise((other, first <= other if function == "max" else first >= other), (first, True))
+    """With more arguments than two the first against the rest."""
+    *others, last = values
+    for other in reversed(others):
+        last = OWN_FUNCTIONS[function](other, last)
+    return last

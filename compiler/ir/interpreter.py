@@ -114,9 +114,6 @@ def _points(term: Term, values: Arrays, batch: int) -> tuple[np.ndarray, list[np
         test = {">=": number >= 0, "==": number == 0}.get(guard.kind)
         keep = keep & (number % guard.modulus == 0 if test is None else test)
     arguments = [_read(access, axes, values, keep) for _, access in term.reads]
-    if term.body.has(sympy.Piecewise):
-        # NumPy's conjunctions are reductions over a list, whose members must be of one shape.
-        arguments = np.broadcast_arrays(*arguments)
     value = _body_function(term)(*arguments)
     target = [affine_values(index, axes, values) for index in term.target]
     return keep, target, np.asarray(value, dtype=np.float64)
@@ -169,8 +166,10 @@ def _atom_values(atom: Atom, axes: Mapping[str, np.ndarray], values: Arrays) -> 
 
 def _body_function(term: Term):
     symbols = [symbol for symbol, _ in term.reads]
+    # A whole number that no integer of the machine holds is a float to every kernel.
+    large = {n: sympy.Float(n) for n in term.body.atoms(sympy.Integer) if abs(n) >= 2**63}
     function = sympy.lambdify(
-        symbols, term.body, modules=[{"erf": np.vectorize(math.erf, otypes=[float])}, "numpy"]
+        symbols, term.body.xreplace(large), modules=[{"erf": np.vectorize(math.erf, otypes=[float])}, "numpy"]
     )
 
     def evaluate(*arguments):

@@ -16,30 +16,23 @@ from dataclasses import replace
 
 import sympy
 from sympy.codegen.cfunctions import expm1, log1p
-from sympy.functions.elementary.piecewise import ExprCondPair
 
 from compiler.ir.affine import Affine, FloorDiv, Mod, Read, atom_of, axis, constant
+from compiler.ir.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
+from compiler.ir.scalars import OWN_FUNCTIONS, Select
 from compiler.ir.tensor_program import Access, Axis, Definition, Guard, Program, Tensor, Term, read_symbol
 
-RELATIONS = {
-    "<": sympy.StrictLessThan,
-    "<=": sympy.LessThan,
-    ">": sympy.StrictGreaterThan,
-    ">=": sympy.GreaterThan,
-    "==": sympy.Equality,
-    "!=": sympy.Unequality,
-}
 _EXACT_NEAR_ZERO = {"expm1": expm1, "log1p": log1p}
 """Functions that SymPy keeps in a module of its own."""
 CONSTANTS = {"pi": sympy.pi, "E": sympy.E, "oo": sympy.oo, "nan": sympy.nan}
 
-_RELATION_OF_NODE = {
-    ast.Lt: RELATIONS["<"],
-    ast.LtE: RELATIONS["<="],
-    ast.Gt: RELATIONS[">"],
-    ast.GtE: RELATIONS[">="],
-    ast.Eq: RELATIONS["=="],
-    ast.NotEq: RELATIONS["!="],
+_COMPARISONS = {
+    ast.Lt: lambda left, right: (Less, (left, right)),
+    ast.LtE: lambda left, right: (LessEqual, (left, right)),
+    ast.Gt: lambda left, right: (Less, (right, left)),
+    ast.GtE: lambda left, right: (LessEqual, (right, left)),
+    ast.Eq: lambda left, right: (Equal, (left, right)),
+    ast.NotEq: lambda left, right: (NotEqual, (left, right)),
 }
 _NAME = r'(?:"[^"]*"|[^\W\d][\w.]*)'
 _TYPE = r"\((?P<shape>[^)]*)\) (?P<dtype>\w+)(?: < (?P<limit>\d+))?"
@@ -210,16 +203,14 @@ class _Body:
             case ast.BinOp(op=ast.Mult() | ast.Div()) | ast.UnaryOp(op=ast.USub()):
                 return product(self.factors(node))
             case ast.Compare(left=left, ops=[operator], comparators=[right]):
-                return apply(_RELATION_OF_NODE[type(operator)], (self.build(left), self.build(right)))
+                return apply(*_COMPARISONS[type(operator)](self.build(left), self.build(right)))
             case ast.BoolOp(op=operator, values=values):
-                kind = sympy.And if isinstance(operator, ast.And) else sympy.Or
+                kind = Both if isinstance(operator, ast.And) else Either
                 return apply(kind, tuple(map(self.build, values)))
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return apply(sympy.Not, (self.build(operand),))
-            case ast.IfExp():
-                return apply(sympy.Piecewise, self.branches(node))
-            case ast.Tuple(elts=[value, condition]):
-                return ExprCondPair(self.build(value), self.build(condition))
+                return apply(Negated, (self.build(operand),))
+            case ast.IfExp(test=test, body=then, orelse=otherwise):
+                return apply(Select, (self.build(test), self.build(then), self.build(otherwise)))
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 return self.call(name, tuple(map(self.build, arguments)))
         raise ValueError(f"not a scalar expression: {ast.unparse(node)}")
@@ -244,17 +235,13 @@ class _Body:
                 return [sympy.S.NegativeOne, *self.factors(operand)]
         return [self.build(node)]
 
-    def branches(self, node: ast.expr) -> tuple[ExprCondPair, ...]:
-        if isinstance(node, ast.IfExp):
-            return (ExprCondPair(self.build(node.body), self.build(node.test)), *self.branches(node.orelse))
-        return (ExprCondPair(self.build(node), sympy.true),)
-
     def call(self, name: str, arguments: tuple[sympy.Basic, ...]) -> sympy.Basic:
         if name in ("Add", "Mul"):
             return getattr(sympy, name)(*arguments, evaluate=False)
         if name == "sqrt":
             return apply(sympy.Pow, (*arguments, sympy.S.Half))
-        function = self.functions.get(name) or _EXACT_NEAR_ZERO.get(name) or getattr(sympy, name, None)
+        own = {**OWN_FUNCTIONS, **_EXACT_NEAR_ZERO, **self.functions}
+        function = own.get(name) or getattr(sympy, name, None)
         if not isinstance(function, type):
             raise ValueError(f"there is no function {name}")
         return apply(function, arguments)

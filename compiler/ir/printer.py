@@ -24,11 +24,13 @@ import keyword
 from collections.abc import Mapping
 
 import sympy
-from sympy.logic.boolalg import And, BooleanAtom, Not, Or
+from sympy.logic.boolalg import BooleanAtom
 
 from compiler.ir.affine import Affine, Atom, Read
 from compiler.ir.affine import Mod as Remainder
-from compiler.ir.parser import CONSTANTS, RELATIONS, product, reciprocal, total
+from compiler.ir.conditions import Both, Comparison, Either, Negated
+from compiler.ir.parser import CONSTANTS, product, reciprocal, total
+from compiler.ir.scalars import Scalar, Select
 from compiler.ir.tensor_program import Access, Axis, Definition, Guard, Program, Shape, Tensor, Term
 
 Limits = Mapping[str, int]
@@ -37,7 +39,6 @@ Limits = Mapping[str, int]
 CONDITIONAL, OR, AND, NOT, COMPARE, SUM, PRODUCT, NEGATION, POWER, ATOM = range(10)
 """How tightly a piece of a body binds; Python's own precedences."""
 
-_SYMBOL_OF_RELATION = {relation: symbol for symbol, relation in RELATIONS.items()}
 _NAME_OF_CONSTANT = {value: name for name, value in CONSTANTS.items()}
 
 
@@ -220,9 +221,8 @@ class _Body:
 
     def function(self, expression: sympy.Basic) -> tuple[str, int]:
         arguments = ", ".join(self.inside(argument, CONDITIONAL) for argument in expression.args)
-        if isinstance(expression, sympy.functions.elementary.piecewise.ExprCondPair):
-            return f"({arguments})", ATOM
-        return f"{expression.func.__name__}({arguments})", ATOM
+        name = expression.name if isinstance(expression, Scalar) else expression.func.__name__
+        return f"{name}({arguments})", ATOM
 
     def add(self, expression: sympy.Add) -> tuple[str, int]:
         if any(isinstance(a, sympy.Add) for a in expression.args) or total(expression.args) != expression:
@@ -260,35 +260,33 @@ class _Body:
             return f"sqrt({self.inside(base, CONDITIONAL)})", ATOM
         return f"{self.inside(base, ATOM)}**{self.inside(exponent, ATOM)}", POWER
 
-    def relation(self, expression: sympy.core.relational.Relational) -> tuple[str, int]:
-        left, right = (self.inside(argument, SUM) for argument in expression.args)
-        return f"{left} {_SYMBOL_OF_RELATION[expression.func]} {right}", COMPARE
+    def comparison(self, condition: Comparison) -> tuple[str, int]:
+        left, sign, right = condition.sides
+        return f"{self.inside(left, SUM)} {sign} {self.inside(right, SUM)}", COMPARE
 
-    def piecewise(self, expression: sympy.Piecewise) -> tuple[str, int]:
-        *pairs, (last, condition) = expression.args
-        if condition != sympy.true or isinstance(last, sympy.Piecewise) or not pairs:
-            return self.function(expression)
-        chain = [f"{self.inside(value, OR)} if {self.inside(test, OR)} else " for value, test in pairs]
-        return "".join(chain) + self.inside(last, OR), CONDITIONAL
+    def choice(self, expression: Select) -> tuple[str, int]:
+        condition, then, otherwise = expression.args
+        last = self.inside(otherwise, CONDITIONAL)
+        return f"{self.inside(then, OR)} if {self.inside(condition, OR)} else {last}", CONDITIONAL
 
-    def conjunction(self, expression: And) -> tuple[str, int]:
+    def conjunction(self, expression: Both) -> tuple[str, int]:
         return " and ".join(self.inside(argument, NOT) for argument in expression.args), AND
 
-    def disjunction(self, expression: Or) -> tuple[str, int]:
+    def disjunction(self, expression: Either) -> tuple[str, int]:
         return " or ".join(self.inside(argument, AND) for argument in expression.args), OR
 
-    def negation(self, expression: Not) -> tuple[str, int]:
+    def negation(self, expression: Negated) -> tuple[str, int]:
         return f"not {self.inside(expression.args[0], NOT)}", NOT
 
     OPERATORS = (
         (sympy.Add, add),
         (sympy.Mul, multiply),
         (sympy.Pow, power),
-        (sympy.core.relational.Relational, relation),
-        (sympy.Piecewise, piecewise),
-        (And, conjunction),
-        (Or, disjunction),
-        (Not, negation),
+        (Comparison, comparison),
+        (Select, choice),
+        (Both, conjunction),
+        (Either, disjunction),
+        (Negated, negation),
     )
 
 

@@ -22,6 +22,15 @@ from compiler.ir.printer import integer_limits, print_affine, print_term, window
 from compiler.ir.proofs import facts_of, is_nonnegative
 from compiler.ir.tensor_program import Definition, Kind, Operation, Program, Shape, Tensor, Term
 
+NOT_NUMBERS = (
+    type(sympy.nan),
+    type(sympy.zoo),
+    type(sympy.oo),
+    type(-sympy.oo),
+    type(sympy.I),
+)
+"""What SymPy makes of an undefined operation on constants: log(0), 0/0, the square root of -1."""
+
 
 def verify(program: Program) -> None:
     """Raise CompilerBug for the first invariant that the program breaks."""
@@ -116,6 +125,8 @@ class _Term:
         if not isinstance(self.term.body, sympy.Expr):
             yield f"the body is not a scalar expression: {self.term.body!r}"
             return
+        for number in sorted(self.term.body.atoms(*NOT_NUMBERS), key=str):
+            yield f"the body holds {number}, which no float computation may start from: {self.term.body}"
         read = Counter(symbol for symbol, _ in self.term.reads)
         used = self.term.body.free_symbols
         for symbol in sorted(used - read.keys(), key=str):

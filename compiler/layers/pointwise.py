@@ -23,7 +23,7 @@ from compiler.layers.shaping import axis_names
 if TYPE_CHECKING:
     import sympy
 
-_ADVICE = "exp, where, maximum, … from compiler, and & | ~ between conditions"
+_ADVICE = "exp, where, maximum, equal, … from compiler, and & | ~ between conditions"
 
 
 @dataclass(frozen=True, init=False)
@@ -95,7 +95,8 @@ class Pointwise(Layer):
 
         from compiler.formula.from_sympy import formula_text
 
-        symbols = {name: sympy.Symbol(name, real=True) for name in reads}
+        # Of a symbol that may be anything SymPy concludes nothing: not that exp(-x**2) > 0 always holds.
+        symbols = {name: sympy.Symbol(name) for name in reads}
         numbers = {
             key: sympy.Rational(repr(v)) if isinstance(v, float) else v for key, v in constants.items()
         }
@@ -113,7 +114,7 @@ def _called(function: Callable[..., object], arguments: Mapping[str, object]) ->
 
     try:
         value = sympy.sympify(function(**arguments))
-    except (TypeError, AttributeError, sympy.SympifyError) as error:
+    except (TypeError, ValueError, AttributeError, sympy.SympifyError) as error:
         message = f"the function cannot be called with symbols: {error}"
         raise ModelError(Problem(message, expected="arithmetic and functions", advice=_ADVICE)) from None
     if not isinstance(value, sympy.Expr):

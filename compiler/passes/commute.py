@@ -17,7 +17,9 @@ from dataclasses import replace
 import sympy
 
 from compiler.ir.affine import axis
+from compiler.ir.cases import as_cases
 from compiler.ir.printer import print_body
+from compiler.ir.scalars import Extremum, Select
 from compiler.ir.tensor_program import (
     Access,
     Axis,
@@ -88,33 +90,17 @@ def _is_rising(definition: Definition) -> bool:
 
 def _never_falls(body: sympy.Expr, symbol: sympy.Symbol) -> bool:
     """Every piece rises or stays, and the pieces meet: a jump between them could fall."""
-    if isinstance(body, sympy.Piecewise):
-        if not all(_never_falls(piece, symbol) for piece, _ in body.args):
+    if isinstance(body, Extremum):
+        return all(_never_falls(piece, symbol) for piece in body.args)
+    if isinstance(body, Select):
+        cases = as_cases(body)
+        if cases is None or cases.subject != symbol:
             return False
-        return all(_meets(body, symbol, edge) for edge in _edges(body, symbol))
+        pieces = (cases.then, cases.otherwise)
+        meeting = [piece.subs(symbol, cases.bound) for piece in pieces]
+        rising = all(_never_falls(piece, symbol) for piece in pieces)
+        return rising and sympy.simplify(meeting[0] - meeting[1]) == 0
     return bool(sympy.diff(body, symbol).is_nonnegative)
-
-
-def _edges(body: sympy.Piecewise, symbol: sympy.Symbol) -> list[sympy.Expr | None]:
-    edges: list[sympy.Expr | None] = []
-    for _, condition in body.args:
-        if condition == sympy.true:
-            continue
-        simple = isinstance(
-            condition, sympy.StrictGreaterThan | sympy.GreaterThan | sympy.StrictLessThan | sympy.LessThan
-        )
-        sides = (condition.lhs, condition.rhs) if simple else (None, None)
-        number = next((s for s in sides if s is not None and s.is_number), None)
-        edges.append(number if symbol in sides else None)
-    return edges
-
-
-def _meets(body: sympy.Piecewise, symbol: sympy.Symbol, edge: sympy.Expr | None) -> bool:
-    """All pieces agree at the edge; with two pieces this makes the whole continuous."""
-    if edge is None or len(body.args) != 2:
-        return False
-    (one, _), (other, _) = body.args
-    return sympy.simplify(one.subs(symbol, edge) - other.subs(symbol, edge)) == 0
 
 
 def _swapped(inner: Definition, outer: Definition) -> list[Definition]:

@@ -18,14 +18,14 @@ from dataclasses import dataclass, replace
 import sympy
 
 from compiler.ir.affine import Affine, axis, constant
+from compiler.ir.conditions import Comparison
 from compiler.ir.loop_nest import Address, Choose, Index, Let, Pick, Statement, Store
+from compiler.ir.scalars import Absolute, Maximum, Minimum, Select, Sign
 from compiler.schedule.accumulators import Block, Loads, accumulator, moved
 from compiler.schedule.collapse import merge_nest
 from compiler.schedule.contraction import Tile, block_positions, is_polynomial
 from compiler.schedule.nest import Nest
 from compiler.schedule.register_tile import Body
-
-RELATIONS = (sympy.Lt, sympy.Le, sympy.Gt, sympy.Ge)
 
 
 @dataclass(frozen=True)
@@ -72,19 +72,19 @@ class Epilogue:
 
 def is_vectorisable(body: sympy.Expr) -> bool:
     """Additions, multiplications and choices by comparison: what vectors do without a call."""
-    if isinstance(body, sympy.Piecewise):
-        return all(
-            is_vectorisable(value)
-            and (condition == sympy.true or (isinstance(condition, RELATIONS) and _sides_are(condition)))
-            for value, condition in body.args
-        )
-    if isinstance(body, sympy.Add | sympy.Mul | sympy.Max | sympy.Min):
+    if isinstance(body, Select):
+        condition, then, otherwise = body.args
+        return is_vectorisable(then) and is_vectorisable(otherwise) and _compares(condition)
+    if isinstance(body, sympy.Add | sympy.Mul | Maximum | Minimum | Absolute | Sign):
         return all(map(is_vectorisable, body.args))
     return is_polynomial(body)
 
 
-def _sides_are(condition: sympy.Basic) -> bool:
-    return is_vectorisable(condition.lhs) and is_vectorisable(condition.rhs)
+def _compares(condition: sympy.Basic) -> bool:
+    return all(
+        is_vectorisable(part) if isinstance(condition, Comparison) else _compares(part)
+        for part in condition.args
+    )
 
 
 def fitted(epilogue: Epilogue, tile: Tile) -> Epilogue | None:

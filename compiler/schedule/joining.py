@@ -16,6 +16,7 @@ from dataclasses import replace
 import sympy
 
 from compiler.ir.composition import plain_read, put_in
+from compiler.ir.scalars import CHOICES
 from compiler.ir.tensor_program import Definition, Program
 from compiler.schedule.pieces import write_all_once
 from compiler.schedule.stages import Stage
@@ -62,7 +63,7 @@ def _joined(outer: Definition, inner: Definition) -> Definition | None:
         return None
     symbol, names = read
     # A choice inside the conditions of another would be made several times.
-    if _occurrences(term.body, symbol) > 1 and any(t.body.has(sympy.Piecewise) for t in inner.terms):
+    if _occurrences(term.body, symbol) > 1 and any(t.body.has(*CHOICES) for t in inner.terms):
         return None
     parts = tuple(put_in(term, symbol, names, part) for part in inner.terms)
     if any(len(part.reads) > MOST_READS for part in parts):

@@ -21,7 +21,9 @@ import sympy
 
 from compiler.errors import CompilerBug
 from compiler.ir.affine import Affine, FloorDiv, atom_of, axis, constant, ravel
+from compiler.ir.conditions import Both, Equal
 from compiler.ir.loop_nest import Address, Choose, If, Index, Let, Limit, Load, Loop, Statement, Store
+from compiler.ir.scalars import Select
 from compiler.ir.tensor_program import IDENTITY, Axis, Guard
 from compiler.schedule.lookups import Lookup, is_looked_up, lookup_of
 from compiler.schedule.nest import Integers, Nest, Shapes, local_name
@@ -123,10 +125,8 @@ def _point(nest: Nest, outcome: Outcome, shapes: Shapes, guards: tuple[Guard, ..
     value = body
     if choices:
         # A data-dependent choice becomes a select, which vectorises; a branch would not.
-        conditions = [
-            sympy.Eq(affine_expression(integers.local(g.affine)), 0, evaluate=False) for g in choices
-        ]
-        value = sympy.Piecewise((body, sympy.And(*conditions)), (sympy.S.Zero, True), evaluate=False)
+        conditions = [Equal(affine_expression(integers.local(g.affine)), 0, evaluate=False) for g in choices]
+        value = Select(Both(*conditions), body, 0, evaluate=False)
     target = Address(nest.buffer, integers.local(nest.target))
     inner: Body = (*integers.statements, *loads, Store(target, value, 0, outcome.accumulate))
     return _guarded(tests, inner, nest, shapes)
@@ -252,8 +252,9 @@ def _chosen(local: sympy.Symbol, lookup: Lookup, buffer: str, integers: Integers
     """Loads from every place, and `local` as the one of them that the winner says."""
     winner = affine_expression(integers.local(atom_of(lookup.read)))
     candidates = [sympy.Symbol(f"{local.name}_at_{k}", real=True) for k in range(len(lookup.places))]
-    conditions = [sympy.Eq(winner, k, evaluate=False) for k in range(len(candidates) - 1)]
-    value = sympy.Piecewise(*zip(candidates, [*conditions, True], strict=True), evaluate=False)
+    *others, value = candidates
+    for k, candidate in reversed(list(enumerate(others))):
+        value = Select(Equal(winner, k, evaluate=False), candidate, value)
     pairs = zip(candidates, lookup.places, strict=True)
     return [*(Load(c.name, Address(buffer, integers.local(p))) for c, p in pairs), Let(local.name, value)]
 

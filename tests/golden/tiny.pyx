@@ -158,6 +158,8 @@ cdef extern from *:
     CHAINRULE_CHOICE(le, <=, , integers)
     CHAINRULE_CHOICE(gt, >, , integers)
     CHAINRULE_CHOICE(ge, >=, , integers)
+    CHAINRULE_CHOICE(eq, ==, , integers)
+    CHAINRULE_CHOICE(ne, !=, , integers)
     CHAINRULE_BETTER(larger, >, , integers)
     CHAINRULE_BETTER(smaller, <, , integers)
     CHAINRULE_WHERE(uint8, uint8_t, 4, 4)
@@ -172,6 +174,8 @@ cdef extern from *:
     CHAINRULE_CHOICE(le, <=, 4, integers4)
     CHAINRULE_CHOICE(gt, >, 4, integers4)
     CHAINRULE_CHOICE(ge, >=, 4, integers4)
+    CHAINRULE_CHOICE(eq, ==, 4, integers4)
+    CHAINRULE_CHOICE(ne, !=, 4, integers4)
     CHAINRULE_BETTER(larger, >, 4, integers4)
     CHAINRULE_BETTER(smaller, <, 4, integers4)
 
@@ -278,6 +282,12 @@ cdef extern from *:
     vector where_ge(
         vector a, vector b, vector x, vector y
     ) noexcept nogil
+    vector where_eq(
+        vector a, vector b, vector x, vector y
+    ) noexcept nogil
+    vector where_ne(
+        vector a, vector b, vector x, vector y
+    ) noexcept nogil
     vector larger(vector best, vector x) noexcept nogil
     integers larger_winner(
         vector best, vector x, integers winner, Py_ssize_t position
@@ -322,6 +332,12 @@ cdef extern from *:
         vector4 a, vector4 b, vector4 x, vector4 y
     ) noexcept nogil
     vector4 where_ge4(
+        vector4 a, vector4 b, vector4 x, vector4 y
+    ) noexcept nogil
+    vector4 where_eq4(
+        vector4 a, vector4 b, vector4 x, vector4 y
+    ) noexcept nogil
+    vector4 where_ne4(
         vector4 a, vector4 b, vector4 x, vector4 y
     ) noexcept nogil
     vector4 larger4(vector4 best, vector4 x) noexcept nogil
@@ -526,13 +542,12 @@ cdef void conv2d_1(
     #     p:3, q:3, c:1
     # conv2d_1[b, h, w, o] += conv2d_1.bias[o]  for b:batch, h:8, w:8, o:3
     # maxpool2d_1.inner[b, h, w, c] max= conv2d_1[b, 2*h + p, q + 2*w, c]  for b:batch, h:4, w:4, c:3, p:2, q:2
-    # maxpool2d_1[i0, i1, i2, i3] += 0 if maxpool2d_1.inner[i0, i1, i2, i3] <= 0 else maxpool2d_1.inner[i0, i1,
-    #     i2, i3]  for i0:batch, i1:4, i2:4, i3:3
+    # maxpool2d_1[i0, i1, i2, i3] += max(maxpool2d_1.inner[i0, i1, i2, i3], 0)  for i0:batch, i1:4, i2:4, i3:3
     # shapes: conv2d_1 (batch, 8, 8, 3), maxpool2d_1.inner (batch, 4, 4, 3), maxpool2d_1.inner.winner (batch, 4,
     #     4, 3), maxpool2d_1 (batch, 4, 4, 3), from conv2d_1.kernel (3, 3, 1, 3), input (batch, 12, 12, 1),
     #     conv2d_1.bias (3)
     # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o, the rest in registers
-    # operations: 3,696 for each example
+    # operations: 3,648 for each example
     cdef Py_ssize_t b, h, w, p, q
     cdef integers4 winner_of_3
     cdef real input_s1, input_s2, input_s3, input_s4, input_s5, input_s6, input_s7, input_s8, input_s9
@@ -655,13 +670,12 @@ cdef void conv2d_2(
     #     o:4, p:3, q:3, c:3
     # conv2d_2[b, h, w, o] += conv2d_2.bias[o]  for b:batch, h:2, w:2, o:4
     # maxpool2d_2.inner[b, h, w, c] max= conv2d_2[b, 2*h + p, q + 2*w, c]  for b:batch, h:1, w:1, c:4, p:2, q:2
-    # maxpool2d_2[i0, i1, i2, i3] += 0 if maxpool2d_2.inner[i0, i1, i2, i3] <= 0 else maxpool2d_2.inner[i0, i1,
-    #     i2, i3]  for i0:batch, i1:1, i2:1, i3:4
+    # maxpool2d_2[i0, i1, i2, i3] += max(maxpool2d_2.inner[i0, i1, i2, i3], 0)  for i0:batch, i1:1, i2:1, i3:4
     # shapes: conv2d_2 (batch, 2, 2, 4), maxpool2d_2.inner (batch, 1, 1, 4), maxpool2d_2.inner.winner (batch, 1,
     #     1, 4), maxpool2d_2 (batch, 1, 1, 4), from conv2d_2.kernel (3, 3, 3, 4), maxpool2d_1 (batch, 4, 4, 3),
     #     conv2d_2.bias (4)
     # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o, the rest in registers
-    # operations: 884 for each example
+    # operations: 880 for each example
     cdef Py_ssize_t b, p, q_c
     cdef integers4 winner_of_4
     cdef real maxpool2d_1_s1, maxpool2d_1_s2, maxpool2d_1_s3, maxpool2d_1_s4, maxpool2d_1_s5, maxpool2d_1_s6
@@ -789,7 +803,7 @@ cdef void dropout_1(
     # dropout_1[b, i] += 2*maxpool2d_2[b, 0, 0, i] if dropout_1.uniform[b, i] >= 1/2 else 0  for b:batch, i:4
     # shapes: dropout_1 (batch, 4), from dropout_1.uniform (batch, 4), maxpool2d_2 (batch, 1, 1, 4)
     # schedule: gather, plain loops
-    # operations: 12 for each example
+    # operations: 8 for each example
     cdef Py_ssize_t b, i
     cdef real dropout_1_uniform_0, maxpool2d_2_1
     for b in range(batch):
@@ -1021,15 +1035,15 @@ cdef void dropout_1_cotangent(
     Py_ssize_t batch
 ) noexcept nogil:
     # dropout_1.cotangent[b, i] += dense_1.cotangent[b, o]*dense_1.kernel.packed10[o, i]  for b:batch, o:3, i:4
-    # maxpool2d_2.inner.cotangent[i0, 0, 0, i3] += dropout_1.cotangent[i0, i3]*(1 if maxpool2d_2[i0, 0, 0, i3] >
-    #     0 else 0)*(2 if dropout_1.uniform[i0, i3] >= 1/2 else 0)  for i0:batch, i3:4
+    # maxpool2d_2.inner.cotangent[i0, 0, 0, i3] += (2*dropout_1.cotangent[i0, i3] if dropout_1.uniform[i0, i3] >=
+    #     1/2 else 0)*(0 if maxpool2d_2[i0, 0, 0, i3] <= 0 else 1)  for i0:batch, i3:4
     # conv2d_2.cotangent.selected[b, h, w, c] += maxpool2d_2.inner.cotangent[b, h, w, c]  for b:batch, h:1, w:1,
     #     c:4
     # shapes: dropout_1.cotangent (batch, 4), maxpool2d_2.inner.cotangent (batch, 1, 1, 4),
     #     conv2d_2.cotangent.selected (batch, 1, 1, 4), from dense_1.cotangent (batch, 3),
     #     dense_1.kernel.packed10 (3, 4), dropout_1.uniform (batch, 4), maxpool2d_2 (batch, 1, 1, 4)
     # schedule: gather, register tile: 8 b by 1 x 8 lanes of i, the rest in registers
-    # operations: 44 for each example
+    # operations: 36 for each example
     cdef Py_ssize_t b, o
     cdef real dense_1_cotangent_s0, dense_1_cotangent_s2, dense_1_cotangent_s3, dense_1_cotangent_s4
     cdef real dense_1_cotangent_s5, dense_1_cotangent_s6, dense_1_cotangent_s7, dense_1_cotangent_s8
@@ -1065,35 +1079,35 @@ cdef void dropout_1_cotangent(
             acc_7_0_of_4 += dense_1_cotangent_s8 * dense_1_kernel_packed10_v1_of_4
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b)
-        value0_of_4 = acc_0_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_0_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
         store4(conv2d_2_cotangent_selected + 4 * b, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 4)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 4)
-        value0_of_4 = acc_1_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_1_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
         store4(conv2d_2_cotangent_selected + 4 * b + 4, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 8)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 8)
-        value0_of_4 = acc_2_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_2_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
         store4(conv2d_2_cotangent_selected + 4 * b + 8, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 12)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 12)
-        value0_of_4 = acc_3_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_3_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
         store4(conv2d_2_cotangent_selected + 4 * b + 12, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 16)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 16)
-        value0_of_4 = acc_4_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_4_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
         store4(conv2d_2_cotangent_selected + 4 * b + 16, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 20)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 20)
-        value0_of_4 = acc_5_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_5_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
         store4(conv2d_2_cotangent_selected + 4 * b + 20, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 24)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 24)
-        value0_of_4 = acc_6_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_6_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
         store4(conv2d_2_cotangent_selected + 4 * b + 24, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 28)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 28)
-        value0_of_4 = acc_7_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_7_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
         store4(conv2d_2_cotangent_selected + 4 * b + 28, value0_of_4)
     for b in range(8 * index_div(batch, 8), batch):
         acc_0_0_of_4 = splat4(<real>0)
@@ -1103,7 +1117,7 @@ cdef void dropout_1_cotangent(
             acc_0_0_of_4 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v1_of_4
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b)
-        value0_of_4 = acc_0_0_of_4 * where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), splat4(<real>2), splat4(<real>0)) * where_gt4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>1), splat4(<real>0))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_0_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
         store4(conv2d_2_cotangent_selected + 4 * b, value0_of_4)
 
 cdef void conv2d_2_bias_cotangent(
@@ -1233,19 +1247,19 @@ cdef void conv2d_1_cotangent_selected(
     const real* maxpool2d_1_cotangent, const real* maxpool2d_1, real* conv2d_1_cotangent_selected,
     Py_ssize_t batch
 ) noexcept nogil:
-    # conv2d_1.cotangent.selected[b, h, w, c] += maxpool2d_1.cotangent[b, h, w, c]*(1 if maxpool2d_1[b, h, w, c]
-    #     > 0 else 0)  for b:batch, h:4, w:4, c:3
+    # conv2d_1.cotangent.selected[b, h, w, c] += 0 if maxpool2d_1[b, h, w, c] <= 0 else maxpool2d_1.cotangent[b,
+    #     h, w, c]  for b:batch, h:4, w:4, c:3
     # shapes: conv2d_1.cotangent.selected (batch, 4, 4, 3), from maxpool2d_1.cotangent (batch, 4, 4, 3),
     #     maxpool2d_1 (batch, 4, 4, 3)
     # schedule: gather, plain loops
-    # operations: 96 for each example
+    # operations: 0 for each example
     cdef Py_ssize_t b, h_w_c
     cdef real maxpool2d_1_cotangent_0, maxpool2d_1_1
     for b in range(batch):
         for h_w_c in range(48):
             maxpool2d_1_cotangent_0 = maxpool2d_1_cotangent[48 * b + h_w_c]
             maxpool2d_1_1 = maxpool2d_1[48 * b + h_w_c]
-            conv2d_1_cotangent_selected[48 * b + h_w_c] = (<real>1 if maxpool2d_1_1 > <real>0 else <real>0) * maxpool2d_1_cotangent_0
+            conv2d_1_cotangent_selected[48 * b + h_w_c] = (<real>0 if maxpool2d_1_1 <= <real>0 else maxpool2d_1_cotangent_0)
 
 cdef void conv2d_1_bias_cotangent(
     const real* conv2d_1_cotangent_selected, real* conv2d_1_bias_cotangent, Py_ssize_t batch
@@ -1441,12 +1455,11 @@ cdef void inference_conv2d_1(
     #     p:3, q:3, c:1
     # conv2d_1[b, h, w, o] += conv2d_1.bias[o]  for b:batch, h:8, w:8, o:3
     # maxpool2d_1.inner[b, h, w, c] max= conv2d_1[b, 2*h + p, q + 2*w, c]  for b:batch, h:4, w:4, c:3, p:2, q:2
-    # maxpool2d_1[i0, i1, i2, i3] += 0 if maxpool2d_1.inner[i0, i1, i2, i3] <= 0 else maxpool2d_1.inner[i0, i1,
-    #     i2, i3]  for i0:batch, i1:4, i2:4, i3:3
+    # maxpool2d_1[i0, i1, i2, i3] += max(maxpool2d_1.inner[i0, i1, i2, i3], 0)  for i0:batch, i1:4, i2:4, i3:3
     # shapes: conv2d_1 (batch, 8, 8, 3), maxpool2d_1.inner (batch, 4, 4, 3), maxpool2d_1 (batch, 4, 4, 3), from
     #     conv2d_1.kernel (3, 3, 1, 3), input (batch, 12, 12, 1), conv2d_1.bias (3)
     # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o, the rest in registers
-    # operations: 3,696 for each example
+    # operations: 3,648 for each example
     cdef Py_ssize_t b, h, w, p, q
     cdef real input_s1, input_s2, input_s3, input_s4, input_s5, input_s6, input_s7, input_s8, input_s9
     cdef real input_s10, input_s11, input_s12
@@ -1548,12 +1561,11 @@ cdef void inference_conv2d_2(
     #     o:4, p:3, q:3, c:3
     # conv2d_2[b, h, w, o] += conv2d_2.bias[o]  for b:batch, h:2, w:2, o:4
     # maxpool2d_2.inner[b, h, w, c] max= conv2d_2[b, 2*h + p, q + 2*w, c]  for b:batch, h:1, w:1, c:4, p:2, q:2
-    # maxpool2d_2[i0, i1, i2, i3] += 0 if maxpool2d_2.inner[i0, i1, i2, i3] <= 0 else maxpool2d_2.inner[i0, i1,
-    #     i2, i3]  for i0:batch, i1:1, i2:1, i3:4
+    # maxpool2d_2[i0, i1, i2, i3] += max(maxpool2d_2.inner[i0, i1, i2, i3], 0)  for i0:batch, i1:1, i2:1, i3:4
     # shapes: conv2d_2 (batch, 2, 2, 4), maxpool2d_2.inner (batch, 1, 1, 4), maxpool2d_2 (batch, 1, 1, 4), from
     #     conv2d_2.kernel (3, 3, 3, 4), maxpool2d_1 (batch, 4, 4, 3), conv2d_2.bias (4)
     # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o, the rest in registers
-    # operations: 884 for each example
+    # operations: 880 for each example
     cdef Py_ssize_t b, p, q_c
     cdef real maxpool2d_1_s1, maxpool2d_1_s2, maxpool2d_1_s3, maxpool2d_1_s4, maxpool2d_1_s5, maxpool2d_1_s6
     cdef real maxpool2d_1_s7, maxpool2d_1_s8, maxpool2d_1_s9, maxpool2d_1_s10, maxpool2d_1_s11

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from types import ModuleType
 
 import numpy as np
 import sympy
 
 from compiler.formula import Operand, compile_formula
+from compiler.ir.conditions import Comparison, Less
 from compiler.ir.interpreter import concrete_shape, run
+from compiler.ir.scalars import Absolute, Extremum, Minimum, Select, Sign
 from compiler.ir.tensor_program import Access, Definition, Program, Reads, Tensor, Term, make_term
 from compiler.layers import Layer
 
@@ -150,16 +153,18 @@ def _tie_margin(definition: Definition, term: Term) -> Term:
     they are as large through one another's inputs (all ReLUs of a window off) or tested apart."""
     reads = Reads(term.reads)
     best = reads.symbol(Access(definition.name, term.target))
-    gap = sympy.Piecewise((best - term.body, term.body < best), (sympy.oo, True))
+    gap = Select(Less(term.body, best), best - term.body, sympy.oo)
     return make_term(term.axes, (), gap, reads.pairs(), term.guards)
 
 
 def _corner_margin(term: Term, fixed: frozenset[str]) -> Term | None:
     """How far the two sides of any comparison are apart, at least. What cannot move is no kink."""
     moving = {symbol for symbol, access in term.reads if access.tensor not in fixed}
-    comparisons = sorted(term.body.atoms(sympy.core.relational.Relational), key=str)
-    comparisons = [comparison for comparison in comparisons if comparison.free_symbols & moving]
-    if not comparisons:
+    differences = [comparison.args[0] - comparison.args[1] for comparison in term.body.atoms(Comparison)]
+    differences += [extremum.args[0] - extremum.args[1] for extremum in term.body.atoms(Extremum)]
+    differences += [value.args[0] for value in term.body.atoms(Absolute, Sign)]
+    differences = sorted({d for d in differences if d.free_symbols & moving}, key=str)
+    if not differences:
         return None
-    distances = [sympy.Abs(comparison.lhs - comparison.rhs) for comparison in comparisons]
-    return make_term(term.axes, (), sympy.Min(*distances), term.reads, term.guards)
+    distances = [Absolute(difference) for difference in differences]
+    return make_term(term.axes, (), reduce(Minimum, distances), term.reads, term.guards)

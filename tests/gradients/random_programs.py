@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from compiler.ir.affine import Affine, atom_of, axis, floor_div, mod
 from compiler.ir.affine import Read as IntegerRead
+from compiler.ir.conditions import Less
+from compiler.ir.scalars import Maximum, Select
 from compiler.ir.tensor_program import (
     Access,
     Axis,
@@ -34,8 +36,8 @@ FUNCTIONS: tuple[Callable[[sympy.Symbol], sympy.Expr], ...] = (
     lambda x: sympy.sqrt(x**2 + 1),
     lambda x: sympy.log(x**2 + 2),
     lambda x: x / (1 + sympy.exp(-x)),
-    lambda x: sympy.Piecewise((x, x > 0), (0, True)),
-    lambda x: sympy.Piecewise((x, x > 0), (sympy.exp(x) - 1, True)),
+    lambda x: Maximum(x, 0),
+    lambda x: Select(Less(0, x), x, sympy.exp(x) - 1),
     lambda x: 3 * x - sympy.Rational(1, 2),
 )
 

@@ -9,7 +9,9 @@ import sympy
 from compiler.derive.vjp import vjp
 from compiler.errors import CompilerBug
 from compiler.ir.affine import Affine, Read, atom_of, axis, floor_div, mod
+from compiler.ir.conditions import Less
 from compiler.ir.interpreter import run
+from compiler.ir.scalars import Maximum, Select
 from compiler.ir.tensor_program import (
     Access,
     Axis,
@@ -62,7 +64,7 @@ def test_padding_is_guarded_exactly_when_the_point_contributes_the_identity():
     infinity = float("inf")
     neutral = [
         ("sum", 0.0, lambda x: x),
-        ("sum", 0.0, lambda x: sympy.Piecewise((x, x > 0), (0, True))),
+        ("sum", 0.0, lambda x: Select(Less(0, x), x, 0)),
         ("sum", -infinity, sympy.exp),
         ("max", -infinity, lambda x: x),
         ("max", -infinity, lambda x: x + 1),
@@ -73,7 +75,7 @@ def test_padding_is_guarded_exactly_when_the_point_contributes_the_identity():
         ("sum", 0.0, sympy.exp),
         ("sum", 0.0, lambda x: x + 1),
         ("max", 0.0, lambda x: x),
-        ("max", -infinity, lambda x: sympy.Max(x, 0)),
+        ("max", -infinity, lambda x: Maximum(x, 0)),
         ("min", -infinity, lambda x: x),
     ]
     for kept, table in ((False, neutral), (True, other)):

@@ -7,8 +7,10 @@ import sympy
 
 from compiler.derive.vjp import vjp
 from compiler.ir.affine import FloorDiv, Mod, Read, atom_of, axis, floor_div, mod
+from compiler.ir.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
 from compiler.ir.parser import parse_program
 from compiler.ir.printer import print_affine, print_body, print_program
+from compiler.ir.scalars import Absolute, Maximum, Minimum, Power, Select, Sign
 from compiler.ir.tensor_program import (
     Access,
     Axis,
@@ -115,15 +117,18 @@ BODIES = {
     "tanh(log(a[i]))": sympy.tanh(sympy.log(x)),
     "Abs(a[i])": sympy.Abs(x),
     "Max(a[i], b[i])": sympy.Max(x, y),
+    "abs(a[i]) - sign(b[i])": Absolute(x) - Sign(y),
+    "max(a[i], 0)*min(b[i], max(a[i], b[i]))": Maximum(x, 0) * Minimum(y, Maximum(x, y)),
+    "pow(a[i], b[i] - 1)": Power(x, y - 1),
     "E*pi": sympy.E * sympy.pi,
-    "a[i] if a[i] > 0 else 0": sympy.Piecewise((x, x > 0), (0, True)),
-    "1 if a[i] > 0 else b[i] if a[i] < -1 else -1": sympy.Piecewise((1, x > 0), (y, x < -1), (-1, True)),
-    "b[i]*(1 if a[i] >= 0 and b[i] != 0 else 0)": y
-    * sympy.Piecewise((1, (x >= 0) & sympy.Ne(y, 0)), (0, True)),
-    "1 if b[i] > 0 or c[i] == 0 and a[i] > 0 else 0": sympy.Piecewise(
-        (1, (y > 0) | ((x > 0) & sympy.Eq(z, 0))), (0, True)
+    "a[i] if a[i] > 0 else 0": Select(Less(0, x), x, 0),
+    "0 if a[i] != a[i] else a[i]": Select(NotEqual(x, x), 0, x),
+    "1 if not a[i] < b[i] and b[i] == c[i] else 0": Select(Both(Negated(Less(x, y)), Equal(y, z)), 1, 0),
+    "1 if a[i] > 0 else b[i] if a[i] < -1 else -1": Select(Less(0, x), 1, Select(Less(x, -1), y, -1)),
+    "b[i]*(1 if a[i] >= 0 and b[i] != 0 else 0)": y * Select(Both(LessEqual(0, x), NotEqual(y, 0)), 1, 0),
+    "1 if b[i] > 0 or c[i] == 0 and a[i] > 0 else 0": Select(
+        Either(Less(0, y), Both(Equal(z, 0), Less(0, x))), 1, 0
     ),
-    "Piecewise((a[i], a[i] > 0))": sympy.Piecewise((x, x > 0)),
     # What SymPy would rewrite when built afresh.
     "2*(a[i] + b[i])": sympy.Mul(2, x + y, evaluate=False),
     "-(a[i] + b[i])": sympy.Mul(-1, x + y, evaluate=False),

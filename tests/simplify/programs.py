@@ -9,6 +9,8 @@ import sympy
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
 from compiler.ir.affine import Affine, Read, atom_of, axis
+from compiler.ir.conditions import Less
+from compiler.ir.scalars import Maximum, Select
 from compiler.ir.tensor_program import Access, Axis, Definition, Program, Reads, Tensor, Term, make_term
 
 EXTENTS = {"b": None, "k": 10, "c": 10, "j": 12, "h": 5, "w": 6}
@@ -85,15 +87,15 @@ def classifier(*, with_gradients: bool = True) -> Program:
 
 
 def relu(x: sympy.Expr) -> sympy.Expr:
-    return sympy.Piecewise((x, x > 0), (0, True))
+    return Maximum(x, 0)
 
 
 def leaky_relu(x: sympy.Expr) -> sympy.Expr:
-    return sympy.Piecewise((x, x > 0), (x / 100, True))
+    return Select(Less(0, x), x, x / 100)
 
 
 def elu(x: sympy.Expr) -> sympy.Expr:
-    return sympy.Piecewise((x, x > 0), ((sympy.exp(x) - 1) / 2, True))
+    return Select(Less(0, x), x, (sympy.exp(x) - 1) / 2)
 
 
 def sigmoid(x: sympy.Expr) -> sympy.Expr:

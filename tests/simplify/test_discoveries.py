@@ -5,6 +5,8 @@ import sympy
 
 from compiler.derive.simplify import simplify, stabilise
 from compiler.derive.simplify_terms import is_contraction
+from compiler.ir.conditions import Less
+from compiler.ir.scalars import Select
 from compiler.ir.tensor_program import Program
 from tests.simplify import programs
 from tests.simplify.programs import formula_texts as formulas
@@ -72,9 +74,9 @@ def test_softmax_alone():
         (sympy.tanh, "y.cotangent[b, j]*(1 - y[b, j]**2)"),
         (programs.sigmoid, "y.cotangent[b, j]*y[b, j]*(1 - y[b, j])"),
         (sympy.exp, "y.cotangent[b, j]*y[b, j]"),
-        (programs.relu, "y.cotangent[b, j]*Piecewise((1, y[b, j] > 0), (0, True))"),
-        (programs.leaky_relu, "y.cotangent[b, j]*Piecewise((1, y[b, j] > 0), (1/100, True))"),
-        (programs.elu, "y.cotangent[b, j]*Piecewise((1, y[b, j] > 0), (y[b, j] + 1/2, True))"),
+        (programs.relu, "(0 if y[b, j] <= 0 else y.cotangent[b, j])"),
+        (programs.leaky_relu, "y.cotangent[b, j]*(1 if y[b, j] > 0 else 1/100)"),
+        (programs.elu, "y.cotangent[b, j]*(1 if y[b, j] > 0 else y[b, j] + 1/2)"),
         (lambda x: sympy.log(1 + sympy.exp(x)), "y.cotangent[b, j]/(1 + exp(-x[b, j]))"),
     ],
     ids=["tanh", "sigmoid", "exp", "relu", "leaky_relu", "elu", "softplus"],
@@ -95,7 +97,7 @@ def test_a_negative_slope_keeps_the_mask_on_the_input():
     """With slope < 0 both cases are positive, so the output does not tell them apart."""
 
     def negative_slope(x):
-        return sympy.Piecewise((x, x > 0), (-x / 2, True))
+        return Select(Less(0, x), x, -x / 2)
 
     found = simplified(programs.activation(negative_slope))
     assert "x[b, j] > 0" in found["x.cotangent"]
@@ -149,4 +151,4 @@ def test_contractions_and_windows_are_untouched():
         if definition.operation != "sum" or any(map(is_contraction, old.terms)):
             assert definition == old
     mask = formulas(after)["z.cotangent"]
-    assert mask == "y.cotangent[b, h, w, o]*Piecewise((1, y[b, h, w, o] > 0), (0, True))"
+    assert mask == "(0 if y[b, h, w, o] <= 0 else y.cotangent[b, h, w, o])"

@@ -7,12 +7,15 @@ from compiler.derive.output_forms import replace_part, solve_for_parts
 from compiler.derive.prune import prune
 from compiler.derive.scalar import absorb_sign, cheapest, hide, operations
 from compiler.derive.simplify import simplify
-from compiler.derive.simplify_branches import as_cases, in_cases_of_output
+from compiler.derive.simplify_branches import in_cases_of_output
 from compiler.derive.simplify_memo import Memo
 from compiler.derive.simplify_shrink import shrink
 from compiler.derive.simplify_signs import sign_of
 from compiler.derive.simplify_terms import canonical, is_contraction
 from compiler.derive.stable_scalars import stable_logistic
+from compiler.ir.cases import as_cases
+from compiler.ir.conditions import Less, LessEqual
+from compiler.ir.scalars import Maximum, Select
 from compiler.ir.tensor_program import Program
 from tests.simplify import programs
 from tests.simplify.programs import LABEL, sum_of, term
@@ -53,16 +56,18 @@ def test_powers_of_a_part_are_replaced():
     assert replace_part(sympy.exp(-2 * x) + sympy.exp(x), sympy.exp(x), y) == y**-2 + y
 
 
-def test_cases_are_recognised_either_way_round():
-    one = as_cases(sympy.Piecewise((x, x > 0), (0, True)))
-    other = as_cases(sympy.Piecewise((0, x <= 0), (x, True)))
-    assert one == other
+def test_cases_are_recognised_either_way_round_and_kept_as_written():
+    one = as_cases(Select(Less(0, x), x, 0))
+    other = as_cases(Select(LessEqual(x, 0), 0, x))
+    assert other == as_cases(Maximum(x, 0))
+    assert (one.relation, other.relation) == (">", "<=")
+    assert [(cases.high, cases.low, cases.strict) for cases in (one, other)] == [(x, 0, True)] * 2
 
 
 def test_an_undecidable_mask_is_left_alone():
     slope = sympy.Symbol("a", real=True)
-    function = sympy.Piecewise((x, x > 0), (slope * x, True))
-    body = sympy.Piecewise((1, x > 0), (slope, True))
+    function = Select(Less(0, x), x, slope * x)
+    body = Select(Less(0, x), 1, slope)
     assert in_cases_of_output(function, y, body, lambda case, inner: inner) == body
 
 
@@ -92,7 +97,7 @@ def test_a_read_that_is_compared_is_not_linear():
     """Its derivative at the mask is 0, but the value is not independent of it."""
     scatter = sum_of("p", (None, 10), term("b", ("b", LABEL), lambda h: h, {"h": ("h", ("b",))}))
     reads = {"g": ("g", ("b", "c")), "p": ("p", ("b", "c"))}
-    outer = term("bc", ("b", "c"), lambda g, p: g * sympy.Piecewise((1, p > 0), (0, True)), reads)
+    outer = term("bc", ("b", "c"), lambda g, p: g * Select(Less(0, p), 1, 0), reads)
     assert without_reads(outer, scatter, Memo()) is None
 
 
