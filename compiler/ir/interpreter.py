@@ -94,7 +94,8 @@ def _winners(definition: Definition, values: Arrays, batch: int, shape: tuple[in
     flat = score.reshape(-1, reduced)
     # A guarded-out point never wins, not even against -inf: rank "allowed" before the value.
     best = np.where(allowed, flat, -np.inf).max(axis=1, keepdims=True)
-    winner = np.argmax(allowed & (flat == best), axis=1)
+    # A NaN equals nothing, and beats everything.
+    winner = np.argmax(allowed & ((flat == best) | np.isnan(flat)), axis=1)
     result = np.zeros(shape, dtype=np.int64)
     first = tuple(np.broadcast_to(t, points.shape).reshape(-1, reduced)[:, 0] for t in target)
     # A single element has no index, and takes no array.

@@ -21,5 +21,5 @@ class KLDivergence(Loss):
     def forward(self, prediction: tuple[int, ...]) -> LossForward:
         if not prediction:
             raise ModelError(Problem("a divergence needs an axis of classes", found=f"shape {prediction}"))
-        term = "label[..., k] * log(label[..., k] / prediction[..., k]) if label[..., k] > 0 else 0"
+        term = "0 if label[..., k] <= 0 else label[..., k] * log(label[..., k] / prediction[..., k])"
         return LossForward(f"loss[] = mean[...](sum[k]({term}))", prediction)

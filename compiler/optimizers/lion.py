@@ -21,7 +21,7 @@ class Lion(Optimizer):
     slots = ("m",)
     formula = """
         mixed[i] = beta_1 * m[i] + (1 - beta_1) * gradient[i]
-        direction[i] = 1 if mixed[i] > 0 else -1 if mixed[i] < 0 else 0
+        direction[i] = sign(mixed[i])
         new_parameter[i] = parameter[i] - rate[] * (direction[i] + weight_decay * parameter[i])
         new_m[i] = beta_2 * m[i] + (1 - beta_2) * gradient[i]
         """
