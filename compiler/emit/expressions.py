@@ -95,12 +95,19 @@ def _expression(value: sympy.Basic) -> tuple[str, int]:
         return _power(value)
     if isinstance(value, Select):
         return _choice(*value.args), ATOM
-    if isinstance(value, Extremum) and any(argument.is_number for argument in value.args):
+    if isinstance(value, Extremum) and _is_clip(value):
         return _choice(*value.choice), ATOM
     name = type(value).__name__ if not hasattr(value.func, "name") else value.func.name
     if name in FUNCTIONS:
         return f"{FUNCTIONS[name]}({', '.join(expression_text(a) for a in value.args)})", ATOM
     raise CompilerBug(f"no Cython form for {type(value).__name__} in {value}")
+
+
+def _is_clip(value: Extremum) -> bool:
+    """Whether this compares a name with a number. A longer value would be written twice, and nested ones 2ⁿ
+    times; so it is the argument of a call instead."""
+    first, second = value.args
+    return (first.is_Symbol and second.is_number) or (first.is_number and second.is_Symbol)
 
 
 def _choice(condition: sympy.Basic, then: sympy.Expr, otherwise: sympy.Expr) -> str:

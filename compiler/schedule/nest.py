@@ -9,6 +9,7 @@ import sympy
 
 from compiler.ir.affine import Affine, Extent, axis, constant
 from compiler.ir.affine import Read as IntegerRead
+from compiler.ir.conditions import Condition
 from compiler.ir.loop_nest import Address, Let, Load, Statement
 from compiler.ir.tensor_program import Access, Axis, Guard, Shape, Term, substitute_axes
 from compiler.schedule.layout import offset
@@ -107,7 +108,9 @@ def _hoist(body: sympy.Expr, scalars: frozenset[sympy.Symbol], prefix: str) -> t
             if any(a.free_symbols for a in fixed) and len(fixed) < len(expression.args):
                 rest = [visit(a) for a in expression.args if not a.free_symbols <= scalars]
                 return expression.func(name_of(expression.func(*fixed)), *rest)
-        if expression.free_symbols and expression.free_symbols <= scalars:
+        # What a choice asks is no number that a name could stand for; its sides are.
+        hoisted = expression.free_symbols and expression.free_symbols <= scalars
+        if hoisted and not isinstance(expression, Condition):
             return name_of(expression)
         return expression.func(*map(visit, expression.args))
 
