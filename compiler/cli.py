@@ -68,6 +68,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_build_arguments(check)
     check.add_argument("--batch-size", type=int, default=3, help="random examples (3)")
     check.add_argument("--seed", type=int, default=0, help="of examples, parameters and tangents (0)")
+    check.add_argument(
+        "--numerics",
+        action="store_true",
+        help="instead, each layer's worst float32 error in value and derivatives, and at which input",
+    )
+    check.add_argument(
+        "--range",
+        type=_positive_number,
+        default=100.0,
+        metavar="R",
+        help="with --numerics: inputs from -R to R (100)",
+    )
     check.set_defaults(run=_check, dtype="float64")
     doctor = commands.add_parser("doctor", help="say what is missing for compiling, and how to get it")
     doctor.set_defaults(run=lambda a: report())
@@ -135,6 +147,16 @@ def _positive(text: str) -> int:
     if not text.strip().isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"expected a positive integer, found {text!r}")
     return int(text)
+
+
+def _positive_number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number, found {text!r}")
+    return number
 
 
 def _positives(text: str) -> tuple[int, ...]:
@@ -239,9 +261,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    """The four rungs on a model, compiled in float64 into a folder of its own."""
-    from compiler.check import check_file
+    """The four rungs on a model, compiled in float64 into a folder of its own; or its layers' accuracy."""
+    from compiler.check import check_file, check_numerics
 
+    if arguments.numerics:
+        numerics = check_numerics(arguments.model, reach=arguments.range, seed=arguments.seed)
+        print(numerics)
+        return OK if numerics.passed else FAILED
     with tempfile.TemporaryDirectory() as folder:
         options = Options(Path(folder), arguments.target, "float64", modes=("jvp", "hvp"))
         network = _imported(compile_file(arguments.model, options, _progress(False))).Network(seed=0)

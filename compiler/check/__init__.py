@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from compiler.check.numerics import NumericsReport, numerics_report
 from compiler.check.report import Report
 from compiler.check.rungs import check
 from compiler.lower import lower
@@ -18,6 +19,11 @@ def check_file(path: Path, network: Any, *, batch: int, seed: int) -> Report:
     Its parameters are changed. The rung of JAX is left out where JAX is not installed. Raises ModelError.
     """
     return check(lower(load_model(path)), network, _jax(), batch=batch, seed=seed)
+
+
+def check_numerics(path: Path, *, reach: float, seed: int) -> NumericsReport:
+    """The worst float32 error of each layer of the model file at `path`. Raises ModelError."""
+    return numerics_report(lower(load_model(path)), reach=reach, seed=seed)
 
 
 def _jax() -> ModuleType | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import sympy
@@ -21,18 +22,28 @@ from compiler.ir.tensor_program import IDENTITY, Definition, Program, Shape, Ten
 Arrays = Mapping[str, np.ndarray]
 
 
-def run(program: Program, inputs: Arrays, *, batch: int | None = None, seed: int = 0, step: int = 0) -> dict:
+def run(
+    program: Program,
+    inputs: Arrays,
+    *,
+    batch: int | None = None,
+    seed: int = 0,
+    step: int = 0,
+    dtype: type[np.floating] = np.float64,
+) -> dict:
     """Every tensor of the program by name: the given inputs, the random tensors, the definitions.
 
     `inputs` maps names to arrays; `batch` is found from an input with a batch dimension when it is not
-    given, and "batch_size" need not be given. Real tensors are computed in float64.
+    given, and "batch_size" need not be given. Real tensors are computed in `dtype`: each operation is rounded
+    to it, as a kernel of that precision rounds, but for erf, whose argument and result alone are.
     """
     batch = batch if batch is not None else _batch_of(program, inputs)
     values: dict[str, np.ndarray] = {}
     for tensor in program.inputs:
-        values[tensor.name] = _given(tensor, inputs, batch, seed, step)
+        value = _given(tensor, inputs, batch, seed, step)
+        values[tensor.name] = value if tensor.dtype == "index" else np.asarray(value, dtype)
     for definition in program.definitions:
-        values[definition.name] = _evaluate(definition, values, batch)
+        values[definition.name] = _evaluate(definition, values, batch, dtype)
     return values
 
 
@@ -65,14 +76,14 @@ def concrete_shape(shape: Shape, batch: int) -> tuple[int, ...]:
     return tuple(batch if extent is None else extent for extent in shape)
 
 
-def _evaluate(definition: Definition, values: Arrays, batch: int) -> np.ndarray:
+def _evaluate(definition: Definition, values: Arrays, batch: int, dtype: type[np.floating]) -> np.ndarray:
     shape = concrete_shape(definition.shape, batch)
     if definition.operation in ("argmax", "argmin"):
-        return _winners(definition, values, batch, shape)
-    result = np.full(shape, IDENTITY[definition.operation])
+        return _winners(definition, values, batch, shape, dtype)
+    result = np.full(shape, IDENTITY[definition.operation], dtype)
     combine = {"sum": np.add, "max": np.maximum, "min": np.minimum}[definition.operation]
     for term in definition.terms:
-        points, target, value = _points(term, values, batch)
+        points, target, value = _points(term, values, batch, dtype)
         keep = np.logical_and(points, _inside(target, shape))
         flat = np.zeros(int(keep.sum()), dtype=np.int64)
         for index, extent in zip(target, shape, strict=True):
@@ -81,13 +92,15 @@ def _evaluate(definition: Definition, values: Arrays, batch: int) -> np.ndarray:
     return result
 
 
-def _winners(definition: Definition, values: Arrays, batch: int, shape: tuple[int, ...]) -> np.ndarray:
+def _winners(
+    definition: Definition, values: Arrays, batch: int, shape: tuple[int, ...], dtype: type[np.floating]
+) -> np.ndarray:
     """Row-major position of the first best point among the reduction axes, in loop order."""
     (term,) = definition.terms
     sign = 1.0 if definition.operation == "argmax" else -1.0
     kept = [a for a in term.axes if a not in term.reduction_axes]
     ordered = Term((*kept, *term.reduction_axes), term.target, term.body, term.reads, term.guards)
-    points, target, value = _points(ordered, values, batch)
+    points, target, value = _points(ordered, values, batch, dtype)
     reduced = int(np.prod([a.extent for a in term.reduction_axes], dtype=np.int64))
     score = np.where(points, sign * np.broadcast_to(value, points.shape), -np.inf)
     allowed = points.reshape(-1, reduced)
@@ -103,7 +116,9 @@ def _winners(definition: Definition, values: Arrays, batch: int, shape: tuple[in
     return result
 
 
-def _points(term: Term, values: Arrays, batch: int) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+def _points(
+    term: Term, values: Arrays, batch: int, dtype: type[np.floating]
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
     """Over the whole domain box: which points' guards hold, the target indices, the body's values."""
     extents = [batch if axis.extent is None else axis.extent for axis in term.axes]
     grids = np.indices(extents, sparse=True) if extents else ()
@@ -115,9 +130,9 @@ def _points(term: Term, values: Arrays, batch: int) -> tuple[np.ndarray, list[np
         test = {">=": number >= 0, "==": number == 0}.get(guard.kind)
         keep = keep & (number % guard.modulus == 0 if test is None else test)
     arguments = [_read(access, axes, values, keep) for _, access in term.reads]
-    value = _body_function(term)(*arguments)
+    value = _body_function(term, dtype)(*arguments)
     target = [affine_values(index, axes, values) for index in term.target]
-    return keep, target, np.asarray(value, dtype=np.float64)
+    return keep, target, np.asarray(value, dtype)
 
 
 def _read(access, axes, values, keep) -> np.ndarray:
@@ -131,7 +146,7 @@ def _read(access, axes, values, keep) -> np.ndarray:
     else:
         fill = access.outside
     clipped = tuple(np.clip(i, 0, max(n - 1, 0)) for i, n in zip(index, array.shape, strict=True))
-    return np.where(inside, array[clipped], fill)
+    return np.where(inside, array[clipped], array.dtype.type(fill))
 
 
 def _inside(index: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
@@ -165,16 +180,30 @@ def _atom_values(atom: Atom, axes: Mapping[str, np.ndarray], values: Arrays) -> 
     raise CompilerBug(f"unknown atom {atom!r}")
 
 
-def _body_function(term: Term):
+def _body_function(term: Term, dtype: type[np.floating]):
     symbols = [symbol for symbol, _ in term.reads]
     # A whole number that no integer of the machine holds is a float to every kernel.
-    large = {n: sympy.Float(n) for n in term.body.atoms(sympy.Integer) if abs(n) >= 2**63}
-    function = sympy.lambdify(
-        symbols, term.body.xreplace(large), modules=[{"erf": np.vectorize(math.erf, otypes=[float])}, "numpy"]
-    )
+    constants = {n: sympy.Float(n) for n in term.body.atoms(sympy.Integer) if abs(n) >= 2**63}
+    # A constant such as sqrt(2) would be computed as a float64, and make float64 of what it meets.
+    found = (node for node in term.body.atoms(sympy.Pow, sympy.Function) if node.is_number)
+    constants |= {node: node.evalf(17) for node in found}
+    own = {"erf": _erf, "where": partial(_where, dtype)}
+    function = sympy.lambdify(symbols, term.body.xreplace(constants), modules=[own, "numpy"])
 
     def evaluate(*arguments):
         with np.errstate(all="ignore"):
             return function(*arguments)
 
     return evaluate
+
+
+def _where(dtype: type[np.floating], condition: np.ndarray, then: object, otherwise: object) -> np.ndarray:
+    """NumPy's own makes integers of two whole numbers, and float64 of what they meet."""
+    return np.where(condition, np.asarray(then, dtype), np.asarray(otherwise, dtype))
+
+
+def _erf(argument: np.ndarray) -> np.ndarray:
+    return _erf_of_each(argument).astype(np.asarray(argument).dtype)
+
+
+_erf_of_each = np.vectorize(math.erf, otypes=[float])

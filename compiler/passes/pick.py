@@ -21,6 +21,7 @@ import sympy
 
 from compiler.ir.affine import Affine, axis
 from compiler.ir.composition import plain_read, put_in
+from compiler.ir.conditions import Condition
 from compiler.ir.tensor_program import (
     Access,
     Axis,
@@ -110,7 +111,18 @@ def _next(inner: Definition, program: Program) -> Definition | None:
     if user.operation != "sum" or len(user.terms) != 1 or user.terms[0].guards:
         return None
     read = plain_read(user.terms[0], inner)
-    return user if read and read[0] in sympy.Mul.make_args(user.terms[0].body) else None
+    return user if read and factor_of(user.terms[0].body, read[0]) is not None else None
+
+
+def factor_of(body: sympy.Expr, symbol: sympy.Symbol) -> sympy.Expr | None:
+    """`f` where the body is f times the symbol, and 0 where f is: `0 if c else g·s` is (0 if c else g)·s.
+
+    None where it is anything else."""
+    factor = body.diff(symbol)
+    compared = any(condition.has(symbol) for condition in body.atoms(Condition))
+    if compared or factor.has(symbol) or body.xreplace({symbol: sympy.S.Zero}) != 0:
+        return None
+    return factor
 
 
 def _composed(source: Definition, readers: Sequence[Definition]) -> Definition | None:
@@ -122,7 +134,7 @@ def _composed(source: Definition, readers: Sequence[Definition]) -> Definition |
         term = put_in(outer.terms[0], symbol, names, term)
         picking = outer
     found = [(s, a) for s, a in term.reads if a.tensor == source.name]
-    if len(found) != 1 or found[0][0] not in sympy.Mul.make_args(term.body) or term.guards:
+    if len(found) != 1 or factor_of(term.body, found[0][0]) is None or term.guards:
         return None
     terms = [_picked(term, *found[0], part) for part in source.terms]
     return None if None in terms else replace(readers[-1], terms=tuple(terms))
@@ -141,7 +153,7 @@ def _picked(term: Term, symbol: sympy.Symbol, access: Access, part: Term) -> Ter
     moved = substitute_axes(part, places, (*term.axes, *summed))
     reads = Reads((s, a) for s, a in term.reads if s != symbol)
     value = moved.body.xreplace({s: reads.symbol(a) for s, a in moved.reads})
-    body = term.body.xreplace({symbol: value})
+    body = factor_of(term.body, symbol) * value
     return make_term((*term.axes, *summed), term.target, body, reads.pairs())
 
 

@@ -101,7 +101,7 @@ CHAINS = {
         PRODUCT + "y[b, o] = min(max(h[b, o]/4 + 1/2, 0), 1)",
         ROWS,
         (None, 19),
-        2,
+        1,
         2,
     ),
     "a function that vectors have not": Chain(
