@@ -38,7 +38,7 @@ from compiler.derive.simplify_terms import (
 )
 from compiler.ir.affine import Affine, axis
 from compiler.ir.conditions import Condition
-from compiler.ir.scalars import CHOICES
+from compiler.ir.scalars import CHOICES, Maximum, Minimum
 from compiler.ir.tensor_program import Definition, Program, Reads, Rewrite, Term, make_term, substitute_axes
 
 MOST_READS = 4
@@ -149,8 +149,10 @@ def _without_read(term: Term, symbol: sympy.Symbol, inner: Definition, memo: Mem
 
 
 def _nests_cases(body: sympy.Expr, symbol: sympy.Symbol, inner: sympy.Expr) -> bool:
-    """Whether a case distinction would come to stand inside another: such a body explodes when rewritten."""
-    return inner.has(*CHOICES) and any(node.has(symbol) for node in body.atoms(*CHOICES))
+    """Whether a case distinction would come to stand inside what another one asks, and be made once for each
+    time it is asked. Inside a branch it is made once: a mask of a mask is one."""
+    deciding = (Condition, Maximum, Minimum)
+    return inner.has(*CHOICES) and any(node.has(symbol) for node in body.atoms(*deciding))
 
 
 def _composed(term: Term, symbol: sympy.Symbol, inner: Definition) -> tuple[Term, ...] | None:
