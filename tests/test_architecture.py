@@ -24,20 +24,20 @@ PARAMETERS = ("compiler.initializers", "compiler.regularizers")
 FORMULAS = ("compiler.layers", "compiler.losses", "compiler.optimizers", *PARAMETERS)
 BASE = ("compiler.ir", "compiler.errors")
 FRONT = ("compiler.description", *FORMULAS, "compiler.formula", *BASE)
-BUILDING = ("compiler.build", "compiler.cache", "compiler.modes", "compiler.switches")
+BORDER = tuple(f"runtime.{name}" for name in ("border", "cache_folder", "errors", "files", "signals"))
+BUILDING = tuple(f"compiler.{n}" for n in ("build", "cache", "cache_entry", "isolation", "modes", "switches"))
 PIPELINE = ("compiler.pipeline", "compiler.programs", "compiler.schedule", "compiler.explain")
 
 # Component → the other components of ours that it may import. Everything may import from its own component.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "compiler": FRONT,  # only compiler/__init__.py, the public face
+    "compiler": (*FRONT, "runtime.signals"),  # only compiler/__init__.py, the public face
     # What everything stands on, and the chain from a model to formulas.
-    "compiler.errors": (),
-    "compiler.ir": ("compiler.errors",),
+    **{"compiler.errors": (), "compiler.ir": ("compiler.errors",)},
     **dict.fromkeys(FORMULAS, ("compiler.formula", "compiler.errors")),
     "compiler.layers": (*PARAMETERS, "compiler.formula", "compiler.errors"),
     "compiler.description": (*FORMULAS, "compiler.formula", "compiler.errors"),
     "compiler.prescan": ("compiler", *FORMULAS, "compiler.errors"),
-    "compiler.parse": ("compiler.prescan", *FRONT),
+    "compiler.parse": ("compiler.prescan", "compiler.isolation", *FRONT, *BORDER),
     # The stages: each stands on the representation, and on none of its neighbours.
     **dict.fromkeys((*STAGES, "compiler.formula"), BASE),
     # The pipeline, which alone knows the order of the stages: its parts, each joining two or three of them.
@@ -47,19 +47,18 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.assemble": ("compiler.schedule", "compiler.emit", *BASE),
     "compiler.pipeline": ("compiler.lower", "compiler.programs", "compiler.assemble", *FRONT, *STAGES),
     # From a pipeline to a built module and the command line.
-    **dict.fromkeys(BUILDING, ("compiler.errors",)),
+    **dict.fromkeys(BUILDING, ("compiler.cache_entry", "compiler.errors", *BORDER)),
     "compiler.harness": ("compiler.assemble", "compiler.build", *STAGES, *BASE),
-    "compiler.compile_file": ("compiler.parse", *PIPELINE, *BUILDING, *FRONT),
+    "compiler.compile_file": ("compiler.parse", *PIPELINE, *BUILDING, *FRONT, *BORDER),
     "compiler.doctor": ("compiler.compile_file", "compiler.build", "compiler.cache", "compiler.errors"),
     "compiler.measure": ("compiler.compile_file", "compiler.build", "compiler.parse", *PIPELINE, *FRONT),
     "compiler.explain": ("compiler.ir", "compiler.formula", "compiler.errors"),
-    "compiler.cli": ("compiler.compile_file", "compiler.doctor", "compiler.measure", "compiler.modes",
-                     "compiler.switches", "compiler.check", *PIPELINE, *FRONT, "runtime"),
+    "compiler.cli": ("compiler.compile_file", "compiler.doctor", "compiler.measure", "compiler.check",
+                     *BUILDING, *PIPELINE, *FRONT, *BORDER, "runtime"),
     "compiler.__main__": ("compiler.cli",),
-    # Beside the compiler.
-    **dict.fromkeys(("runtime", "setup"), ()),
+    **{"setup": (), "runtime": BORDER}, **dict.fromkeys(BORDER, BORDER),  # beside the compiler
     **dict.fromkeys(("models", "benchmarks.models"), ("compiler", *FRONT)),
-    "benchmarks": ("generated", "runtime"),
+    "benchmarks": ("generated", "runtime", *BORDER),
 }  # fmt: skip
 
 # All stages but emit: the scheduler takes the bodies of terms apart and differentiates nothing.
@@ -69,9 +68,8 @@ SCALAR_CALCULUS = ("compiler.check", "compiler.ir", "compiler.formula", *FORMULA
 OUTSIDE: dict[str, tuple[str, ...]] = {
     "sympy": (*SCALAR_CALCULUS, "compiler.emit.printer", "compiler.emit.expressions"),
     "numpy": ("compiler", "runtime"),
-    "jax": ("compiler.check",),
-    **{"jinja2": ("compiler.emit",), "mpmath": ("compiler.emit.elementary", "compiler.emit.minimax")},
-    "Cython": ("compiler.build",),
+    **{"jax": ("compiler.check",), "jinja2": ("compiler.emit",), "Cython": ("compiler.build",)},
+    "mpmath": ("compiler.emit.elementary", "compiler.emit.minimax"),
 }
 
 GENERATED_MAY_IMPORT = {"numpy", "cython", "cpython", "libc", "operator", "os", "threading", "types"}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
+import math
 import os
+import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -10,15 +14,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from runtime.errors import DataError
+from runtime.files import open_regular
 
 NAMES = ("x_train", "y_train", "x_test", "y_test")
+MALFORMED = (
+    *(ValueError, TypeError, ArithmeticError, LookupError, EOFError, SyntaxError, RuntimeError),
+    *(struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What the readers of zip files and of NumPy raise over bytes that nobody wrote: a header is Python text."""
 
 
 @dataclass(frozen=True)
 class Arrays:
     """A data set, split for training and testing: inputs x (N, …) and labels or targets y (N, …).
 
-    `source` is a sentence for people, saying what the data are and where they came from.
+    `source` is a sentence for people, saying what the data are and where they came from; `name` says what
+    they are in a few words. `stand_in` says that they only take the place of data that were not found.
     """
 
     x_train: np.ndarray
@@ -26,6 +37,8 @@ class Arrays:
     x_test: np.ndarray
     y_test: np.ndarray
     source: str
+    name: str
+    stand_in: bool = False
 
 
 def load_arrays(path: str | os.PathLike) -> Arrays:
@@ -36,19 +49,21 @@ def load_arrays(path: str | os.PathLike) -> Arrays:
     """
     path = os.fspath(path)
     try:
-        with open(path, "rb") as handle, np.lib.npyio.NpzFile(handle, allow_pickle=False) as archive:
-            missing = [name for name in NAMES if name not in archive.files]
+        with open_regular(path) as handle, zipfile.ZipFile(handle) as archive:
+            members = {name: f"{name}.npy" for name in NAMES}
+            missing = [name for name, member in members.items() if member not in archive.namelist()]
             if missing:
                 raise DataError(
                     f"{path} lacks arrays",
                     expected=_all_names(),
-                    found="no " + ", ".join(missing),
+                    found=f"no {', '.join(missing)}; there are {', '.join(archive.namelist()) or 'none'}",
                     advice="write it with numpy.savez(path, x_train=…, y_train=…, x_test=…, y_test=…)",
                 )
-            arrays = {name: np.asarray(archive[name]) for name in NAMES}
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+            _check_memory(path, sum(archive.getinfo(member).file_size for member in members.values()))
+            arrays = {name: _array(archive, member) for name, member in members.items()}
+    except MALFORMED as error:
         raise DataError(
-            f"{path} is not a .npz file of plain arrays", expected=_all_names(), found=str(error)
+            f"{path} is not a .npz file of plain arrays", expected=_all_names(), found=_words(error)
         ) from error
     except MemoryError as error:
         raise DataError(f"{path} does not fit in memory", found=str(error)) from error
@@ -56,7 +71,41 @@ def load_arrays(path: str | os.PathLike) -> Arrays:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     _check(path, arrays)
     sizes = f"{len(arrays['x_train']):,} training and {len(arrays['x_test']):,} test samples"
-    return Arrays(**arrays, source=f"{path}, {sizes}")
+    return Arrays(**arrays, source=f"{path}, {sizes}", name=os.path.basename(path))
+
+
+def _array(archive: zipfile.ZipFile, member: str) -> np.ndarray:
+    """One array, whose header is compared with the bytes that are there before any memory is asked for."""
+    size = archive.getinfo(member).file_size
+    with archive.open(member) as handle:
+        version = np.lib.format.read_magic(handle)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in read:
+            raise ValueError(f"{member}: version {version} of its format is not known")
+        shape, _, dtype = read[version](handle)
+        announced = math.prod(shape) * dtype.itemsize
+        if not dtype.hasobject and (min((0, *shape)) < 0 or announced != size - handle.tell()):
+            raise ValueError(f"{member}: a header of {dtype} {shape} over {size - handle.tell():,} bytes")
+    with archive.open(member) as handle:
+        return np.lib.format.read_array(handle, allow_pickle=False)
+
+
+def _check_memory(path: str, size: int) -> None:
+    """A small file may unpack to more than there is. Raises DataError."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # a system that does not say
+        return
+    if size > memory:
+        raise DataError(
+            f"{path} does not fit in memory",
+            expected=f"at most {memory:,} bytes, which is what this machine has",
+            found=f"arrays of {size:,} bytes",
+        )
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _check(path: str, arrays: dict[str, np.ndarray]) -> None:

@@ -18,6 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from runtime.errors import DataError
+from runtime.files import open_regular
 
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 0x08
@@ -43,7 +44,7 @@ def read_idx(path: str | os.PathLike, dimensions: int, maximum_bytes: int = MAXI
     """
     path = os.fspath(path)
     try:
-        with open(path, "rb") as raw:
+        with open_regular(path) as raw:
             compressed = raw.read(2) == GZIP_MAGIC
             raw.seek(0)
             if not compressed:
@@ -52,6 +53,8 @@ def read_idx(path: str | os.PathLike, dimensions: int, maximum_bytes: int = MAXI
                 return _parse(handle, path, dimensions, maximum_bytes)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _damaged(path, "a complete gzip file", str(error)) from error
+    except MemoryError as error:
+        raise DataError(f"{path} does not fit in memory", found=str(error)) from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
@@ -77,8 +80,12 @@ def _parse(handle: BinaryIO, path: str, dimensions: int, maximum_bytes: int) -> 
         raise _damaged(path, f"{count:,} values, as its header says: {shape}", found)
     digest = hashlib.sha256(header)
     digest.update(body)
-    # A bytearray rather than bytes, so that the array is writable: some compiled code asks for that.
-    return IdxFile(np.frombuffer(body, np.uint8).reshape(shape), digest.hexdigest())
+    try:
+        # A bytearray rather than bytes, so that the array is writable: some compiled code asks for that.
+        values = np.frombuffer(body, np.uint8).reshape(shape)
+    except ValueError as error:  # of no values, but too many of none
+        raise _damaged(path, "extents that an array can have", f"{shape}: {error}") from error
+    return IdxFile(values, digest.hexdigest())
 
 
 def _read(handle: BinaryIO, count: int) -> bytearray:

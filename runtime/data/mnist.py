@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.data.cache import cache_folder
+from runtime.cache_folder import cache_folder
+from runtime.data.arrays import Arrays
 from runtime.data.digits import TEST_COUNT, load_digits
 from runtime.data.download import DownloadFailed, download
 from runtime.data.idx import IdxFile, read_idx
@@ -24,6 +25,8 @@ MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
 MAXIMUM_BYTES = 2**26
+DIGITS = "the embedded digits, which are not MNIST"
+SHOWN_FILES = 20
 # Of the uncompressed contents: the gzip wrappers of different mirrors may differ.
 SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -46,6 +49,12 @@ class Mnist:
     test_labels: np.ndarray
     source: str
     is_mnist: bool
+    name: str = "data in the layout of MNIST"
+
+    def arrays(self) -> Arrays:
+        """The same, as any data set."""
+        images = self.train_images, self.train_labels, self.test_images, self.test_labels
+        return Arrays(*images, source=self.source, name=self.name, stand_in=self.name == DIGITS)
 
 
 def load_mnist(
@@ -56,7 +65,7 @@ def load_mnist(
     """Load MNIST, or data of the same layout such as Fashion-MNIST, from the first place that has it:
 
     1. `directory`, else the folder in the environment variable `MNIST_DIR`: it must hold all four files;
-    2. the cache folder (see `runtime.data.cache`);
+    2. the cache folder (see `runtime.cache_folder`);
     3. two public mirrors, unless `offline`; what arrives is checked by SHA-256 and kept in the cache;
     4. the embedded digits, which are not MNIST, and `source` says so.
 
@@ -89,7 +98,7 @@ def _load_folder(folder: Path) -> Mnist:
         raise DataError(
             f"{folder} does not hold a data set in the layout of MNIST",
             expected="the files " + ", ".join(f"{name}[.gz]" for name in SHA256),
-            found="no " + ", ".join(missing) if folder.is_dir() else "no such folder",
+            found=f"no {', '.join(missing)}; {_contents(folder)}",
             advice="put the files there, or leave the folder out to let them be found or downloaded",
         )
     files = {name: read_idx(path, _dimensions(name)) for name, path in paths.items()}
@@ -97,7 +106,8 @@ def _load_folder(folder: Path) -> Mnist:
     kind = (
         "the original MNIST" if is_mnist else "a data set in the layout of MNIST, but NOT the original MNIST"
     )
-    return _assemble(files, f"{kind}, from {folder}", is_mnist)
+    name = "the original MNIST" if is_mnist else f"the images in {folder.name}"
+    return _assemble(files, f"{kind}, from {folder}", is_mnist, name)
 
 
 def _load_cache(cache: Path) -> Mnist:
@@ -110,7 +120,7 @@ def _load_cache(cache: Path) -> Mnist:
                 found=file.sha256,
                 advice="remove it to have it downloaded again; other data belong in a folder of their own",
             )
-    return _assemble(files, f"the original MNIST, from {cache}", is_mnist=True)
+    return _assemble(files, f"the original MNIST, from {cache}", True, "the original MNIST")
 
 
 def _fetch(name: str, cache: Path) -> None:
@@ -130,10 +140,11 @@ def _embedded(reason: str) -> Mnist:
         f"NOT MNIST but {len(images):,} embedded 8×8 digits of the UCI optical recognition set, scaled up "
         f"to 28×28: {train:,} images to train on, {TEST_COUNT} to test on; {reason}",
         is_mnist=False,
+        name=DIGITS,
     )
 
 
-def _assemble(files: dict[str, IdxFile], source: str, is_mnist: bool) -> Mnist:
+def _assemble(files: dict[str, IdxFile], source: str, is_mnist: bool, name: str) -> Mnist:
     parts = {}
     for part in ("train", "t10k"):
         images = files[f"{part}-images-idx3-ubyte"].values
@@ -147,12 +158,31 @@ def _assemble(files: dict[str, IdxFile], source: str, is_mnist: bool) -> Mnist:
             )
         parts[part] = images[..., np.newaxis], labels
     counts = f"{len(parts['train'][1]):,} images to train on, {len(parts['t10k'][1]):,} to test on"
-    return Mnist(*parts["train"], *parts["t10k"], f"{source}: {counts}", is_mnist)
+    return Mnist(*parts["train"], *parts["t10k"], f"{source}: {counts}", is_mnist, name)
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    candidates = (folder / f"{name}.gz", folder / name)
-    return next((path for path in candidates if path.is_file()), None)
+    """The file of that name: as its authors call it, or with a dot, or in a folder of that name."""
+    dotted = name.replace("-idx", ".idx")
+    names = (f"{name}.gz", name, f"{dotted}.gz", dotted, f"{name}/{name}", f"{name}/{dotted}")
+    names += (f"{dotted}/{dotted}", f"{dotted}/{name}")
+    return next((folder / other for other in names if (folder / other).is_file()), None)
+
+
+def _contents(folder: Path) -> str:
+    """What lies in a folder, for someone who thinks that it is the right one."""
+    if not folder.exists():
+        return "there is no such folder"
+    if not folder.is_dir():
+        return f"{folder} is a file"
+    try:
+        names = sorted(child.name + ("/" if child.is_dir() else "") for child in folder.iterdir())
+    except OSError as error:
+        return f"the folder cannot be read: {error.strerror}"
+    if not names:
+        return "the folder is empty"
+    more = f" and {len(names) - SHOWN_FILES:,} more" if len(names) > SHOWN_FILES else ""
+    return f"there are {', '.join(names[:SHOWN_FILES])}{more}"
 
 
 def _dimensions(name: str) -> int:

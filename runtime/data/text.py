@@ -9,6 +9,7 @@ import numpy as np
 
 from runtime.data.arrays import Arrays
 from runtime.errors import DataError
+from runtime.files import open_regular
 from runtime.interface import ModelInterface
 
 FIRST, LAST = 32, 126
@@ -17,6 +18,7 @@ VOCABULARY = LAST - FIRST + 2
 HELD_OUT = 10
 """One part in so many, the end of the text, is for testing."""
 SUFFIXES = (".txt", ".md")
+MAXIMUM_BYTES = 2**30
 
 
 def reads_text(interface: ModelInterface) -> bool:
@@ -42,7 +44,8 @@ def load_text(path: str | os.PathLike, length: int) -> Arrays:
         )
     (x_train, y_train), (x_test, y_test) = ((part[:, :-1], part[:, 1:]) for part in parts)
     source = f"{path}, {split:,} characters for training and {len(codes) - split:,} for testing"
-    return Arrays(*map(np.ascontiguousarray, (x_train, y_train, x_test, y_test)), source=source)
+    arrays = map(np.ascontiguousarray, (x_train, y_train, x_test, y_test))
+    return Arrays(*arrays, source=source, name=f"the text {Path(path).name}")
 
 
 def encode(text: str) -> np.ndarray:
@@ -63,14 +66,28 @@ def _windows(codes: np.ndarray, length: int) -> np.ndarray:
 
 
 def _read(path: Path) -> str:
-    files = [path]
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
-    if not files:
-        raise DataError(f"there is no text in {path}", expected=f"files ending in {' or '.join(SUFFIXES)}")
     try:
-        return "\n".join(file.read_text(encoding="utf-8") for file in files)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not a text in UTF-8", found=str(error)) from error
+        files = [path]
+        if path.is_dir():
+            files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if not files:
+        raise DataError(f"there is no text in {path}", expected=f"files ending in {' or '.join(SUFFIXES)}")
+    return "\n".join(map(_text_of, files))
+
+
+def _text_of(file: Path) -> str:
+    """The text of a file in UTF-8; a byte order mark is no character of it."""
+    try:
+        with open_regular(file) as handle:
+            content = handle.read(MAXIMUM_BYTES + 1)
+        if len(content) > MAXIMUM_BYTES:
+            raise DataError(f"{file} is too long a text", expected=f"at most {MAXIMUM_BYTES:,} bytes")
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not a text in UTF-8", found=str(error)) from error
+    except MemoryError as error:
+        raise DataError(f"{file} does not fit in memory", found=str(error)) from error
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror or error}") from error

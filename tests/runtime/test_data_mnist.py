@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from runtime.cache_folder import cache_folder
 from runtime.data import load_mnist, mnist
-from runtime.data.cache import cache_folder
 from runtime.data.download import DownloadFailed, download
 from runtime.errors import DataError
 

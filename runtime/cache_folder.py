@@ -1,4 +1,4 @@
-"""Where downloaded data are kept, by the custom of each operating system."""
+"""Where downloaded data and built modules are kept, by the custom of each operating system."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
-    """The folder for downloads; it need not exist.
+    """The folder of the cache; it need not exist.
 
     `CHAINRULE_CACHE` if set, else `$XDG_CACHE_HOME/chainrule`, else `~/.cache/chainrule`
     (macOS: `~/Library/Caches/chainrule`; Windows: `%LOCALAPPDATA%\\chainrule\\Cache`).

@@ -1,0 +1,128 @@
+"""How a command ends when it is asked to: SIGINT, SIGTERM and SIGHUP, at any moment, without a traceback.
+
+    while the program is loading, and when its work is done     the process ends at once: nothing is half-done
+    while a command runs (`stoppable`)                          `Stopped` is raised: what is open cleans up
+    where two steps belong together (`held`)                    the signal waits until both are done
+
+The exit code is 128 and the number of the signal, as shells have it: 130, 143, 129.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType
+
+ENDING = {
+    number: words
+    for name, words in (("SIGINT", "Interrupted"), ("SIGTERM", "Terminated"), ("SIGHUP", "Hung up"))
+    if (number := getattr(signal, name, None)) is not None
+}
+"""The signals that ask a process to end, and what is said then."""
+COMMANDS = ("chainrule", "compile")
+AGAIN_SECONDS = 0.02
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the process to end."""
+
+    def __init__(self, number: int):
+        super().__init__(ENDING[number])
+        self.number = number
+
+
+@dataclass
+class Stop:
+    """Whether a signal has come, and which."""
+
+    number: int | None = None
+
+
+def exit_code(number: int) -> int:
+    """What a process that signal `number` has ended returns."""
+    return 128 + number
+
+
+def begin_command(package: str) -> None:
+    """To be called before anything large is imported: if this process is a command of ours, a signal ends it.
+
+    Python's own way would be a traceback from the middle of an import. `package` is the one that
+    `python -m` runs. A process that merely imports the package is left alone.
+    """
+    program = sys.argv[0] if sys.argv else ""
+    # While `python -m package` imports the package, this is what Python says.
+    run = any(word.removeprefix("-m").partition(".")[0] == package for word in sys.orig_argv[1:])
+    if (program == "-m" and run) or os.path.basename(program) in COMMANDS:
+        for number in _obeyed():
+            signal.signal(number, _leave)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[Stop]:
+    """A block in which a signal raises `Stopped`, once: the next ones do not disturb the cleaning up.
+
+    Nothing is done outside the main thread, where no signal can be handled, and with signals that were
+    ignored from the beginning, as `nohup` does.
+    """
+    stop = Stop()
+
+    def stopped(number: int, frame: FrameType | None) -> None:
+        if stop.number is None:
+            for other in before:
+                signal.signal(other, signal.SIG_IGN)
+            stop.number = number
+        raise Stopped(stop.number)
+
+    def unraisable(lost: sys.UnraisableHookArgs) -> None:
+        """What is raised while an object is destroyed gets lost: raise it again, a moment later."""
+        if not isinstance(lost.exc_value, Stopped):
+            hook(lost)
+        elif hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, stopped)
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+
+    before = {number: signal.getsignal(number) for number in _obeyed()}
+    hook = sys.unraisablehook
+    try:
+        if before:
+            sys.unraisablehook = unraisable
+            for number in before:
+                signal.signal(number, stopped)
+        yield stop
+    finally:
+        sys.unraisablehook = hook
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """A block that no signal breaks: one that comes is sent again at its end."""
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in _obeyed()}
+    try:
+        for number in before:
+            signal.signal(number, lambda number, frame: came.append(number))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
+
+
+def _obeyed() -> list[int]:
+    """The signals that this thread handles, and that the process was not told to ignore."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    # A handler that Python did not install, None, could not be put back.
+    return [number for number in ENDING if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    os._exit(exit_code(number))

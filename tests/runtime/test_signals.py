@@ -1,0 +1,103 @@
+"""How a block ends that a signal stops, what waits, and what is said."""
+
+import contextlib
+import os
+import signal
+import threading
+
+import pytest
+
+from runtime.border import guarded
+from runtime.signals import ENDING, Stopped, held, stoppable
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+NUMBERS = sorted(ENDING)
+
+
+@pytest.fixture(autouse=True)
+def obeyed():
+    """Whatever started the tests may have told them to ignore a signal, and pytest keeps SIGTERM as it is."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    for number in ENDING:
+        signal.signal(number, signal.default_int_handler)
+    yield
+    assert all(signal.getsignal(number) is signal.default_int_handler for number in ENDING)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_ends_a_command_with_its_code_and_what_is_kept(number, capsys):
+    cleaned = []
+
+    def run():
+        try:
+            signal.raise_signal(number)
+        finally:
+            # A second and a third one do not break off the cleaning up.
+            for other in NUMBERS:
+                signal.raise_signal(other)
+            cleaned.append("up")
+        return 0
+
+    assert guarded(run, kept=lambda stopped: f"stopped: {stopped}") == 128 + number
+    assert cleaned == ["up"]
+    error = capsys.readouterr().err
+    assert f"{ENDING[number]}. stopped: True" in error and "Traceback" not in error
+
+
+def test_a_signal_that_a_library_turns_into_another_error_is_still_one(capsys):
+    def run():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise ImportError("numpy could not be imported") from None
+
+    assert guarded(run) == 143
+    assert "Terminated." in capsys.readouterr().err
+
+
+def test_a_signal_that_gets_lost_where_nothing_can_be_raised_comes_again():
+    class Dying:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    deadline = threading.Event()
+    with pytest.raises(Stopped), stoppable():
+        Dying()
+        deadline.wait(5)
+
+
+def test_what_was_ignored_from_the_beginning_stays_ignored():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stoppable():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+
+
+def test_steps_that_belong_together_are_both_done():
+    steps = []
+    with contextlib.suppress(Stopped), stoppable():
+        with held():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("one")
+            steps.append("two")
+        steps.append("three")
+    assert steps == ["one", "two"]
+    with pytest.raises(KeyboardInterrupt), held():
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_other_threads_are_left_alone():
+    ran = []
+
+    def work():
+        with stoppable(), held():
+            ran.append(guarded(lambda: 7))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert ran == [7]
