@@ -15,9 +15,12 @@ goes on with the model raises it.
 from __future__ import annotations
 
 import keyword
+import sys
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 from compiler.errors import ModelError, Problem, Span
 from compiler.layers.base import Forward, Layer, Node, Placeholder, caller
@@ -25,6 +28,9 @@ from compiler.layers.graph import Graph, Step, analyse
 from compiler.layers.shaping import Input
 from compiler.losses.base import Loss, LossForward, loss_formula_problems
 from compiler.optimizers.base import Optimizer, optimizer_formula_problems
+
+TAKEN = frozenset((*sys.stdlib_module_names, "numpy"))
+"""What a generated module may not be called: Python or NumPy would take it for theirs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +53,9 @@ class Model:
     def __post_init__(self) -> None:
         if self.span is None:
             object.__setattr__(self, "span", caller())
+        if isinstance(self.name, str):
+            # As Python writes names that it imports.
+            object.__setattr__(self, "name", unicodedata.normalize("NFKC", self.name))
 
     def named(self, name: str) -> Model:
         """The same model under another name."""
@@ -76,15 +85,20 @@ class Model:
         """The loss's formula on this model's predictions. Raises ModelError if it cannot take them."""
         return self.loss.forward(self.graph.output.shape)
 
+    def network(self) -> str:
+        """The part of the fingerprint that the layers make, whatever the loss and the optimizer."""
+        self.check()
+        lines = [f"model {self.name}"]
+        for step in self.graph.steps:
+            lines += _step_lines(step)
+        return "\n".join(lines)
+
     def fingerprint(self) -> str:
         """Everything that the generated code depends on, as text that is the same in every process.
 
         Raises ModelError for a model with problems.
         """
-        self.check()
-        lines = [f"model {self.name}"]
-        for step in self.graph.steps:
-            lines += _step_lines(step)
+        lines = [self.network()]
         loss, optimizer = self.loss_forward, self.optimizer
         lines.append(
             f"loss {loss.formula} label={loss.label_shape} classes={loss.classes} {_sorted(loss.constants)}"
@@ -101,6 +115,13 @@ class Model:
         if self.name is not None and (not str(self.name).isidentifier() or keyword.iskeyword(str(self.name))):
             expected = "letters, digits and _, not beginning with a digit: it names a Python module"
             yield Problem("wrong model name", expected=expected, found=repr(self.name))
+        elif str(self.name) in TAKEN or str(self.name).startswith("__"):
+            yield Problem(
+                "wrong model name",
+                expected="a name that is not that of a module of Python's, nor numpy",
+                found=repr(self.name),
+                advice=repr(f"model_{str(self.name).strip('_')}"),
+            )
 
     def _boundary_problems(self) -> Iterable[Problem]:
         """What is wrong with where the model begins and ends."""
@@ -161,6 +182,19 @@ class Model:
         else:
             found = list(self.optimizer.problems()) or optimizer_formula_problems(self.optimizer)
             yield from (replace(problem, layer="optimizer") for problem in found)
+
+
+def module_name(path: Path) -> str:
+    """What the module of a nameless model in this file is called: its stem, made the name of a module.
+
+    `__init__.py` is called like its folder.
+    """
+    path = path.resolve() if path.stem in ("__init__", "__main__") else path
+    stem = path.parent.name if path.stem in ("__init__", "__main__") else path.stem
+    stem = unicodedata.normalize("NFKC", stem)
+    name = "".join(letter if letter.isalnum() or letter == "_" else "_" for letter in stem)
+    usable = name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("__")
+    return name if usable and name not in TAKEN else f"model_{name.strip('_')}"
 
 
 def Sequential(

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import ast
 import difflib
-import keyword
+import importlib.util
+import os
 import sys
 import traceback
 import types
 from pathlib import Path
 
-from compiler.description import Model
+from compiler.description import Model, module_name
 from compiler.errors import ModelError, Problem, Span
+from compiler.isolation import isolated
 from compiler.prescan import prescan
+from runtime.files import kind_of, open_regular
+from runtime.signals import Stopped
+
+LONGEST_SOURCE = 2**20
+"""Bytes. Reading Python takes a hundred times the memory of its text, and no model needs so much."""
 
 
 def load_model(path: str | Path) -> Model:
@@ -28,13 +35,24 @@ def load_model(path: str | Path) -> Model:
     """
     path = Path(path)
     source = _source_of(path)
-    tree = _syntax_tree(source, path)
-    found, placeholders = prescan(tree, source, str(path))
+    folder = path.resolve().parent
+    try:
+        tree = _syntax_tree(source, path)
+        found, placeholders = prescan(tree, source, str(path))
+    except (RecursionError, MemoryError) as error:
+        raise ModelError(
+            Problem(
+                f"{path} is nested more deeply than Python can follow",
+                found=str(error),
+                advice="a loop, or a list of values instead of one long expression",
+            )
+        ) from None
     problems = list(found)
-    namespace = _run(tree, path, placeholders, problems)
+    with isolated(folder):
+        namespace = _run(tree, path, placeholders, problems)
     model = _model_in(namespace, path, problems)
     if model is not None:
-        with _UserCode(path, problems):
+        with isolated(folder), _UserCode(path, problems):
             problems += model.problems
     if problems:
         raise ModelError(*_in_file_order(problems))
@@ -52,11 +70,35 @@ def _source_of(path: Path) -> str:
             Problem(f"there is no file {path}", expected="a Python file with a model in it", advice=advice)
         )
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ModelError(Problem(f"{path} is not a text file", expected="Python source in UTF-8")) from None
+        if not path.is_file():
+            raise ModelError(
+                Problem(f"{path} is {kind_of(path.stat())}", expected="a Python file with a model in it")
+            )
+        with open_regular(path) as handle:
+            text = handle.read(LONGEST_SOURCE + 1)
+            size = os.fstat(handle.fileno()).st_size
     except OSError as error:
         raise ModelError(Problem(f"{path} cannot be read: {error.strerror}")) from None
+    if len(text) > LONGEST_SOURCE:
+        raise ModelError(
+            Problem(
+                f"{path} is too long for a model file",
+                expected=f"at most {LONGEST_SOURCE:,} bytes",
+                found=f"{size:,} bytes",
+            )
+        )
+    return _decoded(text, path)
+
+
+def _decoded(text: bytes, path: Path) -> str:
+    """The text as Python would read it: with the encoding that its first lines or a byte order mark name."""
+    try:
+        return importlib.util.decode_source(text)
+    except UnicodeDecodeError:
+        expected = "Python source in UTF-8, or in the encoding that its first line names"
+        raise ModelError(Problem(f"{path} is not a text file", expected=expected)) from None
+    except SyntaxError as error:
+        raise ModelError(Problem(f"Python cannot read this: {error.msg}", Span(str(path), 1))) from None
 
 
 def _syntax_tree(source: str, path: Path) -> ast.Module:
@@ -80,24 +122,22 @@ def _excerpt(error: SyntaxError) -> str | None:
 def _run(
     tree: ast.Module, path: Path, placeholders: dict[str, object], problems: list[Problem]
 ) -> dict[str, object]:
-    """The file's names after running it. The file may import its neighbours."""
+    """The file's names after running it."""
     module = types.ModuleType(f"chainrule_model_{path.stem}")
     module.__file__ = str(path)
     module.__dict__.update(placeholders)
     # Dataclasses look their module up by name, and so does pickling.
     sys.modules[module.__name__] = module
-    sys.path.insert(0, str(path.resolve().parent))
     try:
         with _UserCode(path, problems):
             exec(compile(tree, str(path), "exec"), module.__dict__)
     finally:
-        sys.path.remove(str(path.resolve().parent))
-        del sys.modules[module.__name__]
+        sys.modules.pop(module.__name__, None)
     return dict(module.__dict__)
 
 
 class _UserCode:
-    """Runs code of the user's: whatever error it raises becomes a problem that says where.
+    """Runs code of the user's: whatever it raises becomes a problem that says where, but for a real Ctrl-C.
 
     An error after problems that are already known is likely to be their consequence, and is left out.
     """
@@ -109,24 +149,29 @@ class _UserCode:
         return None
 
     def __exit__(self, kind, error, trace) -> bool:
+        if error is None or isinstance(error, Stopped):
+            return False
         if isinstance(error, ModelError):
             self.problems += error.problems
         elif isinstance(error, SystemExit):
             self.problems.append(
                 Problem("the file ends the program", self.span(trace), found=f"exit({error.code!r})")
             )
-        elif isinstance(error, Exception):
-            if not self.problems:
-                message = f"running the file raised {kind.__name__}" + (f": {error}" if str(error) else "")
-                self.problems.append(Problem(message, self.span(trace)))
-        else:
-            return error is None
+        elif not self.problems:
+            words = _words(error)
+            message = f"running the file raised {kind.__name__}" + (f": {words}" if words else "")
+            self.problems.append(Problem(message, self.span(trace)))
         return True
 
     def span(self, trace) -> Span:
         """The innermost line of the user's file that was running."""
         lines = [frame.lineno for frame in traceback.extract_tb(trace) if frame.filename == str(self.path)]
         return Span(str(self.path), lines[-1] if lines else 1)
+
+
+def _words(error: BaseException) -> str:
+    """The text of an exception; its class may be the user's, and unable to say anything."""
+    return str(traceback.TracebackException(type(error), error, None))
 
 
 def _model_in(namespace: dict[str, object], path: Path, problems: list[Problem]) -> Model | None:
@@ -146,13 +191,7 @@ def _model_in(namespace: dict[str, object], path: Path, problems: list[Problem])
             expected = "model = Sequential([…], loss=…, optimizer=…)"
             problems.append(Problem(f"there is no model in {path}", expected=expected))
         return None
-    return chosen if chosen.name is not None else chosen.named(_module_name(path))
-
-
-def _module_name(path: Path) -> str:
-    """The file's stem, made a name that a module can have."""
-    name = "".join(letter if letter.isalnum() or letter == "_" else "_" for letter in path.stem)
-    return name if name.isidentifier() and not keyword.iskeyword(name) else f"model_{name}"
+    return chosen if chosen.name is not None else chosen.named(module_name(path))
 
 
 def _in_file_order(problems: list[Problem]) -> list[Problem]:

@@ -21,6 +21,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 from compiler.errors import Problem, Span
 from compiler.initializers.base import Initializer
+from compiler.layers.operators import Operators
 from compiler.regularizers.base import Regularizer
 
 Shape = tuple[int, ...]
@@ -79,7 +80,7 @@ class Forward:
 
 
 @dataclass(frozen=True)
-class Layer:
+class Layer(Operators):
     """The base of all layers. Two layer objects are the same layer only if they are the same object."""
 
     _: KW_ONLY
@@ -124,7 +125,7 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
+class Node(Operators):
     """One use of a layer in a graph: the layer, what it is applied to, and where that is written."""
 
     layer: Layer

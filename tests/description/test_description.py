@@ -262,7 +262,7 @@ def test_a_model_file_may_import_its_neighbour(tmp_path):
     before = list(sys.path)
     assert load_model(path).graph.output.shape == (2,)
     assert sys.path == before
-    sys.modules.pop("blocks_of_mine")
+    assert "blocks_of_mine" not in sys.modules
 
 
 def test_postponed_annotations_in_a_model_file(tmp_path):

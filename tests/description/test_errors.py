@@ -56,13 +56,6 @@ def test_not_python(content, tmp_path):
         load_model(path)
 
 
-def test_interrupt_passes(tmp_path):
-    path = tmp_path / "model.py"
-    path.write_text("raise KeyboardInterrupt")
-    with pytest.raises(KeyboardInterrupt):
-        load_model(path)
-
-
 def test_formulas_are_checked_when_the_file_is_read(tmp_path):
     path = tmp_path / "model.py"
     path.write_text(
