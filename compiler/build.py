@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.errors import CompilerBug, ModelError, Problem
+from runtime.signals import held
 
 OPTIMISATION = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fno-strict-aliasing")
 """No -ffast-math: it can switch the whole process to flushing denormals. Multiply-adds may be fused."""
@@ -30,17 +34,22 @@ def find_toolchain() -> Toolchain:
 
     Raises ModelError with the way to get one when there is none.
     """
-    for candidate in _candidates():
+    candidates = _candidates()
+    broken = []
+    for candidate in candidates:
         if shutil.which(candidate[0]):
-            version = _run([*candidate, "--version"]).stdout.splitlines()
-            return Toolchain(
-                tuple(candidate), version[0] if version else candidate[0], _has_openmp(candidate)
-            )
+            result = _run([*candidate, "--version"])
+            if result.returncode == 0:
+                version = result.stdout.splitlines()
+                return Toolchain(
+                    tuple(candidate), version[0] if version else candidate[0], _has_openmp(candidate)
+                )
+            broken.append(f"{shlex.join(candidate)} --version fails: {_last_words(result)}")
     raise ModelError(
         Problem(
-            "no C compiler was found",
+            "no C compiler was found" + (" that works" if broken else ""),
             expected="gcc or clang on the PATH, or the variable CC",
-            found="none of " + ", ".join(c[0] for c in _candidates()),
+            found="; ".join(broken) or "none of " + ", ".join(c[0] for c in candidates),
             advice="Debian/Ubuntu: apt install build-essential python3-dev; "
             "Fedora: dnf install gcc python3-devel; "
             "macOS: xcode-select --install. Then run: chainrule doctor",
@@ -49,16 +58,79 @@ def find_toolchain() -> Toolchain:
 
 
 def _candidates() -> list[list[str]]:
-    chosen = os.environ.get("CC")
+    chosen = os.environ.get("CC", "")
     if chosen:
-        return [shlex.split(chosen)]
+        try:
+            words = shlex.split(chosen)
+        except ValueError as error:
+            words, reason = [], str(error)
+        else:
+            reason = "it names no program"
+        if not words:
+            raise ModelError(
+                Problem(
+                    f"the variable CC cannot be read: {reason}",
+                    expected="the command of a C compiler, as a shell would take it, such as gcc",
+                    found=repr(chosen),
+                    advice="unset CC, or set it to the name of a compiler",
+                )
+            )
+        return [words]
     configured = shlex.split(sysconfig.get_config_var("CC") or "")
     names = [configured[0]] if configured else []
     return [[name] for name in dict.fromkeys([*names, "cc", "gcc", "clang"])]
 
 
-def _run(command: list[str], **options) -> subprocess.CompletedProcess:
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+def _run(command: list[str], **variables: str) -> subprocess.CompletedProcess:
+    """Run a program to its end, in a group of its own: if we are stopped, so is all that it has started.
+
+    One that cannot be started ends with code 127, as in a shell. Its messages are in English.
+    """
+    environment = {**os.environ, "LC_ALL": "C", **variables}
+    process = None
+    try:
+        with held():  # a signal before we know its number would leave it running
+            process = _start(command, environment)
+        output, errors = process.communicate()
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 127, "", error.strerror or str(error))
+    except BaseException:
+        if process is not None:
+            _end(process)
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def _start(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen:
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
+
+
+def _end(process: subprocess.Popen) -> None:
+    """End a program and what it has started: politely, so that it removes its files, then for certain."""
+    if os.name == "nt":
+        process.kill()
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # all of them are gone
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+    for pipe in (process.stdout, process.stderr):
+        pipe.close()
+
+
+def _last_words(result: subprocess.CompletedProcess) -> str:
+    lines = result.stderr.strip().splitlines()
+    return lines[-1][:300] if lines else f"exit code {result.returncode}"
 
 
 def _has_openmp(command: list[str]) -> bool:
@@ -72,7 +144,11 @@ def predefined_macros(toolchain: Toolchain, flags: tuple[str, ...]) -> frozenset
     result = _run([*toolchain.command, *flags, "-dM", "-E", "-x", "c", os.devnull])
     if result.returncode:
         raise ModelError(
-            Problem(f"the C compiler refuses {' '.join(flags)}", found=result.stderr.strip()[:500])
+            Problem(
+                f"the C compiler refuses {' '.join(flags) or 'to describe itself'}",
+                found=result.stderr.strip()[:500] or f"exit code {result.returncode}",
+                advice="another --target, or another compiler in CC",
+            )
         )
     return frozenset(line.split()[1] for line in result.stdout.splitlines() if line.startswith("#define "))
 
@@ -116,7 +192,10 @@ def translate(source: Path) -> Path:
 def compile_shared(
     c_file: Path, output: Path, toolchain: Toolchain, flags: tuple[str, ...], extra: tuple[str, ...] = ()
 ) -> None:
-    """C to a shared object at `output`. Raises CompilerBug with the compiler's words when it fails."""
+    """C to a shared object at `output`. Raises ModelError with the compiler's words when it fails.
+
+    What is wrong is with the compiler, its options, memory or the disk: the C itself is Cython's.
+    """
     command = [*toolchain.command, *OPTIMISATION, *flags, *extra, "-fPIC", "-shared"]
     if toolchain.openmp:
         command.append("-fopenmp")
@@ -124,6 +203,26 @@ def compile_shared(
         command += ["-undefined", "dynamic_lookup"]
     command += ["-DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION", "-DCYTHON_CLINE_IN_TRACEBACK=0"]
     command += [f"-I{python_headers()}", str(c_file), "-o", str(output), "-lm"]
-    result = _run(command)
+    # Its temporary files lie where there is room for its output too, and go when that folder goes.
+    result = _run(command, TMPDIR=str(output.parent), TMP=str(output.parent), TEMP=str(output.parent))
     if result.returncode:
-        raise CompilerBug(f"the C compiler failed:\n{shlex.join(command)}\n{result.stderr[-4000:]}")
+        raise ModelError(
+            Problem(
+                "the C compiler failed",
+                found=f"exit code {result.returncode} of\n{shlex.join(command)}\n"
+                f"{result.stderr[-4000:].strip()}",
+                advice=_advice(result, output.parent),
+            )
+        )
+
+
+def _advice(result: subprocess.CompletedProcess, folder: Path) -> str:
+    """What to do about a C compiler that failed, by what it says."""
+    text = result.stderr.lower()
+    if "no space left" in text or "file too large" in text or "disk quota" in text:
+        return f"free some space where {folder} lies, or set CHAINRULE_CACHE to a folder on another disk"
+    if "read-only file system" in text or "permission denied" in text:
+        return f"set CHAINRULE_CACHE to a folder that you may write to; {folder} is not"
+    if result.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL) or "killed" in text or "memory" in text:
+        return "it was ended from outside, probably for want of memory: free some, or a smaller model"
+    return "chainrule doctor; another compiler in CC. If none can compile it, please report this text"

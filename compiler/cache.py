@@ -1,79 +1,164 @@
 """A content-addressed store of built modules: the key is a hash of all that the result depends on.
 
-An entry is made in a folder of its own and renamed into place, so that an interrupted build leaves nothing
-half-done, and of two builds of one thing at once both finish and one is kept.
+An entry is made in a folder of its own, synced, and renamed into place, so that an interrupted build leaves
+nothing half-done, and of two builds of one thing at once both finish and one is kept. An entry that is not
+what was written (see compiler/cache_entry.py) is said to be so, and built again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from compiler.cache_entry import Unfit, check_private, checked_entry, key_of, seal_entry, sync
+from runtime.cache_folder import cache_folder
+from runtime.files import try_folder, write_together
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 KEEP = 64
 """Entries kept; the ones not used for longest are removed."""
+BUILDING = ".building-"
+ROOM = 2**22
+"""Bytes that a build needs at least, for its sources and its result."""
 
 
 def cache_root() -> Path:
-    """`CHAINRULE_CACHE`, else the platform's folder for caches."""
-    chosen = os.environ.get("CHAINRULE_CACHE")
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "chainrule"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "chainrule" / "Cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chainrule"
-
-
-def key_of(*parts: str) -> str:
-    """A hash of texts; no two lists of texts share one by accident of joining."""
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode()
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.hexdigest()
+    """Where built modules are kept; the folder need not exist."""
+    return cache_folder()
 
 
 def compiler_digest() -> str:
     """A hash of the compiler's own sources and templates: a changed compiler reuses nothing."""
     root = Path(__file__).parent
     files = sorted(p for p in root.rglob("*") if p.suffix in (".py", ".jinja"))
-    return key_of(*(f"{p.relative_to(root)}\n{p.read_text()}" for p in files))
+    return key_of(*(f"{p.relative_to(root)}\n{p.read_text(encoding='utf-8')}" for p in files))
 
 
-def fetch(key: str, build: Callable[[Path], None]) -> tuple[Path, bool]:
-    """The folder of entry `key`, and whether it was there already; `build(folder)` fills a new one."""
-    modules = cache_root() / "modules"
+def fetch(
+    key: str, build: Callable[[Path], None], said: Callable[[str], None] = lambda text: None
+) -> tuple[dict[str, bytes], bool]:
+    """The files of entry `key` by name, and whether they were there already; `build(folder)` makes new ones.
+
+    `said` is told of an entry that was there and cannot be used. Raises ModelError where others may write to
+    the store, OSError where it cannot be written.
+    """
+    modules = _store()
+    _sweep(modules)
     entry = modules / key
-    if entry.is_dir():
-        with contextlib.suppress(OSError):
-            os.utime(entry)
-        return entry, True
-    modules.mkdir(parents=True, exist_ok=True)
-    with _temporary_folder(modules) as folder:
+    if os.path.lexists(entry):
+        try:
+            files = checked_entry(entry, key)
+        except Unfit as reason:
+            said(f"the cached build {entry} cannot be used, it is built again: {reason}")
+        else:
+            with contextlib.suppress(OSError):
+                os.utime(entry)
+            return files, True
+    try_folder(modules / "room", ROOM)
+    with _building(modules) as folder:
         build(folder)
-        with contextlib.suppress(OSError):
-            # Someone else may have built the same thing meanwhile: theirs is as good as ours.
-            os.rename(folder, entry)
-    if not entry.is_dir():
-        raise OSError(f"could not store a built module in {entry}")
+        seal_entry(folder, key)
+        files = checked_entry(folder, key)
+        _put(folder, entry, key)
     _forget_oldest(modules)
-    return entry, False
+    return files, False
+
+
+def install(files: dict[Path, bytes]) -> None:
+    """Put the files of a module into place together: whoever reads sees the old ones or the new ones."""
+    write_together(files)
+
+
+def _store() -> Path:
+    modules = cache_root() / "modules"
+    # Whatever the umask: a folder that we make ourselves is one that we accept.
+    for folder in reversed((modules, *modules.parents)):
+        if not folder.exists():
+            folder.mkdir(exist_ok=True, mode=0o700 if folder == modules else 0o755)
+    check_private(modules.resolve())
+    return modules
+
+
+def _put(folder: Path, entry: Path, key: str) -> None:
+    """Give a finished folder its name. Someone else may have built the same meanwhile: theirs is as good."""
+    if os.path.lexists(entry):
+        try:
+            checked_entry(entry, key)
+            return
+        except Unfit:
+            _remove(entry)
+    try:
+        os.rename(folder, entry)
+    except OSError:
+        if not entry.is_dir():
+            raise
+    sync(entry.parent)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 @contextlib.contextmanager
-def _temporary_folder(parent: Path) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=".building-", dir=parent))
+def _building(modules: Path) -> Iterator[Path]:
+    """A folder to build in, locked as long as its builder lives."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=BUILDING, dir=modules))
+        lock = _lock(folder)
+        if lock is None or _is_still(folder, lock):
+            break
+        os.close(lock)  # another process took it for a leftover before it was locked
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder, as long as the number that is returned is open; None if that cannot be.
+
+    The kernel lets go of the lock when its owner dies. Raises BlockingIOError if its owner lives.
+    """
+    if fcntl is None:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _is_still(folder: Path, lock: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(folder), os.fstat(lock))
+    except FileNotFoundError:
+        return False
+
+
+def _sweep(modules: Path) -> None:
+    """Remove the folders of builds that were killed."""
+    for folder in modules.glob(f"{BUILDING}*"):
+        with contextlib.suppress(OSError):  # its builder lives, or it is gone already
+            lock = _lock(folder)
+            if lock is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
 
 
 def _forget_oldest(modules: Path) -> None:
@@ -85,22 +170,3 @@ def _forget_oldest(modules: Path) -> None:
     entries = sorted((p for p in modules.iterdir() if not p.name.startswith(".")), key=last_use)
     for old in entries[: max(0, len(entries) - KEEP)]:
         shutil.rmtree(old, ignore_errors=True)
-
-
-def install(source: Path, target: Path) -> None:
-    """Copy a file into place in one step: whoever reads `target` sees the old file or the new one."""
-    if target.is_file() and target.read_bytes() == source.read_bytes():
-        return
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(source.read_bytes())
-            out.flush()
-            os.fsync(out.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        # Ctrl-C and a full disk included: what was there before stays, and nothing is left lying about.
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise

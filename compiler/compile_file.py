@@ -26,11 +26,13 @@ from compiler.build import (
     python_headers,
     translate,
 )
-from compiler.cache import compiler_digest, fetch, install, key_of
+from compiler.cache import ROOM, compiler_digest, fetch, install
+from compiler.cache_entry import key_of, others_may_write
 from compiler.errors import ModelError, Problem
 from compiler.modes import checked_modes
 from compiler.parse import load_model
 from compiler.schedule.machine import MACHINES, Machine, native_machine
+from runtime.files import try_folder
 
 if TYPE_CHECKING:
     from compiler.description import Model
@@ -74,7 +76,11 @@ def compile_file(
     progress: Progress = lambda stage, seconds: None,
     after: Callable[[Stage], None] | None = None,
 ) -> Compiled:
-    """Compile a model file. Raises ModelError for what the user can mend; OSError when a disk is full."""
+    """Compile a model file. Raises ModelError for what the user can mend; OSError when a disk is full.
+
+    Whatever happens, the files in `options.out` are both the old ones or both the new ones. A cached build
+    that cannot be used is said on standard error.
+    """
     start = time.perf_counter()
     options = replace(options, modes=checked_modes(options.modes))
     model = _timed(progress, "parse", lambda: load_model(path))
@@ -85,19 +91,36 @@ def compile_file(
     name = model.name or "model"
     suffix = extension_suffix()
 
+    source, module = options.out / f"{name}.pyx", options.out / f"{name}{suffix}"
+    _check_out(options.out)
+
     def build(folder: Path) -> None:
+        for file in (source, module):
+            try_folder(file, ROOM)
         _build(model, name, options, machine, toolchain, key, folder, progress, after)
 
     if options.force or after is not None:
         # Asked to show its work, or to do it again: the hash of the moment makes a key of its own.
         key = key_of(key, str(time.time_ns()))
-    entry, cached = fetch(key, build)
-    options.out.mkdir(parents=True, exist_ok=True)
-    for file in (f"{name}.pyx", f"{name}{suffix}"):
-        install(entry / file, options.out / file)
-    facts = json.loads((entry / "facts.json").read_text())
-    seconds = time.perf_counter() - start
-    return Compiled(options.out / f"{name}.pyx", options.out / f"{name}{suffix}", cached, seconds, facts)
+    files, cached = fetch(key, build, lambda text: print(f"note: {text}", file=sys.stderr))
+    install({file: files[file.name] for file in (source, module)})
+    facts = json.loads(files["facts.json"])
+    return Compiled(source, module, cached, time.perf_counter() - start, facts)
+
+
+def _check_out(out: Path) -> None:
+    """Make the folder for the module, unless anyone at all could put another module there."""
+    out.mkdir(parents=True, exist_ok=True)
+    status = out.stat()
+    if status.st_mode & 0o002 and others_may_write(status):
+        raise ModelError(
+            Problem(
+                f"everyone may write to {out}, so no module is put there",
+                expected="a folder in which nobody else can replace it",
+                found=f"mode {status.st_mode & 0o7777:04o}",
+                advice=f"chmod o-w {out}, or another --out",
+            )
+        )
 
 
 def machine_for(target: str, toolchain: Toolchain) -> Machine:
@@ -151,7 +174,8 @@ def _build(
     # SymPy takes half a second to import: only what is really built pays for it.
     from compiler.pipeline import compile_to_source
 
-    digest = key_of(model.fingerprint(), options.dtype)[:16]
+    # Weights are of a network, whatever it was trained by; so its layers have a part of their own.
+    digest = f"{key_of(model.network())[:16]}-{key_of(model.fingerprint(), options.dtype)[:16]}"
     source = _timed(
         progress,
         "derive",
@@ -167,7 +191,7 @@ def _build(
         ),
     )
     path = folder / f"{name}.pyx"
-    path.write_text(source.text)
+    path.write_text(source.text, encoding="utf-8")
     c_file = _timed(progress, "translate", lambda: translate(path))
     shared = folder / f"{name}{extension_suffix()}"
     _timed(progress, "build", lambda: compile_shared(c_file, shared, toolchain, machine.flags))
