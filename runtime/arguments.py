@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 
 from runtime.evaluation import BATCH_SIZE
 
@@ -32,7 +33,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", metavar="PATH", help="go on from the weights file of an earlier run, exactly"
     )
+    parser.add_argument(
+        "--force", action="store_true", help="resume even where the bits will not be those of one long run"
+    )
     parser.add_argument("--no-save", action="store_true", help="do not write a weights file")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace weights of another model or of other data"
+    )
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +66,15 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads", type=positive_number, help="number of threads; the results do not depend on it"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object per line")
+
+
+def wrong_environment() -> str | None:
+    """What is wrong with the variables that stand in for options, in words; None if nothing is."""
+    given = os.environ.get("CHAINRULE_THREADS", "").strip()
+    text = given.partition(",")[0].strip()  # OpenMP's own variable may say more, and so may this one
+    if given and not (text.isdecimal() and int(text) > 0):
+        return f"the variable CHAINRULE_THREADS must be a number of threads, 1 or more, not {given!r}"
+    return None
 
 
 # argparse puts the names of the three functions below into its messages, so they read as words.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.checkpoint import save_checkpoint
+from runtime.checkpoint import DataIdentity, save_checkpoint
 from runtime.errors import TrainingError
 from runtime.files import atomic_write
 from runtime.interface import ModelInterface
@@ -81,8 +81,8 @@ class Callback:
 class ModelCheckpoint(Callback):
     """Save everything needed to resume to `path`, atomically, after each epoch.
 
-    With `save_best_only`, only when the quantity `monitor` is better than in all epochs before. Raises
-    WeightsError.
+    With `save_best_only`, only when the quantity `monitor` is better than in all epochs before. `data` says
+    in the file what was trained on, so that a resumed run can be held to it. Raises WeightsError.
     """
 
     def __init__(
@@ -91,11 +91,13 @@ class ModelCheckpoint(Callback):
         monitor: str = "val_loss",
         save_best_only: bool = False,
         mode: str = "auto",
+        data: DataIdentity | None = None,
     ):
         self.path = path
         self.monitor = monitor
         self.save_best_only = save_best_only
         self.mode = mode
+        self.data = data
 
     def on_epoch_end(self, training: Training, logs: Mapping[str, float]) -> None:
         if self.save_best_only and epochs_since_best(training.history, self.monitor, self.mode) > 0:
@@ -107,6 +109,7 @@ class ModelCheckpoint(Callback):
             batch_size=training.batch_size,
             history=training.history.history,
             interface=training.interface,
+            data=self.data,
         )
 
 

@@ -12,17 +12,28 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from runtime.errors import WeightsError
 from runtime.interface import ModelInterface
-from runtime.safetensors import TensorFile, load_file, save_file
+from runtime.safetensors import TensorFile, load_file, read_metadata, save_file
 
-FORMAT = "chainrule checkpoint 1"
+FORMAT = "chainrule checkpoint 2"
+OLDER_FORMAT = "chainrule checkpoint 1"
+"""Whose checksum covers the arrays alone, and which does not know its data."""
 OPTIMIZER = "optimizer/"
+
+
+@dataclass(frozen=True)
+class DataIdentity:
+    """Which data a run has seen: a name for people, a checksum, and whether they only stand in for others."""
+
+    name: str
+    sha256: str
+    stand_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,7 @@ class TrainingState:
     learning_rate: float
     batch_size: int
     history: Mapping[str, list[float]] = field(default_factory=dict)
+    data: DataIdentity | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,17 @@ class Checkpoint:
             return f"{self.path} was written by another version of the model {interface.name!r}"
         return None
 
+    def is_of_another_network(self, interface: ModelInterface) -> bool:
+        """Whether the file was written by other layers than these, which need not show in names and shapes.
+
+        Another optimizer, loss or dtype is no other network.
+        """
+        if self.model_name not in (None, interface.name):
+            return True
+        # The hash of the layers, and behind it that of everything. Older files have one hash alone.
+        network, dash, _ = (self.model_hash or "").partition("-")
+        return bool(dash) and network != interface.hash.partition("-")[0]
+
 
 def save_checkpoint(
     network: Any,
@@ -67,6 +90,7 @@ def save_checkpoint(
     batch_size: int,
     history: Mapping[str, list[float]] | None = None,
     interface: ModelInterface | None = None,
+    data: DataIdentity | None = None,
 ) -> None:
     """Write parameters, states, optimizer state and training state to `path`, atomically.
 
@@ -85,9 +109,10 @@ def save_checkpoint(
         "learning_rate": repr(float(network.learning_rate)),
         "batch_size": str(batch_size),
         "history": json.dumps(history or {}),
-        "checksum": _checksum(tensors),
     }
-    save_file(path, tensors, metadata)
+    if data is not None:
+        metadata["data"] = json.dumps(asdict(data), sort_keys=True)
+    save_file(path, tensors, metadata | {"checksum": _checksum(tensors, metadata)})
 
 
 def load_weights(network: Any, path: str | os.PathLike) -> Checkpoint:
@@ -138,19 +163,31 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
     return _read(path)[1]
 
 
+def read_description(path: str | os.PathLike) -> Checkpoint:
+    """The same from the head of the file, without its arrays; so that it is damaged need not be noticed."""
+    return _described(os.fspath(path), read_metadata(path))
+
+
 def _read(path: str | os.PathLike) -> tuple[TensorFile, Checkpoint]:
     file = load_file(path)
     path = os.fspath(path)
-    metadata = file.metadata
-    if "checksum" in metadata and metadata["checksum"] != _checksum(file.tensors):
+    described = _described(path, file.metadata)
+    ours = file.metadata.get("format") == FORMAT
+    covered = {key: text for key, text in file.metadata.items() if key != "checksum"} if ours else {}
+    checksum = _checksum(file.tensors, covered)
+    if file.metadata.get("checksum", None if ours else checksum) != checksum:
         raise WeightsError(
-            f"{path} is damaged: its arrays are not those that were written",
-            expected=f"checksum {metadata['checksum']}",
-            found=_checksum(file.tensors),
+            f"{path} is damaged: its contents are not those that were written",
+            expected=f"checksum {file.metadata.get('checksum')}",
+            found=checksum,
             advice="use another copy of the file, or train again",
         )
-    state = _parse_state(path, metadata) if metadata.get("format") == FORMAT else None
-    return file, Checkpoint(path, metadata.get("model_name"), metadata.get("model_hash"), state)
+    return file, described
+
+
+def _described(path: str, metadata: Mapping[str, str]) -> Checkpoint:
+    state = _parse_state(path, metadata) if metadata.get("format") in (FORMAT, OLDER_FORMAT) else None
+    return Checkpoint(path, metadata.get("model_name"), metadata.get("model_hash"), state)
 
 
 def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
@@ -158,6 +195,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         counters = {name: int(metadata[name]) for name in ("epoch", "step", "seed", "batch_size")}
         learning_rate = float(metadata["learning_rate"])
         history = json.loads(metadata["history"])
+        data = DataIdentity(**json.loads(metadata["data"])) if "data" in metadata else None
         epochs = counters["epoch"]
         valid = (
             all(abs(counter) < 2**64 for counter in counters.values())
@@ -166,6 +204,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
             and all(all(map(math.isfinite, values)) for values in history.values())
             and len({len(values) for values in history.values()} | {0}) <= 2
             and all(len(values) <= epochs for values in history.values())
+            and (data is None or {type(data.name), type(data.sha256)} == {str})
         )
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise WeightsError(
@@ -175,7 +214,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         raise WeightsError(
             f"{path} has no valid training state", found="counters or a history that cannot be"
         )
-    return TrainingState(**counters, learning_rate=learning_rate, history=history)
+    return TrainingState(**counters, learning_rate=learning_rate, history=history, data=data)
 
 
 def _check_match(
@@ -203,12 +242,14 @@ def _assign(found: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray]) 
         target[...] = found[name]
 
 
-def _checksum(tensors: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 over names, dtypes, shapes and bytes; the format itself would not notice a flipped bit."""
+def _checksum(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    """SHA-256 over names, dtypes, shapes, bytes, texts; the format would not notice a flipped bit."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         array = np.asarray(tensors[name])
         little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
         digest.update(f"{name} {little.dtype.str} {little.shape}\n".encode())
         digest.update(little.tobytes())
+    if metadata:
+        digest.update(json.dumps(dict(metadata), sort_keys=True).encode())
     return digest.hexdigest()

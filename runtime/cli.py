@@ -1,7 +1,7 @@
 """The `train` and `evaluate` commands, for a program that has already found the generated module.
 
 Results go to standard output, as text or with --json as one JSON object per line; errors, remarks and
-the progress bar go to standard error. Exit codes: 0 done, 1 failed, 130 stopped by Ctrl-C.
+the progress bar go to standard error. Exit codes: 0 done, 1 failed, 128 + n ended by signal n.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,51 +19,96 @@ from typing import Any
 import numpy as np
 
 from runtime.arguments import TRAIN_BATCH_SIZE, add_evaluate_arguments, add_train_arguments
+from runtime.border import SUCCESS, guarded
 from runtime.callbacks import Callback, History, ModelCheckpoint, Training
-from runtime.checkpoint import Checkpoint, load_checkpoint, load_weights, read_checkpoint
+from runtime.checkpoint import DataIdentity, load_checkpoint, load_weights, read_checkpoint, read_description
 from runtime.data import Arrays, load_arrays, load_mnist, load_text, reads_text
-from runtime.errors import ChainruleRuntimeError, DataError, WeightsError
+from runtime.errors import DataError, WeightsError
 from runtime.evaluation import evaluate as evaluate_network
+from runtime.files import try_folder
 from runtime.interface import ModelInterface
 from runtime.progress import percent
 from runtime.trainer import fit
+from runtime.weights import check_place, check_replaceable, check_resumable, differences, identity_of
 
-__all__ = ["add_evaluate_arguments", "add_train_arguments", "evaluate", "train"]
+__all__ = [
+    "add_evaluate_arguments",
+    "add_train_arguments",
+    "check_evaluate_files",
+    "check_train_files",
+    "evaluate",
+    "train",
+]
 
-SUCCESS, FAILURE, INTERRUPTED = 0, 1, 130
+HEAD_BYTES = 2**16
+"""Room for what a weights file says besides its arrays."""
+
+
+def check_train_files(arguments: argparse.Namespace) -> None:
+    """Look at the files that the options name, as far as one can before there is a module.
+
+    Raises DataError and WeightsError: nothing has been compiled or downloaded then.
+    """
+    if arguments.weights and not arguments.no_save:
+        check_place(Path(arguments.weights), arguments.overwrite)
+    if arguments.resume:
+        read_description(arguments.resume)
+    _check_data_exist(arguments)
+
+
+def check_evaluate_files(arguments: argparse.Namespace) -> None:
+    """The same for `evaluate`."""
+    if arguments.weights:
+        read_description(arguments.weights)
+    _check_data_exist(arguments)
+
+
+def _check_data_exist(arguments: argparse.Namespace) -> None:
+    if arguments.data and not os.path.exists(arguments.data):
+        raise DataError(
+            f"there is no {arguments.data}",
+            expected="a folder with the files of MNIST, a .npz file, or a text",
+            advice="check --data, or leave it out",
+        )
 
 
 def train(arguments: argparse.Namespace, module: ModuleType) -> int:
     """Train the model of a generated module as the options say; returns the exit code."""
-    saver = None
-    try:
-        interface = ModelInterface.of_module(module)
-        data = _load_data(arguments, interface)
-        run = _start_or_resume(arguments, module, interface)
-        _announce(arguments, interface, run.network, data)
-        if not arguments.no_save:
-            saver = _SaveEachEpoch(_weights_path(arguments, interface))
-            _check_writable(saver.path)
-        _train(arguments, interface, data, run, saver)
-    except ChainruleRuntimeError as error:
-        _remark(f"error: {error}" + (f"\n{saver.kept()}" if saver else ""))
-        return FAILURE
-    except KeyboardInterrupt:
-        _remark("\nInterrupted. " + (saver.kept() if saver else "No weights were saved."))
-        return INTERRUPTED
-    return SUCCESS
+    progress = _Progress()
+    return guarded(lambda: _train_as_asked(arguments, module, progress), kept=progress.kept)
 
 
 def evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
     """Measure loss and accuracy of a weights file on the test data; returns the exit code."""
-    try:
-        _evaluate(arguments, module)
-    except ChainruleRuntimeError as error:
-        _remark(f"error: {error}")
-        return FAILURE
-    except KeyboardInterrupt:
-        _remark("\nInterrupted.")
-        return INTERRUPTED
+    return guarded(lambda: _evaluate(arguments, module))
+
+
+@dataclass
+class _Progress:
+    """How far `train` has come: whoever stops it is told what there is."""
+
+    savers: list[_SaveEachEpoch] = field(default_factory=list)
+
+    def kept(self, stopped: bool) -> str:
+        nothing = "No weights were saved." if stopped else ""
+        return self.savers[0].kept() if self.savers else nothing
+
+
+def _train_as_asked(arguments: argparse.Namespace, module: ModuleType, progress: _Progress) -> int:
+    interface = ModelInterface.of_module(module)
+    path = _weights_path(arguments, interface)
+    if not arguments.no_save:
+        check_place(path, arguments.overwrite)
+    data, identity = _load_data(arguments, interface)
+    run = _start_or_resume(arguments, module, interface, identity)
+    _announce(arguments, interface, run.network, data)
+    if not arguments.no_save:
+        goes_on = arguments.resume and path.exists() and os.path.samefile(arguments.resume, path)
+        if not (arguments.overwrite or goes_on):
+            check_replaceable(path, interface, identity)
+        _check_writable(path, run.network)
+        progress.savers.append(_SaveEachEpoch(path, data=identity))
+    _train(arguments, interface, data, run, progress.savers)
     return SUCCESS
 
 
@@ -106,13 +151,20 @@ class _Run:
     history: History
 
 
-def _start_or_resume(arguments: argparse.Namespace, module: ModuleType, interface: ModelInterface) -> _Run:
+def _start_or_resume(
+    arguments: argparse.Namespace, module: ModuleType, interface: ModelInterface, data: DataIdentity
+) -> _Run:
     network = module.Network(seed=arguments.seed or 0, threads=arguments.threads)
     epochs_done, batch_size, history = 0, TRAIN_BATCH_SIZE, History()
     if arguments.resume:
         checkpoint = load_checkpoint(network, arguments.resume)
-        _remark_difference(checkpoint, interface)
         state = checkpoint.state
+        options = {name: getattr(arguments, name) for name in ("seed", "batch_size", "learning_rate")}
+        found = list(differences(checkpoint, interface, data, **options))
+        if not arguments.force:
+            check_resumable(arguments.resume, found)
+        for difference in found:
+            _remark(f"note: {difference}")
         epochs_done, batch_size = state.epoch, state.batch_size
         history = History.restored(state.epoch, state.history)
     if arguments.seed is not None:
@@ -127,7 +179,7 @@ def _train(
     interface: ModelInterface,
     data: Arrays,
     run: _Run,
-    saver: _SaveEachEpoch | None,
+    savers: list[_SaveEachEpoch],
 ) -> None:
     if run.epochs_done >= arguments.epochs:
         _remark(f"{run.epochs_done} epochs are done already; ask for more with --epochs")
@@ -140,22 +192,30 @@ def _train(
         batch_size=run.batch_size,
         epochs=arguments.epochs,
         validation_data=(data.x_test, data.y_test),
-        callbacks=[*callbacks, saver] if saver else callbacks,
+        callbacks=[*callbacks, *savers],
         initial_epoch=run.epochs_done,
         verbose=0 if arguments.json else 1,
         history=run.history,
         interface=interface,
     )
-    if saver:
+    for saver in savers:
         _say(arguments, "saved", f"weights: {saver.path}", weights=str(saver.path))
 
 
-def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> None:
+def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
     interface = ModelInterface.of_module(module)
     path = _weights_path(arguments, interface)
     network = module.Network(seed=0, threads=arguments.threads)
-    _remark_difference(load_weights(network, path), interface)
-    data = _load_data(arguments, interface)
+    checkpoint = load_weights(network, path)
+    if not arguments.weights and checkpoint.is_of_another_network(interface):
+        raise WeightsError(
+            f"{path} holds the weights of another model, though their names and shapes agree",
+            expected=f"weights that the layers of {interface.name!r} were trained to",
+            advice=f"train this model, or --weights {path} to use them all the same",
+        )
+    if difference := checkpoint.differs_from(interface):
+        _remark(f"note: {difference}; names and shapes agree, so it is used")
+    data, _ = _load_data(arguments, interface)
     _say(arguments, "data", f"data: {data.source}", source=data.source)
     result = evaluate_network(network, data.x_test, data.y_test, arguments.batch_size, interface)
     text = f"loss {result.loss:.4f}"
@@ -163,9 +223,11 @@ def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> None:
         text += f"  accuracy {percent(result.accuracy, result.accuracy_error)}"
     text += f"  on {result.samples:,} test samples, weights {path}"
     _say(arguments, "evaluation", text, weights=str(path), **vars(result))
+    return SUCCESS
 
 
-def _load_data(arguments: argparse.Namespace, interface: ModelInterface) -> Arrays:
+def _load_data(arguments: argparse.Namespace, interface: ModelInterface) -> tuple[Arrays, DataIdentity]:
+    """The data set in the shapes that the model takes, and which it is."""
     if arguments.data and arguments.data.endswith(".npz"):
         data = load_arrays(arguments.data)
     elif arguments.data and reads_text(interface):
@@ -173,15 +235,12 @@ def _load_data(arguments: argparse.Namespace, interface: ModelInterface) -> Arra
     else:
         if not (arguments.data or os.environ.get("MNIST_DIR")):
             _check_suits_mnist(interface)
-        mnist = load_mnist(arguments.data, offline=arguments.offline, report=_remark)
-        data = Arrays(
-            mnist.train_images, mnist.train_labels, mnist.test_images, mnist.test_labels, source=mnist.source
-        )
+        data = load_mnist(arguments.data, offline=arguments.offline, report=_remark).arrays()
     x_train = interface.fit_inputs(data.x_train, "training inputs")
     x_test = interface.fit_inputs(data.x_test, "test inputs")
     interface.check_pair(x_train, data.y_train, "training")
     interface.check_pair(x_test, data.y_test, "test")
-    return Arrays(x_train, data.y_train, x_test, data.y_test, data.source)
+    return replace(data, x_train=x_train, x_test=x_test), identity_of(data)
 
 
 def _check_suits_mnist(interface: ModelInterface) -> None:
@@ -224,24 +283,21 @@ def _weights_path(arguments: argparse.Namespace, interface: ModelInterface) -> P
     return Path(arguments.weights or Path("weights") / f"{interface.name}.safetensors")
 
 
-def _check_writable(path: Path) -> None:
+def _check_writable(path: Path, network: Any) -> None:
     """Find out before an epoch is spent, not after, that its weights cannot be saved. Raises WeightsError."""
+    arrays = (*network.parameters.values(), *network.state.values(), *network.optimizer_state.values())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WeightsError(f"cannot make the folder {path.parent}: {error.strerror or error}") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
+    try:
+        try_folder(path, sum(array.nbytes for array in arrays) + HEAD_BYTES)
+    except OSError as error:
         raise WeightsError(
-            f"cannot write {path}",
-            expected="the name of a file in a folder that you may write to",
-            advice="another --weights PATH, or --no-save",
-        )
-
-
-def _remark_difference(checkpoint: Checkpoint, interface: ModelInterface) -> None:
-    difference = checkpoint.differs_from(interface)
-    if difference:
-        _remark(f"note: {difference}; names and shapes agree, so it is used")
+            f"cannot write {path}: {error.strerror or error}",
+            expected="a file in a folder that you may write to, on a disk with room for the weights",
+            advice="free some disk space; another --weights PATH; or --no-save",
+        ) from error
 
 
 def _say(arguments: argparse.Namespace, event: str, text: str, **facts: Any) -> None:

@@ -11,18 +11,18 @@ Specification: https://github.com/huggingface/safetensors#format. Such a file ho
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from runtime.errors import WeightsError
-from runtime.files import atomic_write
+from runtime.files import atomic_write, open_regular
 
 DTYPES = {
     "F64": np.dtype("<f8"),
@@ -99,16 +99,27 @@ def load_file(path: str | os.PathLike) -> TensorFile:
 
     Raises WeightsError when the file cannot be read or does not obey the format.
     """
+    with _opened(path) as (handle, entries, metadata):
+        return TensorFile({entry.name: _read_array(handle, entry) for entry in entries}, metadata)
+
+
+def read_metadata(path: str | os.PathLike) -> dict[str, str]:
+    """The text metadata of a safetensors file, from its checked header. Raises as `load_file`."""
+    with _opened(path) as (_, _, metadata):
+        return metadata
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[tuple[BinaryIO, list[_Entry], dict[str, str]]]:
+    """The file behind its header, and what its header says."""
     path = os.fspath(path)
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # a pipe or a device could block or never end
-            raise WeightsError(f"cannot read {path}", expected="a regular file", found="something else")
-        with open(path, "rb") as handle:
+        with open_regular(path) as handle:
             size = os.fstat(handle.fileno()).st_size
             header, data_bytes = _read_header(handle, size)
-            entries, metadata = _check_header(header, data_bytes)
-            return TensorFile({entry.name: _read_array(handle, entry) for entry in entries}, metadata)
+            yield handle, *_check_header(header, data_bytes)
+    except MemoryError as error:
+        raise WeightsError(f"{path} does not fit in memory", found=str(error)) from error
     except _Malformed as error:
         raise WeightsError(
             f"{path} is not a valid safetensors file",

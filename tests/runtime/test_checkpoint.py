@@ -4,7 +4,14 @@ import fake_network
 import numpy as np
 import pytest
 
-from runtime.checkpoint import load_checkpoint, load_weights, read_checkpoint, save_checkpoint
+from runtime.checkpoint import (
+    OLDER_FORMAT,
+    DataIdentity,
+    load_checkpoint,
+    load_weights,
+    read_checkpoint,
+    save_checkpoint,
+)
 from runtime.errors import InterfaceError, WeightsError
 from runtime.interface import ModelInterface
 from runtime.safetensors import load_file, save_file
@@ -99,6 +106,7 @@ def test_resuming_wants_optimizer_state_and_the_same_precision(tmp_path, trained
     save(trained, tmp_path / "a")
     file = load_file(tmp_path / "a")
     metadata = {key: text for key, text in file.metadata.items() if key != "checksum"}
+    metadata["format"] = OLDER_FORMAT  # which does without a checksum
     network = fake_network.Network()
     before = bits(network)
     without = {name: array for name, array in file.tensors.items() if not name.startswith("optimizer/")}
@@ -172,3 +180,50 @@ def test_only_generated_modules_have_an_interface():
         ModelInterface.of_module(np)
     with pytest.raises(InterfaceError):
         ModelInterface.of_network(object())
+
+
+@pytest.mark.parametrize("cases", [200, pytest.param(10_000, marks=pytest.mark.long)])
+def test_any_flipped_bit_of_the_file_is_noticed(tmp_path, cases):
+    """Of arrays, training state, data, names and checksum: the metadata are covered too."""
+    module = fake_network.make_module("fake_tiny", INPUT_SHAPE=(2,), OUTPUT_SHAPE=(3,))
+    network = module.Network(seed=1)
+    data = DataIdentity("data.npz", "0" * 64)
+    save_checkpoint(
+        network, tmp_path / "a", epoch=2, batch_size=20, history={"loss": [2.5, 1 / 3]}, data=data
+    )
+    raw = (tmp_path / "a").read_bytes()
+    assert read_checkpoint(tmp_path / "a").state.data == data
+    header = 8 + int.from_bytes(raw[:8], "little")
+    random = np.random.default_rng(0)
+    # Half of them in the head, which is where the checksum used not to look.
+    for case in range(cases):
+        position = int(random.integers(header if case % 2 else len(raw)))
+        damaged = bytearray(raw)
+        damaged[position] ^= 1 << int(random.integers(8))
+        (tmp_path / "b").write_bytes(damaged)
+        with pytest.raises(WeightsError):
+            load_checkpoint(module.Network(), tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("epoch", "3"),
+        ("step", "4"),
+        ("seed", "6"),
+        ("learning_rate", "0.1"),
+        ("batch_size", "21"),
+        ("history", '{"loss": [2.5, 0.5]}'),
+        ("model_hash", "ffff"),
+        ("model_name", "other"),
+    ],
+)
+def test_a_changed_training_state_is_noticed(tmp_path, trained, key, text):
+    save(trained, tmp_path / "a")
+    file = load_file(tmp_path / "a")
+    save_file(tmp_path / "a", file.tensors, {**file.metadata, key: text})
+    network = fake_network.Network()
+    before = bits(network)
+    with pytest.raises(WeightsError, match="damaged"):
+        load_checkpoint(network, tmp_path / "a")
+    assert bits(network) == before
