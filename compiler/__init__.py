@@ -1,5 +1,10 @@
 """chainrule: a gradient compiler. The names that model files import."""
 
+from runtime.signals import begin_command
+
+# Before the imports below, which take a while: a command that is stopped meanwhile ends quietly.
+begin_command("compiler")
+
 from compiler.description import Model, Sequential
 from compiler.errors import CompilerBug, ModelError
 from compiler.formula.functions import (

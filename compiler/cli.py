@@ -1,12 +1,12 @@
 """The command line: `chainrule compile | train | evaluate | bench | doctor`, and `compile` on its own.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C. Progress goes to standard error.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 128 + n ended by signal n (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP).
+Results alone go to standard output; progress, and what a model file prints, go to standard error.
 """
 
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib.util
 import json
 import sys
@@ -14,31 +14,43 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 from compiler.compile_file import DTYPES, Compiled, Options, compile_file
 from compiler.doctor import report
 from compiler.errors import CompilerBug, ModelError
+from compiler.isolation import printing_to_stderr
 from compiler.modes import MODES, checked_modes
 from compiler.schedule.machine import MACHINES
-from compiler.switches import SWITCHES, parse_switches
-from runtime.arguments import add_evaluate_arguments, add_train_arguments
+from compiler.switches import STAGES, SWITCHES, parse_switches
+from runtime.arguments import add_evaluate_arguments, add_train_arguments, seed, wrong_environment
+from runtime.border import guarded
 
-OK, FAILED, INTERRUPTED = 0, 1, 130
+OK, FAILED = 0, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`chainrule …`: parse the command line and run one command; returns the exit code."""
-    parsed = _parser().parse_args(arguments)
-    return _guarded(lambda: parsed.run(parsed))
+    return _run(_parser(), arguments)
 
 
 def compile_main(arguments: Sequence[str] | None = None) -> int:
     """`compile models/mnist.py`: the same as `chainrule compile models/mnist.py`."""
     parser = argparse.ArgumentParser(prog="compile", description=_COMPILE_HELP)
     _add_compile_arguments(parser)
+    parser.set_defaults(run=_compile)
+    return _run(parser, arguments)
+
+
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     parsed = parser.parse_args(arguments)
-    return _guarded(lambda: _compile(parsed))
+    if wrong := wrong_environment():
+        parser.error(wrong)
+    kept = "Nothing that was there before the interrupted command was changed."
+    # What trains says itself what it has kept.
+    return guarded(
+        lambda: parsed.run(parsed), (ModelError, CompilerBug), lambda stopped: kept if stopped else ""
+    )
 
 
 _COMPILE_HELP = (
@@ -66,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     bench.set_defaults(run=_bench)
     check = commands.add_parser("check", help="compare a model's derivatives with three other ways")
     _add_build_arguments(check)
-    check.add_argument("--batch-size", type=int, default=3, help="random examples (3)")
-    check.add_argument("--seed", type=int, default=0, help="of examples, parameters and tangents (0)")
+    check.add_argument("--batch-size", type=_positive, default=3, help="random examples (3)")
+    check.add_argument("--seed", type=seed, default=0, help="of examples, parameters and tangents (0)")
     check.add_argument(
         "--numerics",
         action="store_true",
@@ -114,8 +126,8 @@ def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dump-after",
         metavar="STAGE",
-        help="print each program and its rewrites after a stage: commute, demand, pad, vjp, jvp, simplify, "
-        "stabilise, prune, distribute, bounds, select, invert, winograd, pack, or all",
+        type=_stage,
+        help=f"print each program and its rewrites after a stage: {', '.join(STAGES)}, or all",
     )
 
 
@@ -143,8 +155,14 @@ def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
+def _stage(text: str) -> str:
+    if text not in (*STAGES, "all"):
+        raise argparse.ArgumentTypeError(f"expected {', '.join(STAGES)} or all, found {text!r}")
+    return text
+
+
 def _positive(text: str) -> int:
-    if not text.strip().isdigit() or int(text) == 0:
+    if not text.strip().isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"expected a positive integer, found {text!r}")
     return int(text)
 
@@ -166,14 +184,17 @@ def _positives(text: str) -> tuple[int, ...]:
 def _bench(arguments: argparse.Namespace) -> int:
     from compiler.measure.bench import bench, render, to_json
 
-    result = bench(arguments.model, _options(arguments), arguments.batch, arguments.threads, arguments.rounds)
+    with printing_to_stderr():
+        options = _options(arguments)
+        result = bench(arguments.model, options, arguments.batch, arguments.threads, arguments.rounds)
     print(json.dumps(to_json(result)) if arguments.json else render(result))
     return OK
 
 
 def _compile(arguments: argparse.Namespace) -> int:
-    after = _dumper(arguments.dump_after) if arguments.dump_after else None
-    result = compile_file(arguments.model, _options(arguments), _progress(arguments.quiet), after)
+    with printing_to_stderr() as results:
+        after = _dumper(arguments.dump_after, results) if arguments.dump_after else None
+        result = compile_file(arguments.model, _options(arguments), _progress(arguments.quiet), after)
     if arguments.explain_schedule:
         print(_schedule(arguments))
     elif arguments.json:
@@ -187,7 +208,8 @@ def _schedule(arguments: argparse.Namespace) -> str:
     from compiler.measure.schedule import explain_schedule
     from compiler.measure.schedule_text import render, to_json
 
-    report = explain_schedule(arguments.model, _options(arguments), arguments.batch)
+    with printing_to_stderr():
+        report = explain_schedule(arguments.model, _options(arguments), arguments.batch)
     return json.dumps(to_json(report)) if arguments.json else render(report)
 
 
@@ -213,17 +235,19 @@ def _progress(quiet: bool) -> Callable[[str, float], None]:
     return show
 
 
-def _dumper(wanted: str) -> Callable[[Any], None]:
-    """Prints every stage called `wanted` as it ends: the rewrites that it took, then the program."""
+def _dumper(wanted: str, results: TextIO) -> Callable[[Any], None]:
+    """Prints every stage called `wanted` as it ends: the rewrites that it took, then the program.
+
+    To `results`: while a model is compiled, standard output leads to standard error.
+    """
 
     def show(stage: Any) -> None:
         from compiler.ir.printer import print_program
 
         if wanted in ("all", stage.name):
-            print(f"# {stage.program}, after {stage.name} ({stage.seconds * 1e3:.1f} ms)")
-            for rewrite in stage.rewrites:
-                print(rewrite)
-            print(print_program(stage.result))
+            lines = [f"# {stage.program}, after {stage.name} ({stage.seconds * 1e3:.1f} ms)"]
+            lines += [str(rewrite) for rewrite in stage.rewrites]
+            print(*lines, print_program(stage.result), sep="\n", file=results, flush=True)
 
     return show
 
@@ -249,14 +273,16 @@ def summary(result: Compiled) -> str:
 
 def _train(arguments: argparse.Namespace) -> int:
     # NumPy and the trainer are imported only by the commands that need them: `compile` stays quick.
-    from runtime.cli import train
+    from runtime.cli import check_train_files, train
 
+    check_train_files(arguments)
     return train(arguments, _built_module(arguments))
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from runtime.cli import evaluate
+    from runtime.cli import check_evaluate_files, evaluate
 
+    check_evaluate_files(arguments)
     return evaluate(arguments, _built_module(arguments))
 
 
@@ -265,20 +291,23 @@ def _check(arguments: argparse.Namespace) -> int:
     from compiler.check import check_file, check_numerics
 
     if arguments.numerics:
-        numerics = check_numerics(arguments.model, reach=arguments.range, seed=arguments.seed)
+        with printing_to_stderr():
+            numerics = check_numerics(arguments.model, reach=arguments.range, seed=arguments.seed)
         print(numerics)
         return OK if numerics.passed else FAILED
-    with tempfile.TemporaryDirectory() as folder:
-        options = Options(Path(folder), arguments.target, "float64", modes=("jvp", "hvp"))
-        network = _imported(compile_file(arguments.model, options, _progress(False))).Network(seed=0)
-    report = check_file(arguments.model, network, batch=arguments.batch_size, seed=arguments.seed)
+    with printing_to_stderr():
+        with tempfile.TemporaryDirectory() as folder:
+            options = Options(Path(folder), arguments.target, "float64", modes=("jvp", "hvp"))
+            network = _imported(compile_file(arguments.model, options, _progress(False))).Network(seed=0)
+        report = check_file(arguments.model, network, batch=arguments.batch_size, seed=arguments.seed)
     print(report)
     return OK if report.passed else FAILED
 
 
 def _built_module(arguments: argparse.Namespace) -> ModuleType:
     """Compile if needed and import the module from where it was put."""
-    return _imported(compile_file(arguments.model, _options(arguments), _progress(False)))
+    with printing_to_stderr():
+        return _imported(compile_file(arguments.model, _options(arguments), _progress(False)))
 
 
 def _imported(result: Compiled) -> ModuleType:
@@ -289,25 +318,6 @@ def _imported(result: Compiled) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def _guarded(run: Callable[[], int]) -> int:
-    """Turn the errors that a command may end with into a message and an exit code."""
-    try:
-        return run()
-    except (ModelError, CompilerBug) as error:
-        print(f"error: {error}", file=sys.stderr)
-    except OSError as error:
-        advice = (
-            " (the disk is full; nothing that was there before was changed)"
-            if error.errno == errno.ENOSPC
-            else ""
-        )
-        print(f"error: {error}{advice}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("\ninterrupted; nothing that was there before was changed", file=sys.stderr)
-        return INTERRUPTED
-    return FAILED
 
 
 if __name__ == "__main__":

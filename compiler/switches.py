@@ -26,6 +26,13 @@ SWITCHES: dict[str, str] = {
 """Name of each pass, and what a module is like without it. All are on unless somebody asks."""
 
 
+STAGES = (
+    *("commute", "demand", "pad", "vjp", "jvp", "simplify", "stabilise", "prune", "distribute", "bounds"),
+    *("select", "invert", "pick", "winograd", "pack"),
+)
+"""What `--dump-after` may be asked for: the steps that programs go through, in order."""
+
+
 def parse_switches(text: str) -> frozenset[str]:
     """Names separated by commas. Raises ModelError for one that is no switch."""
     names = frozenset(word.strip() for word in text.split(",") if word.strip())

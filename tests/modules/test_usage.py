@@ -1,0 +1,103 @@
+"""Wrong usage is exit code 2 and says what is right; results alone are on standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from compiler.cli import compile_main, main
+from compiler.compile_file import Options, compile_file
+from compiler.modes import MODES
+from compiler.parse import load_model
+from compiler.pipeline import compile_to_source
+from compiler.schedule.machine import MACHINES
+from compiler.switches import STAGES
+from tests.modules.conftest import ROOT, SMALL
+
+NOISE = """import os
+from compiler import Dense
+
+print("noise")
+os.system("echo noise")
+os.write(1, b"noise")
+
+
+class Loud(Dense):
+    def forward(self, x):
+        print("noise")
+        return super().forward(x)
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["compile", "m.py", "--dump-after", "foo"], "expected commute, demand, pad, vjp"),
+        (["compile", "m.py", "--dump-after", ""], "expected commute"),
+        (["compile", "m.py", "--batch", "0"], "positive integer"),
+        (["check", "m.py", "--batch-size", "0"], "positive integer"),
+        (["check", "m.py", "--batch-size", "-1"], "positive integer"),
+        (["check", "m.py", "--batch-size", "²"], "positive integer"),
+        (["check", "m.py", "--seed", "-1"], "from 0 to"),
+        (["check", "m.py", "--seed", "x"], "seed"),
+        (["bench", "m.py", "--threads", "1,x"], "positive integer"),
+        (["bench", "m.py", "--rounds", "0"], "positive integer"),
+        (["train", "m.py", "--threads", "0"], "1 or more"),
+        (["train", "m.py", "--epochs", "9" * 5000], "epochs"),
+        (["evaluate", "m.py", "--batch-size", "many"], "batch-size"),
+    ],
+)
+def test_wrong_options(arguments, words, capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["x", "0", "-1", "1.5", "four", "x,2", "²"])
+@pytest.mark.parametrize("command", ["compile", "train", "evaluate", "bench", "check"])
+def test_a_wrong_number_of_threads_in_the_environment(command, value, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("CHAINRULE_THREADS", value)
+    for run, arguments in ((main, [command, "m.py"]), (compile_main, ["m.py"])):
+        with pytest.raises(SystemExit) as stopped:
+            run(arguments)
+        assert stopped.value.code == 2
+        assert f"CHAINRULE_THREADS must be a number of threads, 1 or more, not {value!r}" in (
+            capsys.readouterr().err
+        )
+
+
+@pytest.mark.parametrize("value", ["", "2", " 4 ", "2,1"])
+def test_a_right_one(value, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("CHAINRULE_THREADS", value)
+    assert main(["compile", "there_is_no_such_file.py"]) == 1
+    capsys.readouterr()
+
+
+def test_the_stages_that_can_be_asked_for_are_those_that_there_are(tmp_path: Path) -> None:
+    """In order, and none is missing from the help."""
+    (tmp_path / "small.py").write_text(SMALL)
+    model = load_model(tmp_path / "small.py")
+    source = compile_to_source(model, MACHINES["scalar"], "float32", "digest", modes=MODES)
+    assert {stage.name for stage in source.stages} == set(STAGES)
+
+
+def test_json_is_valid_whatever_the_model_file_prints(workshop: Path, tmp_path: Path) -> None:
+    """Through the whole command: also what is printed when the file's layers are asked for their formulas."""
+    (tmp_path / "small.py").write_text(NOISE + SMALL.replace("Dense(2)]", "Loud(2, name='dense_1')]"))
+    compile_file(tmp_path / "small.py", Options(tmp_path / "generated"))
+    command = [sys.executable, "-m", "compiler", "small.py"]
+    options = {"cwd": tmp_path, "capture_output": True, "text": True, "check": True}
+    for variables in ({}, {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+        result = subprocess.run([*command, "--json"], env=environment, **options)
+        assert json.loads(result.stdout)["parameters"] == 8
+        assert "noise" in result.stderr
+        text = subprocess.run(command, env=environment, **options).stdout
+        assert "noise" not in text and "8 parameters" in text
