@@ -174,8 +174,7 @@ def _build(
     # SymPy takes half a second to import: only what is really built pays for it.
     from compiler.pipeline import compile_to_source
 
-    # Weights are of a network, whatever it was trained by; so its layers have a part of their own.
-    digest = f"{key_of(model.network())[:16]}-{key_of(model.fingerprint(), options.dtype)[:16]}"
+    digest = digest_of(model, options.dtype)
     source = _timed(
         progress,
         "derive",
@@ -197,6 +196,14 @@ def _build(
     _timed(progress, "build", lambda: compile_shared(c_file, shared, toolchain, machine.flags))
     c_file.unlink()
     (folder / "facts.json").write_text(json.dumps(facts_of(source), indent=1))
+
+
+def digest_of(model: Model, dtype: str) -> str:
+    """What a module and its weights are known by: a hash of the layers, a dash, a hash of everything.
+
+    Weights are of a network, whatever it was trained by; so its layers have a part of their own.
+    """
+    return f"{key_of(model.network())[:16]}-{key_of(model.fingerprint(), dtype)[:16]}"
 
 
 def facts_of(source: ModuleSource) -> dict[str, Any]:

@@ -54,6 +54,9 @@ def load_model(path: str | Path) -> Model:
     if model is not None:
         with isolated(folder), _UserCode(path, problems):
             problems += model.problems
+            if not problems:
+                # Asks initializers and regularizers, which may be the file's own, for their constants.
+                model.fingerprint()
     if problems:
         raise ModelError(*_in_file_order(problems))
     return model

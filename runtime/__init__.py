@@ -2,12 +2,16 @@
 
 Imports NumPy and the standard library, nothing of the compiler. From the ground up:
 
+    signals.py       how a command ends when it is asked to
     errors.py        the errors a user can meet, each saying what was expected, found, and what to do
-    files.py         writing a file so that a crash leaves the old one or the new one, never a mixture
+    files.py         writing files so that a crash leaves the old ones or the new ones, never a mixture
+    border.py        the one place where an exception becomes a message and an exit code
+    cache_folder.py  where the cache is
     safetensors.py   named arrays in one file, and a reader that trusts nothing
     interface.py     what a generated module declares about its inputs and outputs
     data/            IDX files, MNIST and its stand-in, .npz files
     checkpoint.py    everything needed to continue a training run exactly, in one safetensors file
+    weights.py       which file a run may replace, and which it may go on from
     evaluation.py    loss and accuracy on held-out data
     trainer.py       `fit`, the training loop
     callbacks.py     what may be hooked into `fit`

@@ -55,7 +55,14 @@ def download(
                 body = _read(response, maximum_bytes, started + whole_seconds)
             _check(body, sha256, maximum_bytes)
             return body
-        except (OSError, EOFError, zlib.error, http.client.HTTPException, DownloadFailed) as error:
+        except (
+            OSError,
+            ValueError,
+            EOFError,
+            zlib.error,
+            http.client.HTTPException,
+            DownloadFailed,
+        ) as error:
             connect_left -= min(connect_left, time.monotonic() - started)
             reason = getattr(error, "reason", None) or error  # what urllib wrapped, without its wrapping
             failures.append(f"{urllib.parse.urlsplit(url).netloc}: {reason or type(error).__name__}")
@@ -76,7 +83,7 @@ def _open(url: str, connect_seconds: float, stall_seconds: float) -> BinaryIO:
         except urllib.error.HTTPError as error:  # an answer, if not the one we want
             error.close()
             answers.put(error)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:  # a proxy that is no address
             answers.put(error)
 
     threading.Thread(target=ask, daemon=True, name="download").start()

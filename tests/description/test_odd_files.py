@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compiler.compile_file import digest_of
 from compiler.errors import ModelError
 from compiler.parse import LONGEST_SOURCE, load_model
 
@@ -92,6 +93,18 @@ def test_a_layer_that_raises_when_it_is_asked_for_its_formula(raised, tmp_path):
         "model = Sequential([Input(3), Odd(), Dense(2)], loss=MeanSquaredError(), optimizer=SGD())\n",
     )
     assert f"{path}:5" in message(path)
+
+
+@pytest.mark.parametrize("raised", ["KeyError('odd')", "AttributeError", "GeneratorExit", "SystemExit(1)"])
+def test_an_initializer_that_raises_when_it_is_asked_for_its_constants(raised, tmp_path):
+    path = written(
+        tmp_path / "net.py",
+        "from compiler import *\nclass Odd(Zeros):\n    def constants(self, shape):\n"
+        f"        raise {raised}\n"
+        "layers = [Input(3), Dense(2, kernel_initializer=Odd())]\n"
+        "model = Sequential(layers, loss=MeanSquaredError(), optimizer=SGD())\n",
+    )
+    assert f"{path}:4" in message(path)
 
 
 @posix
@@ -293,6 +306,10 @@ def test_two_folders_with_files_of_the_same_names(tmp_path):
     assert "blocks_of_mine" not in sys.modules and "blocks_of_mine.deep" not in sys.modules
     networks = [model.network() for model in models]
     assert len(set(networks)) == 3 and networks[0] == networks[3]
+    # So it is in what their modules and weights are known by.
+    digests = [digest_of(model, "float32") for model in models]
+    assert len({digest.partition("-")[0] for digest in digests}) == 3 and digests[0] == digests[3]
+    assert digest_of(models[0], "float64").partition("-")[0] == digests[0].partition("-")[0]
     # Another optimizer is another program, and the same network.
     path = tmp_path / "one" / "net.py"
     path.write_text(source.replace("0.1", "0.2"))

@@ -214,8 +214,16 @@ def obey_sigint() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT for one process")
-@pytest.mark.parametrize("epochs_before", [0, 1])
-def test_ctrl_c(data, tmp_path, epochs_before):
+@pytest.mark.parametrize(
+    ("epochs_before", "number", "words"),
+    [
+        (0, signal.SIGINT, "Interrupted."),
+        (1, signal.SIGINT, "Interrupted."),
+        (1, signal.SIGTERM, "Terminated."),
+        (1, signal.SIGHUP, "Hung up."),
+    ],
+)
+def test_stopped_by_a_signal(data, tmp_path, epochs_before, number, words):
     program = PROGRAM.format(tests=str(Path(__file__).parent), root=str(ROOT))
     command = [sys.executable, "-c", program, "--data", data, "--epochs", "1000", "--batch-size", "2"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -224,10 +232,10 @@ def test_ctrl_c(data, tmp_path, epochs_before):
             if line.startswith("epoch" if epochs_before else "model"):
                 break
         time.sleep(0.03)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         error = process.stderr.read()
-    assert process.returncode == 130
-    assert "Interrupted." in error and "Traceback" not in error
+    assert process.returncode == 128 + number
+    assert words in error and "Traceback" not in error
     if epochs_before:
         epoch = read_checkpoint("weights/fake.safetensors").state.epoch
         assert f"as it was after epoch {epoch}." in error
