@@ -16,7 +16,7 @@ from pathlib import Path
 
 from compiler.cache_entry import Unfit, check_private, checked_entry, key_of, seal_entry, sync
 from runtime.cache_folder import cache_folder
-from runtime.files import try_folder, write_together
+from runtime.files import try_folder
 
 try:
     import fcntl
@@ -28,11 +28,6 @@ KEEP = 64
 BUILDING = ".building-"
 ROOM = 2**22
 """Bytes that a build needs at least, for its sources and its result."""
-
-
-def cache_root() -> Path:
-    """Where built modules are kept; the folder need not exist."""
-    return cache_folder()
 
 
 def compiler_digest() -> str:
@@ -72,13 +67,8 @@ def fetch(
     return files, False
 
 
-def install(files: dict[Path, bytes]) -> None:
-    """Put the files of a module into place together: whoever reads sees the old ones or the new ones."""
-    write_together(files)
-
-
 def _store() -> Path:
-    modules = cache_root() / "modules"
+    modules = cache_folder() / "modules"
     # Whatever the umask: a folder that we make ourselves is one that we accept.
     for folder in reversed((modules, *modules.parents)):
         if not folder.exists():

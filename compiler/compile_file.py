@@ -26,13 +26,13 @@ from compiler.build import (
     python_headers,
     translate,
 )
-from compiler.cache import ROOM, compiler_digest, fetch, install
+from compiler.cache import ROOM, compiler_digest, fetch
 from compiler.cache_entry import key_of, others_may_write
 from compiler.errors import ModelError, Problem
 from compiler.modes import checked_modes
 from compiler.parse import load_model
 from compiler.schedule.machine import MACHINES, Machine, native_machine
-from runtime.files import try_folder
+from runtime.files import try_folder, write_together
 
 if TYPE_CHECKING:
     from compiler.description import Model
@@ -103,7 +103,7 @@ def compile_file(
         # Asked to show its work, or to do it again: the hash of the moment makes a key of its own.
         key = key_of(key, str(time.time_ns()))
     files, cached = fetch(key, build, lambda text: print(f"note: {text}", file=sys.stderr))
-    install({file: files[file.name] for file in (source, module)})
+    write_together({file: files[file.name] for file in (source, module)})
     facts = json.loads(files["facts.json"])
     return Compiled(source, module, cached, time.perf_counter() - start, facts)
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from compiler.build import extension_suffix, find_toolchain, python_headers
-from compiler.cache import cache_root
 from compiler.compile_file import machine_for
 from compiler.errors import ModelError
+from runtime.cache_folder import cache_folder
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def findings() -> Iterator[Finding]:
     except ModelError as error:
         yield Finding("Python headers", False, str(error))
     yield Finding("module suffix", True, extension_suffix())
-    root = cache_root()
+    root = cache_folder()
     writable = os.access(next(p for p in (root, *root.parents) if p.exists()), os.W_OK)
     text = str(root) if writable else f"{root} is not writable: set CHAINRULE_CACHE to a folder that is"
     yield Finding("cache folder", writable, text)

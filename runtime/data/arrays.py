@@ -37,7 +37,7 @@ class Arrays:
     x_test: np.ndarray
     y_test: np.ndarray
     source: str
-    name: str
+    name: str = "arrays"
     stand_in: bool = False
 
 
