@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
@@ -66,8 +66,8 @@ def printing_to_stderr() -> Iterator[TextIO]:
 
     Gives a file that still leads to standard output.
     """
-    _flush()
-    output = sys.stdout
+    output, streams = sys.stdout, (sys.stdout, sys.__stdout__)
+    _flush(streams)
     try:
         kept = os.dup(1)
         os.dup2(2, 1)
@@ -78,12 +78,25 @@ def printing_to_stderr() -> Iterator[TextIO]:
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, kept)
         stack.callback(os.dup2, kept, 1)
-        stack.callback(_flush)
+        stack.callback(_flush, streams)
         if _is_stream(output, 1):
             options = {"encoding": output.encoding, "errors": "backslashreplace", "closefd": False}
             output = stack.enter_context(os.fdopen(kept, "w", **options))
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(None if sys.stderr is None else _Lent(sys.stderr)):
             yield output
+
+
+class _Lent:
+    """A file that may be written to, and is not closed by who got it."""
+
+    def __init__(self, file: TextIO):
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def close(self) -> None:
+        """Nothing: it is somebody else's."""
 
 
 def _is_stream(stream: TextIO | None, number: int) -> bool:
@@ -93,8 +106,8 @@ def _is_stream(stream: TextIO | None, number: int) -> bool:
         return False
 
 
-def _flush() -> None:
-    for stream in (sys.stdout, sys.__stdout__, sys.stderr):
+def _flush(streams: Iterable[TextIO | None]) -> None:
+    for stream in streams:
         # A program without a terminal has none, and a user's file may have closed it.
         if stream is not None and not stream.closed:
             stream.flush()
@@ -169,11 +182,16 @@ def _restore(values: MutableMapping[str, Any], before: Mapping[str, Any]) -> Non
 
 @contextlib.contextmanager
 def _working_folder() -> Iterator[None]:
-    before = os.getcwd()
+    try:
+        before = os.getcwd()
+    except FileNotFoundError:  # it has been removed under us
+        before = None
     try:
         yield
     finally:
-        os.chdir(before)
+        if before is not None:
+            with contextlib.suppress(OSError):  # it has been removed meanwhile
+                os.chdir(before)
 
 
 @contextlib.contextmanager

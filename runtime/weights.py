@@ -17,11 +17,12 @@ import numpy as np
 from runtime.checkpoint import FORMAT, OLDER_FORMAT, Checkpoint, DataIdentity, read_description
 from runtime.data.arrays import NAMES, Arrays
 from runtime.errors import WeightsError
-from runtime.files import kind_of
+from runtime.files import kind_of, open_regular
 from runtime.interface import ModelInterface
 from runtime.safetensors import read_metadata
 
 CHUNK_ROWS = 4096
+SHOWN_BYTES = 24
 
 
 def check_place(path: Path, overwrite: bool) -> None:
@@ -54,7 +55,7 @@ def check_place(path: Path, overwrite: bool) -> None:
         raise WeightsError(
             f"{path} is no weights file, and is not replaced by one",
             expected="the name of a weights file, or of none yet",
-            found=error.found or error.message,
+            found=f"a file of {status.st_size:,} bytes that begins with {_beginning(path)}",
             advice="another --weights PATH; remove the file yourself if nobody needs it",
         ) from error
     if written not in (FORMAT, OLDER_FORMAT) and not overwrite:
@@ -62,6 +63,14 @@ def check_place(path: Path, overwrite: bool) -> None:
             f"{path} was not written by `train`, and is not replaced",
             advice="another --weights PATH, or --overwrite",
         )
+
+
+def _beginning(path: Path) -> str:
+    try:
+        with open_regular(path) as handle:
+            return repr(handle.read(SHOWN_BYTES))
+    except OSError as error:
+        return f"nothing that can be read ({error.strerror})"
 
 
 def _check_parents(path: Path) -> None:

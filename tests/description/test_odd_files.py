@@ -160,6 +160,8 @@ CHANGES = [
     "import signal; signal.alarm(1000)",
     "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",
     "import sys; sys.stdout = None",
+    "import sys; sys.stdout.close()",
+    "import sys; sys.stdout = sys.stderr = object()",
     "import sys; sys.stderr = sys.stdout = open('/dev/null', 'w')",
     "import sys; sys.argv[:] = []",
     "import sys; sys.excepthook = print",

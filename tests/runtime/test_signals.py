@@ -3,12 +3,13 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
 
 import pytest
 
 from runtime.border import guarded
-from runtime.signals import ENDING, Stopped, held, stoppable
+from runtime.signals import ENDING, Stopped, begin_command, held, stoppable
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 NUMBERS = sorted(ENDING)
@@ -24,6 +25,29 @@ def obeyed():
     assert all(signal.getsignal(number) is signal.default_int_handler for number in ENDING)
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("program", "command", "begins"),
+    [
+        ("/env/bin/chainrule", ["python", "/env/bin/chainrule"], True),
+        ("/env/bin/compile", ["python", "/env/bin/compile"], True),
+        ("-m", ["python", "-m", "compiler"], True),
+        ("-m", ["python", "-Bm", "compiler.cli"], True),
+        ("-m", ["python", "-m", "other"], False),
+        ("-m", ["python", "-m", "compiler_of_mine"], False),
+        ("my_program.py", ["python", "my_program.py"], False),
+        ("", ["python"], False),
+    ],
+)
+def test_only_commands_are_begun(monkeypatch, program, command, begins):
+    """Who imports the package keeps the signals as they are."""
+    monkeypatch.setattr(sys, "argv", [program])
+    monkeypatch.setattr(sys, "orig_argv", command)
+    begin_command("compiler")
+    assert [signal.getsignal(number) is not signal.default_int_handler for number in NUMBERS] == [begins] * 3
+    for number in NUMBERS:
+        signal.signal(number, signal.default_int_handler)
 
 
 @pytest.mark.parametrize("number", NUMBERS)
