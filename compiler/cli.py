@@ -24,7 +24,7 @@ from compiler.modes import MODES, checked_modes
 from compiler.schedule.machine import MACHINES
 from compiler.switches import STAGES, SWITCHES, parse_switches
 from runtime.arguments import add_evaluate_arguments, add_train_arguments, seed, wrong_environment
-from runtime.border import guarded
+from runtime.border import guarded, print_anything
 
 OK, FAILED = 0, 1
 
@@ -43,6 +43,7 @@ def compile_main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    print_anything()  # the help too
     parsed = parser.parse_args(arguments)
     if wrong := wrong_environment():
         parser.error(wrong)

@@ -117,7 +117,7 @@ def _flush(streams: Iterable[TextIO | None]) -> None:
 def _interpreter() -> Iterator[None]:
     """The names in `sys` and `builtins` that code likes to set, and the lists among them."""
     names = ("path", "argv", "stdin", "stdout", "stderr", "meta_path", "path_hooks", "excepthook")
-    names += ("displayhook", "unraisablehook", "breakpointhook", "dont_write_bytecode")
+    names += ("modules", "displayhook", "unraisablehook", "breakpointhook", "dont_write_bytecode")
     values = {name: getattr(sys, name) for name in names}
     contents = {name: list(value) for name, value in values.items() if isinstance(value, list)}
     built_in = dict(vars(builtins))
@@ -173,6 +173,10 @@ def _restore(values: MutableMapping[str, Any], before: Mapping[str, Any]) -> Non
     """Give a mapping its old contents, and touch only what has changed: it is in use."""
     for name in [name for name in values if name not in before]:
         del values[name]
+    _restore_entries(values, before)
+
+
+def _restore_entries(values: MutableMapping[str, Any], before: Mapping[str, Any]) -> None:
     for name, value in before.items():
         now = values.get(name)
         # Variables of the environment are made into text anew each time they are asked for.
@@ -246,18 +250,20 @@ def _neighbours(folder: Path) -> Iterator[None]:
     finder = _Neighbours(str(folder))
     # One that is loaded already may be another folder's.
     own = _modules_in(folder) - PROTECTED
-    hidden = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in own}
-    for name in hidden:
-        del sys.modules[name]
+    modules = sys.modules
+    before = dict(modules)
+    for name in [name for name in modules if name.partition(".")[0] in own]:
+        del modules[name]
     sys.path_importer_cache.pop(finder.folder, None)
     sys.meta_path.insert(0, finder)
     sys.path.append(finder.folder)
     try:
         yield
     finally:
-        for name in [name for name in sys.modules if name.partition(".")[0] in finder.found]:
-            del sys.modules[name]
-        sys.modules.update(hidden)
+        for name in [name for name in modules if name.partition(".")[0] in finder.found]:
+            del modules[name]
+        # Also those that the block has taken out, or put something else in the place of.
+        _restore_entries(modules, before)
 
 
 def _modules_in(folder: Path) -> frozenset[str]:

@@ -45,7 +45,7 @@ def guarded(
     `own` are errors whose text is the whole message. `kept` says, after an early end, what is left behind;
     it is told whether a signal was the reason.
     """
-    _print_anything()
+    print_anything()
     try:
         with stoppable() as stop:
             return _ended(run, own, kept, stop)
@@ -142,7 +142,7 @@ def _flush() -> None:
         sys.stdout.flush()
 
 
-def _print_anything() -> None:
+def print_anything() -> None:
     """Where the terminal's encoding lacks a letter, write its number instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":

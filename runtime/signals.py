@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
@@ -26,6 +27,8 @@ ENDING = {
 """The signals that ask a process to end, and what is said then."""
 COMMANDS = ("chainrule", "compile")
 AGAIN_SECONDS = 0.02
+PATIENCE_SECONDS = 5.0
+"""How long cleaning up may take before another signal ends it."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -38,9 +41,10 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass
 class Stop:
-    """Whether a signal has come, and which."""
+    """Whether a signal has come, which, and when."""
 
     number: int | None = None
+    since: float = 0.0
 
 
 def exit_code(number: int) -> int:
@@ -64,7 +68,7 @@ def begin_command(package: str) -> None:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[Stop]:
-    """A block in which a signal raises `Stopped`, once: the next ones do not disturb the cleaning up.
+    """A block in which a signal raises `Stopped`, once: the next do not disturb the cleaning up, at first.
 
     Nothing is done outside the main thread, where no signal can be handled, and with signals that were
     ignored from the beginning, as `nohup` does.
@@ -73,9 +77,13 @@ def stoppable() -> Iterator[Stop]:
 
     def stopped(number: int, frame: FrameType | None) -> None:
         if stop.number is None:
-            for other in before:
-                signal.signal(other, signal.SIG_IGN)
-            stop.number = number
+            stop.number, stop.since = number, time.monotonic()
+            raise Stopped(number)
+        if time.monotonic() - stop.since > PATIENCE_SECONDS:
+            # Whatever cleans up does not end, or the first one was swallowed: somebody still wants it.
+            os._exit(exit_code(number))
+
+    def again(number: int, frame: FrameType | None) -> None:
         raise Stopped(stop.number)
 
     def unraisable(lost: sys.UnraisableHookArgs) -> None:
@@ -83,7 +91,7 @@ def stoppable() -> Iterator[Stop]:
         if not isinstance(lost.exc_value, Stopped):
             hook(lost)
         elif hasattr(signal, "setitimer"):
-            signal.signal(signal.SIGALRM, stopped)
+            signal.signal(signal.SIGALRM, again)
             signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
 
     before = {number: signal.getsignal(number) for number in _obeyed()}

@@ -141,6 +141,7 @@ def state() -> dict[str, object]:
         "trace": (sys.gettrace(), sys.getprofile()),
         "errors": np.geterr(),
         "print": builtins.print,
+        "modules": {name: id(sys.modules.get(name)) for name in ("numpy", "compiler", "json", "sys")},
     }
 
 
@@ -164,6 +165,9 @@ CHANGES = [
     "import sys; sys.stdout = sys.stderr = object()",
     "import sys; sys.stderr = sys.stdout = open('/dev/null', 'w')",
     "import sys; sys.argv[:] = []",
+    "import sys; sys.modules['numpy'] = None",
+    "import sys; del sys.modules['compiler'], sys.modules['json']",
+    "import sys; sys.modules = {}",
     "import sys; sys.excepthook = print",
     "import sys; sys.meta_path.clear()",
     "import os; os.umask(0)",

@@ -70,6 +70,18 @@ def test_a_signal_ends_a_command_with_its_code_and_what_is_kept(number, capsys):
     assert f"{ENDING[number]}. stopped: True" in error and "Traceback" not in error
 
 
+def test_code_that_swallows_everything_can_be_ended(monkeypatch):
+    """The first signal is lost in it; a second one, a while later, ends the process."""
+    ended = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr("runtime.signals.PATIENCE_SECONDS", 0.0)
+    with stoppable():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    assert ended == [143]
+
+
 def test_a_signal_that_a_library_turns_into_another_error_is_still_one(capsys):
     def run():
         try:
