@@ -26,7 +26,7 @@ from compiler.build import (
     python_headers,
     translate,
 )
-from compiler.cache import ROOM, compiler_digest, fetch
+from compiler.cache import compiler_digest, fetch
 from compiler.cache_entry import key_of, others_may_write
 from compiler.errors import ModelError, Problem
 from compiler.modes import checked_modes
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from compiler.schedule.plan import Plan
 
 DTYPES = ("float32", "float64")
+LEAST_MODULE = 2**18
+"""Bytes that the files of the smallest module take, together."""
 Progress = Callable[[str, float], None]
 
 
@@ -96,7 +98,7 @@ def compile_file(
 
     def build(folder: Path) -> None:
         for file in (source, module):
-            try_folder(file, ROOM)
+            try_folder(file, LEAST_MODULE)
         _build(model, name, options, machine, toolchain, key, folder, progress, after)
 
     if options.force or after is not None:
