@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from compiler.compile_file import DTYPES, Compiled, Options, compile_file
 from compiler.doctor import report
@@ -27,6 +27,7 @@ from runtime.arguments import add_evaluate_arguments, add_train_arguments, seed,
 from runtime.border import guarded, print_anything
 
 OK, FAILED = 0, 1
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -108,7 +109,10 @@ def _add_build_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="a model file, such as models/mnist.py")
-    parser.add_argument("--target", default="native", metavar="TARGET", help=f"native, {', '.join(MACHINES)}")
+    targets = ("native", *MACHINES)
+    parser.add_argument(
+        "--target", default="native", choices=targets, metavar="TARGET", help=", ".join(targets)
+    )
     parser.add_argument("--dtype", default="float32", choices=DTYPES)
 
 
@@ -136,12 +140,17 @@ def _add_content_arguments(parser: argparse.ArgumentParser) -> None:
     """What a module holds, and how it is made."""
     parser.add_argument(
         "--modes",
+        type=_modes,
         default="vjp",
         metavar="MODES",
         help=f"what the module offers besides training, of {', '.join(MODES)}; as in --modes jvp,hvp (vjp)",
     )
     parser.add_argument(
-        "--without", metavar="PASS[,PASS]", default="", help=f"leave passes out: {', '.join(SWITCHES)}"
+        "--without",
+        type=_switches,
+        default="",
+        metavar="PASS[,PASS]",
+        help=f"leave passes out: {', '.join(SWITCHES)}",
     )
 
 
@@ -154,6 +163,24 @@ def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=_positive, default=20, help="turns of each measurement (20)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def _modes(text: str) -> tuple[str, ...]:
+    return _as_usage(lambda: checked_modes(mode.strip() for mode in text.split(",")))
+
+
+def _switches(text: str) -> frozenset[str]:
+    return _as_usage(lambda: parse_switches(text))
+
+
+def _as_usage(parse: Callable[[], T]) -> T:
+    try:
+        return parse()
+    except ModelError as error:
+        problem = error.problems[0]
+        raise argparse.ArgumentTypeError(
+            f"{problem.message} {problem.found}, expected {problem.expected}"
+        ) from None
 
 
 def _stage(text: str) -> str:
@@ -215,9 +242,8 @@ def _schedule(arguments: argparse.Namespace) -> str:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    force, without = getattr(arguments, "force", False), parse_switches(getattr(arguments, "without", ""))
-    modes = checked_modes(mode.strip() for mode in getattr(arguments, "modes", "vjp").split(","))
-    out = getattr(arguments, "out", Path())
+    out, force = getattr(arguments, "out", Path()), getattr(arguments, "force", False)
+    without, modes = getattr(arguments, "without", frozenset()), getattr(arguments, "modes", ("vjp",))
     return Options(out, arguments.target, arguments.dtype, force, without, modes)
 
 

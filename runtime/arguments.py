@@ -34,7 +34,10 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume", metavar="PATH", help="go on from the weights file of an earlier run, exactly"
     )
     parser.add_argument(
-        "--force", action="store_true", help="resume even where the bits will not be those of one long run"
+        "--force",
+        dest="resume_anyway",  # the compiler's option of that name is another
+        action="store_true",
+        help="resume even where the bits will not be those of one long run",
     )
     parser.add_argument("--no-save", action="store_true", help="do not write a weights file")
     parser.add_argument(

@@ -161,7 +161,7 @@ def _start_or_resume(
         state = checkpoint.state
         options = {name: getattr(arguments, name) for name in ("seed", "batch_size", "learning_rate")}
         found = list(differences(checkpoint, interface, data, **options))
-        if not arguments.force:
+        if not arguments.resume_anyway:
             check_resumable(arguments.resume, found)
         for difference in found:
             _remark(f"note: {difference}")

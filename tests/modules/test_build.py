@@ -184,7 +184,9 @@ def test_doctor(workshop: Path, capsys) -> None:
 
 
 def test_unknown_target(model: Path, workshop: Path, tmp_path: Path, capsys) -> None:
-    assert compile_main([str(model), "--target", "z80", "--out", str(tmp_path)]) == 1
+    with pytest.raises(SystemExit) as stopped:
+        compile_main([str(model), "--target", "z80", "--out", str(tmp_path)])
+    assert stopped.value.code == 2
     message = capsys.readouterr().err
     assert "z80" in message
     assert "x86-64-v3" in message

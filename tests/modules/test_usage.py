@@ -12,6 +12,7 @@ import pytest
 
 from compiler.cli import compile_main, main
 from compiler.compile_file import Options, compile_file
+from compiler.errors import ModelError
 from compiler.modes import MODES
 from compiler.parse import load_model
 from compiler.pipeline import compile_to_source
@@ -46,6 +47,9 @@ class Loud(Dense):
         (["check", "m.py", "--batch-size", "²"], "positive integer"),
         (["check", "m.py", "--seed", "-1"], "from 0 to"),
         (["check", "m.py", "--seed", "x"], "seed"),
+        (["compile", "m.py", "--target", "z80"], "x86-64-v3"),
+        (["compile", "m.py", "--modes", "jvp,odd"], "unknown mode 'odd', expected some of vjp, jvp"),
+        (["bench", "m.py", "--without", "tile,odd"], "no such pass odd, expected commute"),
         (["bench", "m.py", "--threads", "1,x"], "positive integer"),
         (["bench", "m.py", "--rounds", "0"], "positive integer"),
         (["train", "m.py", "--threads", "0"], "1 or more"),
@@ -78,6 +82,19 @@ def test_a_right_one(value, monkeypatch, capsys) -> None:
     monkeypatch.setenv("CHAINRULE_THREADS", value)
     assert main(["compile", "there_is_no_such_file.py"]) == 1
     capsys.readouterr()
+
+
+def test_force_of_train_is_not_that_of_compile(monkeypatch) -> None:
+    """It is about resuming, and builds nothing again."""
+    asked = []
+
+    def stop(path, options, *more):
+        asked.append(options.force)
+        raise ModelError("enough")
+
+    monkeypatch.setattr("compiler.cli.compile_file", stop)
+    assert main(["train", "m.py", "--force"]) == main(["compile", "m.py", "--force"]) == 1
+    assert asked == [False, True]
 
 
 def test_the_stages_that_can_be_asked_for_are_those_that_there_are(tmp_path: Path) -> None:
