@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from compiler.build import extension_suffix, find_toolchain, python_headers
+from compiler.cache_entry import check_private
 from compiler.compile_file import machine_for
 from compiler.errors import ModelError
 from runtime.cache_folder import cache_folder
@@ -51,9 +52,16 @@ def findings() -> Iterator[Finding]:
         yield Finding("Python headers", False, str(error))
     yield Finding("module suffix", True, extension_suffix())
     root = cache_folder()
-    writable = os.access(next(p for p in (root, *root.parents) if p.exists()), os.W_OK)
-    text = str(root) if writable else f"{root} is not writable: set CHAINRULE_CACHE to a folder that is"
-    yield Finding("cache folder", writable, text)
+    there = next(p for p in (root / "modules", root, *root.parents) if p.exists())
+    text, usable = str(root), os.access(there, os.W_OK)
+    if not usable:
+        text = f"{root} is not writable: set CHAINRULE_CACHE to a folder that is"
+    elif there.name == "modules":
+        try:
+            check_private(there.resolve())
+        except ModelError as error:
+            text, usable = str(error), False
+    yield Finding("cache folder", usable, text)
 
 
 def report() -> int:

@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(BUILDING, ("compiler.cache_entry", "compiler.errors", *BORDER)),
     "compiler.harness": ("compiler.assemble", "compiler.build", *STAGES, *BASE),
     "compiler.compile_file": ("compiler.parse", *PIPELINE, *BUILDING, *FRONT, *BORDER),
-    "compiler.doctor": ("compiler.compile_file", "compiler.build", "compiler.errors", *BORDER),
+    "compiler.doctor": ("compiler.compile_file", *BUILDING, "compiler.errors", *BORDER),
     "compiler.measure": ("compiler.compile_file", "compiler.build", "compiler.parse", *PIPELINE, *FRONT),
     "compiler.explain": ("compiler.ir", "compiler.formula", "compiler.errors"),
     "compiler.cli": ("compiler.compile_file", "compiler.doctor", "compiler.measure", "compiler.check",

@@ -16,6 +16,7 @@ import pytest
 from compiler import cache, cache_entry
 from compiler.cache_entry import MANIFEST, key_of, others_may_write
 from compiler.compile_file import Options, compile_file
+from compiler.doctor import findings
 from compiler.errors import ModelError
 from tests.modules.conftest import SMALL
 
@@ -232,6 +233,7 @@ def test_a_folder_that_others_may_write_is_refused(which: str, mode: int, store:
         store.fetch()
     for words in (f"others may write to {folder}", f"{mode:04o}", "chmod go-w", "CHAINRULE_CACHE"):
         assert words in str(caught.value)
+    assert any(f"others may write to {folder}" in finding.text for finding in findings() if not finding.ok)
     folder.chmod(mode & ~0o022)
     assert store.fetch()
 
