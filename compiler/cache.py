@@ -17,6 +17,7 @@ from pathlib import Path
 from compiler.cache_entry import Unfit, check_private, checked_entry, key_of, seal_entry, sync
 from runtime.cache_folder import cache_folder
 from runtime.files import try_folder
+from runtime.signals import held
 
 try:
     import fcntl
@@ -104,18 +105,27 @@ def _remove(path: Path) -> None:
 @contextlib.contextmanager
 def _building(modules: Path) -> Iterator[Path]:
     """A folder to build in, locked as long as its builder lives."""
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=BUILDING, dir=modules))
-        lock = _lock(folder)
-        if lock is None or _is_still(folder, lock):
-            break
-        os.close(lock)  # another process took it for a leftover before it was locked
+    folder = lock = None
     try:
+        with held():  # a signal before we know its name would leave it there
+            folder, lock = _locked_folder(modules)
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
         if lock is not None:
             os.close(lock)
+
+
+def _locked_folder(modules: Path) -> tuple[Path, int | None]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=BUILDING, dir=modules))
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            lock = _lock(folder)
+            if lock is None or _is_still(folder, lock):
+                return folder, lock
+            os.close(lock)
+        # Another process took it for a leftover before it was locked.
 
 
 def _lock(folder: Path) -> int | None:
@@ -128,9 +138,12 @@ def _lock(folder: Path) -> int | None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         os.close(descriptor)
         raise
+    except OSError:  # some network file systems have no locks: do without
+        os.close(descriptor)
+        return None
     return descriptor
 
 

@@ -45,20 +45,14 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(target)
-    temporary, handle = _open_temporary(target)
-    try:
-        with handle:
-            yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
-            if fcntl:  # renamed while still locked, so that nobody takes it for abandoned
-                os.replace(temporary, target)
+    with _temporary_beside(target) as (temporary, handle):
+        yield handle
+        handle.flush()
+        os.fsync(handle.fileno())
         if not fcntl:
-            os.replace(temporary, target)
+            handle.close()
+        os.replace(temporary, target)  # while still locked, so that nobody takes it for abandoned
         _sync_directory(target.parent)
-    finally:
-        with contextlib.suppress(FileNotFoundError):  # it is gone when it was renamed
-            os.unlink(temporary)
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
@@ -98,16 +92,13 @@ def _synced(target: Path, content: bytes) -> Iterator[Path]:
     """A temporary file beside `target` that holds `content`, on disk; gone afterwards unless renamed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(target)
-    temporary, handle = _open_temporary(target)
-    try:
-        with handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-            yield temporary
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+    with _temporary_beside(target) as (temporary, handle):
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+        if not fcntl:
+            handle.close()
+        yield temporary
 
 
 @contextlib.contextmanager
@@ -136,16 +127,12 @@ def try_folder(target: Path, size: int) -> None:
     """
     target = Path(os.path.realpath(target))
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary, handle = _open_temporary(target)
-    try:
-        with handle:
-            handle.write(b"\0")
-            handle.flush()
-            # What the disk promises is there; a file of holes would promise nothing.
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(handle.fileno(), 0, max(size, 1))
-    finally:
-        os.unlink(temporary)
+    with _temporary_beside(target) as (_, handle):
+        handle.write(b"\0")
+        handle.flush()
+        # What the disk promises is there; a file of holes would promise nothing.
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(handle.fileno(), 0, max(size, 1))
 
 
 def open_regular(path: str | os.PathLike) -> BinaryIO:
@@ -192,6 +179,21 @@ def remove_abandoned(target: Path) -> None:
             with open(temporary, "r+b") as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 temporary.unlink()
+
+
+@contextlib.contextmanager
+def _temporary_beside(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A new file beside `target`, which is gone at the end unless it was renamed."""
+    temporary = None
+    try:
+        with held():  # a signal before we know its name would leave it there
+            temporary, handle = _open_temporary(target)
+        with handle:
+            yield temporary, handle
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
 
 
 def _open_temporary(target: Path) -> tuple[Path, BinaryIO]:

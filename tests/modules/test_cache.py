@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -280,3 +281,16 @@ def test_no_module_is_put_where_everyone_may_write(tmp_path: Path) -> None:
     (tmp_path / "out").chmod(0o777)
     with pytest.raises(ModelError, match="everyone may write"):
         compile_file(tmp_path / "small.py", Options(tmp_path / "out", target="scalar"))
+
+
+@posix
+def test_a_file_system_without_locks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds go on, and what might be another's is left alone."""
+
+    def no_lock(*given: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    (store.modules / f"{cache.BUILDING}whose").mkdir()
+    monkeypatch.setattr(cache.fcntl, "flock", no_lock)
+    assert not store.fetch(key_of("another"))
+    assert (store.modules / f"{cache.BUILDING}whose").exists()
