@@ -1,6 +1,6 @@
 """chainrule: a gradient compiler. The names that model files import."""
 
-from runtime.signals import begin_command
+from runtime.beginning import begin_command
 
 # Before the imports below, which take a while: a command that is stopped meanwhile ends quietly.
 begin_command("compiler")

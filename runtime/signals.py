@@ -1,8 +1,8 @@
 """How a command ends when it is asked to: SIGINT, SIGTERM and SIGHUP, at any moment, without a traceback.
 
-    while the program is loading, and when its work is done     the process ends at once: nothing is half-done
-    while a command runs (`stoppable`)                          `Stopped` is raised: what is open cleans up
-    where two steps belong together (`held`)                    the signal waits until both are done
+    while the program is loading, and when it is done     the process ends at once (runtime/beginning.py)
+    while a command runs (`stoppable`)                    `Stopped` is raised: what is open cleans up
+    where two steps belong together (`held`)              the signal waits until both are done
 
 The exit code is 128 and the number of the signal, as shells have it: 130, 143, 129.
 """
@@ -25,7 +25,6 @@ ENDING = {
     if (number := getattr(signal, name, None)) is not None
 }
 """The signals that ask a process to end, and what is said then."""
-COMMANDS = ("chainrule", "compile")
 AGAIN_SECONDS = 0.02
 PATIENCE_SECONDS = 5.0
 """How long cleaning up may take before another signal ends it."""
@@ -50,20 +49,6 @@ class Stop:
 def exit_code(number: int) -> int:
     """What a process that signal `number` has ended returns."""
     return 128 + number
-
-
-def begin_command(package: str) -> None:
-    """To be called before anything large is imported: if this process is a command of ours, a signal ends it.
-
-    Python's own way would be a traceback from the middle of an import. `package` is the one that
-    `python -m` runs. A process that merely imports the package is left alone.
-    """
-    program = sys.argv[0] if sys.argv else ""
-    # While `python -m package` imports the package, this is what Python says.
-    run = any(word.removeprefix("-m").partition(".")[0] == package for word in sys.orig_argv[1:])
-    if (program == "-m" and run) or os.path.basename(program) in COMMANDS:
-        for number in _obeyed():
-            signal.signal(number, _leave)
 
 
 @contextlib.contextmanager
@@ -130,7 +115,3 @@ def _obeyed() -> list[int]:
         return []
     # A handler that Python did not install, None, could not be put back.
     return [number for number in ENDING if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    os._exit(exit_code(number))

@@ -24,13 +24,15 @@ PARAMETERS = ("compiler.initializers", "compiler.regularizers")
 FORMULAS = ("compiler.layers", "compiler.losses", "compiler.optimizers", *PARAMETERS)
 BASE = ("compiler.ir", "compiler.errors")
 FRONT = ("compiler.description", *FORMULAS, "compiler.formula", *BASE)
-BORDER = tuple(f"runtime.{name}" for name in ("border", "cache_folder", "errors", "files", "signals"))
+BORDER = tuple(
+    f"runtime.{name}" for name in ("beginning", "border", "cache_folder", "errors", "files", "signals")
+)
 BUILDING = tuple(f"compiler.{n}" for n in ("build", "cache", "cache_entry", "isolation", "modes", "switches"))
 PIPELINE = ("compiler.pipeline", "compiler.programs", "compiler.schedule", "compiler.explain")
 
 # Component → the other components of ours that it may import. Everything may import from its own component.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "compiler": (*FRONT, "runtime.signals"),  # only compiler/__init__.py, the public face
+    "compiler": (*FRONT, "runtime.beginning"),  # only compiler/__init__.py, the public face
     # What everything stands on, and the chain from a model to formulas.
     **{"compiler.errors": (), "compiler.ir": ("compiler.errors",)},
     **dict.fromkeys(FORMULAS, ("compiler.formula", "compiler.errors")),

@@ -2,17 +2,22 @@
 
 import contextlib
 import os
+import re
 import signal
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
+from runtime.beginning import begin_command
 from runtime.border import guarded
-from runtime.signals import ENDING, Stopped, begin_command, held, stoppable
+from runtime.signals import ENDING, Stopped, held, stoppable
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 NUMBERS = sorted(ENDING)
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +53,19 @@ def test_only_commands_are_begun(monkeypatch, program, command, begins):
     assert [signal.getsignal(number) is not signal.default_int_handler for number in NUMBERS] == [begins] * 3
     for number in NUMBERS:
         signal.signal(number, signal.default_int_handler)
+
+
+def test_the_beginning_imports_nothing():
+    """What takes time would be a time in which a signal ends in a traceback."""
+    script = (
+        "import sys; before = set(sys.modules); import runtime.beginning; print(set(sys.modules) - before)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    names = set(re.findall(r"'([^']+)'", result.stdout))
+    assert names - {"runtime", "runtime.beginning"} <= {"_signal"}, result.stderr
+    text = (ROOT / "compiler" / "__init__.py").read_text(encoding="utf-8")
+    first, second = [line for line in text.splitlines() if line and not line.startswith(("#", '"""'))][:2]
+    assert first == "from runtime.beginning import begin_command" and second == 'begin_command("compiler")'
 
 
 @pytest.mark.parametrize("number", NUMBERS)
