@@ -142,6 +142,9 @@ def test_steps_that_belong_together_are_both_done():
     assert steps == ["one", "two"]
     with pytest.raises(KeyboardInterrupt), held():
         signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), held():
+        signal.raise_signal(signal.SIGINT)
+        raise OSError("that too")
 
 
 def test_other_threads_are_left_alone():
