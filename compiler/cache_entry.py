@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import stat
 from pathlib import Path
 
 from compiler.errors import ModelError, Problem
@@ -32,11 +33,15 @@ def key_of(*parts: str) -> str:
 
 
 def check_private(folder: Path) -> None:
-    """Refuse to keep code where others may put theirs. Raises ModelError."""
-    places = (folder, *folder.parents)
+    """Refuse to keep code where others may put theirs, `folder` being the cache's. Raises ModelError.
+
+    Above the cache a group is taken to be one of friends, as whole systems are set up that way.
+    """
     if os.name == "nt":
         return
-    bad = [place for place in places if others_may_write(place.stat())]
+    ours = (folder, folder.parent)
+    bad = [place for place in ours if others_may_write(place.stat())]
+    bad += [place for place in folder.parent.parents if everyone_may_write(place.stat())]
     if folder.stat().st_uid != os.geteuid():
         bad.insert(0, folder)
     if bad:
@@ -52,11 +57,17 @@ def check_private(folder: Path) -> None:
 
 
 def others_may_write(status: os.stat_result) -> bool:
-    """Whether the mode of a folder lets others replace what lies in it."""
-    if status.st_mode & 0o1000:
-        # In a folder like /tmp one may add files, but not replace those of others.
-        return False
-    return bool(status.st_mode & 0o002 or (status.st_mode & 0o020 and not _is_private(status)))
+    """Whether the mode of a folder lets others replace what lies in it: everyone, or a group of several."""
+    by_group = status.st_mode & 0o020 and not status.st_mode & stat.S_ISVTX
+    return everyone_may_write(status) or bool(by_group and not _is_private(status))
+
+
+def everyone_may_write(status: os.stat_result) -> bool:
+    """Whether the mode of a folder lets everyone replace what lies in it.
+
+    In a folder like /tmp, whose sticky bit is set, one may add files, but not replace those of others.
+    """
+    return bool(status.st_mode & 0o002) and not status.st_mode & stat.S_ISVTX
 
 
 def seal_entry(folder: Path, key: str) -> None:

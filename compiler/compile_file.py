@@ -27,7 +27,7 @@ from compiler.build import (
     translate,
 )
 from compiler.cache import compiler_digest, fetch
-from compiler.cache_entry import key_of, others_may_write
+from compiler.cache_entry import everyone_may_write, key_of
 from compiler.errors import ModelError, Problem
 from compiler.modes import checked_modes
 from compiler.parse import load_model
@@ -114,7 +114,7 @@ def _check_out(out: Path) -> None:
     """Make the folder for the module, unless anyone at all could put another module there."""
     out.mkdir(parents=True, exist_ok=True)
     status = out.stat()
-    if status.st_mode & 0o002 and others_may_write(status):
+    if everyone_may_write(status):
         raise ModelError(
             Problem(
                 f"everyone may write to {out}, so no module is put there",

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from compiler import cache, cache_entry
-from compiler.cache_entry import MANIFEST, key_of, others_may_write
+from compiler.cache_entry import MANIFEST, everyone_may_write, key_of, others_may_write
 from compiler.compile_file import Options, compile_file
 from compiler.doctor import findings
 from compiler.errors import ModelError
@@ -226,9 +226,10 @@ def test_leftovers_of_killed_builds_are_swept_and_running_ones_are_not(store: St
 
 @posix
 @pytest.mark.parametrize("mode", [0o777, 0o757, 0o707])
-@pytest.mark.parametrize("which", ["modules", "cache"])
+@pytest.mark.parametrize("which", ["modules", "cache", "above"])
 def test_a_folder_that_others_may_write_is_refused(which: str, mode: int, store: Store) -> None:
-    folder = store.modules if which == "modules" else store.modules.parent
+    places = {"modules": store.modules, "cache": store.modules.parent, "above": store.modules.parent.parent}
+    folder = places[which]
     folder.chmod(mode)
     with pytest.raises(ModelError) as caught:
         store.fetch()
@@ -246,6 +247,7 @@ def test_who_may_write(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert not others_may_write(status(0o40755)) and not others_may_write(status(0o40700))
     assert others_may_write(status(0o40775)), "a group of others"
+    assert everyone_may_write(status(0o40777)) and not everyone_may_write(status(0o40775))
     assert not others_may_write(status(0o41777)), "as /tmp"
     import grp
     import pwd
