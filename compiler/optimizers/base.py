@@ -67,10 +67,14 @@ _CLIP_VALUES = """
     )
     """
 _CLIP_NORM = """
-    norm[] = sqrt(sum[i](gradient[i]**2))
+    total[] = sum[i](abs(gradient[i]))
+    share[i] = gradient[i] / total[] if total[] > 1e-37 else 0
+    norm[] = total[] * sqrt(sum[i](share[i]**2))
     scale[] = global_clipnorm / norm[] if norm[] > global_clipnorm else 1
     clipped[i] = scale[] * gradient[i]
     """
+"""The squares of 1e-30 vanish in float32 and those of 1e30 overflow; those of each value's share of the sum
+of all magnitudes do not. A sum below 1e-37, which no limit is, has shares that may overflow."""
 
 
 def clipping_problems(optimizer: Optimizer) -> Iterator[Problem]:
