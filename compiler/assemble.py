@@ -10,6 +10,7 @@ from compiler.schedule.kernel import Settings
 from compiler.schedule.layout import aligned, row_size
 from compiler.schedule.memory import ALIGNMENT
 from compiler.schedule.plan import Call, Place, Plan, element_bytes
+from compiler.schedule.whole import LANE_TILES, LANES
 
 ELEMENT_TYPES = {"real": "real", "index": "int32", "small": "uint8"}
 
@@ -46,6 +47,12 @@ def tile_bytes_with_input(plan: Plan, dtype: str) -> int:
         (row_size(t.shape) for t in plan.program.inputs if t.kind == "input" and None in t.shape), default=0
     )
     return aligned(plan.tile_bytes + plan.tile * row * element_bytes("real", dtype), ALIGNMENT)
+
+
+def lane_copies(plan: Plan, batch: int) -> int:
+    """How many times as much as the lanes hold is needed for such a batch: 3 where they put sums aside."""
+    long = batch > LANES * LANE_TILES * plan.tile
+    return 3 if long and any(phase.sums for phase in plan.phases) else 1
 
 
 def _arguments(call: Call, plan: Plan, in_tile: bool) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from compiler.ir.tensor_program import Program
 from compiler.schedule.kernel import Settings
 from compiler.schedule.layout import row_size
 from compiler.schedule.plan import Place, Plan, make_plan
-from compiler.schedule.whole import whole_sums
+from compiler.schedule.whole import LANE_TILES, whole_sums
 
 LANES = 3
 """Few lanes, so that small batches already exercise their sums."""
@@ -91,6 +91,7 @@ def compile_programs(
         "input_row": 1,
         "tile": settings.tile,
         "lanes": LANES,
+        "lane_tiles": LANE_TILES,
         "tile_bytes": max(tile_bytes_with_input(plan, settings.dtype) for plan in plans),
         "lane_elements": max(plan.lane_elements for plan in plans),
         "shared_bytes": max(plan.shared_bytes for plan in plans),

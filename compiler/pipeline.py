@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
 
-from compiler.assemble import program_text, render_target, tile_bytes_with_input
+from compiler.assemble import lane_copies, program_text, render_target, tile_bytes_with_input
 from compiler.description import Model
 from compiler.emit.render import render_module
 from compiler.errors import CompilerBug
@@ -32,7 +32,7 @@ from compiler.schedule.layout import aligned, row_size
 from compiler.schedule.machine import Machine
 from compiler.schedule.plan import Place, Plan, make_plan
 from compiler.schedule.tiling import cheapest_tile
-from compiler.schedule.whole import LANES
+from compiler.schedule.whole import LANE_TILES, LANES
 
 UPDATE_TILE = 2048
 """Parameters in a tile of the update: a few arrays of them fill half of a first-level cache."""
@@ -301,6 +301,8 @@ def module_facts(
         "input_row": row_size(input_shape),
         "tile": settings.tile,
         "lanes": LANES,
+        "lane_tiles": LANE_TILES,
+        "lane_copies": lane_copies(plans["update"], arena_size),
         "tile_bytes": max(tile_bytes_with_input(plan, settings.dtype) for plan in training),
         "lane_elements": max(plan.lane_elements for plan in training),
         "shared_bytes": max(plan.shared_bytes for plan in training),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from compiler.emit.expressions import affine_text
 from compiler.ir.affine import Affine
-from compiler.ir.loop_nest import Buckets, Collect, Each, Lists, Points
+from compiler.ir.loop_nest import Buckets, Chunks, Collect, Each, Lists, Points
 
 if TYPE_CHECKING:
     from compiler.emit.printer import Printer
@@ -52,13 +52,31 @@ def print_buckets(printer: Printer, statement: Buckets, level: int) -> None:
     printer.block(statement.body, level + 2)
 
 
+def _entries(statement: Chunks | Each) -> tuple[str, str]:
+    """The numbers of a statement's entries: from, and to before."""
+    count, bucket = list_names(statement.lists)[0], affine_text(statement.bucket)
+    first = _first_entry(statement.lists, statement.bucket)
+    end = f"{first}{count}[{bucket}]"
+    if statement.span is None:
+        return first.removesuffix(" + "), end
+    start, span = statement.span.start, statement.span
+    if span.end == 1:
+        return start, f"{start} + 1"
+    return (f"{start} + {span.first}" if span.first else start), f"index_min({end}, {start} + {span.end})"
+
+
+def print_chunks(printer: Printer, chunks: Chunks, level: int) -> None:
+    start, end = _entries(chunks)
+    printer.declare(chunks.variable, "Py_ssize_t")
+    printer.line(level, f"for {chunks.variable} in range({start or 0}, {end}, {chunks.size}):")
+    printer.block(chunks.body, level + 1)
+
+
 def print_each(printer: Printer, each: Each, level: int) -> None:
-    count, value, *integers = list_names(each.lists)
-    first = _first_entry(each.lists, each.bucket)
-    end = f"{first}{count}[{affine_text(each.bucket)}]"
-    start = f"{first.removesuffix(' + ')}, " if first else ""
+    _, value, *integers = list_names(each.lists)
+    start, end = _entries(each)
     printer.declare("entry", "Py_ssize_t")
-    printer.line(level, f"for entry in range({start}{end}):")
+    printer.line(level, f"for entry in range({start + ', ' if start else ''}{end}):")
     if each.value is not None:
         printer.declare(each.value, "real")
         printer.line(level + 1, f"{each.value} = {value}[entry]")

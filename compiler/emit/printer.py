@@ -11,6 +11,7 @@ from compiler.emit.expressions import affine_text, expression_text, guard_text, 
 from compiler.emit.lists import (
     list_names,
     print_buckets,
+    print_chunks,
     print_collect,
     print_each,
     print_lists,
@@ -24,6 +25,7 @@ from compiler.ir.loop_nest import (
     Address,
     Buckets,
     Choose,
+    Chunks,
     Collect,
     Each,
     Fill,
@@ -106,7 +108,7 @@ def _local_names(body: tuple[Statement, ...]) -> set[str]:
             names.add(statement.variable)
         elif isinstance(statement, Lists):
             names |= {"entry", *list_names(statement)}
-        elif isinstance(statement, Buckets | Points):
+        elif isinstance(statement, Buckets | Chunks | Points):
             names.add(statement.variable)
         elif isinstance(statement, Each):
             names |= {*statement.integers, *filter(None, [statement.value])}
@@ -318,5 +320,6 @@ _STATEMENTS = {
     Collect: print_collect,
     Points: print_points,
     Buckets: print_buckets,
+    Chunks: print_chunks,
     Each: print_each,
 }

@@ -15,7 +15,8 @@
     Collect   append an entry to a bucket's list, unless its value is zero
     Points    list the values of a variable for which not all of some elements are zero
     Buckets   for each bucket whose list is not empty: body
-    Each      for each entry of a bucket's list: body
+    Chunks    for each so many entries of a bucket's list: body
+    Each      for each entry of a bucket's list, or of a chunk of it: body
 
 Offsets are affine in loop variables and count elements. `batch` is a variable of every kernel: the
 number of examples in the tile at hand.
@@ -220,14 +221,39 @@ class Buckets:
 
 
 @dataclass(frozen=True)
+class Span:
+    """Of a list the entries from number `start + first` to before number `start + end`, as far as there are;
+    `start` is the variable of a chunk."""
+
+    start: str
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """For every `size`-th entry of a bucket's list (or of the `span` of it): the body, its number in
+    `variable`."""
+
+    lists: Lists
+    bucket: Affine
+    variable: str
+    size: int
+    body: tuple[Statement, ...]
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
 class Each:
-    """For each entry of a bucket's list, in order: its parts in locals, then the body."""
+    """For each entry of a bucket's list (or of the `span` of it), in order: its parts in locals, then the
+    body."""
 
     lists: Lists
     bucket: Affine
     value: str | None
     integers: tuple[str, ...]
     body: tuple[Statement, ...]
+    span: Span | None = None
 
 
 Statement = (
@@ -247,6 +273,7 @@ Statement = (
     | Collect
     | Points
     | Buckets
+    | Chunks
     | Each
 )
 
@@ -306,7 +333,7 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
     """Every statement of a nest, outer before inner."""
     for statement in body:
         yield statement
-        if isinstance(statement, Loop | Buckets | Each):
+        if isinstance(statement, Loop | Buckets | Chunks | Each):
             yield from statements(statement.body)
         elif isinstance(statement, If):
             yield from statements(statement.body)

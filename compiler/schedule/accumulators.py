@@ -9,6 +9,7 @@ import sympy
 
 from compiler.ir.affine import Affine
 from compiler.ir.loop_nest import Address, Let, Load, Statement, Store
+from compiler.schedule.blocks import Accumulators
 from compiler.schedule.contraction import Tile, shifted
 from compiler.schedule.nest import Nest, local_name
 
@@ -101,13 +102,19 @@ def accumulator_values(
     return result
 
 
-def parts_added_up(positions: list[dict[str, int]], block: Block, tile: Tile) -> Iterator[Statement]:
-    """Every accumulator with the other parts of its sum."""
-    for i in range(len(positions)):
-        for j, width in enumerate(block.widths):
-            for part in range(1, tile.parts):
-                value = sympy.Symbol(accumulator(i, j, width, tile, part), real=True)
-                yield Let(accumulator(i, j, width, tile), value, width, update=True)
+def accumulators(positions: list[dict[str, int]], block: Block, tile: Tile) -> Accumulators:
+    """The accumulators of a block, and how other parts of their sums are set to zero and added up."""
+    names = [(i, j, width) for i in range(len(positions)) for j, width in enumerate(block.widths)]
+    joined = [
+        Let(accumulator(*which, tile), _symbol(accumulator(*which, tile, part)), which[-1], update=True)
+        for which in names
+        for part in range(1, tile.parts)
+    ]
+    return Accumulators(
+        tuple((accumulator(*which, tile), which[-1]) for which in names),
+        tuple(_other_parts(positions, block, tile)),
+        tuple(joined),
+    )
 
 
 def accumulator_stores(
@@ -117,7 +124,7 @@ def accumulator_stores(
     result: list[Statement] = []
     for i, steps in enumerate(positions):
         for j, width in enumerate(block.widths):
-            value = sympy.Symbol(accumulator(i, j, width, tile), real=True) * scale
+            value = _symbol(accumulator(i, j, width, tile)) * scale
             place = replace(first, offset=moved(first.offset, steps, tile, j))
             result.append(Store(place, value, width, adds))
     return result
@@ -150,3 +157,7 @@ def split_scale(body: sympy.Expr, symbols: frozenset[sympy.Symbol]) -> tuple[sym
     """Factor what no read changes out of a product: `x·y/4` is `1/4` times `x·y`, applied once at the end."""
     scale, rest = body.as_independent(*symbols, as_Add=False)
     return scale, rest
+
+
+def _symbol(name: str) -> sympy.Symbol:
+    return sympy.Symbol(name, real=True)

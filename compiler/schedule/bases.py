@@ -14,6 +14,7 @@ from dataclasses import replace
 from compiler.ir.loop_nest import (
     Address,
     Buckets,
+    Chunks,
     Each,
     Fill,
     If,
@@ -48,7 +49,7 @@ def _smallest_constants(body: tuple[Statement, ...]) -> dict[str, int]:
 
 
 def _rebased(statement: Statement, bases: Mapping[str, int]) -> Statement:
-    if isinstance(statement, Loop | Buckets | Each | If):
+    if isinstance(statement, Loop | Buckets | Chunks | Each | If):
         body = tuple(_rebased(inner, bases) for inner in statement.body)
         if isinstance(statement, If):
             otherwise = tuple(_rebased(inner, bases) for inner in statement.otherwise)

@@ -27,9 +27,11 @@ from compiler.schedule.accumulators import (
     Loads,
     accumulator_stores,
     accumulator_values,
+    accumulators,
     split_scale,
     start_accumulators,
 )
+from compiler.schedule.blocks import summed_list
 from compiler.schedule.compaction import BUCKET, Compaction, without_read
 from compiler.schedule.contraction import Tile, block_positions
 from compiler.schedule.nest import Integers, Nest, Shapes
@@ -120,5 +122,6 @@ def _listed_block(
     each = Each(lists, bucket, FACTOR, tuple(names.values()), (*loads.statements, *updates))
     target = nest.target if compaction.key is None else without_read(nest.target, compaction.key)
     stores = accumulator_stores(Address(nest.buffer, target), scale, positions, block, tile, adds)
-    whole = (*start_accumulators(starts, positions, block, tile), each, *stores)
+    sums = summed_list(each, accumulators(positions, block, tile))
+    whole = (*start_accumulators(starts, positions, block, tile), *sums, *stores)
     return whole if compaction.key is None else (Buckets(lists, BUCKET, whole),)

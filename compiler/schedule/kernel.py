@@ -13,6 +13,7 @@ from compiler.ir.maps import covers, is_injective
 from compiler.ir.tensor_program import Definition, Program, Shape
 from compiler.ir.verify import is_nonnegative
 from compiler.schedule.bases import with_bases
+from compiler.schedule.blocks import for_any_batch
 from compiler.schedule.collapse import collapse
 from compiler.schedule.compacted_tile import compacted_tile_nest
 from compiler.schedule.contraction import is_selected
@@ -90,11 +91,11 @@ def _kernel(
     for definition in definitions:
         _check_writes(definition, shapes[definition.name])
     if fused is not None:
-        _fused_kernel(definitions, fused, shapes, builder)
+        _fused_kernel(definitions, fused, shapes, settings, builder)
     elif main.operation == "sum":
         _sum_kernel(main, shapes, settings, adds, builder)
     else:
-        _extremum_kernel(definitions, shapes, adds, builder)
+        _extremum_kernel(definitions, shapes, settings, adds, builder)
     body = (*dict.fromkeys(builder.prelude), *builder.body)
     per_example = any(a.extent is None for term in main.terms for a in term.axes)
     kernel = Kernel(
@@ -143,16 +144,20 @@ def _sum_kernel(
         )
         starts = {id(p): nest for p, nest in found if nest is not None}
         more = [p for p in pieces if p is not first and continues(p, first)]
-        _emit_tile(first, list(starts.values()), False, shapes, out, more)
+        _emit_tile(first, list(starts.values()), False, shapes, settings, out, more)
         pieces = [p for p in pieces if p not in (first, *more) and id(p) not in starts]
     elif not adds:
         # A term that writes every element can store; put it first and no clearing is needed.
         pieces.sort(key=lambda p: not stores_all(p, shape))
-    _emit_rest(pieces, definition.name, adds or first is not None, shapes, out)
+    _emit_rest(pieces, definition.name, adds or first is not None, shapes, settings, out)
 
 
 def _fused_kernel(
-    definitions: tuple[Definition, ...], fused: Fused, shapes: Mapping[str, Shape], out: _Builder
+    definitions: tuple[Definition, ...],
+    fused: Fused,
+    shapes: Mapping[str, Shape],
+    settings: Settings,
+    out: _Builder,
 ) -> None:
     """A contraction whose accumulators become the values of what follows it before they are stored."""
     contraction, epilogue = fused.contraction, fused.epilogue
@@ -170,6 +175,7 @@ def _fused_kernel(
         fused.starts,
         False,
         shapes,
+        settings.longest_batch,
         lambda block, kept, scale: finish_chain(epilogue, tile, block, kept, scale),
         [piece.tile.nest for piece in fused.more],
     )
@@ -177,7 +183,12 @@ def _fused_kernel(
 
 
 def _emit_rest(
-    pieces: list[Piece], name: str, written: bool, shapes: Mapping[str, Shape], out: _Builder
+    pieces: list[Piece],
+    name: str,
+    written: bool,
+    shapes: Mapping[str, Shape],
+    settings: Settings,
+    out: _Builder,
 ) -> None:
     """Each piece in turn; `written` says that the target holds a value already, to which they add."""
     shape = shapes[name]
@@ -187,11 +198,11 @@ def _emit_rest(
             out.body.append(Fill(name, _count(shape)))
             written = True
         if piece.tile is not None:
-            _emit_tile(piece, [], written, shapes, out)
+            _emit_tile(piece, [], written, shapes, settings, out)
         else:
             injective = is_injective(targets_only(piece.term))
             nest = collapse(piece.nest, frozenset())[0] if injective else piece.nest
-            out.body += plain_nest(nest, "sum", Outcome(written), shapes, injective)
+            out.body += plain_nest(nest, "sum", Outcome(written), shapes, injective, settings.longest_batch)
             out.notes.append("gather, plain loops" if injective else "scatter, serial: targets may collide")
         written = not phases
 
@@ -227,6 +238,7 @@ def _emit_tile(
     starts: list[Nest],
     adds: bool,
     shapes: Mapping[str, Shape],
+    settings: Settings,
     out: _Builder,
     more: Sequence[Piece] = (),
 ) -> None:
@@ -236,13 +248,22 @@ def _emit_tile(
         out.body += compacted_tile_nest(piece.tile.nest, piece.tile, starts, adds, shapes, name)
     else:
         nests = [p.tile.nest for p in more]
-        out.body += register_tile_nest(piece.tile.nest, piece.tile, starts, adds, shapes, more=nests)
+        out.body += for_any_batch(
+            settings.longest_batch,
+            lambda batch: register_tile_nest(
+                piece.tile.nest, piece.tile, starts, adds, shapes, batch, more=nests
+            ),
+        )
     together = f"; {1 + len(more)} sums in the same registers" if more else ""
     out.notes.append(f"{'scatter' if piece.tile.sequential else 'gather'}, {piece.tile}{together}")
 
 
 def _extremum_kernel(
-    definitions: tuple[Definition, ...], shapes: Mapping[str, Shape], adds: bool, out: _Builder
+    definitions: tuple[Definition, ...],
+    shapes: Mapping[str, Shape],
+    settings: Settings,
+    adds: bool,
+    out: _Builder,
 ) -> None:
     main = definitions[0]
     (term,) = main.terms
@@ -256,7 +277,7 @@ def _extremum_kernel(
     # A winner that is wanted without its value is a definition of its own.
     chosen = main if main.operation in ("argmax", "argmin") else definitions[-1]
     winner = chosen.name if chosen.dtype == "index" else None
-    out.body += plain_nest(nest, operation, Outcome(False, winner), shapes, True)
+    out.body += plain_nest(nest, operation, Outcome(False, winner), shapes, True, settings.longest_batch)
     out.notes.append("gather, plain loops")
 
 

@@ -8,6 +8,8 @@ loop; a longer one is a loop with a scalar accumulator:
         best, winner = x[2h, 2w, c], 0         acc = 0
         … three more candidates …              for k: acc += exp(z[b, k])
         y[h, w, c] = best                      s[b] = acc
+
+A long sum goes in blocks (`compiler/schedule/blocks.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from compiler.ir.conditions import Both, Equal
 from compiler.ir.loop_nest import Address, Choose, If, Index, Let, Limit, Load, Loop, Statement, Store
 from compiler.ir.scalars import Select
 from compiler.ir.tensor_program import IDENTITY, Axis, Guard
+from compiler.schedule.blocks import Accumulators, summed
 from compiler.schedule.lookups import Lookup, is_looked_up, lookup_of
 from compiler.schedule.nest import Integers, Nest, Shapes, local_name
 from compiler.schedule.register_tile import Body, guarded_loops
@@ -47,8 +50,11 @@ class Outcome:
     winner_offset: Affine | None = None
 
 
-def plain_nest(nest: Nest, operation: str, outcome: Outcome, shapes: Shapes, injective: bool) -> Body:
-    """Loops for `nest`; `injective` says that two points of the target axes never share a target."""
+def plain_nest(
+    nest: Nest, operation: str, outcome: Outcome, shapes: Shapes, injective: bool, batch: int
+) -> Body:
+    """Loops for `nest`; `injective` says that two points of the target axes never share a target. A tile
+    holds at most `batch` examples."""
     if injective and (pair := _transposed(nest)) is not None:
         return _in_blocks(nest, pair, outcome, shapes)
     if not injective or (not nest.reduction_axes and operation == "sum"):
@@ -62,7 +68,7 @@ def plain_nest(nest: Nest, operation: str, outcome: Outcome, shapes: Shapes, inj
         axes,
         nest.guards,
         frozenset(),
-        lambda guards, outer: _reduced(nest, operation, outcome, shapes, guards, outer),
+        lambda guards, outer: _reduced(nest, operation, outcome, shapes, guards, outer, batch),
     )
 
 
@@ -151,6 +157,7 @@ def _reduced(
     shapes: Shapes,
     guards: tuple[Guard, ...],
     outer: frozenset[str],
+    batch: int,
 ) -> Body:
     """One target element: start, combine every point of the reduction, store."""
     reduction = nest.reduction_axes
@@ -164,7 +171,7 @@ def _reduced(
     if outcome.winner:
         start.append(Index("winner", constant(0)))
 
-    def combine(left: tuple[Guard, ...], _outer: frozenset[str]) -> Body:
+    def combine(left: tuple[Guard, ...]) -> Body:
         return _combine(nest, operation, outcome, shapes, left, {}, position)
 
     if None not in static and prod(static) <= UNROLL_LIMIT:
@@ -173,8 +180,10 @@ def _reduced(
             values = {a.name: constant(d) for a, d in zip(reduction, digits, strict=True)}
             fixed = tuple(replace(g, affine=g.affine.substitute(values)) for g in inner_guards)
             body += _combine(nest, operation, outcome, shapes, fixed, values, constant(number))
+    elif operation == "sum":
+        body = summed(reduction, batch, inner_guards, outer, combine, Accumulators((("acc", 0),)))
     else:
-        body = guarded_loops(list(reduction), inner_guards, outer, combine)
+        body = guarded_loops(list(reduction), inner_guards, outer, lambda left, _outer: combine(left))
     integers = Integers(shapes, "")
     target = Address(nest.buffer, integers.local(nest.target))
     finish: list[Statement] = [*integers.statements]

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+LONGEST_BATCH = 128 * 1024
+"""Examples in a whole batch up to which every sum over it has the blocks that it needs."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -59,6 +62,13 @@ class Settings:
     fuse: bool = True
     zeros: bool = True
     given: frozenset[str] = frozenset()
+    whole: bool = False
+    """A kernel runs once, over a whole batch of any size."""
+
+    @property
+    def longest_batch(self) -> int:
+        """The examples that a sum in one kernel is made for: of more, partial sums are added up in a row."""
+        return LONGEST_BATCH if self.whole else self.tile
 
 
 MACHINES = {

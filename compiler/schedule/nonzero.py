@@ -8,8 +8,9 @@ of two examples:
     list ← i  where |x[b, i]| + |x[b+1, i]| ≠ 0       once for b, b+1: one pass over i, no branch
     y[b:b+2, o] += Σ_{i in list} x[b:b+2, i] · K[i, o]     for o in vectors: for i in list: the same
 
-Adding 0·K changes no bit of a sum of finite numbers, so the result does not depend on what was left out. (As
-in `compaction`, the product of 0 with an infinity or a NaN is left out too.) How many zeros there are is seen
+Adding 0·K changes no bit of a sum of finite numbers; but a long list goes in blocks of its own entries
+(`compiler/schedule/blocks.py`), so that such a sum differs by rounding from one over all points. (As in
+`compaction`, the product of 0 with an infinity or a NaN is left out too.) How many zeros there are is seen
 when the kernel runs: without any, all points are listed, and what is lost is the time to list them.
 """
 

@@ -25,15 +25,12 @@ import sympy
 from compiler.ir.affine import Affine, constant, floor_div
 from compiler.ir.loop_nest import (
     Address,
-    Buckets,
-    Each,
     If,
     Limit,
     Load,
     Loop,
     Mask,
     Statement,
-    with_addresses,
 )
 from compiler.ir.tensor_program import Axis, Guard
 from compiler.schedule.accumulators import (
@@ -41,12 +38,13 @@ from compiler.schedule.accumulators import (
     Loads,
     accumulator_stores,
     accumulator_values,
+    accumulators,
     accumulators_from_memory,
     moved,
-    parts_added_up,
     split_scale,
     start_accumulators,
 )
+from compiler.schedule.blocks import summed, summed_list
 from compiler.schedule.contraction import (
     Tile,
     block_positions,
@@ -55,6 +53,7 @@ from compiler.schedule.contraction import (
     shifted,
     skipped_symbol,
 )
+from compiler.schedule.fixing import fix_axis
 from compiler.schedule.layout import BATCH, loop_limits, offset
 from compiler.schedule.masks import mask_of
 from compiler.schedule.nest import Integers, Nest, Shapes
@@ -73,23 +72,25 @@ def register_tile_nest(
     starts: Sequence[Nest],
     accumulate: bool,
     shapes: Shapes,
+    batch: int,
     finish: Finish | None = None,
     more: Sequence[Nest] = (),
 ) -> Body:
     """The loops of `nest` under `tile`. Accumulators start from `starts` (or 0) and are stored, or, when
     `accumulate` or an axis is sequential, added to what the target holds; or `finish` says what happens.
-    Each of `more` is another reduction into the same accumulators, after that of `nest`."""
+    Each of `more` is another reduction into the same accumulators, after that of `nest`. A tile of the batch
+    holds at most `batch` examples."""
     tiled = {tile.vector_axis.name, *(a.name for a, _ in tile.unrolled)}
     rest = [a for a in nest.target_axes if a.name not in tiled and a not in tile.sequential]
     rest.sort(key=lambda a: a.extent is not None)
-    batch = [a for a in rest if a.extent is None]
+    examples = [a for a in rest if a.extent is None]
     adds = accumulate or bool(tile.sequential)
 
     static = [a for a in rest if a.extent is not None]
 
     def block(widths, sizes, guards, outer, points=False) -> Body:
         shape = Block(widths, sizes)
-        return _block((nest, *more), tile, shape, starts, adds, guards, outer, shapes, finish, points)
+        return _block((nest, *more), tile, shape, starts, adds, guards, outer, shapes, finish, points, batch)
 
     def inside(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
         def vector_block(widths: tuple[int, ...]) -> Body:
@@ -113,7 +114,7 @@ def register_tile_nest(
 
     if tile.nonzero is not None:
         inside = listing
-    return guarded_loops([*batch, *tile.sequential], nest.guards, frozenset(), inside)
+    return guarded_loops([*examples, *tile.sequential], nest.guards, frozenset(), inside)
 
 
 def _listed(nest: Nest, tile: Tile, sizes: tuple[tuple[str, int], ...], some: Body, every: Body) -> Body:
@@ -190,26 +191,6 @@ def _at(name: str, value: Affine, body: Body) -> Body:
     return tuple(fix_axis(statement, {name: value}) for statement in body)
 
 
-def fix_axis(statement: Statement, values: Mapping[str, Affine]) -> Statement:
-    """Put values in for loop variables, in offsets and bounds."""
-    if isinstance(statement, Loop):
-        lower = tuple(Limit(limit.affine.substitute(values), limit.divisor) for limit in statement.lower)
-        upper = tuple(Limit(limit.affine.substitute(values), limit.divisor) for limit in statement.upper)
-        body = tuple(fix_axis(inner, values) for inner in statement.body)
-        return replace(statement, lower=lower, upper=upper, body=body)
-    if isinstance(statement, Buckets | Each):
-        return replace(statement, body=tuple(fix_axis(inner, values) for inner in statement.body))
-    if isinstance(statement, If):
-        otherwise = tuple(fix_axis(inner, values) for inner in statement.otherwise)
-        return replace(
-            statement, body=tuple(fix_axis(inner, values) for inner in statement.body), otherwise=otherwise
-        )
-    moved_there = with_addresses(statement, lambda a: replace(a, offset=a.offset.substitute(values)))
-    if isinstance(moved_there, Mask):
-        return replace(moved_there, value=moved_there.value.substitute(values))
-    return moved_there
-
-
 def _block(
     nests: tuple[Nest, ...],
     tile: Tile,
@@ -221,6 +202,7 @@ def _block(
     shapes: Shapes,
     finish: Finish | None,
     points: bool,
+    batch: int,
 ) -> Body:
     """One tile: start, reduce by each of the nests (the first at its listed `points` alone), store."""
     nest = nests[0]
@@ -240,12 +222,19 @@ def _block(
         step = partial(_step, one, summand, positions, block, tile, shapes, sums)
         reduction = reduction_order(one)
         if points and one is nest:
-            reduce += (each_point(tile.nonzero, step()),)
-        elif tile.parts > 1:
-            reduce += _in_parts(reduction, tile.parts, step)
-            reduce += tuple(parts_added_up(positions, block, tile))
+            reduce += summed_list(each_point(tile.nonzero, step()), accumulators(positions, block, tile))
         else:
-            reduce += guarded_loops(reduction, guards, around, lambda _g, _o, step=step: step())
+            reduce += summed(
+                reduction,
+                batch,
+                guards,
+                around,
+                lambda _guards, step=step: step(),
+                accumulators(positions, block, tile),
+                step=tile.parts,
+                apart=continues or len(nests) > 1,
+                busy=True,
+            )
     if finish:
         stores = tuple(finish(block, kept, scale))
     else:
@@ -254,14 +243,6 @@ def _block(
     if nest.reduction_axes or not is_selected(nest):
         return whole
     return _skipping(nest, tile, whole, shapes)
-
-
-def _in_parts(reduction: Sequence[Axis], parts: int, step: Callable[[], Body]) -> Body:
-    """The loops of a reduction, the innermost in steps of so many points."""
-    *outer, last = reduction
-    upper = (Limit(constant(last.extent)),)
-    inner = Loop(last.name, (Limit(constant(0)),), upper, step(), parts)
-    return guarded_loops(outer, (), frozenset(), lambda _g, _o: (inner,))
 
 
 def _skipping(nest: Nest, tile: Tile, body: Body, shapes: Shapes) -> Body:

@@ -34,6 +34,8 @@ from compiler.schedule.nest import make_nest
 
 LANES = 8
 """Accumulators of sums over the batch: a fixed number, so that no bit depends on the threads."""
+LANE_TILES = 16
+"""Tiles that a lane adds up before it puts their sums aside: a long sum goes in blocks."""
 TYPICAL_BATCH = 128
 WORTH_A_PHASE = 100_000
 """Values moved that are worth another start of all threads."""
@@ -45,7 +47,7 @@ KEPT_PASSES = 3
 
 def whole_settings(settings: Settings) -> Settings:
     """What a kernel over a whole batch is scheduled for."""
-    return replace(settings, tile=TYPICAL_BATCH)
+    return replace(settings, tile=TYPICAL_BATCH, whole=True)
 
 
 def whole_sums(program: Program, settings: Settings) -> frozenset[str]:
@@ -109,6 +111,13 @@ def shared_out(kernel: Kernel) -> Kernel:
 def _one_part(statement: Statement) -> Statement:
     if isinstance(statement, Loop) and _from_zero_to_a_constant(statement):
         return replace(statement, shared=True)
+    if isinstance(statement, If):
+        # Loops for few examples, and for many.
+        return replace(
+            statement,
+            body=tuple(map(_one_part, statement.body)),
+            otherwise=tuple(map(_one_part, statement.otherwise)),
+        )
     if any(isinstance(inner, Store) for inner in statements((statement,))):
         return If((Guard("==", axis("part")),), (statement,))
     return statement

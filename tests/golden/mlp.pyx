@@ -403,6 +403,8 @@ cdef enum:
 cdef enum:
     INPUT_ROW = 784
     LANE_COUNT = 8
+    # Tiles whose sums a lane adds up before they are put aside.
+    LANE_TILES = 16
     TILE_BYTES = 59776
     LANE_ELEMENTS = 101792
     SHARED_BYTES = 406528
@@ -420,6 +422,7 @@ cdef struct Context:
     real* parameters
     real* states
     real* total
+    # The lanes; where some lane has more than LANE_TILES tiles, also what each has put aside, and its rounding errors.
     real* lanes
     unsigned char* tiles
     unsigned char* shared
@@ -449,6 +452,39 @@ cdef inline const real* input_rows(
         else:
             memcpy(into, <const real*>context.input + row * INPUT_ROW, INPUT_ROW * sizeof(real))
     return room
+
+
+cdef void put_aside(
+    const Context* context, Py_ssize_t lane, Py_ssize_t start, Py_ssize_t stop, bint first
+) noexcept nogil:
+    # Adds what the lane holds to what it has put aside, and what is lost of it by rounding to the errors (Knuth's
+    # sum of two). So a lane of any number of tiles is as exact as one of LANE_TILES.
+    cdef real* held = context.lanes + lane * LANE_ELEMENTS
+    cdef real* aside = context.lanes + (LANE_COUNT + 2 * lane) * LANE_ELEMENTS
+    cdef real* errors = aside + LANE_ELEMENTS
+    cdef real more, total, added
+    cdef Py_ssize_t i
+    if first:
+        memcpy(aside + start, held + start, (stop - start) * sizeof(real))
+        memset(errors + start, 0, (stop - start) * sizeof(real))
+    else:
+        for i in range(start, stop):
+            more = held[i]
+            total = aside[i] + more
+            added = total - aside[i]
+            errors[i] += (aside[i] - (total - added)) + (more - added)
+            aside[i] = total
+    memset(held + start, 0, (stop - start) * sizeof(real))
+
+
+cdef void take_back(const Context* context, Py_ssize_t lane, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    # The lane holds all that it has added up. The error of an infinite sum is no number, and says nothing.
+    cdef real* held = context.lanes + lane * LANE_ELEMENTS
+    cdef const real* aside = context.lanes + (LANE_COUNT + 2 * lane) * LANE_ELEMENTS
+    cdef const real* errors = aside + LANE_ELEMENTS
+    cdef Py_ssize_t i
+    for i in range(start, stop):
+        held[i] = aside[i] + (held[i] + (errors[i] if errors[i] == errors[i] else <real>0))
 
 
 cdef void reduce_lanes(
@@ -521,10 +557,11 @@ cdef void dense_1(
     #     dense_1.bias (128)
     # schedule: gather, register tile: 4 b by 2 x 8 lanes of o, the rest in registers
     # operations: 200,704 for each example
-    cdef Py_ssize_t o, b, i
+    cdef Py_ssize_t o, b, i, i_block
     cdef real input_s1, input_s3, input_s4, input_s5
     cdef vector startdense_1_bias_v0, startdense_1_bias_v1, acc_0_0, acc_0_1, acc_1_0, acc_1_1, acc_2_0, acc_2_1
-    cdef vector acc_3_0, acc_3_1, dense_1_kernel_v0, dense_1_kernel_v2, value0
+    cdef vector acc_3_0, acc_3_1, dense_1_kernel_v0, dense_1_kernel_v2, acc_0_0_sum1, acc_0_1_sum1, acc_1_0_sum1
+    cdef vector acc_1_1_sum1, acc_2_0_sum1, acc_2_1_sum1, acc_3_0_sum1, acc_3_1_sum1, value0
     for o in range(0, 128, 16):
         for b in range(0, batch - 3, 4):
             startdense_1_bias_v0 = load(dense_1_bias + o)
@@ -537,7 +574,7 @@ cdef void dense_1(
             acc_2_1 = startdense_1_bias_v1
             acc_3_0 = startdense_1_bias_v0
             acc_3_1 = startdense_1_bias_v1
-            for i in range(784):
+            for i in range(49):
                 dense_1_kernel_v0 = load(dense_1_kernel + 128 * i + o)
                 input_s1 = input[784 * b + i]
                 dense_1_kernel_v2 = load(dense_1_kernel + 128 * i + o + 8)
@@ -552,6 +589,60 @@ cdef void dense_1(
                 acc_2_1 += dense_1_kernel_v2 * input_s4
                 acc_3_0 += dense_1_kernel_v0 * input_s5
                 acc_3_1 += dense_1_kernel_v2 * input_s5
+            acc_0_0_sum1 = splat(<real>0)
+            acc_0_1_sum1 = splat(<real>0)
+            acc_1_0_sum1 = splat(<real>0)
+            acc_1_1_sum1 = splat(<real>0)
+            acc_2_0_sum1 = splat(<real>0)
+            acc_2_1_sum1 = splat(<real>0)
+            acc_3_0_sum1 = splat(<real>0)
+            acc_3_1_sum1 = splat(<real>0)
+            for i_block in range(49, 784, 49):
+                dense_1_kernel_v0 = load(dense_1_kernel + 128 * i_block + o)
+                input_s1 = input[784 * b + i_block]
+                dense_1_kernel_v2 = load(dense_1_kernel + 128 * i_block + o + 8)
+                input_s3 = input[784 * b + i_block + 784]
+                input_s4 = input[784 * b + i_block + 1568]
+                input_s5 = input[784 * b + i_block + 2352]
+                acc_0_0_sum1 += acc_0_0
+                acc_0_0 = dense_1_kernel_v0 * input_s1
+                acc_0_1_sum1 += acc_0_1
+                acc_0_1 = dense_1_kernel_v2 * input_s1
+                acc_1_0_sum1 += acc_1_0
+                acc_1_0 = dense_1_kernel_v0 * input_s3
+                acc_1_1_sum1 += acc_1_1
+                acc_1_1 = dense_1_kernel_v2 * input_s3
+                acc_2_0_sum1 += acc_2_0
+                acc_2_0 = dense_1_kernel_v0 * input_s4
+                acc_2_1_sum1 += acc_2_1
+                acc_2_1 = dense_1_kernel_v2 * input_s4
+                acc_3_0_sum1 += acc_3_0
+                acc_3_0 = dense_1_kernel_v0 * input_s5
+                acc_3_1_sum1 += acc_3_1
+                acc_3_1 = dense_1_kernel_v2 * input_s5
+                for i in range(i_block + 1, i_block + 49):
+                    dense_1_kernel_v0 = load(dense_1_kernel + 128 * i + o)
+                    input_s1 = input[784 * b + i]
+                    dense_1_kernel_v2 = load(dense_1_kernel + 128 * i + o + 8)
+                    input_s3 = input[784 * b + i + 784]
+                    input_s4 = input[784 * b + i + 1568]
+                    input_s5 = input[784 * b + i + 2352]
+                    acc_0_0 += dense_1_kernel_v0 * input_s1
+                    acc_0_1 += dense_1_kernel_v2 * input_s1
+                    acc_1_0 += dense_1_kernel_v0 * input_s3
+                    acc_1_1 += dense_1_kernel_v2 * input_s3
+                    acc_2_0 += dense_1_kernel_v0 * input_s4
+                    acc_2_1 += dense_1_kernel_v2 * input_s4
+                    acc_3_0 += dense_1_kernel_v0 * input_s5
+                    acc_3_1 += dense_1_kernel_v2 * input_s5
+            acc_0_0 += acc_0_0_sum1
+            acc_0_1 += acc_0_1_sum1
+            acc_1_0 += acc_1_0_sum1
+            acc_1_1 += acc_1_1_sum1
+            acc_2_0 += acc_2_0_sum1
+            acc_2_1 += acc_2_1_sum1
+            acc_3_0 += acc_3_0_sum1
+            acc_3_1 += acc_3_1_sum1
             value0 = where_le(acc_0_0, splat(<real>0), splat(<real>0), acc_0_0)
             store(relu_1 + 128 * b + o, value0)
             value0 = where_le(acc_0_1, splat(<real>0), splat(<real>0), acc_0_1)
@@ -573,12 +664,30 @@ cdef void dense_1(
             startdense_1_bias_v1 = load(dense_1_bias + o + 8)
             acc_0_0 = startdense_1_bias_v0
             acc_0_1 = startdense_1_bias_v1
-            for i in range(784):
+            for i in range(49):
                 dense_1_kernel_v0 = load(dense_1_kernel + 128 * i + o)
                 input_s1 = input[784 * b + i]
                 dense_1_kernel_v2 = load(dense_1_kernel + 128 * i + o + 8)
                 acc_0_0 += dense_1_kernel_v0 * input_s1
                 acc_0_1 += dense_1_kernel_v2 * input_s1
+            acc_0_0_sum1 = splat(<real>0)
+            acc_0_1_sum1 = splat(<real>0)
+            for i_block in range(49, 784, 49):
+                dense_1_kernel_v0 = load(dense_1_kernel + 128 * i_block + o)
+                input_s1 = input[784 * b + i_block]
+                dense_1_kernel_v2 = load(dense_1_kernel + 128 * i_block + o + 8)
+                acc_0_0_sum1 += acc_0_0
+                acc_0_0 = dense_1_kernel_v0 * input_s1
+                acc_0_1_sum1 += acc_0_1
+                acc_0_1 = dense_1_kernel_v2 * input_s1
+                for i in range(i_block + 1, i_block + 49):
+                    dense_1_kernel_v0 = load(dense_1_kernel + 128 * i + o)
+                    input_s1 = input[784 * b + i]
+                    dense_1_kernel_v2 = load(dense_1_kernel + 128 * i + o + 8)
+                    acc_0_0 += dense_1_kernel_v0 * input_s1
+                    acc_0_1 += dense_1_kernel_v2 * input_s1
+            acc_0_0 += acc_0_0_sum1
+            acc_0_1 += acc_0_1_sum1
             value0 = where_le(acc_0_0, splat(<real>0), splat(<real>0), acc_0_0)
             store(relu_1 + 128 * b + o, value0)
             value0 = where_le(acc_0_1, splat(<real>0), splat(<real>0), acc_0_1)
@@ -593,11 +702,13 @@ cdef void dense_2(
     # shapes: dense_2 (batch, 10), from dense_2.kernel (128, 10), relu_1 (batch, 128), dense_2.bias (10)
     # schedule: gather, register tile: 4 b by 2 x 8 lanes of o
     # operations: 2,560 for each example
-    cdef Py_ssize_t b, i
+    cdef Py_ssize_t b, i, i_block
     cdef real relu_1_s1, relu_1_s3, relu_1_s4, relu_1_s5
-    cdef vector startdense_2_bias_v0, acc_0_0, acc_1_0, acc_2_0, acc_3_0, dense_2_kernel_v0
+    cdef vector startdense_2_bias_v0, acc_0_0, acc_1_0, acc_2_0, acc_3_0, dense_2_kernel_v0, acc_0_0_sum1
+    cdef vector acc_1_0_sum1, acc_2_0_sum1, acc_3_0_sum1
     cdef vector4 startdense_2_bias_v1_of_2, acc_0_1_of_2, acc_1_1_of_2, acc_2_1_of_2, acc_3_1_of_2
-    cdef vector4 dense_2_kernel_v2_of_2
+    cdef vector4 dense_2_kernel_v2_of_2, acc_0_1_of_2_sum1, acc_1_1_of_2_sum1, acc_2_1_of_2_sum1
+    cdef vector4 acc_3_1_of_2_sum1
     for b in range(0, batch - 3, 4):
         startdense_2_bias_v0 = load(dense_2_bias)
         startdense_2_bias_v1_of_2 = load4_partial(dense_2_bias + 8, 2)
@@ -609,7 +720,7 @@ cdef void dense_2(
         acc_2_1_of_2 = startdense_2_bias_v1_of_2
         acc_3_0 = startdense_2_bias_v0
         acc_3_1_of_2 = startdense_2_bias_v1_of_2
-        for i in range(128):
+        for i in range(index_min(128, 43)):
             dense_2_kernel_v0 = load(dense_2_kernel + 10 * i)
             relu_1_s1 = relu_1[128 * b + i]
             dense_2_kernel_v2_of_2 = load4_partial(dense_2_kernel + 10 * i + 8, 2)
@@ -624,6 +735,60 @@ cdef void dense_2(
             acc_2_1_of_2 += dense_2_kernel_v2_of_2 * relu_1_s4
             acc_3_0 += dense_2_kernel_v0 * relu_1_s5
             acc_3_1_of_2 += dense_2_kernel_v2_of_2 * relu_1_s5
+        acc_0_0_sum1 = splat(<real>0)
+        acc_0_1_of_2_sum1 = splat4(<real>0)
+        acc_1_0_sum1 = splat(<real>0)
+        acc_1_1_of_2_sum1 = splat4(<real>0)
+        acc_2_0_sum1 = splat(<real>0)
+        acc_2_1_of_2_sum1 = splat4(<real>0)
+        acc_3_0_sum1 = splat(<real>0)
+        acc_3_1_of_2_sum1 = splat4(<real>0)
+        for i_block in range(43, 128, 43):
+            dense_2_kernel_v0 = load(dense_2_kernel + 10 * i_block)
+            relu_1_s1 = relu_1[128 * b + i_block]
+            dense_2_kernel_v2_of_2 = load4_partial(dense_2_kernel + 10 * i_block + 8, 2)
+            relu_1_s3 = relu_1[128 * b + i_block + 128]
+            relu_1_s4 = relu_1[128 * b + i_block + 256]
+            relu_1_s5 = relu_1[128 * b + i_block + 384]
+            acc_0_0_sum1 += acc_0_0
+            acc_0_0 = dense_2_kernel_v0 * relu_1_s1
+            acc_0_1_of_2_sum1 += acc_0_1_of_2
+            acc_0_1_of_2 = dense_2_kernel_v2_of_2 * relu_1_s1
+            acc_1_0_sum1 += acc_1_0
+            acc_1_0 = dense_2_kernel_v0 * relu_1_s3
+            acc_1_1_of_2_sum1 += acc_1_1_of_2
+            acc_1_1_of_2 = dense_2_kernel_v2_of_2 * relu_1_s3
+            acc_2_0_sum1 += acc_2_0
+            acc_2_0 = dense_2_kernel_v0 * relu_1_s4
+            acc_2_1_of_2_sum1 += acc_2_1_of_2
+            acc_2_1_of_2 = dense_2_kernel_v2_of_2 * relu_1_s4
+            acc_3_0_sum1 += acc_3_0
+            acc_3_0 = dense_2_kernel_v0 * relu_1_s5
+            acc_3_1_of_2_sum1 += acc_3_1_of_2
+            acc_3_1_of_2 = dense_2_kernel_v2_of_2 * relu_1_s5
+            for i in range(i_block + 1, index_min(128, i_block + 43)):
+                dense_2_kernel_v0 = load(dense_2_kernel + 10 * i)
+                relu_1_s1 = relu_1[128 * b + i]
+                dense_2_kernel_v2_of_2 = load4_partial(dense_2_kernel + 10 * i + 8, 2)
+                relu_1_s3 = relu_1[128 * b + i + 128]
+                relu_1_s4 = relu_1[128 * b + i + 256]
+                relu_1_s5 = relu_1[128 * b + i + 384]
+                acc_0_0 += dense_2_kernel_v0 * relu_1_s1
+                acc_0_1_of_2 += dense_2_kernel_v2_of_2 * relu_1_s1
+                acc_1_0 += dense_2_kernel_v0 * relu_1_s3
+                acc_1_1_of_2 += dense_2_kernel_v2_of_2 * relu_1_s3
+                acc_2_0 += dense_2_kernel_v0 * relu_1_s4
+                acc_2_1_of_2 += dense_2_kernel_v2_of_2 * relu_1_s4
+                acc_3_0 += dense_2_kernel_v0 * relu_1_s5
+                acc_3_1_of_2 += dense_2_kernel_v2_of_2 * relu_1_s5
+        acc_0_0 += acc_0_0_sum1
+        acc_0_1_of_2 += acc_0_1_of_2_sum1
+        acc_1_0 += acc_1_0_sum1
+        acc_1_1_of_2 += acc_1_1_of_2_sum1
+        acc_2_0 += acc_2_0_sum1
+        acc_2_1_of_2 += acc_2_1_of_2_sum1
+        acc_3_0 += acc_3_0_sum1
+        acc_3_1_of_2 += acc_3_1_of_2_sum1
         store(dense_2 + 10 * b, acc_0_0)
         store4_partial(dense_2 + 10 * b + 8, acc_0_1_of_2, 2)
         store(dense_2 + 10 * b + 10, acc_1_0)
@@ -637,12 +802,30 @@ cdef void dense_2(
         startdense_2_bias_v1_of_2 = load4_partial(dense_2_bias + 8, 2)
         acc_0_0 = startdense_2_bias_v0
         acc_0_1_of_2 = startdense_2_bias_v1_of_2
-        for i in range(128):
+        for i in range(index_min(128, 43)):
             dense_2_kernel_v0 = load(dense_2_kernel + 10 * i)
             relu_1_s1 = relu_1[128 * b + i]
             dense_2_kernel_v2_of_2 = load4_partial(dense_2_kernel + 10 * i + 8, 2)
             acc_0_0 += dense_2_kernel_v0 * relu_1_s1
             acc_0_1_of_2 += dense_2_kernel_v2_of_2 * relu_1_s1
+        acc_0_0_sum1 = splat(<real>0)
+        acc_0_1_of_2_sum1 = splat4(<real>0)
+        for i_block in range(43, 128, 43):
+            dense_2_kernel_v0 = load(dense_2_kernel + 10 * i_block)
+            relu_1_s1 = relu_1[128 * b + i_block]
+            dense_2_kernel_v2_of_2 = load4_partial(dense_2_kernel + 10 * i_block + 8, 2)
+            acc_0_0_sum1 += acc_0_0
+            acc_0_0 = dense_2_kernel_v0 * relu_1_s1
+            acc_0_1_of_2_sum1 += acc_0_1_of_2
+            acc_0_1_of_2 = dense_2_kernel_v2_of_2 * relu_1_s1
+            for i in range(i_block + 1, index_min(128, i_block + 43)):
+                dense_2_kernel_v0 = load(dense_2_kernel + 10 * i)
+                relu_1_s1 = relu_1[128 * b + i]
+                dense_2_kernel_v2_of_2 = load4_partial(dense_2_kernel + 10 * i + 8, 2)
+                acc_0_0 += dense_2_kernel_v0 * relu_1_s1
+                acc_0_1_of_2 += dense_2_kernel_v2_of_2 * relu_1_s1
+        acc_0_0 += acc_0_0_sum1
+        acc_0_1_of_2 += acc_0_1_of_2_sum1
         store(dense_2 + 10 * b, acc_0_0)
         store4_partial(dense_2 + 10 * b + 8, acc_0_1_of_2, 2)
 
@@ -1122,12 +1305,63 @@ cdef void dense_1_kernel_cotangent(
     # shapes: dense_1.kernel.cotangent (784, 128), from dense_1.cotangent (batch, 128), input.kept (batch, 784)
     # schedule: gather, register tile: 6 i by 2 x 8 lanes of o
     # operations: 200,704 for each example
-    cdef Py_ssize_t o, i, b
+    cdef Py_ssize_t o, i, b, b_block3, b_block2, b_block
     cdef real input_kept_s1, input_kept_s3, input_kept_s4, input_kept_s5, input_kept_s6, input_kept_s7
     cdef vector acc_0_0, acc_0_1, acc_1_0, acc_1_1, acc_2_0, acc_2_1, acc_3_0, acc_3_1, acc_4_0, acc_4_1
-    cdef vector acc_5_0, acc_5_1, dense_1_cotangent_v0, dense_1_cotangent_v2
-    for o in range(16 * (8 * part // parts), index_min(128, 16 * (8 * (part + 1) // parts)), 16):
-        for i in range(0, 780, 6):
+    cdef vector acc_5_0, acc_5_1, dense_1_cotangent_v0, dense_1_cotangent_v2, acc_0_0_sum3, acc_0_1_sum3
+    cdef vector acc_1_0_sum3, acc_1_1_sum3, acc_2_0_sum3, acc_2_1_sum3, acc_3_0_sum3, acc_3_1_sum3, acc_4_0_sum3
+    cdef vector acc_4_1_sum3, acc_5_0_sum3, acc_5_1_sum3, acc_0_0_sum2, acc_0_1_sum2, acc_1_0_sum2, acc_1_1_sum2
+    cdef vector acc_2_0_sum2, acc_2_1_sum2, acc_3_0_sum2, acc_3_1_sum2, acc_4_0_sum2, acc_4_1_sum2, acc_5_0_sum2
+    cdef vector acc_5_1_sum2, acc_0_0_sum1, acc_0_1_sum1, acc_1_0_sum1, acc_1_1_sum1, acc_2_0_sum1, acc_2_1_sum1
+    cdef vector acc_3_0_sum1, acc_3_1_sum1, acc_4_0_sum1, acc_4_1_sum1, acc_5_0_sum1, acc_5_1_sum1
+    if -batch + 128 >= 0:
+        for o in range(16 * (8 * part // parts), index_min(128, 16 * (8 * (part + 1) // parts)), 16):
+            for i in range(0, 780, 6):
+                acc_0_0 = splat(<real>0)
+                acc_0_1 = splat(<real>0)
+                acc_1_0 = splat(<real>0)
+                acc_1_1 = splat(<real>0)
+                acc_2_0 = splat(<real>0)
+                acc_2_1 = splat(<real>0)
+                acc_3_0 = splat(<real>0)
+                acc_3_1 = splat(<real>0)
+                acc_4_0 = splat(<real>0)
+                acc_4_1 = splat(<real>0)
+                acc_5_0 = splat(<real>0)
+                acc_5_1 = splat(<real>0)
+                for b in range(batch):
+                    dense_1_cotangent_v0 = load(dense_1_cotangent + 128 * b + o)
+                    input_kept_s1 = input_kept[784 * b + i]
+                    dense_1_cotangent_v2 = load(dense_1_cotangent + 128 * b + o + 8)
+                    input_kept_s3 = input_kept[784 * b + i + 1]
+                    input_kept_s4 = input_kept[784 * b + i + 2]
+                    input_kept_s5 = input_kept[784 * b + i + 3]
+                    input_kept_s6 = input_kept[784 * b + i + 4]
+                    input_kept_s7 = input_kept[784 * b + i + 5]
+                    acc_0_0 += dense_1_cotangent_v0 * input_kept_s1
+                    acc_0_1 += dense_1_cotangent_v2 * input_kept_s1
+                    acc_1_0 += dense_1_cotangent_v0 * input_kept_s3
+                    acc_1_1 += dense_1_cotangent_v2 * input_kept_s3
+                    acc_2_0 += dense_1_cotangent_v0 * input_kept_s4
+                    acc_2_1 += dense_1_cotangent_v2 * input_kept_s4
+                    acc_3_0 += dense_1_cotangent_v0 * input_kept_s5
+                    acc_3_1 += dense_1_cotangent_v2 * input_kept_s5
+                    acc_4_0 += dense_1_cotangent_v0 * input_kept_s6
+                    acc_4_1 += dense_1_cotangent_v2 * input_kept_s6
+                    acc_5_0 += dense_1_cotangent_v0 * input_kept_s7
+                    acc_5_1 += dense_1_cotangent_v2 * input_kept_s7
+                store(dense_1_kernel_cotangent + 128 * i + o, acc_0_0)
+                store(dense_1_kernel_cotangent + 128 * i + o + 8, acc_0_1)
+                store(dense_1_kernel_cotangent + 128 * i + o + 128, acc_1_0)
+                store(dense_1_kernel_cotangent + 128 * i + o + 136, acc_1_1)
+                store(dense_1_kernel_cotangent + 128 * i + o + 256, acc_2_0)
+                store(dense_1_kernel_cotangent + 128 * i + o + 264, acc_2_1)
+                store(dense_1_kernel_cotangent + 128 * i + o + 384, acc_3_0)
+                store(dense_1_kernel_cotangent + 128 * i + o + 392, acc_3_1)
+                store(dense_1_kernel_cotangent + 128 * i + o + 512, acc_4_0)
+                store(dense_1_kernel_cotangent + 128 * i + o + 520, acc_4_1)
+                store(dense_1_kernel_cotangent + 128 * i + o + 640, acc_5_0)
+                store(dense_1_kernel_cotangent + 128 * i + o + 648, acc_5_1)
             acc_0_0 = splat(<real>0)
             acc_0_1 = splat(<real>0)
             acc_1_0 = splat(<real>0)
@@ -1136,19 +1370,13 @@ cdef void dense_1_kernel_cotangent(
             acc_2_1 = splat(<real>0)
             acc_3_0 = splat(<real>0)
             acc_3_1 = splat(<real>0)
-            acc_4_0 = splat(<real>0)
-            acc_4_1 = splat(<real>0)
-            acc_5_0 = splat(<real>0)
-            acc_5_1 = splat(<real>0)
             for b in range(batch):
                 dense_1_cotangent_v0 = load(dense_1_cotangent + 128 * b + o)
-                input_kept_s1 = input_kept[784 * b + i]
+                input_kept_s1 = input_kept[784 * b + 780]
                 dense_1_cotangent_v2 = load(dense_1_cotangent + 128 * b + o + 8)
-                input_kept_s3 = input_kept[784 * b + i + 1]
-                input_kept_s4 = input_kept[784 * b + i + 2]
-                input_kept_s5 = input_kept[784 * b + i + 3]
-                input_kept_s6 = input_kept[784 * b + i + 4]
-                input_kept_s7 = input_kept[784 * b + i + 5]
+                input_kept_s3 = input_kept[784 * b + 781]
+                input_kept_s4 = input_kept[784 * b + 782]
+                input_kept_s5 = input_kept[784 * b + 783]
                 acc_0_0 += dense_1_cotangent_v0 * input_kept_s1
                 acc_0_1 += dense_1_cotangent_v2 * input_kept_s1
                 acc_1_0 += dense_1_cotangent_v0 * input_kept_s3
@@ -1157,53 +1385,313 @@ cdef void dense_1_kernel_cotangent(
                 acc_2_1 += dense_1_cotangent_v2 * input_kept_s4
                 acc_3_0 += dense_1_cotangent_v0 * input_kept_s5
                 acc_3_1 += dense_1_cotangent_v2 * input_kept_s5
-                acc_4_0 += dense_1_cotangent_v0 * input_kept_s6
-                acc_4_1 += dense_1_cotangent_v2 * input_kept_s6
-                acc_5_0 += dense_1_cotangent_v0 * input_kept_s7
-                acc_5_1 += dense_1_cotangent_v2 * input_kept_s7
-            store(dense_1_kernel_cotangent + 128 * i + o, acc_0_0)
-            store(dense_1_kernel_cotangent + 128 * i + o + 8, acc_0_1)
-            store(dense_1_kernel_cotangent + 128 * i + o + 128, acc_1_0)
-            store(dense_1_kernel_cotangent + 128 * i + o + 136, acc_1_1)
-            store(dense_1_kernel_cotangent + 128 * i + o + 256, acc_2_0)
-            store(dense_1_kernel_cotangent + 128 * i + o + 264, acc_2_1)
-            store(dense_1_kernel_cotangent + 128 * i + o + 384, acc_3_0)
-            store(dense_1_kernel_cotangent + 128 * i + o + 392, acc_3_1)
-            store(dense_1_kernel_cotangent + 128 * i + o + 512, acc_4_0)
-            store(dense_1_kernel_cotangent + 128 * i + o + 520, acc_4_1)
-            store(dense_1_kernel_cotangent + 128 * i + o + 640, acc_5_0)
-            store(dense_1_kernel_cotangent + 128 * i + o + 648, acc_5_1)
-        acc_0_0 = splat(<real>0)
-        acc_0_1 = splat(<real>0)
-        acc_1_0 = splat(<real>0)
-        acc_1_1 = splat(<real>0)
-        acc_2_0 = splat(<real>0)
-        acc_2_1 = splat(<real>0)
-        acc_3_0 = splat(<real>0)
-        acc_3_1 = splat(<real>0)
-        for b in range(batch):
-            dense_1_cotangent_v0 = load(dense_1_cotangent + 128 * b + o)
-            input_kept_s1 = input_kept[784 * b + 780]
-            dense_1_cotangent_v2 = load(dense_1_cotangent + 128 * b + o + 8)
-            input_kept_s3 = input_kept[784 * b + 781]
-            input_kept_s4 = input_kept[784 * b + 782]
-            input_kept_s5 = input_kept[784 * b + 783]
-            acc_0_0 += dense_1_cotangent_v0 * input_kept_s1
-            acc_0_1 += dense_1_cotangent_v2 * input_kept_s1
-            acc_1_0 += dense_1_cotangent_v0 * input_kept_s3
-            acc_1_1 += dense_1_cotangent_v2 * input_kept_s3
-            acc_2_0 += dense_1_cotangent_v0 * input_kept_s4
-            acc_2_1 += dense_1_cotangent_v2 * input_kept_s4
-            acc_3_0 += dense_1_cotangent_v0 * input_kept_s5
-            acc_3_1 += dense_1_cotangent_v2 * input_kept_s5
-        store(dense_1_kernel_cotangent + o + 99840, acc_0_0)
-        store(dense_1_kernel_cotangent + o + 99848, acc_0_1)
-        store(dense_1_kernel_cotangent + o + 99968, acc_1_0)
-        store(dense_1_kernel_cotangent + o + 99976, acc_1_1)
-        store(dense_1_kernel_cotangent + o + 100096, acc_2_0)
-        store(dense_1_kernel_cotangent + o + 100104, acc_2_1)
-        store(dense_1_kernel_cotangent + o + 100224, acc_3_0)
-        store(dense_1_kernel_cotangent + o + 100232, acc_3_1)
+            store(dense_1_kernel_cotangent + o + 99840, acc_0_0)
+            store(dense_1_kernel_cotangent + o + 99848, acc_0_1)
+            store(dense_1_kernel_cotangent + o + 99968, acc_1_0)
+            store(dense_1_kernel_cotangent + o + 99976, acc_1_1)
+            store(dense_1_kernel_cotangent + o + 100096, acc_2_0)
+            store(dense_1_kernel_cotangent + o + 100104, acc_2_1)
+            store(dense_1_kernel_cotangent + o + 100224, acc_3_0)
+            store(dense_1_kernel_cotangent + o + 100232, acc_3_1)
+    else:
+        for o in range(16 * (8 * part // parts), index_min(128, 16 * (8 * (part + 1) // parts)), 16):
+            for i in range(0, 780, 6):
+                acc_0_0 = splat(<real>0)
+                acc_0_1 = splat(<real>0)
+                acc_1_0 = splat(<real>0)
+                acc_1_1 = splat(<real>0)
+                acc_2_0 = splat(<real>0)
+                acc_2_1 = splat(<real>0)
+                acc_3_0 = splat(<real>0)
+                acc_3_1 = splat(<real>0)
+                acc_4_0 = splat(<real>0)
+                acc_4_1 = splat(<real>0)
+                acc_5_0 = splat(<real>0)
+                acc_5_1 = splat(<real>0)
+                acc_0_0_sum3 = acc_0_0
+                acc_0_1_sum3 = acc_0_1
+                acc_1_0_sum3 = acc_1_0
+                acc_1_1_sum3 = acc_1_1
+                acc_2_0_sum3 = acc_2_0
+                acc_2_1_sum3 = acc_2_1
+                acc_3_0_sum3 = acc_3_0
+                acc_3_1_sum3 = acc_3_1
+                acc_4_0_sum3 = acc_4_0
+                acc_4_1_sum3 = acc_4_1
+                acc_5_0_sum3 = acc_5_0
+                acc_5_1_sum3 = acc_5_1
+                for b_block3 in range(0, batch, 12288):
+                    acc_0_0_sum2 = splat(<real>0)
+                    acc_0_1_sum2 = splat(<real>0)
+                    acc_1_0_sum2 = splat(<real>0)
+                    acc_1_1_sum2 = splat(<real>0)
+                    acc_2_0_sum2 = splat(<real>0)
+                    acc_2_1_sum2 = splat(<real>0)
+                    acc_3_0_sum2 = splat(<real>0)
+                    acc_3_1_sum2 = splat(<real>0)
+                    acc_4_0_sum2 = splat(<real>0)
+                    acc_4_1_sum2 = splat(<real>0)
+                    acc_5_0_sum2 = splat(<real>0)
+                    acc_5_1_sum2 = splat(<real>0)
+                    for b_block2 in range(b_block3, index_min(batch, b_block3 + 12288), 768):
+                        acc_0_0_sum1 = splat(<real>0)
+                        acc_0_1_sum1 = splat(<real>0)
+                        acc_1_0_sum1 = splat(<real>0)
+                        acc_1_1_sum1 = splat(<real>0)
+                        acc_2_0_sum1 = splat(<real>0)
+                        acc_2_1_sum1 = splat(<real>0)
+                        acc_3_0_sum1 = splat(<real>0)
+                        acc_3_1_sum1 = splat(<real>0)
+                        acc_4_0_sum1 = splat(<real>0)
+                        acc_4_1_sum1 = splat(<real>0)
+                        acc_5_0_sum1 = splat(<real>0)
+                        acc_5_1_sum1 = splat(<real>0)
+                        acc_0_0 = splat(<real>0)
+                        acc_0_1 = splat(<real>0)
+                        acc_1_0 = splat(<real>0)
+                        acc_1_1 = splat(<real>0)
+                        acc_2_0 = splat(<real>0)
+                        acc_2_1 = splat(<real>0)
+                        acc_3_0 = splat(<real>0)
+                        acc_3_1 = splat(<real>0)
+                        acc_4_0 = splat(<real>0)
+                        acc_4_1 = splat(<real>0)
+                        acc_5_0 = splat(<real>0)
+                        acc_5_1 = splat(<real>0)
+                        for b_block in range(b_block2, index_min(batch, b_block2 + 768), 48):
+                            dense_1_cotangent_v0 = load(dense_1_cotangent + 128 * b_block + o)
+                            input_kept_s1 = input_kept[784 * b_block + i]
+                            dense_1_cotangent_v2 = load(dense_1_cotangent + 128 * b_block + o + 8)
+                            input_kept_s3 = input_kept[784 * b_block + i + 1]
+                            input_kept_s4 = input_kept[784 * b_block + i + 2]
+                            input_kept_s5 = input_kept[784 * b_block + i + 3]
+                            input_kept_s6 = input_kept[784 * b_block + i + 4]
+                            input_kept_s7 = input_kept[784 * b_block + i + 5]
+                            acc_0_0_sum1 += acc_0_0
+                            acc_0_0 = dense_1_cotangent_v0 * input_kept_s1
+                            acc_0_1_sum1 += acc_0_1
+                            acc_0_1 = dense_1_cotangent_v2 * input_kept_s1
+                            acc_1_0_sum1 += acc_1_0
+                            acc_1_0 = dense_1_cotangent_v0 * input_kept_s3
+                            acc_1_1_sum1 += acc_1_1
+                            acc_1_1 = dense_1_cotangent_v2 * input_kept_s3
+                            acc_2_0_sum1 += acc_2_0
+                            acc_2_0 = dense_1_cotangent_v0 * input_kept_s4
+                            acc_2_1_sum1 += acc_2_1
+                            acc_2_1 = dense_1_cotangent_v2 * input_kept_s4
+                            acc_3_0_sum1 += acc_3_0
+                            acc_3_0 = dense_1_cotangent_v0 * input_kept_s5
+                            acc_3_1_sum1 += acc_3_1
+                            acc_3_1 = dense_1_cotangent_v2 * input_kept_s5
+                            acc_4_0_sum1 += acc_4_0
+                            acc_4_0 = dense_1_cotangent_v0 * input_kept_s6
+                            acc_4_1_sum1 += acc_4_1
+                            acc_4_1 = dense_1_cotangent_v2 * input_kept_s6
+                            acc_5_0_sum1 += acc_5_0
+                            acc_5_0 = dense_1_cotangent_v0 * input_kept_s7
+                            acc_5_1_sum1 += acc_5_1
+                            acc_5_1 = dense_1_cotangent_v2 * input_kept_s7
+                            for b in range(b_block + 1, index_min(batch, b_block + 48)):
+                                dense_1_cotangent_v0 = load(dense_1_cotangent + 128 * b + o)
+                                input_kept_s1 = input_kept[784 * b + i]
+                                dense_1_cotangent_v2 = load(dense_1_cotangent + 128 * b + o + 8)
+                                input_kept_s3 = input_kept[784 * b + i + 1]
+                                input_kept_s4 = input_kept[784 * b + i + 2]
+                                input_kept_s5 = input_kept[784 * b + i + 3]
+                                input_kept_s6 = input_kept[784 * b + i + 4]
+                                input_kept_s7 = input_kept[784 * b + i + 5]
+                                acc_0_0 += dense_1_cotangent_v0 * input_kept_s1
+                                acc_0_1 += dense_1_cotangent_v2 * input_kept_s1
+                                acc_1_0 += dense_1_cotangent_v0 * input_kept_s3
+                                acc_1_1 += dense_1_cotangent_v2 * input_kept_s3
+                                acc_2_0 += dense_1_cotangent_v0 * input_kept_s4
+                                acc_2_1 += dense_1_cotangent_v2 * input_kept_s4
+                                acc_3_0 += dense_1_cotangent_v0 * input_kept_s5
+                                acc_3_1 += dense_1_cotangent_v2 * input_kept_s5
+                                acc_4_0 += dense_1_cotangent_v0 * input_kept_s6
+                                acc_4_1 += dense_1_cotangent_v2 * input_kept_s6
+                                acc_5_0 += dense_1_cotangent_v0 * input_kept_s7
+                                acc_5_1 += dense_1_cotangent_v2 * input_kept_s7
+                        acc_0_0_sum1 += acc_0_0
+                        acc_0_1_sum1 += acc_0_1
+                        acc_1_0_sum1 += acc_1_0
+                        acc_1_1_sum1 += acc_1_1
+                        acc_2_0_sum1 += acc_2_0
+                        acc_2_1_sum1 += acc_2_1
+                        acc_3_0_sum1 += acc_3_0
+                        acc_3_1_sum1 += acc_3_1
+                        acc_4_0_sum1 += acc_4_0
+                        acc_4_1_sum1 += acc_4_1
+                        acc_5_0_sum1 += acc_5_0
+                        acc_5_1_sum1 += acc_5_1
+                        acc_0_0_sum2 += acc_0_0_sum1
+                        acc_0_1_sum2 += acc_0_1_sum1
+                        acc_1_0_sum2 += acc_1_0_sum1
+                        acc_1_1_sum2 += acc_1_1_sum1
+                        acc_2_0_sum2 += acc_2_0_sum1
+                        acc_2_1_sum2 += acc_2_1_sum1
+                        acc_3_0_sum2 += acc_3_0_sum1
+                        acc_3_1_sum2 += acc_3_1_sum1
+                        acc_4_0_sum2 += acc_4_0_sum1
+                        acc_4_1_sum2 += acc_4_1_sum1
+                        acc_5_0_sum2 += acc_5_0_sum1
+                        acc_5_1_sum2 += acc_5_1_sum1
+                    acc_0_0_sum3 += acc_0_0_sum2
+                    acc_0_1_sum3 += acc_0_1_sum2
+                    acc_1_0_sum3 += acc_1_0_sum2
+                    acc_1_1_sum3 += acc_1_1_sum2
+                    acc_2_0_sum3 += acc_2_0_sum2
+                    acc_2_1_sum3 += acc_2_1_sum2
+                    acc_3_0_sum3 += acc_3_0_sum2
+                    acc_3_1_sum3 += acc_3_1_sum2
+                    acc_4_0_sum3 += acc_4_0_sum2
+                    acc_4_1_sum3 += acc_4_1_sum2
+                    acc_5_0_sum3 += acc_5_0_sum2
+                    acc_5_1_sum3 += acc_5_1_sum2
+                acc_0_0 = acc_0_0_sum3
+                acc_0_1 = acc_0_1_sum3
+                acc_1_0 = acc_1_0_sum3
+                acc_1_1 = acc_1_1_sum3
+                acc_2_0 = acc_2_0_sum3
+                acc_2_1 = acc_2_1_sum3
+                acc_3_0 = acc_3_0_sum3
+                acc_3_1 = acc_3_1_sum3
+                acc_4_0 = acc_4_0_sum3
+                acc_4_1 = acc_4_1_sum3
+                acc_5_0 = acc_5_0_sum3
+                acc_5_1 = acc_5_1_sum3
+                store(dense_1_kernel_cotangent + 128 * i + o, acc_0_0)
+                store(dense_1_kernel_cotangent + 128 * i + o + 8, acc_0_1)
+                store(dense_1_kernel_cotangent + 128 * i + o + 128, acc_1_0)
+                store(dense_1_kernel_cotangent + 128 * i + o + 136, acc_1_1)
+                store(dense_1_kernel_cotangent + 128 * i + o + 256, acc_2_0)
+                store(dense_1_kernel_cotangent + 128 * i + o + 264, acc_2_1)
+                store(dense_1_kernel_cotangent + 128 * i + o + 384, acc_3_0)
+                store(dense_1_kernel_cotangent + 128 * i + o + 392, acc_3_1)
+                store(dense_1_kernel_cotangent + 128 * i + o + 512, acc_4_0)
+                store(dense_1_kernel_cotangent + 128 * i + o + 520, acc_4_1)
+                store(dense_1_kernel_cotangent + 128 * i + o + 640, acc_5_0)
+                store(dense_1_kernel_cotangent + 128 * i + o + 648, acc_5_1)
+            acc_0_0 = splat(<real>0)
+            acc_0_1 = splat(<real>0)
+            acc_1_0 = splat(<real>0)
+            acc_1_1 = splat(<real>0)
+            acc_2_0 = splat(<real>0)
+            acc_2_1 = splat(<real>0)
+            acc_3_0 = splat(<real>0)
+            acc_3_1 = splat(<real>0)
+            acc_0_0_sum3 = acc_0_0
+            acc_0_1_sum3 = acc_0_1
+            acc_1_0_sum3 = acc_1_0
+            acc_1_1_sum3 = acc_1_1
+            acc_2_0_sum3 = acc_2_0
+            acc_2_1_sum3 = acc_2_1
+            acc_3_0_sum3 = acc_3_0
+            acc_3_1_sum3 = acc_3_1
+            for b_block3 in range(0, batch, 12288):
+                acc_0_0_sum2 = splat(<real>0)
+                acc_0_1_sum2 = splat(<real>0)
+                acc_1_0_sum2 = splat(<real>0)
+                acc_1_1_sum2 = splat(<real>0)
+                acc_2_0_sum2 = splat(<real>0)
+                acc_2_1_sum2 = splat(<real>0)
+                acc_3_0_sum2 = splat(<real>0)
+                acc_3_1_sum2 = splat(<real>0)
+                for b_block2 in range(b_block3, index_min(batch, b_block3 + 12288), 768):
+                    acc_0_0_sum1 = splat(<real>0)
+                    acc_0_1_sum1 = splat(<real>0)
+                    acc_1_0_sum1 = splat(<real>0)
+                    acc_1_1_sum1 = splat(<real>0)
+                    acc_2_0_sum1 = splat(<real>0)
+                    acc_2_1_sum1 = splat(<real>0)
+                    acc_3_0_sum1 = splat(<real>0)
+                    acc_3_1_sum1 = splat(<real>0)
+                    acc_0_0 = splat(<real>0)
+                    acc_0_1 = splat(<real>0)
+                    acc_1_0 = splat(<real>0)
+                    acc_1_1 = splat(<real>0)
+                    acc_2_0 = splat(<real>0)
+                    acc_2_1 = splat(<real>0)
+                    acc_3_0 = splat(<real>0)
+                    acc_3_1 = splat(<real>0)
+                    for b_block in range(b_block2, index_min(batch, b_block2 + 768), 48):
+                        dense_1_cotangent_v0 = load(dense_1_cotangent + 128 * b_block + o)
+                        input_kept_s1 = input_kept[784 * b_block + 780]
+                        dense_1_cotangent_v2 = load(dense_1_cotangent + 128 * b_block + o + 8)
+                        input_kept_s3 = input_kept[784 * b_block + 781]
+                        input_kept_s4 = input_kept[784 * b_block + 782]
+                        input_kept_s5 = input_kept[784 * b_block + 783]
+                        acc_0_0_sum1 += acc_0_0
+                        acc_0_0 = dense_1_cotangent_v0 * input_kept_s1
+                        acc_0_1_sum1 += acc_0_1
+                        acc_0_1 = dense_1_cotangent_v2 * input_kept_s1
+                        acc_1_0_sum1 += acc_1_0
+                        acc_1_0 = dense_1_cotangent_v0 * input_kept_s3
+                        acc_1_1_sum1 += acc_1_1
+                        acc_1_1 = dense_1_cotangent_v2 * input_kept_s3
+                        acc_2_0_sum1 += acc_2_0
+                        acc_2_0 = dense_1_cotangent_v0 * input_kept_s4
+                        acc_2_1_sum1 += acc_2_1
+                        acc_2_1 = dense_1_cotangent_v2 * input_kept_s4
+                        acc_3_0_sum1 += acc_3_0
+                        acc_3_0 = dense_1_cotangent_v0 * input_kept_s5
+                        acc_3_1_sum1 += acc_3_1
+                        acc_3_1 = dense_1_cotangent_v2 * input_kept_s5
+                        for b in range(b_block + 1, index_min(batch, b_block + 48)):
+                            dense_1_cotangent_v0 = load(dense_1_cotangent + 128 * b + o)
+                            input_kept_s1 = input_kept[784 * b + 780]
+                            dense_1_cotangent_v2 = load(dense_1_cotangent + 128 * b + o + 8)
+                            input_kept_s3 = input_kept[784 * b + 781]
+                            input_kept_s4 = input_kept[784 * b + 782]
+                            input_kept_s5 = input_kept[784 * b + 783]
+                            acc_0_0 += dense_1_cotangent_v0 * input_kept_s1
+                            acc_0_1 += dense_1_cotangent_v2 * input_kept_s1
+                            acc_1_0 += dense_1_cotangent_v0 * input_kept_s3
+                            acc_1_1 += dense_1_cotangent_v2 * input_kept_s3
+                            acc_2_0 += dense_1_cotangent_v0 * input_kept_s4
+                            acc_2_1 += dense_1_cotangent_v2 * input_kept_s4
+                            acc_3_0 += dense_1_cotangent_v0 * input_kept_s5
+                            acc_3_1 += dense_1_cotangent_v2 * input_kept_s5
+                    acc_0_0_sum1 += acc_0_0
+                    acc_0_1_sum1 += acc_0_1
+                    acc_1_0_sum1 += acc_1_0
+                    acc_1_1_sum1 += acc_1_1
+                    acc_2_0_sum1 += acc_2_0
+                    acc_2_1_sum1 += acc_2_1
+                    acc_3_0_sum1 += acc_3_0
+                    acc_3_1_sum1 += acc_3_1
+                    acc_0_0_sum2 += acc_0_0_sum1
+                    acc_0_1_sum2 += acc_0_1_sum1
+                    acc_1_0_sum2 += acc_1_0_sum1
+                    acc_1_1_sum2 += acc_1_1_sum1
+                    acc_2_0_sum2 += acc_2_0_sum1
+                    acc_2_1_sum2 += acc_2_1_sum1
+                    acc_3_0_sum2 += acc_3_0_sum1
+                    acc_3_1_sum2 += acc_3_1_sum1
+                acc_0_0_sum3 += acc_0_0_sum2
+                acc_0_1_sum3 += acc_0_1_sum2
+                acc_1_0_sum3 += acc_1_0_sum2
+                acc_1_1_sum3 += acc_1_1_sum2
+                acc_2_0_sum3 += acc_2_0_sum2
+                acc_2_1_sum3 += acc_2_1_sum2
+                acc_3_0_sum3 += acc_3_0_sum2
+                acc_3_1_sum3 += acc_3_1_sum2
+            acc_0_0 = acc_0_0_sum3
+            acc_0_1 = acc_0_1_sum3
+            acc_1_0 = acc_1_0_sum3
+            acc_1_1 = acc_1_1_sum3
+            acc_2_0 = acc_2_0_sum3
+            acc_2_1 = acc_2_1_sum3
+            acc_3_0 = acc_3_0_sum3
+            acc_3_1 = acc_3_1_sum3
+            store(dense_1_kernel_cotangent + o + 99840, acc_0_0)
+            store(dense_1_kernel_cotangent + o + 99848, acc_0_1)
+            store(dense_1_kernel_cotangent + o + 99968, acc_1_0)
+            store(dense_1_kernel_cotangent + o + 99976, acc_1_1)
+            store(dense_1_kernel_cotangent + o + 100096, acc_2_0)
+            store(dense_1_kernel_cotangent + o + 100104, acc_2_1)
+            store(dense_1_kernel_cotangent + o + 100224, acc_3_0)
+            store(dense_1_kernel_cotangent + o + 100232, acc_3_1)
 
 cdef void dense_1_kernel_packed10(
     const real* dense_1_kernel, real* dense_1_kernel_packed10, Py_ssize_t part, Py_ssize_t parts
@@ -1230,12 +1718,13 @@ cdef void input_cotangent(
     #     784)
     # schedule: gather, register tile: 4 b by 3 x 8 lanes of i
     # operations: 200,704 for each example
-    cdef Py_ssize_t i, b, o
+    cdef Py_ssize_t i, b, o, o_block
     cdef real dense_1_cotangent_s0, dense_1_cotangent_s4, dense_1_cotangent_s5, dense_1_cotangent_s6
     cdef real dense_1_cotangent_s3
     cdef vector acc_0_0, acc_0_1, acc_0_2, acc_1_0, acc_1_1, acc_1_2, acc_2_0, acc_2_1, acc_2_2, acc_3_0
     cdef vector acc_3_1, acc_3_2, dense_1_kernel_packed10_v1, dense_1_kernel_packed10_v2
-    cdef vector dense_1_kernel_packed10_v3
+    cdef vector dense_1_kernel_packed10_v3, acc_0_0_sum1, acc_0_1_sum1, acc_0_2_sum1, acc_1_0_sum1, acc_1_1_sum1
+    cdef vector acc_1_2_sum1, acc_2_0_sum1, acc_2_1_sum1, acc_2_2_sum1, acc_3_0_sum1, acc_3_1_sum1, acc_3_2_sum1
     for i in range(0, 768, 24):
         for b in range(0, batch - 3, 4):
             acc_0_0 = splat(<real>0)
@@ -1250,7 +1739,7 @@ cdef void input_cotangent(
             acc_3_0 = splat(<real>0)
             acc_3_1 = splat(<real>0)
             acc_3_2 = splat(<real>0)
-            for o in range(128):
+            for o in range(index_min(128, 43)):
                 dense_1_cotangent_s0 = dense_1_cotangent[128 * b + o]
                 dense_1_kernel_packed10_v1 = load(dense_1_kernel_packed10 + i + 784 * o)
                 dense_1_kernel_packed10_v2 = load(dense_1_kernel_packed10 + i + 784 * o + 8)
@@ -1270,6 +1759,82 @@ cdef void input_cotangent(
                 acc_3_0 += dense_1_cotangent_s6 * dense_1_kernel_packed10_v1
                 acc_3_1 += dense_1_cotangent_s6 * dense_1_kernel_packed10_v2
                 acc_3_2 += dense_1_cotangent_s6 * dense_1_kernel_packed10_v3
+            acc_0_0_sum1 = splat(<real>0)
+            acc_0_1_sum1 = splat(<real>0)
+            acc_0_2_sum1 = splat(<real>0)
+            acc_1_0_sum1 = splat(<real>0)
+            acc_1_1_sum1 = splat(<real>0)
+            acc_1_2_sum1 = splat(<real>0)
+            acc_2_0_sum1 = splat(<real>0)
+            acc_2_1_sum1 = splat(<real>0)
+            acc_2_2_sum1 = splat(<real>0)
+            acc_3_0_sum1 = splat(<real>0)
+            acc_3_1_sum1 = splat(<real>0)
+            acc_3_2_sum1 = splat(<real>0)
+            for o_block in range(43, 128, 43):
+                dense_1_cotangent_s0 = dense_1_cotangent[128 * b + o_block]
+                dense_1_kernel_packed10_v1 = load(dense_1_kernel_packed10 + i + 784 * o_block)
+                dense_1_kernel_packed10_v2 = load(dense_1_kernel_packed10 + i + 784 * o_block + 8)
+                dense_1_kernel_packed10_v3 = load(dense_1_kernel_packed10 + i + 784 * o_block + 16)
+                dense_1_cotangent_s4 = dense_1_cotangent[128 * b + o_block + 128]
+                dense_1_cotangent_s5 = dense_1_cotangent[128 * b + o_block + 256]
+                dense_1_cotangent_s6 = dense_1_cotangent[128 * b + o_block + 384]
+                acc_0_0_sum1 += acc_0_0
+                acc_0_0 = dense_1_cotangent_s0 * dense_1_kernel_packed10_v1
+                acc_0_1_sum1 += acc_0_1
+                acc_0_1 = dense_1_cotangent_s0 * dense_1_kernel_packed10_v2
+                acc_0_2_sum1 += acc_0_2
+                acc_0_2 = dense_1_cotangent_s0 * dense_1_kernel_packed10_v3
+                acc_1_0_sum1 += acc_1_0
+                acc_1_0 = dense_1_cotangent_s4 * dense_1_kernel_packed10_v1
+                acc_1_1_sum1 += acc_1_1
+                acc_1_1 = dense_1_cotangent_s4 * dense_1_kernel_packed10_v2
+                acc_1_2_sum1 += acc_1_2
+                acc_1_2 = dense_1_cotangent_s4 * dense_1_kernel_packed10_v3
+                acc_2_0_sum1 += acc_2_0
+                acc_2_0 = dense_1_cotangent_s5 * dense_1_kernel_packed10_v1
+                acc_2_1_sum1 += acc_2_1
+                acc_2_1 = dense_1_cotangent_s5 * dense_1_kernel_packed10_v2
+                acc_2_2_sum1 += acc_2_2
+                acc_2_2 = dense_1_cotangent_s5 * dense_1_kernel_packed10_v3
+                acc_3_0_sum1 += acc_3_0
+                acc_3_0 = dense_1_cotangent_s6 * dense_1_kernel_packed10_v1
+                acc_3_1_sum1 += acc_3_1
+                acc_3_1 = dense_1_cotangent_s6 * dense_1_kernel_packed10_v2
+                acc_3_2_sum1 += acc_3_2
+                acc_3_2 = dense_1_cotangent_s6 * dense_1_kernel_packed10_v3
+                for o in range(o_block + 1, index_min(128, o_block + 43)):
+                    dense_1_cotangent_s0 = dense_1_cotangent[128 * b + o]
+                    dense_1_kernel_packed10_v1 = load(dense_1_kernel_packed10 + i + 784 * o)
+                    dense_1_kernel_packed10_v2 = load(dense_1_kernel_packed10 + i + 784 * o + 8)
+                    dense_1_kernel_packed10_v3 = load(dense_1_kernel_packed10 + i + 784 * o + 16)
+                    dense_1_cotangent_s4 = dense_1_cotangent[128 * b + o + 128]
+                    dense_1_cotangent_s5 = dense_1_cotangent[128 * b + o + 256]
+                    dense_1_cotangent_s6 = dense_1_cotangent[128 * b + o + 384]
+                    acc_0_0 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v1
+                    acc_0_1 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v2
+                    acc_0_2 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v3
+                    acc_1_0 += dense_1_cotangent_s4 * dense_1_kernel_packed10_v1
+                    acc_1_1 += dense_1_cotangent_s4 * dense_1_kernel_packed10_v2
+                    acc_1_2 += dense_1_cotangent_s4 * dense_1_kernel_packed10_v3
+                    acc_2_0 += dense_1_cotangent_s5 * dense_1_kernel_packed10_v1
+                    acc_2_1 += dense_1_cotangent_s5 * dense_1_kernel_packed10_v2
+                    acc_2_2 += dense_1_cotangent_s5 * dense_1_kernel_packed10_v3
+                    acc_3_0 += dense_1_cotangent_s6 * dense_1_kernel_packed10_v1
+                    acc_3_1 += dense_1_cotangent_s6 * dense_1_kernel_packed10_v2
+                    acc_3_2 += dense_1_cotangent_s6 * dense_1_kernel_packed10_v3
+            acc_0_0 += acc_0_0_sum1
+            acc_0_1 += acc_0_1_sum1
+            acc_0_2 += acc_0_2_sum1
+            acc_1_0 += acc_1_0_sum1
+            acc_1_1 += acc_1_1_sum1
+            acc_1_2 += acc_1_2_sum1
+            acc_2_0 += acc_2_0_sum1
+            acc_2_1 += acc_2_1_sum1
+            acc_2_2 += acc_2_2_sum1
+            acc_3_0 += acc_3_0_sum1
+            acc_3_1 += acc_3_1_sum1
+            acc_3_2 += acc_3_2_sum1
             store(input_cotangent + 784 * b + i, acc_0_0)
             store(input_cotangent + 784 * b + i + 8, acc_0_1)
             store(input_cotangent + 784 * b + i + 16, acc_0_2)
@@ -1286,7 +1851,7 @@ cdef void input_cotangent(
             acc_0_0 = splat(<real>0)
             acc_0_1 = splat(<real>0)
             acc_0_2 = splat(<real>0)
-            for o in range(128):
+            for o in range(index_min(128, 43)):
                 dense_1_cotangent_s0 = dense_1_cotangent[128 * b + o]
                 dense_1_kernel_packed10_v1 = load(dense_1_kernel_packed10 + i + 784 * o)
                 dense_1_kernel_packed10_v2 = load(dense_1_kernel_packed10 + i + 784 * o + 8)
@@ -1294,6 +1859,31 @@ cdef void input_cotangent(
                 acc_0_0 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v1
                 acc_0_1 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v2
                 acc_0_2 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v3
+            acc_0_0_sum1 = splat(<real>0)
+            acc_0_1_sum1 = splat(<real>0)
+            acc_0_2_sum1 = splat(<real>0)
+            for o_block in range(43, 128, 43):
+                dense_1_cotangent_s0 = dense_1_cotangent[128 * b + o_block]
+                dense_1_kernel_packed10_v1 = load(dense_1_kernel_packed10 + i + 784 * o_block)
+                dense_1_kernel_packed10_v2 = load(dense_1_kernel_packed10 + i + 784 * o_block + 8)
+                dense_1_kernel_packed10_v3 = load(dense_1_kernel_packed10 + i + 784 * o_block + 16)
+                acc_0_0_sum1 += acc_0_0
+                acc_0_0 = dense_1_cotangent_s0 * dense_1_kernel_packed10_v1
+                acc_0_1_sum1 += acc_0_1
+                acc_0_1 = dense_1_cotangent_s0 * dense_1_kernel_packed10_v2
+                acc_0_2_sum1 += acc_0_2
+                acc_0_2 = dense_1_cotangent_s0 * dense_1_kernel_packed10_v3
+                for o in range(o_block + 1, index_min(128, o_block + 43)):
+                    dense_1_cotangent_s0 = dense_1_cotangent[128 * b + o]
+                    dense_1_kernel_packed10_v1 = load(dense_1_kernel_packed10 + i + 784 * o)
+                    dense_1_kernel_packed10_v2 = load(dense_1_kernel_packed10 + i + 784 * o + 8)
+                    dense_1_kernel_packed10_v3 = load(dense_1_kernel_packed10 + i + 784 * o + 16)
+                    acc_0_0 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v1
+                    acc_0_1 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v2
+                    acc_0_2 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v3
+            acc_0_0 += acc_0_0_sum1
+            acc_0_1 += acc_0_1_sum1
+            acc_0_2 += acc_0_2_sum1
             store(input_cotangent + 784 * b + i, acc_0_0)
             store(input_cotangent + 784 * b + i + 8, acc_0_1)
             store(input_cotangent + 784 * b + i + 16, acc_0_2)
@@ -1306,7 +1896,7 @@ cdef void input_cotangent(
         acc_2_1 = splat(<real>0)
         acc_3_0 = splat(<real>0)
         acc_3_1 = splat(<real>0)
-        for o in range(128):
+        for o in range(index_min(128, 43)):
             dense_1_cotangent_s0 = dense_1_cotangent[128 * b + o]
             dense_1_kernel_packed10_v1 = load(dense_1_kernel_packed10 + 784 * o + 768)
             dense_1_kernel_packed10_v2 = load(dense_1_kernel_packed10 + 784 * o + 776)
@@ -1321,6 +1911,60 @@ cdef void input_cotangent(
             acc_2_1 += dense_1_cotangent_s4 * dense_1_kernel_packed10_v2
             acc_3_0 += dense_1_cotangent_s5 * dense_1_kernel_packed10_v1
             acc_3_1 += dense_1_cotangent_s5 * dense_1_kernel_packed10_v2
+        acc_0_0_sum1 = splat(<real>0)
+        acc_0_1_sum1 = splat(<real>0)
+        acc_1_0_sum1 = splat(<real>0)
+        acc_1_1_sum1 = splat(<real>0)
+        acc_2_0_sum1 = splat(<real>0)
+        acc_2_1_sum1 = splat(<real>0)
+        acc_3_0_sum1 = splat(<real>0)
+        acc_3_1_sum1 = splat(<real>0)
+        for o_block in range(43, 128, 43):
+            dense_1_cotangent_s0 = dense_1_cotangent[128 * b + o_block]
+            dense_1_kernel_packed10_v1 = load(dense_1_kernel_packed10 + 784 * o_block + 768)
+            dense_1_kernel_packed10_v2 = load(dense_1_kernel_packed10 + 784 * o_block + 776)
+            dense_1_cotangent_s3 = dense_1_cotangent[128 * b + o_block + 128]
+            dense_1_cotangent_s4 = dense_1_cotangent[128 * b + o_block + 256]
+            dense_1_cotangent_s5 = dense_1_cotangent[128 * b + o_block + 384]
+            acc_0_0_sum1 += acc_0_0
+            acc_0_0 = dense_1_cotangent_s0 * dense_1_kernel_packed10_v1
+            acc_0_1_sum1 += acc_0_1
+            acc_0_1 = dense_1_cotangent_s0 * dense_1_kernel_packed10_v2
+            acc_1_0_sum1 += acc_1_0
+            acc_1_0 = dense_1_cotangent_s3 * dense_1_kernel_packed10_v1
+            acc_1_1_sum1 += acc_1_1
+            acc_1_1 = dense_1_cotangent_s3 * dense_1_kernel_packed10_v2
+            acc_2_0_sum1 += acc_2_0
+            acc_2_0 = dense_1_cotangent_s4 * dense_1_kernel_packed10_v1
+            acc_2_1_sum1 += acc_2_1
+            acc_2_1 = dense_1_cotangent_s4 * dense_1_kernel_packed10_v2
+            acc_3_0_sum1 += acc_3_0
+            acc_3_0 = dense_1_cotangent_s5 * dense_1_kernel_packed10_v1
+            acc_3_1_sum1 += acc_3_1
+            acc_3_1 = dense_1_cotangent_s5 * dense_1_kernel_packed10_v2
+            for o in range(o_block + 1, index_min(128, o_block + 43)):
+                dense_1_cotangent_s0 = dense_1_cotangent[128 * b + o]
+                dense_1_kernel_packed10_v1 = load(dense_1_kernel_packed10 + 784 * o + 768)
+                dense_1_kernel_packed10_v2 = load(dense_1_kernel_packed10 + 784 * o + 776)
+                dense_1_cotangent_s3 = dense_1_cotangent[128 * b + o + 128]
+                dense_1_cotangent_s4 = dense_1_cotangent[128 * b + o + 256]
+                dense_1_cotangent_s5 = dense_1_cotangent[128 * b + o + 384]
+                acc_0_0 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v1
+                acc_0_1 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v2
+                acc_1_0 += dense_1_cotangent_s3 * dense_1_kernel_packed10_v1
+                acc_1_1 += dense_1_cotangent_s3 * dense_1_kernel_packed10_v2
+                acc_2_0 += dense_1_cotangent_s4 * dense_1_kernel_packed10_v1
+                acc_2_1 += dense_1_cotangent_s4 * dense_1_kernel_packed10_v2
+                acc_3_0 += dense_1_cotangent_s5 * dense_1_kernel_packed10_v1
+                acc_3_1 += dense_1_cotangent_s5 * dense_1_kernel_packed10_v2
+        acc_0_0 += acc_0_0_sum1
+        acc_0_1 += acc_0_1_sum1
+        acc_1_0 += acc_1_0_sum1
+        acc_1_1 += acc_1_1_sum1
+        acc_2_0 += acc_2_0_sum1
+        acc_2_1 += acc_2_1_sum1
+        acc_3_0 += acc_3_0_sum1
+        acc_3_1 += acc_3_1_sum1
         store(input_cotangent + 784 * b + 768, acc_0_0)
         store(input_cotangent + 784 * b + 776, acc_0_1)
         store(input_cotangent + 784 * b + 1552, acc_1_0)
@@ -1332,12 +1976,30 @@ cdef void input_cotangent(
     for b in range(4 * index_div(batch, 4), batch):
         acc_0_0 = splat(<real>0)
         acc_0_1 = splat(<real>0)
-        for o in range(128):
+        for o in range(index_min(128, 43)):
             dense_1_cotangent_s0 = dense_1_cotangent[128 * b + o]
             dense_1_kernel_packed10_v1 = load(dense_1_kernel_packed10 + 784 * o + 768)
             dense_1_kernel_packed10_v2 = load(dense_1_kernel_packed10 + 784 * o + 776)
             acc_0_0 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v1
             acc_0_1 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v2
+        acc_0_0_sum1 = splat(<real>0)
+        acc_0_1_sum1 = splat(<real>0)
+        for o_block in range(43, 128, 43):
+            dense_1_cotangent_s0 = dense_1_cotangent[128 * b + o_block]
+            dense_1_kernel_packed10_v1 = load(dense_1_kernel_packed10 + 784 * o_block + 768)
+            dense_1_kernel_packed10_v2 = load(dense_1_kernel_packed10 + 784 * o_block + 776)
+            acc_0_0_sum1 += acc_0_0
+            acc_0_0 = dense_1_cotangent_s0 * dense_1_kernel_packed10_v1
+            acc_0_1_sum1 += acc_0_1
+            acc_0_1 = dense_1_cotangent_s0 * dense_1_kernel_packed10_v2
+            for o in range(o_block + 1, index_min(128, o_block + 43)):
+                dense_1_cotangent_s0 = dense_1_cotangent[128 * b + o]
+                dense_1_kernel_packed10_v1 = load(dense_1_kernel_packed10 + 784 * o + 768)
+                dense_1_kernel_packed10_v2 = load(dense_1_kernel_packed10 + 784 * o + 776)
+                acc_0_0 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v1
+                acc_0_1 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v2
+        acc_0_0 += acc_0_0_sum1
+        acc_0_1 += acc_0_1_sum1
         store(input_cotangent + 784 * b + 768, acc_0_0)
         store(input_cotangent + 784 * b + 776, acc_0_1)
 
@@ -1487,12 +2149,16 @@ cdef void gradient_worker_0(
     const Context* context, Py_ssize_t worker, Py_ssize_t workers
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
-    cdef Py_ssize_t number, first, lane = worker
+    cdef Py_ssize_t number, first, added, lane = worker
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
         memset(context.lanes + lane * LANE_ELEMENTS + 100352, 0, 1425 * sizeof(real))
         number = lane
+        added = 0
         while number < tiles:
+            if added and added % LANE_TILES == 0:
+                put_aside(context, lane, 100352, 101777, added == LANE_TILES)
+            added += 1
             first = number * 16
             gradient_tile_0(
                 context,
@@ -1502,6 +2168,8 @@ cdef void gradient_worker_0(
                 context.lanes + lane * LANE_ELEMENTS,
             )
             number += LANE_COUNT
+        if added > LANE_TILES:
+            take_back(context, lane, 100352, 101777)
         lane += workers
 
 
@@ -1575,12 +2243,16 @@ cdef void input_gradient_worker_0(
     const Context* context, Py_ssize_t worker, Py_ssize_t workers
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
-    cdef Py_ssize_t number, first, lane = worker
+    cdef Py_ssize_t number, first, added, lane = worker
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
         memset(context.lanes + lane * LANE_ELEMENTS + 100352, 0, 1425 * sizeof(real))
         number = lane
+        added = 0
         while number < tiles:
+            if added and added % LANE_TILES == 0:
+                put_aside(context, lane, 100352, 101777, added == LANE_TILES)
+            added += 1
             first = number * 16
             input_gradient_tile_0(
                 context,
@@ -1590,6 +2262,8 @@ cdef void input_gradient_worker_0(
                 context.lanes + lane * LANE_ELEMENTS,
             )
             number += LANE_COUNT
+        if added > LANE_TILES:
+            take_back(context, lane, 100352, 101777)
         lane += workers
 
 
@@ -1638,12 +2312,16 @@ cdef void inference_worker_0(
     const Context* context, Py_ssize_t worker, Py_ssize_t workers
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
-    cdef Py_ssize_t number, first, lane = worker
+    cdef Py_ssize_t number, first, added, lane = worker
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
         memset(context.lanes + lane * LANE_ELEMENTS + 0, 0, 1 * sizeof(real))
         number = lane
+        added = 0
         while number < tiles:
+            if added and added % LANE_TILES == 0:
+                put_aside(context, lane, 0, 1, added == LANE_TILES)
+            added += 1
             first = number * 16
             inference_tile_0(
                 context,
@@ -1653,6 +2331,8 @@ cdef void inference_worker_0(
                 context.lanes + lane * LANE_ELEMENTS,
             )
             number += LANE_COUNT
+        if added > LANE_TILES:
+            take_back(context, lane, 0, 1)
         lane += workers
 
 
@@ -1838,7 +2518,7 @@ cdef class Network:
         # The slots of the optimiser, the states of layers, and room for what a step makes of these.
         self._states = _aligned(max(1, len(_SLOTS) * ARENA + 2 * STATE_SIZE), DTYPE)
         self._total = _aligned(max(1, LANE_ELEMENTS), DTYPE)
-        self._lanes = _aligned(max(1, LANE_COUNT * LANE_ELEMENTS), DTYPE)
+        self._lanes = _aligned(max(1, 1 * LANE_COUNT * <Py_ssize_t>LANE_ELEMENTS), DTYPE)
         self._shared = _aligned(max(64, SHARED_BYTES), np.uint8)
         self._crossing = _aligned(0, DTYPE)
         self.threads = _default_threads() if threads is None else threads
@@ -1892,6 +2572,9 @@ cdef class Network:
         context.parameters = <real*>_address(self._arena)
         context.states = <real*>_address(self._states)
         context.total = <real*>_address(self._total)
+        cdef Py_ssize_t room = 3 * LANE_COUNT * <Py_ssize_t>LANE_ELEMENTS
+        if batch > LANE_COUNT * LANE_TILES * 16 and self._lanes.size < room:
+            self._lanes = _aligned(room, DTYPE)
         context.lanes = <real*>_address(self._lanes)
         context.tiles = <unsigned char*>_address(self._tiles)
         context.shared = <unsigned char*>_address(self._shared)

@@ -415,6 +415,8 @@ cdef enum:
 cdef enum:
     INPUT_ROW = 144
     LANE_COUNT = 8
+    # Tiles whose sums a lane adds up before they are put aside.
+    LANE_TILES = 16
     TILE_BYTES = 19200
     LANE_ELEMENTS = 368
     SHARED_BYTES = 640
@@ -432,6 +434,7 @@ cdef struct Context:
     real* parameters
     real* states
     real* total
+    # The lanes; where some lane has more than LANE_TILES tiles, also what each has put aside, and its rounding errors.
     real* lanes
     unsigned char* tiles
     unsigned char* shared
@@ -461,6 +464,39 @@ cdef inline const real* input_rows(
         else:
             memcpy(into, <const real*>context.input + row * INPUT_ROW, INPUT_ROW * sizeof(real))
     return room
+
+
+cdef void put_aside(
+    const Context* context, Py_ssize_t lane, Py_ssize_t start, Py_ssize_t stop, bint first
+) noexcept nogil:
+    # Adds what the lane holds to what it has put aside, and what is lost of it by rounding to the errors (Knuth's
+    # sum of two). So a lane of any number of tiles is as exact as one of LANE_TILES.
+    cdef real* held = context.lanes + lane * LANE_ELEMENTS
+    cdef real* aside = context.lanes + (LANE_COUNT + 2 * lane) * LANE_ELEMENTS
+    cdef real* errors = aside + LANE_ELEMENTS
+    cdef real more, total, added
+    cdef Py_ssize_t i
+    if first:
+        memcpy(aside + start, held + start, (stop - start) * sizeof(real))
+        memset(errors + start, 0, (stop - start) * sizeof(real))
+    else:
+        for i in range(start, stop):
+            more = held[i]
+            total = aside[i] + more
+            added = total - aside[i]
+            errors[i] += (aside[i] - (total - added)) + (more - added)
+            aside[i] = total
+    memset(held + start, 0, (stop - start) * sizeof(real))
+
+
+cdef void take_back(const Context* context, Py_ssize_t lane, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    # The lane holds all that it has added up. The error of an infinite sum is no number, and says nothing.
+    cdef real* held = context.lanes + lane * LANE_ELEMENTS
+    cdef const real* aside = context.lanes + (LANE_COUNT + 2 * lane) * LANE_ELEMENTS
+    cdef const real* errors = aside + LANE_ELEMENTS
+    cdef Py_ssize_t i
+    for i in range(start, stop):
+        held[i] = aside[i] + (held[i] + (errors[i] if errors[i] == errors[i] else <real>0))
 
 
 cdef void reduce_lanes(
@@ -992,11 +1028,15 @@ cdef void dense_1_bias_cotangent(
     # schedule: gather, register tile: 1 position by 1 x 8 lanes of o
     # operations: 3 for each example
     cdef Py_ssize_t b
-    cdef vector4 acc_0_0_of_3, dense_1_cotangent_v0_of_3
+    cdef vector4 acc_0_0_of_3, acc_0_0_of_3_sum1, dense_1_cotangent_v0_of_3
     acc_0_0_of_3 = load4_partial(dense_1_bias_cotangent, 3)
+    acc_0_0_of_3_sum1 = acc_0_0_of_3
+    acc_0_0_of_3 = splat4(<real>0)
     for b in range(batch):
         dense_1_cotangent_v0_of_3 = load4_partial(dense_1_cotangent + 3 * b, 3)
         acc_0_0_of_3 += dense_1_cotangent_v0_of_3
+    acc_0_0_of_3_sum1 += acc_0_0_of_3
+    acc_0_0_of_3 = acc_0_0_of_3_sum1
     store4_partial(dense_1_bias_cotangent, acc_0_0_of_3, 3)
 
 cdef void dense_1_kernel_cotangent(
@@ -1009,11 +1049,20 @@ cdef void dense_1_kernel_cotangent(
     # operations: 24 for each example
     cdef Py_ssize_t b
     cdef real dropout_1_s1, dropout_1_s2, dropout_1_s3, dropout_1_s4
-    cdef vector4 acc_0_0_of_3, acc_1_0_of_3, acc_2_0_of_3, acc_3_0_of_3, dense_1_cotangent_v0_of_3
+    cdef vector4 acc_0_0_of_3, acc_1_0_of_3, acc_2_0_of_3, acc_3_0_of_3, acc_0_0_of_3_sum1, acc_1_0_of_3_sum1
+    cdef vector4 acc_2_0_of_3_sum1, acc_3_0_of_3_sum1, dense_1_cotangent_v0_of_3
     acc_0_0_of_3 = load4_partial(dense_1_kernel_cotangent, 3)
     acc_1_0_of_3 = load4_partial(dense_1_kernel_cotangent + 3, 3)
     acc_2_0_of_3 = load4_partial(dense_1_kernel_cotangent + 6, 3)
     acc_3_0_of_3 = load4_partial(dense_1_kernel_cotangent + 9, 3)
+    acc_0_0_of_3_sum1 = acc_0_0_of_3
+    acc_1_0_of_3_sum1 = acc_1_0_of_3
+    acc_2_0_of_3_sum1 = acc_2_0_of_3
+    acc_3_0_of_3_sum1 = acc_3_0_of_3
+    acc_0_0_of_3 = splat4(<real>0)
+    acc_1_0_of_3 = splat4(<real>0)
+    acc_2_0_of_3 = splat4(<real>0)
+    acc_3_0_of_3 = splat4(<real>0)
     for b in range(batch):
         dense_1_cotangent_v0_of_3 = load4_partial(dense_1_cotangent + 3 * b, 3)
         dropout_1_s1 = dropout_1[4 * b]
@@ -1024,6 +1073,14 @@ cdef void dense_1_kernel_cotangent(
         acc_1_0_of_3 += dense_1_cotangent_v0_of_3 * dropout_1_s2
         acc_2_0_of_3 += dense_1_cotangent_v0_of_3 * dropout_1_s3
         acc_3_0_of_3 += dense_1_cotangent_v0_of_3 * dropout_1_s4
+    acc_0_0_of_3_sum1 += acc_0_0_of_3
+    acc_1_0_of_3_sum1 += acc_1_0_of_3
+    acc_2_0_of_3_sum1 += acc_2_0_of_3
+    acc_3_0_of_3_sum1 += acc_3_0_of_3
+    acc_0_0_of_3 = acc_0_0_of_3_sum1
+    acc_1_0_of_3 = acc_1_0_of_3_sum1
+    acc_2_0_of_3 = acc_2_0_of_3_sum1
+    acc_3_0_of_3 = acc_3_0_of_3_sum1
     store4_partial(dense_1_kernel_cotangent, acc_0_0_of_3, 3)
     store4_partial(dense_1_kernel_cotangent + 3, acc_1_0_of_3, 3)
     store4_partial(dense_1_kernel_cotangent + 6, acc_2_0_of_3, 3)
@@ -1148,9 +1205,10 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
     # operations: 216 for each example
     cdef Py_ssize_t c1, b1, maxpool2d_2_inner_winner_0
     cdef real factor, conv2d_2_cotangent_selected_s0
-    cdef vector acc_0_0, acc_1_0, acc_2_0, maxpool2d_1_v1, maxpool2d_1_v3, maxpool2d_1_v5
-    cdef vector4 acc_0_1_of_1, acc_1_1_of_1, acc_2_1_of_1, maxpool2d_1_v2_of_1, maxpool2d_1_v4_of_1
-    cdef vector4 maxpool2d_1_v6_of_1
+    cdef vector acc_0_0, acc_1_0, acc_2_0, acc_0_0_sum1, acc_1_0_sum1, acc_2_0_sum1, maxpool2d_1_v1
+    cdef vector maxpool2d_1_v3, maxpool2d_1_v5
+    cdef vector4 acc_0_1_of_1, acc_1_1_of_1, acc_2_1_of_1, acc_0_1_of_1_sum1, acc_1_1_of_1_sum1
+    cdef vector4 acc_2_1_of_1_sum1, maxpool2d_1_v2_of_1, maxpool2d_1_v4_of_1, maxpool2d_1_v6_of_1
     for c1 in range(4):
         acc_0_0 = load(conv2d_2_kernel_cotangent_unpacked + 27 * c1)
         acc_0_1_of_1 = load4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, 1)
@@ -1158,6 +1216,18 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
         acc_1_1_of_1 = load4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 17, 1)
         acc_2_0 = load(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 18)
         acc_2_1_of_1 = load4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 26, 1)
+        acc_0_0_sum1 = acc_0_0
+        acc_0_1_of_1_sum1 = acc_0_1_of_1
+        acc_1_0_sum1 = acc_1_0
+        acc_1_1_of_1_sum1 = acc_1_1_of_1
+        acc_2_0_sum1 = acc_2_0
+        acc_2_1_of_1_sum1 = acc_2_1_of_1
+        acc_0_0 = splat(<real>0)
+        acc_0_1_of_1 = splat4(<real>0)
+        acc_1_0 = splat(<real>0)
+        acc_1_1_of_1 = splat4(<real>0)
+        acc_2_0 = splat(<real>0)
+        acc_2_1_of_1 = splat4(<real>0)
         for b1 in range(batch):
             factor = conv2d_2_cotangent_selected[4 * b1 + c1]
             if factor != <real>0:
@@ -1175,6 +1245,18 @@ cdef void conv2d_2_kernel_cotangent_unpacked(
                 acc_1_1_of_1 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v4_of_1
                 acc_2_0 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v5
                 acc_2_1_of_1 += conv2d_2_cotangent_selected_s0 * maxpool2d_1_v6_of_1
+        acc_0_0_sum1 += acc_0_0
+        acc_0_1_of_1_sum1 += acc_0_1_of_1
+        acc_1_0_sum1 += acc_1_0
+        acc_1_1_of_1_sum1 += acc_1_1_of_1
+        acc_2_0_sum1 += acc_2_0
+        acc_2_1_of_1_sum1 += acc_2_1_of_1
+        acc_0_0 = acc_0_0_sum1
+        acc_0_1_of_1 = acc_0_1_of_1_sum1
+        acc_1_0 = acc_1_0_sum1
+        acc_1_1_of_1 = acc_1_1_of_1_sum1
+        acc_2_0 = acc_2_0_sum1
+        acc_2_1_of_1 = acc_2_1_of_1_sum1
         store(conv2d_2_kernel_cotangent_unpacked + 27 * c1, acc_0_0)
         store4_partial(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 8, acc_0_1_of_1, 1)
         store(conv2d_2_kernel_cotangent_unpacked + 27 * c1 + 9, acc_1_0)
@@ -1270,12 +1352,21 @@ cdef void conv2d_1_bias_cotangent(
     # operations: 48 for each example
     cdef Py_ssize_t b1, h1_w1
     cdef vector4 acc_0_0_of_3, acc_0_0_part1_of_3, acc_0_0_part2_of_3, acc_0_0_part3_of_3, acc_0_0_part4_of_3
-    cdef vector4 acc_0_0_part5_of_3, acc_0_0_part6_of_3, acc_0_0_part7_of_3, conv2d_1_cotangent_selected_v0_of_3
-    cdef vector4 conv2d_1_cotangent_selected_v1_of_3, conv2d_1_cotangent_selected_v2_of_3
-    cdef vector4 conv2d_1_cotangent_selected_v3_of_3, conv2d_1_cotangent_selected_v4_of_3
-    cdef vector4 conv2d_1_cotangent_selected_v5_of_3, conv2d_1_cotangent_selected_v6_of_3
-    cdef vector4 conv2d_1_cotangent_selected_v7_of_3
+    cdef vector4 acc_0_0_part5_of_3, acc_0_0_part6_of_3, acc_0_0_part7_of_3, acc_0_0_of_3_sum1
+    cdef vector4 conv2d_1_cotangent_selected_v0_of_3, conv2d_1_cotangent_selected_v1_of_3
+    cdef vector4 conv2d_1_cotangent_selected_v2_of_3, conv2d_1_cotangent_selected_v3_of_3
+    cdef vector4 conv2d_1_cotangent_selected_v4_of_3, conv2d_1_cotangent_selected_v5_of_3
+    cdef vector4 conv2d_1_cotangent_selected_v6_of_3, conv2d_1_cotangent_selected_v7_of_3
     acc_0_0_of_3 = load4_partial(conv2d_1_bias_cotangent, 3)
+    acc_0_0_part1_of_3 = splat4(<real>0)
+    acc_0_0_part2_of_3 = splat4(<real>0)
+    acc_0_0_part3_of_3 = splat4(<real>0)
+    acc_0_0_part4_of_3 = splat4(<real>0)
+    acc_0_0_part5_of_3 = splat4(<real>0)
+    acc_0_0_part6_of_3 = splat4(<real>0)
+    acc_0_0_part7_of_3 = splat4(<real>0)
+    acc_0_0_of_3_sum1 = acc_0_0_of_3
+    acc_0_0_of_3 = splat4(<real>0)
     acc_0_0_part1_of_3 = splat4(<real>0)
     acc_0_0_part2_of_3 = splat4(<real>0)
     acc_0_0_part3_of_3 = splat4(<real>0)
@@ -1308,6 +1399,8 @@ cdef void conv2d_1_bias_cotangent(
     acc_0_0_of_3 += acc_0_0_part5_of_3
     acc_0_0_of_3 += acc_0_0_part6_of_3
     acc_0_0_of_3 += acc_0_0_part7_of_3
+    acc_0_0_of_3_sum1 += acc_0_0_of_3
+    acc_0_0_of_3 = acc_0_0_of_3_sum1
     store4_partial(conv2d_1_bias_cotangent, acc_0_0_of_3, 3)
 
 cdef void conv2d_1_kernel_cotangent_unpacked(
@@ -1913,13 +2006,18 @@ cdef void gradient_worker_0(
     const Context* context, Py_ssize_t worker, Py_ssize_t workers
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
-    cdef Py_ssize_t number, first, lane = worker
+    cdef Py_ssize_t number, first, added, lane = worker
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
         memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
         memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
         number = lane
+        added = 0
         while number < tiles:
+            if added and added % LANE_TILES == 0:
+                put_aside(context, lane, 32, 35, added == LANE_TILES)
+                put_aside(context, lane, 160, 364, added == LANE_TILES)
+            added += 1
             first = number * 16
             gradient_tile_0(
                 context,
@@ -1929,6 +2027,9 @@ cdef void gradient_worker_0(
                 context.lanes + lane * LANE_ELEMENTS,
             )
             number += LANE_COUNT
+        if added > LANE_TILES:
+            take_back(context, lane, 32, 35)
+            take_back(context, lane, 160, 364)
         lane += workers
 
 
@@ -2015,13 +2116,18 @@ cdef void input_gradient_worker_0(
     const Context* context, Py_ssize_t worker, Py_ssize_t workers
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
-    cdef Py_ssize_t number, first, lane = worker
+    cdef Py_ssize_t number, first, added, lane = worker
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
         memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
         memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
         number = lane
+        added = 0
         while number < tiles:
+            if added and added % LANE_TILES == 0:
+                put_aside(context, lane, 32, 35, added == LANE_TILES)
+                put_aside(context, lane, 160, 364, added == LANE_TILES)
+            added += 1
             first = number * 16
             input_gradient_tile_0(
                 context,
@@ -2031,6 +2137,9 @@ cdef void input_gradient_worker_0(
                 context.lanes + lane * LANE_ELEMENTS,
             )
             number += LANE_COUNT
+        if added > LANE_TILES:
+            take_back(context, lane, 32, 35)
+            take_back(context, lane, 160, 364)
         lane += workers
 
 
@@ -2077,12 +2186,16 @@ cdef void inference_worker_0(
     const Context* context, Py_ssize_t worker, Py_ssize_t workers
 ) noexcept nogil:
     # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
-    cdef Py_ssize_t number, first, lane = worker
+    cdef Py_ssize_t number, first, added, lane = worker
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
     while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
         memset(context.lanes + lane * LANE_ELEMENTS + 0, 0, 1 * sizeof(real))
         number = lane
+        added = 0
         while number < tiles:
+            if added and added % LANE_TILES == 0:
+                put_aside(context, lane, 0, 1, added == LANE_TILES)
+            added += 1
             first = number * 16
             inference_tile_0(
                 context,
@@ -2092,6 +2205,8 @@ cdef void inference_worker_0(
                 context.lanes + lane * LANE_ELEMENTS,
             )
             number += LANE_COUNT
+        if added > LANE_TILES:
+            take_back(context, lane, 0, 1)
         lane += workers
 
 
@@ -2287,7 +2402,7 @@ cdef class Network:
         # The slots of the optimiser, the states of layers, and room for what a step makes of these.
         self._states = _aligned(max(1, len(_SLOTS) * ARENA + 2 * STATE_SIZE), DTYPE)
         self._total = _aligned(max(1, LANE_ELEMENTS), DTYPE)
-        self._lanes = _aligned(max(1, LANE_COUNT * LANE_ELEMENTS), DTYPE)
+        self._lanes = _aligned(max(1, 1 * LANE_COUNT * <Py_ssize_t>LANE_ELEMENTS), DTYPE)
         self._shared = _aligned(max(64, SHARED_BYTES), np.uint8)
         self._crossing = _aligned(0, DTYPE)
         self.threads = _default_threads() if threads is None else threads
@@ -2341,6 +2456,9 @@ cdef class Network:
         context.parameters = <real*>_address(self._arena)
         context.states = <real*>_address(self._states)
         context.total = <real*>_address(self._total)
+        cdef Py_ssize_t room = 3 * LANE_COUNT * <Py_ssize_t>LANE_ELEMENTS
+        if batch > LANE_COUNT * LANE_TILES * 16 and self._lanes.size < room:
+            self._lanes = _aligned(room, DTYPE)
         context.lanes = <real*>_address(self._lanes)
         context.tiles = <unsigned char*>_address(self._tiles)
         context.shared = <unsigned char*>_address(self._shared)

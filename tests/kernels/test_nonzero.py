@@ -97,4 +97,5 @@ def test_a_batch_longer_than_a_list() -> None:
         given = inputs(batch, some_zero)
         found, expected = module.run(0, given), plain.run(0, given)
         for name in OUTPUTS:
-            assert found[name].tobytes() == expected[name].tobytes(), (batch, name)
+            # A list's blocks are of its own entries: such sums differ by rounding.
+            assert np.allclose(found[name], expected[name], rtol=1e-5, atol=1e-5), (batch, name)
