@@ -18,7 +18,7 @@ from compiler.assemble import program_text, render_target, tile_bytes_with_input
 from compiler.build import compile_shared, extension_suffix, find_toolchain, translate
 from compiler.emit.render import render_harness
 from compiler.ir.interpreter import concrete_shape
-from compiler.ir.tensor_program import Program
+from compiler.ir.tensor_program import SCALAR_KINDS, Program
 from compiler.schedule.kernel import Settings
 from compiler.schedule.layout import row_size
 from compiler.schedule.plan import Place, Plan, make_plan
@@ -64,7 +64,10 @@ class CompiledPrograms:
                 arrays.append(np.ascontiguousarray(inputs[name], dtype=kind))
             else:
                 arrays.append(np.full(concrete_shape(program.shape(name), batch), np.nan, dtype=kind))
-        values = [float(batch) if n == "batch_size" else float(inputs[n]) for n in self.scalars[number]]
+        values = [
+            float(batch) if program[n].kind == "batch_size" else float(inputs[n])
+            for n in self.scalars[number]
+        ]
         total = self.module.run(number, arrays, values, batch, seed, step, threads)
         by_name = dict(zip(self.arguments[number], arrays, strict=True))
         result = {}
@@ -115,7 +118,7 @@ def _planned(
     arguments: list[str] = []
     scalars: list[str] = []
     for tensor in program.inputs:
-        if tensor.kind == "scalar":
+        if tensor.kind in SCALAR_KINDS:
             given[tensor.name] = Place("scalar", len(scalars))
             scalars.append(tensor.name)
         elif tensor.kind not in ("random", "iota"):

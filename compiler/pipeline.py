@@ -14,8 +14,9 @@ from compiler.assemble import lane_copies, program_text, render_target, tile_byt
 from compiler.description import Model
 from compiler.emit.render import render_module
 from compiler.errors import CompilerBug
-from compiler.ir.tensor_program import Definition, Program
-from compiler.lower import LoweredModel, ParameterSpec, lower, new_state_name
+from compiler.ir.tensor_program import SCALAR_KINDS, Definition, Program
+from compiler.lower import lower
+from compiler.lowered import LoweredModel, ParameterSpec
 from compiler.passes.pack import pack
 from compiler.passes.select import Price
 from compiler.programs import (
@@ -23,7 +24,6 @@ from compiler.programs import (
     Trace,
     arena_outputs,
     example_outputs,
-    given_tangents,
     loss_program,
     module_programs,
 )
@@ -38,7 +38,6 @@ UPDATE_TILE = 2048
 """Parameters in a tile of the update: a few arrays of them fill half of a first-level cache."""
 TYPICAL_TILE = 4
 """Examples in the tile that `select` compares prices for."""
-SCALARS = ("batch_size", "rate", "step")
 Instruments = Literal["none", "programs", "kernels"]
 """What a module can be asked for besides: the time of each program, and the time of each kernel call."""
 ARENA_ALIGNMENT = 16
@@ -114,7 +113,8 @@ def pricer(machine: Machine, dtype: str, without: frozenset[str] = frozenset()) 
     def predicted(definition: Definition, program: Program) -> float:
         packed = program if "pack" in without else pack(program, definition.name)[0]
         shapes = {entry.name: entry.shape for entry in (*packed.inputs, *packed.definitions)}
-        own = [d for d in packed.definitions if d.name in (definition.name, f"{definition.name}.unpacked")]
+        names = definition.name, packed.find("unpacked", definition.name)
+        own = [d for d in packed.definitions if d.name in names]
         return sum(predicted_cycles(d, shapes, settings) for d in own)
 
     return price
@@ -149,7 +149,7 @@ def _state_places(model: LoweredModel, arena_size: int) -> tuple[dict[str, Place
     offsets, size = arena_layout(model.states)
     start = len(model.optimizer.slots) * arena_size
     old = {name: Place("state", start + offset) for name, offset in offsets.items()}
-    new = {new_state_name(n): Place("state", start + size + offset) for n, offset in offsets.items()}
+    new = {s.new_name: Place("state", start + size + offsets[s.name]) for s in model.states}
     return old, new
 
 
@@ -175,16 +175,16 @@ def _plan(
             given[tensor.name] = Place(tensor.kind)
         elif tensor.kind == "parameter":
             given[tensor.name] = Place("parameter", arena[tensor.name])
-        elif tensor.kind == "scalar":
-            given[tensor.name] = Place("scalar", SCALARS.index(tensor.name))
+        elif tensor.kind in SCALAR_KINDS:
+            given[tensor.name] = Place("scalar", SCALAR_KINDS.index(tensor.kind))
         elif tensor.kind == "tangent" and None in tensor.shape:
             given[tensor.name] = Place("input_tangent")
         elif tensor.kind == "tangent":
-            given[tensor.name] = Place("tangent", arena[given_tangents(model)[tensor.name]])
+            given[tensor.name] = Place("tangent", arena[tensor.of])
     states, new_states = _state_places(model, arena_size)
     if name != "update":
         given |= states
-    lanes = {output: arena[parameter] for output, parameter in arena_outputs(model, name).items()}
+    lanes = {output: arena[parameter] for output, parameter in arena_outputs(model, name, program).items()}
     for output, offset in lanes.items():
         if not _summed_over_batch(program, output):
             given[output] = Place("total", offset)
@@ -199,7 +199,7 @@ def _plan(
     elif name in ("input_gradient", "input_hvp"):
         given |= {output: Place("output") for output in program.outputs if None in program.shape(output)}
     elif name == "per_example":
-        losses, gradients = example_outputs(model)
+        losses, gradients = example_outputs(model, program)
         given |= {gradient: Place("output", arena[parameter]) for gradient, parameter in gradients.items()}
         given[losses] = Place("output", arena_size)
     elif name in ("inference", "predict"):
@@ -226,15 +226,11 @@ def _summed_over_batch(program: Program, name: str) -> bool:
 
 def _update_places(model: LoweredModel, arena_size: int) -> dict[str, Place]:
     """The update works in place: a new state is written over the old one."""
-    places = {
-        "parameter": Place("parameter"),
-        "new_parameter": Place("parameter"),
-        "gradient": Place("total"),
-    }
+    places = {"parameter": Place("parameter"), "gradient": Place("total")}
     for number, slot in enumerate(model.optimizer.slots):
-        places[slot] = places[f"new_{slot}"] = Place("state", number * arena_size)
+        places[slot] = Place("state", number * arena_size)
     _check_in_place(model)
-    return places
+    return places | {new: places[old] for new, old in model.optimizer.renewed.items()}
 
 
 def _check_in_place(model: LoweredModel) -> None:
@@ -244,8 +240,8 @@ def _check_in_place(model: LoweredModel) -> None:
         late = written & set(definition.tensors)
         if late:
             raise CompilerBug(f"the optimiser reads {sorted(late)} after writing over it")
-        if definition.name.startswith("new_"):
-            written.add(definition.name.removeprefix("new_"))
+        if definition.name in model.optimizer.renewed:
+            written.add(model.optimizer.renewed[definition.name])
 
 
 def module_facts(
@@ -308,7 +304,7 @@ def module_facts(
         "shared_bytes": max(plan.shared_bytes for plan in training),
         "initialize_bytes": max(64, plans["initialize"].shared_bytes),
         "crossing_row": max(plan.batch_elements for plan in training),
-        "scalar_count": len(SCALARS),
+        "scalar_count": len(SCALAR_KINDS),
         "scalars": ["batch", "self.learning_rate", "self.step"],
         "argument_count": 0,
         "learning_rate": repr(model.optimizer.learning_rate),

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from compiler.derive.invert import invert
-from compiler.derive.jvp import jvp, tangent_name
-from compiler.derive.per_example import each_name, per_example, per_example_cotangent
+from compiler.derive.jvp import jvp
+from compiler.derive.per_example import per_example
 from compiler.derive.prune import prune
 from compiler.derive.simplify import simplify, stabilise
-from compiler.derive.vjp import cotangent_name, vjp
+from compiler.derive.vjp import vjp
+from compiler.ir.names import Names
 from compiler.ir.tensor_program import (
     Axis,
     Definition,
@@ -27,7 +28,7 @@ from compiler.ir.tensor_program import (
     rename_tensors,
 )
 from compiler.ir.verify import verify
-from compiler.lower import LoweredModel
+from compiler.lowered import LoweredModel
 from compiler.passes.bounds import bounds
 from compiler.passes.commute import commute
 from compiler.passes.demand import demand
@@ -136,8 +137,9 @@ def _hessian(name: str, wrt: tuple[str, ...], forward: Program, trace: Trace) ->
     """The tangents of the cotangents. The cotangents themselves are no outputs: what only they need goes.
 
     Each summand of a cotangent that simplifying saves would have had several in its tangent."""
-    cotangents = tuple(map(cotangent_name, wrt))
-    gradient = _gradient(name, wrt, forward, trace).replace(outputs=cotangents)
+    gradient = _gradient(name, wrt, forward, trace)
+    cotangents = gradient.outputs[-len(wrt) :]
+    gradient = gradient.replace(outputs=cotangents)
     gradient = trace.run(name, "simplify", lambda program: simplify(program, stable=False), gradient)
     gradient = gradient.replace(outputs=())
     return trace.run(name, "jvp", lambda program: jvp(program, wrt, cotangents), gradient)
@@ -172,12 +174,14 @@ def initial_values(model: LoweredModel) -> Program:
     inputs: list[Tensor] = []
     definitions: list[Definition] = []
     kept = (*model.parameters, *model.states)
+    fresh = Names(parameter.name for parameter in kept)
     for parameter in kept:
         program = parameter.initializer
         names = {
-            entry.name: f"{parameter.name}.{entry.name}" for entry in (*program.inputs, *program.definitions)
-        }
-        names["value"] = parameter.name
+            entry.name: fresh.fresh(f"{parameter.name}.{entry.name}")
+            for entry in (*program.inputs, *program.definitions)
+            if entry.name not in program.outputs
+        } | dict.fromkeys(program.outputs, parameter.name)
         inputs += [replace(tensor, name=names[tensor.name]) for tensor in program.inputs]
         for definition in program.definitions:
             terms = tuple(rename_tensors(term, names) for term in definition.terms)
@@ -206,21 +210,16 @@ def over_batch(program: Program, size: int) -> Program:
     return Program(inputs, definitions, program.outputs)
 
 
-def arena_outputs(model: LoweredModel, name: str) -> dict[str, str]:
+def arena_outputs(model: LoweredModel, name: str, program: Program) -> dict[str, str]:
     """Outputs of program `name` that are laid out like the parameters, each with its parameter's name."""
-    names = [p.name for p in model.parameters]
-    if name in ("gradient", "input_gradient"):
-        return {cotangent_name(parameter): parameter for parameter in names}
-    if name in ("hvp", "input_hvp"):
-        return {tangent_name(cotangent_name(parameter)): parameter for parameter in names}
+    if name in ("gradient", "input_gradient", "hvp", "input_hvp"):
+        before = {"gradient": 1 + len(model.states), "input_gradient": 1}.get(name, 0)
+        derived = program.outputs[before : before + len(model.parameters)]
+        return dict(zip(derived, (p.name for p in model.parameters), strict=True))
     return {}
 
 
-def example_outputs(model: LoweredModel) -> tuple[str, dict[str, str]]:
+def example_outputs(model: LoweredModel, program: Program) -> tuple[str, dict[str, str]]:
     """Outputs of the program per_example: the losses, and each gradient with its parameter's name."""
-    return each_name("loss"), {per_example_cotangent(p.name): p.name for p in model.parameters}
-
-
-def given_tangents(model: LoweredModel) -> dict[str, str]:
-    """Tangent of each parameter, with the parameter's name."""
-    return {tangent_name(p.name): p.name for p in model.parameters}
+    losses, *gradients = program.outputs
+    return losses, dict(zip(gradients, (p.name for p in model.parameters), strict=True))

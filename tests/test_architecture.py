@@ -28,6 +28,7 @@ BORDER = tuple(
     f"runtime.{name}" for name in ("beginning", "border", "cache_folder", "errors", "files", "signals")
 )
 BUILDING = tuple(f"compiler.{n}" for n in ("build", "cache", "cache_entry", "isolation", "modes", "switches"))
+LOWERING = ("compiler.lower", "compiler.lowered")
 PIPELINE = ("compiler.pipeline", "compiler.programs", "compiler.schedule", "compiler.explain")
 
 # Component → the other components of ours that it may import. Everything may import from its own component.
@@ -41,13 +42,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.prescan": ("compiler", *FORMULAS, "compiler.errors"),
     "compiler.parse": ("compiler.prescan", "compiler.isolation", *FRONT, *BORDER),
     # The stages: each stands on the representation, and on none of its neighbours.
-    **dict.fromkeys((*STAGES, "compiler.formula"), BASE),
+    **dict.fromkeys((*STAGES, "compiler.formula", "compiler.lowered"), BASE),
     # The pipeline, which alone knows the order of the stages: its parts, each joining two or three of them.
-    "compiler.lower": FRONT,
-    "compiler.programs": ("compiler.lower", "compiler.derive", "compiler.passes", *BASE),
-    "compiler.check": ("compiler.lower", "compiler.parse", "compiler.derive", *BASE),
+    "compiler.lower": ("compiler.lowered", *FRONT),
+    "compiler.programs": ("compiler.lowered", "compiler.derive", "compiler.passes", *BASE),
+    "compiler.check": (*LOWERING, "compiler.parse", "compiler.derive", *BASE),
     "compiler.assemble": ("compiler.schedule", "compiler.emit", *BASE),
-    "compiler.pipeline": ("compiler.lower", "compiler.programs", "compiler.assemble", *FRONT, *STAGES),
+    "compiler.pipeline": (*LOWERING, "compiler.programs", "compiler.assemble", *FRONT, *STAGES),
     # From a pipeline to a built module and the command line.
     **dict.fromkeys(BUILDING, ("compiler.cache_entry", "compiler.errors", *BORDER)),
     "compiler.harness": ("compiler.assemble", "compiler.build", *STAGES, *BASE),

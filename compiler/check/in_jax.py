@@ -44,7 +44,7 @@ def _given(tensor: Tensor, inputs: Mapping[str, Any], batch: int, seed: int, ste
         return uniform(seed, step, tensor.stream, elements).reshape(shape)
     if tensor.kind == "iota":
         return np.arange(shape[0], dtype=np.float64)
-    return float(batch) if tensor.name == "batch_size" else inputs[tensor.name]
+    return float(batch) if tensor.kind == "batch_size" else inputs[tensor.name]
 
 
 def _evaluate(jax: ModuleType, definition: Definition, values: Mapping[str, Any], batch: int) -> Any:

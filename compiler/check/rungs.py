@@ -20,12 +20,12 @@ import numpy as np
 
 from compiler.check.in_jax import in_jax
 from compiler.check.report import Report
-from compiler.derive.jvp import jvp, tangent_name
+from compiler.derive.jvp import jvp
 from compiler.derive.prune import prune
-from compiler.derive.vjp import cotangent_name, vjp
+from compiler.derive.vjp import vjp
 from compiler.ir.interpreter import concrete_shape, run
 from compiler.ir.tensor_program import Program, Tensor
-from compiler.lower import LoweredModel
+from compiler.lowered import LoweredModel
 
 Arrays = Mapping[str, np.ndarray]
 SPREAD = 0.05
@@ -98,17 +98,18 @@ def _interpreted(
     training: Program, wrt: tuple[str, ...], inputs: Arrays, directions: Arrays, network: Any
 ) -> tuple[Arrays, Arrays, float]:
     """(gradient, Hessian times directions, derivative of the loss along all directions)."""
-    cotangents = tuple(map(cotangent_name, wrt))
     derived, _ = vjp(training, "loss", wrt)
+    cotangents = derived.outputs[-len(wrt) :]
     program, _ = jvp(derived, wrt, ("loss", *cotangents))
-    along = {tangent_name(name): directions[name] for name in wrt}
+    slope, *seconds = program.outputs[-1 - len(wrt) :]
+    along = {t.name: directions[t.of] for t in program.inputs if t.kind == "tangent"}
     used = {t.name for t in program.inputs}
     given = {name: array for name, array in (dict(inputs) | along).items() if name in used}
     values = run(program, given, seed=network.seed, step=network.step)
     return (
-        {name: values[cotangent_name(name)] for name in wrt},
-        {name: values[tangent_name(cotangent_name(name))] for name in wrt},
-        float(values[tangent_name("loss")]),
+        {name: values[cotangent] for name, cotangent in zip(wrt, cotangents, strict=True)},
+        {name: values[second] for name, second in zip(wrt, seconds, strict=True)},
+        float(values[slope]),
     )
 
 

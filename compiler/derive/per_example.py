@@ -15,15 +15,16 @@ other such sums; when anything of an example reads one, as in batch normalizatio
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import sympy
 
 from compiler.derive.prune import prune
-from compiler.derive.vjp import cotangent_name, vjp
+from compiler.derive.vjp import vjp
 from compiler.errors import CompilerBug, ModelError, Problem
 from compiler.ir.affine import axis
+from compiler.ir.names import fresh
 from compiler.ir.tensor_program import (
     Access,
     Axis,
@@ -36,19 +37,11 @@ from compiler.ir.tensor_program import (
     move_term,
 )
 
-BATCH_SIZE = "batch_size"
-TOTAL = "total of examples"
-
-
-def each_name(name: str) -> str:
-    """A tensor with a batch axis of its own: one for each example."""
-    return f"{name}.each"
-
 
 def per_example(
     program: Program, loss: str, parameters: Iterable[str]
 ) -> tuple[Program, tuple[Rewrite, ...]]:
-    """Outputs `loss.each` (batch,) and, for each parameter, `<parameter>.each.cotangent` (batch, *shape).
+    """Outputs the losses (batch,) and, for each parameter, its gradients (batch, *shape), in that order.
 
     Raises ModelError when examples of a batch interact.
     """
@@ -57,12 +50,15 @@ def per_example(
     kinds = _kinds(program, frozenset(parameters))
     if loss not in kinds.wholes:
         raise CompilerBug(f"{loss} is no sum over the batch")
-    definitions = [_with_batch_axis(d, kinds) for d in program.definitions]
-    definitions.append(_total(each_name(loss)))
-    given = [Tensor(each_name(p), (None, *program.shape(p)), "parameter") for p in parameters]
-    apart = Program((*program.inputs, *given), tuple(definitions), (each_name(loss),))
-    derived, rewrites = vjp(apart, TOTAL, map(each_name, parameters))
-    return _without_copies(derived, program, kinds), rewrites
+    names = program.names()
+    widened = [d.name for d in program.definitions if d.name in kinds.statics | kinds.wholes]
+    each = {name: names.fresh(f"{name}.each") for name in (*parameters, *widened)}
+    definitions = [_with_batch_axis(d, each, program.batch_size) for d in program.definitions]
+    total = _total(each[loss], names.fresh(f"{loss}.total"))
+    given = [_each_parameter(program[name], each[name]) for name in parameters]
+    apart = Program((*program.inputs, *given), (*definitions, total), (each[loss],))
+    derived, rewrites = vjp(apart, total.name, (each[name] for name in parameters))
+    return _without_copies(derived, program, kinds, each), rewrites
 
 
 @dataclass(frozen=True)
@@ -75,10 +71,6 @@ class _Kinds:
     wholes: frozenset[str]
     """Summed over the batch, or computed from what is."""
 
-    @property
-    def given_an_axis(self) -> frozenset[str]:
-        return self.parameters | self.statics | self.wholes
-
 
 def _kinds(program: Program, parameters: frozenset[str]) -> _Kinds:
     statics: set[str] = set()
@@ -87,19 +79,19 @@ def _kinds(program: Program, parameters: frozenset[str]) -> _Kinds:
         over_batch = any(a.extent is None for term in definition.terms for a in term.axes)
         if None in definition.shape:
             for term in definition.terms:
-                _check_alone(definition, term, wholes)
+                _check_alone(definition, term, wholes, program.batch_size)
         elif over_batch or wholes.intersection(definition.tensors):
             for term in definition.terms:
-                _check_sum(definition, term, wholes)
+                _check_sum(definition, term, wholes, program.batch_size)
             wholes.add(definition.name)
         elif (parameters | statics).intersection(definition.tensors):
             statics.add(definition.name)
     return _Kinds(parameters, frozenset(statics), frozenset(wholes))
 
 
-def _check_alone(definition: Definition, term: Term, wholes: set[str]) -> None:
+def _check_alone(definition: Definition, term: Term, wholes: set[str], batch_size: str | None) -> None:
     """An example must read nothing that others have a part in."""
-    met = [name for name in term.tensors if name in wholes or name == BATCH_SIZE]
+    met = [name for name in term.tensors if name in wholes or name == batch_size]
     if met:
         raise _interaction(definition, f"{met[0]} is of the whole batch, and {definition.name} reads it")
     if sum(a.extent is None for a in term.axes) != 1 or definition.shape[0] is not None:
@@ -108,10 +100,10 @@ def _check_alone(definition: Definition, term: Term, wholes: set[str]) -> None:
         )
 
 
-def _check_sum(definition: Definition, term: Term, wholes: set[str]) -> None:
+def _check_sum(definition: Definition, term: Term, wholes: set[str], batch_size: str | None) -> None:
     """A whole must be a sum over examples, or linear in one."""
     symbols = [symbol for symbol, access in term.reads if access.tensor in wholes]
-    size = {symbol: sympy.S.One for symbol, access in term.reads if access.tensor == BATCH_SIZE}
+    size = {symbol: sympy.S.One for symbol, access in term.reads if access.tensor == batch_size}
     body = term.body.xreplace(size)
     linear = all(sympy.diff(body, s, other) == 0 for s in symbols for other in symbols)
     homogeneous = not symbols or body.xreplace(dict.fromkeys(symbols, sympy.S.Zero)) == 0
@@ -132,22 +124,28 @@ def _interaction(definition: Definition, found: str) -> ModelError:
     )
 
 
-def _with_batch_axis(definition: Definition, kinds: _Kinds) -> Definition:
-    """The definition reading one parameter for each example; sums over the batch keep examples apart."""
-    widened = definition.name in kinds.given_an_axis
-    terms = tuple(_term_with_axis(term, kinds, widened) for term in definition.terms)
+def _each_parameter(entry: Tensor | Definition, name: str) -> Tensor:
+    shape = (None, *entry.shape)
+    return Tensor(name, shape, "parameter", origin=entry.origin, role="each", of=entry.name)
+
+
+def _with_batch_axis(definition: Definition, each: Mapping[str, str], batch_size: str | None) -> Definition:
+    """The definition reading one parameter for each example; sums over the batch keep examples apart.
+
+    `each` names the tensors with a batch axis of their own of those that have none."""
+    widened = definition.name in each
+    terms = tuple(_term_with_axis(term, each, widened, batch_size) for term in definition.terms)
     if not widened:
         return replace(definition, terms=terms)
-    return replace(definition, name=each_name(definition.name), shape=(None, *definition.shape), terms=terms)
+    name, shape = each[definition.name], (None, *definition.shape)
+    return definition.made_of(name, "each", shape=shape, terms=terms)
 
 
-def _term_with_axis(term: Term, kinds: _Kinds, widened: bool) -> Term:
+def _term_with_axis(term: Term, each: Mapping[str, str], widened: bool, batch_size: str | None) -> Term:
     batch = next((a for a in term.axes if a.extent is None), None)
     axes = term.axes
     if batch is None and widened:
-        taken = {a.name for a in term.axes}
-        name = next(n for n in ("b", *(f"b{k}" for k in range(1, len(taken) + 2))) if n not in taken)
-        batch = Axis(name, None)
+        batch = Axis(fresh("b", term.extents), None)
         axes = (batch, *term.axes)
     if batch is None:
         return term
@@ -155,24 +153,24 @@ def _term_with_axis(term: Term, kinds: _Kinds, widened: bool) -> Term:
     reads = []
     body = term.body
     for symbol, access in term.reads:
-        if access.tensor in kinds.given_an_axis:
-            access = replace(access, tensor=each_name(access.tensor), indices=(here, *access.indices))
-        elif access.tensor == BATCH_SIZE:
+        if access.tensor in each:
+            access = replace(access, tensor=each[access.tensor], indices=(here, *access.indices))
+        elif access.tensor == batch_size:
             body = body.xreplace({symbol: sympy.S.One})
         reads.append((symbol, access))
     return make_term(axes, (here, *term.target) if widened else term.target, body, reads, term.guards)
 
 
-def _total(losses: str) -> Definition:
+def _total(losses: str, name: str) -> Definition:
     """The sum of all losses: its derivative by one example's parameter is that example's gradient."""
     here = (axis("b"),)
     term = move_term((Axis("b", None),), (), Access(losses, here))
-    return Definition(TOTAL, (), "sum", (term,), origin="loss")
+    return Definition(name, (), "sum", (term,), origin="loss", role="total", of=losses)
 
 
-def _without_copies(derived: Program, original: Program, kinds: _Kinds) -> Program:
+def _without_copies(derived: Program, original: Program, kinds: _Kinds, each: Mapping[str, str]) -> Program:
     """Reads of `W.each[b, i]` become W[i] again: the copies have served to keep the derivatives apart."""
-    copies = {each_name(name): name for name in (*kinds.parameters, *kinds.statics)}
+    copies = {each[name]: name for name in each if name in kinds.parameters | kinds.statics}
     definitions = [d for d in original.definitions if d.name in kinds.statics]
     for definition in derived.definitions:
         if definition.name not in copies:
@@ -188,8 +186,3 @@ def _term_without_copies(term: Term, copies: dict[str, str]) -> Term:
         for s, a in term.reads
     ]
     return make_term(term.axes, term.target, term.body, reads, term.guards)
-
-
-def per_example_cotangent(parameter: str) -> str:
-    """Name of the gradients of one parameter, (batch, *shape)."""
-    return cotangent_name(each_name(parameter))

@@ -19,16 +19,19 @@ def prune(program: Program) -> Program:
 
 
 def in_order(definitions: Iterable[Definition]) -> tuple[Definition, ...]:
-    """The given order, changed only where a definition reads one that stands after it."""
+    """The given order, changed only where a definition reads one that stands after it.
+
+    It does not recurse, so a chain of definitions may be as long as it likes."""
     waiting = {definition.name: definition for definition in definitions}
     placed: dict[str, Definition] = {}
-
-    def place(definition: Definition) -> None:
-        for name in definition.tensors:
-            if name in waiting and name not in placed:
-                place(waiting[name])
-        placed.setdefault(definition.name, definition)
-
     for definition in waiting.values():
-        place(definition)
+        stack = [(definition, iter(definition.tensors))]
+        while stack:
+            current, reads = stack[-1]
+            later = next((name for name in reads if name in waiting and name not in placed), None)
+            if later is not None:
+                stack.append((waiting[later], iter(waiting[later].tensors)))
+            else:
+                placed.setdefault(current.name, current)
+                stack.pop()
     return tuple(placed.values())

@@ -16,8 +16,7 @@ Nothing else in the compiler differentiates anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 
 import sympy
 
@@ -62,34 +61,29 @@ def vjp_terms(
         yield access.tensor, make_term(term.axes, access.indices, body, reads.pairs(), term.guards)
 
 
-def jvp_term(term: Term, active: frozenset[str], tangent: Rename) -> Term | None:
-    """The term that the tangent of a sum definition gains, None when nothing active is read."""
+def jvp_term(term: Term, tangents: Mapping[str, str]) -> Term | None:
+    """The term that the tangent of a sum definition gains, None when nothing that has a tangent is read."""
     reads = Reads(term.reads)
     body = sympy.S.Zero
     for symbol, access in term.reads:
-        if access.tensor in active:
+        if access.tensor in tangents:
             # What is read outside a tensor is a constant, so its tangent is 0 there.
             outside = None if access.outside is None else 0.0
-            perturbed = reads.symbol(Access(tangent(access.tensor), access.indices, outside))
+            perturbed = reads.symbol(Access(tangents[access.tensor], access.indices, outside))
             body += masked(own_nodes(term.body).diff(symbol) * perturbed)
     return None if body == 0 else make_term(term.axes, term.target, body, reads.pairs(), term.guards)
 
 
-def winner_name(name: str) -> str:
-    """The definition that saves where a max or min was won."""
-    return f"{name}.winner"
-
-
-def winner_definition(definition: Definition) -> Definition:
-    """The argmax (argmin) companion of a max (min) definition: the first winner in loop order."""
+def winner_definition(definition: Definition, name: str) -> Definition:
+    """The argmax (argmin) companion `name` of a max (min) definition: the first winner in loop order."""
     if len(definition.terms) != 1:
         raise CompilerBug(f"{definition.name}: a max over several terms has no derivative rule")
     operation = {"max": "argmax", "min": "argmin"}[definition.operation]
-    return replace(definition, name=winner_name(definition.name), operation=operation, dtype="index")
+    return definition.made_of(name, "winner", operation=operation, dtype="index")
 
 
-def at_winner(definition: Definition) -> Term:
-    """A max definition's term with its reduction axes replaced by the digits of the saved winner.
+def at_winner(definition: Definition, winner: str) -> Term:
+    """A max definition's term with its reduction axes replaced by the digits of the saved `winner`.
 
     y[h] = max_{p:2} x[2h+p]  becomes  y[h] += x[2h + winner[h]], a sum term that rules one and two
     differentiate. A window that lies outside its tensor entirely has a winner outside too, and
@@ -112,7 +106,7 @@ def at_winner(definition: Definition) -> Term:
     size = 1
     for reduction in reduced:
         size *= reduction.extent
-    position = Affine(((IntegerRead(winner_name(definition.name), term.target, size), 1),))
+    position = Affine(((IntegerRead(winner, term.target, size), 1),))
     digits: dict[str, Affine] = {}
     remaining = size
     for reduction in reduced:

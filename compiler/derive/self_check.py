@@ -108,7 +108,7 @@ def _random_inputs(program: Program, margin: float | None) -> Iterator[tuple[str
         shape = concrete_shape(tensor.shape, BATCH)
         if tensor.dtype == "index":
             yield tensor.name, generator.integers(0, tensor.limit or 1, shape)
-        elif tensor.name == "batch_size" or tensor.kind in ("random", "iota"):
+        elif tensor.kind in ("batch_size", "random", "iota"):
             continue
         elif margin is None:
             yield tensor.name, generator.standard_normal(shape)

@@ -6,15 +6,13 @@ y[i] += a(i) for i, k:10                     becomes  y[i] += 10·a(i) for i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import sympy
 
 from compiler.derive.simplify_terms import axes_of, canonical_names, is_algebraic, rename_axes
-from compiler.ir.tensor_program import Access, Definition, Program, Reads, Term, make_term
-
-BATCH_SIZE = "batch_size"
-"""The scalar input that holds the extent of the batch axis."""
+from compiler.ir.tensor_program import Access, Axis, Definition, Program, Reads, Term, make_term
 
 
 def tidy_definition(program: Program, definition: Definition) -> Definition:
@@ -57,17 +55,21 @@ def without_unused_axes(program: Program, term: Term) -> Term:
         return term
     used = set().union(*(index.axes for index in term.target), *(axes_of(a) for _, a in term.reads))
     unused = [a for a in term.axes if a.name not in used]
-    if not unused or (any(a.extent is None for a in unused) and BATCH_SIZE not in program):
-        return term
     reads = Reads(term.reads)
-    factor = extent_product(unused, reads)
+    factor = extent_product(program, unused, reads) if unused else None
+    if factor is None:
+        return term
     kept = tuple(a for a in term.axes if a not in unused)
     return make_term(kept, term.target, term.body * factor, reads.pairs())
 
 
-def extent_product(axes, reads: Reads) -> sympy.Expr:
-    """The number of points of these axes; the batch's extent is a read of `batch_size`."""
+def extent_product(program: Program, axes: Iterable[Axis], reads: Reads) -> sympy.Expr | None:
+    """The number of points of these axes, the batch's extent read from the tensor that holds it.
+
+    None where the program is not given that."""
     product = sympy.S.One
     for a in axes:
-        product *= a.extent if a.extent is not None else reads.symbol(Access(BATCH_SIZE, ()))
+        if a.extent is None and program.batch_size is None:
+            return None
+        product *= a.extent if a.extent is not None else reads.symbol(Access(program.batch_size, ()))
     return product

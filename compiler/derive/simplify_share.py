@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from compiler.derive.prune import in_order
@@ -15,7 +16,7 @@ def share(program: Program) -> tuple[Program, list[Rewrite]]:
     names: dict[str, str] = {}
     rewrites = []
     for definition in program.definitions:
-        renamed = replace(definition, terms=tuple(rename_tensors(t, names) for t in definition.terms))
+        renamed = _renamed(definition, names)
         first = kept.setdefault(_identity(renamed), renamed)
         if first is renamed or {first.name, renamed.name} <= set(program.outputs):
             continue
@@ -28,12 +29,14 @@ def share(program: Program) -> tuple[Program, list[Rewrite]]:
         )
     if not rewrites:
         return program, rewrites
-    definitions = (
-        replace(d, terms=tuple(rename_tensors(t, names) for t in d.terms))
-        for d in program.definitions
-        if d.name not in names
-    )
+    definitions = (_renamed(d, names) for d in program.definitions if d.name not in names)
     return program.with_definitions(in_order(definitions)), rewrites
+
+
+def _renamed(definition: Definition, names: Mapping[str, str]) -> Definition:
+    """The definition reading, and being of, the tensors that are kept."""
+    terms = tuple(rename_tensors(term, names) for term in definition.terms)
+    return replace(definition, terms=terms, of=names.get(definition.of, definition.of))
 
 
 def _identity(definition: Definition) -> tuple:

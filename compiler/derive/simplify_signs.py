@@ -53,7 +53,7 @@ def sign_of(program: Program, name: str, known: dict[str, Sign]) -> Sign:
 
 
 def _given(tensor: Tensor) -> Sign:
-    if tensor.name == "batch_size":
+    if tensor.kind == "batch_size":
         return "positive"
     return "nonnegative" if tensor.kind == "random" else "real"
 

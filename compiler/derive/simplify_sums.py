@@ -24,7 +24,7 @@ from compiler.derive.prune import in_order
 from compiler.derive.scalar import hide
 from compiler.derive.simplify_cost import definition_cost
 from compiler.derive.simplify_memo import Memo
-from compiler.derive.simplify_merge import BATCH_SIZE, extent_product, tidy_definition
+from compiler.derive.simplify_merge import extent_product, tidy_definition
 from compiler.derive.simplify_terms import (
     access_at,
     axes_of,
@@ -35,7 +35,6 @@ from compiler.derive.simplify_terms import (
     matchings,
     replace_body,
     replace_definition,
-    unused_name,
 )
 from compiler.ir.affine import Affine
 from compiler.ir.tensor_program import Access, Definition, Program, Reads, Rewrite, Term, make_term
@@ -64,8 +63,8 @@ def _pulled_out(program: Program, definition: Definition, memo: Memo) -> tuple[D
     invariant, varying = _split_product(term.body, _invariant_symbols(term))
     if all(not term.access(s).indices for s in invariant.free_symbols) or varying.is_Number:
         return None
-    inner_name = unused_name(program, f"{definition.name}.sum")
-    inner = replace(definition, name=inner_name, terms=(replace_body(term, varying),))
+    inner_name = program.fresh(f"{definition.name}.sum")
+    inner = definition.made_of(inner_name, "sum", terms=(replace_body(term, varying),))
     reads = Reads(term.reads)
     total = reads.symbol(Access(inner_name, term.target))
     outer = replace(
@@ -208,8 +207,7 @@ def _expanded(body: sympy.Expr) -> sympy.Expr:
 
 def _sum_of(program: Program, term: Term, known: list[KnownSum], reads: Reads) -> sympy.Expr | None:
     if term.body == 1:
-        unknown_batch = any(a.extent is None for a in term.reduction_axes) and BATCH_SIZE not in program
-        return None if unknown_batch else extent_product(term.reduction_axes, reads)
+        return extent_product(program, term.reduction_axes, reads)
     used = replace(term, reads=tuple(pair for pair in term.reads if term.body.has(pair[0])))
     for candidate in known:
         for binding in _alignments(candidate.varying, used):

@@ -227,15 +227,6 @@ def _within_range(binding: Mapping[str, Affine], pattern: Term, term: Term) -> b
     return all(always_inside(binding[a.name], a.extent, term.extents) for a in pattern.axes)
 
 
-def unused_name(program: Program, wanted: str) -> str:
-    """`wanted`, or `wanted_2`, … if the program has it already."""
-    name, count = wanted, 1
-    while name in program:
-        count += 1
-        name = f"{wanted}_{count}"
-    return name
-
-
 def replace_body(term: Term, body: sympy.Expr) -> Term:
     return make_term(term.axes, term.target, body, term.reads, term.guards)
 

@@ -32,7 +32,6 @@ from compiler.derive.simplify_terms import (
     is_clean,
     replace_body,
     replace_definition,
-    unused_name,
 )
 from compiler.derive.stable_scalars import near_zero, stable_logistic, stable_softplus
 from compiler.ir.tensor_program import Access, Definition, Program, Reads, Rewrite, Term, make_term
@@ -152,14 +151,12 @@ def _shifted(program: Program, definition: Definition, weighted: bool) -> tuple[
     new = []
     name = definition.name
     if top is None:
-        top = replace(
-            definition, name=unused_name(program, f"{name}.max"), operation="max", terms=(exponent,)
-        )
+        top = definition.made_of(program.fresh(f"{name}.max"), "maximum", operation="max", terms=(exponent,))
         new = [top]
     reads = Reads(term.reads)
     below = exponentials[0].args[0] - reads.symbol(Access(top.name, term.target))
     scaled_term = make_term(term.axes, term.target, weight * sympy.exp(below), reads.pairs())
-    scaled = replace(definition, name=unused_name(program, f"{name}.shifted"), terms=(scaled_term,))
+    scaled = definition.made_of(program.fresh(f"{name}.shifted"), "shifted", terms=(scaled_term,))
     back = Reads()
     total, shift = (back.symbol(Access(d.name, term.target)) for d in (scaled, top))
     restored = make_term(term.target_axes, term.target, total * sympy.exp(shift), back.pairs())

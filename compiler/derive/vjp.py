@@ -2,25 +2,26 @@
 
     program, rewrites = vjp(forward, "loss", wrt=("dense_1.kernel",))
 
-The definitions of the forward program are kept, and after them stand, in reverse order, one definition
-`<tensor>.cotangent` for each tensor on a path from `wrt` to the output. Cost: each cotangent term has the
+The definitions of the forward program are kept, and after them stand, in reverse order, one definition of
+role "cotangent" for each tensor on a path from `wrt` to the output. Cost: each cotangent term has the
 domain of the forward term that it comes from, and no Jacobian is formed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import sympy
 
-from compiler.derive.rules import Rename, at_winner, vjp_terms, winner_definition, winner_name
+from compiler.derive.rules import Rename, at_winner, vjp_terms, winner_definition
 from compiler.errors import CompilerBug
-from compiler.ir.affine import axis
+from compiler.ir.names import Names
 from compiler.ir.printer import describe_term
-from compiler.ir.tensor_program import Axis, Definition, Program, Rewrite, Tensor, Term, make_term
+from compiler.ir.tensor_program import Definition, Program, Rewrite, Tensor, Term, make_term, zero_term
 
 
 def cotangent_name(name: str) -> str:
+    """What the cotangent of a tensor is called, unless something else is."""
     return f"{name}.cotangent"
 
 
@@ -29,12 +30,14 @@ def vjp(
 ) -> tuple[Program, tuple[Rewrite, ...]]:
     """Extend `program` by the cotangents of `wrt`; its outputs gain their names, in that order.
 
-    `seed="one"` differentiates a scalar output; `seed="input"` makes `<output>.cotangent` an input of the
-    output's shape, so that the program computes a vector-Jacobian product.
+    `seed="one"` differentiates a scalar output; `seed="input"` makes the output's cotangent an input of
+    its shape, so that the program computes a vector-Jacobian product.
     """
     wrt = tuple(wrt)
     active = active_tensors(program, wrt, output)
-    names = _unused_names(program, {*active, *wrt, output})
+    fresh = program.names()
+    names = {name: fresh.fresh(cotangent_name(name)) for name in sorted({*active, *wrt, output})}.__getitem__
+    winners = winner_names(program, active, fresh)
     cotangents: dict[str, list[Term]] = {name: [] for name in active}
     derived: list[Definition] = []
     rewrites: list[Rewrite] = []
@@ -42,9 +45,11 @@ def vjp(
     if seed == "one":
         if program.shape(output) != ():
             raise CompilerBug(f"{output} is not a scalar: its cotangent must be given")
-        derived.append(Definition(names(output), (), "sum", (make_term((), (), sympy.S.One),)))
+        one = make_term((), (), sympy.S.One)
+        derived.append(Definition(names(output), (), "sum", (one,), role="cotangent", of=output))
     else:
-        inputs += (Tensor(names(output), program.shape(output), "input"),)
+        seeds = Tensor(names(output), program.shape(output), "input", role="cotangent", of=output)
+        inputs += (seeds,)
     for definition in reversed(program.definitions):
         if definition.name not in active:
             continue
@@ -52,7 +57,7 @@ def vjp(
             derived.append(_cotangent(definition, names, cotangents[definition.name]))
         terms = definition.terms
         if definition.operation != "sum":
-            terms = (at_winner(definition),)
+            terms = (at_winner(definition, winners[definition.name]),)
         for term in terms:
             for tensor, gained in vjp_terms(term, definition.name, definition.shape, active, names):
                 cotangents[tensor].append(gained)
@@ -60,31 +65,25 @@ def vjp(
     for name in wrt:
         if program.definition(name) is None:
             derived.append(_cotangent(program[name], names, cotangents.get(name, [])))
-    forward = with_winners(program, active)
+    forward = with_winners(program, winners)
     outputs = program.outputs + tuple(names(name) for name in wrt)
     return Program(inputs, (*forward, *derived), outputs), tuple(rewrites)
 
 
-def _unused_names(program: Program, active: Iterable[str]) -> Rename:
-    """A name for each cotangent; numbered when the program has one already, as the VJP of a VJP does."""
-    chosen: dict[str, str] = {}
-    for name in sorted(active):
-        candidate, number = cotangent_name(name), 1
-        while candidate in program:
-            number += 1
-            candidate = f"{cotangent_name(name)}{number}"
-        chosen[name] = candidate
-    return chosen.__getitem__
+def winner_names(program: Program, active: Collection[str], names: Names) -> dict[str, str]:
+    """The winner of each active max or min: the one that the program has, or a name for one."""
+    extrema = (d.name for d in program.definitions if d.name in active and d.operation in ("max", "min"))
+    return {name: program.find("winner", name) or names.fresh(f"{name}.winner") for name in extrema}
 
 
-def with_winners(program: Program, active: frozenset[str]) -> list[Definition]:
-    """The program's definitions, each active max or min followed by the definition of its winner."""
+def with_winners(program: Program, winners: Mapping[str, str]) -> list[Definition]:
+    """The program's definitions, each max or min whose winner it lacks followed by the definition of that."""
     result = []
     for definition in program.definitions:
         result.append(definition)
-        is_extremum = definition.operation in ("max", "min")
-        if definition.name in active and is_extremum and winner_name(definition.name) not in program:
-            result.append(winner_definition(definition))
+        winner = winners.get(definition.name)
+        if winner is not None and winner not in program:
+            result.append(winner_definition(definition, winner))
     return result
 
 
@@ -104,11 +103,10 @@ def active_tensors(program: Program, wrt: Iterable[str], output: str) -> frozens
 
 
 def _cotangent(entry: Definition | Tensor, names: Rename, terms: list[Term]) -> Definition:
-    origin = entry.origin if isinstance(entry, Definition) else entry.name.rpartition(".")[0]
     if not terms:
-        axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(entry.shape))
-        terms = [make_term(axes, tuple(axis(a.name) for a in axes), sympy.S.Zero)]
-    return Definition(names(entry.name), entry.shape, "sum", tuple(terms), origin=origin)
+        terms = [zero_term(entry.shape)]
+    source = {"origin": entry.origin, "role": "cotangent", "of": entry.name}
+    return Definition(names(entry.name), entry.shape, "sum", tuple(terms), **source)
 
 
 def _recorded(rule: str, name: str, before: Term, gained_by: str, after: Term) -> Rewrite:

@@ -127,7 +127,7 @@ class _KernelNames:
 
     def name_of(self, kernel: Kernel, program: str) -> str:
         printed = print_kernel(kernel, self._lengths)
-        key = (kernel.name.partition(".")[0], *_meaning(printed))
+        key = (kernel.origin, *_meaning(printed))
         if key not in self.kernels:
             name = identifier(kernel.name)
             if name in self._used:

@@ -21,13 +21,15 @@ from compiler.formula.functions import FUNCTION_NAMES
 from compiler.formula.normalise import Piece
 from compiler.formula.parser import REDUCTIONS, parse_formula
 from compiler.formula.resolve import Resolved
-from compiler.formula.scope import BATCH_SIZE, SIZE, UNIFORM, Operand, Scope, did_you_mean
+from compiler.formula.scope import SIZE, UNIFORM, Operand, Scope, did_you_mean, with_batch_size
+from compiler.formula.spelling import with_normalised_keys
 from compiler.formula.syntax import (
     Binary,
     Call,
     Compare,
     Conditional,
     Extents,
+    Formula,
     Logical,
     Name,
     Negate,
@@ -53,8 +55,10 @@ def formula_problems(
     """All problems of a formula; none if `compile_formula` accepts it. The arguments are those of that."""
     try:
         formula = parse_formula(text)
-        given = {BATCH_SIZE: Operand(BATCH_SIZE, ()), **operands}
-        checker = _Checker(Scope(formula.text, given, exact_numbers(constants), dict(sizes)), results)
+        given, sizes = with_batch_size(operands), with_normalised_keys(sizes)
+        scope = Scope(formula.text, given, exact_numbers(constants), sizes)
+        results = with_normalised_keys(results)
+        checker = _Checker(scope, results, formula)
     except ModelError as error:
         return list(error.problems)
     for group in groups(formula.statements):
@@ -87,8 +91,8 @@ def reference_problems(statement: Statement, scope: Scope) -> list[Problem]:
 class _Checker(Elaborator[None]):
     """Collects problems, each once: a value may be in several pieces."""
 
-    def __init__(self, scope: Scope, results: Mapping[str, Operand]):
-        super().__init__(scope, results, "", "")
+    def __init__(self, scope: Scope, results: Mapping[str, Operand], formula: Formula):
+        super().__init__(scope, results, formula, "", "")
         self.problems: dict[Problem, None] = {}
         self.broken: set[str] = set()
         self.stage_number = 0

@@ -13,8 +13,9 @@ from compiler.formula.normalise import Piece
 from compiler.formula.parser import parse_formula
 from compiler.formula.resolve import Resolved
 from compiler.formula.scalar import ScalarBuilder
-from compiler.formula.scope import BATCH_SIZE, Operand, Scope
-from compiler.formula.syntax import Extents, Read
+from compiler.formula.scope import Operand, Scope, with_batch_size
+from compiler.formula.spelling import with_normalised_keys
+from compiler.formula.syntax import Extents, Formula, Read
 from compiler.ir.affine import axis, constant
 from compiler.ir.tensor_program import Axis, Definition, Operation, Shape, Term, make_term, substitute_axes
 
@@ -27,6 +28,8 @@ class CompiledFormula:
     random: tuple[Operand, ...]
     iota: int = 0
     """How many values of `iota`, 0, 1, 2, …, are read."""
+    origin: str = ""
+    """The layer whose formula it is."""
 
 
 def compile_formula(
@@ -54,19 +57,21 @@ def compile_formula(
     if problems:
         raise ModelError(*problems)
     formula = parse_formula(text)
-    given = {BATCH_SIZE: Operand(BATCH_SIZE, ()), **operands}
-    scope = Scope(formula.text, given, exact_numbers(constants or {}), dict(sizes or {}))
-    compiler = _Compiler(scope, results, prefix, origin)
+    constants, sizes = exact_numbers(constants or {}), with_normalised_keys(sizes or {})
+    scope = Scope(formula.text, with_batch_size(operands), constants, sizes)
+    compiler = _Compiler(scope, with_normalised_keys(results), formula, prefix, origin)
     for group in groups(formula.statements):
         compiler.define(group)
-    return CompiledFormula(tuple(compiler.definitions), tuple(compiler.random), compiler.iota)
+    return CompiledFormula(tuple(compiler.definitions), tuple(compiler.random), compiler.iota, origin)
 
 
 class _Compiler(Elaborator[Term]):
     """Makes definitions of the pieces."""
 
-    def __init__(self, scope: Scope, results: Mapping[str, Operand], prefix: str, origin: str):
-        super().__init__(scope, results, prefix, origin)
+    def __init__(
+        self, scope: Scope, results: Mapping[str, Operand], formula: Formula, prefix: str, origin: str
+    ):
+        super().__init__(scope, results, formula, prefix, origin)
         self.definitions: list[Definition] = []
         self.iota = 0
 

@@ -18,10 +18,12 @@ from compiler.formula.cases import cases_of
 from compiler.formula.normalise import Context, Piece, free_names, pieces, staged, tabulated
 from compiler.formula.products import without_products
 from compiler.formula.resolve import Reduction, Resolved, resolve
-from compiler.formula.scope import RESERVED, UNIFORM, Operand, Scope, shape_text
-from compiler.formula.syntax import Extents, Name, Node, Read, Statement, rebuild
+from compiler.formula.scope import IOTA, RESERVED, UNIFORM, Operand, Scope, shape_text
+from compiler.formula.spelling import with_normalised_keys
+from compiler.formula.syntax import Extents, Formula, Name, Node, Read, Statement, rebuild
 from compiler.ir.affine import Affine, Extent
 from compiler.ir.domain import Shape
+from compiler.ir.names import Names
 
 Built = TypeVar("Built")
 Operation = Literal["sum", "max", "min"]
@@ -30,7 +32,7 @@ Operation = Literal["sum", "max", "min"]
 def exact_numbers(constants: Mapping[str, object]) -> dict[str, int | float]:
     """The constants as Python's own numbers. Raises ModelError for what is no finite number."""
     numbers: dict[str, int | float] = {}
-    for name, value in constants.items():
+    for name, value in with_normalised_keys(constants).items():
         if isinstance(value, Integral):
             numbers[name] = int(value)
         elif isinstance(value, Real) and math.isfinite(value):
@@ -56,10 +58,17 @@ def groups(statements: Iterable[Statement]) -> list[list[Statement]]:
 class Elaborator(Generic[Built]):
     """The state of one formula: the tensors known so far. Subclasses say what a term becomes."""
 
-    def __init__(self, scope: Scope, results: Mapping[str, Operand], prefix: str, origin: str):
+    def __init__(
+        self, scope: Scope, results: Mapping[str, Operand], formula: Formula, prefix: str, origin: str
+    ):
         self.scope, self.results, self.prefix, self.origin = scope, results, prefix, origin
-        self.stages: set[str] = set()
+        given = (operand.name for operand in (*scope.operands.values(), *results.values()))
+        self.names = Names((*given, IOTA))
+        # What the text names comes before what is named here, wherever in the text it is defined.
+        own = dict.fromkeys(s.target for s in formula.statements if s.target not in results)
+        self.own = {local: self.names.fresh(self.qualified(local)) for local in own}
         self.shared: dict[Hashable, Operand] = {}
+        self.made: dict[str, int] = {}
         self.random: list[Operand] = []
         self.context = Context(self.stage, lambda node, extents: cases_of(node, extents, self.scope))
 
@@ -69,7 +78,7 @@ class Elaborator(Generic[Built]):
         self.check_name(group[0])
         declared = self.results.get(local)
         resolved = [self.drawn(resolve(statement, self.scope, declared)) for statement in group]
-        operand = declared or Operand(self.qualified(local), self.inferred_shape(resolved))
+        operand = declared or Operand(self.own[local], self.inferred_shape(resolved))
         operation, terms = self.terms(resolved, operand)
         self.check_cover(resolved[0], operand)
         self.add(local, operand, operation, terms)
@@ -84,7 +93,6 @@ class Elaborator(Generic[Built]):
 
     def add(self, local: str, operand: Operand, operation: Operation, terms: tuple[Built, ...]) -> None:
         """Called for each definition, in order; the tensor is known from here on."""
-        self.stages.add(operand.name)
         self.know(local, operand)
 
     def know(self, local: str, operand: Operand) -> None:
@@ -142,10 +150,8 @@ class Elaborator(Generic[Built]):
         for index in node.indices:
             if not isinstance(index, Name) or index.name not in extents:
                 raise self.scope.error(index.place, "uniform takes axes alone as indices")
-        local = UNIFORM + (str(len(self.random) + 1) if self.random else "")
-        self.random.append(
-            Operand(self.qualified(local), tuple(extents[index.name] for index in node.indices))
-        )
+        name = self.names.fresh(self.qualified(UNIFORM + (str(len(self.random) + 1) if self.random else "")))
+        self.random.append(Operand(name, tuple(extents[index.name] for index in node.indices)))
         self.know(_hidden(self.random[-1]), self.random[-1])
         return _hidden(self.random[-1])
 
@@ -189,17 +195,11 @@ class Elaborator(Generic[Built]):
         operation, terms = self.terms(statements, Operand(kind, shape))
         meaning = self.meaning(operation, shape, terms)
         if meaning not in self.shared:
-            operand = Operand(self.qualified(self.fresh(kind)), shape)
+            self.made[kind] = self.made.get(kind, 0) + 1
+            operand = Operand(self.names.fresh(self.qualified(f"{kind}{self.made[kind]}")), shape)
             self.shared[meaning] = operand
             self.add(_hidden(operand), operand, operation, terms)
         return _hidden(self.shared[meaning])
-
-    def fresh(self, operation: str) -> str:
-        """`sum1`, `sum2`, …: the first that is not taken."""
-        number = 1
-        while self.qualified(f"{operation}{number}") in self.stages:
-            number += 1
-        return f"{operation}{number}"
 
 
 def _hidden(operand: Operand) -> str:

@@ -18,7 +18,8 @@ from compiler.formula.check import reference_problems
 from compiler.formula.extents import Binder, ExtentFinder, inside_of
 from compiler.formula.parser import parse_formula
 from compiler.formula.resolve import expanded
-from compiler.formula.scope import BATCH_SIZE, UNIFORM, UNKNOWN, Operand, Scope
+from compiler.formula.scope import UNIFORM, UNKNOWN, Operand, Scope, with_batch_size
+from compiler.formula.spelling import with_normalised_keys
 from compiler.formula.syntax import Formula, Name, Node, Read, Reduce, Statement, children, walk
 from compiler.ir.affine import Extent
 from compiler.ir.domain import Shape
@@ -40,8 +41,8 @@ def infer_shapes(
     Raises ModelError, pointing at the place, for a size that cannot be inferred.
     """
     formula = parse_formula(text)
-    scope = Scope(formula.text, {BATCH_SIZE: Operand(BATCH_SIZE, ()), **operands}, constants, sizes)
-    inference = _Inference(formula, scope, dict(unknown))
+    scope = Scope(formula.text, with_batch_size(operands), *map(with_normalised_keys, (constants, sizes)))
+    inference = _Inference(formula, scope, with_normalised_keys(unknown))
     inference.check_references()
     while inference.learns():
         pass

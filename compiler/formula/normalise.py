@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from compiler.formula.cases import Cases
 from compiler.formula.resolve import Reduction
-from compiler.formula.scope import BATCH_SIZE
+from compiler.formula.scope import HIDDEN_BATCH_SIZE
 from compiler.formula.syntax import (
     Binary,
     Call,
@@ -214,7 +214,7 @@ def _divided(node: Reduction) -> Node:
     body, number = node.body, 1
     for axis in node.axes:
         if axis.extent is None:
-            body = Binary(node.place, "/", body, Read(node.place, BATCH_SIZE, ()))
+            body = Binary(node.place, "/", body, Read(node.place, HIDDEN_BATCH_SIZE, ()))
         else:
             number *= axis.extent
     return body if number == 1 else Binary(node.place, "/", body, Number(node.place, str(number)))

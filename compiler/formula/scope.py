@@ -9,11 +9,14 @@ from typing import Literal
 
 from compiler.errors import ModelError
 from compiler.formula.problems import formula_error
+from compiler.formula.spelling import with_normalised_keys
 from compiler.formula.syntax import Place, Read
 from compiler.ir.domain import Shape
 
 BATCH_AXIS = "b"
 BATCH_SIZE = "batch_size"
+HIDDEN_BATCH_SIZE = "batch_size[]"
+"""The key of the same tensor for what the text does not spell: no formula can hide it."""
 UNIFORM = "uniform"
 IOTA = "iota"
 """The program's tensor of 0, 1, 2, …, which a value that is made of axes reads."""
@@ -21,7 +24,7 @@ IOTA = "iota"
 
 SIZE = "size"
 """`size(i)` is the extent of axis i."""
-RESERVED = (UNIFORM, BATCH_SIZE, IOTA, SIZE, "pad", "ravel", "inf", "pi")
+RESERVED = (UNIFORM, BATCH_SIZE, SIZE, "pad", "ravel", "inf", "pi")
 """Names that no formula may define."""
 UNKNOWN = -1
 """The size of a dimension that is still to be inferred."""
@@ -39,6 +42,15 @@ class Operand:
     dtype: Literal["real", "index"] = "real"
     limit: int | None = None
     """For dtype "index": values lie in [0, limit)."""
+
+
+def with_batch_size(operands: Mapping[str, Operand]) -> dict[str, Operand]:
+    """The tensors that a formula is given: `batch_size[]`, and those that it is given besides.
+
+    One that is called so itself hides the size from the text, but not from what is made of `mean` and `size`.
+    """
+    size = Operand(BATCH_SIZE, ())
+    return {BATCH_SIZE: size, HIDDEN_BATCH_SIZE: size, **with_normalised_keys(operands)}
 
 
 @dataclass(frozen=True)

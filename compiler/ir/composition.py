@@ -27,7 +27,8 @@ def plain_read(term: Term, inner: Definition) -> tuple[sympy.Symbol, list[str]] 
 def put_in(term: Term, symbol: sympy.Symbol, names: Sequence[str], inner: Term) -> Term:
     """`term` at the places that `inner` writes, with its value for `symbol`, which `term` reads at its axes
     `names`: `y[f] += s[f]·m[f]` with `s[5h + c] += x[h,c]` gives `y[5h + c] += x[h,c]·m[5h + c]`."""
-    inner = _renamed(inner, {a.name: f"{a.name}_inner" for a in inner.axes})
+    apart = {a.name: f"{a.name}_inner" for a in inner.axes}
+    inner = _renamed(inner, apart)
     tensor = term.access(symbol).tensor
     moved = substitute_axes(term, dict(zip(names, inner.target, strict=True)), inner.axes)
     reads = Reads(moved.reads)
@@ -35,7 +36,7 @@ def put_in(term: Term, symbol: sympy.Symbol, names: Sequence[str], inner: Term) 
     (own,) = (s for s, access in moved.reads if access.tensor == tensor)
     body = moved.body.xreplace({own: value})
     joined = make_term(inner.axes, moved.target, body, reads.pairs(), (*moved.guards, *inner.guards))
-    return _renamed(joined, {a.name: a.name.removesuffix("_inner") for a in inner.axes})
+    return _renamed(joined, {new: old for old, new in apart.items()})
 
 
 def _renamed(term: Term, names: dict[str, str]) -> Term:

@@ -34,7 +34,7 @@ def run(
     """Every tensor of the program by name: the given inputs, the random tensors, the definitions.
 
     `inputs` maps names to arrays; `batch` is found from an input with a batch dimension when it is not
-    given, and "batch_size" need not be given. Real tensors are computed in `dtype`: each operation is rounded
+    given, and the size of the batch need not be given. Real tensors are computed in `dtype`: each operation is rounded
     to it, as a kernel of that precision rounds, but for erf, whose argument and result alone are.
     """
     batch = batch if batch is not None else _batch_of(program, inputs)
@@ -66,7 +66,7 @@ def _given(tensor: Tensor, inputs: Arrays, batch: int, seed: int, step: int) -> 
         return uniform(seed, step, tensor.stream, elements).reshape(shape)
     if tensor.kind == "iota":
         return np.arange(shape[0], dtype=np.float64)
-    if tensor.name == "batch_size":
+    if tensor.kind == "batch_size":
         return np.float64(batch)
     raise ValueError(f"no value was given for {tensor.kind} {tensor.name}")
 

@@ -34,10 +34,13 @@ _COMPARISONS = {
     ast.Eq: lambda left, right: (Equal, (left, right)),
     ast.NotEq: lambda left, right: (NotEqual, (left, right)),
 }
-_NAME = r'(?:"[^"]*"|[^\W\d][\w.]*)'
+PLAIN_NAME = re.compile(r"[^\W\d][\w.]*")
+"""What a name is that stands without quotes. (A letter with an accent of its own is none.)"""
+_NAME = rf'(?:"[^"]*"|{PLAIN_NAME.pattern})'
 _TYPE = r"\((?P<shape>[^)]*)\) (?P<dtype>\w+)(?: < (?P<limit>\d+))?"
-_INPUT = re.compile(rf"(?P<kind>\w+) (?P<name>{_NAME}): {_TYPE}(?: stream (?P<stream>\d+))?$")
-_DEFINITION = re.compile(rf'(?P<name>{_NAME}): {_TYPE} = (?P<operation>\w+)(?: of (?P<origin>".*"))?$')
+_SOURCE = rf'(?: of (?P<origin>"(?:[^"\\]|\\.)*"))?(?: as (?P<role>\w+) of (?P<of>{_NAME}))?'
+_INPUT = re.compile(rf"(?P<kind>\w+) (?P<name>{_NAME}): {_TYPE}(?: stream (?P<stream>\d+))?{_SOURCE}$")
+_DEFINITION = re.compile(rf"(?P<name>{_NAME}): {_TYPE} = (?P<operation>\w+){_SOURCE}$")
 _OUTPUTS = re.compile(r"outputs(?: (?P<names>.*))?$")
 _STATEMENT = re.compile(r"\[(?P<target>.*?)\] (?P<operator>\+|\w+)= (?P<body>.*)$")
 
@@ -76,17 +79,20 @@ def parse_program(text: str, functions: Iterable[type[sympy.Function]] = ()) -> 
 
 def _input(header: re.Match) -> Tensor:
     limit = int(header["limit"]) if header["limit"] else None
-    stream = int(header["stream"] or 0)
-    return Tensor(
-        _unquoted(header["name"]), _shape(header["shape"]), header["kind"], header["dtype"], limit, stream
-    )
+    name, shape, stream = _unquoted(header["name"]), _shape(header["shape"]), int(header["stream"] or 0)
+    return Tensor(name, shape, header["kind"], header["dtype"], limit, stream, *_source(header))
 
 
 def _definition(header: re.Match) -> Definition:
     """The definition without its terms."""
+    name, shape = _unquoted(header["name"]), _shape(header["shape"])
+    return Definition(name, shape, header["operation"], (), header["dtype"], *_source(header))
+
+
+def _source(header: re.Match) -> tuple[str, str | None, str]:
+    """Origin, role, and what the role is to."""
     origin = ast.literal_eval(header["origin"]) if header["origin"] else ""
-    shape = _shape(header["shape"])
-    return Definition(_unquoted(header["name"]), shape, header["operation"], (), header["dtype"], origin)
+    return origin, header["role"], _unquoted(header["of"] or "")
 
 
 def _shape(text: str) -> tuple[int | None, ...]:

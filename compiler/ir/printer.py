@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import keyword
+import unicodedata
 from collections.abc import Mapping
 
 import sympy
@@ -29,7 +30,7 @@ from sympy.logic.boolalg import BooleanAtom
 from compiler.ir.affine import Affine, Atom, Read
 from compiler.ir.affine import Mod as Remainder
 from compiler.ir.conditions import Both, Comparison, Either, Negated
-from compiler.ir.parser import CONSTANTS, product, reciprocal, total
+from compiler.ir.parser import CONSTANTS, PLAIN_NAME, product, reciprocal, total
 from compiler.ir.scalars import Scalar, Select
 from compiler.ir.tensor_program import Access, Axis, Definition, Guard, Program, Shape, Tensor, Term
 
@@ -78,19 +79,25 @@ def print_input(tensor: Tensor) -> str:
     limit = "" if tensor.limit is None else f" < {tensor.limit}"
     stream = f" stream {tensor.stream}" if tensor.stream else ""
     name = print_name(tensor.name)
-    return f"{tensor.kind} {name}: {print_shape(tensor.shape)} {tensor.dtype}{limit}{stream}"
+    shape = print_shape(tensor.shape)
+    return f"{tensor.kind} {name}: {shape} {tensor.dtype}{limit}{stream}{_print_source(tensor)}"
 
 
 def print_definition(definition: Definition, limits: Limits) -> str:
     """A header and one indented line for each term."""
     limit = f" < {limits[definition.name]}" if definition.name in limits else ""
-    origin = f" of {json.dumps(definition.origin)}" if definition.origin else ""
-    shape = print_shape(definition.shape)
+    shape, source = print_shape(definition.shape), _print_source(definition)
     header = (
-        f"{print_name(definition.name)}: {shape} {definition.dtype}{limit} = {definition.operation}{origin}"
+        f"{print_name(definition.name)}: {shape} {definition.dtype}{limit} = {definition.operation}{source}"
     )
     terms = [f"    {print_term(term, definition.operation, limits)}" for term in definition.terms]
     return "\n".join([header, *terms])
+
+
+def _print_source(entry: Tensor | Definition) -> str:
+    """Where a tensor comes from: ` of "conv2d_1" as cotangent of conv2d_1.kernel`."""
+    origin = f" of {json.dumps(entry.origin)}" if entry.origin else ""
+    return origin + (f" as {entry.role} of {print_name(entry.of)}" if entry.role else "")
 
 
 def print_term(term: Term, operation: str, limits: Limits) -> str:
@@ -171,9 +178,11 @@ def _print_atom(atom: Atom, limits: Limits) -> str:
 
 
 def print_name(name: str) -> str:
-    """The name itself if it is identifiers joined by dots, else quoted."""
-    plain = all(part.isidentifier() and not keyword.iskeyword(part) for part in name.split("."))
-    return name if plain else _quoted(name)
+    """The name itself if it is identifiers joined by dots that the text can hold so, else quoted."""
+    parts = name.split(".")
+    plain = PLAIN_NAME.fullmatch(name) and unicodedata.is_normalized("NFKC", name)
+    words = all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
+    return name if plain and words else _quoted(name)
 
 
 def _quoted(text: str) -> str:

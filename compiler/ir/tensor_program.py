@@ -17,18 +17,43 @@ which is the transpose of a read that gives 0 outside, so that padding needs no 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import sympy
 
-from compiler.ir.affine import Affine, Extent, Read
+from compiler.ir.affine import Affine, Extent, Read, axis
 from compiler.ir.domain import Axis, Guard, Shape
+from compiler.ir.names import Names, fresh
 
 Operation = Literal["sum", "max", "min", "argmax", "argmin"]
-Kind = Literal["input", "label", "parameter", "state", "scalar", "random", "iota", "tangent"]
+ScalarKind = Literal["batch_size", "rate", "step"]
+Kind = Literal["input", "label", "parameter", "state", "random", "iota", "tangent", ScalarKind]
+SCALAR_KINDS: tuple[str, ...] = get_args(ScalarKind)
+"""Numbers that a step is given: the size of the batch, the learning rate, and which step it is."""
+Role = Literal[
+    "cotangent",
+    "tangent",
+    "winner",
+    "padded",
+    "inner",
+    "each",
+    "total",
+    "sum",
+    "maximum",
+    "shifted",
+    "selected",
+    "picked",
+    "transformed",
+    "packed",
+    "unpacked",
+    "batch",
+    "kept",
+]
+"""What a tensor is to the tensor `of` which it was made."""
 Dtype = Literal["real", "index"]
 
 IDENTITY = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}
@@ -104,6 +129,14 @@ class Definition:
     terms: tuple[Term, ...]
     dtype: Dtype = "real"
     origin: str = ""
+    """The layer that it comes from."""
+    role: Role | None = None
+    of: str = ""
+    """The tensor to which it has its role, which the program may no longer have."""
+
+    def made_of(self, name: str, role: Role, **changes: object) -> Definition:
+        """A definition of another name that has a role to this one."""
+        return replace(self, name=name, role=role, of=self.name, **changes)
 
     @cached_property
     def tensors(self) -> tuple[str, ...]:
@@ -124,6 +157,11 @@ class Tensor:
     """For dtype "index": values lie in [0, limit)."""
     stream: int = 0
     """For kind "random": which of the independent streams."""
+    origin: str = ""
+    """The layer that it comes from."""
+    role: Role | None = None
+    of: str = ""
+    """As in a definition."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +190,36 @@ class Program:
         """The definition of `name`, None when it is an input."""
         entry = self._index[name]
         return entry if isinstance(entry, Definition) else None
+
+    def names(self) -> Names:
+        """Makes names that the program has not."""
+        return Names(self._index)
+
+    def fresh(self, wanted: str) -> str:
+        """A name that the program has not: `wanted` itself, or that with a number."""
+        return fresh(wanted, self._index)
+
+    def find(self, role: Role, of: str) -> str | None:
+        """The last tensor that has this role to `of`, None when there is none."""
+        return self._by_role.get((role, of))
+
+    @cached_property
+    def _by_role(self) -> dict[tuple[Role | None, str], str]:
+        return {(entry.role, entry.of): entry.name for entry in (*self.inputs, *self.definitions)}
+
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[Definition, ...]]:
+        """The definitions that read each tensor, in order; nobody reads a name that is not there."""
+        found: defaultdict[str, list[Definition]] = defaultdict(list)
+        for definition in self.definitions:
+            for name in definition.tensors:
+                found[name].append(definition)
+        return defaultdict(tuple, {name: tuple(readers) for name, readers in found.items()})
+
+    @cached_property
+    def batch_size(self) -> str | None:
+        """The given tensor that holds the size of the batch, if there is one."""
+        return next((tensor.name for tensor in self.inputs if tensor.kind == "batch_size"), None)
 
     def replace(self, **changes: object) -> Program:
         return replace(self, **changes)
@@ -192,6 +260,12 @@ class Reads:
 def element_axes(shape: Shape) -> tuple[Axis, ...]:
     """Axes i0, i1, … that run over every element of a tensor of this shape."""
     return tuple(Axis(f"i{k}", extent) for k, extent in enumerate(shape))
+
+
+def zero_term(shape: Shape) -> Term:
+    """A term that adds 0 to every element of a tensor of this shape."""
+    axes = element_axes(shape)
+    return make_term(axes, tuple(axis(a.name) for a in axes), sympy.S.Zero)
 
 
 def move_term(

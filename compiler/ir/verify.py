@@ -20,7 +20,17 @@ from compiler.errors import CompilerBug
 from compiler.ir.affine import Affine, Read
 from compiler.ir.printer import integer_limits, print_affine, print_term, window_size
 from compiler.ir.proofs import facts_of, is_nonnegative
-from compiler.ir.tensor_program import Definition, Kind, Operation, Program, Shape, Tensor, Term
+from compiler.ir.tensor_program import (
+    SCALAR_KINDS,
+    Definition,
+    Kind,
+    Operation,
+    Program,
+    Role,
+    Shape,
+    Tensor,
+    Term,
+)
 
 NOT_NUMBERS = (
     type(sympy.nan),
@@ -61,6 +71,9 @@ def _tensor(tensor: Tensor) -> Iterator[str]:
         yield f"unknown kind {tensor.kind!r}"
     if (tensor.dtype == "index") != (tensor.limit is not None):
         yield "a limit belongs to dtype index, and dtype index needs one"
+    if tensor.kind in SCALAR_KINDS and (tensor.shape or tensor.dtype != "real"):
+        yield "a scalar is a real tensor of no dimension"
+    yield from _role(tensor)
     if tensor.kind == "iota" and (len(tensor.shape) != 1 or None in tensor.shape or tensor.dtype != "real"):
         yield "the values of an axis are a real tensor of one dimension of known extent"
     yield from _shape(tensor.shape)
@@ -76,7 +89,15 @@ def _definition(definition: Definition) -> Iterator[str]:
         yield f"{definition.operation} over the batch: the number of positions must be known"
     if chooses != (definition.dtype == "index"):
         yield f"{definition.operation} of dtype {definition.dtype}: winners alone are of dtype index"
+    yield from _role(definition)
     yield from _shape(definition.shape)
+
+
+def _role(entry: Tensor | Definition) -> Iterator[str]:
+    if (entry.role is None) != (not entry.of):
+        yield "a role is to a tensor, and nothing is of a tensor without one"
+    elif entry.role is not None and entry.role not in get_args(Role):
+        yield f"unknown role {entry.role!r}"
 
 
 def _shape(shape: Shape) -> Iterator[str]:

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 
 from compiler.errors import Problem, Span
+from compiler.formula.spelling import normalised, with_normalised_keys
 from compiler.initializers.base import Initializer
 from compiler.layers.operators import Operators
 from compiler.regularizers.base import Regularizer
@@ -66,6 +67,12 @@ class Forward:
     sizes: Mapping[str, int] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     state: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # The formula's own names are normalised by Python's parser: what is given by name must be found.
+        for key in ("parameters", "constants", "sizes", "state"):
+            object.__setattr__(self, key, with_normalised_keys(getattr(self, key)))
+        object.__setattr__(self, "inputs", tuple(map(normalised, self.inputs)))
 
     @property
     def results(self) -> dict[str, Shape]:

@@ -17,6 +17,7 @@ from compiler.errors import ModelError, Problem
 from compiler.formula.infer import infer_shapes
 from compiler.formula.parser import parse_formula
 from compiler.formula.scope import RESERVED, UNKNOWN, Operand
+from compiler.formula.spelling import normalised, with_normalised_keys
 from compiler.formula.syntax import Read, Statement, walk
 from compiler.initializers.base import Initializer
 from compiler.layers.base import Forward, Layer, Parameter, Shape
@@ -45,6 +46,15 @@ class Formula(Layer):
     constants: Mapping[str, int | float] = field(default_factory=dict)
     inference: str | None = None
     inputs: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("sizes", "parameters", "state", "constants"):
+            given = getattr(self, key)
+            if isinstance(given, Mapping):
+                object.__setattr__(self, key, with_normalised_keys(given))
+        if isinstance(self.inputs, tuple | list) and all(isinstance(name, str) for name in self.inputs):
+            object.__setattr__(self, "inputs", tuple(map(normalised, self.inputs)))
 
     @property
     def arity(self) -> tuple[int, int | None]:
@@ -127,9 +137,9 @@ def _name_problems(layer: Formula) -> Iterator[Problem]:
                 yield wrong(f"name of a {kind}", "a name, such as scale", key)
                 continue
             yield from reserved_problems(key)
-            if key in taken:
+            if normalised(key) in taken:
                 yield Problem(f"{key} is the name of two things", found=f"a {kind} of that name as well")
-            taken.add(key)
+            taken.add(normalised(key))
 
 
 def reserved_problems(name: str) -> Iterator[Problem]:

@@ -6,17 +6,18 @@ what is wrong with their own arguments; so one mistake is one message.
 
 from __future__ import annotations
 
-import keyword
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from compiler.errors import ModelError, Problem, Span
+from compiler.formula.spelling import normalised
 from compiler.layers.activations import activation_layer
 from compiler.layers.base import Forward, Layer, Node, Part, Placeholder, Results, Shape
 from compiler.layers.forward_checks import forward_problems, layer_formula_problems
 from compiler.layers.shaping import Input
 
-RESERVED_NAMES = ("input", "label", "loss", "batch_size", "iota")
+RESERVED_NAMES = ("input", "label", "loss")
+"""What the generated module calls what it is given and what it gives."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ class Graph:
 
 def analyse(output: object) -> Graph:
     """The graph that computes `output`, a Node. Raises nothing: problems are part of the result."""
-    builder = _Builder()
-    for value in _in_order(output):
+    values = list(_in_order(output))
+    builder = _Builder(value.layer.name for value in values if isinstance(value, Node))
+    for value in values:
         builder.add(value)
     return Graph(tuple(builder.steps), tuple(builder.problems))
 
@@ -85,11 +87,15 @@ def _in_order(output: object) -> Iterator[object]:
 class _Builder:
     """Steps and problems so far; `results` maps the identity of a value to the step that computes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Iterable[object]) -> None:
         self.steps: list[Step] = []
         self.problems: list[Problem] = []
         self.results: dict[int, Step | None] = {}
-        self.names: set[str] = set(RESERVED_NAMES)
+        # A name that is given to any layer is no automatic one.
+        self.names = set(RESERVED_NAMES) | {normalised(name) for name in given if isinstance(name, str)}
+        self.numbers: dict[str, int] = {}
+        self.given: set[str] = set()
+        self.owners: dict[str, Step] = {}
         self.first_use: dict[int, str] = {}
 
     def add(self, value: object) -> None:
@@ -140,6 +146,7 @@ class _Builder:
     def append(self, name, layer, inputs, span, shape, forward=None, owner=None) -> Step:
         step = Step(name, layer, inputs, span, shape, forward, owner or name)
         self.steps.append(step)
+        self.owners.setdefault(name, step)
         return step
 
     def report(self, problems: list[Problem], name: str, span: Span | None) -> None:
@@ -179,7 +186,7 @@ class _Builder:
 
     def sharing_problems(self, forward: Forward | None, owner: str | None) -> list[Problem]:
         """What keeps a layer that is used again from using the parameters of its first use."""
-        first = next((step.forward for step in self.steps if step.name == owner), None)
+        first = self.owners[owner].forward if owner is not None else None
         if forward is None or first is None:
             return []
         if first.state:
@@ -195,26 +202,28 @@ class _Builder:
         """The name of a step: given, or its kind and the first free number; a second use says so."""
         if owner is None and layer.name is not None:
             return self.given_name(layer, span)
-        number, base = (2, f"{owner}_use") if owner else (1, f"{layer.kind}_")
+        first, base = (2, f"{owner}_use") if owner else (1, f"{layer.kind}_")
+        number = self.numbers.get(base, first)
         while f"{base}{number}" in self.names:
             number += 1
         self.names.add(f"{base}{number}")
+        self.numbers[base] = number + 1
         return f"{base}{number}"
 
     def given_name(self, layer: Layer, span: Span | None) -> str:
-        name = layer.name
+        name = normalised(layer.name) if isinstance(layer.name, str) else layer.name
         problem = None
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        if not isinstance(name, str) or not name.isidentifier():
             problem = Problem(
                 "wrong name", expected="letters, digits and _, not beginning with a digit", found=repr(name)
             )
         elif name in RESERVED_NAMES:
             problem = Problem(f"the name {name} is reserved", expected="another name", found=repr(name))
-        elif name in self.names:
+        elif name in self.given:
             problem = Problem(f"two layers are called {name}", expected="a name of its own for each layer")
         if problem is not None:
             self.report([problem], str(name), span)
-        self.names.add(str(name))
+        self.given.add(str(name))
         return str(name)
 
 

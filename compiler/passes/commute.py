@@ -12,6 +12,7 @@ is flat they are 0 on both sides, and where it rises it keeps the order of the c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import sympy
@@ -22,11 +23,11 @@ from compiler.ir.printer import print_body
 from compiler.ir.scalars import Extremum, Select
 from compiler.ir.tensor_program import (
     Access,
-    Axis,
     Definition,
     Program,
     Rewrite,
     Term,
+    element_axes,
     make_term,
     read_symbol,
 )
@@ -34,24 +35,24 @@ from compiler.ir.tensor_program import (
 
 def commute(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
     """Move monotone pointwise functions behind the max (or min) that alone reads them."""
-    definitions: list[Definition] = list(program.definitions)
+    names, readers = program.names(), program.readers
+    replaced: dict[str, tuple[Definition, ...]] = {}
     rewrites: list[Rewrite] = []
     for outer in program.definitions:
-        inner = _monotone_input(outer, program)
+        inner = _monotone_input(outer, program, readers)
         if inner is None:
             continue
-        replaced = _swapped(inner, outer)
-        where = next(k for k, d in enumerate(definitions) if d.name == outer.name)
-        definitions[where : where + 1] = replaced
-        definitions.remove(inner)
+        swapped = _swapped(inner, outer, names.fresh(f"{outer.name}.inner"))
+        replaced[outer.name], replaced[inner.name] = swapped, ()
         rewrites.append(
             Rewrite(
                 "commute",
                 f"{outer.operation} of {inner.name}",
-                f"{inner.name} of {replaced[0].name}",
+                f"{inner.name} of {swapped[0].name}",
                 f"{_rule_text(inner)} never falls",
             )
         )
+    definitions = (new for old in program.definitions for new in replaced.get(old.name, (old,)))
     return program.with_definitions(definitions), tuple(rewrites)
 
 
@@ -60,7 +61,9 @@ def _rule_text(inner: Definition) -> str:
     return print_body(term.body, {term.reads[0][0]: "x"})
 
 
-def _monotone_input(outer: Definition, program: Program) -> Definition | None:
+def _monotone_input(
+    outer: Definition, program: Program, readers: Mapping[str, tuple[Definition, ...]]
+) -> Definition | None:
     """The pointwise, rising definition that this max reads and nothing else does."""
     if outer.operation not in ("max", "min") or len(outer.terms) != 1:
         return None
@@ -70,8 +73,7 @@ def _monotone_input(outer: Definition, program: Program) -> Definition | None:
     inner = program.definition(term.reads[0][1].tensor)
     if inner is None or inner.name in program.outputs or not _is_rising(inner):
         return None
-    users = [d.name for d in program.definitions if inner.name in d.tensors]
-    return inner if users == [outer.name] else None
+    return inner if readers[inner.name] == (outer,) else None
 
 
 def _is_rising(definition: Definition) -> bool:
@@ -103,21 +105,18 @@ def _never_falls(body: sympy.Expr, symbol: sympy.Symbol) -> bool:
     return bool(sympy.diff(body, symbol).is_nonnegative)
 
 
-def _swapped(inner: Definition, outer: Definition) -> list[Definition]:
+def _swapped(inner: Definition, outer: Definition, name: str) -> tuple[Definition, Definition]:
     (function,) = inner.terms
     (reduction,) = outer.terms
     symbol, access = reduction.reads[0]
     source = function.reads[0][1].tensor
-    first = replace(
-        outer,
-        name=f"{outer.name}.inner",
-        terms=(_reading(reduction, symbol, replace(access, tensor=source)),),
-    )
-    axes = tuple(Axis(f"i{k}", extent) for k, extent in enumerate(outer.shape))
+    changed = _reading(reduction, symbol, replace(access, tensor=source))
+    first = outer.made_of(name, "inner", terms=(changed,))
+    axes = element_axes(outer.shape)
     here = tuple(axis(a.name) for a in axes)
     body = function.body.xreplace({function.reads[0][0]: read_symbol(0)})
     term = make_term(axes, here, body, [(read_symbol(0), Access(first.name, here))])
-    return [first, replace(outer, operation="sum", terms=(term,))]
+    return first, replace(outer, operation="sum", terms=(term,))
 
 
 def _reading(term: Term, symbol: sympy.Symbol, access: Access) -> Term:

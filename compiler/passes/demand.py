@@ -31,6 +31,7 @@ Box = tuple[tuple[int, int], ...]
 def demand(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
     """Shrink every definition to the box that its readers read."""
     boxes: dict[str, Box] = {}
+    moved: dict[str, Box] = {}
     shrunk: dict[str, Definition] = {}
     rewrites: list[Rewrite] = []
     for definition in reversed(program.definitions):
@@ -49,10 +50,9 @@ def demand(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
         else:
             box = tuple((0, -1 if extent is None else extent - 1) for extent in definition.shape)
         shrunk[definition.name] = smaller
-        boxes[f"{definition.name}!"] = box
+        moved[definition.name] = box
         for name, read in _reads(smaller, program):
             boxes[name] = _hull(boxes.get(name), read)
-    moved = {name[:-1]: box for name, box in boxes.items() if name.endswith("!")}
     definitions = [_shifted(shrunk[d.name], moved) for d in program.definitions]
     return program.with_definitions(definitions), tuple(rewrites)
 

@@ -19,7 +19,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import sympy
+
 from compiler.ir.affine import axis
+from compiler.ir.names import Names
 from compiler.ir.tensor_program import (
     Access,
     Axis,
@@ -40,68 +43,75 @@ def pack(program: Program, only: str | None = None) -> tuple[Program, tuple[Rewr
     """
     definitions: list[Definition] = []
     rewrites: list[Rewrite] = []
+    names = program.names()
     # A pass before this one may have made such copies.
-    made = {definition.name for definition in program.definitions}
+    made = {d.terms: d.name for d in program.definitions if d.role == "packed"}
     for definition in program.definitions:
         if only not in (None, definition.name):
             definitions.append(definition)
             continue
         terms = []
         for term in definition.terms:
-            changed, copy = _packed(term, definition, program)
-            if copy is not None and copy.name not in made:
-                made.add(copy.name)
+            found = _packing(term, definition, program)
+            if found is None:
+                terms.append(term)
+                continue
+            symbol, access, order = found
+            copy = permuted(access.tensor, order, program, names)
+            if copy.terms not in made:
+                made[copy.terms] = copy.name
                 definitions.append(copy)
                 why = f"{definition.name} runs along an axis that the copy has last"
-                rewrites.append(Rewrite("pack", copy.tensors[0], copy.name, why))
-            terms.append(changed)
+                rewrites.append(Rewrite("pack", access.tensor, copy.name, why))
+            moved = Access(made[copy.terms], tuple(access.indices[k] for k in order))
+            reads = [(s, moved if s == symbol else a) for s, a in term.reads]
+            terms.append(make_term(term.axes, term.target, term.body, reads, term.guards))
         changed = replace(definition, terms=tuple(terms))
         order = _target_order(changed, program)
         if order is None:
             definitions.append(changed)
             continue
-        definitions += _unpacked(changed, order)
+        definitions += _unpacked(changed, order, names)
         why = "a saved winner is looked up by its last axis, so that another must be contiguous"
-        rewrites.append(Rewrite("pack", changed.name, f"{changed.name}.unpacked", why))
+        rewrites.append(Rewrite("pack", changed.name, definitions[-2].name, why))
     return program.with_definitions(definitions), tuple(rewrites)
 
 
-def _packed(term: Term, definition: Definition, program: Program) -> tuple[Term, Definition | None]:
-    """The term reading a permuted copy, and the copy; the term itself when nothing is gained."""
+def _packing(
+    term: Term, definition: Definition, program: Program
+) -> tuple[sympy.Symbol, Access, list[int]] | None:
+    """The read that should be one of a permuted copy, and the copy's order; None when nothing is gained."""
     name = term.target[-1].single_axis if term.target else None
     repeated = term.reduction_axes or any(index.reads for index in term.target)
     if definition.operation != "sum" or not repeated or name is None:
-        return term, None
+        return None
     over = [(s, a) for s, a in term.reads if any(name in index.axes for index in a.indices)]
     if len(over) != 1:
-        return term, None
+        return None
     symbol, access = over[0]
     where = [k for k, index in enumerate(access.indices) if name in index.axes]
     shape = program.shape(access.tensor)
     position = where[0]
     movable = len(where) == 1 and access.indices[position].single_axis == name and access.outside is None
     if not movable or position == len(shape) - 1 or None in shape:
-        return term, None
+        return None
     # An axis that a winner is looked up by is a loop far out: what it selects should lie together.
     outer = _looked_up_by(term)
     others = [k for k in range(len(shape)) if k != position]
     order = [*sorted(others, key=lambda k: not access.indices[k].axes & outer), position]
-    copy = permuted(access.tensor, order, program)
-    moved = Access(copy.name, tuple(access.indices[k] for k in order))
-    reads = [(s, moved if s == symbol else a) for s, a in term.reads]
-    return make_term(term.axes, term.target, term.body, reads, term.guards), copy
+    return symbol, access, order
 
 
-def permuted(name: str, order: list[int], program: Program) -> Definition:
+def permuted(name: str, order: list[int], program: Program, names: Names) -> Definition:
     """A copy of a tensor with its dimensions in another order."""
     shape = program.shape(name)
     axes = tuple(Axis(f"i{k}", shape[k]) for k in order)
     read = Access(name, tuple(axis(f"i{k}") for k in range(len(shape))))
     term = move_term(axes, tuple(axis(a.name) for a in axes), read)
     label = "".join(map(str, order))
-    entry = program[name]
-    origin = entry.origin if isinstance(entry, Definition) else name.rpartition(".")[0]
-    return Definition(f"{name}.packed{label}", tuple(shape[k] for k in order), "sum", (term,), origin=origin)
+    source = {"origin": program[name].origin, "role": "packed", "of": name}
+    copy = names.fresh(f"{name}.packed{label}")
+    return Definition(copy, tuple(shape[k] for k in order), "sum", (term,), **source)
 
 
 def _target_order(definition: Definition, program: Program) -> list[int] | None:
@@ -142,12 +152,12 @@ def _is_contiguous(term: Term, name: str) -> bool:
     return found
 
 
-def _unpacked(definition: Definition, order: list[int]) -> list[Definition]:
+def _unpacked(definition: Definition, order: list[int], names: Names) -> list[Definition]:
     """The sum in its own order, and the permuted copy that has the definition's name."""
-    name = f"{definition.name}.unpacked"
+    name = names.fresh(f"{definition.name}.unpacked")
     shape = tuple(definition.shape[k] for k in order)
     terms = tuple(replace(t, target=tuple(t.target[k] for k in order)) for t in definition.terms)
-    summed = replace(definition, name=name, shape=shape, terms=terms)
+    summed = definition.made_of(name, "unpacked", shape=shape, terms=terms)
     axes = element_axes(definition.shape)
     here = tuple(axis(a.name) for a in axes)
     read = Access(name, tuple(here[k] for k in order))

@@ -36,24 +36,25 @@ def pad(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
     for tensor, needed in _needed(program):
         known = margins.get(tensor, ((0, 0),) * len(needed))
         margins[tensor] = tuple((max(a, c), max(b, d)) for (a, b), (c, d) in zip(known, needed, strict=True))
+    fresh = program.names()
     copies = {
-        name: padded_copy(name, program.shape(name), amount, f"{name}.padded", _origin(program, name))
+        name: padded_copy(
+            name, program.shape(name), amount, fresh.fresh(f"{name}.padded"), program[name].origin
+        )
         for name, amount in margins.items()
     }
+    waiting = {copy.name: copy for copy in copies.values()}
     definitions: list[Definition] = []
     rewrites: list[Rewrite] = []
-    done: set[str] = set()
     for definition in program.definitions:
-        changed = replace(
-            definition, terms=tuple(_redirected(t, definition, margins) for t in definition.terms)
-        )
+        terms = tuple(_redirected(t, definition, margins, copies) for t in definition.terms)
+        changed = replace(definition, terms=terms)
         for name in changed.tensors:
-            if name.endswith(".padded") and name not in done:
-                source = name.removesuffix(".padded")
-                definitions.append(copies[source])
-                done.add(name)
-                why = f"margins {margins[source]} make every read of {source} stay inside"
-                rewrites.append(Rewrite("pad", source, name, why))
+            copy = waiting.pop(name, None)
+            if copy is not None:
+                definitions.append(copy)
+                why = f"margins {margins[copy.of]} make every read of {copy.of} stay inside"
+                rewrites.append(Rewrite("pad", copy.of, name, why))
         definitions.append(changed)
     return program.with_definitions(definitions), tuple(rewrites)
 
@@ -88,13 +89,7 @@ def _margins(access: Access, term: Term, program: Program) -> Margins:
     return tuple(result)
 
 
-def _origin(program: Program, name: str) -> str:
-    """The layer that a tensor comes from; an input comes from none."""
-    definition = program.definition(name)
-    return definition.origin if definition is not None else ""
-
-
-def padded_copy(name: str, shape: Shape, margins: Margins, copy: str, origin: str) -> Definition:
+def padded_copy(name: str, shape: Shape, margins: Margins, copy: str, origin: str = "") -> Definition:
     """Definition `copy`: tensor `name` with zeros before and after it in each dimension."""
     axes = element_axes(shape)
     read = Access(name, tuple(axis(a.name) for a in axes))
@@ -103,15 +98,18 @@ def padded_copy(name: str, shape: Shape, margins: Margins, copy: str, origin: st
         None if extent is None else before + extent + after
         for extent, (before, after) in zip(shape, margins, strict=True)
     )
-    return Definition(copy, padded, "sum", (move_term(axes, target, read),), origin=origin)
+    source = {"origin": origin, "role": "padded", "of": name}
+    return Definition(copy, padded, "sum", (move_term(axes, target, read),), **source)
 
 
-def _redirected(term: Term, definition: Definition, margins: dict[str, Margins]) -> Term:
+def _redirected(
+    term: Term, definition: Definition, margins: dict[str, Margins], copies: dict[str, Definition]
+) -> Term:
     reads = []
     for symbol, access in term.reads:
         if access.tensor in margins and _is_candidate(definition, term, access):
             shifted = zip(access.indices, margins[access.tensor], strict=True)
             indices = tuple(index + before for index, (before, _) in shifted)
-            access = Access(f"{access.tensor}.padded", indices)
+            access = Access(copies[access.tensor].name, indices)
         reads.append((symbol, access))
     return make_term(term.axes, term.target, term.body, reads, term.guards)

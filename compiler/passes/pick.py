@@ -69,14 +69,14 @@ def _replaced(
     """The program with `last` in place of the chain, and each copy right behind what it copies, where all
     that reads it comes later."""
     new = [copy for copy in copies if copy.name not in program]
-    definitions = [copy for copy in new if program.definition(copy.tensors[0]) is None]
+    definitions = [copy for copy in new if program.definition(copy.of) is None]
     gone = {definition.name for definition in chain}
     for definition in program.definitions:
         if definition.name == last.name:
             definitions.append(last)
         elif definition.name not in gone:
             definitions.append(definition)
-            definitions += [copy for copy in new if copy.tensors[0] == definition.name]
+            definitions += [copy for copy in new if copy.of == definition.name]
     return program.with_definitions(definitions)
 
 
@@ -99,7 +99,7 @@ def _chain(outer: Definition, program: Program) -> list[Definition] | None:
 
 
 def _users(definition: Definition, program: Program) -> list[Definition]:
-    return [d for d in program.definitions if definition.name in d.tensors]
+    return list(program.readers[definition.name])
 
 
 def _next(inner: Definition, program: Program) -> Definition | None:
@@ -160,7 +160,9 @@ def _picked(term: Term, symbol: sympy.Symbol, access: Access, part: Term) -> Ter
 def _with_copies(definition: Definition, program: Program) -> tuple[list[Definition], Definition]:
     """Copies of the weights with what is summed last, so that vectors run along it; the definition reading
     them."""
-    copies: dict[str, Definition] = {}
+    names = program.names()
+    copies = {d.terms: d for d in program.definitions if d.role == "packed"}
+    used: dict[str, Definition] = {}
     terms = []
     for term in definition.terms:
         summed = {a.name for a in term.reduction_axes}
@@ -170,12 +172,13 @@ def _with_copies(definition: Definition, program: Program) -> tuple[list[Definit
             where = [bool(index.axes & summed) for index in access.indices]
             if any(where) and None not in shape and where != sorted(where):
                 order = sorted(range(len(shape)), key=where.__getitem__)
-                copy = permuted(access.tensor, order, program)
-                copies[copy.name] = copy
+                copy = permuted(access.tensor, order, program, names)
+                copy = copies.setdefault(copy.terms, copy)
+                used[copy.name] = copy
                 access = Access(copy.name, tuple(access.indices[k] for k in order))
             reads.append((symbol, access))
         terms.append(make_term(term.axes, term.target, term.body, reads))
-    return list(copies.values()), replace(definition, terms=tuple(terms))
+    return list(used.values()), replace(definition, terms=tuple(terms))
 
 
 def _price_of_all(chain: Sequence[Definition], program: Program, price: Price) -> float:
@@ -185,6 +188,7 @@ def _price_of_all(chain: Sequence[Definition], program: Program, price: Price) -
     parts: Iterator[Definition] = (
         d
         for d in transformed.definitions
-        if d.name == source.name or (d.name.startswith(f"{source.name}.winograd") and d.name not in program)
+        if d.name == source.name
+        or (d.role == "transformed" and d.of == source.name and d.name not in program)
     )
     return sum(priced(d, transformed, price) for d in (*parts, *others))

@@ -45,8 +45,8 @@ def select(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]
     for scatter in program.definitions:
         if not _is_selection(scatter) or scatter.name in program.outputs:
             continue
-        users = [d for d in program.definitions if scatter.name in d.tensors]
-        values, staged = _staged(scatter)
+        users = program.readers[scatter.name]
+        values, staged = _staged(scatter, program.fresh(f"{scatter.name}.selected"))
         forms = [_forms(user, staged) for user in users]
         if not users or not all(forms):
             continue
@@ -95,7 +95,7 @@ def _is_selection(definition: Definition) -> bool:
     )
 
 
-def _staged(scatter: Definition) -> tuple[Definition, Definition]:
+def _staged(scatter: Definition, name: str) -> tuple[Definition, Definition]:
     """The values of a scatter as a tensor over its own axes, and the scatter reading them.
 
     `ȳ[2i + w[i]] += ḡ[i]·m(x[i])` becomes `ȳ.selected[i] += ḡ[i]·m(x[i])`, `ȳ[2i + w[i]] += ȳ.selected[i]`,
@@ -104,9 +104,7 @@ def _staged(scatter: Definition) -> tuple[Definition, Definition]:
     (term,) = scatter.terms
     here = tuple(axis(a.name) for a in term.axes)
     shape = tuple(a.extent for a in term.axes)
-    values = replace(
-        scatter, name=f"{scatter.name}.selected", shape=shape, terms=(replace(term, target=here),)
-    )
+    values = scatter.made_of(name, "selected", shape=shape, terms=(replace(term, target=here),))
     read = Access(values.name, here)
     moved = move_term(term.axes, term.target, read, term.guards)
     return values, replace(scatter, terms=(moved,))

@@ -32,8 +32,9 @@ from compiler.passes.winograd_choice import (
     priced,
     reason,
     replaced,
+    unused_prefix,
 )
-from compiler.passes.winograd_definitions import MOST_DIRECTIONS, Chosen, Planned, transformed
+from compiler.passes.winograd_definitions import MOST_DIRECTIONS, Chosen, Planned, endings, transformed
 from compiler.passes.winograd_match import Convolution, Sliding, convolution
 from compiler.passes.winograd_pieces import winograd_pieces
 from compiler.passes.winograd_transforms import LARGEST, error_ratio, transform
@@ -47,7 +48,8 @@ def winograd(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ..
             planned = _cheapest(found, definition.shape, program)
             if planned is None:
                 continue
-            parts = _without_known(transformed(definition, planned), definition, program)
+            prefix = unused_prefix(definition, program, endings(len(planned)))
+            parts = _without_known(transformed(definition, planned, prefix), definition, program)
             candidate = replaced(program, definition.name, parts)
             before = price(definition, program)
             after = sum(priced(part, candidate, price) for part in parts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import chain, count
 
 from compiler.ir.tensor_program import Definition, Program
 from compiler.passes.winograd_transforms import Transform
@@ -24,6 +26,19 @@ def priced(part: Definition, program: Program, price: Price) -> float:
     """The price of a part for a tile of the batch; what no example goes into is computed once a step."""
     per_example = any(a.extent is None for term in part.terms for a in term.axes)
     return price(part, program) * (1 if per_example else SHARE)
+
+
+def unused_prefix(definition: Definition, program: Program, endings: Sequence[str]) -> str:
+    """What the names of a definition's parts begin with, so that the program has none of them."""
+    wanted = f"{definition.name}.winograd"
+    prefixes = chain([wanted], (f"{wanted}_{number}" for number in count(2)))
+    return next(p for p in prefixes if not any(p + ending in program for ending in endings))
+
+
+def as_parts(parts: Iterable[Definition], definition: Definition) -> tuple[Definition, ...]:
+    """The parts of a definition, all of its layer; the last replaces it, the others are `of` it."""
+    *before, last = (replace(part, origin=definition.origin) for part in parts)
+    return *(replace(p, role="transformed", of=definition.name) for p in before), last
 
 
 def replaced(program: Program, name: str, parts: tuple[Definition, ...]) -> Program:

@@ -38,6 +38,7 @@ from compiler.ir.tensor_program import (
     substitute_axes,
 )
 from compiler.passes.pad import padded_copy
+from compiler.passes.winograd_choice import as_parts
 from compiler.passes.winograd_match import Convolution, Sliding
 from compiler.passes.winograd_transforms import Transform
 
@@ -76,12 +77,14 @@ class Planned:
 
 
 @lru_cache(maxsize=64)
-def transformed(definition: Definition, planned: tuple[Planned, ...]) -> tuple[Definition, ...]:
-    """Definitions in the place of `definition`, some of whose terms are `planned`; the last has its name."""
+def transformed(definition: Definition, planned: tuple[Planned, ...], prefix: str) -> tuple[Definition, ...]:
+    """Definitions in the place of `definition`, some of whose terms are `planned`; the last has its name.
+
+    The names of the others are `prefix` and one of `endings`."""
     parts: list[Definition] = []
     products: list[Term] = []
     for number, plan in enumerate(planned):
-        names = _Names(definition.name, plan.convolution.term, str(number + 1) if number else "")
+        names = _Names(prefix, plan.convolution.term, number)
         source, shape = plan.convolution.image.tensor, plan.image_shape
         padded = _padded(plan.convolution, shape, plan.chosen, names)
         if padded is not None:
@@ -90,11 +93,11 @@ def transformed(definition: Definition, planned: tuple[Planned, ...]) -> tuple[D
         parts.append(_kernel(plan.convolution, plan.kernel_shape, plan.chosen, names))
         parts.append(_image(source, shape, plan.chosen, names))
         products.append(_product(definition, plan.convolution, shape, plan.chosen, names))
-    names = _Names(definition.name, planned[0].convolution.term)
+    names = _Names(prefix, planned[0].convolution.term)
     shape = _product_shape(definition, planned[0].chosen)
     parts.append(Definition(names.product, shape, "sum", tuple(products)))
     parts += _result(definition, planned, names)
-    return tuple(replace(part, origin=definition.origin) for part in parts)
+    return as_parts(parts, definition)
 
 
 Tiled = Mapping[int, Chosen]
@@ -113,13 +116,26 @@ def _by_result(chosen: Sequence[Chosen]) -> Tiled:
     return {c.direction.result_dimension: c for c in chosen}
 
 
+_COMMON_ENDINGS = (".product", "")
+
+
+def _own_endings(number: int) -> tuple[str, str, str]:
+    """Of the kernel, the image and the padded image of convolution `number`, from 0."""
+    label = str(number + 1) if number else ""
+    return f".kernel{label}", f".image{label}", f".padded{label}"
+
+
+def endings(number: int) -> tuple[str, ...]:
+    """What the names of the parts of so many convolutions end with."""
+    return *_COMMON_ENDINGS, *(ending for k in range(number) for ending in _own_endings(k))
+
+
 class _Names:
     """Names of the new tensors, and of axes that the term does not have."""
 
-    def __init__(self, name: str, term: Term, number: str = ""):
-        self.kernel, self.image = f"{name}.winograd.kernel{number}", f"{name}.winograd.image{number}"
-        self.product, self.padded = f"{name}.winograd.product", f"{name}.winograd.padded{number}"
-        self.sum = f"{name}.winograd"
+    def __init__(self, prefix: str, term: Term, number: int = 0):
+        self.kernel, self.image, self.padded = (prefix + ending for ending in _own_endings(number))
+        self.product, self.sum = (prefix + ending for ending in _COMMON_ENDINGS)
         taken = {a.name for a in term.axes}
         self.tiles = fresh("ijk", taken)
         self.values = fresh("uvw", taken)
@@ -148,7 +164,7 @@ def _padded(
         margins[c.direction.image_dimension] = (before, max(0, end - shape[c.direction.image_dimension]))
     if not any(before or after for before, after in margins):
         return None
-    return padded_copy(convolution.image.tensor, shape, tuple(margins), names.padded, "")
+    return padded_copy(convolution.image.tensor, shape, tuple(margins), names.padded)
 
 
 def _dimensions(

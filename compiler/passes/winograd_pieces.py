@@ -42,9 +42,11 @@ from compiler.passes.winograd_choice import (
     LEAST_GAIN,
     MOVED,
     Price,
+    as_parts,
     priced,
     reason,
     replaced,
+    unused_prefix,
 )
 from compiler.passes.winograd_definitions import MOST_DIRECTIONS, arranged, fresh
 from compiler.passes.winograd_match import LONGEST_FILTER, occurrences, other_axis, scaled_product
@@ -86,6 +88,9 @@ class Pair:
     chosen: tuple[Along, ...]
 
 
+ENDINGS = PADDED, FILLED, FILTER, IMAGE, PRODUCT = ".padded", ".filled", ".filter", ".image", ".product"
+
+
 def winograd_pieces(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]]:
     """Put transformed sums in the place of direct ones, where the price falls."""
     rewrites: list[Rewrite] = []
@@ -93,9 +98,8 @@ def winograd_pieces(program: Program, price: Price) -> tuple[Program, tuple[Rewr
         pair = _cheapest(definition, program)
         if pair is None:
             continue
-        parts = in_pieces(
-            definition, pair, program.shape(pair.image.tensor), program.shape(pair.filter.tensor)
-        )
+        shapes = program.shape(pair.image.tensor), program.shape(pair.filter.tensor)
+        parts = in_pieces(definition, pair, *shapes, unused_prefix(definition, program, ENDINGS))
         candidate = replaced(program, definition.name, parts)
         before = price(definition, program)
         after = sum(priced(part, candidate, price) for part in parts)
@@ -182,25 +186,24 @@ def _work(pair: Pair, program: Program) -> float:
 
 
 def in_pieces(
-    definition: Definition, pair: Pair, image_shape: Shape, filter_shape: Shape
+    definition: Definition, pair: Pair, image_shape: Shape, filter_shape: Shape, name: str
 ) -> tuple[Definition, ...]:
-    """Definitions in the place of `definition`; the last has its name."""
-    name = f"{definition.name}.winograd"
+    """Definitions in the place of `definition`: the last has its name, the others `name` and an ending."""
     by_image = {along.image_dimension: along for along in pair.chosen}
     by_filter = {along.filter_dimension: along for along in pair.chosen}
     ends = {k: along.read for k, along in by_image.items()}
     copies: list[Definition] = []
-    image = _padded(pair.image.tensor, image_shape, ends, f"{name}.padded", copies)
+    image = _padded(pair.image.tensor, image_shape, ends, name + PADDED, copies)
     ends = {k: along.pieces * along.transform.taps for k, along in by_filter.items()}
-    long = _padded(pair.filter.tensor, filter_shape, ends, f"{name}.filled", copies)
+    long = _padded(pair.filter.tensor, filter_shape, ends, name + FILLED, copies)
     parts = [
         *copies,
-        _transformed(f"{name}.filter", *long, by_filter, pair.chosen, "kernel", pair.scale),
-        _transformed(f"{name}.image", *image, by_image, pair.chosen, "input", sympy.S.One),
+        _transformed(name + FILTER, *long, by_filter, pair.chosen, "kernel", pair.scale),
+        _transformed(name + IMAGE, *image, by_image, pair.chosen, "input", sympy.S.One),
         _product(name, definition, pair),
         _result(name, definition, pair),
     ]
-    return tuple(replace(part, origin=definition.origin) for part in parts)
+    return as_parts(parts, definition)
 
 
 def _padded(
@@ -210,7 +213,7 @@ def _padded(
     margins = tuple((0, max(0, ends.get(k, 0) - (extent or 0))) for k, extent in enumerate(shape))
     if not any(after for _, after in margins):
         return tensor, shape
-    copies.append(padded_copy(tensor, shape, margins, copy, ""))
+    copies.append(padded_copy(tensor, shape, margins, copy))
     return copy, copies[-1].shape
 
 
@@ -271,16 +274,14 @@ def _product(name: str, definition: Definition, pair: Pair) -> Definition:
         return tuple(arranged(indices, shape, here))
 
     reads = Reads()
-    body = reads.symbol(Access(f"{name}.image", moved(pair.image, {a.image_dimension: a for a in chosen})))
-    body *= reads.symbol(
-        Access(f"{name}.filter", moved(pair.filter, {a.filter_dimension: a for a in chosen}))
-    )
+    body = reads.symbol(Access(name + IMAGE, moved(pair.image, {a.image_dimension: a for a in chosen})))
+    body *= reads.symbol(Access(name + FILTER, moved(pair.filter, {a.filter_dimension: a for a in chosen})))
     results = {along.result_dimension for along in chosen}
     left = [k for k in range(len(definition.shape)) if k not in results]
     shape = [definition.shape[k] for k in left]
     target = arranged([term.target[k] for k in left], shape, here)
     sizes = arranged(shape, shape, [a.extent for a in values])
-    return Definition(f"{name}.product", tuple(sizes), "sum", (make_term(axes, target, body, reads.pairs()),))
+    return Definition(name + PRODUCT, tuple(sizes), "sum", (make_term(axes, target, body, reads.pairs()),))
 
 
 def _result(name: str, definition: Definition, pair: Pair) -> Definition:
@@ -300,7 +301,7 @@ def _result(name: str, definition: Definition, pair: Pair) -> Definition:
             if weight:
                 kept = [i for i in plain if i is not None]
                 index = arranged(kept, shape, list(map(constant, values)))
-                summands.append(weight * reads.symbol(Access(f"{name}.product", tuple(index))))
+                summands.append(weight * reads.symbol(Access(name + PRODUCT, tuple(index))))
         target = [constant(at[k]) if i is None else i for k, i in enumerate(plain)]
         terms.append(make_term(axes, target, sympy.Add(*summands), reads.pairs()))
     return replace(definition, terms=tuple(terms))

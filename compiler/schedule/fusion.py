@@ -16,6 +16,7 @@ import sympy
 
 from compiler.ir.affine import Affine, axis, constant, floor_div
 from compiler.ir.maps import covers, is_injective
+from compiler.ir.names import fresh
 from compiler.ir.open_reads import open_read
 from compiler.ir.tensor_program import (
     Access,
@@ -102,10 +103,11 @@ def _epilogue(
     outside.update(program.outputs)
     here, previous = term.target, main.name
     window, steps = None, []
-    picked = chain and _picked(chain[0], main.name, here, term, shapes)
+    pick = fresh(f"{main.name}.picked", shapes)
+    picked = chain and _picked(chain[0], main.name, pick, here, term, shapes)
     if picked:
         window, chain[0], here, shape = picked
-        previous = f"{main.name}.picked"
+        previous = pick
         names, shapes = {*names, previous}, {**shapes, previous: shape}
     elif chain and chain[0].operation in ("max", "min"):
         top, *chain = chain
@@ -136,12 +138,17 @@ def _epilogue(
 
 
 def _picked(
-    definition: Definition, main: str, here: tuple[Affine, ...], over: Term, shapes: Mapping[str, Shape]
+    definition: Definition,
+    main: str,
+    name: str,
+    here: tuple[Affine, ...],
+    over: Term,
+    shapes: Mapping[str, Shape],
 ) -> tuple[Window, Definition, tuple[Affine, ...], Shape] | None:
     """A pointwise definition that reads `main` where saved winners of windows are.
 
     z[i,c] += g[i,c]·y[2i + w[i,c], c] is z[i,c] += g[i,c]·y.picked[i,c]: the window, that definition, where
-    an element of y.picked is over the contraction's axes, and its shape.
+    an element of y.picked, which is called `name`, is over the contraction's axes, and its shape.
     """
     if definition.operation != "sum" or len(definition.terms) != 1 or definition.terms[0].guards:
         return None
@@ -172,7 +179,7 @@ def _picked(
     given = make_nest(
         make_term(over.target_axes, [where[name] for name in winners], number, []), read.tensor, shapes, ""
     )
-    pick = Access(f"{main}.picked", tuple(map(axis, own)))
+    pick = Access(name, tuple(map(axis, own)))
     put = [(s, pick if s == symbol else a) for s, a in term.reads]
     pointwise = replace(definition, terms=(make_term(term.axes, term.target, term.body, put),))
     return Window(extents, "", None, given), pointwise, places, tuple(term.extents[name] for name in own)

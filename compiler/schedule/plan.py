@@ -216,6 +216,7 @@ def _random_call(tensor: Tensor) -> Call:
         schedule="counter-based: Threefry-2x32, 20 rounds",
         operations=0,
         per_example=None in tensor.shape,
+        origin=tensor.origin,
     )
     return Call(kernel, (tensor.name,))
 

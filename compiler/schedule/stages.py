@@ -27,6 +27,7 @@ def split_reductions(program: Program, placed: frozenset[str] = frozenset()) -> 
     `w̄.batch[i] += Σ_b x·ȳ` and `w̄[i] += w̄.batch[i] + λ·w[i]`. So do the definitions `placed`, which must not
     live in a lane, whatever their terms.
     """
+    names = program.names()
     definitions: list[Definition] = []
     for definition in program.definitions:
         over_batch = [term for term in definition.terms if any(a.extent is None for a in term.axes)]
@@ -34,7 +35,7 @@ def split_reductions(program: Program, placed: frozenset[str] = frozenset()) -> 
         if None in definition.shape or not over_batch or alone:
             definitions.append(definition)
             continue
-        part = replace(definition, name=f"{definition.name}.batch", terms=tuple(over_batch))
+        part = definition.made_of(names.fresh(f"{definition.name}.batch"), "batch", terms=tuple(over_batch))
         axes = element_axes(definition.shape)
         target = tuple(axis(a.name) for a in axes)
         whole = move_term(axes, target, Access(part.name, target))

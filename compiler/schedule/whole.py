@@ -23,6 +23,7 @@ from compiler.ir.tensor_program import (
     Guard,
     Program,
     Shape,
+    Tensor,
     element_axes,
     move_term,
     rename_tensors,
@@ -75,24 +76,26 @@ def _pays(definition: Definition, shapes: Mapping[str, Shape], settings: Setting
 
 def keep_operands(program: Program, whole: frozenset[str], given: frozenset[str]) -> Program:
     """Copies for sums over the whole batch of what only a tile can read: `given`, which is scaled there."""
+    names = program.names()
     definitions: list[Definition] = []
     made: dict[str, str] = {}
     for definition in program.definitions:
         if definition.name in whole:
             for name in definition.tensors:
                 if name in given and name not in made:
-                    made[name] = f"{name}.kept"
-                    definitions.append(_copy(name, made[name], program.shape(name)))
+                    made[name] = names.fresh(f"{name}.kept")
+                    definitions.append(_copy(program[name], made[name]))
             terms = tuple(rename_tensors(term, made) for term in definition.terms)
             definition = replace(definition, terms=terms)
         definitions.append(definition)
     return program.with_definitions(definitions)
 
 
-def _copy(name: str, kept: str, shape: Shape) -> Definition:
-    axes = element_axes(shape)
+def _copy(entry: Tensor | Definition, kept: str) -> Definition:
+    axes = element_axes(entry.shape)
     here = tuple(axis(a.name) for a in axes)
-    return Definition(kept, shape, "sum", (move_term(axes, here, Access(name, here)),), origin=name)
+    source = {"origin": entry.origin, "role": "kept", "of": entry.name}
+    return Definition(kept, entry.shape, "sum", (move_term(axes, here, Access(entry.name, here)),), **source)
 
 
 def can_be_shared(definition: Definition, kernel: Kernel) -> bool:

@@ -32,7 +32,7 @@ def forward(
     )
     given = [Tensor(o.name, o.shape, "input" if None in o.shape else "parameter") for o in operands.values()]
     given += [Tensor(o.name, o.shape, "random", stream=k) for k, o in enumerate(compiled.random)]
-    given.append(Tensor("batch_size", (), "scalar"))
+    given.append(Tensor("batch_size", (), "batch_size"))
     given += [Tensor("iota", (compiled.iota,), "iota")] if compiled.iota else []
     random = np.random.default_rng(seed)
     values = dict(zip(names, inputs, strict=True))

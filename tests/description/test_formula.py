@@ -270,7 +270,7 @@ def test_user_formula(name):
     }
     given = [
         *(Tensor(key, value, "input") for key, value in shapes.items()),
-        Tensor("batch_size", (), "scalar"),
+        Tensor("batch_size", (), "batch_size"),
     ]
     program = Program(tuple(given), definitions, ("y",))
     verify(program)

@@ -106,17 +106,17 @@ def test_the_interface_of_programs():
     assert lowered.training.inputs == (
         Tensor("input", (None, 8, 8, 1), "input"),
         Tensor("label", (None,), "label", "index", 3),
-        Tensor("conv2d_1.kernel", (3, 3, 1, 2), "parameter"),
-        Tensor("conv2d_1.bias", (2,), "parameter"),
-        Tensor("dense_1.kernel", (18, 3), "parameter"),
-        Tensor("dense_1.bias", (3,), "parameter"),
-        Tensor("batch_size", (), "scalar"),
-        Tensor("dropout_1.uniform", (None, 18), "random", stream=0),
+        Tensor("conv2d_1.kernel", (3, 3, 1, 2), "parameter", origin="conv2d_1"),
+        Tensor("conv2d_1.bias", (2,), "parameter", origin="conv2d_1"),
+        Tensor("dense_1.kernel", (18, 3), "parameter", origin="dense_1"),
+        Tensor("dense_1.bias", (3,), "parameter", origin="dense_1"),
+        Tensor("batch_size", (), "batch_size"),
+        Tensor("dropout_1.uniform", (None, 18), "random", stream=0, origin="dropout_1"),
     )
     assert lowered.training.outputs == ("loss",)
     assert lowered.inference.outputs == ("softmax_1", "loss")
     assert lowered.predict.outputs == ("softmax_1",)
-    assert [t.name for t in lowered.predict.inputs if t.kind in ("label", "scalar", "random")] == []
+    assert [t.name for t in lowered.predict.inputs if t.kind in ("label", "batch_size", "random")] == []
     origins = {definition.name: definition.origin for definition in lowered.training.definitions}
     assert origins["softmax_1.sum1"] == "softmax_1"
     assert origins["loss"] == "loss"

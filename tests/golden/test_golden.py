@@ -91,7 +91,7 @@ def test_derived_program(model) -> None:
     assert_golden("mnist.gradient.txt", text if text.endswith("\n") else text + "\n")
     assert parse_program(text) == program
     lines = text.splitlines()
-    start = lines.index('dense_1.cotangent: (batch, 10) real = sum of "dense_1"')
+    start = lines.index('dense_1.cotangent: (batch, 10) real = sum of "dense_1" as cotangent of dense_1')
     assert [line.strip() for line in lines[start + 1 : start + 4]] == [
         "for b:batch, c:10: [b, c] += softmax_1[b, c]/batch_size[]",
         "for b:batch: [b, label[b]] += -1/batch_size[]",

@@ -90,7 +90,7 @@ def formula_program(
         sizes=sizes,
     )
     read = {name for definition in compiled.definitions for name in definition.tensors}
-    scalars = [Tensor("batch_size", (), "scalar")] if "batch_size" in read else []
+    scalars = [Tensor("batch_size", (), "batch_size")] if "batch_size" in read else []
     random = [Tensor(r.name, r.shape, "random", stream=k) for k, r in enumerate(compiled.random)]
     iota = [Tensor("iota", (compiled.iota,), "iota")] if compiled.iota else []
     return Program((*inputs, *scalars, *random, *iota), compiled.definitions, tuple(results))

@@ -195,7 +195,7 @@ class Builder:
         """Values less their mean over the batch."""
         axes, indices, extents, n = self.outer(source)
         if "batch_size" not in [tensor.name for tensor in self.inputs]:
-            self.inputs.append(Tensor("batch_size", (), "scalar"))
+            self.inputs.append(Tensor("batch_size", (), "batch_size"))
         domain, place = (*axes, Axis("j", n)), (*indices, axis("j"))
         read, size = Access(source, place), Access("batch_size", ())
         mean = self.define((*extents[1:], n), scalar_term(domain, place[1:], lambda x, n: x / n, read, size))

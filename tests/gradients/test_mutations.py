@@ -6,7 +6,7 @@ the calculus as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
@@ -152,18 +152,18 @@ def with_ones_outside(term: Term) -> Term:
 def reversed_digits(rule: Callable) -> Callable:
     """Decode the winner with the reduction axes in the opposite order."""
 
-    def spoiled(definition: Definition) -> Term:
+    def spoiled(definition: Definition, winner: str) -> Term:
         (term,) = definition.terms
         reduced = term.reduction_axes
         kept = tuple(a for a in term.axes if a not in reduced)
-        return rule(replace(definition, terms=(replace(term, axes=(*kept, *reversed(reduced))),)))
+        return rule(replace(definition, terms=(replace(term, axes=(*kept, *reversed(reduced))),)), winner)
 
     return spoiled
 
 
 def loser(rule: Callable) -> Callable:
     """Save where the smallest value stands."""
-    return lambda definition: replace(rule(definition), operation="argmin")
+    return lambda *given: replace(rule(*given), operation="argmin")
 
 
 def first_only(rule: Callable) -> Callable:
@@ -174,9 +174,9 @@ def first_only(rule: Callable) -> Callable:
 def first_read_only(rule: Callable) -> Callable:
     """Forget that a product has two factors: perturb the first active read alone."""
 
-    def spoiled(term: Term, active: frozenset[str], tangent: Callable) -> Term | None:
-        first = next((a.tensor for _, a in term.reads if a.tensor in active), None)
-        return rule(term, frozenset({first} if first else ()), tangent)
+    def spoiled(term: Term, tangents: Mapping[str, str]) -> Term | None:
+        first = next((a.tensor for _, a in term.reads if a.tensor in tangents), None)
+        return rule(term, {first: tangents[first]} if first else {})
 
     return spoiled
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compiler.derive.per_example import per_example, per_example_cotangent
+from compiler.derive.per_example import per_example
 from compiler.derive.simplify import simplify
 from compiler.derive.vjp import cotangent_name, vjp
 from compiler.errors import ModelError
@@ -23,7 +23,7 @@ TENSORS = (
     Tensor("W", (3, 3), "parameter"),
     Tensor("v", (3,), "parameter"),
     Tensor("unused", (2,), "parameter"),
-    Tensor("batch_size", (), "scalar"),
+    Tensor("batch_size", (), "batch_size"),
 )
 PARAMETERS = ("W", "v", "unused")
 
@@ -47,19 +47,16 @@ def assert_equals_batches_of_one(program: Program, parameters: tuple[str, ...], 
     single, _ = vjp(program, "loss", parameters)
     batched = {t.name for t in program.inputs if None in t.shape}
     for derived in (apart, simplify(apart, strict=True)[0]):
-        assert not any(
-            read.endswith(".each") and read != "loss.each"
-            for d in derived.definitions
-            for read in d.tensors
-            if read.removesuffix(".each") in parameters
-        )
+        copies = [e.name for e in (*derived.inputs, *derived.definitions) if e.role == "each"]
+        assert not any(derived.find("each", parameter) in copies for parameter in parameters)
+        losses, *gradients = derived.outputs
         values = run(derived, inputs)
-        for k in range(values["loss.each"].shape[0]):
+        for k in range(values[losses].shape[0]):
             alone = {n: v[k : k + 1] if n in batched else v for n, v in inputs.items() if n != "batch_size"}
             expected = run(single, alone, batch=1)
-            assert values["loss.each"][k] == pytest.approx(float(expected["loss"]), rel=1e-12)
-            for name in parameters:
-                found = values[per_example_cotangent(name)][k]
+            assert values[losses][k] == pytest.approx(float(expected["loss"]), rel=1e-12)
+            for name, gradient in zip(parameters, gradients, strict=True):
+                found = values[gradient][k]
                 worst = compare(found, expected[cotangent_name(name)], f"{name} of example {k}")
                 assert worst.error < 1e-11, worst
 

@@ -44,9 +44,9 @@ def strided_pool() -> Program:
     return Program(
         (
             Tensor("image", (None, 9), "input"),
-            Tensor("conv_1.kernel", (3,), "parameter"),
+            Tensor("conv_1.kernel", (3,), "parameter", origin="conv_1"),
             Tensor("answer", (None,), "label", "index", 2),
-            Tensor("batch_size", (), "scalar"),
+            Tensor("batch_size", (), "batch_size"),
             Tensor("noise", (None, 4), "random", stream=3),
         ),
         (
@@ -60,9 +60,9 @@ def strided_pool() -> Program:
 
 TEXT = """\
 input image: (batch, 9) real
-parameter conv_1.kernel: (3,) real
+parameter conv_1.kernel: (3,) real of "conv_1"
 label answer: (batch,) index < 2
-scalar batch_size: () real
+batch_size batch_size: () real
 random noise: (batch, 4) real stream 3
 
 conv_1: (batch, 4) real = sum of "conv_1"
@@ -71,22 +71,22 @@ conv_1: (batch, 4) real = sum of "conv_1"
 pool: (batch, 2) real = max
     for b:batch, h:2, p:3: [b, h] max= pad(conv_1, -inf)[b, 2*h + p - 1]
 
-pool.winner: (batch, 2) index < 3 = argmax
+pool.winner: (batch, 2) index < 3 = argmax as winner of pool
     for b:batch, h:2, p:3: [b, h] argmax= pad(conv_1, -inf)[b, 2*h + p - 1]
 
 loss: () real = sum
     for b:batch: [] += log(pool[b, answer[b]])/batch_size[]
 
-loss.cotangent: () real = sum
+loss.cotangent: () real = sum as cotangent of loss
     [] += 1
 
-pool.cotangent: (batch, 2) real = sum
+pool.cotangent: (batch, 2) real = sum as cotangent of pool
     for b:batch: [b, answer[b]] += loss.cotangent[]/batch_size[]/pool[b, answer[b]]
 
-conv_1.cotangent: (batch, 4) real = sum of "conv_1"
+conv_1.cotangent: (batch, 4) real = sum of "conv_1" as cotangent of conv_1
     for b:batch, h:2: [b, 2*h + pool.winner[b, h] - 1] += pool.cotangent[b, h]
 
-conv_1.kernel.cotangent: (3,) real = sum of "conv_1"
+conv_1.kernel.cotangent: (3,) real = sum of "conv_1" as cotangent of conv_1.kernel
     for b:batch, h:4, p:3: [p] += conv_1.cotangent[b, h]*image[b, 2*h + p]
 
 outputs loss, conv_1.kernel.cotangent

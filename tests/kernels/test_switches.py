@@ -110,7 +110,7 @@ def drawn(name: str, folder: Path) -> dict[str, np.ndarray]:
             return rng.integers(tensor.limit, size=shape)
         return rng.normal(scale=0.5, size=shape)
 
-    given = [t for t in lowered(name, folder).training.inputs if t.kind not in ("random", "scalar")]
+    given = [t for t in lowered(name, folder).training.inputs if t.kind not in ("random", "batch_size")]
     values = {tensor.name: draw(tensor) for tensor in given}
     return values | {tangent_name(t.name): draw(t) for t in given if t.kind == "parameter"}
 

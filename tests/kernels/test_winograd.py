@@ -135,7 +135,8 @@ def with_tiles(program: Program, outputs: tuple[int, int]) -> Program:
             Chosen(d, transform(m, d.taps)) for d, m in zip(found.directions, tiles, strict=True) if m
         )
         shapes = program.shape(found.image.tensor), program.shape(found.kernel.tensor)
-        definitions += transformed(definition, (Planned(found, chosen, *shapes),))
+        planned = (Planned(found, chosen, *shapes),)
+        definitions += transformed(definition, planned, f"{definition.name}.winograd")
     result = program.with_definitions(definitions)
     verify(result)
     return result

@@ -62,7 +62,7 @@ def with_pieces(program: Program, taps: tuple[int, int]) -> Program:
     scale = term.body.as_coeff_mul()[0]
     pair = Pair(term, accesses["x"], accesses["g"], scale, chosen)
     shapes = program.shape("x"), program.shape("g")
-    result = program.with_definitions(in_pieces(definition, pair, *shapes))
+    result = program.with_definitions(in_pieces(definition, pair, *shapes, "K.winograd"))
     verify(result)
     return result
 

@@ -11,7 +11,7 @@ import pytest
 
 from compiler.derive.vjp import cotangent_name, vjp
 from compiler.ir.interpreter import run
-from compiler.lower import lower, new_state_name
+from compiler.lower import lower
 from compiler.measure.module import random_batch
 from compiler.parse import load_model
 from tests.gradients.rungs import compare
@@ -58,6 +58,7 @@ def test_module_equals_the_interpreter(name: str, built, models) -> None:
     np.testing.assert_allclose(again, net.predict(x), rtol=1e-5, atol=1e-6)
 
     assert net.train_step(x, y) == pytest.approx(float(expected["loss"]), rel=TOLERANCE)
-    for state, array in net.state.items():
-        new = np.asarray(expected[new_state_name(state)])
-        assert compare(array, new, f"{name}: {state}").error <= TOLERANCE
+    assert list(net.state) == [state.name for state in model.states]
+    for state in model.states:
+        new = np.asarray(expected[state.new_name])
+        assert compare(net.state[state.name], new, f"{name}: {state.name}").error <= TOLERANCE

@@ -13,7 +13,8 @@ import compiler
 from compiler.compile_file import Options
 from compiler.ir.interpreter import run
 from compiler.layers import Layer
-from compiler.lower import OptimizerSpec, lower
+from compiler.lower import lower
+from compiler.lowered import OptimizerSpec
 from compiler.parse import load_model
 from tests.modules.conftest import compile_quickly, import_module
 

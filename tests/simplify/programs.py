@@ -15,7 +15,7 @@ from compiler.ir.tensor_program import Access, Axis, Definition, Program, Reads,
 
 EXTENTS = {"b": None, "k": 10, "c": 10, "j": 12, "h": 5, "w": 6}
 LABEL = atom_of(Read("label", (axis("b"),), 10))
-BATCH_SIZE = Tensor("batch_size", (), "scalar")
+BATCH_SIZE = Tensor("batch_size", (), "batch_size")
 
 
 def index(*names: str | Affine) -> tuple[Affine, ...]:

@@ -82,7 +82,7 @@ def test_a_wrong_law_is_found_by_name() -> None:
 
 
 TWICE_CENTRED = """input input: (batch, 5) real
-scalar batch_size: () real
+batch_size batch_size: () real
 
 mean: (5,) real = sum
     for b:batch, c:5: [c] += input[b, c]/batch_size[]
