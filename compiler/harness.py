@@ -18,7 +18,8 @@ from compiler.assemble import program_text, render_target, tile_bytes_with_input
 from compiler.build import compile_shared, extension_suffix, find_toolchain, translate
 from compiler.emit.render import render_harness
 from compiler.ir.interpreter import concrete_shape
-from compiler.ir.tensor_program import SCALAR_KINDS, Program
+from compiler.ir.kinds import SCALAR_KINDS
+from compiler.ir.tensor_program import Program
 from compiler.schedule.kernel import Settings
 from compiler.schedule.layout import row_size
 from compiler.schedule.plan import Place, Plan, make_plan

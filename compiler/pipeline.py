@@ -14,7 +14,8 @@ from compiler.assemble import lane_copies, program_text, render_target, tile_byt
 from compiler.description import Model
 from compiler.emit.render import render_module
 from compiler.errors import CompilerBug
-from compiler.ir.tensor_program import SCALAR_KINDS, Definition, Program
+from compiler.ir.kinds import SCALAR_KINDS
+from compiler.ir.tensor_program import Definition, Program
 from compiler.lower import lower
 from compiler.lowered import LoweredModel, ParameterSpec
 from compiler.passes.pack import pack

@@ -21,7 +21,6 @@ from dataclasses import replace
 import sympy
 
 from compiler.derive.output_forms import in_output_forms
-from compiler.derive.prune import prune
 from compiler.derive.scalar import transcendentals
 from compiler.derive.simplify_cost import definition_cost
 from compiler.derive.simplify_memo import Memo
@@ -34,10 +33,10 @@ from compiler.derive.simplify_terms import (
     is_clean,
     is_contraction,
     projects,
-    replace_definition,
 )
 from compiler.ir.affine import Affine, axis
 from compiler.ir.conditions import Condition
+from compiler.ir.editing import replaced, without_unused
 from compiler.ir.scalars import CHOICES, Maximum, Minimum
 from compiler.ir.tensor_program import Definition, Program, Reads, Rewrite, Term, make_term, substitute_axes
 
@@ -59,10 +58,10 @@ def compose(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
 
 def _compose_one(program: Program, inner: Definition, memo: Memo) -> tuple[Program, list[Rewrite]]:
     """Put `inner` into all of its readers at once if it can then be dropped, else where that alone pays."""
-    users = [d for d in program.definitions if inner.name in d.tensors]
+    users = program.readers[inner.name]
     composed = [(user, _composed_user(program, user, inner, memo)) for user in users]
     possible = [(user, new) for user, new in composed if new is not None]
-    if possible and len(possible) == len(users) and inner.name not in program.outputs:
+    if possible and len(possible) == len(users) and inner.name not in program.results:
         saved = definition_cost(inner) + sum(definition_cost(u) - definition_cost(n) for u, n in possible)
         # At equal work, one tensor less.
         if saved >= 0:
@@ -76,10 +75,11 @@ def _put(
 ) -> tuple[Program, list[Rewrite]]:
     rewrites = []
     for old, new in changes:
-        program = replace_definition(program, old.name, new)
+        program = replaced(program, old.name, new)
         because = f"{inner.name} is put in: {why}"
         rewrites.append(Rewrite("compose", describe_all(old), describe_all(new), because))
-    return prune(program), rewrites
+    read = dict.fromkeys(tensor for old, _ in changes for tensor in old.tensors)
+    return without_unused(program, read), rewrites
 
 
 def _composed_user(program: Program, user: Definition, inner: Definition, memo: Memo) -> Definition | None:
@@ -87,8 +87,7 @@ def _composed_user(program: Program, user: Definition, inner: Definition, memo: 
     changed = memo.composed.get((user, inner), lambda: _with_inner(program, user, inner, memo))
     if changed is None:
         return None
-    with_changed = replace_definition(program, user.name, changed)
-    changed = in_output_forms(with_changed, changed, memo, avoid=inner.name)
+    changed = in_output_forms(program, changed, memo, avoid=inner.name)
     # An exponential is worth a name of its own; put in, it must have cancelled against something.
     survives = _transcendentals_of(changed) > _transcendentals_of(user)
     return None if survives and _transcendentals_of(inner) else changed

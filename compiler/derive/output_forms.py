@@ -15,7 +15,7 @@ and only if it divides by nothing that could be 0 and that the term did not divi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 from math import gcd
@@ -150,7 +150,10 @@ def _cheapest_form(
         of_least_work = [c for c in candidates if term_cost(c) == lowest]
         if of_least_work == [best]:
             return best
-        chosen = min(of_least_work, key=lambda c: _memory_key(program, definition, c, others))
+        # What no candidate reads is kept alive alike by all of them.
+        among = {name for term in (*others, *of_least_work) for name in term.tensors}
+        among |= set(definition.tensors)
+        chosen = min(of_least_work, key=lambda c, a=among: _memory_key(program, definition, c, others, a))
         if chosen is best:
             return best
         best = chosen
@@ -158,14 +161,17 @@ def _cheapest_form(
 
 
 def _memory_key(
-    program: Program, definition: Definition, candidate: Term, others: tuple[Term, ...]
+    program: Program,
+    definition: Definition,
+    candidate: Term,
+    others: tuple[Term, ...],
+    among: Collection[str],
 ) -> tuple[int, ...]:
     """Orders terms of equal work: by what they keep alive, by reads, and then later tensors come first:
     a fused kernel may never store the earlier one."""
     tensors = {name for term in (*others, candidate) for name in term.tensors}
-    born = {d.name: k for k, d in enumerate(program.definitions)}
-    lateness = sum(born.get(name, -1) for name in candidate.tensors)
-    alive = kept_alive(program, definition.name, tensors)
+    lateness = sum(program.positions.get(name, -1) for name in candidate.tensors)
+    alive = kept_alive(program, definition.name, tensors, among)
     return alive, len(candidate.reads), -lateness, *cheaper_key(candidate.body)
 
 
@@ -182,14 +188,26 @@ def tidy_body(program: Program, term: Term, memo: Memo) -> Term:
 
 def _candidates(program: Program, name: str, term: Term, memo: Memo, avoid: str | None) -> Iterator[Term]:
     tensors = {access.tensor for _, access in term.reads}
-    for definition in program.definitions:
-        if definition.name == name:
-            return
-        if tensors.isdisjoint(definition.tensors) or definition.name == avoid:
+    for definition in _sharing_reads(program, name, tensors):
+        if definition.name == avoid:
             continue
         yield from memo.output_forms.get(
             (term, definition), lambda definition=definition: _in_forms_of(program, definition, term, memo)
         )
+
+
+def _sharing_reads(program: Program, name: str, tensors: set[str]) -> list[Definition]:
+    """The definitions before `name` that read any of the tensors, in order.
+
+    A number that many read says nothing alone: it binds no axis of what reads it."""
+    last = program.positions[name]
+    found = {
+        program.positions[reader.name]: reader
+        for tensor in tensors
+        for reader in program.readers[tensor]
+        if program.shape(tensor) or not any(term.axes for term in reader.terms)
+    }
+    return [found[place] for place in sorted(found) if place < last]
 
 
 def _in_forms_of(program: Program, definition: Definition, term: Term, memo: Memo) -> tuple[Term, ...]:

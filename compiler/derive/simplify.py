@@ -28,6 +28,7 @@ from compiler.derive.simplify_sums import look_up, pull_out
 from compiler.derive.simplify_terms import describe_all
 from compiler.derive.stabilise import stable_forms
 from compiler.errors import CompilerBug
+from compiler.ir.editing import replaced
 from compiler.ir.tensor_program import Program, Rewrite
 
 Rule = Callable[[Program, Memo], tuple[Program, list[Rewrite]]]
@@ -42,9 +43,7 @@ def tidy(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
         merged = tidy_definition(program, definition)
         changed = in_output_forms(program, merged, memo)
         if changed != definition:
-            program = program.with_definitions(
-                changed if d.name == changed.name else d for d in program.definitions
-            )
+            program = replaced(program, definition.name, changed)
             rule = "algebra" if set(changed.tensors) <= set(definition.tensors) else "output form"
             why = "the same value for less work" if rule == "algebra" else "a saved output says it for less"
             rewrites.append(Rewrite(rule, describe_all(definition), describe_all(changed), why))

@@ -32,17 +32,23 @@ def definition_cost(definition: Definition) -> int:
     return volume(definition.shape) + sum(map(term_cost, definition.terms))
 
 
-def kept_alive(program: Program, reader: str, tensors: Collection[str]) -> int:
-    """Σ over tensors of size × how long it is kept: from its definition to its last reader.
+def kept_alive(program: Program, reader: str, tensors: Collection[str], among: Collection[str]) -> int:
+    """Σ over the tensors `among` all of size × how long it is kept: from its definition to its last reader.
 
     Decides between forms of equal work. With the mask of a ReLU read from its output, the input dies as
     soon as the output stands, and can be overwritten by it. `reader` is taken to read `tensors`.
     """
-    born = {definition.name: k for k, definition in enumerate(program.definitions)}
-    last = {**{tensor.name: -1 for tensor in program.inputs}, **born}
-    for k, definition in enumerate(program.definitions):
-        for name in tensors if definition.name == reader else definition.tensors:
-            last[name] = max(last[name], k)
-    for name in program.outputs:
-        last[name] = len(born)
-    return sum(volume(program.shape(name)) * (end - born.get(name, -1)) for name, end in last.items())
+    total = 0
+    for name in among:
+        born = program.positions.get(name, -1)
+        last = born
+        if name in program.results:
+            last = len(program.definitions)
+        else:
+            others = (d for d in reversed(program.readers[name]) if d.name != reader)
+            other = next(others, None)
+            places = [] if other is None else [program.positions[other.name]]
+            places += [program.positions[reader]] if name in tensors else []
+            last = max([born, *places])
+        total += volume(program.shape(name)) * (last - born)
+    return total

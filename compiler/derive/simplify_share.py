@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,16 +15,20 @@ def share(program: Program) -> tuple[Program, list[Rewrite]]:
     """Of equal definitions keep the first, or the one that is an output; two outputs are both kept."""
     kept: dict[tuple, Definition] = {}
     names: dict[str, str] = {}
+    standing: defaultdict[str, list[str]] = defaultdict(list)
     rewrites = []
     for definition in program.definitions:
         renamed = _renamed(definition, names)
-        first = kept.setdefault(_identity(renamed), renamed)
-        if first is renamed or {first.name, renamed.name} <= set(program.outputs):
+        identity = _identity(renamed)
+        first = kept.setdefault(identity, renamed)
+        if first is renamed or (first.name in program.results and renamed.name in program.results):
             continue
-        keep, drop = (first, renamed) if renamed.name not in program.outputs else (renamed, first)
-        kept[_identity(renamed)] = keep
-        names = {old: keep.name if new == drop.name else new for old, new in names.items()}
-        names[drop.name] = keep.name
+        keep, drop = (first, renamed) if renamed.name not in program.results else (renamed, first)
+        kept[identity] = keep
+        # What the dropped one stood for, the kept one stands for now.
+        moved = [*standing.pop(drop.name, ()), drop.name]
+        names.update(dict.fromkeys(moved, keep.name))
+        standing[keep.name] += moved
         rewrites.append(
             Rewrite("share", describe_all(renamed), describe_all(first), "the same up to the names of axes")
         )

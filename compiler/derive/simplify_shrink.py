@@ -47,8 +47,12 @@ class _Classes:
     fixed: set[Member] = field(default_factory=set)
 
     def root(self, member: Member) -> Member:
+        passed = []
         while (above := self.parent.setdefault(member, member)) != member:
+            passed.append(member)
             member = above
+        # Paths are cut short, or a chain of a thousand layers would be walked a thousand times.
+        self.parent.update(dict.fromkeys(passed, member))
         return member
 
     def join(self, one: Member, other: Member) -> None:

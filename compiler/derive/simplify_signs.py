@@ -46,10 +46,25 @@ def assumed_symbol(
 
 def sign_of(program: Program, name: str, known: dict[str, Sign]) -> Sign:
     """The sign of every element of a tensor; `known` remembers what was found before."""
-    if name not in known:
-        entry = program[name]
-        known[name] = _given(entry) if isinstance(entry, Tensor) else _computed(program, entry, known)
+    # It does not recurse, so the depth of a program has no limit.
+    waiting = [name]
+    while name not in known:
+        entry = program[waiting[-1]]
+        needed = () if isinstance(entry, Tensor) else _values_of(entry)
+        missing = [tensor for tensor in needed if tensor not in known]
+        if missing:
+            waiting += missing
+            continue
+        waiting.pop()
+        known[entry.name] = _given(entry) if isinstance(entry, Tensor) else _computed(program, entry, known)
     return known[name]
+
+
+def _values_of(definition: Definition) -> tuple[str, ...]:
+    """The tensors on whose signs that of a definition depends."""
+    if definition.dtype != "real":
+        return ()
+    return tuple(dict.fromkeys(access.tensor for term in definition.terms for _, access in term.reads))
 
 
 def _given(tensor: Tensor) -> Sign:

@@ -14,6 +14,7 @@ comes out of it is known: what stays a loop keeps its centred differences.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -34,9 +35,9 @@ from compiler.derive.simplify_terms import (
     is_contraction,
     matchings,
     replace_body,
-    replace_definition,
 )
 from compiler.ir.affine import Affine
+from compiler.ir.editing import replaced
 from compiler.ir.tensor_program import Access, Definition, Program, Reads, Rewrite, Term, make_term
 
 DEEPEST_INLINING = 2
@@ -49,7 +50,7 @@ def pull_out(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
     for definition in program.definitions:
         split = _pulled_out(program, definition, memo)
         if split is not None:
-            program = replace_definition(program, definition.name, *split)
+            program = replaced(program, definition.name, *split)
             after = "; ".join(map(describe_all, split))
             why = "a factor that does not depend on the summed axes leaves the sum"
             rewrites.append(Rewrite("pull out", describe_all(definition), after, why))
@@ -104,16 +105,25 @@ class KnownSum:
     varying: Term
 
 
+Known = dict[frozenset[str], list[KnownSum]]
+"""The sums that a program has, by the tensors that they sum."""
+
+
 def look_up(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
     """Replace every sum that follows from sums the program has by their values."""
     rewrites = []
-    known = [found for d in program.definitions if (found := _known_sum(d)) is not None]
+    known: Known = defaultdict(list)
+    for definition in program.definitions:
+        found = _known_sum(definition)
+        if found is not None:
+            known[tensors_of(found.varying)].append(found)
     for definition in program.definitions:
         changed = _looked_up(program, definition, known, memo)
         if changed is None:
             continue
-        replaced = replace_definition(program, definition.name, changed)
-        program = replaced.with_definitions(in_order(replaced.definitions))
+        program = replaced(program, definition.name, changed)
+        if any(_stands_after(program, tensor, definition.name) for tensor in changed.tensors):
+            program = program.with_definitions(in_order(program.definitions))
         why = "every part of this sum is a sum that the program computes already"
         rewrites.append(Rewrite("look up", describe_all(definition), describe_all(changed), why))
     return program, rewrites
@@ -129,93 +139,113 @@ def _known_sum(definition: Definition) -> KnownSum | None:
     return KnownSum(definition.name, factor, replace(term, body=varying))
 
 
-def _looked_up(
-    program: Program, definition: Definition, known: list[KnownSum], memo: Memo
-) -> Definition | None:
+def _looked_up(program: Program, definition: Definition, known: Known, memo: Memo) -> Definition | None:
     if definition.operation != "sum" or not any(map(_is_plain_sum, definition.terms)):
         return None
-    usable = [k for k in known if not _depends(program, k.name, definition.name)]
-    terms = tuple(new for t in definition.terms for new in _without_known_parts(program, t, usable, memo))
+    search = _Search(program, definition.name, known, memo)
+    terms = tuple(new for term in definition.terms for new in search.without_known_parts(term))
     if terms == definition.terms:
         return None
     changed = tidy_definition(program, replace(definition, terms=terms))
-    changed = in_output_forms(replace_definition(program, definition.name, changed), changed, memo)
+    changed = in_output_forms(program, changed, memo)
     return changed if definition_cost(changed) < definition_cost(definition) else None
 
 
+def _stands_after(program: Program, name: str, other: str) -> bool:
+    return program.positions.get(name, -1) > program.positions[other]
+
+
 def _depends(program: Program, name: str, on: str) -> bool:
-    """Whether computing `name` needs `on`."""
-    needed = {name}
-    for definition in reversed(program.definitions):
-        if definition.name in needed:
-            needed.update(definition.tensors)
-    return on in needed
+    """Whether computing `name` needs `on`: then it stands after it, and so does what it needs it for."""
+    waiting, seen = [name], {name}
+    while waiting:
+        current = waiting.pop()
+        if current == on:
+            return True
+        definition = program.definition(current)
+        if definition is not None and _stands_after(program, current, on):
+            waiting += [tensor for tensor in definition.tensors if tensor not in seen]
+            seen.update(definition.tensors)
+    return False
 
 
-def _without_known_parts(program: Program, term: Term, known: list[KnownSum], memo: Memo) -> tuple[Term, ...]:
-    """The sum as what is left of its loop, and the values of the summands that are known sums."""
-    if not _is_plain_sum(term):
-        return (term,)
-    values: list[Term] = []
-    rest = sympy.S.Zero
-    hidden = hide(term.body)
-    for summand in sympy.Add.make_args(_expanded(hidden.expression)):
-        body = summand.xreplace(hidden.back)
-        value = _known_value(program, replace_body(term, body), known, memo, DEEPEST_INLINING)
-        if value is None:
-            rest += body
-        else:
-            values.append(value)
-    if not values:
-        return (term,)
-    return (replace_body(term, rest), *values)
+@dataclass(frozen=True)
+class _Search:
+    """What is looked up for the definition called `name`, and where."""
 
+    program: Program
+    name: str
+    known: Known
+    memo: Memo
 
-def _known_value(program: Program, term: Term, known: list[KnownSum], memo: Memo, depth: int) -> Term | None:
-    """The sum without its loop; pointwise reads are replaced by their formulas until it is recognised."""
-    value = _as_known_sums(program, term, known)
-    if value is not None or depth == 0:
-        return value
-    summed = {a.name for a in term.reduction_axes}
-    for symbol, access in term.reads:
-        definition = program.definition(access.tensor)
-        function = None if definition is None else memo.pointwise(definition)
-        if function is None or not is_clean(function) or summed.isdisjoint(axes_of(access)):
-            continue
-        value = _known_value(program, inlined(term, symbol, function), known, memo, depth - 1)
-        if value is not None:
+    def without_known_parts(self, term: Term) -> tuple[Term, ...]:
+        """The sum as what is left of its loop, and the values of the summands that are known sums."""
+        if not _is_plain_sum(term):
+            return (term,)
+        values: list[Term] = []
+        rest = sympy.S.Zero
+        hidden = hide(term.body)
+        for summand in sympy.Add.make_args(_expanded(hidden.expression)):
+            body = summand.xreplace(hidden.back)
+            value = self.known_value(replace_body(term, body), DEEPEST_INLINING)
+            if value is None:
+                rest += body
+            else:
+                values.append(value)
+        if not values:
+            return (term,)
+        return (replace_body(term, rest), *values)
+
+    def known_value(self, term: Term, depth: int) -> Term | None:
+        """The sum without its loop; pointwise reads are replaced by their formulas until it is recognised."""
+        value = self.as_known_sums(term)
+        if value is not None or depth == 0:
             return value
-    return None
+        summed = {a.name for a in term.reduction_axes}
+        for symbol, access in term.reads:
+            definition = self.program.definition(access.tensor)
+            function = None if definition is None else self.memo.pointwise(definition)
+            if function is None or not is_clean(function) or summed.isdisjoint(axes_of(access)):
+                continue
+            value = self.known_value(inlined(term, symbol, function), depth - 1)
+            if value is not None:
+                return value
+        return None
+
+    def as_known_sums(self, term: Term) -> Term | None:
+        """The sum expanded and looked up; None unless every summand is known."""
+        reads = Reads(term.reads)
+        total = sympy.S.Zero
+        for summand in sympy.Add.make_args(_expanded(term.body)):
+            factor, varying = _split_product(summand, _invariant_symbols(term))
+            value = self.sum_of(replace(term, body=varying), reads)
+            if value is None:
+                return None
+            total += factor * value
+        return make_term(term.target_axes, term.target, total, reads.pairs())
+
+    def sum_of(self, term: Term, reads: Reads) -> sympy.Expr | None:
+        if term.body == 1:
+            return extent_product(self.program, term.reduction_axes, reads)
+        used = replace(term, reads=tuple(pair for pair in term.reads if term.body.has(pair[0])))
+        for candidate in self.known.get(tensors_of(term), ()):
+            for binding in _alignments(candidate.varying, used):
+                put = {s: reads.symbol(access_at(a, binding)) for s, a in candidate.varying.reads}
+                same = candidate.varying.body.xreplace(put) == term.body
+                if same and not _depends(self.program, candidate.name, self.name):
+                    target = tuple(index.substitute(binding) for index in candidate.varying.target)
+                    return reads.symbol(Access(candidate.name, target)) / candidate.factor.xreplace(put)
+        return None
 
 
-def _as_known_sums(program: Program, term: Term, known: list[KnownSum]) -> Term | None:
-    """The sum expanded and looked up; None unless every summand is known."""
-    reads = Reads(term.reads)
-    total = sympy.S.Zero
-    for summand in sympy.Add.make_args(_expanded(term.body)):
-        factor, varying = _split_product(summand, _invariant_symbols(term))
-        value = _sum_of(program, replace(term, body=varying), known, reads)
-        if value is None:
-            return None
-        total += factor * value
-    return make_term(term.target_axes, term.target, total, reads.pairs())
+def tensors_of(term: Term) -> frozenset[str]:
+    """The tensors whose values the body reads."""
+    used = term.body.free_symbols
+    return frozenset(access.tensor for symbol, access in term.reads if symbol in used)
 
 
 def _expanded(body: sympy.Expr) -> sympy.Expr:
     return sympy.expand(body, power_base=False, power_exp=False, log=False)
-
-
-def _sum_of(program: Program, term: Term, known: list[KnownSum], reads: Reads) -> sympy.Expr | None:
-    if term.body == 1:
-        return extent_product(program, term.reduction_axes, reads)
-    used = replace(term, reads=tuple(pair for pair in term.reads if term.body.has(pair[0])))
-    for candidate in known:
-        for binding in _alignments(candidate.varying, used):
-            put = {s: reads.symbol(access_at(a, binding)) for s, a in candidate.varying.reads}
-            if candidate.varying.body.xreplace(put) == term.body:
-                target = tuple(index.substitute(binding) for index in candidate.varying.target)
-                return reads.symbol(Access(candidate.name, target)) / candidate.factor.xreplace(put)
-    return None
 
 
 def _alignments(known: Term, term: Term) -> Iterator[dict[str, Affine]]:

@@ -19,7 +19,6 @@ from compiler.ir.tensor_program import (
     Access,
     Axis,
     Definition,
-    Program,
     Reads,
     Term,
     make_term,
@@ -234,11 +233,3 @@ def replace_body(term: Term, body: sympy.Expr) -> Term:
 def describe_all(definition: Definition) -> str:
     """One line for a definition, as the rewrite records show it."""
     return "; ".join(describe_term(definition.name, term, definition.operation) for term in definition.terms)
-
-
-def replace_definition(program: Program, name: str, *by: Definition) -> Program:
-    """The program with one definition replaced by others."""
-    definitions: list[Definition] = []
-    for definition in program.definitions:
-        definitions.extend(by if definition.name == name else (definition,))
-    return program.with_definitions(definitions)

@@ -15,6 +15,7 @@ The laws of one scalar body, the last three, are in `stable_scalars.py`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import sympy
@@ -31,9 +32,9 @@ from compiler.derive.simplify_terms import (
     inlined,
     is_clean,
     replace_body,
-    replace_definition,
 )
 from compiler.derive.stable_scalars import near_zero, stable_logistic, stable_softplus
+from compiler.ir.editing import replaced
 from compiler.ir.tensor_program import Access, Definition, Program, Reads, Rewrite, Term, make_term
 
 
@@ -50,14 +51,16 @@ def stable_forms(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
     return program, rewrites
 
 
-def _rewrite_terms(program: Program, change, rule: str, why: str) -> tuple[Program, list[Rewrite]]:
-    """Apply `change(program, term)` to every term; record what it changed."""
+def _rewrite_terms(
+    program: Program, change, rule: str, why: str, among: Iterable[Definition] | None = None
+) -> tuple[Program, list[Rewrite]]:
+    """Apply `change(program, term)` to every term, or those of some definitions; record what it changed."""
     rewrites = []
-    for definition in program.definitions:
+    for definition in program.definitions if among is None else among:
         terms = tuple(change(program, term) for term in definition.terms)
         if terms != definition.terms:
             changed = replace(definition, terms=terms)
-            program = replace_definition(program, definition.name, changed)
+            program = replaced(program, definition.name, changed)
             rewrites.append(Rewrite(rule, describe_all(definition), describe_all(changed), why))
     return program, rewrites
 
@@ -120,7 +123,7 @@ def shift_sums(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
             shifted = _shifted(program, definition, weighted)
             if shifted is None:
                 continue
-            program = replace_definition(program, definition.name, *shifted)
+            program = replaced(program, definition.name, *shifted)
             restored.append(shifted[-1])
             after = "; ".join(map(describe_all, shifted))
             why = (
@@ -166,7 +169,7 @@ def _shifted(program: Program, definition: Definition, weighted: bool) -> tuple[
 def _maximum_of(program: Program, exponent: Term) -> Definition | None:
     """A definition that holds the maximum of just this exponent."""
     wanted = canonical(exponent)
-    for definition in program.definitions:
+    for definition in program.readers[exponent.tensors[0]] if exponent.tensors else ():
         if definition.operation == "max" and [canonical(t) for t in definition.terms] == [wanted]:
             return definition
     return None
@@ -196,7 +199,7 @@ def _put_into_uses(program: Program, restored: list[Definition], memo: Memo) -> 
             return _with_shift(program, term, name, function, memo)
 
         why = f"{current.name} in terms of the shifted sum and the maximum, exponents combined"
-        program, steps = _rewrite_terms(program, change, "shift", why)
+        program, steps = _rewrite_terms(program, change, "shift", why, program.readers[current.name])
         rewrites += steps
         if not waiting:
             waiting = [d for d in program.definitions if _is_left_bare(program, d, done, memo)][:1]

@@ -19,43 +19,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, get_args
+from itertools import count
+from operator import attrgetter
 
 import sympy
 
 from compiler.ir.affine import Affine, Extent, Read, axis
 from compiler.ir.domain import Axis, Guard, Shape
+from compiler.ir.kinds import Dtype, Kind, Operation, Role
 from compiler.ir.names import Names, fresh
 
-Operation = Literal["sum", "max", "min", "argmax", "argmin"]
-ScalarKind = Literal["batch_size", "rate", "step"]
-Kind = Literal["input", "label", "parameter", "state", "random", "iota", "tangent", ScalarKind]
-SCALAR_KINDS: tuple[str, ...] = get_args(ScalarKind)
-"""Numbers that a step is given: the size of the batch, the learning rate, and which step it is."""
-Role = Literal[
-    "cotangent",
-    "tangent",
-    "winner",
-    "padded",
-    "inner",
-    "each",
-    "total",
-    "sum",
-    "maximum",
-    "shifted",
-    "selected",
-    "picked",
-    "transformed",
-    "packed",
-    "unpacked",
-    "batch",
-    "kept",
-]
-"""What a tensor is to the tensor `of` which it was made."""
-Dtype = Literal["real", "index"]
-
+NAME = attrgetter("name")
 IDENTITY = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}
 
 
@@ -171,11 +147,10 @@ class Program:
     inputs: tuple[Tensor, ...]
     definitions: tuple[Definition, ...]
     outputs: tuple[str, ...]
-    _index: dict[str, Tensor | Definition] = field(init=False, repr=False, compare=False, hash=False)
 
-    def __post_init__(self) -> None:
-        entries = [*self.inputs, *self.definitions]
-        object.__setattr__(self, "_index", {entry.name: entry for entry in entries})
+    @cached_property
+    def _index(self) -> dict[str, Tensor | Definition]:
+        return {entry.name: entry for entry in (*self.inputs, *self.definitions)}
 
     def __getitem__(self, name: str) -> Tensor | Definition:
         return self._index[name]
@@ -208,6 +183,16 @@ class Program:
         return {(entry.role, entry.of): entry.name for entry in (*self.inputs, *self.definitions)}
 
     @cached_property
+    def positions(self) -> Mapping[str, int]:
+        """Where each definition stands."""
+        return positions_of(self.definitions)
+
+    @cached_property
+    def results(self) -> frozenset[str]:
+        """The outputs, to look up."""
+        return frozenset(self.outputs)
+
+    @cached_property
     def readers(self) -> Mapping[str, tuple[Definition, ...]]:
         """The definitions that read each tensor, in order; nobody reads a name that is not there."""
         found: defaultdict[str, list[Definition]] = defaultdict(list)
@@ -226,6 +211,11 @@ class Program:
 
     def with_definitions(self, definitions: Iterable[Definition]) -> Program:
         return replace(self, definitions=tuple(definitions))
+
+
+def positions_of(definitions: Iterable[Definition]) -> dict[str, int]:
+    """Where each definition stands."""
+    return dict(zip(map(NAME, definitions), count(), strict=False))
 
 
 def read_symbol(position: int) -> sympy.Symbol:

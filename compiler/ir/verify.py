@@ -18,19 +18,10 @@ import sympy
 
 from compiler.errors import CompilerBug
 from compiler.ir.affine import Affine, Read
+from compiler.ir.kinds import SCALAR_KINDS, Kind, Operation, Role
 from compiler.ir.printer import integer_limits, print_affine, print_term, window_size
 from compiler.ir.proofs import facts_of, is_nonnegative
-from compiler.ir.tensor_program import (
-    SCALAR_KINDS,
-    Definition,
-    Kind,
-    Operation,
-    Program,
-    Role,
-    Shape,
-    Tensor,
-    Term,
-)
+from compiler.ir.tensor_program import Definition, Program, Shape, Tensor, Term
 
 NOT_NUMBERS = (
     type(sympy.nan),

@@ -99,8 +99,8 @@ def _epilogue(
 ) -> Epilogue | None:
     """The chain over the axes of the contraction's term."""
     names = {main.name, *(d.name for d in chain)}
-    outside = {n for d in program.definitions if d.name not in names for n in d.tensors}
-    outside.update(program.outputs)
+    outside = {n for n in names if any(d.name not in names for d in program.readers[n])}
+    outside |= names & program.results
     here, previous = term.target, main.name
     window, steps = None, []
     pick = fresh(f"{main.name}.picked", shapes)

@@ -42,7 +42,7 @@ def fused_groups(
         stage,
         settings,
         {entry.name: entry.shape for entry in (*program.inputs, *program.definitions)},
-        {d.name: k for k, d in enumerate(program.definitions)},
+        program.positions,
         {name: group for group in groups for name in group},
     )
     taken: set[Group] = set()
@@ -100,9 +100,8 @@ def _longer(
 
 
 def _readers(chain: Group, program: Program) -> Iterator[str]:
-    return (
-        d.name for d in program.definitions if d.name not in chain and not set(chain).isdisjoint(d.tensors)
-    )
+    found = {d.name for name in chain for d in program.readers[name]} - set(chain)
+    return iter(sorted(found, key=program.positions.__getitem__))
 
 
 def _apart(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape], settings: Settings) -> float:

@@ -16,6 +16,7 @@ from dataclasses import replace
 import sympy
 
 from compiler.ir.composition import plain_read, put_in
+from compiler.ir.editing import replaced, without_unused
 from compiler.ir.scalars import CHOICES
 from compiler.ir.tensor_program import Definition, Program
 from compiler.schedule.pieces import write_all_once
@@ -30,13 +31,12 @@ def join_pointwise(program: Program, stage: Mapping[str, Stage]) -> Program:
     """The program with every pointwise definition put into its only reader, where both run in one stage."""
     for name in [definition.name for definition in program.definitions]:
         inner = program.definition(name)
-        readers = [d for d in program.definitions if name in d.tensors]
-        if len(readers) != 1 or name in program.outputs or not _can_be_put_in(inner, program, stage):
+        readers = program.readers[name]
+        if len(readers) != 1 or name in program.results or not _can_be_put_in(inner, program, stage):
             continue
         (outer,) = readers
         if stage[name] == stage[outer.name] and (joined := _joined(outer, inner)) is not None:
-            definitions = (joined if d is outer else d for d in program.definitions if d is not inner)
-            program = program.with_definitions(definitions)
+            program = without_unused(replaced(program, outer.name, joined), [name])
     return program
 
 

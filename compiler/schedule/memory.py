@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from compiler.schedule.layout import aligned
 
 ALIGNMENT = 64
@@ -28,21 +30,21 @@ class Interval:
 
 def pack(intervals: Iterable[Interval]) -> tuple[dict[str, int], int]:
     """Byte offsets (multiples of 64) by name, and the bytes of the whole arena."""
-    placed: list[tuple[int, Interval]] = []
-    for interval in sorted(intervals, key=lambda i: (-i.size, i.first, i.name)):
-        placed.append((_lowest_gap(interval, placed), interval))
-    total = max((offset + aligned(interval.size, ALIGNMENT) for offset, interval in placed), default=0)
-    return {interval.name: offset for offset, interval in placed}, total
+    ordered = sorted(intervals, key=lambda i: (-i.size, i.first, i.name))
+    # A row for each placed tensor, by rising offset: start, end, first and last call.
+    placed = np.empty((0, 4), dtype=np.int64)
+    offsets: dict[str, int] = {}
+    for interval in ordered:
+        size = aligned(interval.size, ALIGNMENT)
+        offset = offsets[interval.name] = _lowest_gap(interval, size, placed)
+        where = np.searchsorted(placed[:, 0], offset, side="right")
+        placed = np.insert(placed, where, (offset, offset + size, interval.first, interval.last), axis=0)
+    return offsets, int(placed[:, 1].max(initial=0))
 
 
-def _lowest_gap(interval: Interval, placed: list[tuple[int, Interval]]) -> int:
-    offset = 0
-    for start, other in sorted(placed, key=lambda pair: pair[0]):
-        alive_together = other.first <= interval.last and interval.first <= other.last
-        if (
-            alive_together
-            and start < offset + aligned(interval.size, ALIGNMENT)
-            and offset < start + aligned(other.size, ALIGNMENT)
-        ):
-            offset = start + aligned(other.size, ALIGNMENT)
-    return offset
+def _lowest_gap(interval: Interval, size: int, placed: np.ndarray) -> int:
+    """The first offset at which nothing lies that is alive together with the interval."""
+    alive = placed[(placed[:, 2] <= interval.last) & (interval.first <= placed[:, 3])]
+    ends = np.maximum.accumulate(np.concatenate(([0], alive[:, 1])))
+    free = np.flatnonzero(alive[:, 0] >= ends[:-1] + size)
+    return int(ends[free[0]] if len(free) else ends[-1])

@@ -265,7 +265,7 @@ def _places(
             places[name] = Place("total", lane_layout[name])
     for name, when in stage.items():
         crosses = when.kind == "tile" and any(
-            stage[d.name].phase > when.phase for d in program.definitions if name in d.tensors
+            stage[reader.name].phase > when.phase for reader in program.readers[name]
         )
         if crosses and name not in places:
             places[name] = Place("batch", batch_elements)

@@ -9,6 +9,7 @@ A worked miniature, a normalisation over the batch:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -96,19 +97,30 @@ def kernel_groups(program: Program) -> list[tuple[str, ...]]:
 def as_soon_as_possible(
     program: Program, groups: list[tuple[str, ...]], stage: Mapping[str, Stage]
 ) -> list[tuple[str, ...]]:
-    """Move each reduction over the batch up to right behind what it reads, so that this can be freed."""
-    order: list[tuple[str, ...]] = []
-    filled = [g for g in groups if isinstance(program[g[0]], Tensor)]
-    for group in groups:
-        if group in filled:
+    """Move each reduction over the batch up to right behind what it reads, so that this can be freed.
+
+    A place is a tuple of numbers: what is put behind another group has that one's place and a number more,
+    which is the smaller the later it comes, so that it stands right behind it.
+    """
+    filled = {g[0]: g for g in groups if isinstance(program[g[0]], Tensor)}
+    places: dict[str, tuple[int, ...]] = {}
+    order: dict[tuple[int, ...], tuple[str, ...]] = {}
+    behind: Counter[tuple[int, ...]] = Counter()
+
+    def put(group: tuple[str, ...], place: tuple[int, ...]) -> None:
+        order[place] = group
+        places.update(dict.fromkeys(group, place))
+
+    for number, group in enumerate(groups):
+        if group[0] in filled:
             continue
-        for name in filled:
-            if name not in order and any(name[0] in program[g].tensors for g in group):
-                order.append(name)
+        needed = dict.fromkeys(n for g in group for n in program[g].tensors)
+        for k, name in enumerate(n for n in filled if n in needed and n not in places):
+            put(filled[name], (number, 0, k))
         if stage[group[0]].kind == "lane":
-            needed = {n for g in group for n in program[g].tensors}
-            last = max((k for k, placed in enumerate(order) if set(placed) & needed), default=-1)
-            order.insert(last + 1, group)
+            last = max((places[n] for n in needed if n in places), default=(-1,))
+            behind[last] += 1
+            put(group, (*last, -behind[last]))
         else:
-            order.append(group)
-    return order
+            put(group, (number, 1))
+    return [order[place] for place in sorted(order)]

@@ -124,7 +124,10 @@ def steps(folder: Path, file: str, names: dict[str, str], layers: dict[str, str]
     return list(map(np.asarray, found))
 
 
-@pytest.mark.parametrize("names", [FIXED, hostile(1001)], ids=["chosen", "drawn"])
+DRAWN = pytest.param(hostile(1001), marks=pytest.mark.long, id="drawn")
+
+
+@pytest.mark.parametrize("names", [pytest.param(FIXED, id="chosen"), DRAWN])
 def test_compiled_models(names: tuple[dict[str, str], dict[str, str]], tmp_path: Path, workshop) -> None:
     wanted = steps(tmp_path, "plain", PLAIN, LAYERS)
     for found, right in zip(steps(tmp_path, "hostile", *names), wanted, strict=True):
