@@ -7,6 +7,7 @@ model is a hash and a file copy.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 import time
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from compiler.programs import Stage
     from compiler.schedule.plan import Plan
 
-DTYPES = ("float32", "float64")
+BYTES = {"float32": 4, "float64": 8}
+DTYPES = tuple(BYTES)
 LEAST_MODULE = 2**18
 """Bytes that the files of the smallest module take, together."""
 Progress = Callable[[str, float], None]
@@ -86,6 +88,9 @@ def compile_file(
     start = time.perf_counter()
     options = replace(options, modes=checked_modes(options.modes))
     model = _timed(progress, "parse", lambda: load_model(path))
+    too_large = model.memory_problems(BYTES[options.dtype], available_memory())
+    if too_large:
+        raise ModelError(*too_large)
     toolchain = find_toolchain()
     python_headers()
     machine = machine_for(options.target, toolchain)
@@ -123,6 +128,14 @@ def _check_out(out: Path) -> None:
                 advice=f"chmod o-w {out}, or another --out",
             )
         )
+
+
+def available_memory() -> int:
+    """Bytes of memory that this machine has, or that the control group of this process may use."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+    texts = (path.read_text().strip() for path in limits if path.is_file())
+    return min([whole, *(int(text) for text in texts if text.isdigit())])
 
 
 def machine_for(target: str, toolchain: Toolchain) -> Machine:

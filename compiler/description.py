@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from math import prod
 
 from compiler.errors import ModelError, Problem, Span
 from compiler.layers.base import Forward, Layer, Node, Placeholder, caller
@@ -92,6 +93,30 @@ class Model:
         for step in self.graph.steps:
             lines += _step_lines(step)
         return "\n".join(lines)
+
+    def memory_problems(self, value_bytes: int, available: int) -> tuple[Problem, ...]:
+        """Whether training needs more than `available` bytes, in values of `value_bytes`.
+
+        Counted is what it cannot do without: every parameter, its gradient and what the optimizer keeps of
+        it, and for one example the result of each layer.
+        """
+        copies = 2 + len(self.optimizer.slots)
+        steps = [step for step in self.graph.steps if step.forward is not None]
+        needed = [value_bytes * _values(step, copies) for step in steps]
+        if sum(needed) <= available:
+            return ()
+        most, largest = max(zip(needed, steps, strict=True), key=lambda pair: pair[0])
+        total, there = _gibibytes(sum(needed)), _gibibytes(available)
+        return (
+            Problem(
+                f"training needs at least {total} of memory, and there are {there}",
+                largest.span,
+                layer=largest.name,
+                expected=f"parameters, {copies} values for each, and one example's results that fit",
+                found=f"{_gibibytes(most)} for this layer",
+                advice="a smaller layer, or a machine with more memory",
+            ),
+        )
 
     def fingerprint(self) -> str:
         """Everything that the generated code depends on, as text that is the same in every process.
@@ -257,6 +282,16 @@ def _described(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
     return f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+
+
+def _values(step: Step, copies: int) -> int:
+    """Values that a step needs: of each parameter these copies, and one example's results."""
+    own = step.forward.parameters.values() if step.owner == step.name else ()
+    return copies * sum(prod(p.shape) for p in own) + sum(map(prod, step.forward.results.values()))
+
+
+def _gibibytes(number: int) -> str:
+    return f"{number / 2**30:,.1f} GiB"
 
 
 def _sorted(constants) -> str:

@@ -226,7 +226,7 @@ def _examples(program: Program, reach: float, seed: int) -> Iterator[dict[str, n
 
 
 def _is_drawn(tensor: Tensor) -> bool:
-    return tensor.kind not in ("parameter", "state", "random", "iota", "scalar")
+    return tensor.kind not in ("parameter", "state", "random", "iota", *SCALAR_KINDS)
 
 
 def _parameter(rng: np.random.Generator, tensor: Tensor) -> np.ndarray:

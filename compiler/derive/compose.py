@@ -16,6 +16,7 @@ composed term is first brought into its cheapest form, and then the costs decide
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import sympy
@@ -42,6 +43,9 @@ from compiler.ir.tensor_program import Definition, Program, Reads, Rewrite, Term
 
 MOST_READS = 4
 """A term that reads one tensor at more places than this is left alone."""
+LARGEST = 48
+"""What would have more terms than this, or more reads in one of them, and more than it had, is left in parts:
+twelve tensors each of which is the one before twice are no sum of four thousand."""
 
 
 def compose(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
@@ -106,7 +110,13 @@ def _with_inner(program: Program, user: Definition, inner: Definition, memo: Mem
         if without is None:
             return None
         terms.extend(without)
+    if _size(terms) > max(LARGEST, _size(user.terms)):
+        return None
     return tidy_definition(program, replace(user, terms=tuple(terms) or (_zero_term(user),)))
+
+
+def _size(terms: Sequence[Term]) -> int:
+    return max(len(terms), *(len(term.reads) for term in terms)) if terms else 0
 
 
 def _transcendentals_of(definition: Definition) -> int:

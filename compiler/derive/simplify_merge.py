@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.derive.simplify_terms import axes_of, canonical_names, is_algebraic, rename_axes
+from compiler.derive.simplify_terms import MOST_READS, axes_of, canonical_names, is_algebraic, rename_axes
+from compiler.ir.affine import Affine, axis
 from compiler.ir.tensor_program import Access, Axis, Definition, Program, Reads, Term, make_term
 
 
@@ -20,32 +21,41 @@ def tidy_definition(program: Program, definition: Definition) -> Definition:
     if definition.operation != "sum":
         return definition
     kept: list[Term] = []
+    # The last term with each domain and target, which another with the same may be added to.
+    places: dict[tuple, int] = {}
     for term in definition.terms:
         used = without_unused_axes(program, term)
-        for position, other in enumerate(kept):
-            merged = _merged(other, used)
-            if merged is not None:
-                kept[position] = merged
-                break
-        else:
+        if not is_algebraic(used):
             kept.append(used)
+            continue
+        alike = _domain_and_target(used)
+        merged = _merged(kept[places[alike]], used) if alike in places else None
+        if merged is None:
+            places[alike] = len(kept)
+            kept.append(used)
+        else:
+            kept[places[alike]] = merged
     nonzero = tuple(term for term in kept if term.body != 0)
     return replace(definition, terms=nonzero or (kept[0],))
 
 
+def _domain_and_target(term: Term) -> tuple[frozenset[Axis], tuple[Affine, ...]]:
+    """Equal for terms that differ by more than their bodies in the names of axes alone."""
+    names = canonical_names(term)
+    put = {name: axis(canonical) for name, canonical in names.items()}
+    axes = frozenset(Axis(names[a.name], a.extent) for a in term.axes)
+    return axes, tuple(index.substitute(put) for index in term.target)
+
+
 def _merged(first: Term, second: Term) -> Term | None:
-    """Both as one term; None if their domains or targets differ by more than the names of axes."""
-    if not (is_algebraic(first) and is_algebraic(second)):
-        return None
+    """Both, which have the same domain and target, as one term; None if it would be too large."""
     back = {canonical: name for name, canonical in canonical_names(first).items()}
-    names = canonical_names(second)
-    if back.keys() != set(names.values()):
-        return None
-    second = rename_axes(second, {name: back[canonical] for name, canonical in names.items()})
-    if set(first.axes) != set(second.axes) or first.target != second.target:
-        return None
+    names = {name: back[canonical] for name, canonical in canonical_names(second).items()}
+    second = rename_axes(second, names)
     reads = Reads(first.reads)
     put = {symbol: reads.symbol(access) for symbol, access in second.reads}
+    if len(reads.pairs()) > max(MOST_READS, len(first.reads), len(second.reads)):
+        return None
     return make_term(first.axes, first.target, first.body + second.body.xreplace(put), reads.pairs())
 
 

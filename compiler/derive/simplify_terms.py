@@ -25,6 +25,10 @@ from compiler.ir.tensor_program import (
     substitute_axes,
 )
 
+MOST_READS = 64
+"""What reads more than this is no function that anything is expressed by, and no term that another is added
+to: what is done with a body may take the square of its length."""
+
 
 def projects(indices: Iterable[Affine], extents: Mapping[str, Extent] | None = None) -> bool:
     """Whether every index is an axis, a label read at such indices, or a number.
@@ -85,6 +89,8 @@ def pointwise(definition: Definition) -> Term | None:
     if definition.operation != "sum" or definition.dtype != "real":
         return None
     first = definition.terms[0]
+    if sum(len(term.reads) for term in definition.terms) > MOST_READS:
+        return None
     body, reads = sympy.S.Zero, Reads()
     for term in definition.terms:
         names = tuple(index.single_axis for index in term.target)

@@ -39,6 +39,8 @@ from compiler.formula.syntax import (
 )
 from compiler.ir.domain import Axis, Guard
 
+MOST_SUMMANDS = 64
+"""A longer sum becomes several terms: what is done with a term may take the square of its length."""
 MOST_SPLITS = 4
 """A piece is split by so many nested choices; what is left of them is chosen point by point."""
 
@@ -68,7 +70,8 @@ def pieces(value: Node, extents: Extents, context: Context) -> list[Piece]:
     """The summands of a value over axes `extents`; those without axes and guards are one piece, the last."""
     found = [
         split
-        for piece in _pieces(value, extents, context)
+        for whole in _pieces(value, extents, context)
+        for piece in _parts(whole)
         for split in _split(piece, extents, context, MOST_SPLITS)
     ]
     found = [piece for piece in found if not (piece.guards and _is_zero(piece.body))] or found[:1]
@@ -76,10 +79,34 @@ def pieces(value: Node, extents: Extents, context: Context) -> list[Piece]:
     others = [piece for piece in found if piece.axes or piece.guards]
     if not everywhere:
         return others
-    total = everywhere[0]
+    total, parts = everywhere[0], []
     for body in everywhere[1:]:
-        total = Binary(value.place, "+", total, body)
-    return [*others, Piece((), total)]
+        if _summands(total) + _summands(body) > MOST_SUMMANDS:
+            parts.append(Piece((), total))
+            total = body
+        else:
+            total = Binary(value.place, "+", total, body)
+    return [*others, *parts, Piece((), total)]
+
+
+def _parts(piece: Piece) -> list[Piece]:
+    """The piece, or the parts of a sum that is too long for one term."""
+    if _summands(piece.body) <= MOST_SUMMANDS:
+        return [piece]
+    sides = (replace(piece, body=side) for side in (piece.body.left, piece.body.right))
+    return [part for side in sides for part in _parts(side)]
+
+
+def _summands(node: Node) -> int:
+    """How many summands a tree of sums has at its leaves."""
+    number, waiting = 0, [node]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, Binary) and current.operator == "+":
+            waiting += (current.left, current.right)
+        else:
+            number += 1
+    return number
 
 
 def staged(node: Node, extents: Extents, context: Context) -> Node:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import sys
 
 from compiler.formula.problems import formula_error
 from compiler.formula.syntax import (
@@ -44,6 +45,10 @@ _BINARY = {
 _COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 _EMPTY_INDICES = re.compile(r"\[(\s*)\]")
 _EMPTY_MARK = "_"
+LONG_SUM = 32
+"""Terms from which on a sum is taken for a tree."""
+DEEPEST = 60_000
+"""How deep Python's parser may go: a third of this many terms."""
 
 
 def parse_formula(text: str) -> Formula:
@@ -55,7 +60,10 @@ def parse_formula(text: str) -> Formula:
     text = inspect.cleandoc(text)
     source = _EMPTY_INDICES.sub(lambda match: "." + _EMPTY_MARK + match[1], text)
     try:
-        tree = ast.parse(source)
+        tree = _syntax_tree(source)
+    except (RecursionError, MemoryError):
+        advice = "several statements, `+=` for the parts of a sum"
+        raise formula_error(text, None, "the formula is nested too deeply", advice=advice) from None
     except SyntaxError as error:
         line, column = error.lineno or 1, max((error.offset or 1) - 1, 0)
         advice = None
@@ -67,6 +75,20 @@ def parse_formula(text: str) -> Formula:
     if not statements:
         raise formula_error(text, None, "the formula is empty", expected="name[indices] = expression")
     return Formula(text, statements)
+
+
+def _syntax_tree(source: str) -> ast.Module:
+    """Python's own syntax tree. A sum of thousands of terms is as deep as it is long, and needs no more
+    stack than that: a limit that keeps it from being read is raised for the time of reading."""
+    try:
+        return ast.parse(source)
+    except RecursionError:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, DEEPEST))
+        try:
+            return ast.parse(source)
+        finally:
+            sys.setrecursionlimit(limit)
 
 
 class _Parser:
@@ -141,6 +163,8 @@ class _Parser:
                 return self.expression(operand)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return Logical(place, "not", (self.expression(operand),))
+            case ast.BinOp(op=ast.Add() | ast.Sub()):
+                return self.sum(node)
             case ast.BinOp(op=operator) if type(operator) in _BINARY:
                 return Binary(
                     place, _BINARY[type(operator)], self.expression(node.left), self.expression(node.right)
@@ -159,6 +183,30 @@ class _Parser:
             case ast.Subscript() | ast.Attribute():
                 return self.read(node)
         self.fail(node, "this is not part of the formula language", found=ast.unparse(node))
+
+    def sum(self, node: ast.BinOp) -> Node:
+        """A chain of + and -, as it stands; a long one as a balanced tree, so that nothing is deep."""
+        chain: list[ast.BinOp] = []
+        first: ast.expr = node
+        while isinstance(first, ast.BinOp) and isinstance(first.op, ast.Add | ast.Sub):
+            chain.append(first)
+            first = first.left
+        chain.reverse()
+        total = self.expression(first)
+        if len(chain) < LONG_SUM:
+            for link in chain:
+                right = self.expression(link.right)
+                total = Binary(self.place(link), _BINARY[type(link.op)], total, right)
+            return total
+        place, level = self.place(node), [total]
+        for link in chain:
+            term = self.expression(link.right)
+            level.append(term if isinstance(link.op, ast.Add) else Negate(self.place(link.right), term))
+        while len(level) > 1:
+            pairs = zip(level[::2], level[1::2], strict=False)
+            rest = level[-1:] if len(level) % 2 else []
+            level = [*(Binary(place, "+", left, right) for left, right in pairs), *rest]
+        return level[0]
 
     def compare(self, node: ast.Compare) -> Node:
         """A comparison; `a < b < c` is `a < b and b < c`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import prod
@@ -109,7 +110,19 @@ def write_all_once(terms: Sequence[Term], shape: Shape) -> bool:
     if any(term.guards or not is_injective(term) for term in terms):
         return False
     written = sum(prod(a.extent or 1 for a in term.axes) for term in terms)
-    return written == row_size(shape) and all(disjoint(one, other) for one, other in combinations(terms, 2))
+    return written == row_size(shape) and all(
+        disjoint(one, other) for alike in _by_constants(terms) for one, other in combinations(alike, 2)
+    )
+
+
+def _by_constants(terms: Sequence[Term]) -> Iterable[list[Term]]:
+    """The terms by the constants of their targets: those that differ in one write different elements."""
+    indices = zip(*(term.target for term in terms), strict=True)
+    fixed = [k for k, column in enumerate(indices) if all(index.is_constant for index in column)]
+    groups: defaultdict[tuple[int, ...], list[Term]] = defaultdict(list)
+    for term in terms:
+        groups[tuple(term.target[k].constant for k in fixed)].append(term)
+    return groups.values()
 
 
 def targets_only(term: Term) -> Term:
