@@ -14,20 +14,20 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TextIO, TypeVar
+from typing import Any, TextIO
 
+from compiler import values
 from compiler.compile_file import DTYPES, Compiled, Options, compile_file
 from compiler.doctor import report
 from compiler.errors import CompilerBug, ModelError
 from compiler.isolation import printing_to_stderr
-from compiler.modes import MODES, checked_modes
+from compiler.modes import MODES
 from compiler.schedule.machine import MACHINES
-from compiler.switches import STAGES, SWITCHES, parse_switches
+from compiler.switches import STAGES, SWITCHES
 from runtime.arguments import add_evaluate_arguments, add_train_arguments, seed, wrong_environment
 from runtime.border import guarded, print_anything
 
 OK, FAILED = 0, 1
-T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.set_defaults(run=_bench)
     check = commands.add_parser("check", help="compare a model's derivatives with three other ways")
     _add_build_arguments(check)
-    check.add_argument("--batch-size", type=_positive, default=3, help="random examples (3)")
+    check.add_argument("--batch-size", type=values.positive, default=3, help="random examples (3)")
     check.add_argument("--seed", type=seed, default=0, help="of examples, parameters and tangents (0)")
     check.add_argument(
         "--numerics",
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument(
         "--range",
-        type=_positive_number,
+        type=values.positive_number,
         default=100.0,
         metavar="R",
         help="with --numerics: inputs from -R to R (100)",
@@ -126,12 +126,12 @@ def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run a step with a clock around every kernel; print each kernel's schedule, why, and its time",
     )
-    parser.add_argument("--batch", type=_positive, default=128, help="examples in that step (128)")
+    parser.add_argument("--batch", type=values.positive, default=128, help="examples in that step (128)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument(
         "--dump-after",
         metavar="STAGE",
-        type=_stage,
+        type=values.stage,
         help=f"print each program and its rewrites after a stage: {', '.join(STAGES)}, or all",
     )
 
@@ -140,14 +140,14 @@ def _add_content_arguments(parser: argparse.ArgumentParser) -> None:
     """What a module holds, and how it is made."""
     parser.add_argument(
         "--modes",
-        type=_modes,
+        type=values.modes,
         default="vjp",
         metavar="MODES",
         help=f"what the module offers besides training, of {', '.join(MODES)}; as in --modes jvp,hvp (vjp)",
     )
     parser.add_argument(
         "--without",
-        type=_switches,
+        type=values.switches,
         default="",
         metavar="PASS[,PASS]",
         help=f"leave passes out: {', '.join(SWITCHES)}",
@@ -157,56 +157,12 @@ def _add_content_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     _add_model_arguments(parser)
     _add_content_arguments(parser)
-    parser.add_argument("--batch", type=_positive, default=128, help="examples in a batch (128)")
+    parser.add_argument("--batch", type=values.positive, default=128, help="examples in a batch (128)")
     parser.add_argument(
-        "--threads", type=_positives, default=(1,), metavar="N[,N]", help="numbers of threads (1)"
+        "--threads", type=values.positives, default=(1,), metavar="N[,N]", help="numbers of threads (1)"
     )
-    parser.add_argument("--rounds", type=_positive, default=20, help="turns of each measurement (20)")
+    parser.add_argument("--rounds", type=values.positive, default=20, help="turns of each measurement (20)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-
-
-def _modes(text: str) -> tuple[str, ...]:
-    return _as_usage(lambda: checked_modes(mode.strip() for mode in text.split(",")))
-
-
-def _switches(text: str) -> frozenset[str]:
-    return _as_usage(lambda: parse_switches(text))
-
-
-def _as_usage(parse: Callable[[], T]) -> T:
-    try:
-        return parse()
-    except ModelError as error:
-        problem = error.problems[0]
-        raise argparse.ArgumentTypeError(
-            f"{problem.message} {problem.found}, expected {problem.expected}"
-        ) from None
-
-
-def _stage(text: str) -> str:
-    if text not in (*STAGES, "all"):
-        raise argparse.ArgumentTypeError(f"expected {', '.join(STAGES)} or all, found {text!r}")
-    return text
-
-
-def _positive(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a positive integer, found {text!r}")
-    return int(text)
-
-
-def _positive_number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a positive number, found {text!r}")
-    return number
-
-
-def _positives(text: str) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(map(_positive, text.split(","))))
 
 
 def _bench(arguments: argparse.Namespace) -> int:

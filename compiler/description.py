@@ -20,8 +20,8 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from math import prod
+from pathlib import Path
 
 from compiler.errors import ModelError, Problem, Span
 from compiler.layers.base import Forward, Layer, Node, Placeholder, caller

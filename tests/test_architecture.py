@@ -27,7 +27,9 @@ FRONT = ("compiler.description", *FORMULAS, "compiler.formula", *BASE)
 BORDER = tuple(
     f"runtime.{name}" for name in ("beginning", "border", "cache_folder", "errors", "files", "signals")
 )
-BUILDING = tuple(f"compiler.{n}" for n in ("build", "cache", "cache_entry", "isolation", "modes", "switches"))
+BUILDING = tuple(
+    f"compiler.{n}" for n in ("build", "cache", "cache_entry", "isolation", "modes", "switches", "values")
+)
 LOWERING = ("compiler.lower", "compiler.lowered")
 PIPELINE = ("compiler.pipeline", "compiler.programs", "compiler.schedule", "compiler.explain")
 
@@ -51,13 +53,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.pipeline": (*LOWERING, "compiler.programs", "compiler.assemble", *FRONT, *STAGES),
     # From a pipeline to a built module and the command line.
     **dict.fromkeys(BUILDING, ("compiler.cache_entry", "compiler.errors", *BORDER)),
+    "compiler.values": ("compiler.modes", "compiler.switches", "compiler.errors"),
     "compiler.harness": ("compiler.assemble", "compiler.build", *STAGES, *BASE),
     "compiler.compile_file": ("compiler.parse", *PIPELINE, *BUILDING, *FRONT, *BORDER),
     "compiler.doctor": ("compiler.compile_file", *BUILDING, "compiler.errors", *BORDER),
     "compiler.measure": ("compiler.compile_file", "compiler.build", "compiler.parse", *PIPELINE, *FRONT),
     "compiler.explain": ("compiler.ir", "compiler.formula", "compiler.errors"),
-    "compiler.cli": ("compiler.compile_file", "compiler.doctor", "compiler.measure", "compiler.check",
-                     *BUILDING, *PIPELINE, *FRONT, *BORDER, "runtime"),
+    "compiler.cli": ("compiler", "compiler.compile_file", "compiler.doctor", "compiler.measure",
+                     "compiler.check", *BUILDING, *PIPELINE, *FRONT, *BORDER, "runtime"),
     "compiler.__main__": ("compiler.cli",),
     **{"setup": (), "runtime": BORDER}, **dict.fromkeys(BORDER, BORDER),  # beside the compiler
     **dict.fromkeys(("models", "benchmarks.models"), ("compiler", *FRONT)),

@@ -19,12 +19,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.derive.jvp import jvp, tangent_name
+from compiler.derive.jvp import jvp
 from compiler.derive.prune import prune
 from compiler.derive.simplify import simplify, stabilise
 from compiler.derive.simplify_shrink import shrink
-from compiler.derive.vjp import cotangent_name, vjp
+from compiler.derive.vjp import vjp
 from compiler.ir.interpreter import concrete_shape, run
+from compiler.ir.kinds import SCALAR_KINDS
 from compiler.ir.tensor_program import Definition, Program, Tensor
 from compiler.lower import LoweredModel
 
@@ -151,9 +152,9 @@ def _measure(program: Program, reach: float, seed: int) -> dict[str, Worst]:
     pairs = {"value": (program, stabilise(program)[0], (output,))}
     if wrt:
         pullback, _ = vjp(program, output, wrt, seed="input")
-        cotangents = tuple(map(cotangent_name, wrt))
+        cotangents = pullback.outputs[-len(wrt) :]
         second, _ = jvp(pullback, wrt, cotangents)
-        products = tuple(map(tangent_name, cotangents))
+        products = second.outputs[-len(wrt) :]
         pairs["VJP"] = (pullback, simplify(pullback)[0], cotangents)
         pairs["HVP"] = (second, simplify(second)[0], products)
     worst: dict[str, Worst] = {}

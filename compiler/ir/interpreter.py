@@ -34,8 +34,8 @@ def run(
     """Every tensor of the program by name: the given inputs, the random tensors, the definitions.
 
     `inputs` maps names to arrays; `batch` is found from an input with a batch dimension when it is not
-    given, and the size of the batch need not be given. Real tensors are computed in `dtype`: each operation is rounded
-    to it, as a kernel of that precision rounds, but for erf, whose argument and result alone are.
+    given, and the size of the batch need not be given. Real tensors are computed in `dtype`: each operation
+    is rounded to it, as a kernel of that precision rounds, but for erf, whose argument and result alone are.
     """
     batch = batch if batch is not None else _batch_of(program, inputs)
     values: dict[str, np.ndarray] = {}

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from compiler.derive.self_check import differences
 from compiler.derive.simplify import RULES, simplify, stabilise
-from compiler.derive.simplify_terms import describe_all, replace_body, replace_definition
+from compiler.derive.simplify_terms import describe_all, replace_body
 from compiler.derive.vjp import vjp
 from compiler.errors import CompilerBug
+from compiler.ir.editing import replaced
 from compiler.ir.interpreter import concrete_shape, run
 from compiler.ir.tensor_program import Definition, Program
 from tests.simplify import programs
@@ -168,7 +169,7 @@ def halve_something(program, memo):
             halved = replace(
                 definition, terms=(replace_body(definition.terms[0], body / 2), *definition.terms[1:])
             )
-            return replace_definition(program, definition.name, halved), []
+            return replaced(program, definition.name, halved), []
     return program, []
 
 

@@ -1,0 +1,57 @@
+"""Values of the command line, from their text. Each raises argparse's own error: wrong usage, exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TypeVar
+
+from compiler.errors import ModelError
+from compiler.modes import checked_modes
+from compiler.switches import STAGES, parse_switches
+
+T = TypeVar("T")
+
+
+def modes(text: str) -> tuple[str, ...]:
+    return _as_usage(lambda: checked_modes(mode.strip() for mode in text.split(",")))
+
+
+def switches(text: str) -> frozenset[str]:
+    return _as_usage(lambda: parse_switches(text))
+
+
+def _as_usage(parse: Callable[[], T]) -> T:
+    try:
+        return parse()
+    except ModelError as error:
+        problem = error.problems[0]
+        raise argparse.ArgumentTypeError(
+            f"{problem.message} {problem.found}, expected {problem.expected}"
+        ) from None
+
+
+def stage(text: str) -> str:
+    if text not in (*STAGES, "all"):
+        raise argparse.ArgumentTypeError(f"expected {', '.join(STAGES)} or all, found {text!r}")
+    return text
+
+
+def positive(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a positive integer, found {text!r}")
+    return int(text)
+
+
+def positive_number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number, found {text!r}")
+    return number
+
+
+def positives(text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(map(positive, text.split(","))))
