@@ -78,7 +78,7 @@ trained: $(INSTALLED)
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	find generated -mindepth 1 ! -name __init__.py ! -name README.md -delete
+	find generated -mindepth 1 ! -name README.md -delete
 	find $(wildcard compiler runtime models tests benchmarks) -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): $(CREATED) pyproject.toml setup.py

@@ -1,1 +1,0 @@
-"""The modules that `compile` writes and builds; README.md beside this file says what is in them."""
