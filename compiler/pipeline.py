@@ -306,7 +306,7 @@ def module_facts(
         "initialize_bytes": max(64, plans["initialize"].shared_bytes),
         "crossing_row": max(plan.batch_elements for plan in training),
         "scalar_count": len(SCALAR_KINDS),
-        "scalars": ["batch", "self.learning_rate", "self.step"],
+        "scalars": ["batch", "self._rate", "self._step"],
         "argument_count": 0,
         "learning_rate": repr(model.optimizer.learning_rate),
         "loss_offset": gradient.places["loss"].offset,

@@ -17,10 +17,15 @@
     outputs = net.predict(x)                       any number of examples
 """
 
+import copy
+import importlib.util
+import math
 import operator
 import os
+import sys
 import threading
 import types
+import warnings
 
 import numpy as np
 
@@ -2451,6 +2456,85 @@ cdef void initialize(const Context* context, int threads) noexcept nogil:
     initialize_before_0(context, threads)
 
 # ---------------------------------------------------------------------------------------------------------
+# The door: what is given is checked, and what was checked is what the kernels read
+# ---------------------------------------------------------------------------------------------------------
+
+_LARGEST = float(np.finfo(DTYPE).max)
+
+
+cdef object _shown(value):
+    # A value in a message: itself if that is short and cannot fail, as printing a large array or integer can.
+    short = isinstance(value, (float, np.floating)) or value is None
+    short = short or (isinstance(value, str) and len(value) <= 60)
+    short = short or (isinstance(value, int) and abs(value) < 1 << 128)
+    return repr(value) if short else f"a {type(value).__name__}"
+
+
+cdef object _whole(name, value):
+    # An integer. True is none, and 1.0 is none: who writes these means something else.
+    if not isinstance(value, (bool, np.bool_, np.ndarray, np.timedelta64)):
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise TypeError(f"{name}: expected an integer, found {_shown(value)}")
+
+
+cdef object _array(name, given):
+    # As an array that nobody else holds, so that no other thread can change its shape or dtype after the checks.
+    if type(given) is not np.ndarray:
+        for part in given if isinstance(given, (list, tuple)) else (given,):
+            if isinstance(part, np.ndarray) and type(part) is not np.ndarray:
+                _refuse_mask(name, part)
+        try:
+            given = np.asarray(given)
+        except ValueError as error:
+            raise ValueError(f"{name}: expected an array: {error}") from error
+    return given.view()
+
+
+def _refuse_mask(name, part):
+    """NumPy would go on with what lies under the mask. Raises ValueError where anything is masked."""
+    if isinstance(part, np.ma.MaskedArray):
+        masked = np.ma.getmaskarray(part)
+        if masked.dtype == bool and masked.any():
+            raise ValueError(
+                f"{name}: {int(masked.sum())} of {masked.size} values are masked, and there is no arithmetic with "
+                f"masks here; put numbers there with {name}.filled(value), or leave these examples out"
+            )
+
+
+cdef object _integers(name, array, int64 limit, what):
+    # An own copy of integers from 0 to limit - 1. They become addresses without the GIL: in the caller's array
+    # another thread could write others after the check.
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected {what} from 0 to {limit - 1}, found {array.dtype}")
+    own = np.array(array, dtype=np.int64, order="C")
+    cdef Py_ssize_t place = _first_outside(<const int64*>_address(own), own.size, limit)
+    if place >= 0:
+        found = int(own.flat[place])
+        if array.dtype.kind == "u" and found < 0:
+            found += 1 << 64
+        position = ", ".join(map(str, np.unravel_index(place, own.shape)))
+        raise ValueError(f"{name}: expected {what} from 0 to {limit - 1}, found {found} at position {position}")
+    return own
+
+
+cdef Py_ssize_t _first_outside(const int64* values, Py_ssize_t count, int64 limit) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(count):
+        if values[k] < 0 or values[k] >= limit:
+            return k
+    return -1
+
+
+cdef object _reals(array, dtype):
+    # As kernels can read it; in place where it is stored so. What another thread writes there is a number like
+    # any other: it changes results and no address.
+    array = np.ascontiguousarray(array, dtype=dtype)
+    return array if array.flags.aligned else array.copy()
+
+# ---------------------------------------------------------------------------------------------------------
 # The network
 # ---------------------------------------------------------------------------------------------------------
 
@@ -2494,6 +2578,8 @@ cdef class Network:
     parameters  name -> writable array: what training fits
     state       name -> writable array: what a training step updates without a gradient, such as running means
     seed     keys the initial values and every dropout mask; any integer, taken modulo 2**32
+    step     how many updates there were; an integer from 0 to 2**64 - 1
+    learning_rate  a finite number, 0 or more
     threads  how many threads a call uses; the results have the same bits for any number
 
     Inputs `x` are arrays (batch, 784) of float32, other floats (converted), or uint8 (scaled by 1/255).
@@ -2503,16 +2589,16 @@ cdef class Network:
     cdef readonly object parameters
     cdef readonly object state
     cdef readonly object optimizer_state
-    cdef public object step
-    cdef public object seed
-    cdef public double learning_rate
+    cdef object _step, _seed
+    cdef double _rate
     cdef int _threads
     cdef object _arena, _states, _total, _lanes, _tiles, _shared, _crossing, _lock
 
-    def __init__(self, seed=0, threads=None):
-        self.seed = operator.index(seed)
-        self.step = 0
-        self.learning_rate = 0.1
+    def __cinit__(self, *arguments, **named):
+        # Not in __init__, which a subclass may leave out and anyone may call again: what a step works on is
+        # there from the beginning, and is never replaced while another thread's step runs.
+        self._step, self._seed = 0, 0
+        self._rate = 0.1
         self._lock = threading.Lock()
         self._arena = _aligned(ARENA, DTYPE)
         # The slots of the optimiser, the states of layers, and room for what a step makes of these.
@@ -2521,7 +2607,7 @@ cdef class Network:
         self._lanes = _aligned(max(1, 1 * LANE_COUNT * <Py_ssize_t>LANE_ELEMENTS), DTYPE)
         self._shared = _aligned(max(64, SHARED_BYTES), np.uint8)
         self._crossing = _aligned(0, DTYPE)
-        self.threads = _default_threads() if threads is None else threads
+        self.threads = 1
         # Read-only mappings of writable arrays: to bind a name to another array would change nothing.
         self.parameters = types.MappingProxyType(self._views(self._arena))
         self.state = types.MappingProxyType(self._views(self._states[len(_SLOTS) * ARENA:], _STATES))
@@ -2530,6 +2616,12 @@ cdef class Network:
             views = self._views(self._states[number * ARENA:(number + 1) * ARENA])
             state.update({f"{slot}/{name}": view for name, view in views.items()})
         self.optimizer_state = types.MappingProxyType(state)
+
+    def __init__(self, seed=0, threads=None):
+        _warn_if_replaced()
+        self.seed = seed
+        self._rate = 0.1
+        self.threads = _default_threads() if threads is None else threads
         self.initialize()
 
     def _views(self, arena, layout=_PARAMETERS):
@@ -2539,29 +2631,70 @@ cdef class Network:
         }
 
     @property
+    def step(self):
+        """How many updates there were; the optimiser and every dropout mask depend on it."""
+        return self._step
+
+    @step.setter
+    def step(self, count):
+        count = _whole("step", count)
+        if not 0 <= count < 1 << 64:
+            raise ValueError(f"step: expected 0 to 2**64 - 1, found {_shown(count)}")
+        self._step = count
+
+    @property
+    def seed(self):
+        """The key of initial values and dropout masks."""
+        return self._seed
+
+    @seed.setter
+    def seed(self, key):
+        self._seed = _whole("seed", key)
+
+    @property
+    def learning_rate(self):
+        """The optimiser's learning rate."""
+        return self._rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate):
+        numbers = (int, float, np.integer, np.floating)
+        if not isinstance(rate, numbers) or isinstance(rate, (bool, np.timedelta64)):
+            raise TypeError(f"learning_rate: expected a number, found {_shown(rate)}")
+        try:
+            number = float(rate)
+        except OverflowError:
+            number = math.inf
+        if not 0 <= number <= _LARGEST:
+            raise ValueError(f"learning_rate: expected a finite number, 0 or more, found {_shown(rate)}")
+        self._rate = number
+
+    @property
     def threads(self):
         """How many threads a call uses (1 when the module was built without OpenMP)."""
         return self._threads
 
     @threads.setter
     def threads(self, count):
-        if int(count) != count or count < 1:
-            raise ValueError(f"threads: expected a positive integer, found {count!r}")
+        count = _whole("threads", count)
+        if count < 1:
+            raise ValueError(f"threads: expected a positive integer, found {_shown(count)}")
         with self._lock:
-            self._threads = min(int(count), LANE_COUNT) if OPENMP else 1
+            self._threads = min(count, LANE_COUNT) if OPENMP else 1
             self._tiles = _aligned(self._threads * TILE_BYTES, np.uint8)
 
     def initialize(self):
         """Set parameters and states to their initial values, by formula from the seed; the optimiser to step 0."""
         cdef Context context
-        self._fill(&context, 1)
-        scratch = _aligned(406528, np.uint8)
-        context.shared = <unsigned char*>_address(scratch)
-        context.step = 0
-        self._arena[:] = 0
-        self._states[:] = 0
-        self.step = 0
-        initialize(&context, 1)
+        with self._lock:
+            self._fill(&context, 1)
+            scratch = _aligned(406528, np.uint8)
+            context.shared = <unsigned char*>_address(scratch)
+            context.step = 0
+            self._arena[:] = 0
+            self._states[:] = 0
+            self._step = 0
+            initialize(&context, 1)
 
     cdef void _fill(self, Context* context, Py_ssize_t batch) except *:
         context.input = NULL
@@ -2582,15 +2715,14 @@ cdef class Network:
             self._crossing = _aligned(CROSSING_ROW * batch, DTYPE)
         context.crossing = <real*>_address(self._crossing)
         context.batch = batch
-        context.seed = <uint32>(self.seed & 0xFFFFFFFF)
-        context.step = <uint32>(self.step & 0xFFFFFFFF)
+        context.seed = <uint32>(self._seed & 0xFFFFFFFF)
+        context.step = <uint32>(self._step & 0xFFFFFFFF)
         context.scalars[0] = batch
-        context.scalars[1] = self.learning_rate
-        context.scalars[2] = self.step
+        context.scalars[1] = self._rate
+        context.scalars[2] = self._step
 
-    cdef object _input(self, Context* context, x):
-        """Check a batch of inputs and point the context at it; returns the array that must stay alive."""
-        x = np.asarray(x)
+    cdef object _input(self, Context* context, x, Py_ssize_t batch=-1):
+        """Check inputs and fill the context for them, or for a `batch` of them; returns what must stay alive."""
         expected = ("batch", *INPUT_SHAPE)
         if x.dtype != np.uint8 and x.dtype.kind != "f":
             raise TypeError(
@@ -2606,14 +2738,14 @@ cdef class Network:
             raise ValueError(f"x: expected shape ({', '.join(map(str, expected))}), found {x.shape}{hint}")
         if x.shape[0] == 0:
             raise ValueError("x: the batch is empty")
+        self._fill(context, x.shape[0] if batch < 0 else batch)
         context.input_is_bytes = x.dtype == np.uint8
-        x = np.ascontiguousarray(x, dtype=np.uint8 if context.input_is_bytes else DTYPE)
+        x = _reals(x, np.uint8 if context.input_is_bytes else DTYPE)
         context.input = _address(x)
         return x
 
     cdef object _label(self, Context* context, y, Py_ssize_t batch):
         """Check labels against the batch and point the context at them; returns the array to keep alive."""
-        y = np.asarray(y)
         expected = (batch, *LABEL_SHAPE)
         if y.shape != expected:
             hint = ""
@@ -2621,19 +2753,11 @@ cdef class Network:
                 hint = "; labels are class numbers, not one-hot rows: y.argmax(axis=-1)"
             raise ValueError(f"y: expected shape {expected}, found {y.shape}{hint}")
         if LABEL_KIND == "index":
-            if y.dtype.kind not in "iu":
-                raise TypeError(f"y: expected integer class labels, found {y.dtype}")
-            if int(y.min()) < 0 or int(y.max()) >= LABEL_LIMIT:
-                wrong = np.unravel_index(int(np.argmax((y < 0) | (y >= LABEL_LIMIT))), y.shape)
-                raise ValueError(
-                    f"y: expected labels from 0 to {LABEL_LIMIT - 1}, found {int(y[wrong])} at position "
-                    f"{', '.join(map(str, wrong))}"
-                )
-            y = np.ascontiguousarray(y, dtype=np.int32)
+            y = _integers("y", y, LABEL_LIMIT, "integer labels").astype(np.int32)
         else:
             if y.dtype.kind not in "fiu":
                 raise TypeError(f"y: expected {DTYPE} targets, found {y.dtype}")
-            y = np.ascontiguousarray(y, dtype=DTYPE)
+            y = _reals(y, DTYPE)
         context.label = _address(y)
         return y
 
@@ -2642,24 +2766,22 @@ cdef class Network:
 
         Returns the arrays that must stay alive. The labels of the rows are copied, the inputs are not.
         """
-        x = np.asarray(x)
+        x, y = _array("x", x), _array("y", y)
         if rows is None:
-            self._fill(context, x.shape[0] if x.ndim else 0)
             x = self._input(context, x)
             return x, self._label(context, y, x.shape[0])
-        rows, y = np.asarray(rows), np.asarray(y)
+        rows = _array("rows", rows)
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
             raise TypeError(f"rows: expected a list of integers, found {rows.dtype} of shape {rows.shape}")
         if x.ndim == 0 or y.shape[:1] != x.shape[:1]:
             raise ValueError(f"x and y: expected as many labels as inputs, found shapes {x.shape} and {y.shape}")
-        if rows.shape[0] == 0:
-            raise ValueError("rows: the batch is empty")
-        if int(rows.min()) < 0 or int(rows.max()) >= x.shape[0]:
-            raise ValueError(f"rows: expected 0 to {x.shape[0] - 1}, found {int(rows.min())} to {int(rows.max())}")
-        rows = np.ascontiguousarray(rows, dtype=np.int64)
-        self._fill(context, rows.shape[0])
-        if INPUT_KIND == "real" and x.flags.c_contiguous and x.dtype in (np.uint8, np.dtype(DTYPE)):
-            x = self._input(context, x)
+        if rows.shape[0] == 0 or x.shape[0] == 0:
+            raise ValueError(f"{'x' if rows.shape[0] else 'rows'}: the batch is empty")
+        rows = _integers("rows", rows, x.shape[0], "integers")
+        flags = x.flags
+        in_place = INPUT_KIND == "real" and flags.c_contiguous and flags.aligned
+        if in_place and x.dtype in (np.uint8, np.dtype(DTYPE)):
+            x = self._input(context, x, rows.shape[0])
             context.chosen = <const int64*>_address(rows)
         else:
             # What the kernels cannot read as it is stored is converted: the rows alone, not the data set.
@@ -2681,7 +2803,7 @@ cdef class Network:
             alive = self._batch(&context, x, y, rows)
             with nogil:
                 gradient(&context, self._threads)
-            self.step += 1
+            self._step += 1
             self._fill(&context, context.batch)
             # The update's batch are the parameters.
             context.batch = ARENA
@@ -2712,10 +2834,8 @@ cdef class Network:
     def predict(self, x):
         """The model's outputs for any number of examples, as an array (batch, 10)."""
         cdef Context context
-        x = np.asarray(x)
         with self._lock:
-            self._fill(&context, x.shape[0] if x.ndim else 0)
-            x = self._input(&context, x)
+            x = self._input(&context, _array("x", x))
             outputs = np.empty((x.shape[0], *OUTPUT_SHAPE), dtype=DTYPE)
             context.output = <real*>_address(outputs)
             with nogil:
@@ -2725,11 +2845,9 @@ cdef class Network:
     def evaluate(self, x, y):
         """(loss, outputs) as `predict` computes them: without dropout and without touching anything."""
         cdef Context context
-        x = np.asarray(x)
         with self._lock:
-            self._fill(&context, x.shape[0] if x.ndim else 0)
-            x = self._input(&context, x)
-            y = self._label(&context, y, x.shape[0])
+            x = self._input(&context, _array("x", x))
+            y = self._label(&context, _array("y", y), x.shape[0])
             outputs = np.empty((x.shape[0], *OUTPUT_SHAPE), dtype=DTYPE)
             context.output = <real*>_address(outputs)
             with nogil:
@@ -2747,3 +2865,132 @@ cdef class Network:
     def per_example_gradients(self, *arguments, **named):
         """Not in this module: it was compiled without the mode per_example."""
         raise _absent("per_example")
+
+    def __copy__(self):
+        """A network of its own, as copy.deepcopy gives it.
+
+        One that shared the arrays, and counted its own steps at its own rate, would be half a network.
+        """
+        return copy.deepcopy(self)
+
+    def __deepcopy__(self, memo):
+        cdef Network other = Network.__new__(type(self))
+        memo[id(self)] = other
+        with self._lock:
+            other._arena[:] = self._arena
+            other._states[:] = self._states
+            other._step, other._seed, other._rate = self._step, self._seed, self._rate
+        other.threads = self._threads
+        for name, value in getattr(self, "__dict__", {}).items():
+            setattr(other, name, copy.deepcopy(value, memo))
+        return other
+
+    def __reduce__(self):
+        """For pickle: the names of the module and the model, the model's hash, arrays and numbers. No code.
+
+        Raises TypeError when the module's name would not be found again.
+        """
+        if getattr(sys.modules.get(__name__), "_unpickled", None) is not _unpickled:
+            raise TypeError(
+                f"this network cannot be pickled: a pickle holds the name of the network's module, and {__name__!r} does "
+                "not stand for that module, which was not imported by its name, or was compiled and loaded again since; "
+                f"make the network with the module that `from generated import {MODEL_NAME}` gives"
+            )
+        with self._lock:
+            state = {
+                "parameters": {name: array.copy() for name, array in self.parameters.items()},
+                "state": {name: array.copy() for name, array in self.state.items()},
+                "optimizer_state": {name: array.copy() for name, array in self.optimizer_state.items()},
+                "step": self._step,
+                "seed": self._seed,
+                "learning_rate": self._rate,
+                "threads": self._threads,
+                "attributes": dict(getattr(self, "__dict__", {})),
+            }
+        return _unpickled, (MODEL_NAME, MODEL_HASH, None if type(self) is Network else type(self)), state
+
+    def __setstate__(self, state):
+        """What `__reduce__` has taken down. Raises ValueError when it does not fit; nothing is changed then."""
+        groups = {kind: getattr(self, kind) for kind in ("parameters", "state", "optimizer_state")}
+        for kind, arrays in groups.items():
+            expected = {name: array.shape for name, array in arrays.items()}
+            found = {name: np.shape(array) for name, array in state[kind].items()}
+            if found != expected:
+                raise ValueError(f"pickled {kind}: expected the shapes {expected}, found {found}")
+        self.step, self.seed, self.learning_rate = state["step"], state["seed"], state["learning_rate"]
+        self.threads = state["threads"]
+        for kind, arrays in groups.items():
+            for name, array in arrays.items():
+                array[...] = state[kind][name]
+        for name, value in state["attributes"].items():
+            setattr(self, name, value)
+
+# ---------------------------------------------------------------------------------------------------------
+# The module itself: found by a pickle, and compiled again while it is in use
+# ---------------------------------------------------------------------------------------------------------
+
+
+def _unpickled(name, digest, kind):
+    """A network for what was pickled. Raises ValueError when that was one of another model than this module's."""
+    if (name, digest) != (MODEL_NAME, MODEL_HASH):
+        raise ValueError(
+            f"the pickled network is one of the model {name!r} with the hash {digest}, and the module {__name__} holds "
+            f"the model {MODEL_NAME!r} with the hash {MODEL_HASH}; compile the model that it was pickled from again"
+        )
+    return Network.__new__(Network if kind is None else kind)
+
+
+# pickle finds a function by this name; Cython knows the module's own name and not the package's.
+_unpickled.__module__ = __name__
+
+if __name__ != MODEL_NAME and getattr(sys.modules.get(MODEL_NAME), "__dict__", None) is globals():
+    # Cython enters a module of a package by its bare name too, by which a user may import a file of their own.
+    del sys.modules[MODEL_NAME]
+
+
+def _file_in_place():
+    """Which file stands where this module was loaded from; None where there is none."""
+    try:
+        status = os.stat(__file__)
+    except (NameError, OSError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+_LOADED_FILE = _file_in_place()
+
+
+def _warn_if_replaced():
+    if _file_in_place() not in (None, _LOADED_FILE):
+        name = __name__.rpartition(".")[2]
+        warnings.warn(
+            f"{__file__} was compiled again after this module was imported, and this is the earlier one: "
+            f"{name} = {name}.reload() gives the new one",
+            stacklevel=1,
+        )
+
+
+def reload():
+    """The module as it was compiled last, for `mnist = mnist.reload()`; an import gives the same from then on.
+
+    importlib.reload cannot do this: the system knows a loaded library by its path. This module and its networks stay
+    as they are. Raises OSError when the file has gone, ImportError when it cannot be imported.
+    """
+    folder, file = os.path.split(os.path.abspath(__file__))
+    # A path of its own for each file that ever stood there: the bits of its number, as "//" and "/./".
+    number = os.stat(__file__).st_ino
+    path = folder + "".join("/." if bit == "1" else "/" for bit in f"{number:b}") + "/" + file
+    earlier = sys.modules.get(__name__)
+    spec = importlib.util.spec_from_file_location(__name__, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.__file__ = spec.origin = os.path.join(folder, file)
+    if earlier is None:
+        # Nobody has imported this module by name: it was loaded by its file, and only Cython has entered it.
+        sys.modules.pop(__name__, None)
+    elif getattr(earlier, "__file__", None) == __file__:
+        sys.modules[__name__] = module
+        package, _, name = __name__.rpartition(".")
+        if package in sys.modules:
+            setattr(sys.modules[package], name, module)
+    return module

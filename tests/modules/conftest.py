@@ -15,6 +15,7 @@ import pytest
 from compiler import build as build_module
 from compiler import compile_file as compile_module
 from compiler.compile_file import Compiled, Options, compile_file
+from tests.modules.borders import MODELS, MODES
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,6 +98,22 @@ def built(compiled: Callable[..., Compiled]) -> Built:
     @cache
     def build(name: str, dtype: str = "float32", modes: tuple[str, ...] = ("vjp",)) -> ModuleType:
         return import_module(compiled(name, dtype, modes).module)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def border(workshop: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Compiled]:
+    """Build a model of tests/modules/borders.py by name, once, into a folder of its own called generated."""
+
+    @cache
+    def build(name: str) -> Compiled:
+        folder = tmp_path_factory.mktemp(name)
+        (folder / f"{name}.py").write_text(MODELS[name])
+        options = Options(folder / "generated", target="scalar", modes=MODES[name])
+        with (workshop / f"border-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return compile_quickly(folder / f"{name}.py", options)
 
     return build
 

@@ -171,12 +171,6 @@ def test_huge_float64_values(net, batch) -> None:
         net.value_and_grad(np.full(x.shape, 1e300), y)
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1.5, "two"])
-def test_wrong_threads(threads: object, built) -> None:
-    with pytest.raises(ValueError):
-        built("tiny").Network(threads=threads)
-
-
 def test_wrong_threads_are_named(built, net) -> None:
     with pytest.raises(ValueError, match=r"threads: expected a positive integer, found 0"):
         built("tiny").Network(threads=0)
