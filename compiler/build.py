@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from compiler.errors import CompilerBug, ModelError, Problem
+from compiler.errors import CompilerBug, ModelError, Problem, ToolchainError
 from runtime.signals import held
 
 OPTIMISATION = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fno-strict-aliasing")
@@ -32,7 +32,7 @@ class Toolchain:
 def find_toolchain() -> Toolchain:
     """The C compiler: `CC` if set, else the one that built Python, else cc, gcc or clang.
 
-    Raises ModelError with the way to get one when there is none.
+    Raises ToolchainError with the way to get one when there is none.
     """
     candidates = _candidates()
     broken = []
@@ -45,7 +45,7 @@ def find_toolchain() -> Toolchain:
                     tuple(candidate), version[0] if version else candidate[0], _has_openmp(candidate)
                 )
             broken.append(f"{shlex.join(candidate)} --version fails: {_last_words(result)}")
-    raise ModelError(
+    raise ToolchainError(
         Problem(
             "no C compiler was found" + (" that works" if broken else ""),
             expected="gcc or clang on the PATH, or the variable CC",
@@ -154,10 +154,10 @@ def predefined_macros(toolchain: Toolchain, flags: tuple[str, ...]) -> frozenset
 
 
 def python_headers() -> Path:
-    """The folder with Python.h. Raises ModelError when the headers are not installed."""
+    """The folder with Python.h. Raises ToolchainError when the headers are not installed."""
     folder = Path(sysconfig.get_paths()["include"])
     if not (folder / "Python.h").exists():
-        raise ModelError(
+        raise ToolchainError(
             Problem(
                 "Python's C headers are missing",
                 expected=str(folder / "Python.h"),

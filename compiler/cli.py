@@ -7,7 +7,6 @@ Results alone go to standard output; progress, and what a model file prints, go 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 import tempfile
@@ -272,6 +271,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     """The four rungs on a model, compiled in float64 into a folder of its own; or its layers' accuracy."""
     from compiler.check import check_file, check_numerics
+    from runtime.modules import load_module
 
     if arguments.numerics:
         with printing_to_stderr():
@@ -281,26 +281,19 @@ def _check(arguments: argparse.Namespace) -> int:
     with printing_to_stderr():
         with tempfile.TemporaryDirectory() as folder:
             options = Options(Path(folder), arguments.target, "float64", modes=("jvp", "hvp"))
-            network = _imported(compile_file(arguments.model, options, _progress(False))).Network(seed=0)
+            network = load_module(compile_file(arguments.model, options, _progress(False)).module).Network(
+                seed=0
+            )
         report = check_file(arguments.model, network, batch=arguments.batch_size, seed=arguments.seed)
     print(report)
     return OK if report.passed else FAILED
 
 
 def _built_module(arguments: argparse.Namespace) -> ModuleType:
-    """Compile if needed and import the module from where it was put."""
+    from compiler.built import built_module
+
     with printing_to_stderr():
-        return _imported(compile_file(arguments.model, _options(arguments), _progress(False)))
-
-
-def _imported(result: Compiled) -> ModuleType:
-    name = result.source.stem
-    spec = importlib.util.spec_from_file_location(name, result.module)
-    if spec is None or spec.loader is None:
-        raise CompilerBug(f"{result.module} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        return built_module(arguments.model, _options(arguments), _progress(False))
 
 
 if __name__ == "__main__":

@@ -138,6 +138,16 @@ def available_memory() -> int:
     return min([whole, *(int(text) for text in texts if text.isdigit())])
 
 
+def module_of(path: str | Path, options: Options) -> tuple[Path, str]:
+    """Where the module of a model file is put, and the hash that it says it was built from; nothing is built.
+
+    Raises ModelError for what is wrong with the model file.
+    """
+    model = load_model(path)
+    file = options.out / f"{model.name or 'model'}{extension_suffix()}"
+    return file, digest_of(model, options.dtype)
+
+
 def machine_for(target: str, toolchain: Toolchain) -> Machine:
     """The machine model of a target name. Raises ModelError for one that does not exist."""
     if target == "native":

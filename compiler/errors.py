@@ -53,6 +53,10 @@ class ModelError(Exception):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+class ToolchainError(ModelError):
+    """This machine lacks a C compiler, or Python's headers; nothing is wrong with the model."""
+
+
 class CompilerBug(Exception):
     """The compiler broke one of its own invariants; the user can do nothing about it but report it."""
 

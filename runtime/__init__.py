@@ -10,6 +10,7 @@ Imports NumPy and the standard library, nothing of the compiler. From the ground
     cache_folder.py  where the cache is
     safetensors.py   named arrays in one file, and a reader that trusts nothing
     interface.py     what a generated module declares about its inputs and outputs
+    modules.py       built modules, imported by their files
     data/            IDX files, MNIST and its stand-in, .npz files
     checkpoint.py    everything needed to continue a training run exactly, in one safetensors file
     weights.py       which file a run may replace, and which it may go on from
@@ -19,4 +20,5 @@ Imports NumPy and the standard library, nothing of the compiler. From the ground
     progress.py      a progress bar for terminals
     arguments.py     the options of these commands
     cli.py           the `train` and `evaluate` commands
+    __main__.py      the same for a module that is built already: `python -m runtime train generated/mnist`
 """

@@ -59,8 +59,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.measure": ("compiler.compile_file", "compiler.build", "compiler.parse", *PIPELINE, *FRONT),
     "compiler.explain": ("compiler.ir", "compiler.formula", "compiler.errors"),
     "compiler.cli": ("compiler", "compiler.compile_file", "compiler.doctor", "compiler.measure",
-                     "compiler.check", *BUILDING, *PIPELINE, *FRONT, *BORDER, "runtime"),
+                     "compiler.check", *BUILDING, *PIPELINE, *FRONT, *BORDER, "runtime", "compiler.built"),
     "compiler.__main__": ("compiler.cli",),
+    "compiler.built": ("compiler.compile_file", *BASE, "runtime"),
     **{"setup": (), "runtime": BORDER}, **dict.fromkeys(BORDER, BORDER),  # beside the compiler
     **dict.fromkeys(("models", "benchmarks.models"), ("compiler", *FRONT)),
     "benchmarks": ("generated", "runtime", *BORDER),
