@@ -6,20 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from runtime.cli import FAILURE, add_evaluate_arguments, add_train_arguments, evaluate, train
-from runtime.errors import InterfaceError
+from runtime.border import guarded
+from runtime.cli import add_evaluate_arguments, add_train_arguments, evaluate, train
 from runtime.modules import load_module
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run one command; returns the exit code."""
     parsed = _parser().parse_args(arguments)
-    try:
-        module = load_module(parsed.module)
-    except InterfaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILURE
-    return parsed.run(parsed, module)
+    return guarded(lambda: parsed.run(parsed, load_module(parsed.module)))
 
 
 def _parser() -> argparse.ArgumentParser:

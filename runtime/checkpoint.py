@@ -200,7 +200,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         valid = (
             all(abs(counter) < 2**64 for counter in counters.values())
             and min(epochs, counters["step"], counters["batch_size"] - 1) >= 0
-            and math.isfinite(learning_rate)
+            and 0 <= learning_rate < math.inf
             and all(all(map(math.isfinite, values)) for values in history.values())
             and len({len(values) for values in history.values()} | {0}) <= 2
             and all(len(values) <= epochs for values in history.values())

@@ -23,7 +23,7 @@ from runtime.border import SUCCESS, guarded
 from runtime.callbacks import Callback, History, ModelCheckpoint, Training
 from runtime.checkpoint import DataIdentity, load_checkpoint, load_weights, read_checkpoint, read_description
 from runtime.data import Arrays, load_arrays, load_mnist, load_text, reads_text
-from runtime.errors import DataError, WeightsError
+from runtime.errors import DataError, TrainingError, WeightsError
 from runtime.evaluation import evaluate as evaluate_network
 from runtime.files import try_folder
 from runtime.interface import ModelInterface
@@ -170,7 +170,10 @@ def _start_or_resume(
     if arguments.seed is not None:
         network.seed = arguments.seed
     if arguments.learning_rate is not None:
-        network.learning_rate = arguments.learning_rate
+        try:
+            network.learning_rate = arguments.learning_rate
+        except ValueError as error:  # finite, but not in the model's dtype
+            raise TrainingError(f"--learning-rate {arguments.learning_rate:g}", found=str(error)) from error
     return _Run(network, epochs_done, arguments.batch_size or batch_size, history)
 
 
@@ -238,9 +241,30 @@ def _load_data(arguments: argparse.Namespace, interface: ModelInterface) -> tupl
         data = load_mnist(arguments.data, offline=arguments.offline, report=_remark).arrays()
     x_train = interface.fit_inputs(data.x_train, "training inputs")
     x_test = interface.fit_inputs(data.x_test, "test inputs")
-    interface.check_pair(x_train, data.y_train, "training")
-    interface.check_pair(x_test, data.y_test, "test")
-    return replace(data, x_train=x_train, x_test=x_test), identity_of(data)
+    _say_what_is_scaled(x_train, x_test, interface)
+    x_train, y_train = interface.convert(x_train, data.y_train)
+    x_test, y_test = interface.convert(x_test, data.y_test)
+    interface.check_pair(x_train, y_train, "training")
+    interface.check_pair(x_test, y_test, "test")
+    converted = replace(data, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    return converted, identity_of(data)
+
+
+def _say_what_is_scaled(x_train: np.ndarray, x_test: np.ndarray, interface: ModelInterface) -> None:
+    """Of integers uint8 alone is scaled. Raises DataError where a set mixes it with others."""
+    if interface.input_limit is not None or {x_train.dtype.kind, x_test.dtype.kind} - set("biu"):
+        return
+    if (x_train.dtype == np.uint8) != (x_test.dtype == np.uint8):
+        raise DataError(
+            "the training and the test inputs do not mean the same",
+            expected="the same dtype: uint8 is scaled to [0, 1], and other integers are taken as they are",
+            found=f"{x_train.dtype} to train and {x_test.dtype} to test",
+        )
+    if x_train.dtype != np.uint8 and x_train.size:
+        _remark(
+            f"note: the inputs are {x_train.dtype}, {x_train.min()} to {x_train.max()}, taken as they are; "
+            "pixels stored as uint8 would be scaled to [0, 1]"
+        )
 
 
 def _check_suits_mnist(interface: ModelInterface) -> None:

@@ -97,10 +97,24 @@ class ModelInterface:
             )
         return x.reshape(len(x), *self.input_shape)
 
+    def convert(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of any kind as a Network takes them: x and y, copied only where their dtypes are others.
+
+        For a model of real inputs, integers (but uint8, bytes that are scaled to [0, 1]) and booleans become
+        numbers of the model's dtype, as they are; so do the booleans of real targets. Classes and indices are
+        left to `check_pair`, which says what is wrong with them.
+        """
+        if self.input_limit is None and x.dtype.kind in "biu" and x.dtype != np.uint8:
+            x = x.astype(self.dtype)
+        if self.label_kind == "real" and y.dtype.kind == "b":
+            y = y.astype(self.dtype)
+        return x, y
+
     def check_pair(self, x: np.ndarray, y: np.ndarray, what: str) -> None:
         """Check that `x` (N, *input_shape) and `y` (N, *label_shape) can be trained on. Raises DataError.
 
-        Class labels must be whole numbers from 0 to `classes` - 1.
+        Class labels must be integers from 0 to `classes` - 1. Real inputs are floats or uint8, real targets
+        floats or integers; `convert` makes such of other numbers.
         """
         if x.shape[1:] != self.input_shape or x.ndim < 1:
             raise DataError(
@@ -122,11 +136,27 @@ class ModelInterface:
             )
         if len(x) == 0:
             raise DataError(f"the {what} data are empty", expected="one sample or more", found="none")
+        _check_unmasked(x, f"{what} inputs")
+        _check_unmasked(y, f"{what} labels")
         if self.input_limit is not None:
             self._check_integers(x, self.input_limit, f"{what} inputs")
+        elif x.dtype != np.uint8 and x.dtype.kind != "f":
+            raise DataError(
+                f"the {what} inputs are not numbers that the model {self.name!r} takes",
+                expected=f"{self.dtype}, another float, or uint8, which is scaled to [0, 1]",
+                found=str(x.dtype),
+                advice=f"x.astype('uint8') for pixels, or x.astype('{self.dtype}') for numbers as they are",
+            )
         if self.label_kind == "index":
-            advice = "one-hot labels become class numbers with y.argmax(axis=-1)"
+            advice = "one-hot labels become class numbers with y.argmax(axis=-1), booleans with y.astype(int)"
             self._check_integers(y, self.classes, f"{what} labels", advice)
+        elif y.dtype.kind not in "fiu":
+            raise DataError(
+                f"the {what} labels are not numbers that the model {self.name!r} takes",
+                expected=f"{self.dtype}, another float, or integers",
+                found=str(y.dtype),
+                advice=f"y.astype('{self.dtype}')",
+            )
 
     def _check_integers(self, values: np.ndarray, limit: int, what: str, advice: str | None = None) -> None:
         if values.dtype.kind not in "iu":
@@ -146,6 +176,17 @@ class ModelInterface:
                 expected=f"whole numbers from 0 to {limit - 1}",
                 found=f"{shown} ({int(wrong.sum()):,} {what.split()[-1]}; the first at sample {first})",
             )
+
+
+def _check_unmasked(values: np.ndarray, what: str) -> None:
+    """What lies under a mask would be trained on. Raises DataError when something does."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise DataError(
+            f"some of the {what} are masked",
+            expected="numbers; there is no arithmetic with masks here",
+            found=f"{np.ma.count_masked(values):,} of {values.size:,} values masked",
+            advice="put numbers there with filled(value), or leave these samples out",
+        )
 
 
 def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
