@@ -17,7 +17,7 @@ DEVELOPMENT := $(VENV)/.stamp-development
 BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test long gradients sanitize lint format bench epoch accuracy trained clean FORCE
+.PHONY: help mnist test long gradients sanitize lint format bench epoch busy accuracy trained clean FORCE
 
 help:
 	@echo "make mnist     compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
@@ -26,6 +26,7 @@ help:
 	@echo "make lint      check style and architecture; make format rewrites"
 	@echo "make bench     time steps and predictions against other frameworks (downloads them into $(BENCH_VENV))"
 	@echo "make epoch     time an epoch of models/mnist.py, data handling included, against bare steps"
+	@echo "make busy      time steps on one thread and on two while other programs want the processors"
 	@echo "make accuracy  train models/mnist.py from 3 seeds on the real MNIST, 12 epochs each"
 	@echo "make trained   train every model of models/ to a stated result, on data that is here"
 	@echo "make gradients compare every layer's derivatives with JAX and write docs/gradients.md"
@@ -63,6 +64,11 @@ bench: $(INSTALLED) $(BENCH_INSTALLED)
 epoch: $(INSTALLED)
 	$(BIN)/chainrule compile --quiet models/mnist.py
 	$(BIN)/python -m benchmarks.epoch $(EPOCH_OPTIONS)
+
+busy: $(INSTALLED)
+	for model in models/mnist.py benchmarks/models/mlp_512.py benchmarks/models/tiny.py; \
+	do $(BIN)/chainrule compile --quiet $$model || exit 1; done
+	$(BIN)/python -m benchmarks.busy $(BUSY_OPTIONS)
 
 gradients: $(DEVELOPMENT)
 	$(BIN)/python -m tests.gradients.table

@@ -22,11 +22,10 @@ OPTIMISATION = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=f
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A C compiler: its command, what it calls itself, and whether it knows OpenMP."""
+    """A C compiler: its command, and what it calls itself."""
 
     command: tuple[str, ...]
     version: str
-    openmp: bool
 
 
 def find_toolchain() -> Toolchain:
@@ -41,9 +40,7 @@ def find_toolchain() -> Toolchain:
             result = _run([*candidate, "--version"])
             if result.returncode == 0:
                 version = result.stdout.splitlines()
-                return Toolchain(
-                    tuple(candidate), version[0] if version else candidate[0], _has_openmp(candidate)
-                )
+                return Toolchain(tuple(candidate), version[0] if version else candidate[0])
             broken.append(f"{shlex.join(candidate)} --version fails: {_last_words(result)}")
     raise ToolchainError(
         Problem(
@@ -133,12 +130,6 @@ def _last_words(result: subprocess.CompletedProcess) -> str:
     return lines[-1][:300] if lines else f"exit code {result.returncode}"
 
 
-def _has_openmp(command: list[str]) -> bool:
-    """Ask the preprocessor: a compiler that ignores -fopenmp does not define _OPENMP."""
-    result = _run([*command, "-fopenmp", "-dM", "-E", "-x", "c", os.devnull])
-    return result.returncode == 0 and "_OPENMP" in result.stdout
-
-
 def predefined_macros(toolchain: Toolchain, flags: tuple[str, ...]) -> frozenset[str]:
     """Names of the macros that the C compiler predefines under `flags`."""
     result = _run([*toolchain.command, *flags, "-dM", "-E", "-x", "c", os.devnull])
@@ -196,9 +187,7 @@ def compile_shared(
 
     What is wrong is with the compiler, its options, memory or the disk: the C itself is Cython's.
     """
-    command = [*toolchain.command, *OPTIMISATION, *flags, *extra, "-fPIC", "-shared"]
-    if toolchain.openmp:
-        command.append("-fopenmp")
+    command = [*toolchain.command, *OPTIMISATION, *flags, *extra, "-fPIC", "-shared", "-pthread"]
     if sysconfig.get_platform().startswith("macosx"):
         command += ["-undefined", "dynamic_lookup"]
     command += ["-DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION", "-DCYTHON_CLINE_IN_TRACEBACK=0"]

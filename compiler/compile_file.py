@@ -168,7 +168,7 @@ def _key(model: Model, options: Options, machine: Machine, toolchain: Toolchain)
         ",".join(options.modes),
         options.instruments,
         repr(machine),
-        " ".join([*toolchain.command, *OPTIMISATION, str(toolchain.openmp)]),
+        " ".join([*toolchain.command, *OPTIMISATION]),
         toolchain.version,
         ",".join(sorted(predefined_macros(toolchain, machine.flags))) if machine.name == "native" else "",
         extension_suffix(),

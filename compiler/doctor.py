@@ -41,8 +41,6 @@ def findings() -> Iterator[Finding]:
         yield Finding("C compiler", False, str(error))
         return
     yield Finding("C compiler", True, f"{' '.join(toolchain.command)}: {toolchain.version}")
-    openmp = "yes" if toolchain.openmp else "no: modules will use one thread"
-    yield Finding("OpenMP", toolchain.openmp, openmp, needed=False)
     try:
         yield Finding("Python headers", True, str(python_headers()))
         machine = machine_for("native", toolchain)

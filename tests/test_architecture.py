@@ -79,7 +79,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
 }
 
 GENERATED_MAY_IMPORT = {"numpy", "cython", "cpython", "libc", "copy", "importlib", "math", "operator", "os",
-                        "sys", "threading", "types", "warnings"}  # fmt: skip
+                        "sys", "threading", "types", "warnings", "weakref"}  # fmt: skip
 UNSAFE_LOADERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 LONGEST_FILE = 350
 """Lines. A longer file holds more than one idea."""

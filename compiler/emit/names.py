@@ -23,7 +23,8 @@ _TAKEN = (
 _C_WORDS = (
     "auto bint cdef char const context cpdef ctypedef double enum extern float gil include inline int int32 "
     "lane long nogil operator real restrict short signed sizeof static struct tile typedef uint32 uint8 "
-    "int64 chosen part parts worker threads union unsigned vector void volatile batch first seed step"
+    "int64 chosen part parts given member threads Piece Member Account union unsigned vector void volatile "
+    "batch first seed step"
 )
 _VECTOR_WORDS = (
     "vector",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import jinja2
@@ -78,11 +79,13 @@ def _render(
         autoescape=False,
     )
     names = _KernelNames(lengths(target.lanes, target.vector_bytes), {program.name for program in programs})
-    rendered = [_program(program, names) for program in programs]
+    sites = count()
+    rendered = [_program(program, names, sites) for program in programs]
     kernels = names.described()
     return environment.get_template(template).render(
         programs=rendered,
         kernels=kernels,
+        sites=next(sites),
         model=dict(model),
         machine=_machine(target),
         **_elementary(kernels, target),
@@ -203,8 +206,8 @@ def _extra_parameters(kernel: Kernel) -> list[str]:
 def _extra_arguments(kernel: Kernel) -> list[str]:
     values = {
         "Py_ssize_t batch": "context.batch" if kernel.shared else "batch",
-        "Py_ssize_t part": "worker",
-        "Py_ssize_t parts": "threads",
+        "Py_ssize_t part": "part",
+        "Py_ssize_t parts": "parts",
         "uint32 seed": "context.seed",
         "uint32 step": "context.step",
         "Py_ssize_t first": "first",
@@ -235,42 +238,63 @@ def _wrapped(text: str, width: int = 108) -> list[str]:
     return [*lines, text]
 
 
-def _by_every_thread(call: str) -> str:
-    lines = call.split("\n")
-    loop = 'for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):'
-    return "\n        ".join([loop, lines[0]]) + "".join(f"\n    {line}" for line in lines[1:])
+def _program(program: ProgramText, names: _KernelNames, sites: Iterator[int]) -> dict[str, object]:
+    """`sites` numbers the places of the module where work is shared out."""
 
-
-def _program(program: ProgramText, names: _KernelNames) -> dict[str, object]:
-    def calls(texts: tuple[CallText, ...]) -> list[str]:
-        result = []
-        for call in texts:
-            name = names.name_of(call.kernel, program.name)
-            rows = _rows([*call.arguments, *_extra_arguments(call.kernel)])
-            if len(rows) == 1 and len(name) + len(rows[0]) < 100:
-                text = f"{name}({rows[0]})"
-            else:
-                inner = ",\n        ".join(rows)
-                text = f"{name}(\n        {inner},\n    )"
-            text = _by_every_thread(text) if call.kernel.shared else text
-            if call.clock is not None:
-                text = f"clock_start({call.clock})\n    {text}\n    clock_stop({call.clock})"
-            result.append(text)
-        return result
-
-    phases = [
-        {
-            "before": calls(phase.before),
-            "shares": any(call.kernel.shared for call in phase.before),
-            "tile": calls(phase.tile),
-            "reads_input": phase.reads_input,
-            "sums": phase.sums,
+    def phase(number: int, text: PhaseText) -> dict[str, object]:
+        parts: list[dict[str, str]] = []
+        before = [
+            _timed(call, _shared(call, f"{program.name}_part_{number}", parts, names, program.name, sites))
+            for call in text.before
+        ]
+        tile = [_timed(call, _call(call, names, program.name)) for call in text.tile]
+        return {
+            "parts": parts,
+            "before": before,
+            "tile": tile,
+            "site": next(sites) if tile else None,
+            "reads_input": text.reads_input,
+            "sums": [(start, stop, next(sites)) for start, stop in text.sums],
         }
-        for phase in program.phases
-    ]
+
     return {
         "name": program.name,
-        "phases": phases,
+        "phases": [phase(number, text) for number, text in enumerate(program.phases)],
         "input_room": program.input_room,
         "tile": program.tile,
     }
+
+
+def _call(call: CallText, names: _KernelNames, program: str) -> str:
+    name = names.name_of(call.kernel, program)
+    rows = _rows([*call.arguments, *_extra_arguments(call.kernel)])
+    if len(rows) == 1 and len(name) + len(rows[0]) < 100:
+        return f"{name}({rows[0]})"
+    inner = ",\n        ".join(rows)
+    return f"{name}(\n        {inner},\n    )"
+
+
+def _shared(
+    call: CallText,
+    prefix: str,
+    parts: list[dict[str, str]],
+    names: _KernelNames,
+    program: str,
+    sites: Iterator[int],
+) -> str:
+    """The call, or where it is shared out the call of all its parts; a part is added to `parts`."""
+    text = _call(call, names, program)
+    if not call.kernel.shared:
+        return text
+    name = f"{prefix}_{len(parts)}"
+    parts.append({"name": name, "call": text})
+    size = "context.batch" if call.kernel.per_example else "1"
+    return (
+        f"share_out(context, threads, {next(sites)}, {size}, {name}, context, 1 if threads == 1 else PARTS)"
+    )
+
+
+def _timed(call: CallText, text: str) -> str:
+    if call.clock is None:
+        return text
+    return f"clock_start({call.clock})\n    {text}\n    clock_stop({call.clock})"

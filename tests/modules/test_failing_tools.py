@@ -79,7 +79,7 @@ def test_a_program_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.Mo
 )
 def test_a_compiler_that_fails(does: str, advice: str, tmp_path: Path) -> None:
     (tmp_path / "small.c").write_text(SOURCE)
-    toolchain = Toolchain((script(tmp_path / "cc", f"#!/bin/sh\n{does}\n"),), "odd", False)
+    toolchain = Toolchain((script(tmp_path / "cc", f"#!/bin/sh\n{does}\n"),), "odd")
     with pytest.raises(ModelError) as caught:
         compile_shared(tmp_path / "small.c", tmp_path / "small.so", toolchain, ())
     assert "the C compiler failed" in str(caught.value) and advice in str(caught.value)

@@ -17,6 +17,7 @@ from tests.gradients.rungs import compare
 
 RESNET = pytest.param("resnet_small", marks=pytest.mark.long)
 """By far the slowest to build; a residual network in miniature is among the kernels' tests."""
+RESNET_SINGLE = pytest.param("resnet_small", "float32", marks=pytest.mark.long)
 MODELS = ("mlp", RESNET, "tiny")
 DOUBLE = ("mlp", "tiny")
 """Those that are built in float64 as well."""
@@ -120,10 +121,14 @@ def test_float32_against_float64(name: str, built) -> None:
         assert worst.error <= 2e-4, worst
 
 
-@every_model
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("mlp", "float32"), RESNET_SINGLE, ("tiny", "float32"), ("mlp", "float64"), ("tiny", "float64")],
+)
 @pytest.mark.parametrize("batch", [1, 7, 130])
-def test_threads_and_runs_do_not_change_a_bit(name: str, batch: int, built) -> None:
-    module = built(name)
+def test_threads_and_runs_do_not_change_a_bit(name: str, dtype: str, batch: int, built) -> None:
+    """In float64 everything is shared out that can be, in float32 what pays."""
+    module = built(name, dtype)
     x, y = data(module, batch)
     results = []
     for threads in (1, 1, 2, 3, 4):
