@@ -32,11 +32,11 @@ import sys
 import threading
 import types
 import warnings
+import weakref
 
 import numpy as np
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cython.parallel cimport prange
 from libc.stdint cimport uint8_t as uint8, uint32_t as uint32, int32_t as int32, int64_t as int64
 from libc.string cimport memcpy, memset
 
@@ -47,12 +47,6 @@ cdef extern from *:
     #include <string.h>
     #ifdef __SSE4_1__
     #include <immintrin.h>
-    #endif
-
-    #ifdef _OPENMP
-    #define chainrule_openmp 1
-    #else
-    #define chainrule_openmp 0
     #endif
 
     typedef float real;
@@ -261,7 +255,6 @@ cdef extern from *:
     }
     """
     ctypedef float real
-    int chainrule_openmp
     real INFINITY
     ctypedef real vector
     vector load(const real* p) noexcept nogil
@@ -397,7 +390,6 @@ LABEL_LIMIT = 3
 PARAMETER_COUNT = 157
 TILE = 16
 LANES = 8
-OPENMP = bool(chainrule_openmp)
 
 # name, shape, offset in the arena
 _PARAMETERS = (
@@ -416,6 +408,349 @@ _STATES = (
 cdef enum:
     ARENA = 208
     STATE_SIZE = 0
+
+cdef extern from *:
+    """
+    /* A team of threads shares out numbered pieces of work. Whoever is free claims the next piece, so that a thread
+       that the system has put aside delays the piece in its hands and nothing else; one that has not woken up yet
+       delays nothing. Which thread computes a piece changes no bit: a piece is always the same work. */
+    typedef void (*Piece)(const void *context, Py_ssize_t number, Py_ssize_t count, Py_ssize_t member);
+
+    #ifdef _WIN32
+    #define TEAM_THREADS 0
+    typedef struct Team Team;
+    static inline Team *team_new(int members, int sites) { (void)members; (void)sites; return NULL; }
+    static inline void team_free(Team *team) { (void)team; }
+    static inline void team_forget(Team *team) { (void)team; }
+    static inline void team_share(
+        Team *team, int site, Py_ssize_t size, Piece piece, const void *context, Py_ssize_t count)
+    {
+        (void)team; (void)site; (void)size;
+        for (Py_ssize_t number = 0; number < count; number++) piece(context, number, count, 0);
+    }
+    #else
+    #define TEAM_THREADS 1
+    #include <pthread.h>
+    #include <signal.h>
+    #include <stdlib.h>
+    #include <time.h>
+
+    /* Nanoseconds. The system and other programs decide when a thread runs; these are what a team does about it. The
+       first three may be set when this is compiled. */
+    #ifndef TEAM_ALONE
+    /* Work that takes less is done alone: to share it takes about a tenth of this. */
+    #define TEAM_ALONE 4000
+    /* Work that takes less wakes nobody, but a member that is awake joins in. */
+    #define TEAM_WAKES 20000
+    /* When the caller has lost more than this, and more than half of what it saved, it works alone for a while: for
+       the second, twice as long when it happens again soon, and so on up to the third. Work above the fourth has an
+       account of its own, and may lose all that it saved: who is put aside with a piece in hand comes back after some
+       milliseconds, and it is long work in which the others have something to do until then. */
+    #define TEAM_LOSS 5000000
+    #endif
+    #define TEAM_RESTS 25000000
+    #define TEAM_RESTS_LONGEST 400000000
+    #define TEAM_LONG 2000000
+    /* What was saved and lost is forgotten by halves when it is more than this. */
+    #define TEAM_MEMORY 50000000
+    /* A member that finds no work looks for it this long, about what it takes to wake one, and then sleeps. */
+    #define TEAM_LOOKS 100000
+    /* Whoever waits for the last pieces of the others does so awake for this long at most. */
+    #define TEAM_WAITS 1000000
+    /* Who was away for longer than the first was put aside by the system: others want the processors. For as long as
+       the second, nobody looks or waits awake. */
+    #define TEAM_AWAY 500000
+    #define TEAM_CROWDED 20000000
+    /* Bytes of a member's stack; the default is too small on some systems. */
+    #define TEAM_STACK (4 << 20)
+
+    typedef struct Team Team;
+    typedef struct { Team *team; int number; pthread_t thread; } Member;
+    /* What others saved the caller, and what it lost by waking and waiting for them; until when it works alone. */
+    typedef struct { int64_t saved, lost, alone_until, alone_for; } Account;
+    struct Team {
+        /* The number of the job, and its pieces that are not claimed, their end and the first: 32, 16 and 16 bits. It
+           and the number of pieces that are not done have cache lines of their own. */
+        uint64_t ticket __attribute__((aligned(64)));
+        uint64_t unfinished __attribute__((aligned(64)));
+        Piece piece __attribute__((aligned(64)));
+        const void *context;
+        Py_ssize_t count;
+        int64_t crowded_until;
+        int asleep, waiting, stopping, started, members;
+        pthread_mutex_t mutex;
+        pthread_cond_t work, done;
+        /* Of short work and of long work. */
+        Account accounts[2];
+        /* Of each place that shares work out: what it takes alone and undisturbed, for each unit of its size. */
+        double *cost;
+        Member *helpers;
+    };
+
+    static inline int64_t team_now(void)
+    {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    }
+
+    static inline void team_pause(void)
+    {
+        for (int k = 0; k < 16; k++) {
+            #if defined(__x86_64__) || defined(__i386__)
+            __builtin_ia32_pause();
+            #elif defined(__aarch64__)
+            __asm__ volatile("yield");
+            #endif
+        }
+    }
+
+    /* Claims pieces until none is left: the caller the first that is left, helpers the last, so that on two threads
+       most values stay in the cache of one processor from job to job. */
+    static inline Py_ssize_t team_claim(Team *team, int member)
+    {
+        Py_ssize_t claimed = 0;
+        uint64_t ticket = __atomic_load_n(&team->ticket, __ATOMIC_ACQUIRE), first, end;
+        while ((first = ticket & 0xffff) < (end = ticket >> 16 & 0xffff)) {
+            /* They are of the ticket's job if the ticket is still the same when the piece is claimed. */
+            Piece piece = __atomic_load_n(&team->piece, __ATOMIC_RELAXED);
+            const void *context = __atomic_load_n(&team->context, __ATOMIC_RELAXED);
+            Py_ssize_t count = __atomic_load_n(&team->count, __ATOMIC_RELAXED);
+            uint64_t rest = member ? ticket - 0x10000 : ticket + 1;
+            if (!__atomic_compare_exchange_n(&team->ticket, &ticket, rest, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+                continue;
+            piece(context, (Py_ssize_t)(member ? end - 1 : first), count, member);
+            claimed++;
+            if (__atomic_sub_fetch(&team->unfinished, 1, __ATOMIC_SEQ_CST) == 0
+                && __atomic_load_n(&team->waiting, __ATOMIC_SEQ_CST)) {
+                pthread_mutex_lock(&team->mutex);
+                pthread_cond_signal(&team->done);
+                pthread_mutex_unlock(&team->mutex);
+            }
+            ticket = __atomic_load_n(&team->ticket, __ATOMIC_ACQUIRE);
+        }
+        return claimed;
+    }
+
+    static inline int team_crowded(Team *team, int64_t now)
+    { return now < __atomic_load_n(&team->crowded_until, __ATOMIC_RELAXED); }
+
+    static inline void team_away(Team *team, int64_t now, int64_t time)
+    { if (time > TEAM_AWAY) __atomic_store_n(&team->crowded_until, now + TEAM_CROWDED, __ATOMIC_RELAXED); }
+
+    static inline int team_new_job(Team *team, uint64_t job)
+    { return __atomic_load_n(&team->ticket, __ATOMIC_SEQ_CST) >> 32 != job; }
+
+    /* Looks for a new job for a while; says whether there is one. */
+    static int team_look(Team *team, uint64_t job)
+    {
+        int64_t now = team_now(), until = now + TEAM_LOOKS, last;
+        while (now < until && !team_crowded(team, now)) {
+            team_pause();
+            if (team_new_job(team, job)) return 1;
+            last = now;
+            now = team_now();
+            team_away(team, now, now - last);
+        }
+        return 0;
+    }
+
+    static void *team_help(void *given)
+    {
+        Member *member = (Member *)given;
+        Team *team = member->team;
+        int stopping = 0;
+        while (!stopping) {
+            uint64_t job = __atomic_load_n(&team->ticket, __ATOMIC_ACQUIRE) >> 32;
+            team_claim(team, member->number);
+            if (team_look(team, job)) continue;
+            pthread_mutex_lock(&team->mutex);
+            __atomic_add_fetch(&team->asleep, 1, __ATOMIC_SEQ_CST);
+            while (!team->stopping && !team_new_job(team, job)) pthread_cond_wait(&team->work, &team->mutex);
+            __atomic_sub_fetch(&team->asleep, 1, __ATOMIC_SEQ_CST);
+            stopping = team->stopping;
+            pthread_mutex_unlock(&team->mutex);
+        }
+        return NULL;
+    }
+
+    /* What can be started of the helpers; a system that gives no thread leaves the work to those that there are. */
+    static void team_start(Team *team)
+    {
+        sigset_t all, before;
+        pthread_attr_t attributes;
+        team->started = 1;
+        /* Signals are for Python's threads. */
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, TEAM_STACK);
+        for (int number = 1; number < team->members; number++) {
+            Member *member = &team->helpers[number];
+            member->team = team;
+            member->number = number;
+            if (pthread_create(&member->thread, &attributes, team_help, member)) break;
+            team->started++;
+        }
+        pthread_attr_destroy(&attributes);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+
+    /* Waits until every piece is done: awake while the others must be about to finish, then asleep. */
+    static void team_wait(Team *team, int64_t begun, int64_t patience)
+    {
+        int64_t now = begun;
+        while (now - begun < patience && now - begun < TEAM_WAITS && !team_crowded(team, now)) {
+            for (int k = 0; k < 8; k++) {
+                if (!__atomic_load_n(&team->unfinished, __ATOMIC_ACQUIRE)) return;
+                team_pause();
+            }
+            now = team_now();
+        }
+        pthread_mutex_lock(&team->mutex);
+        __atomic_store_n(&team->waiting, 1, __ATOMIC_SEQ_CST);
+        while (__atomic_load_n(&team->unfinished, __ATOMIC_SEQ_CST)) pthread_cond_wait(&team->done, &team->mutex);
+        __atomic_store_n(&team->waiting, 0, __ATOMIC_SEQ_CST);
+        pthread_mutex_unlock(&team->mutex);
+        now = team_now();
+        team_away(team, now, now - begun - patience);
+    }
+
+    /* Makes the job known, and wakes helpers for it. */
+    static void team_publish(Team *team, Piece piece, const void *context, Py_ssize_t count, int wakes)
+    {
+        uint64_t job = (__atomic_load_n(&team->ticket, __ATOMIC_RELAXED) >> 32) + 1;
+        __atomic_store_n(&team->piece, piece, __ATOMIC_RELAXED);
+        __atomic_store_n(&team->context, context, __ATOMIC_RELAXED);
+        __atomic_store_n(&team->count, count, __ATOMIC_RELAXED);
+        __atomic_store_n(&team->unfinished, (uint64_t)count, __ATOMIC_RELAXED);
+        __atomic_store_n(&team->ticket, job << 32 | (uint64_t)count << 16, __ATOMIC_SEQ_CST);
+        if (wakes && __atomic_load_n(&team->asleep, __ATOMIC_SEQ_CST)) {
+            pthread_mutex_lock(&team->mutex);
+            pthread_cond_broadcast(&team->work);
+            pthread_mutex_unlock(&team->mutex);
+        }
+    }
+
+    /* If to share has not paid, the caller works alone for a while. */
+    static void team_account(Account *account, int64_t now, int64_t saved, int64_t lost, int allowed)
+    {
+        account->saved += saved;
+        account->lost += lost;
+        if (account->lost > TEAM_LOSS && 2 * account->lost > allowed * account->saved) {
+            account->alone_until = now + account->alone_for;
+            account->alone_for *= account->alone_for < TEAM_RESTS_LONGEST ? 2 : 1;
+            account->saved = account->lost = 0;
+        } else if (account->saved > TEAM_MEMORY) {
+            account->saved /= 2;
+            account->lost /= 2;
+            account->alone_for = TEAM_RESTS;
+        }
+    }
+
+    /* One caller at a time. */
+    static void team_share(Team *team, int site, Py_ssize_t size, Piece piece, const void *context, Py_ssize_t count)
+    {
+        int64_t begun = team_now(), ready = begun, now, end;
+        double *cost = &team->cost[site], expected = *cost * size, measured;
+        int is_long = expected > TEAM_LONG;
+        Account *account = &team->accounts[is_long];
+        Py_ssize_t claimed = count;
+        if (expected < TEAM_ALONE || begun < account->alone_until) {
+            for (Py_ssize_t number = 0; number < count; number++) piece(context, number, count, 0);
+            now = team_now();
+        } else {
+            int wakes = expected >= TEAM_WAKES;
+            if (wakes && !team->started) team_start(team);
+            team_publish(team, piece, context, count, wakes);
+            if (wakes) ready = team_now();
+            claimed = team_claim(team, 0);
+            now = team_now();
+            /* A piece of the others that has just begun takes as long as one of ours, or somewhat longer. */
+            if (__atomic_load_n(&team->unfinished, __ATOMIC_ACQUIRE))
+                team_wait(team, now, (claimed ? 2 * (now - ready) / claimed : 0) + TEAM_ALONE);
+        }
+        if (claimed) {
+            /* Who was put aside measures too much, and nobody too little: what is more is believed slowly. */
+            measured = (double)(now - ready) / claimed * count / size;
+            *cost = measured < 1.02 * *cost ? measured : 1.02 * *cost;
+        }
+        if (claimed < count && *cost < HUGE_VAL) {
+            end = team_now();
+            measured = *cost * size * (count - claimed) / count;
+            team_account(account, end, (int64_t)measured, ready - begun + end - now, 1 + is_long);
+        }
+    }
+
+    static void team_prepare(Team *team)
+    {
+        team->ticket = team->unfinished = 0;
+        team->crowded_until = 0;
+        memset(team->accounts, 0, sizeof(team->accounts));
+        team->accounts[0].alone_for = team->accounts[1].alone_for = TEAM_RESTS;
+        team->asleep = team->waiting = team->stopping = team->started = 0;
+        pthread_mutex_init(&team->mutex, NULL);
+        pthread_cond_init(&team->work, NULL);
+        pthread_cond_init(&team->done, NULL);
+    }
+
+    /* NULL without memory. Threads start when there is work that is worth one. */
+    static Team *team_new(int members, int sites)
+    {
+        void *room;
+        Team *team;
+        if (posix_memalign(&room, 64, sizeof(Team))) return NULL;
+        team = (Team *)room;
+        memset(team, 0, sizeof(Team));
+        team->members = members;
+        team->cost = (double *)malloc((sites + 1) * sizeof(double));
+        team->helpers = (Member *)calloc(members, sizeof(Member));
+        if (!team->cost || !team->helpers) {
+            free(team->cost); free(team->helpers); free(team);
+            return NULL;
+        }
+        for (int site = 0; site < sites; site++) team->cost[site] = HUGE_VAL;
+        team_prepare(team);
+        return team;
+    }
+
+    /* In a forked child: the threads have stayed with the parent, in whatever state they were. */
+    static void team_forget(Team *team) { if (team) team_prepare(team); }
+
+    static void team_free(Team *team)
+    {
+        if (!team) return;
+        pthread_mutex_lock(&team->mutex);
+        team->stopping = 1;
+        pthread_cond_broadcast(&team->work);
+        pthread_mutex_unlock(&team->mutex);
+        for (int number = 1; number < team->started; number++) pthread_join(team->helpers[number].thread, NULL);
+        pthread_mutex_destroy(&team->mutex);
+        pthread_cond_destroy(&team->work);
+        pthread_cond_destroy(&team->done);
+        free(team->cost); free(team->helpers); free(team);
+    }
+    #endif
+    """
+    enum: TEAM_THREADS
+    ctypedef struct Team:
+        pass
+    ctypedef void (*Piece)(
+        const void* context, Py_ssize_t number, Py_ssize_t count, Py_ssize_t member
+    ) noexcept nogil
+    Team* team_new(int members, int sites) noexcept nogil
+    void team_free(Team* team) noexcept nogil
+    void team_forget(Team* team) noexcept nogil
+    void team_share(
+        Team* team, int site, Py_ssize_t size, Piece piece, const void* context, Py_ssize_t count
+    ) noexcept nogil
+
+
+cdef enum:
+    SITES = 10
+    # Pieces that a kernel over the whole batch is shared out in: some for each of as many threads as there can be.
+    PARTS = 16
+
 
 cdef enum:
     INPUT_ROW = 144
@@ -444,6 +779,8 @@ cdef struct Context:
     unsigned char* tiles
     unsigned char* shared
     real* crossing
+    # Who helps with a call of more than one thread; NULL: nobody.
+    Team* team
     Py_ssize_t batch
     real scalars[3]
     uint32 seed
@@ -504,19 +841,44 @@ cdef void take_back(const Context* context, Py_ssize_t lane, Py_ssize_t start, P
         held[i] = aside[i] + (held[i] + (errors[i] if errors[i] == errors[i] else <real>0))
 
 
+cdef inline void share_out(
+    const Context* context, int threads, int site, Py_ssize_t size, Piece piece, const void* given, Py_ssize_t count
+) noexcept nogil:
+    # Computes the pieces of a job from 0 to count. A site's work takes time in proportion to its size.
+    cdef Py_ssize_t number
+    if threads == 1 or count == 1 or context.team == NULL:
+        for number in range(count):
+            piece(given, number, count, 0)
+    else:
+        team_share(context.team, site, size, piece, given, count)
+
+
+cdef struct Sum:
+    # Of values from start to stop of so many lanes.
+    const Context* context
+    Py_ssize_t lanes, start, stop
+
+
 cdef void reduce_lanes(
-    const Context* context, Py_ssize_t tile, Py_ssize_t start, Py_ssize_t stop, int threads
+    const Context* context, int threads, int site, Py_ssize_t lanes, Py_ssize_t start, Py_ssize_t stop
 ) noexcept nogil:
     # Sums the lanes in a fixed tree, so that the result does not depend on who computed which lane.
-    cdef Py_ssize_t tiles = (context.batch + tile - 1) // tile
-    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
-    cdef Py_ssize_t block, blocks = (stop - start + 1023) // 1024
-    if threads == 1:
-        for block in range(blocks):
-            reduce_block(context, lanes, start + block * 1024, min(stop, start + block * 1024 + 1024))
-    else:
-        for block in prange(blocks, num_threads=threads, schedule="static"):
-            reduce_block(context, lanes, start + block * 1024, min(stop, start + block * 1024 + 1024))
+    cdef Sum given
+    given.context, given.lanes, given.start, given.stop = context, lanes, start, stop
+    share_out(context, threads, site, lanes, reduce_part, &given, min((stop - start + 1023) // 1024, <Py_ssize_t>PARTS))
+
+
+cdef void reduce_part(
+    const void* given, Py_ssize_t part, Py_ssize_t parts, Py_ssize_t member
+) noexcept nogil:
+    # Blocks of as many values as stay in the cache while the lanes are added up.
+    cdef const Sum* sum = <const Sum*>given
+    cdef Py_ssize_t blocks = (sum.stop - sum.start + 1023) // 1024
+    cdef Py_ssize_t block
+    for block in range(blocks * part // parts, blocks * (part + 1) // parts):
+        reduce_block(
+            sum.context, sum.lanes, sum.start + block * 1024, min(sum.stop, sum.start + block * 1024 + 1024)
+        )
 
 
 cdef void reduce_block(const Context* context, Py_ssize_t lanes, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
@@ -2007,35 +2369,32 @@ cdef void gradient_tile_0(
     )
 
 
-cdef void gradient_worker_0(
-    const Context* context, Py_ssize_t worker, Py_ssize_t workers
+cdef void gradient_lane_0(
+    const void* given, Py_ssize_t lane, Py_ssize_t lanes, Py_ssize_t member
 ) noexcept nogil:
-    # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
-    cdef Py_ssize_t number, first, added, lane = worker
+    # A lane is a fixed set of tiles in a fixed order.
+    cdef const Context* context = <const Context*>given
+    cdef Py_ssize_t first, added = 0, number = lane
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
-    while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
-        memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
-        memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
-        number = lane
-        added = 0
-        while number < tiles:
-            if added and added % LANE_TILES == 0:
-                put_aside(context, lane, 32, 35, added == LANE_TILES)
-                put_aside(context, lane, 160, 364, added == LANE_TILES)
-            added += 1
-            first = number * 16
-            gradient_tile_0(
-                context,
-                first,
-                min(<Py_ssize_t>16, context.batch - first),
-                context.tiles + worker * TILE_BYTES,
-                context.lanes + lane * LANE_ELEMENTS,
-            )
-            number += LANE_COUNT
-        if added > LANE_TILES:
-            take_back(context, lane, 32, 35)
-            take_back(context, lane, 160, 364)
-        lane += workers
+    memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
+    memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
+    while number < tiles:
+        if added and added % LANE_TILES == 0:
+            put_aside(context, lane, 32, 35, added == LANE_TILES)
+            put_aside(context, lane, 160, 364, added == LANE_TILES)
+        added += 1
+        first = number * 16
+        gradient_tile_0(
+            context,
+            first,
+            min(<Py_ssize_t>16, context.batch - first),
+            context.tiles + member * TILE_BYTES,
+            context.lanes + lane * LANE_ELEMENTS,
+        )
+        number += LANE_COUNT
+    if added > LANE_TILES:
+        take_back(context, lane, 32, 35)
+        take_back(context, lane, 160, 364)
 
 
 cdef void gradient_before_1(const Context* context, int threads) noexcept nogil:
@@ -2044,16 +2403,12 @@ cdef void gradient_before_1(const Context* context, int threads) noexcept nogil:
 
 
 cdef void gradient(const Context* context, int threads) noexcept nogil:
-    cdef Py_ssize_t worker
+    cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
+    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
     gradient_before_0(context, threads)
-    if threads == 1 or context.batch <= 16:
-        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
-        gradient_worker_0(context, 0, 1)
-    else:
-        for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            gradient_worker_0(context, worker, threads)
-    reduce_lanes(context, 16, 32, 35, threads)
-    reduce_lanes(context, 16, 160, 364, threads)
+    share_out(context, threads, 0, context.batch, gradient_lane_0, context, lanes)
+    reduce_lanes(context, threads, 1, lanes, 32, 35)
+    reduce_lanes(context, threads, 2, lanes, 160, 364)
     gradient_before_1(context, threads)
 
 cdef void input_gradient_before_0(const Context* context, int threads) noexcept nogil:
@@ -2117,35 +2472,32 @@ cdef void input_gradient_tile_0(
     )
 
 
-cdef void input_gradient_worker_0(
-    const Context* context, Py_ssize_t worker, Py_ssize_t workers
+cdef void input_gradient_lane_0(
+    const void* given, Py_ssize_t lane, Py_ssize_t lanes, Py_ssize_t member
 ) noexcept nogil:
-    # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
-    cdef Py_ssize_t number, first, added, lane = worker
+    # A lane is a fixed set of tiles in a fixed order.
+    cdef const Context* context = <const Context*>given
+    cdef Py_ssize_t first, added = 0, number = lane
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
-    while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
-        memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
-        memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
-        number = lane
-        added = 0
-        while number < tiles:
-            if added and added % LANE_TILES == 0:
-                put_aside(context, lane, 32, 35, added == LANE_TILES)
-                put_aside(context, lane, 160, 364, added == LANE_TILES)
-            added += 1
-            first = number * 16
-            input_gradient_tile_0(
-                context,
-                first,
-                min(<Py_ssize_t>16, context.batch - first),
-                context.tiles + worker * TILE_BYTES,
-                context.lanes + lane * LANE_ELEMENTS,
-            )
-            number += LANE_COUNT
-        if added > LANE_TILES:
-            take_back(context, lane, 32, 35)
-            take_back(context, lane, 160, 364)
-        lane += workers
+    memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
+    memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
+    while number < tiles:
+        if added and added % LANE_TILES == 0:
+            put_aside(context, lane, 32, 35, added == LANE_TILES)
+            put_aside(context, lane, 160, 364, added == LANE_TILES)
+        added += 1
+        first = number * 16
+        input_gradient_tile_0(
+            context,
+            first,
+            min(<Py_ssize_t>16, context.batch - first),
+            context.tiles + member * TILE_BYTES,
+            context.lanes + lane * LANE_ELEMENTS,
+        )
+        number += LANE_COUNT
+    if added > LANE_TILES:
+        take_back(context, lane, 32, 35)
+        take_back(context, lane, 160, 364)
 
 
 cdef void input_gradient_before_1(const Context* context, int threads) noexcept nogil:
@@ -2154,16 +2506,12 @@ cdef void input_gradient_before_1(const Context* context, int threads) noexcept 
 
 
 cdef void input_gradient(const Context* context, int threads) noexcept nogil:
-    cdef Py_ssize_t worker
+    cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
+    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
     input_gradient_before_0(context, threads)
-    if threads == 1 or context.batch <= 16:
-        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
-        input_gradient_worker_0(context, 0, 1)
-    else:
-        for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            input_gradient_worker_0(context, worker, threads)
-    reduce_lanes(context, 16, 32, 35, threads)
-    reduce_lanes(context, 16, 160, 364, threads)
+    share_out(context, threads, 3, context.batch, input_gradient_lane_0, context, lanes)
+    reduce_lanes(context, threads, 4, lanes, 32, 35)
+    reduce_lanes(context, threads, 5, lanes, 160, 364)
     input_gradient_before_1(context, threads)
 
 cdef void inference_tile_0(
@@ -2187,43 +2535,36 @@ cdef void inference_tile_0(
     softmax_1(<real*>(tile + 256), <real*>(tile), <real*>(tile + 64), context.output + first * 3, batch)
 
 
-cdef void inference_worker_0(
-    const Context* context, Py_ssize_t worker, Py_ssize_t workers
+cdef void inference_lane_0(
+    const void* given, Py_ssize_t lane, Py_ssize_t lanes, Py_ssize_t member
 ) noexcept nogil:
-    # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
-    cdef Py_ssize_t number, first, added, lane = worker
+    # A lane is a fixed set of tiles in a fixed order.
+    cdef const Context* context = <const Context*>given
+    cdef Py_ssize_t first, added = 0, number = lane
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
-    while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
-        memset(context.lanes + lane * LANE_ELEMENTS + 0, 0, 1 * sizeof(real))
-        number = lane
-        added = 0
-        while number < tiles:
-            if added and added % LANE_TILES == 0:
-                put_aside(context, lane, 0, 1, added == LANE_TILES)
-            added += 1
-            first = number * 16
-            inference_tile_0(
-                context,
-                first,
-                min(<Py_ssize_t>16, context.batch - first),
-                context.tiles + worker * TILE_BYTES,
-                context.lanes + lane * LANE_ELEMENTS,
-            )
-            number += LANE_COUNT
-        if added > LANE_TILES:
-            take_back(context, lane, 0, 1)
-        lane += workers
+    memset(context.lanes + lane * LANE_ELEMENTS + 0, 0, 1 * sizeof(real))
+    while number < tiles:
+        if added and added % LANE_TILES == 0:
+            put_aside(context, lane, 0, 1, added == LANE_TILES)
+        added += 1
+        first = number * 16
+        inference_tile_0(
+            context,
+            first,
+            min(<Py_ssize_t>16, context.batch - first),
+            context.tiles + member * TILE_BYTES,
+            context.lanes + lane * LANE_ELEMENTS,
+        )
+        number += LANE_COUNT
+    if added > LANE_TILES:
+        take_back(context, lane, 0, 1)
 
 
 cdef void inference(const Context* context, int threads) noexcept nogil:
-    cdef Py_ssize_t worker
-    if threads == 1 or context.batch <= 16:
-        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
-        inference_worker_0(context, 0, 1)
-    else:
-        for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            inference_worker_0(context, worker, threads)
-    reduce_lanes(context, 16, 0, 1, threads)
+    cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
+    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
+    share_out(context, threads, 6, context.batch, inference_lane_0, context, lanes)
+    reduce_lanes(context, threads, 7, lanes, 0, 1)
 
 cdef void predict_tile_0(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
@@ -2242,35 +2583,29 @@ cdef void predict_tile_0(
     softmax_1(<real*>(tile + 256), <real*>(tile), <real*>(tile + 64), context.output + first * 3, batch)
 
 
-cdef void predict_worker_0(
-    const Context* context, Py_ssize_t worker, Py_ssize_t workers
+cdef void predict_lane_0(
+    const void* given, Py_ssize_t lane, Py_ssize_t lanes, Py_ssize_t member
 ) noexcept nogil:
-    # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
-    cdef Py_ssize_t number, first, lane = worker
+    # A lane is a fixed set of tiles in a fixed order.
+    cdef const Context* context = <const Context*>given
+    cdef Py_ssize_t first, number = lane
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
-    while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
-        number = lane
-        while number < tiles:
-            first = number * 16
-            predict_tile_0(
-                context,
-                first,
-                min(<Py_ssize_t>16, context.batch - first),
-                context.tiles + worker * TILE_BYTES,
-                context.lanes + lane * LANE_ELEMENTS,
-            )
-            number += LANE_COUNT
-        lane += workers
+    while number < tiles:
+        first = number * 16
+        predict_tile_0(
+            context,
+            first,
+            min(<Py_ssize_t>16, context.batch - first),
+            context.tiles + member * TILE_BYTES,
+            context.lanes + lane * LANE_ELEMENTS,
+        )
+        number += LANE_COUNT
 
 
 cdef void predict(const Context* context, int threads) noexcept nogil:
-    cdef Py_ssize_t worker
-    if threads == 1 or context.batch <= 16:
-        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
-        predict_worker_0(context, 0, 1)
-    else:
-        for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            predict_worker_0(context, worker, threads)
+    cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
+    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
+    share_out(context, threads, 8, context.batch, predict_lane_0, context, lanes)
 
 cdef void update_before_0(const Context* context, int threads) noexcept nogil:
     m_correction(&context.scalars[2], <real*>(context.shared))
@@ -2292,36 +2627,30 @@ cdef void update_tile_0(
     )
 
 
-cdef void update_worker_0(
-    const Context* context, Py_ssize_t worker, Py_ssize_t workers
+cdef void update_lane_0(
+    const void* given, Py_ssize_t lane, Py_ssize_t lanes, Py_ssize_t member
 ) noexcept nogil:
-    # A worker takes whole lanes; a lane is a fixed set of tiles in a fixed order.
-    cdef Py_ssize_t number, first, lane = worker
+    # A lane is a fixed set of tiles in a fixed order.
+    cdef const Context* context = <const Context*>given
+    cdef Py_ssize_t first, number = lane
     cdef Py_ssize_t tiles = (context.batch + 2048 - 1) // 2048
-    while lane < min(tiles, <Py_ssize_t>LANE_COUNT):
-        number = lane
-        while number < tiles:
-            first = number * 2048
-            update_tile_0(
-                context,
-                first,
-                min(<Py_ssize_t>2048, context.batch - first),
-                context.tiles + worker * TILE_BYTES,
-                context.lanes + lane * LANE_ELEMENTS,
-            )
-            number += LANE_COUNT
-        lane += workers
+    while number < tiles:
+        first = number * 2048
+        update_tile_0(
+            context,
+            first,
+            min(<Py_ssize_t>2048, context.batch - first),
+            context.tiles + member * TILE_BYTES,
+            context.lanes + lane * LANE_ELEMENTS,
+        )
+        number += LANE_COUNT
 
 
 cdef void update(const Context* context, int threads) noexcept nogil:
-    cdef Py_ssize_t worker
+    cdef Py_ssize_t tiles = (context.batch + 2048 - 1) // 2048
+    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
     update_before_0(context, threads)
-    if threads == 1 or context.batch <= 2048:
-        # One tile is one worker's; without OpenMP, which would wake the others, or allocate a team of one.
-        update_worker_0(context, 0, 1)
-    else:
-        for worker in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            update_worker_0(context, worker, threads)
+    share_out(context, threads, 9, context.batch, update_lane_0, context, lanes)
 
 cdef void initialize_before_0(const Context* context, int threads) noexcept nogil:
     conv2d_1_kernel_conv2d_1_kernel_uniform(<real*>(context.shared), context.seed, context.step)
@@ -2336,7 +2665,6 @@ cdef void initialize_before_0(const Context* context, int threads) noexcept nogi
 
 
 cdef void initialize(const Context* context, int threads) noexcept nogil:
-    cdef Py_ssize_t worker
     initialize_before_0(context, threads)
 
 # ---------------------------------------------------------------------------------------------------------
@@ -2439,21 +2767,77 @@ cdef Py_ssize_t _size(shape):
     return count
 
 
-def _default_threads():
-    """CHAINRULE_THREADS, else OMP_NUM_THREADS, else the processors that this process may use."""
+def _quota(root="/"):
+    """Processors that the control groups of this process leave it (cgroup v1 and v2); None without a limit."""
+    try:
+        with open(f"{root}proc/self/cgroup", errors="surrogateescape") as file:
+            groups = [line.rstrip("\n").split(":", 2) for line in file if line.count(":") > 1]
+        with open(f"{root}proc/self/mountinfo", errors="surrogateescape") as file:
+            mounts = [line.split() for line in file if " - " in line]
+    except OSError:
+        return None
+    # Version 2 has one tree, without a name; in version 1 it is that of the controller cpu.
+    paths = {"cgroup2" if number == "0" else "cgroup": path for number, names, path in groups
+             if number == "0" or "cpu" in names.split(",")}
+    quotas = []
+    for fields in mounts:
+        kind = fields[fields.index("-") + 1]
+        if kind not in paths or (kind == "cgroup" and "cpu" not in fields[len(fields) - 1].split(",")):
+            continue
+        # In a container the tree that is mounted may begin below the group, or not hold it at all.
+        inside, top, mounted = paths[kind], fields[3], fields[4]
+        if top != "/" and (inside + "/").startswith(top + "/"):
+            inside = inside[len(top):]
+        folders = [] if ".." in inside.split("/") else inside.strip("/").split("/")
+        for depth in range(len(folders) + 1):
+            quotas.append(_group_quota(root + "/".join([mounted.strip("/"), *folders[:depth]]), kind))
+    return min((quota for quota in quotas if quota), default=None)
+
+
+def _group_quota(folder, kind):
+    """Processors that one control group leaves its processes; None without a limit."""
+    names = ("cpu.max",) if kind == "cgroup2" else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+    words = []
+    for name in names:
+        try:
+            with open(f"{folder}/{name}") as file:
+                words += file.read().split()
+        except OSError:
+            return None
+    if len(words) != 2 or not all(word.isdigit() and int(word) for word in words):
+        return None
+    return int(words[0]) / int(words[1])
+
+
+def _default_threads(root="/"):
+    """CHAINRULE_THREADS, else OMP_NUM_THREADS, else the processors that this process may use.
+
+    Which these are say its affinity mask and the quotas of its control groups, a part of one counting as one.
+    """
     for name in ("CHAINRULE_THREADS", "OMP_NUM_THREADS"):
         text = os.environ.get(name, "").split(",")[0].strip()
         if text.isdigit() and int(text) > 0:
             return int(text)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(root)
+    return processors if quota is None else min(processors, int(-(-quota // 1)))
 
 
 def _absent(mode):
     return RuntimeError(
         f"this module was compiled without {mode}; compile the model with --modes {','.join((*MODES[1:], mode))}"
     )
+
+
+def _after_fork():
+    """A forked child has none of the threads of its parent, and nobody who would release their locks."""
+    for network in list(_NETWORKS):
+        (<Network>network)._forget_threads()
+
+
+_NETWORKS = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 cdef class Network:
@@ -2464,7 +2848,7 @@ cdef class Network:
     seed     keys the initial values and every dropout mask; any integer, taken modulo 2**32
     step     how many updates there were; an integer from 0 to 2**64 - 1
     learning_rate  a finite number, 0 or more
-    threads  how many threads a call uses; the results have the same bits for any number
+    threads  how many threads a call uses at most; the results have the same bits for any number
 
     Inputs `x` are arrays (batch, 12, 12, 1) of float32, other floats (converted), or uint8 (scaled by 1/255).
     Labels `y` are integers from 0 to 2. Wrong shapes or values raise ValueError, wrong types TypeError.
@@ -2476,6 +2860,8 @@ cdef class Network:
     cdef object _step, _seed
     cdef double _rate
     cdef int _threads
+    cdef Team* _team
+    cdef object __weakref__
     cdef object _arena, _states, _total, _lanes, _tiles, _shared, _crossing, _lock
 
     def __cinit__(self, *arguments, **named):
@@ -2484,6 +2870,7 @@ cdef class Network:
         self._step, self._seed = 0, 0
         self._rate = 0.01
         self._lock = threading.Lock()
+        _NETWORKS.add(self)
         self._arena = _aligned(ARENA, DTYPE)
         # The slots of the optimiser, the states of layers, and room for what a step makes of these.
         self._states = _aligned(max(1, len(_SLOTS) * ARENA + 2 * STATE_SIZE), DTYPE)
@@ -2507,6 +2894,13 @@ cdef class Network:
         self._rate = 0.01
         self.threads = _default_threads() if threads is None else threads
         self.initialize()
+
+    def __dealloc__(self):
+        team_free(self._team)
+
+    cdef void _forget_threads(self) except *:
+        team_forget(self._team)
+        self._lock = threading.Lock()
 
     def _views(self, arena, layout=_PARAMETERS):
         return {
@@ -2555,7 +2949,7 @@ cdef class Network:
 
     @property
     def threads(self):
-        """How many threads a call uses (1 when the module was built without OpenMP)."""
+        """How many threads a call uses at most: what is not worth another thread, or finds none free, uses fewer."""
         return self._threads
 
     @threads.setter
@@ -2564,7 +2958,9 @@ cdef class Network:
         if count < 1:
             raise ValueError(f"threads: expected a positive integer, found {_shown(count)}")
         with self._lock:
-            self._threads = min(count, LANE_COUNT) if OPENMP else 1
+            self._threads = min(count, LANE_COUNT) if TEAM_THREADS else 1
+            team_free(self._team)
+            self._team = team_new(self._threads, SITES) if self._threads > 1 else NULL
             self._tiles = _aligned(self._threads * TILE_BYTES, np.uint8)
 
     def initialize(self):
@@ -2598,6 +2994,7 @@ cdef class Network:
         if CROSSING_ROW * batch > self._crossing.size:
             self._crossing = _aligned(CROSSING_ROW * batch, DTYPE)
         context.crossing = <real*>_address(self._crossing)
+        context.team = self._team
         context.batch = batch
         context.seed = <uint32>(self._seed & 0xFFFFFFFF)
         context.step = <uint32>(self._step & 0xFFFFFFFF)
