@@ -4,6 +4,11 @@
 PYTHON ?= python3
 EPOCHS ?= 12
 TEST_WORKERS ?= 2
+TEST_MINUTES := 9
+# What `native` means to the tests: this processor, or a machine model of tests/machines.py, such as amd-avx512.
+MACHINE ?= native
+# What to test: folders, files, or `-m native` for what compiles for the processor.
+TESTS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,6 +27,7 @@ BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 help:
 	@echo "make mnist     compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
 	@echo "make test      run the tests; make long runs those that take minutes"
+	@echo "               MACHINE=amd-avx512 as if on such a processor, TESTS=tests/ir only these"
 	@echo "make sanitize  run the kernels under AddressSanitizer and UndefinedBehaviorSanitizer (GCC)"
 	@echo "make lint      check style and architecture; make format rewrites"
 	@echo "make bench     time steps and predictions against other frameworks (downloads them into $(BENCH_VENV))"
@@ -37,7 +43,8 @@ mnist: $(INSTALLED)
 
 # worksteal hands each worker a run of neighbouring tests, which share what a module's fixtures have built.
 test: $(DEVELOPMENT)
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
+	@echo "All tests take about $(TEST_MINUTES) minutes of processor time, on $(TEST_WORKERS) free cores half of that."
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal --machine $(MACHINE) $(TESTS)
 
 long: $(DEVELOPMENT)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m long

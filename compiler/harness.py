@@ -85,12 +85,8 @@ def compile_programs(
     programs: Sequence[Program], settings: Settings, *, extra_flags: tuple[str, ...] = ()
 ) -> CompiledPrograms:
     """Build programs (already through the passes) into a module loaded from a temporary folder."""
-    plans, arguments, scalars = [], [], []
-    for number, program in enumerate(programs):
-        plan, names, numbers = _planned(f"program_{number}", program, settings)
-        plans.append(plan)
-        arguments.append(names)
-        scalars.append(numbers)
+    planned = [_planned(f"program_{number}", program, settings) for number, program in enumerate(programs)]
+    plans, arguments, scalars = map(tuple, zip(*planned, strict=True))
     model = {
         "input_row": 1,
         "tile": settings.tile,
@@ -109,7 +105,12 @@ def compile_programs(
         [program_text(plan, settings.dtype) for plan in plans], model, render_target(settings)
     )
     module = _load(source, settings, extra_flags)
-    return CompiledPrograms(module, tuple(plans), tuple(arguments), tuple(scalars), settings.dtype, source)
+    return CompiledPrograms(module, plans, arguments, scalars, settings.dtype, source)
+
+
+def plans_of(programs: Sequence[Program], settings: Settings) -> tuple[Plan, ...]:
+    """How `compile_programs` would compute programs: its choices, for any machine, without a C compiler."""
+    return tuple(_planned(f"program_{n}", program, settings)[0] for n, program in enumerate(programs))
 
 
 def _planned(

@@ -1,13 +1,21 @@
-"""What all tests share: JAX in float64 as the independent oracle, and reproducible random programs."""
+"""What all tests share: the machine they compile for, JAX in float64 as the independent oracle, reproducible
+random programs, and the processor time that it all took."""
 
 from __future__ import annotations
 
 import importlib
 import os
+import resource
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 from hypothesis import settings
+
+from tests.machines import DESCRIPTIONS, disguise, native
 
 # JAX reads these when it is first imported. Its compiler's optimisations cost time and gain nothing here.
 os.environ["JAX_ENABLE_X64"] = "1"
@@ -30,9 +38,70 @@ def jax() -> ModuleType:
         pytest.skip("jax, the independent oracle, is not installed")
 
 
+MODULES = Path(__file__).parent / "modules"
+
+PROCESSOR_TIME = "processor seconds"
+SPENT = pytest.StashKey[float]()
+"""What this process had spent when the last report was made."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--machine",
+        choices=["native", *DESCRIPTIONS],
+        default="native",
+        help="what `native` is to mean: this processor, or a machine model of tests/machines.py",
+    )
+    parser.addoption("--costs", type=int, default=0, metavar="N", help="list the N tests that took longest")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The workers of xdist inherit the environment in which their parent has changed the compiler.
+    if config.option.machine != "native" and not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="chainrule-compiler-")
+        config.add_cleanup(folder.cleanup)
+        disguise(config.option.machine, Path(folder.name))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what compiles for `native`: modules built as users build them, files that ask for the model."""
+    for item in items:
+        if item.path.is_relative_to(MODULES) or getattr(item.module, "native", None) is native:
+            item.add_marker(pytest.mark.native)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"machine: {config.option.machine}"
+
+
+def processor_seconds() -> float:
+    """Of this process, and of the children that it has waited for: C compilers, commands under test."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Each report says what processor time went by since the one before; the first, since the start."""
+    report = yield
+    now = processor_seconds()
+    report.user_properties.append((PROCESSOR_TIME, now - item.config.stash.get(SPENT, 0.0)))
+    item.config.stash[SPENT] = now
+    return report
+
+
 def pytest_terminal_summary(terminalreporter) -> None:
-    """How many random cases were examined, of all workers together."""
-    reports = terminalreporter.stats.get("passed", [])
-    cases = [n for report in reports for name, n in report.user_properties if name == "random cases"]
+    """How many random cases were examined and what the tests took, of all workers together."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    properties = [(r.nodeid, *p) for r in reports if hasattr(r, "user_properties") for p in r.user_properties]
+    cases = [n for _, name, n in properties if name == "random cases"]
     if cases:
         terminalreporter.write_line(f"random cases examined: {sum(cases):,}, all without a failure")
+    seconds: Counter[str] = Counter()
+    for test, name, value in properties:
+        if name == PROCESSOR_TIME:
+            seconds[test] += value
+    terminalreporter.write_line(f"processor time: {sum(seconds.values()) / 60:.1f} minutes")
+    for test, value in seconds.most_common(terminalreporter.config.option.costs):
+        terminalreporter.write_line(f"{value:7.1f} s  {test}")

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 import compiler
-from compiler.build import find_toolchain
-from compiler.compile_file import machine_for
 from compiler.formula.functions import FUNCTION_NAMES
 from compiler.formula.parser import REDUCTIONS, parse_formula
 from compiler.layers import Layer
@@ -18,6 +16,7 @@ from tests.gradients.cases import Case, interpret, layer_program
 from tests.gradients.rungs import adjoint_identity, against_reference, taylor_slope
 from tests.kernels.building import build, disagreements, pullback
 from tests.kernels.test_kernels import report
+from tests.machines import native
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "formulas.md").read_text(encoding="utf-8")
 EVERYTHING = {name: getattr(compiler, name) for name in compiler.__all__}
@@ -73,7 +72,7 @@ def test_example(name: str, jax) -> None:
 
 def test_kernels_of_the_examples() -> None:
     table = [pullback(case_of(name)) for name in LAYERS]
-    module = build(table, machine_for("native", find_toolchain()), "float64", tile=4)
+    module = build(table, native(), "float64", tile=4)
     found = disagreements(module, table, (3,), 1e-11)
     assert not found, report(found)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.build import find_toolchain
-from compiler.compile_file import machine_for
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
 from compiler.ir.parser import parse_program
@@ -19,6 +17,7 @@ from tests.gradients.cases import Case, interpret
 from tests.gradients.rungs import adjoint_identity, against_reference, finite_difference, taylor_slope
 from tests.kernels.building import build, disagreements, pullback, pushforward
 from tests.kernels.test_kernels import report
+from tests.machines import native
 
 CASES = [case_of(name, row) for name, row in (AXES | PRODUCTS | FUNCTIONS).items()]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -49,6 +48,6 @@ def test_programs_are_verified_and_read_back(case: Case) -> None:
 
 def test_kernels() -> None:
     table = [derive(case) for case in CASES for derive in (pullback, pushforward)]
-    module = build(table, machine_for("native", find_toolchain()), "float64", tile=4)
+    module = build(table, native(), "float64", tile=4)
     found = disagreements(module, table, (1, 7), 1e-11)
     assert not found, report(found)

@@ -24,7 +24,8 @@ from compiler import (
     maximum,
 )
 from compiler.pipeline import compile_to_source
-from compiler.schedule.machine import MACHINES
+from compiler.schedule.machine import Machine
+from tests.machines import targets
 
 START = {"kernel": GlorotUniform(), "bias": Zeros()}
 
@@ -81,13 +82,13 @@ def built_in() -> list[Layer]:
     ]
 
 
-def generated(layers: list[Layer], target: str) -> str:
+def generated(layers: list[Layer], machine: Machine) -> str:
     model = Sequential([Input(28, 28, 1), *layers], loss=CrossEntropy(), optimizer=Adam(), name="model")
-    return compile_to_source(model, MACHINES[target], "float32", "digest").text
+    return compile_to_source(model, machine, "float32", "digest").text
 
 
-def test_the_generated_code_is_the_same() -> None:
-    for target in ("x86-64-v4", "x86-64-v3"):
-        ours, theirs = generated(by_hand(), target), generated(built_in(), target)
-        assert "register tile" in ours
-        assert ours == theirs
+@targets(1)
+def test_the_generated_code_is_the_same(machine: Machine) -> None:
+    ours, theirs = generated(by_hand(), machine), generated(built_in(), machine)
+    assert "register tile" in ours
+    assert ours == theirs

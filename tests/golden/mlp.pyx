@@ -60,7 +60,7 @@ cdef extern from *:
     /* n integers, widened to lanes. A C compiler may take bytes one by one where the processor has a word for it. */
     static inline integers widen_uint8(const uint8_t *p, int n)
     {
-        #ifdef __SSE4_1__
+        #ifdef __AVX2__
         __m128i few = {0};
         memcpy(&few, p, n);
         return (integers)_mm256_cvtepu8_epi32(few);

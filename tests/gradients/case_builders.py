@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -32,6 +33,7 @@ def layer_case(
 ) -> Case:
     """A layer on inputs of these shapes, differentiated by inputs, unless of integers, and parameters."""
 
+    @cache
     def build() -> Program:
         return layer_program(layer, *shapes, vocabulary=vocabulary)
 
@@ -55,6 +57,7 @@ def loss_case(
     forward = loss.forward(shape)
     dtype = "real" if forward.classes is None else "index"
 
+    @cache
     def build() -> Program:
         inputs = [
             Tensor("prediction", (None, *shape), "input"),

@@ -43,7 +43,7 @@ def model_cases() -> Iterator[Case]:
 def _case(name: str, model: Model, reference: Callable) -> Case:
     training = lower(model).training
     wrt = tuple(tensor.name for tensor in training.inputs if tensor.kind in ("input", "parameter"))
-    return Case(name, lambda: lower(model).training, "loss", wrt, reference, _draw)
+    return Case(name, lambda: training, "loss", wrt, reference, _draw)
 
 
 def _draw(rng: np.random.Generator, tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:

@@ -55,19 +55,21 @@ class Derived:
 
 
 def derived(case: Case, seed: int = 0) -> Derived:
-    """Derive both modes, and draw signed Gaussian directions: positive ones would hide cancellation."""
+    """Derive both modes at a point."""
+    forward = case.build()
+    pushforward = jvp(forward, case.wrt, (case.output,))[0]
+    pullback = vjp(forward, case.output, case.wrt, seed="input")[0]
+    return Derived(forward, pushforward, pullback, *drawn(case, seed))
+
+
+def drawn(case: Case, seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
+    """A point, and signed Gaussian directions and cotangents: positive ones would hide cancellation."""
     forward = case.build()
     rng = np.random.default_rng(seed + 1)
     inputs = sample(case, forward, seed)
     shape = concrete_shape(forward.shape(case.output), case.batch)
-    return Derived(
-        forward,
-        jvp(forward, case.wrt, (case.output,))[0],
-        vjp(forward, case.output, case.wrt, seed="input")[0],
-        inputs,
-        {name: rng.normal(size=np.shape(inputs[name])) for name in case.wrt},
-        rng.normal(size=shape),
-    )
+    directions = {name: rng.normal(size=np.shape(inputs[name])) for name in case.wrt}
+    return inputs, directions, rng.normal(size=shape)
 
 
 def adjoint_identity(case: Case, evaluate: Evaluate, seed: int = 0) -> Finding:

@@ -51,13 +51,17 @@ def mutants() -> Iterator[tuple[str, ast.Module]]:
     """A name that says what was changed, and the whole changed module."""
     tree = ast.parse(Path(rules.__file__).read_text(encoding="utf-8"))
     silent = {id(inner) for node in ast.walk(tree) for inner in _unmutated(node)}
-    places = [n for n, node in enumerate(ast.walk(tree)) if id(node) not in silent]
+    nodes = list(ast.walk(tree))
+    places = [n for n, node in enumerate(nodes) if id(node) not in silent]
     for place in places:
+        # Most nodes have nothing to change: only where one has is the whole copied.
+        if not _mutate(copy.deepcopy(nodes[place])):
+            continue
         changed = copy.deepcopy(tree)
         node = next(node for n, node in enumerate(ast.walk(changed)) if n == place)
         before = ast.unparse(node)
-        if _mutate(node):
-            yield f"line {node.lineno}: {before} -> {ast.unparse(node)}", changed
+        _mutate(node)
+        yield f"line {node.lineno}: {before} -> {ast.unparse(node)}", changed
 
 
 def _unmutated(node: ast.AST) -> Iterator[ast.AST]:

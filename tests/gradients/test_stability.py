@@ -13,8 +13,6 @@ import mpmath
 import numpy as np
 import pytest
 
-from compiler.build import find_toolchain
-from compiler.compile_file import machine_for
 from compiler.derive.jvp import jvp
 from compiler.derive.simplify import simplify
 from compiler.derive.vjp import vjp
@@ -26,6 +24,7 @@ from compiler.schedule.kernel import Settings
 from tests.gradients.cases import Case, layer_program
 from tests.gradients.rungs import second_order
 from tests.kernels.building import lowered
+from tests.machines import native
 
 DIGITS = 380
 """exp(-800) beside 1 takes 348 digits; mpmath adds what its differences lose."""
@@ -121,7 +120,7 @@ def test_small_values_keep_their_digits(name: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_kernels(dtype: str) -> None:
-    machine = machine_for("native", find_toolchain())
+    machine = native()
     table = [program for name in TEXTBOOK for program in programs(name)]
     module = compile_programs([lowered(p, machine, dtype) for p in table], Settings(machine, dtype, 1))
     for k, name in enumerate(TEXTBOOK):

@@ -1,6 +1,6 @@
 """Thousands of random index maps: every claim is checked by enumeration, every inversion by the interpreter.
 
-CHAINRULE_FUZZ sets how many maps are tried (4000 in the ordinary run).
+CHAINRULE_FUZZ sets how many maps are tried (4000, of which `make test` tries 1000).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from tests.index_algebra.random_maps import BATCH, Case, cases, has_duplicates, 
 
 MAPS = int(os.environ.get("CHAINRULE_FUZZ", "4000"))
 CHUNKS = 8
+ORDINARY = 2
 
 
 def elements(shape) -> int:
@@ -141,7 +142,9 @@ def check_values(case: Case, open_labels: bool, seen: Counter) -> None:
         assert divisions or not any(isinstance(a, FloorDiv | Mod) for a in left)
 
 
-@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize(
+    "chunk", [pytest.param(n, marks=[pytest.mark.long] * (n >= ORDINARY)) for n in range(CHUNKS)]
+)
 def test_claims_and_inversions_of_random_maps(chunk):
     seen = Counter()
     for case in cases(-(-MAPS // CHUNKS), seed=chunk):

@@ -11,10 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-import pytest
 
-from compiler.build import find_toolchain, predefined_macros
-from compiler.compile_file import machine_for
 from compiler.derive.invert import invert
 from compiler.derive.jvp import jvp, tangent_name
 from compiler.derive.prune import prune
@@ -34,9 +31,9 @@ from compiler.passes.select import select
 from compiler.passes.winograd import winograd
 from compiler.pipeline import pricer
 from compiler.schedule.kernel import Settings
-from compiler.schedule.machine import MACHINES, Machine
+from compiler.schedule.machine import Machine
 from tests.gradients.cases import Arrays, Case
-from tests.gradients.rungs import Finding, compare, derived
+from tests.gradients.rungs import Finding, compare, drawn
 
 SEED, STEP = 5, 3
 """Of the counter-based generator, in the interpreter and in the kernels."""
@@ -44,19 +41,6 @@ SEED, STEP = 5, 3
 FORWARD_PASSES = {"commute": commute, "demand": demand, "pad": pad}
 SWITCHES = ("commute", "demand", "pad", "simplify", "distribute", "select", "invert", "winograd", "pack")
 """Passes that may be switched off. `bounds` may not: kernels read nothing outside a tensor."""
-
-
-def executable_machines() -> list[Machine]:
-    """The named targets whose code this processor can run, the widest first."""
-    native = machine_for("native", find_toolchain())
-    macros = predefined_macros(find_toolchain(), native.flags)
-    family = "x86" if "__x86_64__" in macros else "neon"
-    return [
-        machine
-        for machine in MACHINES.values()
-        if machine.name == "scalar"
-        or (machine.name.startswith(family) and machine.vector_bytes <= native.vector_bytes)
-    ]
 
 
 @dataclass(frozen=True)
@@ -137,10 +121,10 @@ def build(
 @cache
 def point(case: Case, batch: int, scale: float = 1.0) -> dict[str, np.ndarray]:
     """Inputs far from every kink, directions for tangents and a cotangent for the output."""
-    d = derived(replace(case, batch=batch))
-    seeds = {cotangent_name(case.output): d.cotangent}
-    seeds |= {tangent_name(name): u for name, u in d.directions.items()}
-    return d.inputs | seeds
+    inputs, directions, cotangent = drawn(replace(case, batch=batch))
+    seeds = {cotangent_name(case.output): cotangent}
+    seeds |= {tangent_name(name): u for name, u in directions.items()}
+    return inputs | seeds
 
 
 @cache
@@ -155,11 +139,6 @@ def random_inputs(program: Program, batch: int, dtype: str = "float64") -> dict[
         else:
             values[tensor.name] = random.uniform(-1, 1, shape).astype(dtype)
     return values
-
-
-def wide_first(machines: Sequence[Machine]) -> list:
-    """A test's machines: in `make test` the widest vectors and the next ones, in `make long` all of them."""
-    return [*machines[:2], *(pytest.param(machine, marks=pytest.mark.long) for machine in machines[2:])]
 
 
 def expected(pair: Pair, batch: int) -> dict[str, np.ndarray]:

@@ -13,18 +13,18 @@ from compiler.ir.parser import parse_program
 from compiler.passes.pick import pick
 from compiler.pipeline import pricer
 from compiler.schedule.kernel import Settings
-from compiler.schedule.machine import MACHINES
 from tests.gradients.layer_cases import other_layer_cases
 from tests.gradients.model_cases import model_cases
 from tests.kernels import test_joining, test_nonzero, test_parts, test_picked
-from tests.kernels.building import computed, executable_machines, lowered, pullback, random_inputs
+from tests.kernels.building import computed, lowered, pullback, random_inputs
+from tests.machines import TARGETS
 
 # A vector may stand at any address of a real: GCC's alignment check does not know that the type says so.
 FLAGS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-sanitize=alignment")
 BATCHES = (1, 3, 7)
 PICKED = parse_program(test_picked.text(20))
 SCHEDULES = (
-    pick(PICKED, pricer(MACHINES["x86-64-v4"], "float64"))[0],
+    pick(PICKED, pricer(TARGETS["x86-64-v4"], "float64"))[0],
     test_nonzero.PROGRAM,
     test_parts.PROGRAM,
     parse_program(test_joining.UNPOOLED),
@@ -34,7 +34,7 @@ SCHEDULES = (
 
 def main() -> None:
     pairs = [pullback(case) for case in (*model_cases(), *other_layer_cases())]
-    for machine in executable_machines():
+    for machine in TARGETS.values():
         for dtype in ("float32", "float64"):
             programs = [lowered(pair.simplified, machine, dtype) for pair in pairs]
             programs += SCHEDULES

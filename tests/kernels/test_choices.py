@@ -5,16 +5,14 @@ from __future__ import annotations
 from textwrap import dedent
 
 import numpy as np
-import pytest
 
 from compiler.harness import compile_programs
 from compiler.ir.parser import parse_program
 from compiler.ir.tensor_program import Program
 from compiler.ir.verify import verify
 from compiler.schedule.machine import Machine, Settings
-from tests.kernels.building import executable_machines
+from tests.machines import targets
 
-MACHINES = executable_machines()
 SPECIAL = (0.0, -0.0, 1e-45, -1e-45, 1e-30, 1.0, -2.0, 3e38, -3e38, np.inf, -np.inf, np.nan)
 COLUMNS = 19
 """A vector of the longest type, and some lanes left over."""
@@ -70,7 +68,7 @@ def points() -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.ascontiguousarray(np.broadcast_to(pairs[:, k : k + 1], shape)) for k in range(2))
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=[machine.name for machine in MACHINES])
+@targets()
 def test_values(machine: Machine) -> None:
     programs = [loops(), *map(behind_a_contraction, NODES)]
     for program in programs:

@@ -15,9 +15,8 @@ from compiler.harness import compile_programs
 from compiler.ir.parser import parse_program
 from compiler.ir.tensor_program import Program
 from compiler.schedule.machine import Machine, Settings
-from tests.kernels.building import executable_machines
+from tests.machines import native, targets
 
-MACHINES = executable_machines()
 COLUMNS = 37
 """Two vectors of the longest type, and some lanes left over."""
 
@@ -56,7 +55,7 @@ def in_every_column(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.broadcast_to(x[:, None], (x.size, COLUMNS)))
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=[machine.name for machine in MACHINES])
+@targets()
 def test_values(machine: Machine) -> None:
     """Close to the exact value, and the same in every lane and in what is left over."""
     module = compile_programs([program()], Settings(machine, "float32", 8))
@@ -77,7 +76,7 @@ def test_values(machine: Machine) -> None:
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=[machine.name for machine in MACHINES])
+@targets()
 def test_ends(machine: Machine) -> None:
     """Zeros keep their sign, infinities and NaN are what IEEE 754 recommends, nothing overflows early."""
     module = compile_programs([program()], Settings(machine, "float32", 8))
@@ -100,7 +99,7 @@ def test_only_what_is_called_is_written() -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_alone(name: str) -> None:
     """What a function is made of is written with it: a module that calls nothing else builds and runs."""
-    module = compile_programs([program([name])], Settings(MACHINES[0], "float32", 8), extra_flags=("-O0",))
+    module = compile_programs([program([name])], Settings(native(), "float32", 8), extra_flags=("-O0",))
     x = np.full((2, COLUMNS), 0.5, np.float32)
     np.testing.assert_allclose(module.run(0, {"x": x})[f"y_{name}"], FUNCTIONS[name][0](0.5), rtol=1e-6)
 

@@ -6,19 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pytest
 
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import cotangent_name, vjp
-from compiler.harness import CompiledPrograms, compile_programs
+from compiler.harness import CompiledPrograms, compile_programs, plans_of
 from compiler.ir.interpreter import run
 from compiler.ir.tensor_program import Program, Tensor
 from compiler.schedule.machine import Machine, Settings
 from tests.gradients.cases import formula_program
-from tests.kernels.building import executable_machines, lowered, wide_first
+from tests.kernels.building import lowered
+from tests.machines import every_model, targets
 
-MACHINES = executable_machines()
-SHARED = wide_first(MACHINES)
 BATCH = 5
 TILE = 2
 
@@ -117,18 +115,19 @@ CHAINS = {
 def kernels(settings: Settings) -> dict[str, int]:
     """How many kernels each chain is computed by."""
     programs = [chain.program() for chain in CHAINS.values()]
-    plans = compile_programs(programs, settings, extra_flags=("-O0",)).plans
+    plans = plans_of(programs, settings)
     return {name: len(plan.kernels) for name, plan in zip(CHAINS, plans, strict=True)}
 
 
-def test_what_is_one_kernel() -> None:
+@every_model
+def test_what_is_one_kernel(machine: Machine) -> None:
     """Otherwise the test below would show nothing; what cannot be fused is not."""
-    settings = Settings(MACHINES[0], "float32", TILE)
+    settings = Settings(machine, "float32", TILE)
     assert kernels(settings) == {name: chain.fused for name, chain in CHAINS.items()}
     assert kernels(replace(settings, fuse=False)) == {name: chain.apart for name, chain in CHAINS.items()}
 
 
-@pytest.mark.parametrize("machine", SHARED, ids=lambda machine: machine.name)
+@targets(2)
 def test_values_and_winners(machine: Machine) -> None:
     """Numbers, ties and NaN: values and cotangents, which lie where the winners were."""
     settings = Settings(machine, "float32", TILE)
@@ -160,19 +159,26 @@ TANGENTS = {"max and relu": 2, "min over rows, leaky, into another shape": 2, "w
 overlap; the tangents of kernel and image are summed in the same registers."""
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=[machine.name for machine in MACHINES])
+def tangents() -> list[Program]:
+    """The tangent of each chain of the table."""
+    return [jvp(CHAINS[name].program(), tuple(CHAINS[name].shapes), ("y",))[0] for name in TANGENTS]
+
+
+@every_model
+def test_what_tangents_are_computed_by(machine: Machine) -> None:
+    ready = [lowered(program, machine, "float32", frozenset(["winograd"])) for program in tangents()]
+    plans = plans_of(ready, Settings(machine, "float32", TILE))
+    assert [len(plan.kernels) for plan in plans] == list(TANGENTS.values())
+
+
+@targets(2)
 def test_tangents(machine: Machine) -> None:
     """What is read at saved winners: in the contraction's kernel and apart, and as the interpreter has it."""
     settings = Settings(machine, "float32", TILE)
-    programs = []
-    for name in TANGENTS:
-        chain = CHAINS[name]
-        programs.append(jvp(chain.program(), tuple(chain.shapes), ("y",))[0])
+    programs = tangents()
     ready = [lowered(program, machine, "float32", frozenset(["winograd"])) for program in programs]
     fused = compile_programs(ready, settings, extra_flags=("-O1",))
     apart = compile_programs(ready, replace(settings, fuse=False), extra_flags=("-O1",))
-    if machine == MACHINES[0]:
-        assert [len(plan.kernels) for plan in fused.plans] == list(TANGENTS.values())
     for number, name in enumerate(TANGENTS):
         for kind in ("numbers", "ties", "NaN"):
             inputs = values(programs[number], kind)

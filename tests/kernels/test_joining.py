@@ -13,9 +13,8 @@ from compiler.ir.verify import verify
 from compiler.schedule.joining import join_pointwise
 from compiler.schedule.machine import Machine, Settings
 from compiler.schedule.stages import stages
-from tests.kernels.building import executable_machines, random_inputs, wide_first
-
-MACHINES = executable_machines()
+from tests.kernels.building import random_inputs
+from tests.machines import targets
 
 
 def joined(text: str) -> Program:
@@ -84,7 +83,7 @@ def test_what_is_not(kept: str) -> None:
     assert "spread" in names(joined(kept))
 
 
-@pytest.mark.parametrize("machine", wide_first(MACHINES), ids=[machine.name for machine in MACHINES])
+@targets(2)
 def test_values(machine: Machine) -> None:
     """As the interpreter computes them; and the tensor that was joined is in no kernel."""
     programs = [parse_program(UNPOOLED), parse_program(TRANSPOSED)]

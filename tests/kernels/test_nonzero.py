@@ -6,16 +6,15 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
-import pytest
 
-from compiler.harness import CompiledPrograms, compile_programs
+from compiler.harness import CompiledPrograms, compile_programs, plans_of
 from compiler.ir.interpreter import run
 from compiler.ir.parser import parse_program
 from compiler.schedule.machine import Machine, Settings
 from compiler.schedule.nonzero import LONGEST_LIST
-from tests.kernels.building import executable_machines, random_inputs, wide_first
+from tests.kernels.building import random_inputs
+from tests.machines import TARGETS, every_model, targets
 
-MACHINES = executable_machines()
 ROWS, COLUMNS = 37, 300
 PROGRAM = parse_program(f"""
 input x: (batch, {ROWS}) real
@@ -59,7 +58,7 @@ def inputs(batch: int, change: Callable[[np.ndarray], np.ndarray]) -> dict[str, 
     return values | {"x": change(values["x"])}
 
 
-@pytest.mark.parametrize("machine", wide_first(MACHINES), ids=[machine.name for machine in MACHINES])
+@targets(2)
 def test_bits(machine: Machine) -> None:
     """Left out or multiplied, one thread or three: the same bits, and what the interpreter computes."""
     module, plain = built(machine, True), built(machine, False)
@@ -77,11 +76,16 @@ def test_bits(machine: Machine) -> None:
                     np.testing.assert_allclose(found[name], wanted[name], rtol=1e-12, atol=1e-12)
 
 
-def test_what_is_listed() -> None:
-    """Both products are; a NaN among the inputs is not taken for a zero, and reaches what it must."""
-    module = built(MACHINES[0], True)
-    listing = [k.name for k in module.plans[0].kernels if "where the input is not 0" in k.schedule]
+@every_model
+def test_what_is_listed(machine: Machine) -> None:
+    (plan,) = plans_of([PROGRAM], Settings(machine, "float64", 16))
+    listing = [k.name for k in plan.kernels if "where the input is not 0" in k.schedule]
     assert listing == ["y", "kernel.cotangent"]
+
+
+def test_a_nan_is_listed() -> None:
+    """It is not taken for a zero, and reaches what it must."""
+    module = built(TARGETS["x86-64-v4"], True)
     given = inputs(9, np.zeros_like)
     given["x"][4, 7] = np.nan
     found = module.run(0, given)
@@ -92,7 +96,7 @@ def test_what_is_listed() -> None:
 
 
 def test_a_batch_longer_than_a_list() -> None:
-    module, plain = (built(MACHINES[0], zeros) for zeros in (True, False))
+    module, plain = (built(TARGETS["x86-64-v4"], zeros) for zeros in (True, False))
     for batch in (LONGEST_LIST, LONGEST_LIST + 1):
         given = inputs(batch, some_zero)
         found, expected = module.run(0, given), plain.run(0, given)

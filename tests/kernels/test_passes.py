@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from sympy import S
 
-from compiler.build import find_toolchain
-from compiler.compile_file import machine_for
 from compiler.initializers import GlorotUniform
 from compiler.layers import Forward, Layer, Parameter
 from tests.gradients.cases import Case, NoRegularPoint, interpret, layer_program, sample
@@ -17,17 +16,21 @@ from tests.gradients.random_programs import random_cases
 from tests.gradients.rungs import adjoint_identity, finite_difference, taylor_slope
 from tests.kernels.building import SWITCHES, Pair, build, disagreements, pullback, pushforward
 from tests.kernels.test_kernels import BATCHES, report
+from tests.machines import native
 
 RANDOM_PROGRAMS = 14
 """`make long` goes through two thousand (tests/gradients/test_fuzz.py)."""
 
 
+@pytest.mark.long
 def test_each_pass_can_be_switched_off() -> None:
-    """The MNIST network in miniature, with everything on, with one pass off, with all of them off."""
+    """In `make test` tests/kernels/test_switches.py leaves out each pass, of whole compilations.
+
+    The MNIST network in miniature, with everything on, with one pass off, with all of them off."""
     case = next(case for case in model_cases() if case.name == "digits")
     off = [frozenset(), *(frozenset([name]) for name in SWITCHES), frozenset(SWITCHES)]
     table = [replace(pullback(case, skip), name=f"without {', '.join(skip) or 'nothing'}") for skip in off]
-    module = build(table, machine_for("native", find_toolchain()), "float64", 2, off)
+    module = build(table, native(), "float64", 2, off)
     found = disagreements(module, table, BATCHES, 1e-11)
     assert not found, report(found)
 
@@ -43,7 +46,7 @@ def test_passes_do_something_here() -> None:
 def test_random_programs() -> None:
     table = random_pairs(RANDOM_PROGRAMS)
     assert len(table) > RANDOM_PROGRAMS // 3
-    module = build(table, machine_for("native", find_toolchain()), "float64", 4)
+    module = build(table, native(), "float64", 4)
     found = disagreements(module, table, BATCHES, 1e-10)
     assert not found, report(found)
 
@@ -112,7 +115,7 @@ def test_new_layers_on_the_rungs() -> None:
 
 def test_new_layers_in_kernels() -> None:
     table = [derive(case) for case in NEW_LAYERS for derive in (pullback, pushforward)]
-    module = build(table, machine_for("native", find_toolchain()), "float64", 4)
+    module = build(table, native(), "float64", 4)
     found = disagreements(module, table, BATCHES, 1e-11)
     assert not found, report(found)
 

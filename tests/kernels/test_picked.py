@@ -12,12 +12,9 @@ from compiler.ir.tensor_program import Program
 from compiler.ir.verify import verify
 from compiler.passes.pick import pick
 from compiler.pipeline import pricer
-from compiler.schedule.machine import MACHINES as TARGETS
 from compiler.schedule.machine import Machine, Settings
-from tests.kernels.building import executable_machines, random_inputs, wide_first
-
-MACHINES = executable_machines()
-
+from tests.kernels.building import random_inputs
+from tests.machines import MODELS, TARGETS, targets
 
 PICKED = "y[b, 2*i + winner[b, i, j, o]//2, 2*j + winner[b, i, j, o]%2, o]"
 
@@ -59,6 +56,21 @@ def names(program: Program) -> list[str]:
     return [definition.name for definition in program.definitions]
 
 
+CHANNELS = {
+    **dict.fromkeys(("intel-avx512", "amd-avx512"), (20,)),
+    **dict.fromkeys(("avx2", "sse", "neon"), (2,)),
+    "scalar": (),
+}
+"""With how many channels, 20 or 2, each machine picks: products must keep its lanes busy."""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_where_it_pays(name: str) -> None:
+    """By the price that the machine's own schedules have."""
+    programs = {channels: changed(parse_program(text(channels)), MODELS[name]) for channels in (20, 2)}
+    assert tuple(n for n, program in programs.items() if "y" not in names(program)) == CHANNELS[name]
+
+
 def test_what_is_put_in() -> None:
     """The contraction and what picks from it are gone; weights are copied with what is summed last."""
     program = changed(PROGRAM)
@@ -84,13 +96,13 @@ def test_what_is_not(kept: str) -> None:
     assert "y" in names(changed(parse_program(kept)))
 
 
-@pytest.mark.parametrize("machine", wide_first(MACHINES), ids=[machine.name for machine in MACHINES])
+@targets(2)
 def test_values(machine: Machine) -> None:
     """As the interpreter computes them from the program as it was, two whole vectors and a partial one."""
     program = parse_program(text(20))
     module = compile_programs([changed(program)], Settings(machine, "float64", 2), extra_flags=("-O1",))
     (kernel,) = (k for k in module.plans[0].kernels if k.name == "z")
-    assert ("products along vectors" in kernel.schedule) == (machine.registers == 32)
+    assert ("products along vectors" in kernel.schedule) == (machine.vector_bytes == 64)
     given = random_inputs(program, 5)
     wanted = run(program, given, batch=5)
     found = [module.run(0, given, batch=5, threads=threads)["z"] for threads in (1, 2)]

@@ -8,16 +8,16 @@ from functools import partial
 import numpy as np
 import pytest
 
-from compiler.harness import compile_programs
+from compiler.harness import plans_of
 from compiler.initializers import GlorotUniform
 from compiler.ir.interpreter import run
 from compiler.layers import Forward, Layer, Parameter
 from compiler.schedule.kernel import Settings
 from compiler.schedule.machine import Machine
 from tests.gradients.cases import Case, layer_program
-from tests.kernels.building import build, executable_machines, lowered, pullback
+from tests.kernels.building import build, lowered, pullback
+from tests.machines import MODELS, targets
 
-MACHINES = executable_machines()
 BATCH = 5
 
 
@@ -59,26 +59,30 @@ def cotangents(kind: str) -> np.ndarray:
     return value
 
 
-def schedules(channels: int) -> list[str]:
-    settings = Settings(MACHINES[0], "float64", 4)
-    program = lowered(pullback(case(channels)).simplified, settings.machine, "float64")
-    (plan,) = compile_programs([program], settings, extra_flags=("-O0",)).plans
+def schedules(channels: int, machine: Machine) -> list[str]:
+    program = lowered(pullback(case(channels)).simplified, machine, "float64")
+    (plan,) = plans_of([program], Settings(machine, "float64", 4))
     return ["; ".join((*kernel.formula, kernel.schedule)) for kernel in plan.kernels]
 
 
-def test_what_the_kernels_do() -> None:
+MASKED = {"intel-avx512", "amd-avx512", "avx2"}
+"""Machines on which the windows of one channel are masked: a vector must be long enough."""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_the_kernels_do(name: str) -> None:
     """Otherwise the test below would show nothing about lists and masks."""
-    many, one = schedules(8), schedules(1)
+    many, one = schedules(8, MODELS[name]), schedules(1, MODELS[name])
     assert sum("nonzero factors listed" in text for text in many) == 2
     assert sum("a list for each" in text for text in many) == 1
     assert sum("lanes of q_c" in text for text in many) == 2, "q and c lie together: one run of 16"
     masked = [text for text in one if "winner[b1, i, j, o1] == 0" in text]
-    assert len(masked) == 1
-    assert "register tile" in masked[0]
+    assert len(masked) == (name in MASKED)
+    assert all("register tile" in text for text in masked)
 
 
 @pytest.mark.parametrize("channels", [8, 5, 1])
-@pytest.mark.parametrize("machine", MACHINES, ids=[machine.name for machine in MACHINES])
+@targets(2)
 def test_any_density(machine: Machine, channels: int) -> None:
     pair = pullback(case(channels))
     random = np.random.default_rng(1)

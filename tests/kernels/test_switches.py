@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.build import find_toolchain
-from compiler.compile_file import Options, machine_for
+from compiler.compile_file import Options
 from compiler.derive.jvp import jvp, tangent_name
 from compiler.derive.vjp import cotangent_name, vjp
 from compiler.description import Model, Sequential
@@ -30,6 +29,7 @@ from compiler.pipeline import pricer
 from compiler.programs import Trace, module_programs
 from compiler.schedule.kernel import Settings
 from compiler.switches import SWITCHES, parse_switches
+from tests import machines
 from tests.gradients.model_cases import MODELS
 from tests.gradients.rungs import compare
 from tests.kernels.building import SEED, STEP
@@ -47,10 +47,24 @@ PROGRAMS = {
 only tangents read a contraction at saved winners alone."""
 SCHEDULING = {"fuse", "tile", "zeros"}
 """Switches of the scheduler, which leave programs as they are."""
+SHOWN = {
+    "nothing": (("normalised", "input_gradient"), ("wide", "predict")),
+    "commute": (("digits", "input_gradient"),),
+    "demand": (("digits", "input_gradient"),),
+    "pad": (("wide", "input_gradient"),),
+    "simplify": (("digits", "input_gradient"), ("regression", "hvp")),
+    "distribute": (("regression", "hvp"),),
+    "select": (("digits", "input_gradient"),),
+    "invert": (("residual", "input_gradient"),),
+    "pick": (("pooled", "jvp"),),
+    "winograd": (("wide", "input_gradient"),),
+    "pack": (("digits", "input_gradient"),),
+    "everything": (("residual", "input_gradient"), ("normalised", "input_gradient")),
+}
+"""Programs that `make test` looks at without a pass, each changed by it; `make long` looks at all of them."""
+MACHINE = machines.MODELS["amd-avx512"]
+"""Every pass finds something to do on it, `pick` too, which pays where a unit takes half of a vector."""
 BATCH = 5
-OFF = [frozenset([name]) for name in SWITCHES if name != "zeros"]
-# All programs once more, and tests/kernels/test_nonzero.py compares bits.
-LATER = pytest.param(frozenset(["zeros"]), marks=pytest.mark.long)
 
 
 @cache
@@ -81,9 +95,8 @@ def _pooled() -> Model:
 def optimised(name: str, folder: Path, off: frozenset[str]) -> tuple[dict[str, Program], Trace]:
     """The model's programs, ready for scheduling, and the record of how they came about."""
     model, trace = lowered(name, folder), Trace(without=off)
-    machine = machine_for("native", find_toolchain())
     modes = ("vjp", *(mode for mode in ("jvp", "hvp") if mode in PROGRAMS[name]))
-    price = pricer(machine, "float64", off)
+    price = pricer(MACHINE, "float64", off)
     return module_programs(model, price, trace, modes), trace
 
 
@@ -129,39 +142,68 @@ def changed(folder: Path, off: frozenset[str]) -> list[tuple[str, str]]:
     return [(n, p) for n, p in table if optimised(n, folder, off)[0][p] != ordinary[n][p]]
 
 
+def passes(switch: str) -> frozenset[str]:
+    """What a row of SHOWN leaves out."""
+    return {"nothing": frozenset(), "everything": frozenset(SWITCHES)}.get(switch, frozenset([switch]))
+
+
+def test_results_agree_without_a_pass(folder: Path) -> None:
+    """Every pass of programs left out once, alone and with all others, in one module."""
+    rows = [(passes(switch), *row) for switch, table in SHOWN.items() for row in table]
+    assert {name for off, *_ in rows for name in off} == set(SWITCHES)
+    check(rows, Settings(MACHINE, "float64", 2), folder)
+
+
+@pytest.mark.parametrize("switch", ["fuse", "tile"])
+def test_results_agree_without_scheduling(switch: str, folder: Path) -> None:
+    """tests/kernels/test_nonzero.py compares bits without "zeros"."""
+    rows = [(passes(switch), "digits", "input_gradient"), (passes(switch), "pooled", "jvp")]
+    check(rows, scheduled(passes(switch)), folder)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
-    "off", [frozenset(), *OFF, LATER, frozenset(SWITCHES)], ids=lambda off: "-".join(sorted(off)) or "nothing"
+    "off",
+    [frozenset(), *map(passes, SWITCHES), frozenset(SWITCHES)],
+    ids=lambda off: "-".join(sorted(off)) or "nothing",
 )
-def test_results_agree_without(off: frozenset[str], folder: Path) -> None:
-    """All of them off at once as well. Programs that come out as ever are built with nothing left out."""
+def test_all_results_agree_without(off: frozenset[str], folder: Path) -> None:
+    """Programs that come out as ever are built with nothing left out."""
     table = changed(folder, off)
     assert table
-    programs = {name: optimised(name, folder, off)[0] for name in PROGRAMS}
-    machine = machine_for("native", find_toolchain())
-    settings = Settings(machine, "float64", 1 if "tile" in off else 2, "fuse" not in off, "zeros" not in off)
-    module = compile_programs([programs[n][p] for n, p in table], settings, extra_flags=("-O1",))
-    for number, (name, program) in enumerate(table):
+    check([(off, *row) for row in table], scheduled(off), folder)
+
+
+def scheduled(off: frozenset[str]) -> Settings:
+    return Settings(MACHINE, "float64", 1 if "tile" in off else 2, "fuse" not in off, "zeros" not in off)
+
+
+def check(rows: list[tuple[frozenset[str], str, str]], settings: Settings, folder: Path) -> None:
+    """Each program (what to leave out, model, program) in a kernel against the interpreter of the raw one."""
+    programs = [optimised(name, folder, off)[0][program] for off, name, program in rows]
+    module = compile_programs(programs, settings, extra_flags=("-O1",))
+    for number, (off, name, program) in enumerate(rows):
         plain = raw(lowered(name, folder), program)
         known = {tensor.name for tensor in plain.inputs}
         given = {key: value for key, value in drawn(name, folder).items() if key in known}
         expected = run(plain, given, batch=BATCH, seed=SEED, step=STEP)
         ours = module.run(number, given, batch=BATCH, seed=SEED, step=STEP)
         for output in plain.outputs:
-            worst = compare(ours[output], np.asarray(expected[output]), f"{name}, {program}: {output}")
+            where = f"{name}, {program} without {', '.join(sorted(off)) or 'nothing'}: {output}"
+            worst = compare(ours[output], np.asarray(expected[output]), where)
             assert worst.error <= 1e-11, worst
 
 
-@pytest.mark.parametrize("switch", [name for name in SWITCHES if name not in SCHEDULING])
+@pytest.mark.parametrize("switch", [name for name in SHOWN if name in SWITCHES])
 def test_each_pass_does_something_here(switch: str, folder: Path) -> None:
     """Leaving out a pass that does nothing would prove nothing."""
-
-    def steps(off: frozenset[str]) -> int:
-        traces = [optimised(name, folder, off)[1] for name in PROGRAMS]
-        return sum(len(s.rewrites) for trace in traces for s in trace.stages if s.name == switch)
-
-    # In place of `simplify` the stable forms are still found, and recorded under its name.
-    assert steps(frozenset()) > steps(frozenset([switch])) >= 0
-    assert steps(frozenset([switch])) == 0 or switch == "simplify"
+    for name, program in SHOWN[switch]:
+        programs, trace = optimised(name, folder, frozenset())
+        others, without = optimised(name, folder, frozenset([switch]))
+        assert programs[program] != others[program]
+        steps, left = (sum(len(s.rewrites) for s in t.stages if s.name == switch) for t in (trace, without))
+        # In place of `simplify` the stable forms are still found, and recorded under its name.
+        assert steps > left == 0 or (switch == "simplify" and steps > left)
 
 
 def test_everything_is_on_unless_asked(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import pytest
 
 from compiler.harness import compile_programs
 from compiler.ir.interpreter import run
@@ -14,13 +13,13 @@ from compiler.schedule.kernel import Settings
 from compiler.schedule.machine import Machine
 from compiler.schedule.whole import whole_sums
 from tests.gradients.cases import Case, layer_program
-from tests.kernels.building import executable_machines, lowered, pullback
+from tests.kernels.building import lowered, pullback
+from tests.machines import every_model, targets
 
-MACHINES = executable_machines()
 CASE = Case("dense", partial(layer_program, Dense(150), (133,)), "y", ("x", "kernel", "bias"))
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=[machine.name for machine in MACHINES])
+@targets()
 def test_dense_of_any_batch(machine: Machine) -> None:
     pair = pullback(CASE)
     settings = Settings(machine, "float64", 4)
@@ -42,9 +41,10 @@ def test_dense_of_any_batch(machine: Machine) -> None:
             np.testing.assert_allclose(found[name], wanted[name], rtol=1e-11, atol=1e-11, err_msg=name)
 
 
-def test_what_is_summed_at_once() -> None:
+@every_model
+def test_what_is_summed_at_once(machine: Machine) -> None:
     """A large sum of small operands, not a small one, and not one whose operands are larger."""
-    settings = Settings(MACHINES[0], "float32", 4)
+    settings = Settings(machine, "float32", 4)
     program = pullback(CASE).simplified
     assert whole_sums(program, settings) == {"kernel.cotangent"}
     small = Case("small", partial(layer_program, Dense(3), (5,)), "y", ("kernel",))

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import sympy
 
-from compiler.build import find_toolchain
-from compiler.compile_file import machine_for
 from compiler.derive.jvp import jvp
 from compiler.harness import compile_programs
 from compiler.ir.affine import axis
@@ -32,9 +30,9 @@ from compiler.passes.winograd_definitions import Chosen, Planned, transformed
 from compiler.passes.winograd_match import convolution
 from compiler.passes.winograd_transforms import LARGEST, Transform, derive, error_ratio, transform
 from compiler.pipeline import pricer
-from compiler.schedule.kernel import Settings
-from compiler.schedule.machine import MACHINES
-from tests.kernels.building import executable_machines, random_inputs
+from compiler.schedule.machine import Machine, Settings
+from tests.kernels.building import random_inputs
+from tests.machines import TARGETS, every_model, native, targets
 
 ALL_TRANSFORMS = [(m, r) for r in range(2, 7) for m in range(2, LARGEST - r + 2)]
 CASES = [
@@ -153,15 +151,8 @@ def test_programs_agree(case) -> None:
         np.testing.assert_allclose(ours[name], direct[name], atol=1e-12 * np.abs(direct[name]).max())
 
 
-WIDEST, *NARROWER = executable_machines()
-
-
 # In `make test` the widest vectors; the pieces of kernel gradients also run on the next ones.
-@pytest.mark.parametrize(
-    "machine",
-    [WIDEST, *(pytest.param(machine, marks=pytest.mark.long) for machine in NARROWER)],
-    ids=lambda machine: machine.name,
-)
+@targets(1)
 def test_kernels_agree(machine) -> None:
     programs = [forward_and_transpose(*case[:3]) for case in CASES]
     changed = [with_tiles(p, case[3]) for p, case in zip(programs, CASES, strict=True)]
@@ -177,7 +168,7 @@ def test_kernels_agree(machine) -> None:
 def test_sums_are_computed_together() -> None:
     """Each value of a tile is loaded once, and the vectors run along the channels."""
     program = with_tiles(forward_and_transpose((12, 12), (32, 64), (3, 3)), (2, 5))
-    module = compile_programs([program], Settings(MACHINES["scalar"], "float32", 2), extra_flags=("-O0",))
+    module = compile_programs([program], Settings(TARGETS["scalar"], "float32", 2), extra_flags=("-O0",))
     kernels = {kernel.name: kernel for kernel in module.plans[0].kernels}
     for name in ("y", "y.winograd.image", "y.winograd.kernel"):
         assert "sums computed together" in kernels[name].schedule
@@ -194,7 +185,7 @@ def test_error_bound_holds_in_float32(outputs: tuple[int, int]) -> None:
     program = forward_and_transpose((14, 14), (24, 16), (3, 3))
     module = compile_programs(
         [with_tiles(program, outputs)],
-        Settings(machine_for("native", find_toolchain()), "float32", 2),
+        Settings(native(), "float32", 2),
         extra_flags=("-O1",),
     )
     products = 9 * 24
@@ -244,7 +235,7 @@ def test_a_tangent_is_one_sum() -> None:
     direct, ours = run(program, inputs), run(changed, inputs)
     for name in program.outputs:
         np.testing.assert_allclose(ours[name], direct[name], atol=1e-12 * np.abs(direct[name]).max())
-    settings = Settings(machine_for("native", find_toolchain()), "float64", 2)
+    settings = Settings(native(), "float64", 2)
     found = compile_programs([changed], settings, extra_flags=("-O1",)).run(0, inputs)
     for name in program.outputs:
         np.testing.assert_allclose(found[name], direct[name], atol=1e-12 * np.abs(direct[name]).max())
@@ -308,9 +299,10 @@ def test_guards_and_depthwise_filters_are_left_alone() -> None:
     assert convolution(depthwise, definition, Program(inputs, (definition,), ("y",))) is None
 
 
-def test_the_mnist_network_uses_it() -> None:
-    """By its own price, for a machine with 512-bit vectors: the second convolution, not the first."""
-    price = pricer(MACHINES["x86-64-v4"], "float32")
+@every_model
+def test_the_mnist_network_uses_it(machine: Machine) -> None:
+    """By its own price, on every machine: the second convolution, not the first."""
+    price = pricer(machine, "float32")
     second = forward_and_transpose((12, 12), (32, 64), (3, 3))
     first = forward_and_transpose((26, 26), (1, 32), (3, 3))
     assert "y.winograd.product" in winograd(second, price)[0]

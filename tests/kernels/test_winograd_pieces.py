@@ -17,9 +17,9 @@ from compiler.passes.winograd_choice import LARGEST_ERROR_RATIO
 from compiler.passes.winograd_pieces import Along, Pair, error_bound, in_pieces
 from compiler.passes.winograd_transforms import transform
 from compiler.pipeline import pricer
-from compiler.schedule.kernel import Settings
-from compiler.schedule.machine import MACHINES
-from tests.kernels.building import executable_machines, random_inputs
+from compiler.schedule.machine import Machine, Settings
+from tests.kernels.building import random_inputs
+from tests.machines import every_model, native, targets
 
 CASES = [
     # rows and columns summed over, channels, positions, taps of a piece along rows and columns (0: direct)
@@ -76,7 +76,7 @@ def test_programs_agree(case) -> None:
     np.testing.assert_allclose(ours, direct, atol=1e-12 * np.abs(direct).max())
 
 
-@pytest.mark.parametrize("machine", executable_machines()[:2], ids=lambda machine: machine.name)
+@targets(2)
 def test_kernels_agree(machine) -> None:
     programs = [kernel_gradient(*case[:3]) for case in CASES]
     changed = [with_pieces(p, case[3]) for p, case in zip(programs, CASES, strict=True)]
@@ -92,9 +92,7 @@ def test_error_bound_holds_in_float32() -> None:
     """Against float64, for random values and for signs alone, which let sums grow as far as they can."""
     program = kernel_gradient((16, 16), (8, 16), (3, 3))
     changed = with_pieces(program, (4, 4))
-    module = compile_programs(
-        [changed], Settings(executable_machines()[0], "float32", 2), extra_flags=("-O1",)
-    )
+    module = compile_programs([changed], Settings(native(), "float32", 2), extra_flags=("-O1",))
     (term,) = program["K"].terms
     along = [Along(1 + k, 1 + k, k, "pq"[k], "hw"[k], 16, 0, transform(3, 4)) for k in range(2)]
     accesses = {access.tensor: access for _, access in term.reads}
@@ -122,7 +120,12 @@ def test_the_price_decides() -> None:
     program = kernel_gradient((32, 32), (32, 32), (3, 3))
     assert rewritten(program) == ["F(3, 4) in pieces of h x F(3, 4) in pieces of w"]
     assert rewritten(program, direct=1.0) == []
-    assert "K.winograd.product" in winograd(program, pricer(MACHINES["x86-64-v4"], "float32"))[0]
+
+
+@every_model
+def test_every_machine_has_a_price(machine: Machine) -> None:
+    program = kernel_gradient((32, 32), (32, 32), (3, 3))
+    assert "K.winograd.product" in winograd(program, pricer(machine, "float32"))[0]
 
 
 def test_few_channels_are_left_alone() -> None:

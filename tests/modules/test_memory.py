@@ -13,9 +13,10 @@ import pytest
 
 from compiler.build import compile_shared, extension_suffix, find_toolchain, translate
 from compiler.cache import key_of
-from compiler.compile_file import machine_for
 from compiler.parse import load_model
 from compiler.pipeline import compile_to_source
+from compiler.schedule.machine import Machine
+from tests.machines import native, targets
 
 ROOT = Path(__file__).parents[2]
 MEBIBYTE = 1 << 20
@@ -109,7 +110,7 @@ def test_programs_allocate_nothing(counter: Path, models, tmp_path: Path) -> Non
     What surrounds it, the door, makes small Python objects and the arrays that it returns; it is not watched.
     The counter runs from the line before each program to the line after it, in the generated text itself.
     """
-    machine = machine_for("native", find_toolchain())
+    machine = native()
     text = compile_to_source(load_model(models("tiny")), machine, "float32", key_of("watched")).text
     text, programs = re.subn(
         r"with nogil:\n( +)(\w+\(&context, self\._threads\))\n",
@@ -153,9 +154,9 @@ sys.exit(code)
 """The command line, and what its process had in memory at most."""
 
 
-def test_workspace_of_the_mnist_step() -> None:
+@targets(1)
+def test_workspace_of_the_mnist_step(machine: Machine) -> None:
     """All that a network allocates beside parameters and states, batch 128, two threads: at most 4 MiB."""
-    machine = machine_for("native", find_toolchain())
     text = compile_to_source(load_model(ROOT / "models/mnist.py"), machine, "float32", "0").text
 
     def constant(name: str) -> int:

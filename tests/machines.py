@@ -1,0 +1,115 @@
+"""Which machine models the tests compile for: the one place that says so.
+
+What the compiler chooses depends on the machine model alone, so a choice is tested for named models, all of
+them, and needs no processor. Kernels are run too: the code for any model runs on any processor, since vectors
+that it has not are computed in shorter ones by the C compiler.
+
+`native` means this processor, or what `pytest --machine NAME` says: a C compiler in disguise then describes
+another one, to this process and to those that tests start. So the suite runs as if on each of `MODELS`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from compiler.build import find_toolchain
+from compiler.compile_file import machine_for
+from compiler.schedule.machine import MACHINES, Machine, native_machine
+
+PLAIN_COMPILER = "CHAINRULE_TEST_CC"
+"""Environment variable: the C compiler behind the one in disguise."""
+
+_SSE = ("__x86_64__", "__SSE2__", "__SSE4_1__")
+_AVX2 = (*_SSE, "__AVX2__", "__FMA__")
+_AVX512 = (*_AVX2, "__AVX512F__", "__AVX512VL__", "__AVX512DQ__", "__AVX512BW__")
+DESCRIPTIONS = {
+    "intel-avx512": ("x86-64-v4", _AVX512),
+    "amd-avx512": ("x86-64-v4", (*_AVX512, "__znver4__")),
+    "avx2": ("x86-64-v3", _AVX2),
+    "sse": ("x86-64-v2", _SSE),
+    "neon": ("neon", ("__ARM_NEON",)),
+    "scalar": ("scalar", ()),
+}
+"""What `native` may mean: the target whose instructions it has, and macros by which a C compiler says so."""
+
+
+@cache
+def processor() -> Machine:
+    """The machine model of this processor, whatever `native` is to mean."""
+    toolchain = find_toolchain()
+    plain = os.environ.get(PLAIN_COMPILER)
+    if plain:
+        toolchain = replace(toolchain, command=tuple(shlex.split(plain)))
+    return machine_for("native", toolchain)
+
+
+@cache
+def native() -> Machine:
+    """The machine model that `native` means in this run."""
+    return machine_for("native", find_toolchain())
+
+
+def runnable(machine: Machine) -> Machine:
+    """The same model, with flags for the C compiler whose code this processor can run: its own, else ours."""
+    own = processor()
+    foreign = machine.flags and (not own.flags or machine.vector_bytes > own.vector_bytes)
+    return replace(machine, flags=own.flags) if foreign else machine
+
+
+TARGETS = {name: runnable(machine) for name, machine in MACHINES.items()}
+"""Every named target, the widest first."""
+
+MODELS = {
+    name: runnable(replace(native_machine(frozenset(macros)), name=name, flags=MACHINES[target].flags))
+    for name, (target, macros) in DESCRIPTIONS.items()
+}
+"""Every machine model that `native` can be, by the names of DESCRIPTIONS."""
+
+every_model = pytest.mark.parametrize("machine", list(MODELS.values()), ids=list(MODELS))
+
+
+def targets(ordinary: int | Iterable[str] = len(MACHINES)) -> pytest.MarkDecorator:
+    """Parametrizes `machine`: these targets, or so many, in `make test`, the others in `make long`."""
+    names = list(TARGETS)[:ordinary] if isinstance(ordinary, int) else list(ordinary)
+    rows = [pytest.param(m, marks=[pytest.mark.long] * (name not in names)) for name, m in TARGETS.items()]
+    return pytest.mark.parametrize("machine", rows, ids=list(TARGETS))
+
+
+def disguise(name: str, folder: Path) -> None:
+    """From now on, in this process and its children, the C compiler takes the processor for `MODELS[name]`.
+
+    Code is built for that model's instructions where this processor has them, else for its own. Raises
+    pytest.UsageError on a processor whose C compiler has no -march=native to replace."""
+    own = processor()
+    if not own.flags:
+        raise pytest.UsageError("--machine: only a C compiler for x86 can be put in disguise")
+    command = shlex.join(find_toolchain().command)
+    flags = " ".join(MODELS[name].flags)
+    macros = "\\n".join(f"#define {macro} 1" for macro in DESCRIPTIONS[name][1])
+    folder.mkdir(parents=True, exist_ok=True)
+    script = folder / f"cc-{name}"
+    script.write_text(DISGUISED.format(command=command, flags=flags, macros=macros))
+    script.chmod(0o755)
+    os.environ[PLAIN_COMPILER] = command
+    os.environ["CC"] = shlex.quote(str(script))
+    native.cache_clear()
+
+
+DISGUISED = """#!/bin/sh
+# {command}, where -march=native is another processor.
+case " $* " in
+*" -march=native -dM "*) printf '{macros}\\n'; exit ;;
+esac
+for argument do
+    shift
+    if [ "$argument" = -march=native ]; then set -- "$@" {flags}; else set -- "$@" "$argument"; fi
+done
+exec {command} "$@"
+"""
