@@ -7,7 +7,7 @@ TEST_WORKERS ?= 2
 TEST_MINUTES := 9
 # What `native` means to the tests: this processor, or a machine model of tests/machines.py, such as amd-avx512.
 MACHINE ?= native
-# What to test: folders, files, or `-m native` for what compiles for the processor.
+# What to test: folders, files, or marks, such as -m 'native and not long' for what compiles for the processor.
 TESTS ?=
 
 VENV := .venv
@@ -90,7 +90,7 @@ trained: $(INSTALLED)
 	$(BIN)/python -m benchmarks.trained $(TRAINED_OPTIONS)
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) .venv-3.* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find generated -mindepth 1 ! -name README.md -delete
 	find $(wildcard compiler runtime models tests benchmarks) -name __pycache__ -prune -exec rm -rf {} +
 
