@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import cache
 
 import mpmath
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from compiler.emit.elementary import used_functions
 from compiler.emit.minimax import minimax
-from compiler.harness import compile_programs
+from compiler.harness import CompiledPrograms, compile_programs
 from compiler.ir.parser import parse_program
 from compiler.ir.tensor_program import Program
 from compiler.schedule.machine import Machine, Settings
@@ -44,6 +45,11 @@ def program(functions: Iterable[str] = tuple(FUNCTIONS)) -> Program:
     return parse_program("\n".join(lines))
 
 
+@cache
+def built(machine: Machine) -> CompiledPrograms:
+    return compile_programs([program()], Settings(machine, "float32", 8))
+
+
 def arguments(low: float, high: float) -> np.ndarray:
     """Many numbers of an interval: evenly spaced, and close to zero on both sides of it."""
     small = np.logspace(-30, math.log10(high), 20_000)
@@ -58,7 +64,7 @@ def in_every_column(x: np.ndarray) -> np.ndarray:
 @targets()
 def test_values(machine: Machine) -> None:
     """Close to the exact value, and the same in every lane and in what is left over."""
-    module = compile_programs([program()], Settings(machine, "float32", 8))
+    module = built(machine)
     found = []
     for name, (exact, interval, units) in FUNCTIONS.items():
         x = arguments(*interval)
@@ -79,7 +85,7 @@ def test_values(machine: Machine) -> None:
 @targets()
 def test_ends(machine: Machine) -> None:
     """Zeros keep their sign, infinities and NaN are what IEEE 754 recommends, nothing overflows early."""
-    module = compile_programs([program()], Settings(machine, "float32", 8))
+    module = built(machine)
     y = module.run(0, {"x": in_every_column(ENDS)})
     for name, (exact, _, _) in FUNCTIONS.items():
         with np.errstate(all="ignore"):

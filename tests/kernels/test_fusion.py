@@ -99,8 +99,8 @@ CHAINS = {
         PRODUCT + "y[b, o] = min(max(h[b, o]/4 + 1/2, 0), 1)",
         ROWS,
         (None, 19),
-        1,
         2,
+        1,
     ),
     "a function that vectors have not": Chain(
         PRODUCT + "y[b, o] = exp(h[b, o])",
