@@ -23,9 +23,10 @@ from compiler.ir.interpreter import run
 from compiler.ir.tensor_program import Program
 from compiler.ir.verify import verify
 from compiler.layers import Formula
-from compiler.schedule.machine import MACHINES, Settings
+from compiler.schedule.machine import Settings
 from tests.gradients.cases import layer_program
 from tests.kernels.building import lowered
+from tests.machines import TARGETS
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def test_in_the_interpreter(name: str) -> None:
 @pytest.fixture(scope="module", params=["float32", "float64"])
 def compiled(request) -> CompiledPrograms:
     """Every program of every case in one module."""
-    machine = MACHINES["scalar"]
+    machine = TARGETS["scalar"]
     programs = [lowered(p, machine, request.param) for case in HARD.values() for p in derived(case).all]
     return compile_programs(programs, Settings(machine, request.param, 8), extra_flags=("-O1",))
 

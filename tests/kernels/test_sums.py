@@ -18,7 +18,7 @@ from compiler.lower import lower
 from compiler.optimizers import SGD
 from compiler.schedule.blocks import BLOCK, GROUP, Turn, turns
 from compiler.schedule.kernel import Settings
-from tests.kernels.building import executable_machines
+from tests.machines import native
 
 FEW, MANY = range(200), range(200, 10_000)
 
@@ -110,7 +110,7 @@ def sums_of(length: int) -> Program:
 
 
 def check_kernels(lengths: tuple[int, ...], batches: tuple[int, ...]) -> None:
-    settings = Settings(executable_machines()[0], "float32", 4)
+    settings = Settings(native(), "float32", 4)
     module = compile_programs([sums_of(n) for n in lengths], settings, extra_flags=("-O1",))
     for number, length in enumerate(lengths):
         for batch in batches:
@@ -143,7 +143,7 @@ def test_clipping_by_the_norm_from_tiny_to_huge_gradients() -> None:
         )
         module = compile_programs(
             [lower(model).optimizer.update],
-            Settings(executable_machines()[0], "float32", 64),
+            Settings(native(), "float32", 64),
             extra_flags=("-O1",),
         )
         for size in (1e-30, 1e-20, 1e-5, 1.0, 1e5, 1e20, 1e30):
