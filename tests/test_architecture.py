@@ -75,7 +75,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "sympy": (*SCALAR_CALCULUS, "compiler.emit.printer", "compiler.emit.expressions"),
     "numpy": ("compiler", "runtime"),
     **{"jax": ("compiler.check",), "jinja2": ("compiler.emit",), "Cython": ("compiler.build",)},
-    "mpmath": ("compiler.emit.elementary", "compiler.emit.minimax"),
+    "mpmath": ("compiler.derive.evaluate", "compiler.emit.elementary", "compiler.emit.minimax"),
 }
 
 GENERATED_MAY_IMPORT = {"numpy", "cython", "cpython", "libc", "copy", "importlib", "math", "operator", "os",

@@ -22,10 +22,12 @@ from math import gcd
 
 import sympy
 
+from compiler.derive.algebra import is_small
+from compiler.derive.cheapest import cheapest, choose_form, first_accurate
+from compiler.derive.rounding import Question, needs_care
 from compiler.derive.scalar import (
     REMEMBERED,
     cheaper_key,
-    cheapest,
     denominators,
     hide,
     is_centred,
@@ -34,6 +36,7 @@ from compiler.derive.scalar import (
 from compiler.derive.simplify_branches import in_cases_of_output
 from compiler.derive.simplify_cost import kept_alive, term_cost
 from compiler.derive.simplify_memo import Memo
+from compiler.derive.simplify_outputs import known_outputs
 from compiler.derive.simplify_signs import assume
 from compiler.derive.simplify_terms import access_at, is_algebraic, matchings, projects
 from compiler.ir.affine import Affine
@@ -65,6 +68,8 @@ def solve_for_parts(body: sympy.Expr, output: sympy.Symbol) -> Iterator[OutputFo
         return
     yield OutputForm(body, output)
     hidden = hide(body)
+    if not is_small(hidden.expression):
+        return
     numerator, denominator = sympy.fraction(sympy.together(hidden.expression))
     for unknown, part in hidden.back.items():
         if part == body or part.is_Number or isinstance(part, KINKED):
@@ -180,7 +185,8 @@ def tidy_body(program: Program, term: Term, memo: Memo) -> Term:
 
     def tidied() -> Term:
         assumed = assume(program, term, memo.signs)
-        body = assumed.back(cheapest(assumed.body))
+        question = Question(assumed.body, known_outputs(program, term, memo))
+        body = assumed.back(choose_form(question).form)
         return make_term(term.axes, term.target, body, term.reads, term.guards)
 
     return memo.tidied.get((term,), tidied)
@@ -257,9 +263,20 @@ def _with_output(
     symbol = reads.symbol(Access(output, target))
     assumed = assume(program, replace(term, reads=reads.pairs()), memo.signs)
     formula = function.body.xreplace(put).xreplace(assumed.forth)
+    question = Question(assumed.body, ((assumed.forth[symbol], formula),))
     for body in _bodies(formula, assumed.forth[symbol], assumed.body):
-        if body != assumed.body and _divides_safely(body, assumed.body):
-            yield make_term(term.axes, term.target, assumed.back(body), reads.pairs(), term.guards)
+        if body == assumed.body or not _divides_safely(body, assumed.body):
+            continue
+        changed = make_term(term.axes, term.target, assumed.back(body), reads.pairs(), term.guards)
+        if term_cost(changed) <= term_cost(term) and _is_accurate(question, body):
+            yield changed
+
+
+def _is_accurate(question: Question, body: sympy.Expr) -> bool:
+    """Whether the body loses no more than the one without the output: 1 - y has no digits where y is 1."""
+    if not (needs_care(question.value) or any(needs_care(formula) for _, formula in question.outputs)):
+        return True
+    return first_accurate(question, (body, question.value)).refused is None
 
 
 def _bodies(formula: sympy.Expr, output: sympy.Symbol, body: sympy.Expr) -> Iterator[sympy.Expr]:

@@ -14,23 +14,20 @@ polynomial algebra it is one thing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
+from itertools import combinations
 from math import gcd
 
 import sympy
 
-from compiler.derive.factor import factor
 from compiler.ir.conditions import Both, Comparison, Either
 from compiler.ir.scalars import Absolute, Maximum, Minimum, Power, Select, Sign
 
 TRANSCENDENTAL = 20
 """What exp, log, tanh, … cost in units of one addition; a rough figure on purpose."""
 ROOT = 8
-LONGEST_POLYNOMIAL = 80
-"""Bodies with more operations than this are only looked at for common factors."""
 REMEMBERED = 16_384
 """Bodies whose forms are kept: more than the largest model has, and few enough to hold in memory."""
 
@@ -89,13 +86,6 @@ def cheaper_key(expression: sympy.Expr) -> tuple[int, int, int]:
     return operations(expression), sum(node.is_Symbol for node in nodes), len(nodes) + signs
 
 
-@lru_cache(maxsize=REMEMBERED)
-def cheapest(expression: sympy.Expr) -> sympy.Expr:
-    """The cheapest form of `expression` that was found; the programs of a module share most bodies."""
-    forms = [signed for form in _forms(expression) for signed in (form, absorb_sign(form))]
-    return min(forms, key=cheaper_key)
-
-
 def absorb_sign(product: sympy.Expr) -> sympy.Expr:
     """`-y*(y - 1)` as `y*(1 - y)`: a sign in front is one operation, inside a difference it is free."""
     coefficient, factors = product.as_coeff_mul()
@@ -105,21 +95,6 @@ def absorb_sign(product: sympy.Expr) -> sympy.Expr:
     most_signs = max(sums, key=lambda node: sum(arg.could_extract_minus_sign() for arg in node.args))
     others = [factor for factor in factors if factor is not most_signs]
     return sympy.Mul(-coefficient, *others, -most_signs)
-
-
-def _forms(expression: sympy.Expr) -> Iterator[sympy.Expr]:
-    yield expression
-    hidden = hide(expression)
-    flat, back = hidden.expression, hidden.back
-    yield flat.xreplace(back)
-    if not flat.has(sympy.Add):
-        return
-    yield sympy.factor_terms(flat).xreplace(back)
-    if operations(flat) <= LONGEST_POLYNOMIAL:
-        cancelled = sympy.cancel(flat)
-        yield sympy.together(flat).xreplace(back)
-        yield cancelled.xreplace(back)
-        yield factor(cancelled).xreplace(back)
 
 
 @dataclass(frozen=True)
@@ -145,26 +120,80 @@ def split_exponent(exponent: sympy.Expr) -> tuple[Fraction, sympy.Expr]:
     return Fraction(int(coefficient.p), int(coefficient.q)), unit
 
 
-def _units(expression: sympy.Expr) -> tuple[dict[sympy.Expr, Fraction], dict[sympy.Expr, int]]:
-    """For every exponential's unit, the fraction that all its coefficients are multiples of; for every
-    base of a fractional power, the common denominator of its exponents."""
-    exponentials: dict[sympy.Expr, Fraction] = {}
+HIGHEST_POWER = 8
+"""Of the exponential that others of its unit are powers of: exp(x/1000) is none for exp(x)."""
+FEW = tuple(range(-4, 5))
+"""The powers in which an exponential may be the product of two others."""
+
+Powers = Mapping[Fraction, int]
+"""An exponential's coefficient as whole multiples of the coefficients of some that are taken as symbols."""
+
+
+def _units(expression: sympy.Expr) -> tuple[dict[sympy.Expr, dict[Fraction, Powers]], dict[sympy.Expr, int]]:
+    """For every exponential's unit what each of its coefficients is made of; for every base of a fractional
+    power, the common denominator of its exponents."""
+    coefficients: dict[sympy.Expr, set[Fraction]] = {}
     roots: dict[sympy.Expr, int] = {}
     for node in sympy.preorder_traversal(expression):
         if isinstance(node, sympy.exp):
             coefficient, unit = split_exponent(node.args[0])
-            old = exponentials.get(unit, Fraction(0))
-            numerator = gcd(old.numerator * coefficient.denominator, coefficient.numerator * old.denominator)
-            exponentials[unit] = Fraction(numerator, old.denominator * coefficient.denominator)
+            coefficients.setdefault(unit, set()).add(coefficient)
         elif node.is_Pow and node.exp.is_Rational and not node.exp.is_Integer:
             old_root = roots.get(node.base, 1)
             roots[node.base] = old_root * node.exp.q // gcd(old_root, node.exp.q)
-    return exponentials, roots
+    return {unit: generators(found) for unit, found in coefficients.items()}, roots
+
+
+def generators(coefficients: Iterable[Fraction]) -> dict[Fraction, Powers]:
+    """What each coefficient is made of: of few generators, in small whole multiples.
+
+    1, 2 and -3 are multiples of 1; 1/2 and 1/3 of 1/6. 0.123 and 0.0456 have a common divisor, but are 205
+    and 76 times that, so both stay, and 0.1686 is their sum.
+    """
+    wanted = sorted(coefficients, key=lambda c: (abs(c), c))
+    groups: list[list[Fraction]] = []
+    sums: dict[Fraction, Powers] = {}
+    for coefficient in wanted:
+        group = next((g for g in groups if _step([*g, coefficient]) is not None), None)
+        if group is not None:
+            group.append(coefficient)
+            continue
+        found = _as_sum(coefficient, [_step(g) for g in groups])
+        if found is None:
+            groups.append([coefficient])
+        else:
+            sums[coefficient] = found
+    steps = {coefficient: _step(group) for group in groups for coefficient in group}
+    whole = {coefficient: {step: int(coefficient / step)} for coefficient, step in steps.items()}
+    # What was the sum of generators that were refined since is made of the finer ones.
+    for coefficient in sums:
+        fine = _as_sum(coefficient, sorted(set(steps.values())))
+        whole[coefficient] = {coefficient: 1} if fine is None else fine
+    return whole
+
+
+def _step(group: Sequence[Fraction]) -> Fraction | None:
+    """The fraction that all are small multiples of."""
+    numerator, denominator = 0, 1
+    for c in group:
+        numerator = gcd(numerator * c.denominator, c.numerator * denominator)
+        denominator *= c.denominator
+    step = Fraction(numerator, denominator)
+    return step if max(map(abs, group)) <= HIGHEST_POWER * step else None
+
+
+def _as_sum(coefficient: Fraction, steps: Sequence[Fraction]) -> Powers | None:
+    for one, other in combinations(steps, 2):
+        for count in FEW:
+            rest = (coefficient - count * one) / other
+            if rest.denominator == 1 and rest in FEW and count:
+                return {one: count, other: int(rest)}
+    return None
 
 
 @dataclass
 class _Table:
-    exponentials: Mapping[sympy.Expr, Fraction]
+    exponentials: Mapping[sympy.Expr, Mapping[Fraction, Powers]]
     roots: Mapping[sympy.Expr, int]
     symbols: dict[sympy.Expr, sympy.Symbol] = field(default_factory=dict)
 
@@ -183,10 +212,12 @@ class _Table:
             return node
         if isinstance(node, sympy.exp):
             coefficient, unit = split_exponent(node.args[0])
-            step = self.exponentials[unit]
-            count = coefficient / step
-            base = sympy.exp(sympy.Rational(step.numerator, step.denominator) * unit)
-            return self.symbol(base) ** int(count)
+            return sympy.Mul(
+                *(
+                    self.symbol(sympy.exp(sympy.Rational(step.numerator, step.denominator) * unit)) ** count
+                    for step, count in self.exponentials[unit][coefficient].items()
+                )
+            )
         if node.is_Add:
             return self._visit_sum(node)
         if node.is_Mul:

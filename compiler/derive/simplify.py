@@ -23,6 +23,7 @@ from compiler.derive.prune import prune
 from compiler.derive.self_check import differences
 from compiler.derive.simplify_memo import Memo
 from compiler.derive.simplify_merge import tidy_definition
+from compiler.derive.simplify_remarks import remarks
 from compiler.derive.simplify_share import share
 from compiler.derive.simplify_sums import look_up, pull_out
 from compiler.derive.simplify_terms import describe_all
@@ -83,6 +84,7 @@ def simplify(
         # Every round keeps the values, so a compilation may go on with what was reached.
         if strict:
             raise CompilerBug(f"simplification did not settle in {MOST_ROUNDS} rounds: {rewrites[-1]}")
+    rewrites += remarks(simplified, memo)
     if stable:
         simplified, last = stable_forms(simplified, memo)
         rewrites += last

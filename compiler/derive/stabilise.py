@@ -1,28 +1,32 @@
 """Forms that neither overflow nor lose everything: applied last, after differentiation and algebra.
 
-Five general laws, none of which knows a layer:
+Three general laws, none of which knows a layer:
 
     logarithm  log(p), p = exp(z)/s     becomes  z - log(s): a pointwise definition goes under its logarithm
     shift      s = Σ_k exp(a_k)         becomes  m = max_k a_k,  s' = Σ_k exp(a_k - m),  and s = s'·exp(m)
-    softplus   log(1 + exp(u))          becomes  max(u, 0) + log(1 + exp(-|u|))
-    logistic   G^k/(1 + G)^n, G=exp(u)  becomes  a polynomial in q = 1/(1 + exp(u)), 1 - q = 1/(1 + exp(-u))
-    near zero  log(1 + exp(-|u|)), exp(u) - 1        become  log1p(exp(-|u|)), expm1(u)
+    scalar     every body               becomes  the cheapest form that is measured to be accurate
 
 Together they turn exp(z)/Σexp(z) into exp(z - m)/s', and its negative logarithm into log(s') + m - z. The
 maximum is introduced here, so nothing ever differentiates it, and its gradient (which is 0) never appears.
-The laws of one scalar body, the last three, are in `stable_scalars.py`.
+Where the logarithm of a sum stands by itself, an infinite maximum is taken as 0: log Σ exp(-inf) is -inf. The
+forms of one scalar body are in `stable_scalars.py`, `exponentials.py` and `orders.py`; `settle.py` chooses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 import sympy
 
+from compiler.derive.algebra import factored
+from compiler.derive.cheapest import cheapest, finished
 from compiler.derive.prune import in_order, prune
-from compiler.derive.scalar import absorb_sign, cheaper_key, cheapest
+from compiler.derive.rounding import Question
+from compiler.derive.scalar import absorb_sign, cheaper_key
 from compiler.derive.simplify_memo import Memo
+from compiler.derive.simplify_outputs import known_outputs
 from compiler.derive.simplify_share import share
 from compiler.derive.simplify_signs import assume
 from compiler.derive.simplify_terms import (
@@ -33,8 +37,10 @@ from compiler.derive.simplify_terms import (
     is_clean,
     replace_body,
 )
-from compiler.derive.stable_scalars import near_zero, stable_logistic, stable_softplus
+from compiler.derive.stable_scalars import stable_softplus
+from compiler.ir.conditions import Equal
 from compiler.ir.editing import replaced
+from compiler.ir.scalars import Select
 from compiler.ir.tensor_program import Access, Definition, Program, Reads, Rewrite, Term, make_term
 
 
@@ -93,7 +99,7 @@ def _opened_logarithm(program: Program, term: Term, memo: Memo) -> Term | None:
         position = next(s for s, a in changed.reads if a == access)
         changed = inlined(changed, position, function)
     assumed = assume(program, changed, memo.signs)
-    forms = (_open(sympy.log(form)) for form in (assumed.body.args[0], sympy.factor(assumed.body.args[0])))
+    forms = (_open(sympy.log(form)) for form in (assumed.body.args[0], factored(assumed.body.args[0])))
     body = min(forms, key=lambda form: (_exponentials_under_logarithms(form), cheaper_key(form)))
     if _exponentials_under_logarithms(body) or body == assumed.body or not assumed.body.has(sympy.exp):
         return None
@@ -117,7 +123,7 @@ def shift_sums(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
 
     A sum of weighted exponentials, Σ_k w_k·exp(a_k), follows if a plain one has the same exponents.
     """
-    rewrites, restored = [], []
+    rewrites, restored, tops = [], [], []
     for weighted in (False, True):
         for definition in program.definitions:
             shifted = _shifted(program, definition, weighted)
@@ -125,6 +131,7 @@ def shift_sums(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
                 continue
             program = replaced(program, definition.name, *shifted)
             restored.append(shifted[-1])
+            tops += shifted[:-2]
             after = "; ".join(map(describe_all, shifted))
             why = (
                 "each exponent is at most 0 and one is 0, so nothing overflows and a plain sum is at least 1"
@@ -132,6 +139,11 @@ def shift_sums(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
             rewrites.append(Rewrite("shift", describe_all(definition), after, why))
     program = program.with_definitions(in_order(program.definitions))
     program, steps = _put_into_uses(program, restored, memo)
+    for top in filter(partial(_is_added_alone, program), tops):
+        kept = _kept_finite(program, top)
+        program = replaced(program, top.name, *kept)
+        why = "an infinite maximum less itself would be NaN"
+        steps.append(Rewrite("shift", describe_all(top), "; ".join(map(describe_all, kept)), why))
     return prune(program), rewrites + steps
 
 
@@ -166,6 +178,46 @@ def _shifted(program: Program, definition: Definition, weighted: bool) -> tuple[
     return *new, scaled, replace(definition, terms=(restored,))
 
 
+def _maximum(program: Program, name: str) -> Definition | None:
+    """The maximum that a tensor is, or is where that is finite."""
+    definition = program.definition(name)
+    if definition is None or definition.operation == "max":
+        return definition
+    term = definition.terms[0]
+    if len(definition.terms) > 1 or len(term.reads) != 1 or term.body != _finite(term.reads[0][0]):
+        return None
+    found = program.definition(term.reads[0][1].tensor)
+    return found if found is not None and found.operation == "max" else None
+
+
+def _finite(value: sympy.Symbol) -> sympy.Expr:
+    """The value, 0 where it is infinite: only 0 and the infinite are their own halves."""
+    return Select(Equal(value / 2, value), 0, value)
+
+
+def _is_added_alone(program: Program, top: Definition) -> bool:
+    """Whether the maximum is added to something that none of its exponents is subtracted from: the value is
+    infinite with the maximum. With an exponent it is NaN then, however it is computed."""
+    exponents = set(top.tensors)
+    for definition in program.definitions:
+        for term in definition.terms:
+            summands = {s for s, access in term.reads if access.tensor == top.name}
+            outside = term.body.replace(sympy.exp, lambda _: sympy.S.One).free_symbols
+            if summands & outside and exponents.isdisjoint(term.tensors):
+                return True
+    return False
+
+
+def _kept_finite(program: Program, top: Definition) -> tuple[Definition, Definition]:
+    """The maximum, and 0 in its place where it is infinite: -inf less itself would be NaN."""
+    raw = top.made_of(program.fresh(f"{top.name}.raw"), "maximum")
+    (term,) = top.terms
+    reads = Reads()
+    found = reads.symbol(Access(raw.name, term.target))
+    kept = make_term(term.target_axes, term.target, _finite(found), reads.pairs())
+    return raw, replace(top, operation="sum", terms=(kept,))
+
+
 def _maximum_of(program: Program, exponent: Term) -> Definition | None:
     """A definition that holds the maximum of just this exponent."""
     wanted = canonical(exponent)
@@ -178,8 +230,8 @@ def _maximum_of(program: Program, exponent: Term) -> Definition | None:
 def _is_shifted(program: Program, exponent: Term) -> bool:
     """Whether the exponent already has its own maximum subtracted."""
     for symbol, access in exponent.reads:
-        top = program.definition(access.tensor)
-        if top is None or top.operation != "max" or len(top.terms) > 1 or access.indices != exponent.target:
+        top = _maximum(program, access.tensor)
+        if top is None or len(top.terms) > 1 or access.indices != exponent.target:
             continue
         if canonical(replace_body(exponent, exponent.body + symbol)) == canonical(top.terms[0]):
             return True
@@ -203,7 +255,32 @@ def _put_into_uses(program: Program, restored: list[Definition], memo: Memo) -> 
         rewrites += steps
         if not waiting:
             waiting = [d for d in program.definitions if _is_left_bare(program, d, done, memo)][:1]
+        if not waiting:
+            program, waiting = _with_shift_outside(program, done)
     return program, rewrites
+
+
+def _with_shift_outside(program: Program, done: set[str]) -> tuple[Program, list[Definition]]:
+    """The first sum whose summands share a bare exp(±m) as a sum without it, and that times exp(±m)."""
+    for definition in program.definitions:
+        term = definition.terms[0]
+        if definition.name in {*done, *program.outputs} or len(definition.terms) > 1 or not is_clean(term):
+            continue
+        if definition.operation != "sum" or len(term.target_axes) != len(term.target):
+            continue
+        summed = {a.name for a in term.reduction_axes}
+        varying = {symbol for symbol, access in term.reads if not summed.isdisjoint(axes_of(access))}
+        factors = [f for f in sympy.Mul.make_args(term.body) if isinstance(f, sympy.exp)]
+        bare = [f for f in factors if f.free_symbols.isdisjoint(varying)]
+        if not summed or not bare or not _has_bare_shift(program, replace_body(term, bare[0])):
+            continue
+        name = program.fresh(f"{definition.name}.scaled")
+        inner = definition.made_of(name, "shifted", terms=(replace_body(term, term.body / bare[0]),))
+        reads = Reads(term.reads)
+        body = reads.symbol(Access(name, term.target)) * bare[0]
+        restored = replace(definition, terms=(make_term(term.target_axes, term.target, body, reads.pairs()),))
+        return replaced(program, definition.name, inner, restored), [restored]
+    return program, []
 
 
 def _is_left_bare(program: Program, definition: Definition, done: set[str], memo: Memo) -> bool:
@@ -231,17 +308,14 @@ def _with_shift(program: Program, term: Term, name: str, function: Term, memo: M
 
 def _has_bare_shift(program: Program, term: Term) -> bool:
     """Whether an exponential of nothing but maxima is left, which overflows by itself."""
-    entries = {symbol: program.definition(access.tensor) for symbol, access in term.reads}
-    tops = {symbol for symbol, entry in entries.items() if entry is not None and entry.operation == "max"}
+    tops = {symbol for symbol, access in term.reads if _maximum(program, access.tensor) is not None}
     return any(node.free_symbols and node.free_symbols <= tops for node in term.body.atoms(sympy.exp))
 
 
 def stable_scalars(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
     def change(program: Program, term: Term) -> Term:
-        if not term.body.has(sympy.exp):
-            return term
         assumed = assume(program, term, memo.signs)
-        body = near_zero(stable_logistic(stable_softplus(assumed.body)))
+        body = finished(Question(assumed.body, known_outputs(program, term, memo)))
         return term if body == assumed.body else replace_body(term, assumed.back(body))
 
     return _rewrite_terms(program, change, "stable", "no exponential of a large number is formed")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sympy
 from sympy.codegen.cfunctions import expm1, log1p
 
-from compiler.derive.scalar import cheaper_key, hide
 from compiler.ir.scalars import Absolute, Maximum
 
 
@@ -28,56 +27,25 @@ def stable_softplus(body: sympy.Expr) -> sympy.Expr:
     return body.replace(is_softplus, change)
 
 
-def stable_logistic(body: sympy.Expr) -> sympy.Expr:
-    """A rational function of G = exp(u) over powers of 1 + G, as a polynomial in q and 1 - q.
+def divided_through(body: sympy.Expr) -> sympy.Expr:
+    """`exp(u)/(1 + exp(u))` as `1/(1 + exp(-u))`, which is 0 where the exponential is infinite."""
 
-    x·G/(1 + G)² with G = exp(-x) is inf/inf for x = -800; q·(1 - q)·x with 1 - q = 1/(1 + exp(x)) is 0.
-    """
-    for node in sorted(body.atoms(sympy.exp), key=sympy.default_sort_key):
-        if body.has(node) and not _is_logistic(body, node):
-            forms = [_in_logistic(body, node), _summands_in_logistic(body, node)]
-            stable = [form for form in forms if _is_logistic(form, node)]
-            body = min(stable or forms[:1], key=cheaper_key)
-    return body
+    def is_quotient(node: sympy.Basic) -> bool:
+        return node.is_Mul and node.has(sympy.exp) and any(map(_is_divisor, node.args))
 
+    def change(node: sympy.Mul) -> sympy.Expr:
+        above = [factor for factor in node.args if isinstance(factor, sympy.exp)]
+        divisor = next(filter(_is_divisor, node.args))
+        if not above:
+            return node
+        whole = sympy.Add(*(term / above[0] for term in divisor.base.args))
+        return sympy.Mul(*(factor for factor in node.args if factor not in (above[0], divisor)), 1 / whole)
 
-def _summands_in_logistic(body: sympy.Expr, exponential: sympy.Expr) -> sympy.Expr:
-    """Each summand by itself, also of a sum that is a factor: what does not depend on q stays as it is."""
-    if body.is_Mul:
-        return sympy.Mul(*(_summands_in_logistic(f, exponential) if f.is_Add else f for f in body.args))
-    return sympy.Add(*(_in_logistic(part, exponential) for part in sympy.Add.make_args(body)))
+    return body.replace(is_quotient, change)
 
 
-def _in_logistic(body: sympy.Expr, exponential: sympy.Expr) -> sympy.Expr:
-    hidden = hide(body)
-    matching = [s for s, node in hidden.back.items() if node in (exponential, 1 / exponential)]
-    if not matching:
-        return body
-    symbol = matching[0]
-    growth = hidden.back[symbol]
-    numerator, denominator = sympy.fraction(sympy.together(hidden.expression))
-    if not numerator.has(symbol) or not _is_power_of_one_plus(denominator, symbol):
-        return body
-    q = sympy.Symbol("logistic", positive=True)
-    polynomial = sympy.cancel(hidden.expression.xreplace({symbol: (1 - q) / q}))
-    if polynomial.has(symbol) or not polynomial.is_polynomial(q):
-        return body
-    other = sympy.Symbol("one_minus_logistic", positive=True)
-    factored = sympy.factor(polynomial).xreplace({1 - q: other, q - 1: -other})
-    back = {q: 1 / (1 + growth), other: 1 / (1 + 1 / growth), **hidden.back}
-    return factored.xreplace(back)
-
-
-def _is_logistic(body: sympy.Expr, growth: sympy.Expr) -> bool:
-    """Whether the exponential stands in nothing but logistic functions: they are as stable as can be."""
-    named = {1 / (1 + growth): sympy.Symbol("logistic"), 1 / (1 + 1 / growth): sympy.Symbol("other")}
-    return not body.xreplace(named).has(growth, 1 / growth)
-
-
-def _is_power_of_one_plus(denominator: sympy.Expr, symbol: sympy.Symbol) -> bool:
-    factors = [f for f in sympy.Mul.make_args(sympy.factor(denominator)) if f.has(symbol)]
-    bases = {factor.as_base_exp()[0] for factor in factors}
-    return (symbol + 1) in bases and bases <= {symbol + 1, symbol}
+def _is_divisor(node: sympy.Basic) -> bool:
+    return node.is_Pow and node.exp == -1 and node.base.is_Add and node.base.has(sympy.exp)
 
 
 def near_zero(body: sympy.Expr) -> sympy.Expr:

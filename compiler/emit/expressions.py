@@ -16,6 +16,7 @@ from compiler.ir.affine import Affine, FloorDiv, Mod
 from compiler.ir.conditions import Both, Comparison, Either, Equal, Less, Negated, NotEqual
 from compiler.ir.scalars import Absolute, Extremum, Scalar, Select, Sign
 from compiler.ir.tensor_program import Guard
+from compiler.ir.together import Together
 
 FUNCTIONS = {
     "exp": "real_exp",
@@ -97,6 +98,8 @@ def _expression(value: sympy.Basic) -> tuple[str, int]:
         return _choice(*value.args), ATOM
     if isinstance(value, Extremum) and _is_clip(value):
         return _choice(*value.choice), ATOM
+    if isinstance(value, Together):
+        return f"({expression_text(value.args[0])})", ATOM
     name = type(value).__name__ if not hasattr(value.func, "name") else value.func.name
     if name in FUNCTIONS:
         return f"{FUNCTIONS[name]}({', '.join(expression_text(a) for a in value.args)})", ATOM
@@ -201,7 +204,7 @@ def vector_text(value: sympy.Expr, vectors: Collection[str], suffix: str) -> str
 
     def visit(part: sympy.Expr) -> sympy.Expr:
         """The part with each choice replaced by a symbol whose name is the text of its call."""
-        if isinstance(part, Scalar):
+        if isinstance(part, Scalar) and not isinstance(part, Together):
             return call(_vector_choice(*_as_choice(part), operand, suffix))
         return part.func(*map(visit, part.args)) if part.args else part
 

@@ -21,6 +21,7 @@ from compiler.ir.affine import Affine, FloorDiv, Mod, Read, atom_of, axis, const
 from compiler.ir.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
 from compiler.ir.scalars import OWN_FUNCTIONS, Select
 from compiler.ir.tensor_program import Access, Axis, Definition, Guard, Program, Tensor, Term, read_symbol
+from compiler.ir.together import Together
 
 _EXACT_NEAR_ZERO = {"expm1": expm1, "log1p": log1p}
 """Functions that SymPy keeps in a module of its own."""
@@ -246,7 +247,7 @@ class _Body:
             return getattr(sympy, name)(*arguments, evaluate=False)
         if name == "sqrt":
             return apply(sympy.Pow, (*arguments, sympy.S.Half))
-        own = {**OWN_FUNCTIONS, **_EXACT_NEAR_ZERO, **self.functions}
+        own = {**OWN_FUNCTIONS, Together.name: Together, **_EXACT_NEAR_ZERO, **self.functions}
         function = own.get(name) or getattr(sympy, name, None)
         if not isinstance(function, type):
             raise ValueError(f"there is no function {name}")
