@@ -12,8 +12,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from runtime.checkpoint import FORMAT, OLDER_FORMAT, Checkpoint, DataIdentity, read_description
 from runtime.data.arrays import NAMES, Arrays
 from runtime.errors import WeightsError
@@ -160,7 +158,7 @@ def identity_of(data: Arrays) -> DataIdentity:
         little = array.dtype.newbyteorder("<")
         digest.update(f"{name} {little.str} {array.shape}\n".encode())
         for begin in range(0, len(array), CHUNK_ROWS):
-            digest.update(np.ascontiguousarray(array[begin : begin + CHUNK_ROWS], dtype=little).data)
+            digest.update(array[begin : begin + CHUNK_ROWS].astype(little, copy=False).tobytes())
     return DataIdentity(data.name, digest.hexdigest(), data.stand_in)
 
 

@@ -7,7 +7,9 @@ from math import prod
 
 import sympy
 
+from compiler.ir.conditions import Comparison, Condition
 from compiler.ir.printer import describe_term
+from compiler.ir.scalars import Scalar, Select
 from compiler.ir.tensor_program import Definition, Shape, Term
 
 TERMS_SHOWN = 9
@@ -18,7 +20,19 @@ def operation_count(term: Term) -> int:
     """Floating-point operations of one example: the body and, for a reduction, the addition."""
     points = prod(1 if a.extent is None else a.extent for a in term.axes)
     accumulates = term.reduction_axes or len(term.axes) > len(term.target)
-    return points * (int(sympy.count_ops(term.body)) + (1 if accumulates else 0))
+    return points * (_operations(term.body) + (1 if accumulates else 0))
+
+
+def _operations(body: sympy.Basic) -> int:
+    """SymPy's count, and one for each comparison, maximum, minimum, magnitude, sign and power of our own."""
+    if isinstance(body, Scalar | Condition):
+        own = isinstance(body, Comparison) or not isinstance(body, Select | Condition)
+        return own + sum(map(_operations, body.args))
+    inside = {node: sympy.Dummy() for node in body.atoms(Scalar)}
+    outermost = body.xreplace(inside).free_symbols
+    return int(sympy.count_ops(body.xreplace(inside))) + sum(
+        _operations(node) for node, stand_in in inside.items() if stand_in in outermost
+    )
 
 
 def formula_lines(definition: Definition) -> list[str]:

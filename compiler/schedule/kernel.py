@@ -221,16 +221,17 @@ def predicted_cycles(definition: Definition, shapes: Mapping[str, Shape], settin
         points = prod(extent_of(a, settings.tile) for a in nest.axes)
         if tile is not None:
             cycles += tile.cycles
-        elif is_selected(nest) and not _looked_up(nest):
+        elif is_selected(nest) and not _looked_up(nest, shapes):
             cycles += SCATTER_CYCLES * points + row_size(shapes[definition.name]) * settings.tile / 8
         else:
             cycles += LOOP_CYCLES * points
     return cycles
 
 
-def _looked_up(nest: Nest) -> bool:
+def _looked_up(nest: Nest, shapes: Mapping[str, Shape]) -> bool:
     """What reads at a saved winner along contiguous memory is a plain loop like another."""
-    return any(is_looked_up(nest, a.name) for a in nest.target_axes if nest.target.coefficient(a.name) == 1)
+    along = [a.name for a in nest.target_axes if nest.target.coefficient(a.name) == 1]
+    return any(is_looked_up(nest, name, shapes) for name in along)
 
 
 def _emit_tile(

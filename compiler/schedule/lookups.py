@@ -9,9 +9,11 @@ address that depends on the winner it loads element by element.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from compiler.ir.affine import Affine, Read, axis, constant, rebuild_atom
-from compiler.schedule.nest import Nest
+from compiler.ir.loop_nest import Address
+from compiler.schedule.nest import Nest, Shapes
 
 MOST_PLACES = 16
 """With more places to choose from, loading the one element takes less time."""
@@ -39,11 +41,31 @@ def lookup_of(offset: Affine, innermost: str) -> Lookup | None:
     return Lookup(read, places) if all(p.coefficient(innermost) == 1 for p in places) else None
 
 
-def is_looked_up(nest: Nest, innermost: str) -> bool:
-    """A nest that stores along its innermost axis, and depends on integers by such lookups alone."""
-    offsets = [address.offset for _, address in nest.reads if address.offset.reads]
+def is_looked_up(nest: Nest, innermost: str, shapes: Shapes) -> bool:
+    """A nest that stores along its innermost axis, and depends on integers by such lookups alone.
+
+    Every place is read, also those at which the winner is not. So a value that a padded read gives outside
+    its tensor, and a place that may lie outside it, are left to a load of the one element, which asks first.
+    """
+    moving = [address for _, address in nest.reads if address.offset.reads]
     plain = not nest.target.reads and nest.target.coefficient(innermost) == 1 and not nest.reduction_axes
-    return plain and bool(offsets) and all(lookup_of(offset, innermost) for offset in offsets)
+    return plain and bool(moving) and all(_all_places_exist(nest, a, innermost, shapes) for a in moving)
+
+
+def _all_places_exist(nest: Nest, address: Address, innermost: str, shapes: Shapes) -> bool:
+    lookup = lookup_of(address.offset, innermost)
+    if lookup is None or address.inside:
+        return False
+    size = prod(extent for extent in shapes[address.buffer] if extent is not None)
+    batch = [a.name for a in nest.axes if a.extent is None]
+    for place in lookup.places:
+        # Examples lie one after the other: what is left is the place within one.
+        for name in batch:
+            place = place - axis(name) * place.coefficient(name)
+        low, high = place.interval(nest.extents)
+        if low is None or high is None or low < 0 or high >= size:
+            return False
+    return True
 
 
 def _with_value(affine: Affine, read: Read, value: int) -> Affine:

@@ -124,7 +124,7 @@ def _point(nest: Nest, outcome: Outcome, shapes: Shapes, guards: tuple[Guard, ..
     """One point of the domain, written straight to its target."""
     integers = Integers(shapes, "")
     innermost = _ordered(nest, (*nest.target_axes, *nest.reduction_axes))[-1:]
-    looked_up = bool(innermost) and is_looked_up(nest, innermost[0].name)
+    looked_up = bool(innermost) and is_looked_up(nest, innermost[0].name, shapes)
     loads, body = load_reads(nest, integers, {}, innermost[0].name if looked_up else None)
     choices = [guard for guard in guards if guard.kind == "==" and guard.affine.reads]
     tests = [guard for guard in guards if guard not in choices]

@@ -950,7 +950,7 @@ cdef void conv2d_1(
     #     4, 3), maxpool2d_1 (batch, 4, 4, 3), from conv2d_1.kernel (3, 3, 1, 3), input (batch, 12, 12, 1),
     #     conv2d_1.bias (3)
     # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o, the rest in registers
-    # operations: 3,648 for each example
+    # operations: 3,696 for each example
     cdef Py_ssize_t b, h, w, p, q
     cdef integers4 winner_of_3
     cdef real input_s1, input_s2, input_s3, input_s4, input_s5, input_s6, input_s7, input_s8, input_s9
@@ -1078,7 +1078,7 @@ cdef void conv2d_2(
     #     1, 4), maxpool2d_2 (batch, 1, 1, 4), from conv2d_2.kernel (3, 3, 3, 4), maxpool2d_1 (batch, 4, 4, 3),
     #     conv2d_2.bias (4)
     # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o, the rest in registers
-    # operations: 880 for each example
+    # operations: 884 for each example
     cdef Py_ssize_t b, p, q_c
     cdef integers4 winner_of_4
     cdef real maxpool2d_1_s1, maxpool2d_1_s2, maxpool2d_1_s3, maxpool2d_1_s4, maxpool2d_1_s5, maxpool2d_1_s6
@@ -1206,7 +1206,7 @@ cdef void dropout_1(
     # dropout_1[b, i] += 2*maxpool2d_2[b, 0, 0, i] if dropout_1.uniform[b, i] >= 1/2 else 0  for b:batch, i:4
     # shapes: dropout_1 (batch, 4), from dropout_1.uniform (batch, 4), maxpool2d_2 (batch, 1, 1, 4)
     # schedule: gather, plain loops
-    # operations: 8 for each example
+    # operations: 12 for each example
     cdef Py_ssize_t b, i
     cdef real dropout_1_uniform_0, maxpool2d_2_1
     for b in range(batch):
@@ -1467,7 +1467,7 @@ cdef void dropout_1_cotangent(
     #     conv2d_2.cotangent.selected (batch, 1, 1, 4), from dense_1.cotangent (batch, 3),
     #     dense_1.kernel.packed10 (3, 4), dropout_1.uniform (batch, 4), maxpool2d_2 (batch, 1, 1, 4)
     # schedule: gather, register tile: 8 b by 1 x 8 lanes of i, the rest in registers
-    # operations: 36 for each example
+    # operations: 44 for each example
     cdef Py_ssize_t b, o
     cdef real dense_1_cotangent_s0, dense_1_cotangent_s2, dense_1_cotangent_s3, dense_1_cotangent_s4
     cdef real dense_1_cotangent_s5, dense_1_cotangent_s6, dense_1_cotangent_s7, dense_1_cotangent_s8
@@ -1701,7 +1701,7 @@ cdef void conv2d_1_cotangent_selected(
     # shapes: conv2d_1.cotangent.selected (batch, 4, 4, 3), from maxpool2d_1.cotangent (batch, 4, 4, 3),
     #     maxpool2d_1 (batch, 4, 4, 3)
     # schedule: gather, plain loops
-    # operations: 0 for each example
+    # operations: 48 for each example
     cdef Py_ssize_t b, h_w_c
     cdef real maxpool2d_1_cotangent_0, maxpool2d_1_1
     for b in range(batch):
@@ -1919,7 +1919,7 @@ cdef void inference_conv2d_1(
     # shapes: conv2d_1 (batch, 8, 8, 3), maxpool2d_1.inner (batch, 4, 4, 3), maxpool2d_1 (batch, 4, 4, 3), from
     #     conv2d_1.kernel (3, 3, 1, 3), input (batch, 12, 12, 1), conv2d_1.bias (3)
     # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o, the rest in registers
-    # operations: 3,648 for each example
+    # operations: 3,696 for each example
     cdef Py_ssize_t b, h, w, p, q
     cdef real input_s1, input_s2, input_s3, input_s4, input_s5, input_s6, input_s7, input_s8, input_s9
     cdef real input_s10, input_s11, input_s12
@@ -2025,7 +2025,7 @@ cdef void inference_conv2d_2(
     # shapes: conv2d_2 (batch, 2, 2, 4), maxpool2d_2.inner (batch, 1, 1, 4), maxpool2d_2 (batch, 1, 1, 4), from
     #     conv2d_2.kernel (3, 3, 3, 4), maxpool2d_1 (batch, 4, 4, 3), conv2d_2.bias (4)
     # schedule: gather, register tile: 3 b x 2 h x 2 w by 1 x 8 lanes of o, the rest in registers
-    # operations: 880 for each example
+    # operations: 884 for each example
     cdef Py_ssize_t b, p, q_c
     cdef real maxpool2d_1_s1, maxpool2d_1_s2, maxpool2d_1_s3, maxpool2d_1_s4, maxpool2d_1_s5, maxpool2d_1_s6
     cdef real maxpool2d_1_s7, maxpool2d_1_s8, maxpool2d_1_s9, maxpool2d_1_s10, maxpool2d_1_s11

@@ -95,6 +95,7 @@ def test_force_of_train_is_not_that_of_compile(monkeypatch) -> None:
         raise ModelError("enough")
 
     monkeypatch.setattr("compiler.cli.compile_file", stop)
+    monkeypatch.setattr("compiler.built.compile_file", stop)
     assert main(["train", "m.py", "--force"]) == main(["compile", "m.py", "--force"]) == 1
     assert asked == [False, True]
 

@@ -208,9 +208,10 @@ def test_a_failing_save_stops_and_tells_what_is_kept(data, capsys, monkeypatch):
     assert read_checkpoint("weights/fake.safetensors").state.epoch == 1
 
 
-def obey_sigint() -> None:
-    """A shell starts background jobs with SIGINT ignored, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def obey_signals() -> None:
+    """A shell starts background jobs with SIGINT ignored, nohup all with SIGHUP; children inherit that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT for one process")
@@ -227,7 +228,7 @@ def test_stopped_by_a_signal(data, tmp_path, epochs_before, number, words):
     program = PROGRAM.format(tests=str(Path(__file__).parent), root=str(ROOT))
     command = [sys.executable, "-c", program, "--data", data, "--epochs", "1000", "--batch-size", "2"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, preexec_fn=obey_sigint, **pipes) as process:
+    with subprocess.Popen(command, preexec_fn=obey_signals, **pipes) as process:
         for line in process.stdout:
             if line.startswith("epoch" if epochs_before else "model"):
                 break
