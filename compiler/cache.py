@@ -14,9 +14,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from compiler.cache_entry import Unfit, check_private, checked_entry, key_of, seal_entry, sync
+from compiler.cache_entry import Unfit, check_private, checked_entry, key_of, seal_entry
 from runtime.cache_folder import cache_folder
-from runtime.files import try_folder
+from runtime.files import sync, try_folder
 from runtime.signals import held
 
 try:

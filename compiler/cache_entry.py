@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 
 from compiler.errors import ModelError, Problem
-from runtime.files import open_regular
+from runtime.files import open_regular, sync
 
 MANIFEST = "manifest.json"
 
@@ -157,13 +157,3 @@ def _check_owner(path: Path, status: os.stat_result) -> None:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def sync(path: Path) -> None:
-    if os.name == "nt":  # folders cannot be opened there
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -52,7 +52,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
         if not fcntl:
             handle.close()
         os.replace(temporary, target)  # while still locked, so that nobody takes it for abandoned
-        _sync_directory(target.parent)
+        sync(target.parent)
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
@@ -77,7 +77,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
                 os.replace(temporary, target)
                 undo.append((target, old))
             for folder in {target.parent for target in ready}:
-                _sync_directory(folder)
+                sync(folder)
         except OSError:
             for target, old in reversed(undo):
                 if old is None:
@@ -222,7 +222,8 @@ def _open_temporary(target: Path) -> tuple[Path, BinaryIO]:
         handle.close()  # another writer took it for abandoned before it was locked
 
 
-def _sync_directory(directory: Path) -> None:
+def sync(directory: Path) -> None:
+    """Put what a folder lists, or a file holds, on the disk. Raises OSError where that fails."""
     if os.name == "nt":  # directories cannot be opened there
         return
     descriptor = os.open(directory, os.O_RDONLY)

@@ -31,7 +31,7 @@ from compiler.formula.syntax import (
 from compiler.ir.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
 from compiler.ir.domain import Guard
 from compiler.ir.from_sympy import own_nodes
-from compiler.ir.scalars import OWN_FUNCTIONS, Select, power
+from compiler.ir.scalars import NOT_NUMBERS, OWN_FUNCTIONS, Power, Select
 from compiler.ir.tensor_program import Access, Reads
 
 FUNCTIONS = {
@@ -49,7 +49,6 @@ FUNCTIONS = {
     "tanh": sympy.tanh,
     "erf": sympy.erf,
 }
-_NOT_FINITE = (sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I)
 _COMPARISONS = {
     "<": Less,
     "<=": LessEqual,
@@ -74,7 +73,7 @@ class ScalarBuilder:
     def build(self, node: Node) -> sympy.Expr:
         """The SymPy scalar of a value. Raises ModelError for one that is not finite."""
         body = self.value(node)
-        if body.has(*_NOT_FINITE):
+        if body.has(*NOT_NUMBERS):
             raise self.scope.error(node.place, "this is not a finite real number", found=str(body))
         # SymPy turns sqrt(x**2) into Abs(x), whose derivative at 0 is not ours.
         return own_nodes(body)
@@ -138,7 +137,7 @@ class ScalarBuilder:
                     raise self.scope.error(node.right.place, "division by zero")
                 return left / right
             case "**":
-                return power(left, right)
+                return Power(left, right)
         raise CompilerBug(f"unknown operator {node.operator}")
 
     def call(self, node: Call, function: str, arguments: tuple[Node, ...]) -> sympy.Expr:

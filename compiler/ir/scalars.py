@@ -261,7 +261,7 @@ class Sign(Scalar):
 
 
 class Power(Scalar):
-    """`base**exponent` where the exponent is no number and the base no positive number. See `power`."""
+    """`base**exponent`, the exponent no number and the base no positive number; else it is SymPy's own."""
 
     name = "pow"
 
@@ -328,14 +328,11 @@ CHOICES = (Select, Maximum, Minimum)
 """Values of which a part is computed and thrown away."""
 KINKED = (*CHOICES, Absolute, Sign)
 """Scalars whose derivative is found case by case."""
+NOT_NUMBERS = tuple(map(type, (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.I)))
+"""What SymPy makes of an undefined operation on constants: log(0), 0/0, the square root of -1."""
 OWN_FUNCTIONS = {kind.name: kind for kind in (Maximum, Minimum, Absolute, Sign, Power)}
 """The language's own functions by the names that formulas call them with."""
 
 
 def is_own_power(base: sympy.Expr, exponent: sympy.Expr) -> bool:
     return not exponent.is_number and not (base.is_number and base.is_positive)
-
-
-def power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
-    """`base**exponent`: SymPy's where the exponent is a number or the base a positive one, else Power."""
-    return Power(base, exponent)

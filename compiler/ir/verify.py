@@ -21,16 +21,8 @@ from compiler.ir.affine import Affine, Read
 from compiler.ir.kinds import SCALAR_KINDS, Kind, Operation, Role
 from compiler.ir.printer import integer_limits, print_affine, print_term, window_size
 from compiler.ir.proofs import facts_of, is_nonnegative
+from compiler.ir.scalars import NOT_NUMBERS
 from compiler.ir.tensor_program import Definition, Program, Shape, Tensor, Term
-
-NOT_NUMBERS = (
-    type(sympy.nan),
-    type(sympy.zoo),
-    type(sympy.oo),
-    type(-sympy.oo),
-    type(sympy.I),
-)
-"""What SymPy makes of an undefined operation on constants: log(0), 0/0, the square root of -1."""
 
 
 def verify(program: Program) -> None:
