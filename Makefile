@@ -53,7 +53,7 @@ long: $(DEVELOPMENT)
 sanitize: $(DEVELOPMENT)
 	ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
-	$(BIN)/python -m tests.kernels.sanitize
+	$(BIN)/python -m tests.schedule.sanitize
 
 lint: $(DEVELOPMENT)
 	$(BIN)/python -m ruff check .
@@ -79,7 +79,7 @@ busy: $(INSTALLED)
 	$(BIN)/python -m benchmarks.busy $(BUSY_OPTIONS)
 
 gradients: $(DEVELOPMENT)
-	$(BIN)/python -m tests.gradients.table
+	$(BIN)/python -m tests.derive.table
 
 accuracy: $(INSTALLED)
 	$(BIN)/chainrule compile models/mnist.py

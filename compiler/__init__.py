@@ -5,9 +5,9 @@ from runtime.beginning import begin_command
 # Before the imports below, which take a while: a command that is stopped meanwhile ends quietly.
 begin_command("compiler")
 
-from compiler.description import Model, Sequential
 from compiler.errors import CompilerBug, ModelError
-from compiler.formula.functions import (
+from compiler.language.description import Model, Sequential
+from compiler.language.formula.functions import (
     acos,
     asin,
     atan,
@@ -27,7 +27,7 @@ from compiler.formula.functions import (
     tanh,
     where,
 )
-from compiler.initializers import (
+from compiler.language.initializers import (
     Constant,
     GlorotNormal,
     GlorotUniform,
@@ -37,7 +37,7 @@ from compiler.initializers import (
     Ones,
     Zeros,
 )
-from compiler.layers import (
+from compiler.language.layers import (
     ELU,
     GELU,
     GRU,
@@ -98,7 +98,7 @@ from compiler.layers import (
     ZeroPadding1D,
     ZeroPadding2D,
 )
-from compiler.losses import (
+from compiler.language.losses import (
     BinaryCrossEntropy,
     CategoricalHinge,
     CrossEntropy,
@@ -111,8 +111,8 @@ from compiler.losses import (
     MeanAbsoluteError,
     MeanSquaredError,
 )
-from compiler.optimizers import SGD, Adagrad, Adam, AdamW, Lion, Nadam, Optimizer, RMSprop
-from compiler.regularizers import L1, L1L2, L2, Regularizer
+from compiler.language.optimizers import SGD, Adagrad, Adam, AdamW, Lion, Nadam, Optimizer, RMSprop
+from compiler.language.regularizers import L1, L1L2, L2, Regularizer
 
 __all__ = [
     "ELU",

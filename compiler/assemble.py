@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compiler.emit.render import CallText, PhaseText, ProgramText, Target
+from compiler.emit.cython.render import CallText, PhaseText, ProgramText, Target
 from compiler.errors import CompilerBug
+from compiler.plan.memory import ALIGNMENT
+from compiler.plan.plan import Call, Place, Plan, element_bytes
+from compiler.plan.whole import LANE_TILES, LANES
 from compiler.schedule.kernel import Settings
 from compiler.schedule.layout import aligned, row_size
-from compiler.schedule.memory import ALIGNMENT
-from compiler.schedule.plan import Call, Place, Plan, element_bytes
-from compiler.schedule.whole import LANE_TILES, LANES
 
 ELEMENT_TYPES = {"real": "real", "index": "int32", "small": "uint8"}
 

@@ -16,13 +16,13 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from compiler import values
-from compiler.compile_file import DTYPES, Compiled, Options, compile_file
-from compiler.doctor import report
 from compiler.errors import CompilerBug, ModelError
-from compiler.isolation import printing_to_stderr
+from compiler.frontend.isolation import printing_to_stderr
 from compiler.modes import MODES
 from compiler.schedule.machine import MACHINES
 from compiler.switches import STAGES, SWITCHES
+from compiler.toolchain.compile_file import DTYPES, Compiled, Options, compile_file
+from compiler.toolchain.doctor import report
 from runtime.arguments import add_evaluate_arguments, add_train_arguments, seed, wrong_environment
 from runtime.border import guarded, print_anything
 
@@ -165,7 +165,7 @@ def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from compiler.measure.bench import bench, render, to_json
+    from compiler.tools.measure.bench import bench, render, to_json
 
     with printing_to_stderr():
         options = _options(arguments)
@@ -188,8 +188,8 @@ def _compile(arguments: argparse.Namespace) -> int:
 
 
 def _schedule(arguments: argparse.Namespace) -> str:
-    from compiler.measure.schedule import explain_schedule
-    from compiler.measure.schedule_text import render, to_json
+    from compiler.tools.measure.schedule import explain_schedule
+    from compiler.tools.measure.schedule_text import render, to_json
 
     with printing_to_stderr():
         report = explain_schedule(arguments.model, _options(arguments), arguments.batch)
@@ -224,7 +224,7 @@ def _dumper(wanted: str, results: TextIO) -> Callable[[Any], None]:
     """
 
     def show(stage: Any) -> None:
-        from compiler.ir.printer import print_program
+        from compiler.ir.tensor.printer import print_program
 
         if wanted in ("all", stage.name):
             lines = [f"# {stage.program}, after {stage.name} ({stage.seconds * 1e3:.1f} ms)"]
@@ -270,7 +270,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     """The four rungs on a model, compiled in float64 into a folder of its own; or its layers' accuracy."""
-    from compiler.check import check_file, check_numerics
+    from compiler.tools.check import check_file, check_numerics
     from runtime.modules import load_module
 
     if arguments.numerics:
@@ -290,7 +290,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _built_module(arguments: argparse.Namespace) -> ModuleType:
-    from compiler.built import built_module
+    from compiler.toolchain.built import built_module
 
     with printing_to_stderr():
         return built_module(arguments.model, _options(arguments), _progress(False))

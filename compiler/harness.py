@@ -15,15 +15,15 @@ from types import ModuleType
 import numpy as np
 
 from compiler.assemble import program_text, render_target, tile_bytes_with_input
-from compiler.build import compile_shared, extension_suffix, find_toolchain, translate
-from compiler.emit.render import render_harness
-from compiler.ir.interpreter import concrete_shape
-from compiler.ir.kinds import SCALAR_KINDS
-from compiler.ir.tensor_program import Program
+from compiler.emit.cython.render import render_harness
+from compiler.ir.tensor.interpreter import concrete_shape
+from compiler.ir.tensor.kinds import SCALAR_KINDS
+from compiler.ir.tensor.program import Program
+from compiler.plan.plan import Place, Plan, make_plan
+from compiler.plan.whole import LANE_TILES, whole_sums
 from compiler.schedule.kernel import Settings
 from compiler.schedule.layout import row_size
-from compiler.schedule.plan import Place, Plan, make_plan
-from compiler.schedule.whole import LANE_TILES, whole_sums
+from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 
 LANES = 3
 """Few lanes, so that small batches already exercise their sums."""

@@ -11,15 +11,18 @@ from itertools import count
 from typing import Literal
 
 from compiler.assemble import lane_copies, program_text, render_target, tile_bytes_with_input
-from compiler.description import Model
-from compiler.emit.render import render_module
+from compiler.emit.cython.render import render_module
 from compiler.errors import CompilerBug
-from compiler.ir.kinds import SCALAR_KINDS
-from compiler.ir.tensor_program import Definition, Program
-from compiler.lower import lower
-from compiler.lowered import LoweredModel, ParameterSpec
+from compiler.frontend.lower import lower
+from compiler.frontend.lowered import LoweredModel, ParameterSpec
+from compiler.ir.tensor.kinds import SCALAR_KINDS
+from compiler.ir.tensor.program import Definition, Program
+from compiler.language.description import Model
 from compiler.passes.pack import pack
 from compiler.passes.select import Price
+from compiler.plan.plan import Place, Plan, make_plan
+from compiler.plan.tiling import cheapest_tile
+from compiler.plan.whole import LANE_TILES, LANES
 from compiler.programs import (
     Stage,
     Trace,
@@ -31,9 +34,6 @@ from compiler.programs import (
 from compiler.schedule.kernel import Settings, predicted_cycles
 from compiler.schedule.layout import aligned, row_size
 from compiler.schedule.machine import Machine
-from compiler.schedule.plan import Place, Plan, make_plan
-from compiler.schedule.tiling import cheapest_tile
-from compiler.schedule.whole import LANE_TILES, LANES
 
 UPDATE_TILE = 2048
 """Parameters in a tile of the update: a few arrays of them fill half of a first-level cache."""

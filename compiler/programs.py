@@ -12,14 +12,12 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from compiler.derive.invert import invert
 from compiler.derive.jvp import jvp
 from compiler.derive.per_example import per_example
-from compiler.derive.prune import prune
-from compiler.derive.simplify import simplify, stabilise
 from compiler.derive.vjp import vjp
-from compiler.ir.names import Names
-from compiler.ir.tensor_program import (
+from compiler.frontend.lowered import LoweredModel
+from compiler.ir.tensor.names import Names
+from compiler.ir.tensor.program import (
     Axis,
     Definition,
     Program,
@@ -27,17 +25,19 @@ from compiler.ir.tensor_program import (
     Tensor,
     rename_tensors,
 )
-from compiler.ir.verify import verify
-from compiler.lowered import LoweredModel
+from compiler.ir.tensor.prune import prune
+from compiler.ir.tensor.verify import verify
 from compiler.passes.bounds import bounds
 from compiler.passes.commute import commute
 from compiler.passes.demand import demand
 from compiler.passes.distribute import distribute
+from compiler.passes.gather.invert import invert
 from compiler.passes.pack import pack
 from compiler.passes.pad import pad
 from compiler.passes.pick import pick
 from compiler.passes.select import Price, select
-from compiler.passes.winograd import winograd
+from compiler.passes.winograd.winograd import winograd
+from compiler.simplify.simplify import simplify, stabilise
 
 Pass = Callable[[Program], tuple[Program, tuple[Rewrite, ...]]]
 

@@ -17,6 +17,8 @@ from hypothesis import settings
 
 from tests.machines import DESCRIPTIONS, disguise, native
 
+pytest_plugins = ("tests.workshop",)
+
 # JAX reads these when it is first imported. Its compiler's optimisations cost time and gain nothing here.
 os.environ["JAX_ENABLE_X64"] = "1"
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -38,7 +40,8 @@ def jax() -> ModuleType:
         pytest.skip("jax, the independent oracle, is not installed")
 
 
-MODULES = Path(__file__).parent / "modules"
+NATIVE_FOLDERS = tuple(Path(__file__).parent / name for name in ("modules", "toolchain", "tools"))
+"""Their tests build modules as users build them."""
 
 PROCESSOR_TIME = "processor seconds"
 SPENT = pytest.StashKey[float]()
@@ -67,7 +70,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what compiles for `native`: modules built as users build them, files that ask for the model."""
     for item in items:
-        if item.path.is_relative_to(MODULES) or getattr(item.module, "native", None) is native:
+        if (
+            any(map(item.path.is_relative_to, NATIVE_FOLDERS))
+            or getattr(item.module, "native", None) is native
+        ):
             item.add_marker(pytest.mark.native)
 
 

@@ -6,64 +6,144 @@ These tables are the rules and the place to extend them.
 from __future__ import annotations
 
 # A component is a module or a package with all that it holds; the longest matching name wins.
-STAGES = ("compiler.derive", "compiler.passes", "compiler.schedule", "compiler.emit")
-PARAMETERS = ("compiler.initializers", "compiler.regularizers")
-FORMULAS = ("compiler.layers", "compiler.losses", "compiler.optimizers", *PARAMETERS)
-BASE = ("compiler.ir", "compiler.errors")
-FRONT = ("compiler.description", *FORMULAS, "compiler.formula", *BASE)
+IR = ("compiler.ir.affine", "compiler.ir.scalar", "compiler.ir.tensor")
+BASE = (*IR, "compiler.errors")
+PARAMETERS = ("compiler.language.initializers", "compiler.language.regularizers")
+FORMULAS = (
+    "compiler.language.layers",
+    "compiler.language.losses",
+    "compiler.language.optimizers",
+    *PARAMETERS,
+)
+FORMULA = ("compiler.language.formula", "compiler.errors")
+LANGUAGE = ("compiler.language.description", *FORMULAS, *FORMULA)
+LOWERING = ("compiler.frontend.lower", "compiler.frontend.lowered")
+STAGES = ("compiler.derive", "compiler.simplify", "compiler.passes", "compiler.schedule", "compiler.plan")
 BORDER = tuple(
     f"runtime.{name}" for name in ("beginning", "border", "cache_folder", "errors", "files", "signals")
 )
-BUILDING = tuple(
-    f"compiler.{n}" for n in ("build", "cache", "cache_entry", "isolation", "modes", "switches", "values")
+OPTIONS = ("compiler.modes", "compiler.switches")
+BUILDING = tuple(f"compiler.toolchain.{name}" for name in ("build", "cache", "cache_entry"))
+COMPILING = (
+    "compiler.toolchain.compile_file",
+    "compiler.frontend.parse",
+    "compiler.pipeline",
+    "compiler.plan",
 )
-LOWERING = ("compiler.lower", "compiler.lowered")
-PIPELINE = ("compiler.pipeline", "compiler.programs", "compiler.schedule", "compiler.explain")
 
 # Component → the other components of ours that it may import. Everything may import from its own component.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "compiler": (*FRONT, "runtime.beginning"),  # only compiler/__init__.py, the public face
-    # What everything stands on, and the chain from a model to formulas.
-    **{"compiler.errors": (), "compiler.ir": ("compiler.errors",)},
-    **dict.fromkeys(FORMULAS, ("compiler.formula", "compiler.errors")),
-    "compiler.layers": (*PARAMETERS, "compiler.formula", "compiler.errors"),
-    "compiler.description": (*FORMULAS, "compiler.formula", "compiler.errors"),
-    "compiler.prescan": ("compiler", *FORMULAS, "compiler.errors"),
-    "compiler.parse": ("compiler.prescan", "compiler.isolation", *FRONT, *BORDER),
-    # The stages: each stands on the representation, and on none of its neighbours.
-    **dict.fromkeys((*STAGES, "compiler.formula", "compiler.lowered"), BASE),
+    "compiler": (*LANGUAGE, "runtime.beginning"),  # only compiler/__init__.py, the public face
+    # What everything stands on.
+    "compiler.errors": (),
+    "compiler.ir": (),
+    **dict.fromkeys(("compiler.ir.affine", "compiler.ir.scalar"), ("compiler.errors",)),
+    "compiler.ir.tensor": ("compiler.ir.affine", "compiler.ir.scalar", "compiler.errors"),
+    "compiler.ir.loops": BASE,
+    # From a model to tensor programs.
+    "compiler.language": (),
+    "compiler.language.formula": BASE,
+    **dict.fromkeys(FORMULAS, FORMULA),
+    "compiler.language.layers": (*PARAMETERS, *FORMULA),
+    "compiler.language.description": (*FORMULAS, *FORMULA),
+    "compiler.frontend": (),
+    "compiler.frontend.isolation": ("compiler.errors", *BORDER),
+    "compiler.frontend.prescan": ("compiler", *FORMULAS, "compiler.errors"),
+    "compiler.frontend.parse": (
+        "compiler.frontend.prescan",
+        "compiler.frontend.isolation",
+        *LANGUAGE,
+        *BORDER,
+    ),
+    "compiler.frontend.lowered": BASE,
+    "compiler.frontend.lower": ("compiler.frontend.lowered", *LANGUAGE, *BASE),
+    # The stages: each stands on the representations, and on none of its neighbours; a plan on its schedules.
+    **dict.fromkeys(("compiler.derive", "compiler.simplify", "compiler.passes"), BASE),
+    "compiler.schedule": ("compiler.ir.loops", *BASE),
+    "compiler.plan": ("compiler.schedule", "compiler.ir.loops", *BASE),
+    "compiler.emit": ("compiler.schedule", "compiler.plan", "compiler.ir.loops", *BASE),
     # The pipeline, which alone knows the order of the stages: its parts, each joining two or three of them.
-    "compiler.lower": ("compiler.lowered", *FRONT),
-    "compiler.programs": ("compiler.lowered", "compiler.derive", "compiler.passes", *BASE),
-    "compiler.check": (*LOWERING, "compiler.parse", "compiler.derive", *BASE),
-    "compiler.assemble": ("compiler.schedule", "compiler.emit", *BASE),
-    "compiler.pipeline": (*LOWERING, "compiler.programs", "compiler.assemble", *FRONT, *STAGES),
+    "compiler.programs": (
+        "compiler.frontend.lowered",
+        "compiler.derive",
+        "compiler.simplify",
+        "compiler.passes",
+        *BASE,
+    ),
+    "compiler.assemble": ("compiler.schedule", "compiler.plan", "compiler.emit", *BASE),
+    "compiler.pipeline": (
+        *LOWERING,
+        "compiler.programs",
+        "compiler.assemble",
+        "compiler.emit",
+        *LANGUAGE,
+        *STAGES,
+        *BASE,
+    ),
     # From a pipeline to a built module and the command line.
-    **dict.fromkeys(BUILDING, ("compiler.cache_entry", "compiler.errors", *BORDER)),
-    "compiler.values": ("compiler.modes", "compiler.switches", "compiler.errors"),
-    "compiler.harness": ("compiler.assemble", "compiler.build", *STAGES, *BASE),
-    "compiler.compile_file": ("compiler.parse", *PIPELINE, *BUILDING, *FRONT, *BORDER),
-    "compiler.doctor": ("compiler.compile_file", *BUILDING, "compiler.errors", *BORDER),
-    "compiler.measure": ("compiler.compile_file", "compiler.build", "compiler.parse", *PIPELINE, *FRONT),
-    "compiler.explain": ("compiler.ir", "compiler.formula", "compiler.errors"),
-    "compiler.cli": ("compiler", "compiler.compile_file", "compiler.doctor", "compiler.measure",
-                     "compiler.check", *BUILDING, *PIPELINE, *FRONT, *BORDER, "runtime", "compiler.built"),
+    **dict.fromkeys(OPTIONS, ("compiler.errors",)),
+    "compiler.toolchain": (),
+    **dict.fromkeys(BUILDING, ("compiler.toolchain.cache_entry", "compiler.errors", *BORDER)),
+    "compiler.toolchain.compile_file": (
+        *(*COMPILING[1:], "compiler.programs", "compiler.schedule", *BUILDING, *OPTIONS, *LANGUAGE, *BORDER),
+    ),
+    "compiler.toolchain.doctor": ("compiler.toolchain.compile_file", *BUILDING, "compiler.errors", *BORDER),
+    "compiler.toolchain.built": ("compiler.toolchain.compile_file", *BASE, "runtime"),
+    "compiler.tools": (),
+    "compiler.tools.check": (
+        *LOWERING,
+        "compiler.frontend.parse",
+        "compiler.derive",
+        "compiler.simplify",
+        *BASE,
+    ),
+    "compiler.tools.measure": (
+        *COMPILING,
+        "compiler.toolchain.build",
+        "compiler.schedule",
+        "compiler.ir.loops",
+        *LANGUAGE,
+        *BASE,
+    ),
+    "compiler.values": (*OPTIONS, "compiler.errors"),
+    "compiler.harness": ("compiler.assemble", "compiler.toolchain.build", "compiler.emit", *STAGES, *BASE),
+    "compiler.cli": (
+        "compiler.frontend.isolation",
+        *("compiler", "compiler.values", "compiler.toolchain.doctor", "compiler.toolchain.built"),
+        *(
+            "compiler.tools.measure",
+            "compiler.tools.check",
+            *COMPILING,
+            "compiler.programs",
+            "compiler.schedule",
+        ),
+        *(*BUILDING, *OPTIONS, *LANGUAGE, *BASE, *BORDER, "runtime"),
+    ),
     "compiler.__main__": ("compiler.cli",),
-    "compiler.built": ("compiler.compile_file", *BASE, "runtime"),
-    **{"setup": (), "runtime": BORDER}, **dict.fromkeys(BORDER, BORDER),  # beside the compiler
-    **dict.fromkeys(("models", "benchmarks.models"), ("compiler", *FRONT)),
+    # Beside the compiler.
+    **{"setup": (), "runtime": BORDER},
+    **dict.fromkeys(BORDER, BORDER),
+    **dict.fromkeys(("models", "benchmarks.models"), ("compiler", *LANGUAGE)),
     "benchmarks": ("generated", "runtime", *BORDER),
-}  # fmt: skip
+}
 
 # All stages but emit: the scheduler takes the bodies of terms apart and differentiates nothing.
-SCALAR_CALCULUS = ("compiler.check", "compiler.ir", "compiler.formula", *FORMULAS, *STAGES[:3])
+SCALAR_CALCULUS = ("compiler.tools.check", *IR, "compiler.ir.loops", "compiler.language", *STAGES)
 
 # Package from outside → the components that may import it. Applies to compiler and runtime.
 OUTSIDE: dict[str, tuple[str, ...]] = {
-    "sympy": (*SCALAR_CALCULUS, "compiler.emit.printer", "compiler.emit.expressions"),
+    "sympy": (*SCALAR_CALCULUS, "compiler.emit.cython.printer", "compiler.emit.cython.expressions"),
     "numpy": ("compiler", "runtime"),
-    **{"jax": ("compiler.check",), "jinja2": ("compiler.emit",), "Cython": ("compiler.build",)},
-    "mpmath": ("compiler.derive.evaluate", "compiler.emit.elementary", "compiler.emit.minimax"),
+    **{
+        "jax": ("compiler.tools.check",),
+        "jinja2": ("compiler.emit.cython",),
+        "Cython": ("compiler.toolchain.build",),
+    },
+    "mpmath": (
+        "compiler.simplify.evaluate",
+        "compiler.emit.cython.elementary",
+        "compiler.emit.cython.minimax",
+    ),
 }
 
 GENERATED_MAY_IMPORT = {"numpy", "cython", "cpython", "libc", "copy", "importlib", "math", "operator", "os",

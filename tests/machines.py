@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from compiler.build import find_toolchain
-from compiler.compile_file import machine_for
 from compiler.schedule.machine import MACHINES, Machine, native_machine
+from compiler.toolchain.build import find_toolchain
+from compiler.toolchain.compile_file import machine_for
 
 PLAIN_COMPILER = "CHAINRULE_TEST_CC"
 """Environment variable: the C compiler behind the one in disguise."""

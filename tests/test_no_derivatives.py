@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from compiler.layers.base import Forward, Layer
-from compiler.losses import Loss
+from compiler.language.layers.base import Forward, Layer
+from compiler.language.losses import Loss
 
-ROOT = Path(__file__).parents[1] / "compiler"
-FOLDERS = ("layers", "losses", "optimizers", "initializers")
+ROOT = Path(__file__).parents[1] / "compiler" / "language"
+FOLDERS = ("layers", "losses", "optimizers", "initializers", "regularizers")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
 FORBIDDEN = ("cotangent", "tangent", "derivative", "backward", "vjp", "jvp", "jacobian", "hessian", "diff")

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from compiler.derive.prune import in_order
 from compiler.derive.rules import at_winner, jvp_term, winner_definition
-from compiler.ir.printer import describe_term
-from compiler.ir.tensor_program import Definition, Program, Rewrite, Tensor, Term, zero_term
+from compiler.ir.tensor.printer import describe_term
+from compiler.ir.tensor.program import Definition, Program, Rewrite, Tensor, Term, zero_term
+from compiler.ir.tensor.prune import in_order
 
 
 def tangent_name(name: str) -> str:

@@ -20,12 +20,11 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from compiler.derive.prune import prune
 from compiler.derive.vjp import vjp
 from compiler.errors import CompilerBug, ModelError, Problem
-from compiler.ir.affine import axis
-from compiler.ir.names import fresh
-from compiler.ir.tensor_program import (
+from compiler.ir.affine.expression import axis
+from compiler.ir.tensor.names import fresh
+from compiler.ir.tensor.program import (
     Access,
     Axis,
     Definition,
@@ -36,6 +35,7 @@ from compiler.ir.tensor_program import (
     make_term,
     move_term,
 )
+from compiler.ir.tensor.prune import prune
 
 
 def per_example(

@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator, Mapping
 import sympy
 
 from compiler.errors import CompilerBug, ModelError, Problem
-from compiler.ir.affine import Affine, axis, floor_div, mod
-from compiler.ir.affine import Read as IntegerRead
-from compiler.ir.from_sympy import own_nodes
-from compiler.ir.maps import inside
-from compiler.ir.scalars import masked
-from compiler.ir.tensor_program import (
+from compiler.ir.affine.expression import Affine, axis, floor_div, mod
+from compiler.ir.affine.expression import Read as IntegerRead
+from compiler.ir.scalar.choices import masked
+from compiler.ir.scalar.from_sympy import own_nodes
+from compiler.ir.tensor.maps import inside
+from compiler.ir.tensor.program import (
     Access,
     Definition,
     Reads,

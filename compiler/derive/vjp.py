@@ -15,9 +15,9 @@ import sympy
 
 from compiler.derive.rules import Rename, at_winner, vjp_terms, winner_definition
 from compiler.errors import CompilerBug
-from compiler.ir.names import Names
-from compiler.ir.printer import describe_term
-from compiler.ir.tensor_program import Definition, Program, Rewrite, Tensor, Term, make_term, zero_term
+from compiler.ir.tensor.names import Names
+from compiler.ir.tensor.printer import describe_term
+from compiler.ir.tensor.program import Definition, Program, Rewrite, Tensor, Term, make_term, zero_term
 
 
 def cotangent_name(name: str) -> str:

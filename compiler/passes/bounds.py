@@ -18,9 +18,9 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.ir.affine import axis
-from compiler.ir.guards import boundary_guards, dimension_inside, implied, simplify_guards
-from compiler.ir.tensor_program import Access, Axis, Definition, Guard, Program, Rewrite, Term, make_term
+from compiler.ir.affine.expression import axis
+from compiler.ir.affine.guards import boundary_guards, dimension_inside, implied, simplify_guards
+from compiler.ir.tensor.program import Access, Axis, Definition, Guard, Program, Rewrite, Term, make_term
 
 NEUTRAL = {
     "sum": sympy.S.Zero,

@@ -17,11 +17,11 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.ir.affine import axis
-from compiler.ir.cases import as_cases
-from compiler.ir.printer import print_body
-from compiler.ir.scalars import Extremum, Select
-from compiler.ir.tensor_program import (
+from compiler.ir.affine.expression import axis
+from compiler.ir.scalar.cases import as_cases
+from compiler.ir.scalar.choices import Extremum, Select
+from compiler.ir.tensor.printer import print_body
+from compiler.ir.tensor.program import (
     Access,
     Definition,
     Program,

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from compiler.ir.affine import Affine, axis
-from compiler.ir.affine import Read as IntegerRead
-from compiler.ir.tensor_program import (
+from compiler.ir.affine.expression import Affine, axis
+from compiler.ir.affine.expression import Read as IntegerRead
+from compiler.ir.tensor.program import (
     Definition,
     Program,
     Rewrite,

@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import combinations
 
-from compiler.ir.printer import describe_term
-from compiler.ir.tensor_program import Definition, Program, Rewrite, Term, make_term
+from compiler.ir.tensor.printer import describe_term
+from compiler.ir.tensor.program import Definition, Program, Rewrite, Term, make_term
 
 
 def distribute(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:

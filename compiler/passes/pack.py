@@ -21,9 +21,9 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.ir.affine import axis
-from compiler.ir.names import Names
-from compiler.ir.tensor_program import (
+from compiler.ir.affine.expression import axis
+from compiler.ir.tensor.names import Names
+from compiler.ir.tensor.program import (
     Access,
     Axis,
     Definition,

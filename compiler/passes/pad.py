@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from compiler.ir.affine import axis
-from compiler.ir.tensor_program import (
+from compiler.ir.affine.expression import axis
+from compiler.ir.tensor.program import (
     Access,
     Definition,
     Program,

@@ -19,10 +19,10 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.ir.affine import Affine, axis
-from compiler.ir.composition import plain_read, put_in
-from compiler.ir.conditions import Condition
-from compiler.ir.tensor_program import (
+from compiler.ir.affine.expression import Affine, axis
+from compiler.ir.scalar.conditions import Condition
+from compiler.ir.tensor.composition import plain_read, put_in
+from compiler.ir.tensor.program import (
     Access,
     Axis,
     Definition,
@@ -34,8 +34,8 @@ from compiler.ir.tensor_program import (
     substitute_axes,
 )
 from compiler.passes.pack import permuted
-from compiler.passes.winograd import winograd
-from compiler.passes.winograd_choice import LEAST_GAIN, Price, priced
+from compiler.passes.winograd.choice import LEAST_GAIN, Price, priced
+from compiler.passes.winograd.winograd import winograd
 
 
 def pick(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]]:

@@ -20,10 +20,10 @@ from itertools import chain, count
 
 import sympy
 
-from compiler.ir.affine import Affine, axis
-from compiler.ir.guards import simplify_guards
-from compiler.ir.open_reads import open_read
-from compiler.ir.tensor_program import (
+from compiler.ir.affine.expression import Affine, axis
+from compiler.ir.affine.guards import simplify_guards
+from compiler.ir.tensor.open_reads import open_read
+from compiler.ir.tensor.program import (
     Access,
     Definition,
     Guard,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from compiler.ir.affine import Affine
-from compiler.ir.loop_nest import Address, Let, Load, Statement, Store
+from compiler.ir.affine.expression import Affine
+from compiler.ir.loops.grammar import Address, Let, Load, Statement, Store
 from compiler.schedule.blocks import Accumulators
 from compiler.schedule.contraction import Tile, shifted
 from compiler.schedule.nest import Nest, local_name

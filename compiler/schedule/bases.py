@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from compiler.ir.loop_nest import (
+from compiler.ir.loops.grammar import (
     Address,
     Buckets,
     Chunks,

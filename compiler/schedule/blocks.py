@@ -17,7 +17,7 @@ many roundings as each of its levels has terms. A worked miniature, 4,096 produc
     acc = acc_sum2
 
 A loop that ends where a block would is a level of its own: the columns of an image, then its rows. So sums
-of 10 million equal terms are within 1e-6 of themselves in float32 (tests/kernels/test_sums.py), for an
+of 10 million equal terms are within 1e-6 of themselves in float32 (tests/schedule/test_sums.py), for an
 addition in 40 or so. An accumulator of an outer level is touched once a block: the registers are those of the
 innermost ones.
 
@@ -31,9 +31,9 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from compiler.ir.affine import axis, constant
-from compiler.ir.loop_nest import Chunks, Each, If, Let, Limit, Loop, Span, Statement, Width
-from compiler.ir.tensor_program import Axis, Guard
+from compiler.ir.affine.expression import axis, constant
+from compiler.ir.loops.grammar import Chunks, Each, If, Let, Limit, Loop, Span, Statement, Width
+from compiler.ir.tensor.program import Axis, Guard
 from compiler.schedule.fixing import fix_axis
 from compiler.schedule.layout import BATCH, extent_of, loop_limits
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isclose
 
-from compiler.ir.tensor_program import Definition, Shape
+from compiler.ir.tensor.program import Definition, Shape
 from compiler.schedule.contraction import Tile, candidate_tiles
 from compiler.schedule.kernel import Settings, predicted_cycles, tile_of
 from compiler.schedule.nest import make_nest

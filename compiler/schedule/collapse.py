@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from compiler.ir.affine import Affine, axis
-from compiler.ir.tensor_program import Axis
+from compiler.ir.affine.expression import Affine, axis
+from compiler.ir.tensor.program import Axis
 from compiler.schedule.nest import Nest
 
 

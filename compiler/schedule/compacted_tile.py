@@ -20,8 +20,8 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.ir.affine import Affine, atom_of, axis, constant
-from compiler.ir.loop_nest import Address, Buckets, Collect, Each, Lists, Load
+from compiler.ir.affine.expression import Affine, atom_of, axis, constant
+from compiler.ir.loops.grammar import Address, Buckets, Collect, Each, Lists, Load
 from compiler.schedule.accumulators import (
     Block,
     Loads,

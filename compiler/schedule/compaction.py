@@ -20,8 +20,8 @@ from math import prod
 
 import sympy
 
-from compiler.ir.affine import Affine, Read, atom_of, axis, inner_affines, rebuild_atom
-from compiler.ir.tensor_program import Axis
+from compiler.ir.affine.expression import Affine, Read, atom_of, axis, inner_affines, rebuild_atom
+from compiler.ir.tensor.program import Axis
 from compiler.schedule.nest import Nest
 
 LARGEST_LIST = 4096

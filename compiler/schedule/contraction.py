@@ -25,9 +25,9 @@ from math import ceil, prod
 
 import sympy
 
-from compiler.ir.affine import Affine, axis
-from compiler.ir.maps import injective_given
-from compiler.ir.tensor_program import Axis
+from compiler.ir.affine.expression import Affine, axis
+from compiler.ir.tensor.maps import injective_given
+from compiler.ir.tensor.program import Axis
 from compiler.schedule.collapse import Merge, collapse
 from compiler.schedule.compaction import Compaction, compaction_of
 from compiler.schedule.layout import extent_of

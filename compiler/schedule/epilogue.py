@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from compiler.ir.affine import Affine, axis, constant
-from compiler.ir.conditions import Comparison
-from compiler.ir.loop_nest import Address, Choose, Index, Let, Pick, Statement, Store
-from compiler.ir.scalars import Absolute, Maximum, Minimum, Select, Sign
+from compiler.ir.affine.expression import Affine, axis, constant
+from compiler.ir.loops.grammar import Address, Choose, Index, Let, Pick, Statement, Store
+from compiler.ir.scalar.choices import Absolute, Maximum, Minimum, Select, Sign
+from compiler.ir.scalar.conditions import Comparison
 from compiler.schedule.accumulators import Block, Loads, accumulator, moved
 from compiler.schedule.collapse import merge_nest
 from compiler.schedule.contraction import Tile, block_positions, is_polynomial

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from compiler.ir.affine import Affine
-from compiler.ir.loop_nest import Buckets, Chunks, Each, If, Limit, Loop, Mask, Statement, with_addresses
+from compiler.ir.affine.expression import Affine
+from compiler.ir.loops.grammar import Buckets, Chunks, Each, If, Limit, Loop, Mask, Statement, with_addresses
 
 
 def fix_axis(statement: Statement, values: Mapping[str, Affine]) -> Statement:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from compiler.ir.affine import Affine, axis, constant, floor_div
-from compiler.ir.maps import covers, is_injective
-from compiler.ir.names import fresh
-from compiler.ir.open_reads import open_read
-from compiler.ir.tensor_program import (
+from compiler.ir.affine.expression import Affine, axis, constant, floor_div
+from compiler.ir.tensor.maps import covers, is_injective
+from compiler.ir.tensor.names import fresh
+from compiler.ir.tensor.open_reads import open_read
+from compiler.ir.tensor.program import (
     Access,
     Axis,
     Definition,

@@ -7,10 +7,10 @@ from math import prod
 
 import sympy
 
-from compiler.ir.conditions import Comparison, Condition
-from compiler.ir.printer import describe_term
-from compiler.ir.scalars import Scalar, Select
-from compiler.ir.tensor_program import Definition, Shape, Term
+from compiler.ir.scalar.choices import Scalar, Select
+from compiler.ir.scalar.conditions import Comparison, Condition
+from compiler.ir.tensor.printer import describe_term
+from compiler.ir.tensor.program import Definition, Shape, Term
 
 TERMS_SHOWN = 9
 """Terms that are written out at most."""

@@ -8,10 +8,10 @@ from functools import lru_cache
 from math import prod
 
 from compiler.errors import CompilerBug
-from compiler.ir.loop_nest import Buffer, Fill, Kernel, Statement, addresses_of, statements
-from compiler.ir.maps import covers, is_injective
-from compiler.ir.tensor_program import Definition, Program, Shape
-from compiler.ir.verify import is_nonnegative
+from compiler.ir.loops.grammar import Buffer, Fill, Kernel, Statement, addresses_of, statements
+from compiler.ir.tensor.maps import covers, is_injective
+from compiler.ir.tensor.program import Definition, Program, Shape
+from compiler.ir.tensor.verify import is_nonnegative
 from compiler.schedule.bases import with_bases
 from compiler.schedule.blocks import for_any_batch
 from compiler.schedule.collapse import collapse

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from compiler.errors import CompilerBug
-from compiler.ir.affine import Affine, Extent, axis, constant
-from compiler.ir.loop_nest import Limit
-from compiler.ir.tensor_program import Axis, Guard, Shape
+from compiler.ir.affine.expression import Affine, Extent, axis, constant
+from compiler.ir.loops.grammar import Limit
+from compiler.ir.tensor.program import Axis, Guard, Shape
 
 BATCH = axis("batch")
 """The number of examples in the tile at hand, as an affine expression of the kernel's variable."""

@@ -23,8 +23,8 @@ from math import ceil, prod
 
 import sympy
 
-from compiler.ir.loop_nest import Address, Let, Load, Statement, Store
-from compiler.ir.tensor_program import Access, Axis, Guard
+from compiler.ir.loops.grammar import Address, Let, Load, Statement, Store
+from compiler.ir.tensor.program import Access, Axis, Guard
 from compiler.schedule.contraction import Tile
 from compiler.schedule.layout import extent_of
 from compiler.schedule.nest import Nest, local_name

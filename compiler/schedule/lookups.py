@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from compiler.ir.affine import Affine, Read, axis, constant, rebuild_atom
-from compiler.ir.loop_nest import Address
+from compiler.ir.affine.expression import Affine, Read, axis, constant, rebuild_atom
+from compiler.ir.loops.grammar import Address
 from compiler.schedule.nest import Nest, Shapes
 
 MOST_PLACES = 16

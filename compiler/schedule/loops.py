@@ -22,11 +22,11 @@ from math import prod
 import sympy
 
 from compiler.errors import CompilerBug
-from compiler.ir.affine import Affine, FloorDiv, atom_of, axis, constant, ravel
-from compiler.ir.conditions import Both, Equal
-from compiler.ir.loop_nest import Address, Choose, If, Index, Let, Limit, Load, Loop, Statement, Store
-from compiler.ir.scalars import Select
-from compiler.ir.tensor_program import IDENTITY, Axis, Guard
+from compiler.ir.affine.expression import Affine, FloorDiv, atom_of, axis, constant, ravel
+from compiler.ir.loops.grammar import Address, Choose, If, Index, Let, Limit, Load, Loop, Statement, Store
+from compiler.ir.scalar.choices import Select
+from compiler.ir.scalar.conditions import Both, Equal
+from compiler.ir.tensor.program import IDENTITY, Axis, Guard
 from compiler.schedule.blocks import Accumulators, summed
 from compiler.schedule.lookups import Lookup, is_looked_up, lookup_of
 from compiler.schedule.nest import Integers, Nest, Shapes, local_name

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import sympy
 
-from compiler.ir.affine import Affine, Read, atom_of
-from compiler.ir.tensor_program import Guard
+from compiler.ir.affine.expression import Affine, Read, atom_of
+from compiler.ir.tensor.program import Guard
 from compiler.schedule.nest import Nest
 
 MASK_CYCLES = 3.0

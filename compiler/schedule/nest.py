@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from compiler.ir.affine import Affine, Extent, axis, constant
-from compiler.ir.affine import Read as IntegerRead
-from compiler.ir.conditions import Condition
-from compiler.ir.loop_nest import Address, Let, Load, Statement
-from compiler.ir.tensor_program import Access, Axis, Guard, Shape, Term, substitute_axes
+from compiler.ir.affine.expression import Affine, Extent, axis, constant
+from compiler.ir.affine.expression import Read as IntegerRead
+from compiler.ir.loops.grammar import Address, Let, Load, Statement
+from compiler.ir.scalar.conditions import Condition
+from compiler.ir.tensor.program import Access, Axis, Guard, Shape, Term, substitute_axes
 from compiler.schedule.layout import offset
 
 Shapes = Mapping[str, Shape]

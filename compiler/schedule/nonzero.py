@@ -22,9 +22,9 @@ from math import prod
 
 import sympy
 
-from compiler.ir.affine import constant
-from compiler.ir.loop_nest import Address, Each, If, Lists, Points, Statement
-from compiler.ir.tensor_program import Axis, Guard, Program
+from compiler.ir.affine.expression import constant
+from compiler.ir.loops.grammar import Address, Each, If, Lists, Points, Statement
+from compiler.ir.tensor.program import Axis, Guard, Program
 from compiler.schedule.layout import BATCH, extent_of
 from compiler.schedule.nest import Nest
 

@@ -22,9 +22,9 @@ from math import ceil, prod
 
 import sympy
 
-from compiler.ir.affine import Affine, atom_of, axis, constant
-from compiler.ir.loop_nest import Address, Collect, Each, Fill, Lanes, Let, Lists, Load, Statement, Store
-from compiler.ir.tensor_program import Axis
+from compiler.ir.affine.expression import Affine, atom_of, axis, constant
+from compiler.ir.loops.grammar import Address, Collect, Each, Fill, Lanes, Let, Lists, Load, Statement, Store
+from compiler.ir.tensor.program import Axis
 from compiler.schedule.compaction import COLLECT_CYCLES, DENSITY, ENTRY_CYCLES, LARGEST_LIST
 from compiler.schedule.contraction import is_polynomial
 from compiler.schedule.layout import BATCH, extent_of

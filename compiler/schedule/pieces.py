@@ -10,9 +10,9 @@ from math import prod
 
 import sympy
 
-from compiler.ir.affine import axis
-from compiler.ir.maps import covers, disjoint, is_injective
-from compiler.ir.tensor_program import Definition, Shape, Term, substitute_axes
+from compiler.ir.affine.expression import axis
+from compiler.ir.tensor.maps import covers, disjoint, is_injective
+from compiler.ir.tensor.program import Definition, Shape, Term, substitute_axes
 from compiler.schedule.accumulators import split_scale
 from compiler.schedule.collapse import merge_nest
 from compiler.schedule.contraction import Tile, choose_tile, is_polynomial, is_selected

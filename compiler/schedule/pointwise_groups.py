@@ -14,7 +14,7 @@ from math import ceil, prod
 
 import sympy
 
-from compiler.ir.loop_nest import Address, Let, Load, Statement, Store
+from compiler.ir.loops.grammar import Address, Let, Load, Statement, Store
 from compiler.schedule.contraction import Tile
 from compiler.schedule.epilogue import is_vectorisable
 from compiler.schedule.layout import extent_of

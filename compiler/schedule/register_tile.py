@@ -22,8 +22,8 @@ from functools import partial
 
 import sympy
 
-from compiler.ir.affine import Affine, constant, floor_div
-from compiler.ir.loop_nest import (
+from compiler.ir.affine.expression import Affine, constant, floor_div
+from compiler.ir.loops.grammar import (
     Address,
     If,
     Limit,
@@ -32,7 +32,7 @@ from compiler.ir.loop_nest import (
     Mask,
     Statement,
 )
-from compiler.ir.tensor_program import Axis, Guard
+from compiler.ir.tensor.program import Axis, Guard
 from compiler.schedule.accumulators import (
     Block,
     Loads,

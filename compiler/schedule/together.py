@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from compiler.ir.tensor_program import Shape
+from compiler.ir.tensor.program import Shape
 from compiler.schedule.layout import row_size
 from compiler.schedule.linear_sums import Group, groups_of, linear_sums_nest, predicted_group_cycles
 from compiler.schedule.machine import Settings

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.build import compile_shared, extension_suffix, find_toolchain, translate
-from compiler.derive.simplify import simplify
 from compiler.derive.vjp import cotangent_name, vjp
-from compiler.ir.interpreter import run
-from compiler.ir.parser import parse_program
-from compiler.ir.printer import print_program
-from compiler.lower import lower
-from compiler.parse import load_model
+from compiler.frontend.lower import lower
+from compiler.frontend.parse import load_model
+from compiler.ir.tensor.interpreter import run
+from compiler.ir.tensor.parser import parse_program
+from compiler.ir.tensor.printer import print_program
 from compiler.pipeline import compile_to_source
-from tests.gradients.rungs import compare
+from compiler.simplify.simplify import simplify
+from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
+from tests.derive.rungs import compare
 from tests.machines import TARGETS
-from tests.modules.conftest import ROOT, TINY, import_module
+from tests.workshop import ROOT, TINY, import_module
 
 FOLDER = Path(__file__).parent
 TARGET = TARGETS["x86-64-v3"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.modules.conftest import ROOT
+from tests.workshop import ROOT
 
 IMPORT_LIMIT_MS = 150
 """Beyond NumPy; the goal is 50, the rest is for a busy machine."""

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.compile_file import Options
+from compiler.toolchain.compile_file import Options
 from runtime.modules import load_module
 from tests.modules.borders import MODELS
-from tests.modules.conftest import compile_quickly, import_module
 from tests.modules.test_network import same_bits
+from tests.workshop import compile_quickly, import_module
 
 
 def _trained(module, seed: int = 3):

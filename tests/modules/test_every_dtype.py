@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.modules.conftest import import_module
+from tests.workshop import import_module
 
 BATCH, ROWS = 6, 9
 DTYPES = [

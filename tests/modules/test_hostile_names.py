@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from compiler import ModelError
-from compiler.compile_file import Options
-from compiler.ir.interpreter import concrete_shape, run
-from compiler.ir.tensor_program import Program
-from compiler.lower import lower
+from compiler.frontend.lower import lower
+from compiler.frontend.parse import load_model
+from compiler.ir.tensor.interpreter import concrete_shape, run
+from compiler.ir.tensor.program import Program
 from compiler.modes import MODES
-from compiler.parse import load_model
 from compiler.programs import Trace, module_programs
-from tests.modules.conftest import compile_quickly, import_module
-from tests.names.hostile import LAYER_NAMES
-from tests.names.test_names import PLAIN, cheap_when_changed, drawn
+from compiler.toolchain.compile_file import Options
+from tests.ir.names.hostile import LAYER_NAMES
+from tests.ir.names.test_names import PLAIN, cheap_when_changed, drawn
+from tests.workshop import compile_quickly, import_module
 
 MODEL = """
 from compiler import *

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.build import compile_shared, extension_suffix, find_toolchain, translate
-from compiler.cache import key_of
-from compiler.parse import load_model
+from compiler.frontend.parse import load_model
 from compiler.pipeline import compile_to_source
 from compiler.schedule.machine import Machine
+from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
+from compiler.toolchain.cache import key_of
 from tests.machines import native, targets
 
 ROOT = Path(__file__).parents[2]

@@ -7,14 +7,14 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from compiler.compile_file import Options, compile_file
 from compiler.derive.jvp import jvp, tangent_name
 from compiler.derive.vjp import cotangent_name, vjp
 from compiler.errors import ModelError
-from compiler.ir.interpreter import run
-from compiler.lower import lower
-from compiler.parse import load_model
-from tests.gradients.rungs import compare
+from compiler.frontend.lower import lower
+from compiler.frontend.parse import load_model
+from compiler.ir.tensor.interpreter import run
+from compiler.toolchain.compile_file import Options, compile_file
+from tests.derive.rungs import compare
 from tests.modules.test_network import data, same_bits
 
 MODES = ("jvp", "hvp", "per_example")
@@ -232,7 +232,7 @@ model = Sequential([Input(2), Kinks()], loss=MeanSquaredError(), optimizer=SGD(0
 
 def test_kinks(workshop, tmp_path, models) -> None:
     """At corners and ties: max(x, 0) and abs have slope 0, and the first maximum wins, in every mode."""
-    from tests.modules.conftest import import_module
+    from tests.workshop import import_module
 
     (tmp_path / "kinks.py").write_text(CONVENTIONS)
     module = import_module(

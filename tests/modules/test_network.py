@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from compiler.derive.vjp import cotangent_name, vjp
-from compiler.ir.interpreter import run
-from compiler.ir.tensor_program import Program
-from compiler.lower import lower
-from compiler.parse import load_model
-from tests.gradients.rungs import compare
+from compiler.frontend.lower import lower
+from compiler.frontend.parse import load_model
+from compiler.ir.tensor.interpreter import run
+from compiler.ir.tensor.program import Program
+from tests.derive.rungs import compare
 
 RESNET = pytest.param("resnet_small", marks=pytest.mark.long)
 """By far the slowest to build; a residual network in miniature is among the kernels' tests."""

@@ -15,7 +15,7 @@ from runtime.cli import train
 from runtime.errors import DataError
 from runtime.interface import ModelInterface
 from runtime.trainer import fit
-from tests.modules.conftest import import_module
+from tests.workshop import import_module
 
 DTYPES = [*"?bhilqBHILQefdgFDGSUV", "M8[s]", "m8[s]", ">f4", ">i8", ">u2", [("a", "f4")]]
 COUNT = 12

@@ -9,12 +9,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from compiler.compile_file import Options, compile_file
 from compiler.derive.jvp import jvp, tangent_name
 from compiler.derive.vjp import cotangent_name, vjp
-from compiler.ir.interpreter import run
-from compiler.lower import lower
-from compiler.parse import load_model
+from compiler.frontend.lower import lower
+from compiler.frontend.parse import load_model
+from compiler.ir.tensor.interpreter import run
+from compiler.toolchain.compile_file import Options, compile_file
 
 MODEL = """
 from dataclasses import dataclass

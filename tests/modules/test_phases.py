@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.compile_file import Options
-from tests.modules.conftest import compile_quickly, import_module
+from compiler.toolchain.compile_file import Options
+from tests.workshop import compile_quickly, import_module
 
 NORMALISED = '''"""Batch normalisation, as a formula of the model's own."""
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.compile_file import Options
-from tests.modules.conftest import ROOT, SMALL, compile_quickly
+from compiler.toolchain.compile_file import Options
+from tests.workshop import ROOT, SMALL, compile_quickly
 
 RATES = (0.01, 0.02, 0.03)
 

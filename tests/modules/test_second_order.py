@@ -15,12 +15,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from compiler.check.rungs import check
-from compiler.compile_file import Options, compile_file
-from compiler.lower import lower
-from compiler.parse import load_model
+from compiler.frontend.lower import lower
+from compiler.frontend.parse import load_model
 from compiler.programs import Trace, module_programs
-from tests.modules.conftest import compile_quickly, import_module
+from compiler.toolchain.compile_file import Options, compile_file
+from compiler.tools.check.rungs import check
+from tests.workshop import compile_quickly, import_module
 
 LAYERS = {
     "batch": "[Input(3), Dense(2), BatchNormalization(), Dense(2), Softmax()]",

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.compile_file import Options
 from compiler.derive.vjp import cotangent_name, vjp
-from compiler.ir.interpreter import run
-from compiler.lower import lower
-from compiler.parse import load_model
+from compiler.frontend.lower import lower
+from compiler.frontend.parse import load_model
+from compiler.ir.tensor.interpreter import run
 from compiler.pipeline import compile_to_source
 from compiler.schedule.machine import MACHINES
+from compiler.toolchain.compile_file import Options
 from runtime.checkpoint import load_checkpoint, save_checkpoint
 from runtime.interface import ModelInterface
-from tests.gradients.rungs import compare
-from tests.modules.conftest import compile_quickly, import_module
+from tests.derive.rungs import compare
+from tests.workshop import compile_quickly, import_module
 
 SEQUENCES = '''"""Attention with itself and with a memory, recurrent layers, normalisation over the batch."""
 

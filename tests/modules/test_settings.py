@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.modules.conftest import import_module
+from tests.workshop import import_module
 
 NOT_NUMBERS = [
     None,

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.compile_file import Options, compile_file
-from compiler.description import Model
 from compiler.errors import ModelError
-from compiler.initializers import Zeros
-from compiler.layers import BatchNormalization, Forward, Input, Layer, Parameter
-from compiler.losses import MeanSquaredError
-from compiler.lower import lower
-from compiler.optimizers import SGD
+from compiler.frontend.lower import lower
+from compiler.language.description import Model
+from compiler.language.initializers import Zeros
+from compiler.language.layers import BatchNormalization, Forward, Input, Layer, Parameter
+from compiler.language.losses import MeanSquaredError
+from compiler.language.optimizers import SGD
+from compiler.toolchain.compile_file import Options, compile_file
 from runtime.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from runtime.interface import ModelInterface
-from tests.modules.conftest import import_module
+from tests.workshop import import_module
 
 NORMALISED = '''"""Batch normalisation of images."""
 

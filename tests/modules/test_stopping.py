@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.modules.conftest import ROOT, SMALL
+from tests.workshop import ROOT, SMALL
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="asks /proc about processes")
 COMMANDS = (["-m", "compiler"], ["-m", "compiler.cli", "compile"], ["-m", "compiler.cli", "train"])

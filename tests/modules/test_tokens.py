@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.compile_file import Options, compile_file
-from compiler.description import Model
 from compiler.errors import ModelError
-from compiler.layers import Dense, Embedding, Input, Layer
-from compiler.losses import MeanSquaredError
-from compiler.lower import lower
-from compiler.optimizers import SGD
+from compiler.frontend.lower import lower
+from compiler.language.description import Model
+from compiler.language.layers import Dense, Embedding, Input, Layer
+from compiler.language.losses import MeanSquaredError
+from compiler.language.optimizers import SGD
+from compiler.toolchain.compile_file import Options, compile_file
 from runtime.errors import DataError
 from runtime.evaluation import evaluate
 from runtime.interface import ModelInterface
 from runtime.trainer import fit
-from tests.modules.conftest import import_module
+from tests.workshop import import_module
 
 NEXT = '''"""Which token follows each of seven."""
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from benchmarks import trained
-from compiler.compile_file import Options
-from compiler.lower import lower
-from compiler.parse import load_model
+from compiler.frontend.lower import lower
+from compiler.frontend.parse import load_model
+from compiler.toolchain.compile_file import Options
 from runtime.data.digits import TEST_COUNT, load_digits
 from runtime.data.text import VOCABULARY, load_text
 from runtime.interface import ModelInterface
 from runtime.trainer import fit
-from tests.modules.conftest import ROOT, compile_quickly, import_module
+from tests.workshop import ROOT, compile_quickly, import_module
 
 
 def digits() -> tuple[np.ndarray, ...]:

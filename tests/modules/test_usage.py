@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from compiler.cli import compile_main, main
-from compiler.compile_file import Options, compile_file
 from compiler.errors import ModelError
+from compiler.frontend.parse import load_model
 from compiler.modes import MODES
-from compiler.parse import load_model
 from compiler.pipeline import compile_to_source
 from compiler.schedule.machine import MACHINES
 from compiler.switches import STAGES
-from tests.modules.conftest import ROOT, SMALL
+from compiler.toolchain.compile_file import Options, compile_file
+from tests.workshop import ROOT, SMALL
 
 NOISE = """import os
 from compiler import Dense
@@ -95,7 +95,7 @@ def test_force_of_train_is_not_that_of_compile(monkeypatch) -> None:
         raise ModelError("enough")
 
     monkeypatch.setattr("compiler.cli.compile_file", stop)
-    monkeypatch.setattr("compiler.built.compile_file", stop)
+    monkeypatch.setattr("compiler.toolchain.built.compile_file", stop)
     assert main(["train", "m.py", "--force"]) == main(["compile", "m.py", "--force"]) == 1
     assert asked == [False, True]
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from compiler.derive.vjp import cotangent_name, vjp
-from compiler.ir.interpreter import run
-from compiler.lower import lower
-from compiler.measure.module import random_batch
-from compiler.parse import load_model
-from tests.gradients.rungs import compare
-from tests.modules.conftest import ROOT
+from compiler.frontend.lower import lower
+from compiler.frontend.parse import load_model
+from compiler.ir.tensor.interpreter import run
+from compiler.tools.measure.module import random_batch
+from tests.derive.rungs import compare
+from tests.workshop import ROOT
 
 NAMES = sorted(path.stem for path in (ROOT / "models").glob("*.py"))
 QUICK = {"mlp", "mnist"}

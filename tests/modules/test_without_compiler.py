@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from compiler.cli import main
-from compiler.compile_file import Options
+from compiler.toolchain.compile_file import Options
 from tests.modules.borders import MODELS
-from tests.modules.conftest import ROOT, SMALL, compile_quickly
+from tests.workshop import ROOT, SMALL, compile_quickly
 
 ALONE = """
 import runpy, sys

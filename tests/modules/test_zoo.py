@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import compiler
-from compiler.compile_file import Options
-from compiler.ir.interpreter import run
-from compiler.layers import Layer
-from compiler.lower import lower
-from compiler.lowered import OptimizerSpec
-from compiler.parse import load_model
-from tests.modules.conftest import compile_quickly, import_module
+from compiler.frontend.lower import lower
+from compiler.frontend.lowered import OptimizerSpec
+from compiler.frontend.parse import load_model
+from compiler.ir.tensor.interpreter import run
+from compiler.language.layers import Layer
+from compiler.toolchain.compile_file import Options
+from tests.workshop import compile_quickly, import_module
 
 EXAMPLES = 96
 STEPS = 60

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from compiler.lower import lower
-from compiler.parse import load_model
+from compiler.frontend.lower import lower
+from compiler.frontend.parse import load_model
 from runtime.data.digits import TEST_COUNT, load_digits
-from tests.modules.conftest import ROOT
 from tests.modules.test_trained_models import accuracy
+from tests.workshop import ROOT
 
 
 def images() -> tuple[np.ndarray, ...]:

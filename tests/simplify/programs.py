@@ -8,10 +8,10 @@ import sympy
 
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
-from compiler.ir.affine import Affine, Read, atom_of, axis
-from compiler.ir.conditions import Less
-from compiler.ir.scalars import Maximum, Select
-from compiler.ir.tensor_program import Access, Axis, Definition, Program, Reads, Tensor, Term, make_term
+from compiler.ir.affine.expression import Affine, Read, atom_of, axis
+from compiler.ir.scalar.choices import Maximum, Select
+from compiler.ir.scalar.conditions import Less
+from compiler.ir.tensor.program import Access, Axis, Definition, Program, Reads, Tensor, Term, make_term
 
 EXTENTS = {"b": None, "k": 10, "c": 10, "j": 12, "h": 5, "w": 6}
 LABEL = atom_of(Read("label", (axis("b"),), 10))

@@ -11,14 +11,14 @@ import sympy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compiler.derive.self_check import differences
-from compiler.derive.simplify import RULES, simplify, stabilise
-from compiler.derive.simplify_terms import describe_all, replace_body
 from compiler.derive.vjp import vjp
 from compiler.errors import CompilerBug
-from compiler.ir.editing import replaced
-from compiler.ir.interpreter import concrete_shape, run
-from compiler.ir.tensor_program import Definition, Program
+from compiler.ir.tensor.editing import replaced
+from compiler.ir.tensor.interpreter import concrete_shape, run
+from compiler.ir.tensor.program import Definition, Program
+from compiler.simplify.self_check import differences
+from compiler.simplify.simplify import RULES, simplify, stabilise
+from compiler.simplify.terms import describe_all, replace_body
 from tests.simplify import programs
 from tests.simplify.programs import BATCH_SIZE, LABEL, LABELS, sum_of, term
 
@@ -212,7 +212,7 @@ def test_every_rewrite_is_explained(name):
 
 
 SCRIPT = """
-from compiler.derive.simplify import simplify
+from compiler.simplify.simplify import simplify
 from tests.simplify.test_agreement import PROGRAMS
 for name in ("classifier", "elu", "layer_normalisation"):
     print(*simplify(PROGRAMS[name](), strict=True), sep="\\n")

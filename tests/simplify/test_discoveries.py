@@ -3,11 +3,11 @@
 import pytest
 import sympy
 
-from compiler.derive.simplify import simplify, stabilise
-from compiler.derive.simplify_terms import is_contraction
-from compiler.ir.conditions import Less
-from compiler.ir.scalars import Select
-from compiler.ir.tensor_program import Program
+from compiler.ir.scalar.choices import Select
+from compiler.ir.scalar.conditions import Less
+from compiler.ir.tensor.program import Program
+from compiler.simplify.simplify import simplify, stabilise
+from compiler.simplify.terms import is_contraction
 from tests.simplify import programs
 from tests.simplify.programs import formula_texts as formulas
 

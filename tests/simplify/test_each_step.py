@@ -11,15 +11,15 @@ from dataclasses import replace
 import pytest
 
 from compiler.derive.jvp import jvp
-from compiler.derive.self_check import differences
-from compiler.derive.simplify import RULES, Rule, simplify
-from compiler.derive.simplify_memo import Memo
 from compiler.derive.vjp import cotangent_name, vjp
-from compiler.ir.parser import parse_program
-from compiler.ir.tensor_program import Program, Rewrite
-from compiler.ir.verify import verify
-from tests.gradients.cases import Case
-from tests.gradients.model_cases import model_cases
+from compiler.ir.tensor.parser import parse_program
+from compiler.ir.tensor.program import Program, Rewrite
+from compiler.ir.tensor.verify import verify
+from compiler.simplify.memo import Memo
+from compiler.simplify.self_check import differences
+from compiler.simplify.simplify import RULES, Rule, simplify
+from tests.derive.cases import Case
+from tests.derive.model_cases import model_cases
 
 MODELS = list(model_cases())
 

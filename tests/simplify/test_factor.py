@@ -8,7 +8,7 @@ import time
 import pytest
 import sympy
 
-from compiler.derive.factor import factor
+from compiler.simplify.factor import factor
 
 R, U, V, W, X, Y = sympy.symbols("r u v w x y", real=True)
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compiler.derive.simplify import simplify
 from compiler.derive.vjp import vjp
-from compiler.ir.interpreter import run
-from compiler.ir.tensor_program import Program
-from compiler.layers import (
+from compiler.ir.tensor.interpreter import run
+from compiler.ir.tensor.program import Program
+from compiler.language.layers import (
     BatchNormalization,
     GroupNormalization,
     Layer,
     LayerNormalization,
     RMSNormalization,
 )
-from tests.gradients.cases import layer_program
+from compiler.simplify.simplify import simplify
+from tests.derive.cases import layer_program
 from tests.simplify.programs import formula_texts
 
 

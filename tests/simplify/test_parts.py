@@ -2,22 +2,22 @@
 
 import sympy
 
-from compiler.derive.cheapest import cheapest
-from compiler.derive.compose import without_reads
-from compiler.derive.output_forms import replace_part, solve_for_parts
-from compiler.derive.prune import prune
-from compiler.derive.scalar import absorb_sign, hide, operations
-from compiler.derive.simplify import simplify
-from compiler.derive.simplify_branches import in_cases_of_output
-from compiler.derive.simplify_memo import Memo
-from compiler.derive.simplify_shrink import shrink
-from compiler.derive.simplify_signs import sign_of
-from compiler.derive.simplify_terms import canonical, is_contraction
-from compiler.derive.stable_scalars import divided_through
-from compiler.ir.cases import as_cases
-from compiler.ir.conditions import Less, LessEqual
-from compiler.ir.scalars import Maximum, Select
-from compiler.ir.tensor_program import Program
+from compiler.ir.scalar.cases import as_cases
+from compiler.ir.scalar.choices import Maximum, Select
+from compiler.ir.scalar.conditions import Less, LessEqual
+from compiler.ir.tensor.program import Program
+from compiler.ir.tensor.prune import prune
+from compiler.simplify.branches import in_cases_of_output
+from compiler.simplify.cheapest import cheapest
+from compiler.simplify.compose import without_reads
+from compiler.simplify.memo import Memo
+from compiler.simplify.output_forms import replace_part, solve_for_parts
+from compiler.simplify.scalar import absorb_sign, hide, operations
+from compiler.simplify.shrink import shrink
+from compiler.simplify.signs import sign_of
+from compiler.simplify.simplify import simplify
+from compiler.simplify.stable_scalars import divided_through
+from compiler.simplify.terms import canonical, is_contraction
 from tests.simplify import programs
 from tests.simplify.programs import LABEL, sum_of, term
 

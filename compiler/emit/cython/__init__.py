@@ -1,0 +1,1 @@
+"""Cython: statements, expressions, vector types and the templates of a module."""

@@ -1,0 +1,286 @@
+"""A model -> tensor programs: training, evaluation, prediction, initial values, update of the parameters.
+
+This is where SymPy enters: everything before it is text and shapes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Literal
+
+from compiler.errors import ModelError
+from compiler.frontend.lowered import LayerRow, LoweredModel, OptimizerSpec, ParameterSpec
+from compiler.ir.tensor.names import Names, fresh
+from compiler.ir.tensor.program import Access, Dtype, Program, Tensor, make_term, read_symbol
+from compiler.language.description import Model
+from compiler.language.formula import CompiledFormula, Operand, compile_formula
+from compiler.language.formula.scope import BATCH_SIZE, IOTA
+from compiler.language.layers.base import Parameter
+from compiler.language.layers.graph import Step
+from compiler.language.layers.shaping import Input
+from compiler.language.optimizers.base import Optimizer
+
+
+def lower(model: Model) -> LoweredModel:
+    """The tensor programs of a model. Raises ModelError with all problems, those of formulas included."""
+    model.check()
+    steps = model.graph.steps
+    tensors = _tensor_names(steps)
+    output = tensors[model.graph.output.name]
+    given, loss = _given(model), _with_penalties(_loss(model, output), steps)
+    training, inference = (_layers(steps, tensors, training=mode) for mode in (True, False))
+    streams = count()
+    parameters, states = _kept(steps, "parameters"), _kept(steps, "state")
+    return LoweredModel(
+        name=model.name or "model",
+        output=output,
+        training=_program(given, [*training, loss], ("loss", *(state.new_name for state in states)), streams),
+        inference=_program(given, [*inference, loss], (output, "loss"), streams),
+        predict=_program([t for t in given if t.kind != "label"], inference, (output,), streams),
+        parameters=_specs(parameters, streams),
+        optimizer=_optimizer(model.optimizer, sum(math.prod(kept.parameter.shape) for kept in parameters)),
+        layers=tuple(_row(step) for step in steps if not step.is_part),
+        states=_specs(states, streams),
+    )
+
+
+def _tensor_names(steps: tuple[Step, ...]) -> dict[str, str]:
+    """What programs call the result of each step: its name, unless another tensor is called that."""
+    names = Names(("label", "loss", BATCH_SIZE, IOTA))
+    return {step.name: step.name if step.is_part else names.fresh(step.name) for step in steps}
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A parameter or a state of a layer, and what programs call it and its value after the step."""
+
+    layer: str
+    key: str
+    parameter: Parameter
+
+    @property
+    def name(self) -> str:
+        return f"{self.layer}.{self.key}"
+
+    @property
+    def new_name(self) -> str:
+        return f"{self.layer}.new_{self.key}"
+
+    def tensor(self, kind: Literal["parameter", "state"]) -> Tensor:
+        return Tensor(self.name, self.parameter.shape, kind, origin=self.layer)
+
+
+def _kept(steps: tuple[Step, ...], kind: Literal["parameters", "state"]) -> list[_Kept]:
+    """Every trainable tensor, or every state, once, in graph order."""
+    return [
+        _Kept(step.name, key, parameter)
+        for step in steps
+        if step.forward is not None and step.owner == step.name
+        for key, parameter in getattr(step.forward, kind).items()
+    ]
+
+
+def _specs(kept: list[_Kept], streams: Iterator[int]) -> tuple[ParameterSpec, ...]:
+    rows = ((one.name, one.parameter.shape, _initial_value(one, streams), one.new_name) for one in kept)
+    return tuple(ParameterSpec(*row) for row in rows)
+
+
+def _given(model: Model) -> list[Tensor]:
+    """The tensors that programs are given: input, label, parameters, and the size of the batch."""
+    steps, loss = model.graph.steps, model.loss_forward
+    (image,) = (step for step in steps if isinstance(step.layer, Input))
+    dtype = "real" if loss.classes is None else "index"
+    return [
+        Tensor("input", (None, *image.shape), "input", _dtype(image), limit=image.vocabulary),
+        Tensor("label", (None, *loss.label_shape), "label", dtype, loss.classes),
+        *(kept.tensor("parameter") for kept in _kept(steps, "parameters")),
+        *(kept.tensor("state") for kept in _kept(steps, "state")),
+        Tensor(BATCH_SIZE, (), "batch_size"),
+    ]
+
+
+def _dtype(step: Step) -> Dtype:
+    return "real" if step.vocabulary is None else "index"
+
+
+def _layers(steps: tuple[Step, ...], tensors: Mapping[str, str], *, training: bool) -> list[CompiledFormula]:
+    """The formulas of all layers, compiled; problems of all of them are raised together."""
+    compiled, problems = [], []
+    known = {
+        step.name: Operand(tensors[step.name], (None, *step.shape), _dtype(step), step.vocabulary)
+        for step in steps
+    }
+    for step in steps:
+        if step.forward is None:
+            continue
+        try:
+            compiled.append(_layer(step, known, _results(step, tensors), training))
+        except ModelError as error:
+            problems += [replace(p, layer=step.name, span=p.span or step.span) for p in error.problems]
+    if problems:
+        raise ModelError(*problems)
+    return compiled
+
+
+def _layer(
+    step: Step, known: Mapping[str, Operand], results: dict[str, Operand], training: bool
+) -> CompiledFormula:
+    forward = step.forward
+    names = forward.input_names(len(step.inputs))
+    operands = {key: known[name] for key, name in zip(names, step.inputs, strict=True)}
+    for key, parameter in [*forward.parameters.items(), *forward.state.items()]:
+        kept = _Kept(step.owner, key, parameter)
+        operands[key] = Operand(kept.name, parameter.shape)
+        if training and key in forward.state:
+            results[f"new_{key}"] = Operand(kept.new_name, parameter.shape)
+    return compile_formula(
+        forward.formula if training or forward.inference is None else forward.inference,
+        operands=operands,
+        results=results,
+        constants=forward.constants,
+        sizes=forward.sizes,
+        prefix=step.name,
+        origin=step.name,
+    )
+
+
+def _results(step: Step, tensors: Mapping[str, str]) -> dict[str, Operand]:
+    """What the formula of a layer defines: the step's tensor, or one for each of several results."""
+    results = step.forward.results
+    names = {key: tensors[step.name] if len(results) == 1 else f"{step.name}.{key}" for key in results}
+    return {key: Operand(names[key], (None, *shape)) for key, shape in results.items()}
+
+
+def _loss(model: Model, prediction: str) -> CompiledFormula:
+    loss, output = model.loss_forward, model.graph.output
+    dtype = "real" if loss.classes is None else "index"
+    try:
+        return compile_formula(
+            loss.formula,
+            operands={
+                "prediction": Operand(prediction, (None, *output.shape)),
+                "label": Operand("label", (None, *loss.label_shape), dtype, loss.classes),
+            },
+            results={"loss": Operand("loss", ())},
+            constants=loss.constants,
+            prefix="loss",
+            origin="loss",
+        )
+    except ModelError as error:
+        raise ModelError(
+            *(replace(p, layer="loss", span=p.span or model.span) for p in error.problems)
+        ) from None
+
+
+def _with_penalties(loss: CompiledFormula, steps: tuple[Step, ...]) -> CompiledFormula:
+    """The loss and the penalties of all parameters that have one."""
+    penalties = [
+        _penalty(kept) for kept in _kept(steps, "parameters") if kept.parameter.regularizer is not None
+    ]
+    if not penalties:
+        return loss
+    *before, data = loss.definitions
+    reads = [read_symbol(0)]
+    added = [p.definitions[-1].name for p in penalties]
+    if data.operation != "sum":
+        part = replace(data, name=fresh("loss.data", {d.name for d in before}))
+        before, added, data = [*before, part], [part.name, *added], replace(data, terms=())
+    terms = [make_term((), (), *reads, [(*reads, Access(name, ()))]) for name in added]
+    whole = replace(data, operation="sum", terms=(*data.terms, *terms))
+    defined = [definition for penalty in penalties for definition in penalty.definitions]
+    iota = max(formula.iota for formula in (loss, *penalties))
+    random = [operand for penalty in penalties for operand in penalty.random]
+    return CompiledFormula((*before, *defined, whole), (*loss.random, *random), iota, loss.origin)
+
+
+def _penalty(kept: _Kept) -> CompiledFormula:
+    name, parameter, regularizer = kept.name, kept.parameter, kept.parameter.regularizer
+    return compile_formula(
+        regularizer.formula,
+        operands={"parameter": Operand(name, parameter.shape)},
+        results={"penalty": Operand(f"{name}.penalty", ())},
+        constants=regularizer.constants,
+        prefix=name,
+        origin=kept.layer,
+    )
+
+
+def _program(
+    given: Iterable[Tensor],
+    formulas: Iterable[CompiledFormula],
+    outputs: tuple[str, ...],
+    streams: Iterator[int],
+) -> Program:
+    """One program from compiled formulas: random tensors join its inputs, each with a stream of its own."""
+    formulas = list(formulas)
+    definitions = tuple(definition for formula in formulas for definition in formula.definitions)
+    random = [
+        Tensor(operand.name, operand.shape, "random", stream=next(streams), origin=formula.origin)
+        for formula in formulas
+        for operand in formula.random
+    ]
+    read = {name for definition in definitions for name in definition.tensors}
+    kept = (tensor for tensor in given if tensor.kind != "batch_size" or tensor.name in read)
+    values = max((formula.iota for formula in formulas), default=0)
+    iota = [Tensor(IOTA, (values,), "iota")] if values else []
+    return Program((*kept, *random, *iota), definitions, outputs)
+
+
+def _initial_value(kept: _Kept, streams: Iterator[int]) -> Program:
+    parameter, initializer = kept.parameter, kept.parameter.initializer
+    formula = compile_formula(
+        initializer.formula,
+        operands={},
+        results={"value": Operand("value", parameter.shape)},
+        constants=initializer.constants(parameter.shape),
+        prefix=kept.name,
+        origin=kept.layer,
+    )
+    return _program((), [formula], ("value",), streams)
+
+
+def _optimizer(optimizer: Optimizer, size: int) -> OptimizerSpec:
+    arrays = {name: Operand(name, (size,)) for name in ("parameter", "gradient", *optimizer.slots)}
+    scalars = {name: Operand(name, ()) for name in ("rate", "step")}
+    results = tuple(f"new_{name}" for name in ("parameter", *optimizer.slots))
+    given = [
+        *(Tensor(name, (size,), "input" if name == "gradient" else "state") for name in arrays),
+        *(Tensor(name, (), name) for name in scalars),
+    ]
+    formulas = []
+    if optimizer.clipping is not None:
+        formulas.append(_clipping(optimizer, arrays["gradient"], size))
+        arrays["gradient"] = Operand("gradient.clipped", (size,))
+    formula = compile_formula(
+        optimizer.formula,
+        operands=arrays | scalars,
+        results={name: Operand(name, (size,)) for name in results},
+        constants=optimizer.constants,
+        origin="optimizer",
+    )
+    update = _program(given, [*formulas, formula], results, count())
+    return OptimizerSpec(
+        type(optimizer).__name__, tuple(optimizer.slots), update, float(optimizer.learning_rate)
+    )
+
+
+def _clipping(optimizer: Optimizer, gradient: Operand, size: int) -> CompiledFormula:
+    return compile_formula(
+        optimizer.clipping,
+        operands={"gradient": gradient},
+        results={"clipped": Operand("gradient.clipped", (size,))},
+        constants=optimizer.clipping_constants,
+        prefix="gradient",
+        origin="optimizer",
+    )
+
+
+def _row(step: Step) -> LayerRow:
+    sizes = [
+        sum(math.prod(kept.parameter.shape) for kept in _kept((step,), kind))
+        for kind in ("parameters", "state")
+    ]
+    return LayerRow(step.name, step.layer.kind, step.shape, *sizes)

@@ -1,0 +1,35 @@
+"""Where a term runs: axes with their extents, and guards on its points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from compiler.ir.affine.expression import Affine, Extent
+
+Shape = tuple[Extent, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A loop index over `[0, extent)`; extent None is the batch."""
+
+    name: str
+    extent: Extent
+
+    def __str__(self) -> str:
+        return f"{self.name}:{'batch' if self.extent is None else self.extent}"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A condition on a point of the domain: `affine >= 0`, `affine == 0` or `affine % modulus == 0`."""
+
+    kind: Literal[">=", "==", "%"]
+    affine: Affine
+    modulus: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"({self.affine}) % {self.modulus} == 0" if self.kind == "%" else f"{self.affine} {self.kind} 0"
+        )

@@ -1,0 +1,340 @@
+"""Loop nests: what a schedule produces and the emitter prints, still free of any language's syntax.
+
+    Loop      for variable in range(max(lower), min(upper), step): body
+    If        if all tests: body, else: otherwise
+    Load      name = buffer[offset]            (a scalar, a vector, or the first lanes of one)
+    Let       name = expression                (SymPy over local names)
+    Mask      name = name where integers[offset] == affine, else 0
+    Pick      name = values[integers[offset]]  (of every lane)
+    Lanes     name = sum of the lanes of a vector
+    Index     name = affine                    (an integer)
+    Store     buffer[offset] (+)= expression
+    Fill      buffer[offset : offset + count] = 0
+    Random    buffer[0 : count] = counter-based uniforms
+    Lists     empty lists of (real value, integers), one for each bucket
+    Collect   append an entry to a bucket's list, unless its value is zero
+    Points    list the values of a variable for which not all of some elements are zero
+    Buckets   for each bucket whose list is not empty: body
+    Chunks    for each so many entries of a bucket's list: body
+    Each      for each entry of a bucket's list, or of a chunk of it: body
+
+Offsets are affine in loop variables and count elements. `batch` is a variable of every kernel: the
+number of examples in the tile at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import sympy
+
+from compiler.ir.affine.expression import Affine, constant
+from compiler.ir.tensor.program import Guard
+
+Expression = sympy.Expr
+Width = int
+"""Lanes of a value: 0 is a scalar, the machine's vector length a whole vector, between them a partial one."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """`⌊affine / divisor⌋`, or `⌈affine / divisor⌉` when it is a lower bound."""
+
+    affine: Affine
+    divisor: int = 1
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`for variable in range(max(lower…), min(upper…), step)`; `upper` is exclusive.
+
+    A `shared` loop runs from 0 to a constant, and does part number `part` of `parts` of its steps.
+    """
+
+    variable: str
+    lower: tuple[Limit, ...]
+    upper: tuple[Limit, ...]
+    body: tuple[Statement, ...]
+    step: int = 1
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class If:
+    """Integer tests, and that a local value is not zero: all must hold."""
+
+    tests: tuple[Guard, ...]
+    body: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...] = ()
+    nonzero: str | None = None
+
+
+@dataclass(frozen=True)
+class Address:
+    """Element `offset` of a buffer; where an `inside` test fails, a load gives `outside`, untouched."""
+
+    buffer: str
+    offset: Affine
+    inside: tuple[Guard, ...] = ()
+    outside: float = 0.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """`name = value at address`; `width` 0 loads a scalar of the buffer's type."""
+
+    name: str
+    address: Address
+    width: Width = 0
+    integer: bool = False
+
+
+@dataclass(frozen=True)
+class Let:
+    """`name = value`, a real scalar or vector; `update` writes it `name += value`."""
+
+    name: str
+    value: Expression
+    width: Width = 0
+    update: bool = False
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Zero the lanes of the vector `name` at which the integers from `address` on differ from `value`."""
+
+    name: str
+    address: Address
+    value: Affine
+    width: Width
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Of the vectors `values` the one that the integers from `address` on say, lane by lane."""
+
+    name: str
+    values: tuple[str, ...]
+    address: Address
+    width: Width
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """`name` is the sum of the lanes of the local vector `vector`."""
+
+    name: str
+    vector: str
+    width: Width
+
+
+@dataclass(frozen=True)
+class Index:
+    """`name = value`, an integer; with a width a vector of integers, all of them 0."""
+
+    name: str
+    value: Affine
+    width: Width = 0
+
+
+@dataclass(frozen=True)
+class Choose:
+    """`name, winner = value, position if value beats name` (keeping the first of equals; NaN wins)."""
+
+    name: str
+    value: Expression
+    better: str
+    winner: str | None = None
+    position: Affine = field(default_factory=lambda: constant(0))
+    width: Width = 0
+
+
+@dataclass(frozen=True)
+class Store:
+    """`address (+)= value`; an integer store writes the affine `value` (with a width, a vector)."""
+
+    address: Address
+    value: Expression | Affine
+    width: Width = 0
+    accumulate: bool = False
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Set `count` elements of a buffer to zero; `count` may depend on the batch."""
+
+    buffer: str
+    count: Affine
+
+
+@dataclass(frozen=True)
+class Random:
+    """Fill a buffer with uniforms of a stream, `row` elements an example (numbered from `first·row`), or
+    `row` elements in all when there is no batch."""
+
+    buffer: str
+    stream: int
+    row: int
+    per_example: bool
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Declare `buckets` lists of up to `capacity` entries, and empty them. An entry is a real value and
+    `integers` integers."""
+
+    name: str
+    buckets: int
+    capacity: int
+    integers: int
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Append (value, integers) to the list of a bucket unless the local `value` is zero; no branch."""
+
+    lists: Lists
+    bucket: Affine
+    value: str
+    integers: tuple[Affine, ...]
+
+
+@dataclass(frozen=True)
+class Points:
+    """List (the only one of `lists`) each of the first `count` values of `variable` for which the elements at
+    `addresses` are not all zero."""
+
+    lists: Lists
+    variable: str
+    count: Affine
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """`for variable in range(buckets)`: the body, where that list is not empty."""
+
+    lists: Lists
+    variable: str
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Of a list the entries from number `start + first` to before number `start + end`, as far as there are;
+    `start` is the variable of a chunk."""
+
+    start: str
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """For every `size`-th entry of a bucket's list (or of the `span` of it): the body, its number in
+    `variable`."""
+
+    lists: Lists
+    bucket: Affine
+    variable: str
+    size: int
+    body: tuple[Statement, ...]
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Each:
+    """For each entry of a bucket's list (or of the `span` of it), in order: its parts in locals, then the
+    body."""
+
+    lists: Lists
+    bucket: Affine
+    value: str | None
+    integers: tuple[str, ...]
+    body: tuple[Statement, ...]
+    span: Span | None = None
+
+
+Statement = (
+    Loop
+    | If
+    | Load
+    | Let
+    | Mask
+    | Pick
+    | Lanes
+    | Index
+    | Choose
+    | Store
+    | Fill
+    | Random
+    | Lists
+    | Collect
+    | Points
+    | Buckets
+    | Chunks
+    | Each
+)
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A pointer argument of a kernel. `element` is "real", "index" (int32) or "small" (uint8)."""
+
+    name: str
+    tensor: str
+    element: str
+    written: bool
+    base: int = 0
+    """Elements of the tensor before the first that the kernel's pointer points at."""
+
+    @property
+    def element_type(self) -> str:
+        return {"real": "real", "index": "int32", "small": "uint8"}[self.element]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One function of the generated module, with what its header says."""
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    body: tuple[Statement, ...]
+    formula: tuple[str, ...]
+    schedule: str
+    operations: int
+    """Floating-point operations for one example (for one call, when no loop runs over the batch)."""
+    per_example: bool
+    origin: str = ""
+    shared: bool = False
+    """Called once for each of `parts` parts, over the whole batch, by as many threads."""
+    windows: tuple[tuple[str, int], ...] = ()
+    """Extents, by axis, of windows of a max that the register tile holds whole."""
+
+
+def addresses_of(statement: Statement) -> tuple[Address, ...]:
+    """Where a statement itself, not what stands inside it, reads or writes elements."""
+    if isinstance(statement, Load | Store | Mask | Pick):
+        return (statement.address,)
+    return statement.addresses if isinstance(statement, Points) else ()
+
+
+def with_addresses(statement: Statement, change: Callable[[Address], Address]) -> Statement:
+    """The statement with `change` applied to each of its own addresses."""
+    if isinstance(statement, Load | Store | Mask | Pick):
+        return replace(statement, address=change(statement.address))
+    if isinstance(statement, Points):
+        return replace(statement, addresses=tuple(map(change, statement.addresses)))
+    return statement
+
+
+def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
+    """Every statement of a nest, outer before inner."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, Loop | Buckets | Chunks | Each):
+            yield from statements(statement.body)
+        elif isinstance(statement, If):
+            yield from statements(statement.body)
+            yield from statements(statement.otherwise)

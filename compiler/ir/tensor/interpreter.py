@@ -1,0 +1,209 @@
+"""Runs a tensor program in plain NumPy, point by point of every term's domain.
+
+The oracle of the tests and of the simplifier's self-check: it takes the meaning of a term literally and
+shares no code with inversion, passes, scheduling or printing. It is slow and uses memory in proportion
+to a term's domain; use it on small shapes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import sympy
+
+from compiler.errors import CompilerBug
+from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Mod, Read
+from compiler.ir.tensor.counter_random import uniform
+from compiler.ir.tensor.program import IDENTITY, Definition, Program, Shape, Tensor, Term
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def run(
+    program: Program,
+    inputs: Arrays,
+    *,
+    batch: int | None = None,
+    seed: int = 0,
+    step: int = 0,
+    dtype: type[np.floating] = np.float64,
+) -> dict:
+    """Every tensor of the program by name: the given inputs, the random tensors, the definitions.
+
+    `inputs` maps names to arrays; `batch` is found from an input with a batch dimension when it is not
+    given, and the size of the batch need not be given. Real tensors are computed in `dtype`: each operation
+    is rounded to it, as a kernel of that precision rounds, but for erf, whose argument and result alone are.
+    """
+    batch = batch if batch is not None else _batch_of(program, inputs)
+    values: dict[str, np.ndarray] = {}
+    for tensor in program.inputs:
+        value = _given(tensor, inputs, batch, seed, step)
+        values[tensor.name] = value if tensor.dtype == "index" else np.asarray(value, dtype)
+    for definition in program.definitions:
+        values[definition.name] = _evaluate(definition, values, batch, dtype)
+    return values
+
+
+def _batch_of(program: Program, inputs: Arrays) -> int:
+    for tensor in program.inputs:
+        if None in tensor.shape and tensor.name in inputs:
+            return int(np.shape(inputs[tensor.name])[tensor.shape.index(None)])
+    return 1
+
+
+def _given(tensor: Tensor, inputs: Arrays, batch: int, seed: int, step: int) -> np.ndarray:
+    shape = concrete_shape(tensor.shape, batch)
+    if tensor.name in inputs:
+        value = np.asarray(inputs[tensor.name], dtype=np.int64 if tensor.dtype == "index" else np.float64)
+        if value.shape != shape:
+            raise ValueError(f"{tensor.name}: expected shape {shape}, found {value.shape}")
+        return value
+    if tensor.kind == "random":
+        elements = np.arange(int(np.prod(shape, dtype=np.int64)))
+        return uniform(seed, step, tensor.stream, elements).reshape(shape)
+    if tensor.kind == "iota":
+        return np.arange(shape[0], dtype=np.float64)
+    if tensor.kind == "batch_size":
+        return np.float64(batch)
+    raise ValueError(f"no value was given for {tensor.kind} {tensor.name}")
+
+
+def concrete_shape(shape: Shape, batch: int) -> tuple[int, ...]:
+    """The shape with the batch's extent put in."""
+    return tuple(batch if extent is None else extent for extent in shape)
+
+
+def _evaluate(definition: Definition, values: Arrays, batch: int, dtype: type[np.floating]) -> np.ndarray:
+    shape = concrete_shape(definition.shape, batch)
+    if definition.operation in ("argmax", "argmin"):
+        return _winners(definition, values, batch, shape, dtype)
+    result = np.full(shape, IDENTITY[definition.operation], dtype)
+    combine = {"sum": np.add, "max": np.maximum, "min": np.minimum}[definition.operation]
+    for term in definition.terms:
+        points, target, value = _points(term, values, batch, dtype)
+        keep = np.logical_and(points, _inside(target, shape))
+        flat = np.zeros(int(keep.sum()), dtype=np.int64)
+        for index, extent in zip(target, shape, strict=True):
+            flat = flat * extent + np.broadcast_to(index, keep.shape)[keep]
+        combine.at(result.reshape(-1), flat, np.broadcast_to(value, keep.shape)[keep])
+    return result
+
+
+def _winners(
+    definition: Definition, values: Arrays, batch: int, shape: tuple[int, ...], dtype: type[np.floating]
+) -> np.ndarray:
+    """Row-major position of the first best point among the reduction axes, in loop order."""
+    (term,) = definition.terms
+    sign = 1.0 if definition.operation == "argmax" else -1.0
+    kept = [a for a in term.axes if a not in term.reduction_axes]
+    ordered = Term((*kept, *term.reduction_axes), term.target, term.body, term.reads, term.guards)
+    points, target, value = _points(ordered, values, batch, dtype)
+    reduced = int(np.prod([a.extent for a in term.reduction_axes], dtype=np.int64))
+    score = np.where(points, sign * np.broadcast_to(value, points.shape), -np.inf)
+    allowed = points.reshape(-1, reduced)
+    flat = score.reshape(-1, reduced)
+    # A guarded-out point never wins, not even against -inf: rank "allowed" before the value.
+    best = np.where(allowed, flat, -np.inf).max(axis=1, keepdims=True)
+    # A NaN equals nothing, and beats everything.
+    winner = np.argmax(allowed & ((flat == best) | np.isnan(flat)), axis=1)
+    result = np.zeros(shape, dtype=np.int64)
+    first = tuple(np.broadcast_to(t, points.shape).reshape(-1, reduced)[:, 0] for t in target)
+    # A single element has no index, and takes no array.
+    result[first] = winner if first else winner[0]
+    return result
+
+
+def _points(
+    term: Term, values: Arrays, batch: int, dtype: type[np.floating]
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """Over the whole domain box: which points' guards hold, the target indices, the body's values."""
+    extents = [batch if axis.extent is None else axis.extent for axis in term.axes]
+    grids = np.indices(extents, sparse=True) if extents else ()
+    axes = {axis.name: grid for axis, grid in zip(term.axes, grids, strict=True)}
+    keep = np.ones(extents, dtype=bool)
+    # Guards that read no tensor come first: a saved winner may only be read where they hold.
+    for guard in sorted(term.guards, key=lambda g: len(g.affine.reads)):
+        number = affine_values(guard.affine, axes, values)
+        test = {">=": number >= 0, "==": number == 0}.get(guard.kind)
+        keep = keep & (number % guard.modulus == 0 if test is None else test)
+    arguments = [_read(access, axes, values, keep) for _, access in term.reads]
+    value = _body_function(term, dtype)(*arguments)
+    target = [affine_values(index, axes, values) for index in term.target]
+    return keep, target, np.asarray(value, dtype)
+
+
+def _read(access, axes, values, keep) -> np.ndarray:
+    array = values[access.tensor]
+    index = [affine_values(i, axes, values) for i in access.indices]
+    inside = _inside(index, array.shape)
+    if access.outside is None:
+        if not np.all(inside | ~keep):
+            raise CompilerBug(f"a read leaves its tensor: {access}")
+        fill = 0.0
+    else:
+        fill = access.outside
+    clipped = tuple(np.clip(i, 0, max(n - 1, 0)) for i, n in zip(index, array.shape, strict=True))
+    return np.where(inside, array[clipped], array.dtype.type(fill))
+
+
+def _inside(index: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    inside = np.True_
+    for i, extent in zip(index, shape, strict=True):
+        inside = inside & (i >= 0) & (i < extent)
+    return inside
+
+
+def affine_values(affine: Affine, axes: Mapping[str, np.ndarray], values: Arrays) -> np.ndarray:
+    """The integer values of an index expression over grids of its axes."""
+    total = np.int64(affine.constant)
+    for atom, coefficient in affine.terms:
+        total = total + coefficient * _atom_values(atom, axes, values)
+    return total
+
+
+def _atom_values(atom: Atom, axes: Mapping[str, np.ndarray], values: Arrays) -> np.ndarray:
+    if isinstance(atom, str):
+        return axes[atom]
+    if isinstance(atom, Read):
+        array = values[atom.tensor]
+        index = [affine_values(i, axes, values) for i in atom.indices]
+        # Clipping is harmless: where an index leaves the array, an earlier guard already fails.
+        return array[tuple(np.clip(i, 0, n - 1) for i, n in zip(index, array.shape, strict=True))]
+    number = affine_values(atom.numerator, axes, values)
+    if isinstance(atom, FloorDiv):
+        return number // atom.divisor
+    if isinstance(atom, Mod):
+        return number % atom.divisor
+    raise CompilerBug(f"unknown atom {atom!r}")
+
+
+def _body_function(term: Term, dtype: type[np.floating]):
+    symbols = [symbol for symbol, _ in term.reads]
+    # A whole number that no integer of the machine holds is a float to every kernel.
+    constants = {n: sympy.Float(n) for n in term.body.atoms(sympy.Integer) if abs(n) >= 2**63}
+    # A constant such as sqrt(2) would be computed as a float64, and make float64 of what it meets.
+    found = (node for node in term.body.atoms(sympy.Pow, sympy.Function) if node.is_number)
+    constants |= {node: node.evalf(17) for node in found}
+    own = {"erf": _erf, "where": partial(_where, dtype)}
+    function = sympy.lambdify(symbols, term.body.xreplace(constants), modules=[own, "numpy"])
+
+    def evaluate(*arguments):
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return evaluate
+
+
+def _where(dtype: type[np.floating], condition: np.ndarray, then: object, otherwise: object) -> np.ndarray:
+    """NumPy's own makes integers of two whole numbers, and float64 of what they meet."""
+    return np.where(condition, np.asarray(then, dtype), np.asarray(otherwise, dtype))
+
+
+def _erf(argument: np.ndarray) -> np.ndarray:
+    return _erf_of_each(argument).astype(np.asarray(argument).dtype)
+
+
+_erf_of_each = np.vectorize(math.erf, otypes=[float])

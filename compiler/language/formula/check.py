@@ -1,0 +1,241 @@
+"""What is wrong with a formula on tensors of known shapes: all of it, before anything is compiled.
+
+Each statement is brought into the pieces that would become terms, and every value and index of a piece is
+looked at. What depends on a statement that is wrong itself is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+
+from compiler.errors import ModelError, Problem
+from compiler.ir.affine.domain import Shape
+from compiler.language.formula.affine_index import (
+    axis_value,
+    checked_index,
+    checked_indices,
+    reads_integers_alone,
+    size_of,
+)
+from compiler.language.formula.elaborate import Elaborator, Operation, exact_numbers, groups, writes_once
+from compiler.language.formula.functions import FUNCTION_NAMES
+from compiler.language.formula.normalise import Piece
+from compiler.language.formula.parser import REDUCTIONS, parse_formula
+from compiler.language.formula.resolve import Resolved
+from compiler.language.formula.scope import SIZE, UNIFORM, Operand, Scope, did_you_mean, with_batch_size
+from compiler.language.formula.spelling import with_normalised_keys
+from compiler.language.formula.syntax import (
+    Binary,
+    Call,
+    Compare,
+    Conditional,
+    Extents,
+    Formula,
+    Logical,
+    Name,
+    Negate,
+    Node,
+    Read,
+    Rest,
+    Statement,
+    walk,
+)
+
+CHOICES = ("max", "min", "abs", "sign")
+
+
+def formula_problems(
+    text: str,
+    *,
+    operands: Mapping[str, Operand],
+    results: Mapping[str, Operand],
+    constants: Mapping[str, int | float],
+    sizes: Mapping[str, int],
+) -> list[Problem]:
+    """All problems of a formula; none if `compile_formula` accepts it. The arguments are those of that."""
+    try:
+        formula = parse_formula(text)
+        given, sizes = with_batch_size(operands), with_normalised_keys(sizes)
+        scope = Scope(formula.text, given, exact_numbers(constants), sizes)
+        results = with_normalised_keys(results)
+        checker = _Checker(scope, results, formula)
+    except ModelError as error:
+        return list(error.problems)
+    for group in groups(formula.statements):
+        checker.check(group)
+    for name in results:
+        if not any(statement.target == name for statement in formula.statements):
+            place = formula.statements[-1].place
+            checker.report(
+                checker.scope.error(place, f"the formula never defines {name}", expected=f"{name}[…] = …")
+            )
+    return list(checker.problems)
+
+
+def reference_problems(statement: Statement, scope: Scope) -> list[Problem]:
+    """Reads of tensors that do not exist, or with a wrong number of indices."""
+    problems: list[Problem] = []
+    for node in walk(statement.value):
+        if not isinstance(node, Read) or node.tensor == UNIFORM:
+            continue
+        known = scope.operands.get(node.tensor)
+        if known is not None and any(isinstance(index, Rest) for index in node.indices):
+            continue
+        try:
+            scope.operand(node)
+        except ModelError as error:
+            problems += error.problems
+    return problems
+
+
+class _Checker(Elaborator[None]):
+    """Collects problems, each once: a value may be in several pieces."""
+
+    def __init__(self, scope: Scope, results: Mapping[str, Operand], formula: Formula):
+        super().__init__(scope, results, formula, "", "")
+        self.problems: dict[Problem, None] = {}
+        self.broken: set[str] = set()
+        self.stage_number = 0
+
+    def report(self, error: ModelError) -> None:
+        self.problems.update(dict.fromkeys(error.problems))
+
+    def check(self, group: list[Statement]) -> None:
+        """Look at the statements of one definition."""
+        reads = {n.tensor for s in group for n in walk(s.value) if isinstance(n, Read)}
+        if reads & self.broken:
+            self.broken.add(group[0].target)
+            return
+        found = [problem for statement in group for problem in reference_problems(statement, self.scope)]
+        before = len(self.problems)
+        self.problems.update(dict.fromkeys(found))
+        if not found:
+            try:
+                self.define(group)
+            except ModelError as error:
+                self.report(error)
+        if len(self.problems) > before and group[0].target not in self.scope.operands:
+            self.broken.add(group[0].target)
+
+    def meaning(self, operation: Operation, shape: Shape, terms: tuple[None, ...]) -> Hashable:
+        self.stage_number += 1
+        return self.stage_number
+
+    def term(self, statement: Resolved, operand: Operand, piece: Piece) -> None:
+        extents = statement.extents | {bound.name: bound.extent for bound in piece.axes}
+        left = Read(statement.place, statement.target, statement.indices)
+        target, _ = checked_indices(left, extents, self.scope, operand)
+        if not statement.accumulate and not writes_once(target, statement.extents):
+            message = f"{statement.target} can be written more than once at one place"
+            raise self.scope.error(statement.place, message, advice="`+=` if the values are to be added")
+        _Values(self.scope, extents, piece, self.report).value(piece.body)
+
+
+class _Values:
+    """Looks at the values of one piece and reports what is wrong with them."""
+
+    def __init__(self, scope: Scope, extents: Extents, piece: Piece, report: Callable[[ModelError], None]):
+        self.scope, self.extents, self.guards, self.report = scope, extents, piece.guards, report
+
+    def error(self, node: Node, message: str, **details: str | None) -> None:
+        self.report(self.scope.error(node.place, message, **details))
+
+    def value(self, node: Node) -> None:
+        match node:
+            case Name(name=name):
+                self.named(node, name)
+            case Negate(operand=operand):
+                self.value(operand)
+            case Binary(operator="//" | "%" as operator):
+                if not reads_integers_alone(node, self.scope):
+                    self.error(node, f"{operator} is for axes, not for real numbers")
+                else:
+                    self.attempt(lambda: axis_value(node, self.extents, self.scope))
+            case Binary(left=left, right=right):
+                self.value(left)
+                self.value(right)
+            case Conditional(condition=condition, then=then, otherwise=otherwise):
+                self.condition(condition)
+                self.value(then)
+                self.value(otherwise)
+            case Call(function=function, arguments=arguments):
+                self.call(node, function, arguments)
+            case Read():
+                self.read(node)
+            case Compare() | Logical():
+                self.error(node, "a condition is not a value", expected="value if condition else other value")
+            case Rest():
+                self.error(node, "`...` stands for axes, so it is no value")
+
+    def attempt(self, check: Callable[[], object]) -> None:
+        try:
+            check()
+        except ModelError as error:
+            self.report(error)
+
+    def condition(self, node: Node) -> None:
+        match node:
+            case Compare(left=left, right=right):
+                self.value(left)
+                self.value(right)
+            case Logical(operands=operands):
+                for operand in operands:
+                    self.condition(operand)
+            case _:
+                self.error(node, "this is not a condition", expected="a comparison, such as x[b] > 0")
+
+    def named(self, node: Node, name: str) -> None:
+        constants = self.scope.constants
+        if name in constants or name == "pi":
+            return
+        if name in self.extents:
+            self.attempt(lambda: axis_value(node, self.extents, self.scope))
+        elif name == "inf":
+            self.error(node, "inf can only stand in pad(tensor, -inf)")
+        elif name in self.scope.operands:
+            indices = "…" if self.scope.operands[name].shape else ""
+            self.error(node, f"{name} is a tensor, so it needs indices", expected=f"{name}[{indices}]")
+        else:
+            advice = did_you_mean(name, (*constants, "pi"))
+            self.error(node, f"there is no constant {name}", advice=advice)
+
+    def call(self, node: Call, function: str, arguments: tuple[Node, ...]) -> None:
+        known = (*FUNCTION_NAMES, *CHOICES, SIZE)
+        if function == SIZE:
+            self.attempt(lambda: size_of(node, self.extents, self.scope))
+            return
+        if function in ("max", "min") and len(arguments) >= 2:
+            pass
+        elif function in ("abs", "sign") or function in FUNCTION_NAMES:
+            if len(arguments) != 1:
+                self.error(node, f"{function} takes one argument", found=str(len(arguments)))
+        elif function in REDUCTIONS:
+            self.error(node, f"{function} reduces over axes", expected=f"{function}[axes](expression)")
+        else:
+            expected = f"one of {', '.join(known)}"
+            advice = did_you_mean(function, known)
+            self.error(node, f"there is no function {function}", expected=expected, advice=advice)
+        for argument in arguments:
+            self.value(argument)
+
+    def read(self, node: Read) -> None:
+        operand = self.scope.operand(node)
+        if operand.dtype == "index":
+            self.error(node, f"{node.tensor} is an integer tensor: it can be an index, not a value")
+        for index, extent in zip(node.indices, operand.shape, strict=True):
+            self.attempt(
+                lambda index=index, extent=extent: checked_index(
+                    index, extent, node, self.extents, self.scope, self.guards
+                )
+            )
+        if node.outside is not None:
+            self.outside(node.outside)
+
+    def outside(self, node: Node) -> None:
+        inner = node.operand if isinstance(node, Negate) else node
+        if isinstance(inner, Name) and inner.name == "inf":
+            return
+        if any(isinstance(n, Read) or (isinstance(n, Name) and n.name in self.extents) for n in walk(node)):
+            self.error(node, "the value outside a tensor must be a constant")
+        else:
+            self.value(node)

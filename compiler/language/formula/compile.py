@@ -1,0 +1,109 @@
+"""A formula with shapes -> definitions of the tensor program. The one entry point of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+from compiler.errors import ModelError
+from compiler.ir.affine.expression import axis, constant
+from compiler.ir.tensor.program import Axis, Definition, Operation, Shape, Term, make_term, substitute_axes
+from compiler.language.formula.affine_index import checked_indices
+from compiler.language.formula.check import formula_problems
+from compiler.language.formula.elaborate import Elaborator, exact_numbers, groups
+from compiler.language.formula.normalise import Piece
+from compiler.language.formula.parser import parse_formula
+from compiler.language.formula.resolve import Resolved
+from compiler.language.formula.scalar import ScalarBuilder
+from compiler.language.formula.scope import Operand, Scope, with_batch_size
+from compiler.language.formula.spelling import with_normalised_keys
+from compiler.language.formula.syntax import Extents, Formula, Read
+
+
+@dataclass(frozen=True)
+class CompiledFormula:
+    """Definitions, each after what it reads, and the random tensors that they read."""
+
+    definitions: tuple[Definition, ...]
+    random: tuple[Operand, ...]
+    iota: int = 0
+    """How many values of `iota`, 0, 1, 2, …, are read."""
+    origin: str = ""
+    """The layer whose formula it is."""
+
+
+def compile_formula(
+    text: str,
+    *,
+    operands: Mapping[str, Operand],
+    results: Mapping[str, Operand],
+    constants: Mapping[str, int | float] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    prefix: str = "",
+    origin: str = "",
+) -> CompiledFormula:
+    """The definitions that a formula stands for.
+
+    `operands` maps the names of given tensors to what they are called in the program, and their shapes;
+    `results` does so for the tensors that the formula must define. Every other left side is a let-stage,
+    named `prefix.name`; so are the reductions that become stages (`prefix.sum1`) and random tensors
+    (`prefix.uniform`). `batch_size[]` and `uniform[…]` need not be given. `sizes` are extents of axes.
+
+    Raises ModelError with all problems, each with an excerpt that points at the character.
+    """
+    problems = formula_problems(
+        text, operands=operands, results=results, constants=constants or {}, sizes=sizes or {}
+    )
+    if problems:
+        raise ModelError(*problems)
+    formula = parse_formula(text)
+    constants, sizes = exact_numbers(constants or {}), with_normalised_keys(sizes or {})
+    scope = Scope(formula.text, with_batch_size(operands), constants, sizes)
+    compiler = _Compiler(scope, with_normalised_keys(results), formula, prefix, origin)
+    for group in groups(formula.statements):
+        compiler.define(group)
+    return CompiledFormula(tuple(compiler.definitions), tuple(compiler.random), compiler.iota, origin)
+
+
+class _Compiler(Elaborator[Term]):
+    """Makes definitions of the pieces."""
+
+    def __init__(
+        self, scope: Scope, results: Mapping[str, Operand], formula: Formula, prefix: str, origin: str
+    ):
+        super().__init__(scope, results, formula, prefix, origin)
+        self.definitions: list[Definition] = []
+        self.iota = 0
+
+    def add(self, local: str, operand: Operand, operation: Operation, terms: tuple[Term, ...]) -> None:
+        super().add(local, operand, operation, terms)
+        self.definitions.append(Definition(operand.name, operand.shape, operation, terms, origin=self.origin))
+
+    def meaning(self, operation: Operation, shape: Shape, terms: tuple[Term, ...]) -> Hashable:
+        return operation, shape, tuple(map(_with_numbered_axes, terms))
+
+    def term(self, statement: Resolved, operand: Operand, piece: Piece) -> Term:
+        extents = statement.extents | {bound.name: bound.extent for bound in piece.axes}
+        left = Read(statement.place, statement.target, statement.indices)
+        target, _ = checked_indices(left, extents, self.scope, operand)
+        builder = ScalarBuilder(self.scope, extents, piece.guards)
+        body = builder.build(piece.body)
+        self.iota = max(self.iota, builder.values)
+        axes = tuple(Axis(name, extent) for name, extent in extents.items())
+        term = make_term(axes, target, body, builder.reads.pairs(), piece.guards)
+        return without_idle_axes(term, statement.extents)
+
+
+def without_idle_axes(term: Term, left: Extents) -> Term:
+    """Drop axes of the left side that have one value and that the target does not need."""
+    used = frozenset().union(*(index.axes for index in term.target))
+    idle = {name: constant(0) for name, extent in left.items() if extent == 1 and name not in used}
+    kept = tuple(a for a in term.axes if a.name not in idle)
+    return substitute_axes(term, idle, kept) if idle else term
+
+
+def _with_numbered_axes(term: Term) -> Term:
+    """The term with axes named by position, so that terms that differ in names alone are equal."""
+    names = {a.name: axis(f"axis{k}") for k, a in enumerate(term.axes)}
+    axes = tuple(Axis(f"axis{k}", a.extent) for k, a in enumerate(term.axes))
+    return substitute_axes(term, names, axes)

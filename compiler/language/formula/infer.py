@@ -1,0 +1,190 @@
+"""The shapes that a formula does not say, from the axes that it uses.
+
+    y[b, o] = sum[i]((x[b, i] - center[o, i])**2)      x of (batch, 3), o of size 10
+
+`i` goes as far as x does, 3; so `center` is (10, 3), and y is (batch, 10). What is learnt from one
+statement may be needed in another, in either direction, so statements are gone through until nothing new is
+learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from compiler.errors import ModelError, Problem
+from compiler.ir.affine.domain import Shape
+from compiler.ir.affine.expression import Extent
+from compiler.language.formula.affine_index import to_affine
+from compiler.language.formula.check import reference_problems
+from compiler.language.formula.extents import Binder, ExtentFinder, inside_of
+from compiler.language.formula.parser import parse_formula
+from compiler.language.formula.resolve import expanded
+from compiler.language.formula.scope import UNIFORM, UNKNOWN, Operand, Scope, with_batch_size
+from compiler.language.formula.spelling import with_normalised_keys
+from compiler.language.formula.syntax import Formula, Name, Node, Read, Reduce, Statement, children, walk
+
+PartialShape = tuple[Extent, ...] | None
+"""A shape in which sizes may be UNKNOWN, or None when the number of dimensions is not known either."""
+
+
+def infer_shapes(
+    text: str,
+    *,
+    operands: Mapping[str, Operand],
+    unknown: Mapping[str, PartialShape],
+    constants: Mapping[str, int | float],
+    sizes: Mapping[str, int],
+) -> dict[str, Shape]:
+    """The shape of every tensor of `unknown`, and of every left side of the formula.
+
+    Raises ModelError, pointing at the place, for a size that cannot be inferred.
+    """
+    formula = parse_formula(text)
+    scope = Scope(formula.text, with_batch_size(operands), *map(with_normalised_keys, (constants, sizes)))
+    inference = _Inference(formula, scope, with_normalised_keys(unknown))
+    inference.check_references()
+    while inference.learns():
+        pass
+    inference.check()
+    return inference.shapes
+
+
+class _Inference:
+    """What is known so far: `shapes` of the unknown tensors and of left sides."""
+
+    def __init__(self, formula: Formula, scope: Scope, unknown: dict[str, PartialShape]):
+        self.formula, self.given = formula, scope
+        self.unknown = tuple(unknown)
+        self.shapes: dict[str, PartialShape] = unknown
+
+    @property
+    def scope(self) -> Scope:
+        found = {name: Operand(name, shape) for name, shape in self.shapes.items()}
+        return replace(self.given, operands={**self.given.operands, **found})
+
+    def check_references(self) -> None:
+        """Raises ModelError with every read of a tensor that is neither given nor defined before."""
+        scope, problems = self.scope, []
+        for statement in self.formula.statements:
+            problems += reference_problems(statement, scope)
+            known = {statement.target: Operand(statement.target, None)}
+            scope = replace(scope, operands=scope.operands | known)
+        if problems:
+            raise ModelError(*dict.fromkeys(problems))
+
+    def learns(self) -> bool:
+        """Go through the statements once; whether anything new was learnt."""
+        before = dict(self.shapes)
+        left: dict[str, PartialShape] = {}
+        for statement in self.formula.statements:
+            finder, value = self.finder(statement)
+            for read, axes in _reads(value, finder.left):
+                if read.tensor in self.shapes:
+                    written = tuple(self.written(index, axes, finder) for index in read.indices)
+                    self.shapes[read.tensor] = self.merged(self.shapes[read.tensor], written, read)
+            indices = finder.target.indices
+            written = tuple(self.written(index, finder.left, finder) for index in indices)
+            left[statement.target] = self.larger(left.get(statement.target), written, statement)
+            self.shapes.setdefault(statement.target, left[statement.target])
+        for name, shape in left.items():
+            self.shapes[name] = _filled(shape, self.shapes[name])
+        return self.shapes != before
+
+    def finder(self, statement: Statement) -> tuple[ExtentFinder, Node]:
+        scope = self.scope
+        declared = None
+        if statement.target in self.shapes:
+            declared = Operand(statement.target, self.shapes[statement.target])
+        target, value = expanded(statement, scope, declared)
+        return ExtentFinder(scope, statement, target, value, declared), value
+
+    def written(self, index: Node, axes: Mapping[str, Binder], finder: ExtentFinder) -> Extent:
+        """The size that a dimension has if it is as large as this index needs."""
+        names = {node.name for node in walk(index) if isinstance(node, Name)} & axes.keys()
+        extents = {name: finder.find(axes[name]) for name in names}
+        if UNKNOWN in extents.values():
+            return UNKNOWN
+        if isinstance(index, Name) and index.name in extents:
+            return extents[index.name]
+        try:
+            high = to_affine(index, extents, self.scope).interval(extents)[1]
+        except ModelError:
+            # Where indices are checked, it is said what is wrong with this one.
+            return UNKNOWN
+        return UNKNOWN if high is None else high + 1
+
+    def merged(self, known: PartialShape, written: Shape, read: Read) -> PartialShape:
+        """A tensor's shape with the sizes that a read adds. A size that is known stays."""
+        for index, extent in zip(read.indices, written, strict=True):
+            if extent is None and read.tensor in self.unknown:
+                message = f"{read.tensor} is the same for all examples, so it has no batch axis"
+                raise self.scope.error(index.place, message)
+        return written if known is None else _filled(known, written)
+
+    def larger(self, known: PartialShape, written: Shape, statement: Statement) -> PartialShape:
+        """The shape that all `+=` statements of one tensor need together."""
+        if known is None:
+            return written
+        if len(known) != len(written):
+            raise self.scope.error(statement.place, "the left sides have different numbers of indices")
+        return tuple(
+            UNKNOWN if UNKNOWN in (old, new) else None if None in (old, new) else max(old, new)
+            for old, new in zip(known, written, strict=True)
+        )
+
+    def check(self) -> None:
+        """Raises ModelError for the sizes that are not known: of axes, else of tensors."""
+        problems: dict[Problem, None] = {}
+        for statement in self.formula.statements:
+            finder, value = self.finder(statement)
+            for binder in [*_binders(value, finder.left), *finder.left.values()]:
+                try:
+                    finder.of(binder)
+                except ModelError as error:
+                    problems.update(dict.fromkeys(error.problems))
+        if problems:
+            raise ModelError(*problems)
+        for name in self.unknown:
+            shape = self.shapes[name]
+            if shape is None or UNKNOWN in shape:
+                self.fail(name)
+
+    def fail(self, name: str) -> None:
+        """Raises ModelError for a tensor whose shape is not known."""
+        for statement in self.formula.statements:
+            finder, value = self.finder(statement)
+            for read, axes in _reads(value, finder.left):
+                if read.tensor == name:
+                    extents = {axis: finder.find(binder) for axis, binder in axes.items()}
+                    for index in read.indices:
+                        # An index that means nothing is the likely reason, and a better message.
+                        to_affine(index, extents, self.scope)
+                    message = f"nothing says how large {name} is"
+                    expected = f"the shape of the parameter {name}"
+                    raise self.scope.error(read.place, message, expected=expected)
+        raise ModelError(f"the formula never reads the parameter {name}")
+
+
+def _filled(known: Shape, others: Shape) -> Shape:
+    """The sizes of one shape, and where they are unknown those of another."""
+    return tuple(new if old == UNKNOWN else old for old, new in zip(known, others, strict=True))
+
+
+def _reads(node: Node, axes: Mapping[str, Binder]) -> Iterator[tuple[Read, Mapping[str, Binder]]]:
+    """Every read below a node but draws of random numbers, with the axes that are known where it stands."""
+    if isinstance(node, Read) and node.tensor != UNIFORM:
+        yield node, axes
+    inner = inside_of(node, axes) if isinstance(node, Reduce) else axes
+    for child in children(node):
+        yield from _reads(child, inner)
+
+
+def _binders(node: Node, axes: Mapping[str, Binder]) -> Iterator[Binder]:
+    """The axes of every reduction below a node."""
+    inner = axes
+    if isinstance(node, Reduce):
+        inner = inside_of(node, axes)
+        yield from (inner[bound.name] for bound in node.axes)
+    for child in children(node):
+        yield from _binders(child, inner)

@@ -1,0 +1,178 @@
+"""Values of a formula -> SymPy scalars over symbols that stand for reads.
+
+Every function is either one of SymPy's, whose derivative SymPy knows, or one of `ir/scalar/choices.py`, whose
+meaning is that of IEEE 754 and which SymPy does not rewrite. Those fix what happens where a derivative does
+not exist: max(a, b) is `b` where both are equal, so max(x, 0) has derivative 0 at 0; abs has derivative 0 at
+0. A NaN in either argument comes out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import sympy
+
+from compiler.errors import CompilerBug
+from compiler.ir.affine.domain import Guard
+from compiler.ir.scalar.choices import NOT_NUMBERS, OWN_FUNCTIONS, Power, Select
+from compiler.ir.scalar.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
+from compiler.ir.scalar.from_sympy import own_nodes
+from compiler.ir.tensor.program import Access, Reads
+from compiler.language.formula.affine_index import axis_value, checked_indices, size_of
+from compiler.language.formula.scope import BATCH_SIZE, IOTA, SIZE, Scope
+from compiler.language.formula.syntax import (
+    Binary,
+    Call,
+    Compare,
+    Conditional,
+    Extents,
+    Logical,
+    Name,
+    Negate,
+    Node,
+    Number,
+    Read,
+)
+
+FUNCTIONS = {
+    "exp": sympy.exp,
+    "log": sympy.log,
+    "sqrt": sympy.sqrt,
+    "sin": sympy.sin,
+    "cos": sympy.cos,
+    "tan": sympy.tan,
+    "asin": sympy.asin,
+    "acos": sympy.acos,
+    "atan": sympy.atan,
+    "sinh": sympy.sinh,
+    "cosh": sympy.cosh,
+    "tanh": sympy.tanh,
+    "erf": sympy.erf,
+}
+_COMPARISONS = {
+    "<": Less,
+    "<=": LessEqual,
+    ">": lambda left, right: Less(right, left),
+    ">=": lambda left, right: LessEqual(right, left),
+    "==": Equal,
+    "!=": NotEqual,
+}
+
+
+@dataclass
+class ScalarBuilder:
+    """Builds the body of one term, which runs where `guards` hold; `reads` gains the accesses on the way."""
+
+    scope: Scope
+    extents: Extents
+    guards: tuple[Guard, ...] = ()
+    reads: Reads = field(default_factory=Reads)
+    values: int = 0
+    """How many of the values 0, 1, 2, … the body reads."""
+
+    def build(self, node: Node) -> sympy.Expr:
+        """The SymPy scalar of a value. Raises ModelError for one that is not finite."""
+        body = self.value(node)
+        if body.has(*NOT_NUMBERS):
+            raise self.scope.error(node.place, "this is not a finite real number", found=str(body))
+        # SymPy turns sqrt(x**2) into Abs(x), whose derivative at 0 is not ours.
+        return own_nodes(body)
+
+    def value(self, node: Node) -> sympy.Expr:
+        match node:
+            case Number(text=text):
+                return sympy.Rational(text)
+            case Name(name=name):
+                return self.named(node, name)
+            case Negate(operand=operand):
+                return -self.value(operand)
+            case Binary():
+                return self.binary(node)
+            case Conditional(condition=condition, then=then, otherwise=otherwise):
+                return Select(self.condition(condition), self.value(then), self.value(otherwise))
+            case Call(function=function, arguments=arguments):
+                return self.call(node, function, arguments)
+            case Read():
+                return self.read(node)
+        raise CompilerBug(f"a formula's value cannot be {type(node).__name__}")
+
+    def condition(self, node: Node) -> sympy.Basic:
+        match node:
+            case Compare(operator=operator, left=left, right=right):
+                return _COMPARISONS[operator](self.value(left), self.value(right))
+            case Logical(operator="not", operands=(operand,)):
+                return Negated(self.condition(operand))
+            case Logical(operator=operator, operands=operands):
+                return (Both if operator == "and" else Either)(*map(self.condition, operands))
+        raise CompilerBug(f"a formula's condition cannot be {type(node).__name__}")
+
+    def named(self, node: Node, name: str) -> sympy.Expr:
+        if name in self.scope.constants:
+            return exact(self.scope.constants[name])
+        return sympy.pi if name == "pi" and name not in self.extents else self.axis_value(node)
+
+    def axis_value(self, node: Node) -> sympy.Expr:
+        """A read of 0, 1, 2, … at an expression of axes, moved where that can be negative."""
+        index = axis_value(node, self.extents, self.scope)
+        if index.is_constant:
+            return sympy.Integer(index.constant)
+        low, high = index.interval(self.extents)
+        start = min(low, 0)
+        self.values = max(self.values, high - start + 1)
+        return self.reads.symbol(Access(IOTA, (index - start,))) + start
+
+    def binary(self, node: Binary) -> sympy.Expr:
+        if node.operator in ("//", "%"):
+            return self.axis_value(node)
+        left, right = self.value(node.left), self.value(node.right)
+        match node.operator:
+            case "+":
+                return left + right
+            case "-":
+                return left - right
+            case "*":
+                return left * right
+            case "/":
+                if right == 0:
+                    raise self.scope.error(node.right.place, "division by zero")
+                return left / right
+            case "**":
+                return Power(left, right)
+        raise CompilerBug(f"unknown operator {node.operator}")
+
+    def call(self, node: Call, function: str, arguments: tuple[Node, ...]) -> sympy.Expr:
+        if function == SIZE:
+            extent = size_of(node, self.extents, self.scope)
+            whole = Access(BATCH_SIZE, ())
+            return self.reads.symbol(whole) if extent is None else sympy.Integer(extent)
+        values = [self.value(argument) for argument in arguments]
+        if function in ("max", "min"):
+            return _extreme(function, values)
+        return {**OWN_FUNCTIONS, **FUNCTIONS}[function](*values)
+
+    def read(self, node: Read) -> sympy.Symbol:
+        operand = self.scope.operand(node)
+        indices, inside = checked_indices(node, self.extents, self.scope, operand, self.guards)
+        outside = None if inside or node.outside is None else self.outside(node.outside)
+        return self.reads.symbol(Access(operand.name, indices, outside))
+
+    def outside(self, node: Node) -> float:
+        """The number that a padded read gives outside its tensor."""
+        negative = isinstance(node, Negate)
+        inner = node.operand if isinstance(node, Negate) else node
+        if isinstance(inner, Name) and inner.name == "inf":
+            return float("-inf") if negative else float("inf")
+        return float(self.value(node))
+
+
+def exact(value: int | float) -> sympy.Expr:
+    """A constant as an exact number: 0.1 is one tenth, not the nearest binary fraction."""
+    return sympy.Integer(value) if isinstance(value, int) else sympy.Rational(str(value))
+
+
+def _extreme(function: str, values: list[sympy.Expr]) -> sympy.Expr:
+    """With more arguments than two the first against the rest."""
+    *others, last = values
+    for other in reversed(others):
+        last = OWN_FUNCTIONS[function](other, last)
+    return last

@@ -1,0 +1,202 @@
+"""What every layer is: a description that turns input shapes into one formula and one output shape.
+
+A new layer is a frozen dataclass with a `forward` method, for example
+
+    @dataclass(frozen=True)
+    class Swish(Layer):
+        beta: float = 1.0
+
+        def forward(self, x):
+            return Forward("y[...] = x[...] / (1 + exp(-beta * x[...]))", x, constants={"beta": self.beta})
+
+and everything else, its gradients above all, is derived from that.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+
+from compiler.errors import Problem, Span
+from compiler.language.formula.spelling import normalised, with_normalised_keys
+from compiler.language.initializers.base import Initializer
+from compiler.language.layers.operators import Operators
+from compiler.language.regularizers.base import Regularizer
+
+Shape = tuple[int, ...]
+"""The shape of one example: the batch dimension is left out."""
+
+_PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A tensor that a layer keeps from step to step: trainable, or a state that its formula updates.
+
+    Where a layer infers shapes, as Formula does, a size may be -1, and the shape None. The penalty of a
+    regularizer is added to the loss; a state has none.
+    """
+
+    shape: Shape | None
+    initializer: Initializer
+    regularizer: Regularizer | None = None
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What a layer computes on inputs of known shapes.
+
+    The formula calls its input `x` (several inputs: `x1`, `x2`, …), its result `y` (several: `y1`, `y2`, …),
+    its parameters and constants by their keys here. `shape` is the result's, without the batch; a layer of
+    several results has a tuple of shapes. `inference` is the formula outside training, where it differs.
+    `sizes` are extents of axes by name, for those that no tensor says. `inputs` are other names for the
+    inputs.
+
+    `state` are tensors that no gradient changes. Both formulas may read them; for each, `formula` defines
+    `new_` and its name, the value after a step of training, as a running average does:
+    `new_mean[c] = 0.9 * mean[c] + 0.1 * mean_of_batch[c]`.
+    """
+
+    formula: str
+    shape: Shape | tuple[Shape, ...]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    constants: Mapping[str, int | float] = field(default_factory=dict)
+    inference: str | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+    state: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # The formula's own names are normalised by Python's parser: what is given by name must be found.
+        for key in ("parameters", "constants", "sizes", "state"):
+            object.__setattr__(self, key, with_normalised_keys(getattr(self, key)))
+        object.__setattr__(self, "inputs", tuple(map(normalised, self.inputs)))
+
+    @property
+    def results(self) -> dict[str, Shape]:
+        """The results by the names that the formula has for them, with their shapes."""
+        if self.shape and isinstance(self.shape[0], tuple):
+            return {f"y{number}": shape for number, shape in enumerate(self.shape, 1)}
+        return {"y": self.shape}
+
+    def input_names(self, number: int) -> tuple[str, ...]:
+        """What the formula calls its inputs, when there are `number` of them."""
+        return self.inputs or (("x",) if number == 1 else tuple(f"x{k + 1}" for k in range(number)))
+
+
+@dataclass(frozen=True)
+class Layer(Operators):
+    """The base of all layers. Two layer objects are the same layer only if they are the same object."""
+
+    _: KW_ONLY
+    name: str | None = None
+    span: Span | None = field(default=None, init=False, repr=False, compare=False)
+
+    arity = (1, 1)
+    """Smallest and largest number of inputs; None for "any number"."""
+
+    outputs = 1
+    """Number of results. A layer of several is applied as `h, c = Cell()(x, state)`."""
+
+    any_number = False
+    """Whether the result is known to range over all numbers, so that it cannot be a probability."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "span", caller())
+
+    @property
+    def kind(self) -> str:
+        """The word that automatic names begin with: conv2d for Conv2D."""
+        return type(self).__name__.lower()
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with the arguments, whatever the inputs are."""
+        return iter(())
+
+    def forward(self, *shapes: Shape) -> Forward:
+        """The formula and the shape rule. Raises ModelError for inputs that the layer cannot take."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward method")
+
+    def __call__(self, *inputs: Node | Layer) -> Node | Results:
+        """Applies the layer in the functional form: `h = Conv2D(32, 3)(x)`."""
+        several = self.arity[1] is None or self.arity[1] > 1
+        if len(inputs) == 1 and isinstance(inputs[0], list | tuple):
+            # The results of a layer are no list of inputs for one that takes a single input.
+            inputs = tuple(inputs[0]) if several or not isinstance(inputs[0], Results) else inputs
+        node = Node(self, inputs, caller())
+        if self.outputs == 1:
+            return node
+        return Results(Part(self, (node,), node.span, number) for number in range(1, self.outputs + 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Node(Operators):
+    """One use of a layer in a graph: the layer, what it is applied to, and where that is written."""
+
+    layer: Layer
+    inputs: tuple[object, ...]
+    span: Span | None = None
+
+    def __add__(self, other: object) -> Node:
+        return add(self, other)
+
+    __radd__ = __add__
+
+
+@dataclass(frozen=True, eq=False)
+class Part(Node):
+    """One result of a layer that has several: number `number`, from 1, of its only input."""
+
+    number: int = 1
+
+
+class Results(tuple):
+    """The results of a layer that has several, to be taken apart: `h, c = Cell()(x, state)`."""
+
+
+class Placeholder(Layer):
+    """Stands for whatever a mistake that is already reported kept from being made: a layer, a loss, a value.
+
+    Its shape is unknown, and it may stand anywhere, so that the rest of a description can be checked.
+    """
+
+    arity = (0, None)
+
+    def __init__(self, kind: str = "unknown"):
+        super().__init__()
+        object.__setattr__(self, "_kind", kind)
+
+    @property
+    def kind(self) -> str:
+        return self._kind
+
+    def __call__(self, *arguments: object, **named: object) -> Node | Placeholder:
+        flat = [x for given in arguments for x in (given if isinstance(given, list | tuple) else (given,))]
+        values = tuple(value for value in flat if isinstance(value, Node | Layer))
+        return Node(self, values, caller()) if values else self
+
+    def __add__(self, other: object) -> Node:
+        return add(self, other)
+
+    __radd__ = __add__
+
+
+def add(left: object, right: object) -> Node:
+    """What `left + right` means in the functional form."""
+    # Imported here because the layer Add is itself a Layer.
+    from compiler.language.layers.merging import Add
+
+    return Add()(left, right)
+
+
+def caller() -> Span | None:
+    """The place in the user's file that the present call comes from."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith((_PACKAGE, "<string>")):
+            return Span(file, frame.f_lineno)
+        frame = frame.f_back
+    return None

@@ -1,0 +1,74 @@
+"""Normalisation over the batch: Ioffe and Szegedy, "Batch normalization" (ICML 2015), algorithms 1 and 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compiler.errors import Problem
+from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_SCALE, Initializer
+from compiler.language.layers import checks
+from compiler.language.layers.base import Forward, Layer, Parameter, Shape
+
+_TRAINING = """
+    mean[c] = mean[...](x[..., c])
+    variance[c] = mean[...]((x[..., c] - mean[c])**2)
+    normalized[..., c] = (x[..., c] - mean[c]) / sqrt(variance[c] + epsilon)
+    y[..., c] = {scaled}
+    new_moving_mean[c] = momentum * moving_mean[c] + (1 - momentum) * mean[c]
+    new_moving_variance[c] = momentum * moving_variance[c] + (1 - momentum) * variance[c]
+    """
+_INFERENCE = """
+    normalized[..., c] = (x[..., c] - moving_mean[c]) / sqrt(moving_variance[c] + epsilon)
+    y[..., c] = {scaled}
+    """
+
+
+@dataclass(frozen=True)
+class BatchNormalization(Layer):
+    """(…, c) to the same: mean 0 and variance 1 for each channel, then times `gamma` (c,) plus `beta` (c,).
+
+    Training takes mean and variance over the batch and all axes but the last, and updates their running
+    averages, the states `moving_mean` and `moving_variance` (c,); evaluation and prediction use these. As in
+    Keras, the variance is the biased one (divided by N) in both; PyTorch's running one divides by N - 1.
+    """
+
+    momentum: float = 0.99
+    epsilon: float = 1e-3
+    center: bool = True
+    scale: bool = True
+    beta_initializer: Initializer = DEFAULT_BIAS
+    gamma_initializer: Initializer = DEFAULT_SCALE
+
+    any_number = True
+
+    def problems(self) -> Iterator[Problem]:
+        if not checks.is_number(self.momentum) or not 0 <= self.momentum <= 1:
+            yield checks.wrong("momentum", "a number from 0 to 1", self.momentum)
+        yield from checks.positive_number("epsilon", self.epsilon)
+        yield from checks.boolean("center", self.center)
+        yield from checks.boolean("scale", self.scale)
+        yield from checks.initializer("beta_initializer", self.beta_initializer)
+        yield from checks.initializer("gamma_initializer", self.gamma_initializer)
+
+    def forward(self, x: Shape) -> Forward:
+        checks.at_least_rank_one(x)
+        channels = (x[-1],)
+        parameters = {}
+        if self.scale:
+            parameters["gamma"] = Parameter(channels, self.gamma_initializer)
+        if self.center:
+            parameters["beta"] = Parameter(channels, self.beta_initializer)
+        scaled = "gamma[c] * normalized[..., c]" if self.scale else "normalized[..., c]"
+        scaled += " + beta[c]" if self.center else ""
+        return Forward(
+            _TRAINING.format(scaled=scaled),
+            x,
+            parameters,
+            constants={"momentum": self.momentum, "epsilon": self.epsilon},
+            inference=_INFERENCE.format(scaled=scaled),
+            state={
+                "moving_mean": Parameter(channels, DEFAULT_BIAS),
+                "moving_variance": Parameter(channels, DEFAULT_SCALE),
+            },
+        )

@@ -1,0 +1,48 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compiler.errors import Problem
+from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_KERNEL, Initializer
+from compiler.language.layers import checks
+from compiler.language.layers.activations import activation_problems
+from compiler.language.layers.base import Forward, Layer, Parameter, Shape
+from compiler.language.regularizers.base import Regularizer
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """A matrix product over the last axis: (…, i) to (…, units), kernel (i, units), bias (units,)."""
+
+    units: int
+    activation: str | Layer | None = None
+    use_bias: bool = True
+    kernel_initializer: Initializer = DEFAULT_KERNEL
+    bias_initializer: Initializer = DEFAULT_BIAS
+    kernel_regularizer: Regularizer | None = None
+    bias_regularizer: Regularizer | None = None
+
+    any_number = True
+
+    def problems(self) -> Iterator[Problem]:
+        yield from checks.positive_integer("units", self.units)
+        yield from activation_problems(self.activation)
+        yield from checks.boolean("use_bias", self.use_bias)
+        yield from checks.initializer("kernel_initializer", self.kernel_initializer)
+        yield from checks.initializer("bias_initializer", self.bias_initializer)
+        yield from checks.regularizer("kernel_regularizer", self.kernel_regularizer)
+        yield from checks.regularizer("bias_regularizer", self.bias_regularizer)
+
+    def forward(self, x: Shape) -> Forward:
+        checks.at_least_rank_one(x)
+        formula = "y[..., o] = sum[i](kernel[i, o] * x[..., i])"
+        parameters = {
+            "kernel": Parameter((x[-1], self.units), self.kernel_initializer, self.kernel_regularizer)
+        }
+        if self.use_bias:
+            formula += " + bias[o]"
+            parameters["bias"] = Parameter((self.units,), self.bias_initializer, self.bias_regularizer)
+        return Forward(formula, (*x[:-1], self.units), parameters)

@@ -1,0 +1,90 @@
+"""What is wrong with a layer's `Forward`: its shapes, and its formulas on inputs of known shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from compiler.errors import Problem
+from compiler.language.formula.check import formula_problems
+from compiler.language.formula.scope import Operand
+from compiler.language.layers.base import Forward, Layer, Parameter, Shape
+from compiler.language.layers.checks import is_integer
+
+
+def forward_problems(forward: object, layer: Layer) -> Iterator[Problem]:
+    """What is wrong with the result of a layer's `forward`, which may be the user's own."""
+    if not isinstance(forward, Forward):
+        yield Problem(
+            "forward must return a Forward", expected="Forward(formula, shape)", found=repr(forward)
+        )
+        return
+    kept = [*forward.parameters.items(), *forward.state.items()]
+    for key, state in forward.state.items():
+        if state.regularizer is not None:
+            yield Problem(f"the state {key} has a regularizer", expected="one for trainable parameters alone")
+    for key in forward.parameters.keys() & forward.state.keys():
+        yield Problem(f"{key} is both a parameter and a state in Forward", expected="two names")
+    results = forward.results if isinstance(forward.shape, tuple) else {"y": forward.shape}
+    if len(results) != layer.outputs:
+        expected = f"{layer.outputs}, as {type(layer).__name__}.outputs says"
+        yield Problem("wrong number of shapes in Forward", expected=expected, found=str(len(results)))
+    shapes = {"shape" if key == "y" else f"shape of {key}": shape for key, shape in results.items()}
+    shapes |= {key: p.shape for key, p in kept}
+    for key, shape in shapes.items():
+        if not isinstance(shape, tuple) or not all(is_integer(size) and size > 0 for size in shape):
+            yield Problem(
+                f"wrong {key} in Forward", expected="a tuple of positive integers", found=repr(shape)
+            )
+
+
+def layer_formula_problems(
+    forward: Forward, shapes: Sequence[Shape], limits: Sequence[int | None]
+) -> list[Problem]:
+    """What is wrong with the formulas of a layer, and with those that its parameters start by.
+
+    `limits` are given for inputs of integers: those lie below.
+    """
+    names = forward.input_names(len(shapes))
+    kept = {**forward.parameters, **forward.state}
+    operands = {
+        name: Operand(name, (None, *shape), "real" if limit is None else "index", limit)
+        for name, shape, limit in zip(names, shapes, limits, strict=True)
+    }
+    operands |= {name: Operand(name, parameter.shape) for name, parameter in kept.items()}
+    results = {name: Operand(name, (None, *shape)) for name, shape in forward.results.items()}
+    states = {f"new_{name}": Operand(f"new_{name}", p.shape) for name, p in forward.state.items()}
+    texts = [(forward.formula, results | states)]
+    if forward.inference is not None:
+        texts.append((forward.inference, results))
+    problems = [
+        problem
+        for text, wanted in texts
+        for problem in formula_problems(
+            text, operands=operands, results=wanted, constants=forward.constants, sizes=forward.sizes
+        )
+    ]
+    for name, parameter in kept.items():
+        problems += _initializer_problems(parameter)
+        if parameter.regularizer is not None:
+            problems += _regularizer_problems(name, parameter)
+    return problems
+
+
+def _regularizer_problems(name: str, parameter: Parameter) -> list[Problem]:
+    return formula_problems(
+        parameter.regularizer.formula,
+        operands={"parameter": Operand(name, parameter.shape)},
+        results={"penalty": Operand("penalty", ())},
+        constants=parameter.regularizer.constants,
+        sizes={},
+    )
+
+
+def _initializer_problems(parameter: Parameter) -> list[Problem]:
+    return formula_problems(
+        parameter.initializer.formula,
+        operands={},
+        results={"value": Operand("value", parameter.shape)},
+        constants=parameter.initializer.constants(parameter.shape),
+        sizes={},
+    )

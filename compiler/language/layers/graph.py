@@ -1,0 +1,245 @@
+"""From the value that a model returns back to its input: every layer's name, shape and formula.
+
+A layer with a problem has an unknown shape, and nothing is said about the layers that depend on it except
+what is wrong with their own arguments; so one mistake is one message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from compiler.errors import ModelError, Problem, Span
+from compiler.language.formula.spelling import normalised
+from compiler.language.layers.activations import activation_layer
+from compiler.language.layers.base import Forward, Layer, Node, Part, Placeholder, Results, Shape
+from compiler.language.layers.forward_checks import forward_problems, layer_formula_problems
+from compiler.language.layers.shaping import Input
+
+RESERVED_NAMES = ("input", "label", "loss")
+"""What the generated module calls what it is given and what it gives."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of a graph, in the order of computation.
+
+    `shape` and `forward` are None where a problem keeps them from being known; the input has no `forward`,
+    and neither has one of several results of a layer, a step behind that of the layer.
+    `owner` is the step whose parameters it uses: itself, unless its layer was used before.
+    """
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...]
+    span: Span | None
+    shape: Shape | tuple[Shape, ...] | None
+    forward: Forward | None
+    owner: str
+
+    @property
+    def vocabulary(self) -> int | None:
+        """For an input of integers: how many there are."""
+        return self.layer.vocabulary if isinstance(self.layer, Input) else None
+
+    is_part: bool = False
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The steps that lead to the output, each after its inputs, and everything found wrong on the way."""
+
+    steps: tuple[Step, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def output(self) -> Step:
+        return self.steps[-1]
+
+
+def analyse(output: object) -> Graph:
+    """The graph that computes `output`, a Node. Raises nothing: problems are part of the result."""
+    values = list(_in_order(output))
+    builder = _Builder(value.layer.name for value in values if isinstance(value, Node))
+    for value in values:
+        builder.add(value)
+    return Graph(tuple(builder.steps), tuple(builder.problems))
+
+
+def _in_order(output: object) -> Iterator[object]:
+    """Every value that the output depends on, inputs before results, left to right.
+
+    It does not recurse, so the depth of a model has no limit.
+    """
+    seen: set[int] = set()
+    stack: list[tuple[object, bool]] = [(output, False)]
+    while stack:
+        value, ready = stack.pop()
+        if ready:
+            yield value
+        elif id(value) not in seen:
+            seen.add(id(value))
+            stack.append((value, True))
+            if isinstance(value, Node):
+                stack += [(item, False) for item in reversed(value.inputs)]
+
+
+class _Builder:
+    """Steps and problems so far; `results` maps the identity of a value to the step that computes it."""
+
+    def __init__(self, given: Iterable[object]) -> None:
+        self.steps: list[Step] = []
+        self.problems: list[Problem] = []
+        self.results: dict[int, Step | None] = {}
+        # A name that is given to any layer is no automatic one.
+        self.names = set(RESERVED_NAMES) | {normalised(name) for name in given if isinstance(name, str)}
+        self.numbers: dict[str, int] = {}
+        self.given: set[str] = set()
+        self.owners: dict[str, Step] = {}
+        self.first_use: dict[int, str] = {}
+
+    def add(self, value: object) -> None:
+        if isinstance(value, Input):
+            problems = list(value.problems())
+            self.report(problems, "input", value.span)
+            self.results[id(value)] = self.append(
+                "input", value, (), value.span, None if problems else value.shape
+            )
+        elif isinstance(value, Placeholder):
+            self.results[id(value)] = self.append(value.kind, value, (), value.span, None)
+        elif isinstance(value, Part):
+            self.results[id(value)] = self.part(value)
+        elif isinstance(value, Node):
+            self.results[id(value)] = self.node(value)
+            activation = activation_layer(value.layer)
+            if activation is not None:
+                self.results[id(value)] = self.node(Node(activation, (value,), value.span))
+        else:
+            self.results[id(value)] = None
+
+    def node(self, node: Node) -> Step:
+        layer, span = node.layer, node.span
+        owner = self.first_use.get(id(layer))
+        name = self.name_of(layer, span, owner)
+        self.first_use.setdefault(id(layer), name)
+        problems = list(layer.problems()) if owner is None else []
+        self.report(problems, name, layer.span)
+        inputs = self.inputs_of(node, name)
+        forward = None
+        if not problems and inputs is not None:
+            forward = self.forward(layer, name, span, inputs)
+            self.report(self.sharing_problems(forward, owner), name, span)
+        names = tuple(step.name for step in inputs or ())
+        return self.append(name, layer, names, span, forward.shape if forward else None, forward, owner)
+
+    def part(self, part: Part) -> Step:
+        """One result of a layer that has several, as a step without a formula of its own."""
+        whole = self.results[id(part.inputs[0])]
+        key = f"y{part.number}"
+        shape = None if whole.forward is None else whole.forward.results.get(key)
+        step = Step(
+            f"{whole.name}.{key}", part.layer, (whole.name,), part.span, shape, None, whole.owner, True
+        )
+        self.steps.append(step)
+        return step
+
+    def append(self, name, layer, inputs, span, shape, forward=None, owner=None) -> Step:
+        step = Step(name, layer, inputs, span, shape, forward, owner or name)
+        self.steps.append(step)
+        self.owners.setdefault(name, step)
+        return step
+
+    def report(self, problems: list[Problem], name: str, span: Span | None) -> None:
+        self.problems += [replace(p, layer=p.layer or name, span=p.span or span) for p in problems]
+
+    def inputs_of(self, node: Node, name: str) -> tuple[Step, ...] | None:
+        """The steps that a node is applied to; None after reporting that one of them is no such thing."""
+        steps = [self.results[id(value)] for value in node.inputs]
+        for value, step in zip(node.inputs, steps, strict=True):
+            if step is None:
+                self.report([_not_a_value(value)], name, node.span)
+        least, most = node.layer.arity
+        if len(steps) < least or (most is not None and len(steps) > most):
+            expected = f"{least} or more" if most is None else str(least)
+            problem = Problem("the wrong number of inputs", expected=expected, found=str(len(steps)))
+            self.report([problem], name, node.span)
+            return None
+        return None if None in steps else tuple(steps)
+
+    def forward(self, layer: Layer, name: str, span: Span | None, inputs: tuple[Step, ...]) -> Forward | None:
+        shapes = [step.shape for step in inputs]
+        if None in shapes or isinstance(layer, Placeholder):
+            return None
+        try:
+            forward = layer.forward(*shapes)
+        except ModelError as error:
+            self.report(list(error.problems), name, span)
+            return None
+        problems = list(forward_problems(forward, layer))
+        self.report(problems, name, span)
+        if problems:
+            return None
+        # A formula may be wrong, but its shapes are known: what comes after it can be checked.
+        limits = [step.vocabulary for step in inputs]
+        self.report(layer_formula_problems(forward, shapes, limits), name, span)
+        return forward
+
+    def sharing_problems(self, forward: Forward | None, owner: str | None) -> list[Problem]:
+        """What keeps a layer that is used again from using the parameters of its first use."""
+        first = self.owners[owner].forward if owner is not None else None
+        if forward is None or first is None:
+            return []
+        if first.state:
+            advice = "a layer of its own for each use"
+            return [Problem("a layer with a state of its own is used twice", found=owner, advice=advice)]
+        here, there = ({name: p.shape for name, p in f.parameters.items()} for f in (forward, first))
+        if here == there:
+            return []
+        message = "the parameters that it shares have other shapes here"
+        return [Problem(message, expected=f"{there}, as in {owner}", found=str(here))]
+
+    def name_of(self, layer: Layer, span: Span | None, owner: str | None) -> str:
+        """The name of a step: given, or its kind and the first free number; a second use says so."""
+        if owner is None and layer.name is not None:
+            return self.given_name(layer, span)
+        first, base = (2, f"{owner}_use") if owner else (1, f"{layer.kind}_")
+        number = self.numbers.get(base, first)
+        while f"{base}{number}" in self.names:
+            number += 1
+        self.names.add(f"{base}{number}")
+        self.numbers[base] = number + 1
+        return f"{base}{number}"
+
+    def given_name(self, layer: Layer, span: Span | None) -> str:
+        name = normalised(layer.name) if isinstance(layer.name, str) else layer.name
+        problem = None
+        if not isinstance(name, str) or not name.isidentifier():
+            problem = Problem(
+                "wrong name", expected="letters, digits and _, not beginning with a digit", found=repr(name)
+            )
+        elif name in RESERVED_NAMES:
+            problem = Problem(f"the name {name} is reserved", expected="another name", found=repr(name))
+        elif name in self.given:
+            problem = Problem(f"two layers are called {name}", expected="a name of its own for each layer")
+        if problem is not None:
+            self.report([problem], str(name), span)
+        self.given.add(str(name))
+        return str(name)
+
+
+def _not_a_value(value: object) -> Problem:
+    if isinstance(value, type) and issubclass(value, Layer):
+        found, advice = f"the class {value.__name__}", f"{value.__name__}(…) applied to a value"
+    elif isinstance(value, Results):
+        found, advice = f"all {len(value)} results of a layer", "one of them: h, c = …, and then h"
+    elif isinstance(value, Layer):
+        name = type(value).__name__
+        found, advice = f"a layer, {name}, that is applied to nothing", f"{name}(…)(x)"
+    else:
+        found, advice = repr(value), None
+    return Problem(
+        "a layer is applied to what is no part of the model",
+        expected="an Input, or the result of another layer",
+        found=found,
+        advice=advice,
+    )

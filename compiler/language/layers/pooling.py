@@ -1,0 +1,171 @@
+"""Poolings of images and sequences, channels last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compiler.errors import Problem
+from compiler.language.layers import checks
+from compiler.language.layers.base import Forward, Layer, Shape
+from compiler.language.layers.windows import (
+    IMAGE,
+    SEQUENCE,
+    Padding,
+    Sides,
+    Window,
+    each,
+    padding_problems,
+    window_over,
+)
+
+
+@dataclass(frozen=True)
+class MaxPool2D(Layer):
+    """The largest value of each window: (height, width, c) to (height', width', c).
+
+    `stride` is the window's size unless given. Where several values are the largest, the gradient goes to
+    the first of them in row-major order.
+    """
+
+    pool_size: int | tuple[int, int] = 2
+    stride: int | tuple[int, int] | None = None
+    padding: Padding = "valid"
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _pooling_problems(self, IMAGE)
+
+    def forward(self, x: Shape) -> Forward:
+        return _largest(self, x, IMAGE)
+
+
+@dataclass(frozen=True)
+class MaxPool1D(Layer):
+    """The largest value of each window: (length, c) to (length', c); see MaxPool2D."""
+
+    pool_size: int = 2
+    stride: int | None = None
+    padding: str | int | tuple[int, int] = "valid"
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _pooling_problems(self, SEQUENCE)
+
+    def forward(self, x: Shape) -> Forward:
+        return _largest(self, x, SEQUENCE)
+
+
+@dataclass(frozen=True)
+class AveragePooling2D(Layer):
+    """The mean of each window's cells inside the image: (height, width, c) to (height', width', c).
+
+    Padding does not count, as in Keras: the sum over a window is divided by the sum over the same window
+    of an image of ones.
+    """
+
+    pool_size: int | tuple[int, int] = 2
+    stride: int | tuple[int, int] | None = None
+    padding: Padding = "valid"
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _pooling_problems(self, IMAGE)
+
+    def forward(self, x: Shape) -> Forward:
+        return _average(self, x, IMAGE)
+
+
+@dataclass(frozen=True)
+class AveragePooling1D(Layer):
+    """The mean of each window's cells inside: (length, c) to (length', c); see AveragePooling2D."""
+
+    pool_size: int = 2
+    stride: int | None = None
+    padding: str | int | tuple[int, int] = "valid"
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _pooling_problems(self, SEQUENCE)
+
+    def forward(self, x: Shape) -> Forward:
+        return _average(self, x, SEQUENCE)
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool2D(Layer):
+    """The largest value of each channel over the image: (height, width, c) to (c,)."""
+
+    def forward(self, x: Shape) -> Forward:
+        checks.rank(x, 3, IMAGE.layout)
+        return Forward("y[b, c] = max[h, w](x[b, h, w, c])", (x[2],))
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool1D(Layer):
+    """The largest value of each channel over the sequence: (length, c) to (c,)."""
+
+    def forward(self, x: Shape) -> Forward:
+        checks.rank(x, 2, SEQUENCE.layout)
+        return Forward("y[b, c] = max[t](x[b, t, c])", (x[1],))
+
+
+@dataclass(frozen=True)
+class GlobalAveragePooling2D(Layer):
+    """The mean of each channel over the image: (height, width, c) to (c,)."""
+
+    def forward(self, x: Shape) -> Forward:
+        checks.rank(x, 3, IMAGE.layout)
+        return Forward("y[b, c] = mean[h, w](x[b, h, w, c])", (x[2],))
+
+
+@dataclass(frozen=True)
+class GlobalAveragePooling1D(Layer):
+    """The mean of each channel over the sequence: (length, c) to (c,)."""
+
+    def forward(self, x: Shape) -> Forward:
+        checks.rank(x, 2, SEQUENCE.layout)
+        return Forward("y[b, c] = mean[t](x[b, t, c])", (x[1],))
+
+
+Pooling = MaxPool1D | MaxPool2D | AveragePooling1D | AveragePooling2D
+
+
+def _largest(layer: MaxPool1D | MaxPool2D, x: Shape, sides: Sides) -> Forward:
+    window, sizes = _window(layer, x, sides)
+    cells = f"pad(x, -inf)[b, {sides.position}, c]"
+    formula = f"y[b, {sides.axes}, c] = max[{_bound(sides)}]({cells})"
+    return Forward(formula, (*window.extents, x[-1]), constants=window.constants | sizes)
+
+
+def _average(layer: AveragePooling1D | AveragePooling2D, x: Shape, sides: Sides) -> Forward:
+    window, sizes = _window(layer, x, sides)
+    bound, at = _bound(sides), sides.position
+    formula = f"y[b, {sides.axes}, c] = mean[{bound}](x[b, {at}, c])"
+    if window.padded:
+        cells = ", ".join(f"{side.axis}:{side.name}" for side in sides)
+        results = ", ".join(f"{side.axis}:windows_{side.axis}" for side in sides)
+        formula = f"""
+            ones[{cells}] = 1
+            count[{results}] = sum[{bound}](pad(ones, 0)[{at}])
+            y[b, {sides.axes}, c] = sum[{bound}](pad(x, 0)[b, {at}, c]) / count[{sides.axes}]
+            """
+        for side, size, stop in zip(sides, x, window.extents, strict=False):
+            sizes |= {side.name: size, f"windows_{side.axis}": stop}
+    return Forward(formula, (*window.extents, x[-1]), constants=window.constants | sizes)
+
+
+def _bound(sides: Sides) -> str:
+    """The axes of the window with their extents: `p:size_h, q:size_w`."""
+    return ", ".join(f"{side.offset}:size_{side.axis}" for side in sides)
+
+
+def _window(layer: Pooling, x: Shape, sides: Sides) -> tuple[Window, dict[str, int]]:
+    size = each(layer.pool_size, sides)
+    stride = size if layer.stride is None else each(layer.stride, sides)
+    window = window_over(x, size, stride, layer.padding, sides=sides, touching=True)
+    return window, {f"size_{side.axis}": number for side, number in zip(sides, size, strict=True)}
+
+
+def _pooling_problems(layer: Pooling, sides: Sides) -> Iterator[Problem]:
+    positive = checks.positive_pair if len(sides) == 2 else checks.positive_integer
+    yield from positive("pool_size", layer.pool_size)
+    if layer.stride is not None:
+        yield from positive("stride", layer.stride)
+    yield from padding_problems(layer.padding, sides)

@@ -1,0 +1,147 @@
+"""Layers that move values without changing them, and the input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compiler.errors import ModelError, Problem
+from compiler.language.layers.base import Forward, Layer, Node, Shape, add
+from compiler.language.layers.checks import is_integer, number, positive_integer, wrong
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Input(Layer):
+    """The model's input: `Input(28, 28, 1)` for images; the batch dimension is left out.
+
+    `Input(64, vocabulary=65)` is one of integers from 0 to 64, such as characters or words: it is no number
+    to compute with but a position to read at, which Embedding does.
+
+    The first layer of a Sequential, or a value that layers are applied to.
+    """
+
+    shape: Shape
+    vocabulary: int | None
+
+    arity = (0, 0)
+
+    def __init__(self, *shape: int, vocabulary: int | None = None):
+        object.__setattr__(self, "shape", _sizes(shape))
+        object.__setattr__(self, "vocabulary", vocabulary)
+        self.__post_init__()
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.shape or not all(is_integer(size) and size > 0 for size in self.shape):
+            yield wrong("shape", "one or more positive integers, such as Input(28, 28, 1)", self.shape)
+        if self.vocabulary is not None:
+            yield from positive_integer("vocabulary", self.vocabulary)
+
+    def __add__(self, other: object) -> Node:
+        return add(self, other)
+
+    __radd__ = __add__
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """All dimensions in one, row-major: (height, width, c) to (height * width * c,)."""
+
+    def forward(self, x: Shape) -> Forward:
+        axes = ", ".join(axis_names(len(x)))
+        return Forward(f"y[b, ravel({axes})] = x[b{axes and ', '}{axes}]", (math.prod(x),))
+
+
+@dataclass(frozen=True, init=False)
+class Reshape(Layer):
+    """The same values, row-major, in another shape: `Reshape(7, 7, 64)`; one size may be -1."""
+
+    target_shape: Shape
+
+    def __init__(self, *target_shape: int, name: str | None = None):
+        object.__setattr__(self, "target_shape", _sizes(target_shape))
+        object.__setattr__(self, "name", name)
+        self.__post_init__()
+
+    def problems(self) -> Iterator[Problem]:
+        target = self.target_shape
+        if (
+            not target
+            or not all(is_integer(n) and (n > 0 or n == -1) for n in target)
+            or target.count(-1) > 1
+        ):
+            yield wrong("target_shape", "positive integers, at most one of them -1", target)
+
+    def forward(self, x: Shape) -> Forward:
+        size, target = math.prod(x), self.target_shape
+        if -1 in target:
+            target = tuple(size // max(-math.prod(target), 1) if n == -1 else n for n in target)
+        if math.prod(target) != size:
+            raise ModelError(
+                Problem(
+                    "the shapes have different sizes",
+                    expected=f"{size} values, as in {x}",
+                    found=f"{self.target_shape}",
+                )
+            )
+        old, new = (", ".join(axis_names(len(shape))) for shape in (x, target))
+        formula = f"flat[b, ravel({old})] = x[b, {old}]\ny[b, {new}] = flat[b, ravel({new})]"
+        return Forward(formula, target)
+
+
+@dataclass(frozen=True, init=False)
+class Permute(Layer):
+    """The dimensions in another order: `Permute(2, 1)` makes (length, c) a (c, length).
+
+    The batch stays; the others are counted from 1, as in Keras.
+    """
+
+    dimensions: tuple[int, ...]
+
+    def __init__(self, *dimensions: int, name: str | None = None):
+        object.__setattr__(self, "dimensions", _sizes(dimensions))
+        object.__setattr__(self, "name", name)
+        self.__post_init__()
+
+    def problems(self) -> Iterator[Problem]:
+        if sorted(self.dimensions, key=str) != [n + 1 for n in range(len(self.dimensions))]:
+            yield wrong("dimensions", "each of 1, 2, … once, such as Permute(2, 1)", self.dimensions)
+
+    def forward(self, x: Shape) -> Forward:
+        if len(x) != len(self.dimensions):
+            expected = f"{len(self.dimensions)} dimensions, as many as are permuted"
+            raise ModelError(Problem("the input has another rank", expected=expected, found=f"{len(x)}: {x}"))
+        axes = axis_names(len(x))
+        moved = [axes[n - 1] for n in self.dimensions]
+        return Forward(
+            f"y[b, {', '.join(moved)}] = x[b, {', '.join(axes)}]", tuple(x[n - 1] for n in self.dimensions)
+        )
+
+
+@dataclass(frozen=True)
+class Rescaling(Layer):
+    """`scale * x + offset`. Any shape to the same shape."""
+
+    scale: float
+    offset: float = 0.0
+
+    def problems(self) -> Iterator[Problem]:
+        yield from number("scale", self.scale)
+        yield from number("offset", self.offset)
+
+    def forward(self, x: Shape) -> Forward:
+        return Forward(
+            "y[...] = scale * x[...] + offset", x, constants={"scale": self.scale, "offset": self.offset}
+        )
+
+
+def _sizes(given: tuple) -> tuple:
+    """The sizes of a shape, written one by one or as one tuple."""
+    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], tuple | list) else given
+
+
+def axis_names(rank: int) -> tuple[str, ...]:
+    """Names for the axes of one example: h, w, c for an image."""
+    return {0: (), 1: ("c",), 2: ("t", "c"), 3: ("h", "w", "c")}.get(rank) or tuple(
+        f"i{k + 1}" for k in range(rank)
+    )

@@ -1,0 +1,180 @@
+"""How far a sliding window goes: the shape rule and the index that convolutions and poolings share.
+
+Padding is "valid" (none), "same" (as Keras does it: ceil(size / stride) positions, the odd cell at the end),
+or explicit: one number for all sides; over images a pair (vertical, horizontal) or a pair of (before, after)
+pairs, over sequences a pair (before, after), and "causal": all of it before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from compiler.errors import ModelError, Problem
+from compiler.language.layers.checks import Pair, is_integer, rank, wrong
+
+Padding = str | int | Pair | tuple[Pair, Pair]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One dimension that a window slides along, and the names that formulas have for it."""
+
+    name: str
+    larger: str
+    axis: str
+    offset: str
+    before: str
+
+    @property
+    def position(self) -> str:
+        """The cell of the input that the window's cell `offset` meets at the position `axis`."""
+        return f"stride_{self.axis}*{self.axis} + dilation_{self.axis}*{self.offset} - {self.before}"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The dimensions that a layer slides along, and how its `padding` argument is described."""
+
+    sides: tuple[Side, ...]
+    words: tuple[str, ...]
+    paddings: str
+
+    def __len__(self) -> int:
+        return len(self.sides)
+
+    def __iter__(self) -> Iterator[Side]:
+        return iter(self.sides)
+
+    @property
+    def axes(self) -> str:
+        """The axes of the result: `h, w`."""
+        return ", ".join(side.axis for side in self)
+
+    @property
+    def offsets(self) -> str:
+        """The axes of the window: `p, q`."""
+        return ", ".join(side.offset for side in self)
+
+    @property
+    def position(self) -> str:
+        """Indices of the cells that a window meets, one for each dimension."""
+        return ", ".join(side.position for side in self)
+
+    @property
+    def layout(self) -> str:
+        """The shape of an example in words."""
+        return f"({', '.join(side.name for side in self)}, channels)"
+
+
+IMAGE = Sides(
+    (Side("height", "higher", "h", "p", "top"), Side("width", "wider", "w", "q", "left")),
+    ("valid", "same"),
+    '"valid", "same", an integer, (vertical, horizontal) or ((top, bottom), (left, right))',
+)
+SEQUENCE = Sides(
+    (Side("length", "longer", "t", "p", "start"),),
+    ("valid", "same", "causal"),
+    '"valid", "same", "causal", an integer or (before, after)',
+)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window over an input: where it stops on each side, whether it meets padding, its constants."""
+
+    extents: tuple[int, ...]
+    padded: bool
+    constants: dict[str, int]
+
+
+def padding_problems(padding: object, sides: Sides = IMAGE) -> Iterator[Problem]:
+    """What is wrong with a padding argument."""
+    if padding not in sides.words and explicit_padding(padding, sides) is None:
+        yield wrong("padding", sides.paddings, padding)
+
+
+def explicit_padding(padding: object, sides: Sides) -> tuple[Pair, ...] | None:
+    """(before, after) on each side of an explicit padding, None when it is not one."""
+    given = padding if isinstance(padding, tuple | list) and len(padding) == 2 else (padding, padding)
+    result = []
+    for side in given if len(sides) == 2 else (given,):
+        ends = tuple(side) if isinstance(side, tuple | list) and len(side) == 2 else (side, side)
+        if not all(is_integer(end) and end >= 0 for end in ends):
+            return None
+        result.append(ends)
+    return tuple(result)
+
+
+def each(value: int | Iterable[int], sides: Sides) -> tuple[int, ...]:
+    """One number for each side, from one for all or from as many."""
+    return (value,) * len(sides) if isinstance(value, int) else tuple(value)
+
+
+def window_over(
+    x: tuple[int, ...],
+    size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Padding,
+    dilation: tuple[int, ...] | None = None,
+    *,
+    sides: Sides = IMAGE,
+    touching: bool = False,
+) -> Window:
+    """The window over an input: (height, width, channels) for an image.
+
+    Raises ModelError when the input has another rank, when the window does not fit, or, if every window must
+    be `touching` a cell of the input, when the padding is as large as the window.
+    """
+    rank(x, len(sides) + 1, sides.layout)
+    dilation = dilation or (1,) * len(sides)
+    stops: list[int] = []
+    constants: dict[str, int] = {}
+    padded = False
+    for number, side in enumerate(sides):
+        span = window_span(size[number], dilation[number])
+        first, last = padding_of(padding, sides, number, x[number], span, stride[number])
+        if touching and max(first, last) >= span:
+            raise ModelError(
+                Problem(
+                    "a window can lie wholly in the padding",
+                    expected=f"padding below the window's size {span}",
+                    found=str(max(first, last)),
+                )
+            )
+        room = x[number] + first + last
+        if room < span:
+            raise ModelError(
+                Problem(
+                    f"the window is {side.larger} than its input",
+                    expected=f"at most {room}, the {side.name} with padding",
+                    found=_extent_text(size[number], dilation[number], span),
+                    advice='padding="same", or a smaller window',
+                )
+            )
+        padded |= first + last > 0
+        stops.append((room - span) // stride[number] + 1)
+        constants |= {f"stride_{side.axis}": stride[number], f"dilation_{side.axis}": dilation[number]}
+        constants |= {side.before: first}
+    return Window(tuple(stops), padded, constants)
+
+
+def window_span(size: int, dilation: int) -> int:
+    """How many cells a window of `size` reaches over."""
+    return (size - 1) * dilation + 1
+
+
+def padding_of(padding: Padding, sides: Sides, number: int, size: int, span: int, stride: int) -> Pair:
+    """(before, after) on one side of an input of this size."""
+    if padding == "valid":
+        return 0, 0
+    if padding == "causal":
+        return span - 1, 0
+    if padding == "same":
+        total = max((-(-size // stride) - 1) * stride + span - size, 0)
+        return total // 2, total - total // 2
+    return explicit_padding(padding, sides)[number]
+
+
+def _extent_text(size: int, dilation: int, span: int) -> str:
+    return str(span) if dilation == 1 else f"{span}: size {size} with dilation {dilation}"

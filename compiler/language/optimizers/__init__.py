@@ -1,0 +1,19 @@
+"""The optimizers. An optimizer is one update formula, nothing else."""
+
+from compiler.language.optimizers.adagrad import Adagrad
+from compiler.language.optimizers.adam import Adam, AdamW, Nadam
+from compiler.language.optimizers.base import Optimizer
+from compiler.language.optimizers.lion import Lion
+from compiler.language.optimizers.rmsprop import RMSprop
+from compiler.language.optimizers.sgd import SGD
+
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+]

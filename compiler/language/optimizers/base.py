@@ -1,0 +1,112 @@
+"""What every optimizer is: an update formula over a flat array of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
+
+from compiler.errors import Problem
+from compiler.language.formula.check import formula_problems
+from compiler.language.formula.scope import Operand
+
+_ANY_NUMBER = 16
+"""Of parameters: the formula of an optimizer must hold for all."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """The base of all optimizers.
+
+    The formula reads `parameter[i]`, `gradient[i]`, every slot `slot[i]` (which starts at 0), the learning
+    rate `rate[]` and the number of this update `step[]`, counted from 1. It defines `new_parameter[i]`
+    and `new_slot[i]` for every slot.
+
+    The gradient that it reads may be clipped before: each value to ±`clipvalue`, or all of them together to a
+    norm of `global_clipnorm` (Pascanu, Mikolov and Bengio, ICML 2013), as in Keras.
+    """
+
+    learning_rate: float
+    _: KW_ONLY
+    clipvalue: float | None = None
+    global_clipnorm: float | None = None
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Names of the arrays that are kept from step to step."""
+        return ()
+
+    @property
+    def formula(self) -> str:
+        raise NotImplementedError(f"{type(self).__name__} has no formula")
+
+    @property
+    def constants(self) -> Mapping[str, float]:
+        return {}
+
+    @property
+    def clipping(self) -> str | None:
+        """The formula of `clipped[i]`, which the update reads as its gradient; None if nothing is clipped."""
+        if self.clipvalue is not None:
+            return _CLIP_VALUES
+        return None if self.global_clipnorm is None else _CLIP_NORM
+
+    @property
+    def clipping_constants(self) -> Mapping[str, float]:
+        limits = {"clipvalue": self.clipvalue, "global_clipnorm": self.global_clipnorm}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with the arguments."""
+        yield from positive("learning_rate", self.learning_rate)
+        yield from clipping_problems(self)
+
+
+_CLIP_VALUES = """
+    clipped[i] = (
+        clipvalue if gradient[i] > clipvalue else -clipvalue if gradient[i] < -clipvalue else gradient[i]
+    )
+    """
+_CLIP_NORM = """
+    total[] = sum[i](abs(gradient[i]))
+    share[i] = gradient[i] / total[] if total[] > 1e-37 else 0
+    norm[] = total[] * sqrt(sum[i](share[i]**2))
+    scale[] = global_clipnorm / norm[] if norm[] > global_clipnorm else 1
+    clipped[i] = scale[] * gradient[i]
+    """
+"""The squares of 1e-30 vanish in float32 and those of 1e30 overflow; those of each value's share of the sum
+of all magnitudes do not. A sum below 1e-37, which no limit is, has shares that may overflow."""
+
+
+def clipping_problems(optimizer: Optimizer) -> Iterator[Problem]:
+    for argument, value in optimizer.clipping_constants.items():
+        yield from positive(argument, value)
+    if len(optimizer.clipping_constants) > 1:
+        yield Problem("gradients are clipped twice", expected="clipvalue or global_clipnorm, not both")
+
+
+def not_negative(argument: str, value: object) -> Iterator[Problem]:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        yield Problem(f"wrong {argument}", expected="0 or a positive number", found=repr(value))
+
+
+def positive(argument: str, value: object) -> Iterator[Problem]:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        yield Problem(f"wrong {argument}", expected="a positive number", found=repr(value))
+
+
+def fraction(argument: str, value: object) -> Iterator[Problem]:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        yield Problem(f"wrong {argument}", expected="a number from 0 to below 1", found=repr(value))
+
+
+def optimizer_formula_problems(optimizer: Optimizer) -> list[Problem]:
+    """What is wrong with the formula of an optimizer."""
+    arrays = ("parameter", *optimizer.slots)
+    operands = {name: Operand(name, (_ANY_NUMBER,)) for name in ("gradient", *arrays)}
+    return formula_problems(
+        optimizer.formula,
+        operands=operands | {name: Operand(name, ()) for name in ("rate", "step")},
+        results={f"new_{name}": Operand(f"new_{name}", (_ANY_NUMBER,)) for name in arrays},
+        constants=optimizer.constants,
+        sizes={},
+    )

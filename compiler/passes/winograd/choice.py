@@ -1,0 +1,58 @@
+"""When a transform with fewer multiplications is taken: what it must gain, and how exact it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import chain, count
+
+from compiler.ir.tensor.program import Definition, Program
+from compiler.passes.winograd.transforms import Transform
+
+Price = Callable[[Definition, Program], float]
+"""Predicted cycles of a definition, scheduled as it would be in the given program."""
+
+LARGEST_ERROR_RATIO = 16
+"""The bound on rounding errors may be this many times the direct form's: 4 of a float32's 24 bits."""
+MOVED = 6
+"""Multiplications that a transformed value is worth: it is computed, stored and loaded."""
+LEAST_GAIN = 0.9
+"""The price must fall to this share: prices are estimates, and the transforms take memory."""
+SHARE = 1 / 8
+"""Part of what is done once a step that counts for a tile: a step has at least this many tiles."""
+
+
+def priced(part: Definition, program: Program, price: Price) -> float:
+    """The price of a part for a tile of the batch; what no example goes into is computed once a step."""
+    per_example = any(a.extent is None for term in part.terms for a in term.axes)
+    return price(part, program) * (1 if per_example else SHARE)
+
+
+def unused_prefix(definition: Definition, program: Program, endings: Sequence[str]) -> str:
+    """What the names of a definition's parts begin with, so that the program has none of them."""
+    wanted = f"{definition.name}.winograd"
+    prefixes = chain([wanted], (f"{wanted}_{number}" for number in count(2)))
+    return next(p for p in prefixes if not any(p + ending in program for ending in endings))
+
+
+def as_parts(parts: Iterable[Definition], definition: Definition) -> tuple[Definition, ...]:
+    """The parts of a definition, all of its layer; the last replaces it, the others are `of` it."""
+    *before, last = (replace(part, origin=definition.origin) for part in parts)
+    return *(replace(p, role="transformed", of=definition.name) for p in before), last
+
+
+def replaced(program: Program, name: str, parts: tuple[Definition, ...]) -> Program:
+    """The program with `parts` where definition `name` stood."""
+    definitions: list[Definition] = []
+    for definition in program.definitions:
+        definitions += parts if definition.name == name else [definition]
+    return program.with_definitions(definitions)
+
+
+def reason(before: float, after: float, ratio: float, transforms: Sequence[Transform]) -> str:
+    """What the record of a rewrite says: the prices, the error bound and the points."""
+    points = "; ".join(", ".join(map(str, t.points)) for t in dict.fromkeys(transforms))
+    return (
+        f"predicted {after:,.0f} cycles a tile instead of {before:,.0f}; error bound "
+        f"{ratio:.1f} times the direct form's; points {points} and infinity"
+    )

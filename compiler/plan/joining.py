@@ -1,0 +1,75 @@
+"""Pointwise definitions that one other reads become a part of it: a value made in registers, not in memory.
+
+    t̄[2h+i] += ½·p̄[h]              two terms, i < 2
+    ȳ[h]    += t̄[h]·(1 - t[h]²)                           ->      ȳ[2h+i] += ½·p̄[h]·(1 - t[2h+i]²)
+
+The reader has one term, over the axes by which it reads; so every element is read once, and nothing is
+computed twice. The axes of the reader become the places at which the other writes. What follows a
+contraction is left to `fusion`, which keeps it in the contraction's registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import sympy
+
+from compiler.ir.scalar.choices import CHOICES
+from compiler.ir.tensor.composition import plain_read, put_in
+from compiler.ir.tensor.editing import replaced, without_unused
+from compiler.ir.tensor.program import Definition, Program
+from compiler.plan.stages import Stage
+from compiler.schedule.pieces import write_all_once
+
+MOST_READS = 12
+"""A term with more reads than this is left alone: its values would not stay in registers."""
+MOST_TERMS = 16
+
+
+def join_pointwise(program: Program, stage: Mapping[str, Stage]) -> Program:
+    """The program with every pointwise definition put into its only reader, where both run in one stage."""
+    for name in [definition.name for definition in program.definitions]:
+        inner = program.definition(name)
+        readers = program.readers[name]
+        if len(readers) != 1 or name in program.results or not _can_be_put_in(inner, program, stage):
+            continue
+        (outer,) = readers
+        if stage[name] == stage[outer.name] and (joined := _joined(outer, inner)) is not None:
+            program = without_unused(replaced(program, outer.name, joined), [name])
+    return program
+
+
+def _can_be_put_in(inner: Definition, program: Program, stage: Mapping[str, Stage]) -> bool:
+    """Whether every element is a function of what one point reads, and no contraction's kernel takes it."""
+    if inner.operation != "sum" or inner.dtype != "real" or stage[inner.name].kind != "tile":
+        return False
+    if any(term.reduction_axes or term.guards for term in inner.terms) or len(inner.terms) > MOST_TERMS:
+        return False
+    given = (program.definition(tensor) for tensor in inner.tensors)
+    sums = (d for d in given if d is not None and d.operation == "sum")
+    return not any(t.reduction_axes for d in sums for t in d.terms) and write_all_once(
+        inner.terms, inner.shape
+    )
+
+
+def _joined(outer: Definition, inner: Definition) -> Definition | None:
+    """The reader without its read of `inner`; None where it reads that otherwise than at its own axes."""
+    if outer.operation != "sum" or outer.dtype != "real" or len(outer.terms) != 1:
+        return None
+    (term,) = outer.terms
+    read = plain_read(term, inner)
+    if read is None:
+        return None
+    symbol, names = read
+    # A choice inside the conditions of another would be made several times.
+    if _occurrences(term.body, symbol) > 1 and any(t.body.has(*CHOICES) for t in inner.terms):
+        return None
+    parts = tuple(put_in(term, symbol, names, part) for part in inner.terms)
+    if any(len(part.reads) > MOST_READS for part in parts):
+        return None
+    return replace(outer, terms=parts)
+
+
+def _occurrences(body: sympy.Expr, symbol: sympy.Symbol) -> int:
+    return sum(node == symbol for node in sympy.preorder_traversal(body))

@@ -1,0 +1,303 @@
+"""From a program to a plan: phases, tiles, and where every tensor lives.
+
+    phase k:   before     kernels without a batch axis, once (packed weights, statistics of the phase before),
+                          and large sums over the whole batch of what the phases before have kept
+               tile       kernels of one tile of examples; tiles are shared out over lanes
+               reduce     lanes summed in a fixed tree: what was reduced over the batch is now whole
+
+A definition that reduces over the batch ends a phase for those that read it. Inside a phase there is no
+barrier: forward, loss and backward of one tile finish before the next tile begins, so that activations stay
+in cache and the workspace is a tile's, not the batch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from compiler.ir.affine.expression import axis, constant
+from compiler.ir.loops.grammar import Address, Buffer, Kernel, Limit, Loop, Random, Store
+from compiler.ir.tensor.program import Definition, Program, Tensor
+from compiler.plan.grouping import fused_groups
+from compiler.plan.joining import join_pointwise
+from compiler.plan.memory import ALIGNMENT, Interval, pack
+from compiler.plan.stages import (
+    Stage,
+    as_soon_as_possible,
+    kernel_groups,
+    split_reductions,
+    stages,
+)
+from compiler.plan.whole import can_be_shared, keep_operands, shared_out, whole_settings, whole_sums
+from compiler.schedule.fusion import Fused
+from compiler.schedule.kernel import Settings, build_kernel
+from compiler.schedule.layout import aligned, row_size
+from compiler.schedule.nonzero import given_tensors
+
+Area = Literal[
+    "input",
+    "label",
+    "output",
+    "parameter",
+    "total",
+    "state",
+    "scalar",
+    "tile",
+    "lane",
+    "shared",
+    "batch",
+    "argument",
+    "tangent",
+    "input_tangent",
+]
+SMALL_LIMIT = 256
+"""Winners of windows of up to this many positions are stored in one byte."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor lives: an area of memory and an offset in it.
+
+    Offsets count elements in "parameter", "tangent", "total", "lane", "state", "scalar", bytes in "tile" and
+    "shared". In "batch" and "output" the offset counts rows' elements before it, times the batch.
+    """
+
+    area: Area
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kernel call; `tensors` are bound to the kernel's buffers in order."""
+
+    kernel: Kernel
+    tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Calls before the tiles and in a tile, and the ranges of a lane that this phase clears and sums."""
+
+    before: tuple[Call, ...]
+    tile: tuple[Call, ...]
+    sums: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the emitter needs to write one program's driver functions."""
+
+    name: str
+    program: Program
+    phases: tuple[Phase, ...]
+    places: Mapping[str, Place]
+    reduced: Mapping[str, Place]
+    """Where tensors that are reduced over the batch are read once their phase is over ("total")."""
+    elements: Mapping[str, str]
+    tile: int
+    tile_bytes: int
+    lane_elements: int
+    shared_bytes: int
+    batch_elements: int
+    """Elements an example that live from one phase to another."""
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        calls = [call for phase in self.phases for call in (*phase.before, *phase.tile)]
+        return tuple(call.kernel for call in calls)
+
+
+def element_of(entry: Tensor | Definition) -> str:
+    """The stored element type: "real", "index" (32 bits), "small" (8 bits) for winners of small windows."""
+    if entry.dtype == "real":
+        return "real"
+    if isinstance(entry, Definition) and entry.operation in ("argmax", "argmin"):
+        size = 1
+        for a in entry.terms[0].reduction_axes:
+            size *= a.extent
+        return "small" if size <= SMALL_LIMIT else "index"
+    return "index"
+
+
+def element_bytes(element: str, dtype: str) -> int:
+    return {"small": 1, "index": 4}.get(element, 4 if dtype == "float32" else 8)
+
+
+def make_plan(
+    name: str,
+    program: Program,
+    settings: Settings,
+    given: Mapping[str, Place],
+    lane_layout: Mapping[str, int],
+) -> Plan:
+    """Plan a program. `given` places inputs and outputs; `lane_layout` fixes offsets of reduced outputs
+    (a gradient arena laid out like the parameters); other reduced tensors follow behind."""
+    program = split_reductions(program, frozenset(n for n, p in given.items() if p.area == "state"))
+    whole = whole_sums(program, settings)
+    program = keep_operands(program, whole, frozenset(n for n, p in given.items() if p.area == "input"))
+    settings = replace(settings, given=given_tensors(program) if settings.zeros else frozenset())
+    stage = stages(program, whole)
+    if settings.fuse:
+        program = join_pointwise(program, stage)
+        stage = stages(program, whole)
+    elements = {e.name: element_of(e) for e in (*program.inputs, *program.definitions)}
+    groups = kernel_groups(program)
+    fused = fused_groups(groups, program, stage, settings) if settings.fuse else dict.fromkeys(groups)
+    order = as_soon_as_possible(program, list(fused), stage)
+    phases = []
+    for number in range(1 + max((s.phase for s in stage.values()), default=0)):
+        before, tile = [], []
+        for group in order:
+            if stage[group[0]].phase == number:
+                call = _call(group, program, settings, stage, elements, fused.get(group))
+                (before if stage[group[0]].kind in ("before", "whole") else tile).append(call)
+        phases.append(Phase(tuple(before), tuple(tile)))
+    places, sizes = _places(program, phases, stage, settings, given, lane_layout, elements)
+    phases = [replace(p, sums=_sums(program, places, stage, k)) for k, p in enumerate(phases)]
+    reduced = {n: Place("total", p.offset) for n, p in places.items() if p.area == "lane"}
+    return Plan(name, program, tuple(phases), places, reduced, elements, settings.tile, *sizes)
+
+
+def _sums(
+    program: Program, places: Mapping[str, Place], stage: Mapping[str, Stage], number: int
+) -> tuple[tuple[int, int], ...]:
+    """Ranges of the lanes that phase `number` owns; neighbours with nothing of another phase between are one.
+
+    What an earlier phase has summed must be neither cleared nor summed again, and what was put among the
+    sums without one, the cotangent of a parameter that the batch does not reach, must stay.
+    """
+    owned = sorted(
+        (places[n].offset, places[n].offset + row_size(program.shape(n)), s.phase if s.kind == "lane" else -1)
+        for n, s in stage.items()
+        # What lives in registers has no place.
+        if s.kind == "lane" or (n in places and places[n].area == "total")
+    )
+    ranges: list[tuple[int, int]] = []
+    previous = None
+    for start, stop, phase in owned:
+        if phase == number and previous == number:
+            ranges[-1] = (ranges[-1][0], stop)
+        elif phase == number:
+            ranges.append((start, stop))
+        previous = phase
+    return tuple(ranges)
+
+
+def _call(
+    group: tuple[str, ...],
+    program: Program,
+    settings: Settings,
+    stage: Mapping[str, Stage],
+    elements: Mapping[str, str],
+    fused: Fused | None,
+) -> Call:
+    entry = program[group[0]]
+    if isinstance(entry, Tensor):
+        return _random_call(entry) if entry.kind == "random" else _iota_call(entry)
+    definitions = tuple(program[name] for name in group)
+    kind = stage[group[0]].kind
+    if kind == "whole":
+        settings = whole_settings(settings)
+    adds = kind == "lane"
+    kernel = build_kernel(definitions, program, settings, adds=adds, elements=elements, fused=fused)
+    if kind == "whole" or (kind == "before" and can_be_shared(definitions[0], kernel)):
+        kernel = shared_out(kernel)
+    return Call(kernel, tuple(buffer.tensor for buffer in kernel.buffers))
+
+
+def _random_call(tensor: Tensor) -> Call:
+    row = row_size(tensor.shape)
+    kernel = Kernel(
+        name=tensor.name,
+        buffers=(Buffer(tensor.name, tensor.name, "real", True),),
+        body=(Random(tensor.name, tensor.stream, row, None in tensor.shape),),
+        formula=(f"{tensor.name}[...] = uniform(seed, step, stream {tensor.stream}, element)",),
+        schedule="counter-based: Threefry-2x32, 20 rounds",
+        operations=0,
+        per_example=None in tensor.shape,
+        origin=tensor.origin,
+    )
+    return Call(kernel, (tensor.name,))
+
+
+def _iota_call(tensor: Tensor) -> Call:
+    """0, 1, 2, … in memory: what an axis is as a value, read like any other tensor."""
+    (extent,) = tensor.shape
+    store = Store(Address(tensor.name, axis("i")), axis("i"))
+    kernel = Kernel(
+        name=tensor.name,
+        buffers=(Buffer(tensor.name, tensor.name, "real", True),),
+        body=(Loop("i", (Limit(constant(0)),), (Limit(constant(extent)),), (store,)),),
+        formula=(f"{tensor.name}[i] = i",),
+        schedule="plain loop",
+        operations=0,
+        per_example=False,
+    )
+    return Call(kernel, (tensor.name,))
+
+
+def _places(
+    program: Program,
+    phases: list[Phase],
+    stage: Mapping[str, Stage],
+    settings: Settings,
+    given: Mapping[str, Place],
+    lane_layout: Mapping[str, int],
+    elements: Mapping[str, str],
+) -> tuple[dict[str, Place], tuple[int, int, int, int]]:
+    """A place for every tensor, and (tile bytes, lane elements, shared bytes, batch elements)."""
+    places = dict(given)
+    lane_end = max(
+        (offset + row_size(program.shape(name)) for name, offset in lane_layout.items() if name in program),
+        default=0,
+    )
+    lane_end = aligned(lane_end, 16)
+    batch_elements = 0
+    for name, when in stage.items():
+        if when.kind == "lane":
+            if name in lane_layout:
+                places[name] = Place("lane", lane_layout[name])
+            else:
+                places[name] = Place("lane", lane_end)
+                lane_end += aligned(row_size(program.shape(name)), 16)
+        elif when.kind == "whole" and name in lane_layout:
+            places[name] = Place("total", lane_layout[name])
+    for name, when in stage.items():
+        crosses = when.kind == "tile" and any(
+            stage[reader.name].phase > when.phase for reader in program.readers[name]
+        )
+        if crosses and name not in places:
+            places[name] = Place("batch", batch_elements)
+            batch_elements += row_size(program.shape(name))
+    static = [n for n, when in stage.items() if when.kind in ("before", "whole") and n not in places]
+    shared_bytes = 0
+    for name in static:
+        places[name] = Place("shared", shared_bytes)
+        shared_bytes += aligned(_row_bytes(program, name, elements, settings), ALIGNMENT)
+    tile_bytes = 0
+    for phase in phases:
+        calls = [call for call in phase.tile]
+        intervals = _lifetimes(
+            calls, places, lambda n: settings.tile * _row_bytes(program, n, elements, settings)
+        )
+        offsets, size = pack(intervals)
+        places.update({n: Place("tile", offset) for n, offset in offsets.items()})
+        tile_bytes = max(tile_bytes, size)
+    return places, (tile_bytes, lane_end, shared_bytes, batch_elements)
+
+
+def _row_bytes(program: Program, name: str, elements: Mapping[str, str], settings: Settings) -> int:
+    return row_size(program.shape(name)) * element_bytes(elements[name], settings.dtype)
+
+
+def _lifetimes(calls: Iterable[Call], places: Mapping[str, Place], size_of) -> list[Interval]:
+    """First and last call that touches each tile tensor."""
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for number, call in enumerate(calls):
+        for name in call.tensors:
+            if name not in places:
+                first.setdefault(name, number)
+                last[name] = number
+    return [Interval(name, first[name], last[name], size_of(name)) for name in first]

@@ -1,0 +1,126 @@
+"""When each definition runs: its phase, in the tiles or before them, and in which order.
+
+A worked miniature, a normalisation over the batch:
+
+    h[b,i] = …          phase 0, in the tiles
+    mean[i] += h[b,i]   phase 0, in the tiles: a sum over the batch, one accumulator a lane
+    y[b,i] = h - mean   phase 1, in the tiles: it reads what phase 0 must have finished
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from compiler.ir.affine.expression import axis
+from compiler.ir.tensor.program import Access, Definition, Program, Tensor, element_axes, move_term
+
+FILLED = ("random", "iota")
+"""Kinds of given tensors that a kernel of their own fills."""
+
+
+def split_reductions(program: Program, placed: frozenset[str] = frozenset()) -> Program:
+    """Give terms without a batch axis a definition apart from those that reduce over the batch.
+
+    `w̄[i] += Σ_b x·ȳ` and `w̄[i] += λ·w[i]` in one definition would add the second once a lane; it becomes
+    `w̄.batch[i] += Σ_b x·ȳ` and `w̄[i] += w̄.batch[i] + λ·w[i]`. So do the definitions `placed`, which must not
+    live in a lane, whatever their terms.
+    """
+    names = program.names()
+    definitions: list[Definition] = []
+    for definition in program.definitions:
+        over_batch = [term for term in definition.terms if any(a.extent is None for a in term.axes)]
+        alone = len(over_batch) == len(definition.terms) and definition.name not in placed
+        if None in definition.shape or not over_batch or alone:
+            definitions.append(definition)
+            continue
+        part = definition.made_of(names.fresh(f"{definition.name}.batch"), "batch", terms=tuple(over_batch))
+        axes = element_axes(definition.shape)
+        target = tuple(axis(a.name) for a in axes)
+        whole = move_term(axes, target, Access(part.name, target))
+        others = tuple(term for term in definition.terms if term not in over_batch)
+        definitions += [part, replace(definition, terms=(whole, *others))]
+    return program.with_definitions(definitions)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """When a definition runs: its phase, and whether in the tiles or before them.
+
+    "lane" is a sum over the batch that the tiles add up, "whole" one that runs once, before the tiles of the
+    phase that follows those it reads.
+    """
+
+    phase: int
+    kind: Literal["before", "tile", "lane", "whole"]
+
+
+def stages(program: Program, whole: frozenset[str] = frozenset()) -> dict[str, Stage]:
+    """Phase and kind of every definition and every tensor that is filled; `whole` sums run once."""
+    result: dict[str, Stage] = {}
+    for tensor in program.inputs:
+        if tensor.kind in FILLED:
+            result[tensor.name] = Stage(0, "tile" if None in tensor.shape else "before")
+    for definition in program.definitions:
+        phase = 0
+        finished = ("lane", "tile") if definition.name in whole else ("lane",)
+        for name in definition.tensors:
+            if name in result:
+                phase = max(phase, result[name].phase + (result[name].kind in finished))
+        batched = any(a.extent is None for term in definition.terms for a in term.axes)
+        kind = "tile" if None in definition.shape else "lane" if batched else "before"
+        result[definition.name] = Stage(phase, "whole" if definition.name in whole else kind)
+    return result
+
+
+def kernel_groups(program: Program) -> list[tuple[str, ...]]:
+    """Names computed by one kernel: a max with its winner; everything else alone."""
+    groups: list[tuple[str, ...]] = []
+    done: set[str] = set()
+    winners = {d.terms: d.name for d in program.definitions if d.operation in ("argmax", "argmin")}
+    for tensor in program.inputs:
+        if tensor.kind in FILLED:
+            groups.append((tensor.name,))
+    for definition in program.definitions:
+        if definition.name in done:
+            continue
+        group = (definition.name,)
+        if definition.operation in ("max", "min") and definition.terms in winners:
+            group += (winners[definition.terms],)
+        done.update(group)
+        groups.append(group)
+    return groups
+
+
+def as_soon_as_possible(
+    program: Program, groups: list[tuple[str, ...]], stage: Mapping[str, Stage]
+) -> list[tuple[str, ...]]:
+    """Move each reduction over the batch up to right behind what it reads, so that this can be freed.
+
+    A place is a tuple of numbers: what is put behind another group has that one's place and a number more,
+    which is the smaller the later it comes, so that it stands right behind it.
+    """
+    filled = {g[0]: g for g in groups if isinstance(program[g[0]], Tensor)}
+    places: dict[str, tuple[int, ...]] = {}
+    order: dict[tuple[int, ...], tuple[str, ...]] = {}
+    behind: Counter[tuple[int, ...]] = Counter()
+
+    def put(group: tuple[str, ...], place: tuple[int, ...]) -> None:
+        order[place] = group
+        places.update(dict.fromkeys(group, place))
+
+    for number, group in enumerate(groups):
+        if group[0] in filled:
+            continue
+        needed = dict.fromkeys(n for g in group for n in program[g].tensors)
+        for k, name in enumerate(n for n in filled if n in needed and n not in places):
+            put(filled[name], (number, 0, k))
+        if stage[group[0]].kind == "lane":
+            last = max((places[n] for n in needed if n in places), default=(-1,))
+            behind[last] += 1
+            put(group, (*last, -behind[last]))
+        else:
+            put(group, (number, 1))
+    return [order[place] for place in sorted(order)]

@@ -1,0 +1,33 @@
+"""How many examples a tile holds: weights are read again for each, and large ones spill."""
+
+from __future__ import annotations
+
+from compiler.plan.plan import Call, Plan, element_bytes
+from compiler.schedule.layout import row_size
+from compiler.schedule.machine import Machine
+
+LARGEST_TILE = 16
+"""Examples in a tile at most: a batch of 128 then has a tile for each of 8 lanes."""
+
+
+def cheapest_tile(plan: Plan, machine: Machine, dtype: str) -> int:
+    """The power of two that moves the fewest bytes an example from beyond the second-level cache.
+
+    `plan` is one for tiles of one example. Weights are read once a tile. A tile's workspace stays in half of
+    the cache, or is written to the next level and read again: that pays where the weights are larger.
+    """
+    weights = sum(_weight_bytes(call, plan, dtype) for phase in plan.phases for call in phase.tile)
+
+    def moved(tile: int) -> float:
+        fits = tile * plan.tile_bytes <= machine.level2_bytes // 2
+        return weights / tile + (0 if fits else 2 * plan.tile_bytes)
+
+    return min((2**k for k in range(LARGEST_TILE.bit_length())), key=moved)
+
+
+def _weight_bytes(call: Call, plan: Plan, dtype: str) -> int:
+    """Bytes without a batch axis that a kernel reads."""
+    read = (n for n, buffer in zip(call.tensors, call.kernel.buffers, strict=True) if not buffer.written)
+    shapes = {name: plan.program.shape(name) for name in read}
+    sizes = {n: row_size(shape) * element_bytes(plan.elements[n], dtype) for n, shape in shapes.items()}
+    return sum(size for name, size in sizes.items() if None not in shapes[name])

@@ -1,0 +1,131 @@
+"""Large sums over the batch: once over the whole batch, instead of tile by tile into lanes.
+
+    w̄[i,o] += x[b,i] · ȳ[b,o]       i:784, o:512: 1.6 MB
+
+In lanes, every tile reads and writes 1.6 MB of accumulators, and eight lanes are cleared and summed. Instead
+x and ȳ of all tiles are kept (0.7 MB for 128 examples), and when the tiles are done the sum runs once, over
+the whole batch, written once. Its outer loop is shared out: an element is summed by one thread in one order,
+so that the bits do not depend on how many threads there are. A sum stays in lanes where its operands are
+larger than it is: convolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from compiler.ir.affine.expression import axis, constant
+from compiler.ir.loops.grammar import If, Kernel, Let, Limit, Load, Loop, Statement, Store, statements
+from compiler.ir.tensor.maps import is_injective
+from compiler.ir.tensor.program import (
+    Access,
+    Definition,
+    Guard,
+    Program,
+    Shape,
+    Tensor,
+    element_axes,
+    move_term,
+    rename_tensors,
+)
+from compiler.schedule.contraction import choose_tile
+from compiler.schedule.kernel import Settings
+from compiler.schedule.layout import row_size
+from compiler.schedule.nest import make_nest
+
+LANES = 8
+"""Accumulators of sums over the batch: a fixed number, so that no bit depends on the threads."""
+LANE_TILES = 16
+"""Tiles that a lane adds up before it puts their sums aside: a long sum goes in blocks."""
+TYPICAL_BATCH = 128
+WORTH_A_PHASE = 100_000
+"""Values moved that are worth another start of all threads."""
+SHARED_POINTS = 16 * 1024
+"""Values of a tensor without a batch axis that are worth more than one thread."""
+KEPT_PASSES = 3
+"""What is kept for later is written, read again, and no longer in the cache where it was."""
+
+
+def whole_settings(settings: Settings) -> Settings:
+    """What a kernel over a whole batch is scheduled for."""
+    return replace(settings, tile=TYPICAL_BATCH, whole=True)
+
+
+def whole_sums(program: Program, settings: Settings) -> frozenset[str]:
+    """Definitions whose sum over the batch moves fewer bytes when it runs once."""
+    shapes = {entry.name: entry.shape for entry in (*program.inputs, *program.definitions)}
+    return frozenset(d.name for d in program.definitions if _pays(d, shapes, settings))
+
+
+def _pays(definition: Definition, shapes: Mapping[str, Shape], settings: Settings) -> bool:
+    """One contraction over the batch, larger than what it reads; bytes cancel, so values are counted."""
+    if definition.operation != "sum" or None in definition.shape or len(definition.terms) != 1:
+        return False
+    (term,) = definition.terms
+    if not any(a.extent is None for a in term.axes):
+        return False
+    tiles = -(-TYPICAL_BATCH // settings.tile)
+    in_lanes = row_size(definition.shape) * 2 * (LANES + tiles)
+    kept = sum(row_size(shapes[name]) for name in term.tensors if None in shapes[name])
+    if kept * TYPICAL_BATCH * KEPT_PASSES + WORTH_A_PHASE >= in_lanes:
+        return False
+    nest = make_nest(term, definition.name, shapes, "")
+    tile = choose_tile(nest, settings.machine, settings.dtype, TYPICAL_BATCH)
+    return tile is not None and not tile.adds
+
+
+def keep_operands(program: Program, whole: frozenset[str], given: frozenset[str]) -> Program:
+    """Copies for sums over the whole batch of what only a tile can read: `given`, which is scaled there."""
+    names = program.names()
+    definitions: list[Definition] = []
+    made: dict[str, str] = {}
+    for definition in program.definitions:
+        if definition.name in whole:
+            for name in definition.tensors:
+                if name in given and name not in made:
+                    made[name] = names.fresh(f"{name}.kept")
+                    definitions.append(_copy(program[name], made[name]))
+            terms = tuple(rename_tensors(term, made) for term in definition.terms)
+            definition = replace(definition, terms=terms)
+        definitions.append(definition)
+    return program.with_definitions(definitions)
+
+
+def _copy(entry: Tensor | Definition, kept: str) -> Definition:
+    axes = element_axes(entry.shape)
+    here = tuple(axis(a.name) for a in axes)
+    source = {"origin": entry.origin, "role": "kept", "of": entry.name}
+    return Definition(kept, entry.shape, "sum", (move_term(axes, here, Access(entry.name, here)),), **source)
+
+
+def can_be_shared(definition: Definition, kernel: Kernel) -> bool:
+    """A large tensor without a batch axis, every element written once by a loop whose steps share nothing."""
+    points = row_size(definition.shape)
+    once = all(is_injective(term) and not term.reduction_axes for term in definition.terms)
+    loops = all(isinstance(statement, Loop | Load | Let) for statement in kernel.body)
+    return points >= SHARED_POINTS and len(definition.terms) == 1 and once and loops
+
+
+def shared_out(kernel: Kernel) -> Kernel:
+    """The kernel as one part of `parts`: its outer loops divided, the rest done by part 0."""
+    return replace(kernel, body=tuple(map(_one_part, kernel.body)), shared=True)
+
+
+def _one_part(statement: Statement) -> Statement:
+    if isinstance(statement, Loop) and _from_zero_to_a_constant(statement):
+        return replace(statement, shared=True)
+    if isinstance(statement, If):
+        # Loops for few examples, and for many.
+        return replace(
+            statement,
+            body=tuple(map(_one_part, statement.body)),
+            otherwise=tuple(map(_one_part, statement.otherwise)),
+        )
+    if any(isinstance(inner, Store) for inner in statements((statement,))):
+        return If((Guard("==", axis("part")),), (statement,))
+    return statement
+
+
+def _from_zero_to_a_constant(loop: Loop) -> bool:
+    """What a shared loop must be; other bounds come from guards."""
+    return loop.lower == (Limit(constant(0)),) and len(loop.upper) == 1 and loop.upper[0].affine.is_constant

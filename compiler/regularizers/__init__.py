@@ -1,6 +1,0 @@
-"""What is added to the loss for a parameter's size: formulas for `penalty[]`."""
-
-from compiler.regularizers.base import Regularizer
-from compiler.regularizers.norms import L1, L1L2, L2
-
-__all__ = ["L1", "L1L2", "L2", "Regularizer"]

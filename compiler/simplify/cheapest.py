@@ -1,0 +1,123 @@
+"""The cheapest form of a scalar body among those that are computed accurately.
+
+SymPy's polynomial algebra gives forms of fewer operations: over a common denominator, cancelled, factored.
+In floats they are not all equal. exp(-x²) + exp(-4x²) is safe, and over a common denominator it is inf/inf
+at 10. So forms are measured (rounding.py), each as it will be computed at last, and the cheapest is taken of
+those that lose no more bits than the best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import sympy
+
+from compiler.ir.scalar.choices import Select
+from compiler.simplify.algebra import algebraic_forms
+from compiler.simplify.exponentials import in_exponentials
+from compiler.simplify.rounding import Question, excess, needs_care, wrong
+from compiler.simplify.scalar import REMEMBERED, absorb_sign, cheaper_key
+from compiler.simplify.settle import ENOUGH, MANY, most_accurate, settled_as
+
+MOST_MEASURED = 4
+"""Of the forms of a body, the cheapest ones."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The form taken of one value, and the cheapest that was refused because it loses `bits` more."""
+
+    form: sympy.Expr
+    refused: sympy.Expr | None = None
+    bits: int = 0
+
+
+def cheapest(expression: sympy.Expr) -> sympy.Expr:
+    """The cheapest accurate form of `expression` that was found."""
+    return choose_form(Question(expression)).form
+
+
+@lru_cache(maxsize=REMEMBERED)
+def choose_form(question: Question) -> Choice:
+    """The cheapest accurate form of a value; the programs of a module share most bodies."""
+    expression = question.value
+    forms = dict.fromkeys(signed for form in _forms(expression) for signed in (form, absorb_sign(form)))
+    ranked = sorted(forms, key=cheaper_key)
+    if not needs_care(expression):
+        return Choice(ranked[0])
+    if wrong(question, settled_as(expression, question)) < MANY:
+        # What is dearer than the plain form has nothing to gain.
+        ranked = ranked[: ranked.index(expression)][:MOST_MEASURED]
+    if ranked in ([], [expression]):
+        return Choice(expression)
+    candidates = dict.fromkeys([*ranked, expression])
+    return first_accurate(question, sorted(candidates, key=partial(final_cost, question)))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def finished(question: Question) -> sympy.Expr:
+    """The form in which the value is computed at last."""
+    body = question.value
+    if not needs_care(body):
+        return body
+    form = settled_as(body, question)
+    if wrong(question, form) >= MANY:
+        form = settled_as(choose_form(question).form, question)
+    # Brought into exponentials of -|u| it may have common factors again.
+    return form if form == body else most_accurate(question, [form, *algebraic_forms(form)])
+
+
+def first_accurate(question: Question, ranked: Sequence[sympy.Expr]) -> Choice:
+    """The first form that loses no more bits than the best."""
+    beyond = excess(question, [settled_as(form, question) for form in ranked])
+    least = min(beyond)
+    taken = next(k for k, bits in enumerate(beyond) if bits <= least + ENOUGH)
+    return Choice(ranked[taken], *((ranked[0], beyond[0] - beyond[taken]) if taken else ()))
+
+
+def final_cost(question: Question, form: sympy.Expr) -> tuple:
+    """Orders forms by what will be computed at last, and then by themselves."""
+    return cheaper_key(settled_as(form, question)), cheaper_key(form)
+
+
+def _forms(expression: sympy.Expr) -> Iterator[sympy.Expr]:
+    yield from algebraic_forms(expression)
+    if expression.has(Select):
+        yield expression.replace(Select, _with_cheapest_cases)
+        merged = with_merged_choices(expression)
+        if merged != expression:
+            yield merged.replace(Select, _with_cheapest_cases)
+    opened = in_exponentials(expression)
+    if opened != expression:
+        yield from algebraic_forms(opened)
+
+
+def _with_cheapest_cases(condition: sympy.Basic, then: sympy.Expr, otherwise: sympy.Expr) -> sympy.Expr:
+    return Select(condition, cheapest(then), cheapest(otherwise))
+
+
+def with_merged_choices(expression: sympy.Expr) -> sympy.Expr:
+    """Summands that are chosen by one condition as one choice: what is in them may cancel."""
+
+    def merged(node: sympy.Add) -> sympy.Expr:
+        groups: dict[sympy.Basic, list[sympy.Expr]] = {}
+        for summand in node.args:
+            choices = [f for f in sympy.Mul.make_args(summand) if isinstance(f, Select)]
+            groups.setdefault(choices[0].args[0] if len(choices) == 1 else None, []).append(summand)
+        rest = groups.pop(None, [])
+        for condition, summands in groups.items():
+            cases = ([_case(summand, condition, k) for summand in summands] for k in (1, 2))
+            rest += summands if len(summands) == 1 else [Select(condition, *(sympy.Add(*c) for c in cases))]
+        return sympy.Add(*rest)
+
+    return expression.replace(lambda node: node.is_Add, merged)
+
+
+def _case(product: sympy.Expr, condition: sympy.Basic, number: int) -> sympy.Expr:
+    """The product with what its choice gives in one case."""
+    factors = sympy.Mul.make_args(product)
+    return sympy.Mul(
+        *(f.args[number] if isinstance(f, Select) and f.args[0] == condition else f for f in factors)
+    )

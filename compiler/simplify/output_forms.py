@@ -1,0 +1,298 @@
+"""Derivatives in terms of a saved output: `1 - tanh(x)**2` is `1 - y**2` when y = tanh(x) is there anyway.
+
+For a pointwise definition Y = f(reads), any part g of f that enters fractional-linearly can be solved for:
+
+    Y = (a·g + b)/(c·g + d)      gives      g = (b - d·Y)/(c·Y - a)
+
+    p = exp(z)/s                 gives      exp(z)  = p·s
+    y = 1/(1 + exp(-x))          gives      exp(-x) = 1/y - 1,  and so  exp(-x)/(1+exp(-x))² = y·(1 - y)
+    x̂ = (x - μ)/sqrt(v + ε)      gives      x - μ   = x̂·sqrt(v + ε)
+
+No function is known by name: a part is an exponential, a fractional power, any other function, or a
+centred difference. A form is taken when it costs less, or costs the same and lets a tensor die earlier;
+and only if it divides by nothing that could be 0 and that the term did not divide by before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache, reduce
+from math import gcd
+
+import sympy
+
+from compiler.ir.affine.expression import Affine
+from compiler.ir.scalar.cases import as_cases
+from compiler.ir.scalar.choices import KINKED
+from compiler.ir.tensor.program import Access, Definition, Program, Reads, Term, make_term
+from compiler.simplify.algebra import is_small
+from compiler.simplify.branches import in_cases_of_output
+from compiler.simplify.cheapest import cheapest, choose_form, first_accurate
+from compiler.simplify.cost import kept_alive, term_cost
+from compiler.simplify.memo import Memo
+from compiler.simplify.outputs import known_outputs
+from compiler.simplify.rounding import Question, needs_care
+from compiler.simplify.scalar import (
+    REMEMBERED,
+    cheaper_key,
+    denominators,
+    hide,
+    is_centred,
+    split_exponent,
+)
+from compiler.simplify.signs import assume
+from compiler.simplify.terms import access_at, is_algebraic, matchings, projects
+
+LONGEST_CHAIN = 8
+"""How many output forms one term may take, one after another."""
+
+
+@dataclass(frozen=True)
+class OutputForm:
+    """`part = value`, where `value` mentions the output."""
+
+    part: sympy.Expr
+    value: sympy.Expr
+
+
+@lru_cache(maxsize=REMEMBERED)
+def forms_of(body: sympy.Expr, output: sympy.Symbol) -> tuple[OutputForm, ...]:
+    """Every part of `body` in terms of `output = body`."""
+    return tuple(solve_for_parts(body, output))
+
+
+def solve_for_parts(body: sympy.Expr, output: sympy.Symbol) -> Iterator[OutputForm]:
+    """Solve `output = body` for every part of the body that enters fractional-linearly."""
+    if body.is_Number:
+        return
+    yield OutputForm(body, output)
+    hidden = hide(body)
+    if not is_small(hidden.expression):
+        return
+    numerator, denominator = sympy.fraction(sympy.together(hidden.expression))
+    for unknown, part in hidden.back.items():
+        if part == body or part.is_Number or isinstance(part, KINKED):
+            continue
+        ratio = _in_powers(numerator, denominator, unknown)
+        if ratio is None:
+            continue
+        power, (a, b), (c, d) = ratio
+        if sympy.expand(a * d - b * c) != 0:
+            value = sympy.cancel((b - d * output) / (c * output - a))
+            yield OutputForm(part**power, value.xreplace(hidden.back))
+
+
+Linear = tuple[sympy.Expr, sympy.Expr]
+"""`(a, b)` for `a·unknown + b`."""
+
+
+def _in_powers(
+    numerator: sympy.Expr, denominator: sympy.Expr, unknown: sympy.Symbol
+) -> tuple[int, Linear, Linear] | None:
+    """Both as linear in a power of `unknown`, and that power: 2 for a tanh written in exponentials."""
+    above, below = sympy.Poly(numerator, unknown), sympy.Poly(denominator, unknown)
+    degrees = [degree for polynomial in (above, below) for (degree,) in polynomial.monoms()]
+    power = reduce(gcd, degrees, 0)
+    if not power or max(degrees) > power:
+        return None
+    highest = unknown**power
+    return (
+        power,
+        (above.coeff_monomial(highest), above.coeff_monomial(1)),
+        (below.coeff_monomial(highest), below.coeff_monomial(1)),
+    )
+
+
+def replace_part(body: sympy.Expr, part: sympy.Expr, value: sympy.Expr) -> sympy.Expr:
+    """Put `value` for `part` wherever an integer power of it occurs: exp(-x) is a power of exp(x)."""
+    base, unit = part.as_base_exp()
+
+    def power(node: sympy.Basic) -> sympy.Rational | None:
+        if not isinstance(node, sympy.Expr) or node.is_Number:
+            return None
+        other_base, exponent = node.as_base_exp()
+        if other_base != base:
+            return None
+        (own, own_unit), (wanted, wanted_unit) = split_exponent(exponent), split_exponent(unit)
+        ratio = sympy.Rational(own.numerator * wanted.denominator, own.denominator * wanted.numerator)
+        return ratio if own_unit == wanted_unit and ratio.is_Integer else None
+
+    # The negative of a centred base is written with its signs changed, so that it is no power of the base.
+    if part == base and is_centred(base):
+        body = body.xreplace({-base: -value})
+    return body.replace(lambda node: power(node) is not None, lambda node: value ** power(node))
+
+
+def _occurs(part: sympy.Expr, body: sympy.Expr) -> bool:
+    return replace_part(body, part, sympy.Symbol("part", real=True)) != body
+
+
+def in_output_forms(
+    program: Program, definition: Definition, memo: Memo, avoid: str | None = None
+) -> Definition:
+    """The definition with each term in the cheapest form found that does not read `avoid`."""
+    terms = list(definition.terms)
+    for k, term in enumerate(terms):
+        if definition.operation == "sum" and is_algebraic(term):
+            others = tuple(t for j, t in enumerate(terms) if j != k)
+            terms[k] = _cheapest_form(program, definition, term, others, memo, avoid)
+    return replace(definition, terms=tuple(terms))
+
+
+def _cheapest_form(
+    program: Program,
+    definition: Definition,
+    term: Term,
+    others: tuple[Term, ...],
+    memo: Memo,
+    avoid: str | None,
+) -> Term:
+    best = tidy_body(program, term, memo)
+    for _ in range(LONGEST_CHAIN):
+        candidates = [best, *_candidates(program, definition.name, best, memo, avoid)]
+        lowest = min(map(term_cost, candidates))
+        of_least_work = [c for c in candidates if term_cost(c) == lowest]
+        if of_least_work == [best]:
+            return best
+        # What no candidate reads is kept alive alike by all of them.
+        among = {name for term in (*others, *of_least_work) for name in term.tensors}
+        among |= set(definition.tensors)
+        chosen = min(of_least_work, key=lambda c, a=among: _memory_key(program, definition, c, others, a))
+        if chosen is best:
+            return best
+        best = chosen
+    return best
+
+
+def _memory_key(
+    program: Program,
+    definition: Definition,
+    candidate: Term,
+    others: tuple[Term, ...],
+    among: Collection[str],
+) -> tuple[int, ...]:
+    """Orders terms of equal work: by what they keep alive, by reads, and then later tensors come first:
+    a fused kernel may never store the earlier one."""
+    tensors = {name for term in (*others, candidate) for name in term.tensors}
+    lateness = sum(program.positions.get(name, -1) for name in candidate.tensors)
+    alive = kept_alive(program, definition.name, tensors, among)
+    return alive, len(candidate.reads), -lateness, *cheaper_key(candidate.body)
+
+
+def tidy_body(program: Program, term: Term, memo: Memo) -> Term:
+    """The term with its body in the cheapest form that scalar algebra finds."""
+
+    def tidied() -> Term:
+        assumed = assume(program, term, memo.signs)
+        question = Question(assumed.body, known_outputs(program, term, memo))
+        body = assumed.back(choose_form(question).form)
+        return make_term(term.axes, term.target, body, term.reads, term.guards)
+
+    return memo.tidied.get((term,), tidied)
+
+
+def _candidates(program: Program, name: str, term: Term, memo: Memo, avoid: str | None) -> Iterator[Term]:
+    tensors = {access.tensor for _, access in term.reads}
+    for definition in _sharing_reads(program, name, tensors):
+        if definition.name == avoid:
+            continue
+        yield from memo.output_forms.get(
+            (term, definition), lambda definition=definition: _in_forms_of(program, definition, term, memo)
+        )
+
+
+def _sharing_reads(program: Program, name: str, tensors: set[str]) -> list[Definition]:
+    """The definitions before `name` that read any of the tensors, in order.
+
+    A number that many read says nothing alone: it binds no axis of what reads it."""
+    last = program.positions[name]
+    found = {
+        program.positions[reader.name]: reader
+        for tensor in tensors
+        for reader in program.readers[tensor]
+        if program.shape(tensor) or not any(term.axes for term in reader.terms)
+    }
+    return [found[place] for place in sorted(found) if place < last]
+
+
+def _in_forms_of(program: Program, definition: Definition, term: Term, memo: Memo) -> tuple[Term, ...]:
+    """The term with a part of one definition expressed by that definition, in every way there is."""
+    facts = memo.facts(definition)
+    function = facts.function or facts.injection
+    if function is None or not _reads_project(function) or not _may_occur(program, function, term, memo):
+        return ()
+    return tuple(
+        form
+        for binding in matchings(function, term)
+        for form in _with_output(program, definition.name, function, binding, term, memo)
+    )
+
+
+def _may_occur(program: Program, function: Term, term: Term, memo: Memo) -> bool:
+    """Whether the term reads all that some part of the function reads: most need not be looked at closer."""
+    tensors = {access.tensor for _, access in term.reads}
+    parts = memo.parts.get((function,), lambda: _tensors_of_parts(program, function, memo))
+    return any(part <= tensors for part in parts)
+
+
+def _tensors_of_parts(program: Program, function: Term, memo: Memo) -> tuple[frozenset[str], ...]:
+    """The tensors that each part reads which `_bodies` could replace."""
+    tensors = {symbol.name: access.tensor for symbol, access in function.reads}
+    if len(set(tensors.values())) < len(tensors):
+        # Two reads of one tensor may turn out to be the same, and a part with both may cancel to less.
+        return (frozenset(),)
+    body = assume(program, function, memo.signs).body
+    cases = as_cases(body)
+    parts = [body, *hide(body).back.values(), *(() if cases is None else (cases.subject,))]
+    return tuple(frozenset(tensors[symbol.name] for symbol in part.free_symbols) for part in parts)
+
+
+def _reads_project(function: Term) -> bool:
+    indices = (index for _, access in function.reads for index in access.indices)
+    return projects(indices, function.extents)
+
+
+def _with_output(
+    program: Program, output: str, function: Term, binding: dict[str, Affine], term: Term, memo: Memo
+) -> Iterator[Term]:
+    """`term` with parts of `function`, at the bound indices, expressed by the function's output."""
+    reads = Reads(term.reads)
+    put = {symbol: reads.symbol(access_at(access, binding)) for symbol, access in function.reads}
+    target = tuple(index.substitute(binding) for index in function.target)
+    symbol = reads.symbol(Access(output, target))
+    assumed = assume(program, replace(term, reads=reads.pairs()), memo.signs)
+    formula = function.body.xreplace(put).xreplace(assumed.forth)
+    question = Question(assumed.body, ((assumed.forth[symbol], formula),))
+    for body in _bodies(formula, assumed.forth[symbol], assumed.body):
+        if body == assumed.body or not _divides_safely(body, assumed.body):
+            continue
+        changed = make_term(term.axes, term.target, assumed.back(body), reads.pairs(), term.guards)
+        if term_cost(changed) <= term_cost(term) and _is_accurate(question, body):
+            yield changed
+
+
+def _is_accurate(question: Question, body: sympy.Expr) -> bool:
+    """Whether the body loses no more than the one without the output: 1 - y has no digits where y is 1."""
+    if not (needs_care(question.value) or any(needs_care(formula) for _, formula in question.outputs)):
+        return True
+    return first_accurate(question, (body, question.value)).refused is None
+
+
+def _bodies(formula: sympy.Expr, output: sympy.Symbol, body: sympy.Expr) -> Iterator[sympy.Expr]:
+    def solved(case: sympy.Expr, inner: sympy.Expr) -> sympy.Expr:
+        inner = inner if case.is_number else inner.xreplace({case: output})
+        forms = [form for form in forms_of(case, output) if _occurs(form.part, inner)]
+        return min((replace_part(inner, f.part, f.value) for f in forms), key=cheaper_key, default=inner)
+
+    for form in forms_of(formula, output):
+        changed = replace_part(body, form.part, form.value)
+        if changed != body:
+            yield cheapest(changed)
+    yield in_cases_of_output(formula, output, body, solved)
+
+
+def _divides_safely(body: sympy.Expr, before: sympy.Expr) -> bool:
+    """Whether each denominator (and argument of a logarithm) is nonzero for sure or was there before."""
+    allowed = denominators(before)
+    return all(d in allowed or d.is_zero is False for d in denominators(body))

@@ -1,0 +1,41 @@
+"""What the symbols of a body stand for: one that reads x and exp(x) does not read two numbers of any size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import sympy
+
+from compiler.ir.tensor.program import Program, Reads, Term
+from compiler.simplify.memo import Memo
+from compiler.simplify.signs import assume
+from compiler.simplify.terms import access_at
+
+Outputs = tuple[tuple[sympy.Symbol, sympy.Expr], ...]
+
+
+def known_outputs(program: Program, term: Term, memo: Memo) -> Outputs:
+    """For each read of a function of what the term reads too: its symbol, and the function.
+
+    The symbols know their signs, as in `assume`. Functions without an exponential or the like are left out:
+    nothing that is lost in them could be had otherwise."""
+    reads = Reads(term.reads)
+    found: dict[sympy.Symbol, sympy.Expr] = {}
+    own = {symbol for symbol, _ in term.reads}
+    for symbol, access in term.reads:
+        definition = program.definition(access.tensor)
+        function = None if definition is None else memo.pointwise(definition)
+        if function is None or access.outside is not None or not function.body.has(sympy.Function):
+            continue
+        mapping = {i.single_axis: at for i, at in zip(function.target, access.indices, strict=True)}
+        put = {s: reads.symbol(access_at(a, mapping)) for s, a in function.reads}
+        formula = function.body.xreplace(put)
+        if not own.isdisjoint(formula.free_symbols):
+            found[symbol] = formula
+    for _ in found:
+        # A function of another one is a function of what that reads.
+        found = {symbol: formula.xreplace(found) for symbol, formula in found.items()}
+    if not found:
+        return ()
+    forth = assume(program, replace(term, reads=reads.pairs()), memo.signs).forth
+    return tuple((forth[symbol], formula.xreplace(forth)) for symbol, formula in found.items())

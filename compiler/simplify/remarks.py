@@ -1,0 +1,46 @@
+"""What the simplifier left alone on purpose: forms that lose digits, and polynomials that are too large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sympy
+
+from compiler.ir.tensor.printer import describe_term
+from compiler.ir.tensor.program import Definition, Program, Rewrite, Term
+from compiler.simplify.algebra import MOST_TERMS, is_small, terms
+from compiler.simplify.cheapest import choose_form
+from compiler.simplify.memo import Memo
+from compiler.simplify.outputs import known_outputs
+from compiler.simplify.rounding import Question
+from compiler.simplify.scalar import hide
+from compiler.simplify.signs import assume
+from compiler.simplify.terms import is_algebraic, replace_body
+
+
+def remarks(program: Program, memo: Memo) -> list[Rewrite]:
+    """For each body, in its last plain form, a cheaper form that was refused, or why none was looked for."""
+    return [
+        remark
+        for definition in program.definitions
+        if definition.operation == "sum"
+        for term in definition.terms
+        if is_algebraic(term)
+        for remark in _of_term(program, definition, term, memo)
+    ]
+
+
+def _of_term(program: Program, definition: Definition, term: Term, memo: Memo) -> Iterator[Rewrite]:
+    assumed = assume(program, term, memo.signs)
+    kept = describe_term(definition.name, term, definition.operation)
+    choice = choose_form(Question(assumed.body, known_outputs(program, term, memo)))
+    if choice.refused is not None:
+        cheaper = replace_body(term, assumed.back(choice.refused))
+        before = describe_term(definition.name, cheaper, definition.operation)
+        why = f"measured in float32, the cheaper form loses {choice.bits} bits more at hostile points"
+        yield Rewrite("accuracy", before, kept, why)
+    flat = hide(assumed.body).expression
+    if flat.has(sympy.Add) and not is_small(flat):
+        before = f"{kept} as one fraction of polynomials"
+        why = f"it may have {terms(flat)} terms or long ones, where {MOST_TERMS} are tried: the form is kept"
+        yield Rewrite("bound", before, kept, why)

@@ -1,0 +1,202 @@
+"""Which of several forms of one value is computed accurately? They are measured, at points where floats fail.
+
+Two forms that are equal in mathematics differ in floats: exp(3x)/(1 + exp(x))**3 is inf/inf at 30 in
+float32, and 1 - 1/(1 + exp(-x)) has lost all its digits there. No rule about the shape of a form says which
+is good. So each form is computed in float32 at a few dozen hostile points, with every operation rounded, and
+compared with the same value in 150 digits (evaluate.py). Points are the same in every run.
+
+What is measured is how many bits are wrong *beyond the best form there is*, so that what a formula's own
+terms cancel counts against none of its forms:
+
+    excess(form) = Σ over points  max(0, wrong bits(form) - fewest wrong bits - BITS_ALLOWED)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import sympy
+
+from compiler.ir.scalar.choices import Power
+from compiler.simplify.evaluate import UnknownScalar, exactly, in_floats
+
+POINTS = (
+    *(0.0, 1e-4, 0.03, 0.5, 1.3, 2.7, 3.0, 4.4, 6.0, 7.3, 9.0, 11.7, 13.1, 15.0, 17.3),
+    *(20.6, 25.0, 44.0, 60.0, 86.5, 100.0, 2000.0, 3e8, 1e19),
+)
+"""Where exponentials, logistic functions and their products overflow, vanish and cancel; each with its
+negative. They are many, because a form that has lost its digits can be right at one of them by chance."""
+SCALES = (1.0, 1.7, 1e-4, 1e4, 1e-12, 1e12, 1e-19, 1e19, 1e-30, 1e30)
+"""For what is only added, multiplied and divided."""
+MILD = (1.0, 0.75, -1.25, 0.5, -0.875, 1.5, -0.625)
+"""For what a value is linear in, as a cotangent."""
+ALONE, MOST_POINTS = 2 * len(POINTS) - 1, 64
+FINE, HOPELESS = -20, 4
+"""Relative errors below 2**-20 are as good as none; those above 2**4, or not finite, as bad as can be."""
+BITS_ALLOWED = 2
+"""A factor of 4 in the error is no reason to take a dearer form."""
+
+DTYPE = np.float32
+FEW_UNITS = 1e-6
+"""The relative error that a saved output may have."""
+TINY, HUGE = float(np.finfo(DTYPE).tiny), float(np.finfo(DTYPE).max)
+UNDERFLOW = TINY * 2**12
+"""Errors of this size are those of a value that has begun to vanish."""
+
+Bits = np.ndarray
+"""The wrong bits at each point, from 0 to HOPELESS - FINE."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A value, and what further symbols stand for: saved outputs, by their formulas."""
+
+    value: sympy.Expr
+    outputs: tuple[tuple[sympy.Symbol, sympy.Expr], ...] = ()
+
+
+def excess(question: Question, forms: Sequence[sympy.Expr]) -> tuple[int, ...]:
+    """The wrong bits of each form beyond the best one; all 0 where nothing is known about the value."""
+    names, renamed = _canonical(question)
+    return _excess(renamed, tuple(form.xreplace(names) for form in forms))
+
+
+def wrong(question: Question, form: sympy.Expr) -> int:
+    """The wrong bits of one form, of all points together; 0 where nothing is known about the value."""
+    names, renamed = _canonical(question)
+    try:
+        return int(_wrong_bits(renamed, form.xreplace(names)).sum())
+    except UnknownScalar:
+        return 0
+
+
+def needs_care(expression: sympy.Expr) -> bool:
+    """Whether rounding could do more to it than to a polynomial: it divides by a sum, or has a function."""
+    for node in sympy.preorder_traversal(expression):
+        if isinstance(node, sympy.Function | Power) or (node.is_Pow and not node.exp.is_Integer):
+            return True
+        if node.is_Pow and node.exp.is_negative and node.base.is_Add:
+            return True
+    return False
+
+
+@lru_cache(maxsize=16_384)
+def _excess(question: Question, forms: tuple[sympy.Expr, ...]) -> tuple[int, ...]:
+    try:
+        measured = [_wrong_bits(question, form) for form in forms]
+    except UnknownScalar:
+        return (0,) * len(forms)
+    fewest = np.min(measured, axis=0)
+    return tuple(int(np.maximum(0, bits - fewest - BITS_ALLOWED).sum()) for bits in measured)
+
+
+@lru_cache(maxsize=65_536)
+def _wrong_bits(question: Question, form: sympy.Expr) -> Bits:
+    """How many bits of the form are wrong at each point where the value is known and representable.
+
+    The symbols must be canonical ones, as `_canonical` gives them. Raises UnknownScalar."""
+    longest = max((len(total.args) for total in form.atoms(sympy.Add)), default=0)
+    starts = range(min(longest, 3) if longest > 2 else 1)
+    return np.max([_bits_from(question, form, first) for first in starts], axis=0)
+
+
+def _bits_from(question: Question, form: sympy.Expr, first: int) -> Bits:
+    points, exact = _exact_values(question)
+    with np.errstate(all="ignore"):
+        found = np.broadcast_to(in_floats(form, points, DTYPE, first), exact.shape).astype(float)
+        error = np.abs(found - exact) / (np.abs(exact) + UNDERFLOW)
+        bits = np.log2(np.where(np.isfinite(error), error, np.inf)) - FINE
+    bits = np.clip(bits, 0, HOPELESS - FINE)
+    return np.where(np.abs(exact) <= HUGE, bits, 0)
+
+
+@lru_cache(maxsize=4096)
+def _exact_values(question: Question) -> tuple[Mapping[sympy.Symbol, np.ndarray], np.ndarray]:
+    """The points, and the value at each in float64: NaN where it is not known, infinite if it overflows."""
+    given = sample(question)
+    outputs = dict(question.outputs)
+    columns = {symbol: column.tolist() for symbol, column in given.items()}
+    exact_outputs = {symbol: exactly(formula, columns) for symbol, formula in outputs.items()}
+    value = question.value.xreplace(outputs)
+    exact = _as_floats(exactly(value, columns))
+    rounded = {s: _saved(formula, given, _as_floats(exact_outputs[s])) for s, formula in outputs.items()}
+    return given | rounded, exact
+
+
+def _saved(formula: sympy.Expr, given: Mapping[sympy.Symbol, np.ndarray], exact: np.ndarray) -> np.ndarray:
+    """A saved output as a kernel computes it, with its own error; where the formula as it stands overflows,
+    or has lost its digits, another form will have been found for it: the float nearest to the value."""
+    with np.errstate(all="ignore"):
+        nearest = exact.astype(DTYPE)
+        computed = np.broadcast_to(in_floats(formula, given, DTYPE), exact.shape)
+        good = np.abs(computed - nearest) <= FEW_UNITS * np.abs(nearest)
+    return np.where(good, computed, nearest)
+
+
+def _as_floats(values: Iterable) -> np.ndarray:
+    return np.array([float(v) for v in values])
+
+
+def sample(question: Question) -> dict[sympy.Symbol, np.ndarray]:
+    """Values of the free symbols: hostile ones where a function is taken, all scales where they divide."""
+    outputs = dict(question.outputs)
+    value = question.value.xreplace(outputs)
+    symbols = sorted(value.free_symbols.union(*(f.free_symbols for f in outputs.values())), key=str)
+    roles = {symbol: _role(value, outputs, symbol) for symbol in symbols}
+    if "argument" in roles.values():
+        # A sum of exponentials beside them, drawn by itself, would be a sum that there cannot be.
+        roles = {symbol: "factor" if role == "divisor" else role for symbol, role in roles.items()}
+    # One symbol has its own points alone; several are mixed too.
+    alone = sum(role != "factor" for role in roles.values()) <= 1
+    columns = {}
+    for position, symbol in enumerate(symbols):
+        values = _column(roles[symbol], 0 if alone else position)[: ALONE if alone else MOST_POINTS]
+        if symbol.is_nonnegative:
+            values = np.abs(values)
+        if symbol.is_positive:
+            values = np.where(values == 0, 1.0, values)
+        columns[symbol] = values.astype(DTYPE)
+    return columns
+
+
+def _role(value: sympy.Expr, outputs: Mapping, symbol: sympy.Symbol) -> str:
+    """ "argument" of a function, "divisor", or "factor" of what the value is linear in."""
+    role = "factor"
+    for expression in (value, *outputs.values()):
+        for node in expression.atoms(sympy.Function, sympy.Pow, Power):
+            if not node.has(symbol):
+                continue
+            if not node.is_Pow or node.exp.has(symbol):
+                return "argument"
+            role = "divisor"
+    return role
+
+
+def _column(role: str, position: int) -> np.ndarray:
+    """`MOST_POINTS` values; the columns of several symbols go through their values at different paces."""
+    if role == "factor":
+        return np.resize(np.roll(MILD, -position), MOST_POINTS)
+    if role == "divisor":
+        signed = np.array([s for scale in SCALES for s in (scale, -scale)])
+    else:
+        signed = np.array([s for point in POINTS for s in (point, -point)][1:])
+    # First all symbols alike, then the second as the first's negative, then mixed.
+    count = len(signed)
+    mixed = (np.arange(MOST_POINTS) * (2 * position + 1) + 3 * position) % count
+    values = signed[mixed]
+    values[: min(count, MOST_POINTS)] = signed[: min(count, MOST_POINTS)] * (1 + position / 64)
+    return values
+
+
+def _canonical(question: Question) -> tuple[dict[sympy.Symbol, sympy.Symbol], Question]:
+    """Names for the symbols that say nothing of the program, so that equal questions are one."""
+    symbols = question.value.free_symbols.union(*({s} | f.free_symbols for s, f in question.outputs))
+    names = {
+        symbol: sympy.Symbol(f"v{number}", **symbol.assumptions0)
+        for number, symbol in enumerate(sorted(symbols, key=lambda s: (s.name, str(s.assumptions0))))
+    }
+    outputs = tuple((names[s], f.xreplace(names)) for s, f in question.outputs)
+    return names, Question(question.value.xreplace(names), outputs)

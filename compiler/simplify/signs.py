@@ -1,0 +1,102 @@
+"""Which tensors are positive, found from their definitions: `exp(…) > 0`, a sum of positives is positive.
+
+In a program every symbol is real and nothing more. While a body is rewritten its symbols are exchanged
+for *assumed* ones that know their sign, so that SymPy splits `log(s*e)` and cancels `sqrt(v)**2`; then
+they are exchanged back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sympy
+
+from compiler.ir.tensor.program import Access, Definition, Program, Tensor, Term
+from compiler.simplify.memo import Sign
+from compiler.simplify.terms import always_inside
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """A body over symbols that know their sign, and the way back."""
+
+    body: sympy.Expr
+    forth: Mapping[sympy.Symbol, sympy.Symbol]
+
+    def back(self, body: sympy.Expr) -> sympy.Expr:
+        return body.xreplace({assumed: plain for plain, assumed in self.forth.items()})
+
+
+def assume(program: Program, term: Term, known: dict[str, Sign]) -> Assumed:
+    """The term's body with every symbol's sign inferred."""
+    forth = {symbol: assumed_symbol(program, symbol, access, known) for symbol, access in term.reads}
+    return Assumed(term.body.xreplace(forth), forth)
+
+
+def assumed_symbol(
+    program: Program, symbol: sympy.Symbol, access: Access, known: dict[str, Sign]
+) -> sympy.Symbol:
+    """A symbol of the same name that knows the sign of what it stands for."""
+    sign = sign_of(program, access.tensor, known)
+    if access.outside is not None and sign != "real":
+        sign = "nonnegative" if access.outside >= 0 else "real"
+    return sympy.Symbol(symbol.name, real=True, **({} if sign == "real" else {sign: True}))
+
+
+def sign_of(program: Program, name: str, known: dict[str, Sign]) -> Sign:
+    """The sign of every element of a tensor; `known` remembers what was found before."""
+    # It does not recurse, so the depth of a program has no limit.
+    waiting = [name]
+    while name not in known:
+        entry = program[waiting[-1]]
+        needed = () if isinstance(entry, Tensor) else _values_of(entry)
+        missing = [tensor for tensor in needed if tensor not in known]
+        if missing:
+            waiting += missing
+            continue
+        waiting.pop()
+        known[entry.name] = _given(entry) if isinstance(entry, Tensor) else _computed(program, entry, known)
+    return known[name]
+
+
+def _values_of(definition: Definition) -> tuple[str, ...]:
+    """The tensors on whose signs that of a definition depends."""
+    if definition.dtype != "real":
+        return ()
+    return tuple(dict.fromkeys(access.tensor for term in definition.terms for _, access in term.reads))
+
+
+def _given(tensor: Tensor) -> Sign:
+    if tensor.kind == "batch_size":
+        return "positive"
+    return "nonnegative" if tensor.kind == "random" else "real"
+
+
+def _computed(program: Program, definition: Definition, known: dict[str, Sign]) -> Sign:
+    if definition.dtype != "real":
+        return "real"
+    bodies = [assume(program, term, known).body for term in definition.terms]
+    if definition.operation != "sum":
+        # A guard could leave an element with no point at all, that is at -inf or inf.
+        unguarded = not any(term.guards for term in definition.terms)
+        return "positive" if unguarded and all(b.is_positive for b in bodies) else "real"
+    if not all(body.is_nonnegative for body in bodies):
+        return "real"
+    reached = any(
+        body.is_positive and reaches_everything(definition, term)
+        for body, term in zip(bodies, definition.terms, strict=True)
+    )
+    return "positive" if reached else "nonnegative"
+
+
+def reaches_everything(definition: Definition, term: Term) -> bool:
+    """Whether the term provably writes to every element: each index is an axis of its own, unguarded."""
+    names = [index.single_axis for index in term.target]
+    if term.guards or None in names or len(set(names)) != len(names):
+        return False
+    extents = term.extents
+    return all(
+        extents[index.single_axis] == extent and always_inside(index, extent, extents)
+        for index, extent in zip(term.target, definition.shape, strict=True)
+    )

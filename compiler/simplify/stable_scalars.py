@@ -1,0 +1,70 @@
+"""Stable forms of one scalar body: softplus, logistic functions, and values near zero.
+
+Each is exact where the plain form is, finite where that overflows, and keeps the digits of a small result.
+"""
+
+from __future__ import annotations
+
+import sympy
+from sympy.codegen.cfunctions import expm1, log1p
+
+from compiler.ir.scalar.choices import Absolute, Maximum
+
+
+def stable_softplus(body: sympy.Expr) -> sympy.Expr:
+    """`log(1 + exp(u))` as `max(u, 0) + log(1 + exp(-|u|))`: exact on both sides, at any size."""
+
+    def is_softplus(node: sympy.Basic) -> bool:
+        if not isinstance(node, sympy.log):
+            return False
+        rest = node.args[0] - 1
+        return isinstance(rest, sympy.exp) and not rest.args[0].is_nonpositive
+
+    def change(node: sympy.Expr) -> sympy.Expr:
+        exponent = (node.args[0] - 1).args[0]
+        return Maximum(exponent, 0) + sympy.log(1 + sympy.exp(-Absolute(exponent)))
+
+    return body.replace(is_softplus, change)
+
+
+def divided_through(body: sympy.Expr) -> sympy.Expr:
+    """`exp(u)/(1 + exp(u))` as `1/(1 + exp(-u))`, which is 0 where the exponential is infinite."""
+
+    def is_quotient(node: sympy.Basic) -> bool:
+        return node.is_Mul and node.has(sympy.exp) and any(map(_is_divisor, node.args))
+
+    def change(node: sympy.Mul) -> sympy.Expr:
+        above = [factor for factor in node.args if isinstance(factor, sympy.exp)]
+        divisor = next(filter(_is_divisor, node.args))
+        if not above:
+            return node
+        whole = sympy.Add(*(term / above[0] for term in divisor.base.args))
+        return sympy.Mul(*(factor for factor in node.args if factor not in (above[0], divisor)), 1 / whole)
+
+    return body.replace(is_quotient, change)
+
+
+def _is_divisor(node: sympy.Basic) -> bool:
+    return node.is_Pow and node.exp == -1 and node.base.is_Add and node.base.has(sympy.exp)
+
+
+def near_zero(body: sympy.Expr) -> sympy.Expr:
+    """Functions that keep the digits of a small value: log(1 + exp(-|u|)) and exp(u) - 1."""
+
+    def in_sum(node: sympy.Add) -> sympy.Expr:
+        coefficient, rest = node.as_coeff_Add()
+        for part in rest.args if rest.is_Add else (rest,):
+            factor, function = part.as_coeff_Mul()
+            if isinstance(function, sympy.exp) and factor == -coefficient:
+                return factor * expm1(function.args[0]) + rest - part
+        return node
+
+    def is_logarithm(node: sympy.Basic) -> bool:
+        """Of 1 + exp(u) with u <= 0; a larger exponential needs no care for its 1."""
+        if not isinstance(node, sympy.log):
+            return False
+        rest = node.args[0] - 1
+        return isinstance(rest, sympy.exp) and bool(rest.args[0].is_nonpositive)
+
+    body = body.replace(is_logarithm, lambda node: log1p(node.args[0] - 1))
+    return body.replace(lambda node: node.is_Add and node.args[0].is_Number, in_sum)

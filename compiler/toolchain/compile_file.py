@@ -1,0 +1,269 @@
+"""`compile models/mnist.py`: from a model file to an importable module, through the cache.
+
+Nothing here imports SymPy, NumPy or Cython until something must really be built: compiling an unchanged
+model is a hash and a file copy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compiler.errors import ModelError, Problem
+from compiler.frontend.parse import load_model
+from compiler.modes import checked_modes
+from compiler.schedule.machine import MACHINES, Machine, native_machine
+from compiler.toolchain.build import (
+    OPTIMISATION,
+    Toolchain,
+    compile_shared,
+    extension_suffix,
+    find_toolchain,
+    predefined_macros,
+    python_headers,
+    translate,
+)
+from compiler.toolchain.cache import compiler_digest, fetch
+from compiler.toolchain.cache_entry import everyone_may_write, key_of
+from runtime.files import try_folder, write_together
+
+if TYPE_CHECKING:
+    from compiler.language.description import Model
+    from compiler.pipeline import Instruments, ModuleSource
+    from compiler.plan.plan import Plan
+    from compiler.programs import Stage
+
+BYTES = {"float32": 4, "float64": 8}
+DTYPES = tuple(BYTES)
+LEAST_MODULE = 2**18
+"""Bytes that the files of the smallest module take, together."""
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile: where to, for which machine, in which precision."""
+
+    out: Path
+    target: str = "native"
+    dtype: str = "float32"
+    force: bool = False
+    without: frozenset[str] = frozenset()
+    """Passes to leave out: names of `compiler.switches`."""
+    modes: tuple[str, ...] = ("vjp",)
+    instruments: Instruments = "none"
+    """For measurements: the time of each program, or of each kernel call too."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What came out: the files, whether they were in the cache, seconds, and the facts of the summary."""
+
+    source: Path
+    module: Path
+    cached: bool
+    seconds: float
+    facts: dict[str, Any]
+
+
+def compile_file(
+    path: str | Path,
+    options: Options,
+    progress: Progress = lambda stage, seconds: None,
+    after: Callable[[Stage], None] | None = None,
+) -> Compiled:
+    """Compile a model file. Raises ModelError for what the user can mend; OSError when a disk is full.
+
+    Whatever happens, the files in `options.out` are both the old ones or both the new ones. A cached build
+    that cannot be used is said on standard error.
+    """
+    start = time.perf_counter()
+    options = replace(options, modes=checked_modes(options.modes))
+    model = _timed(progress, "parse", lambda: load_model(path))
+    too_large = model.memory_problems(BYTES[options.dtype], available_memory())
+    if too_large:
+        raise ModelError(*too_large)
+    toolchain = find_toolchain()
+    python_headers()
+    machine = machine_for(options.target, toolchain)
+    key = _key(model, options, machine, toolchain)
+    name = model.name or "model"
+    suffix = extension_suffix()
+
+    source, module = options.out / f"{name}.pyx", options.out / f"{name}{suffix}"
+    _check_out(options.out)
+
+    def build(folder: Path) -> None:
+        for file in (source, module):
+            try_folder(file, LEAST_MODULE)
+        _build(model, name, options, machine, toolchain, key, folder, progress, after)
+
+    if options.force or after is not None:
+        # Asked to show its work, or to do it again: the hash of the moment makes a key of its own.
+        key = key_of(key, str(time.time_ns()))
+    files, cached = fetch(key, build, lambda text: print(f"note: {text}", file=sys.stderr))
+    write_together({file: files[file.name] for file in (source, module)})
+    facts = json.loads(files["facts.json"])
+    return Compiled(source, module, cached, time.perf_counter() - start, facts)
+
+
+def _check_out(out: Path) -> None:
+    """Make the folder for the module, unless anyone at all could put another module there."""
+    out.mkdir(parents=True, exist_ok=True)
+    status = out.stat()
+    if everyone_may_write(status):
+        raise ModelError(
+            Problem(
+                f"everyone may write to {out}, so no module is put there",
+                expected="a folder in which nobody else can replace it",
+                found=f"mode {status.st_mode & 0o7777:04o}",
+                advice=f"chmod o-w {out}, or another --out",
+            )
+        )
+
+
+def available_memory() -> int:
+    """Bytes of memory that this machine has, or that the control group of this process may use."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+    texts = (path.read_text().strip() for path in limits if path.is_file())
+    return min([whole, *(int(text) for text in texts if text.isdigit())])
+
+
+def module_of(path: str | Path, options: Options) -> tuple[Path, str]:
+    """Where the module of a model file is put, and the hash that it says it was built from; nothing is built.
+
+    Raises ModelError for what is wrong with the model file.
+    """
+    model = load_model(path)
+    file = options.out / f"{model.name or 'model'}{extension_suffix()}"
+    return file, digest_of(model, options.dtype)
+
+
+def machine_for(target: str, toolchain: Toolchain) -> Machine:
+    """The machine model of a target name. Raises ModelError for one that does not exist."""
+    if target == "native":
+        flags = ("-march=native",) if platform.machine().lower() in ("x86_64", "amd64") else ()
+        return native_machine(predefined_macros(toolchain, flags))
+    if target not in MACHINES:
+        raise ModelError(Problem("unknown target", expected=", ".join(["native", *MACHINES]), found=target))
+    return MACHINES[target]
+
+
+def _key(model: Model, options: Options, machine: Machine, toolchain: Toolchain) -> str:
+    packages = [f"{package} {_version(package)}" for package in ("sympy", "cython", "jinja2")]
+    return key_of(
+        model.fingerprint(),
+        model.name or "model",
+        options.dtype,
+        ",".join(sorted(options.without)),
+        ",".join(options.modes),
+        options.instruments,
+        repr(machine),
+        " ".join([*toolchain.command, *OPTIMISATION]),
+        toolchain.version,
+        ",".join(sorted(predefined_macros(toolchain, machine.flags))) if machine.name == "native" else "",
+        extension_suffix(),
+        sys.version,
+        *packages,
+        compiler_digest(),
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _build(
+    model: Model,
+    name: str,
+    options: Options,
+    machine: Machine,
+    toolchain: Toolchain,
+    key: str,
+    folder: Path,
+    progress: Progress,
+    after: Callable[[Stage], None] | None,
+) -> None:
+    # SymPy takes half a second to import: only what is really built pays for it.
+    from compiler.pipeline import compile_to_source
+
+    digest = digest_of(model, options.dtype)
+    source = _timed(
+        progress,
+        "derive",
+        lambda: compile_to_source(
+            model,
+            machine,
+            options.dtype,
+            digest,
+            after or (lambda stage: None),
+            options.without,
+            options.modes,
+            options.instruments,
+        ),
+    )
+    path = folder / f"{name}.pyx"
+    path.write_text(source.text, encoding="utf-8")
+    c_file = _timed(progress, "translate", lambda: translate(path))
+    shared = folder / f"{name}{extension_suffix()}"
+    _timed(progress, "build", lambda: compile_shared(c_file, shared, toolchain, machine.flags))
+    c_file.unlink()
+    (folder / "facts.json").write_text(json.dumps(facts_of(source), indent=1))
+
+
+def digest_of(model: Model, dtype: str) -> str:
+    """What a module and its weights are known by: a hash of the layers, a dash, a hash of everything.
+
+    Weights are of a network, whatever it was trained by; so its layers have a part of their own.
+    """
+    return f"{key_of(model.network())[:16]}-{key_of(model.fingerprint(), dtype)[:16]}"
+
+
+def facts_of(source: ModuleSource) -> dict[str, Any]:
+    """The numbers of the summary: what was derived, what was generated, what a step costs."""
+    gradient = source.plans["gradient"]
+    derived = [s for s in source.stages if s.program == "gradient" and s.name == "vjp"]
+    kernels = [k for plan in source.plans.values() for k in plan.kernels]
+    return {
+        "model": source.name,
+        "target": source.settings.machine.name,
+        "dtype": source.settings.dtype,
+        "modes": list(source.modes),
+        "layers": [replace(row).__dict__ for row in source.lowered.layers],
+        "parameters": source.lowered.parameter_count,
+        "state": source.lowered.state_count,
+        "derived": sum(len(s.rewrites) for s in derived),
+        "rewrites": {f"{s.program}/{s.name}": len(s.rewrites) for s in source.stages if s.rewrites},
+        "kernels": len({k.name for k in kernels}),
+        "operations_forward": operations_of(source.plans["predict"])[0],
+        "operations_step": operations_of(gradient)[0],
+        "tile": source.settings.tile,
+        "workspace_bytes": gradient.tile_bytes,
+        "operations": {name: operations_of(plan) for name, plan in source.plans.items()},
+        "lines": source.text.count("\n"),
+    }
+
+
+def operations_of(plan: Plan) -> tuple[int, int]:
+    """Operations of a program for each example of the batch, and for each call besides."""
+    example = sum(kernel.operations for kernel in plan.kernels if kernel.per_example)
+    return example, sum(kernel.operations for kernel in plan.kernels if not kernel.per_example)
+
+
+def _timed(progress: Progress, stage: str, work: Callable[[], Any]) -> Any:
+    start = time.perf_counter()
+    result = work()
+    progress(stage, time.perf_counter() - start)
+    return result

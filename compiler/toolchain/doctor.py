@@ -1,0 +1,73 @@
+"""`chainrule doctor`: what a machine has of what compiling needs, and how to get the rest."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from compiler.errors import ModelError
+from compiler.toolchain.build import extension_suffix, find_toolchain, python_headers
+from compiler.toolchain.cache_entry import check_private
+from compiler.toolchain.compile_file import machine_for
+from runtime.cache_folder import cache_folder
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; `needed` says that compiling cannot do without it."""
+
+    name: str
+    ok: bool
+    text: str
+    needed: bool = True
+
+
+def findings() -> Iterator[Finding]:
+    """Everything that is looked at, in order."""
+    yield Finding(
+        "Python", sys.version_info >= (3, 10), f"{sys.version.split()[0]} (3.10 or newer is needed)"
+    )
+    for package in ("numpy", "sympy", "cython", "jinja2"):
+        found = importlib.util.find_spec("Cython" if package == "cython" else package) is not None
+        text = version(package) if found else f"missing: {sys.executable} -m pip install {package}"
+        yield Finding(package, found, text)
+    try:
+        toolchain = find_toolchain()
+    except ModelError as error:
+        yield Finding("C compiler", False, str(error))
+        return
+    yield Finding("C compiler", True, f"{' '.join(toolchain.command)}: {toolchain.version}")
+    try:
+        yield Finding("Python headers", True, str(python_headers()))
+        machine = machine_for("native", toolchain)
+        lanes = machine.lanes("float32")
+        yield Finding("native target", True, f"{machine.vector_bytes * 8}-bit vectors, {lanes} float32 lanes")
+    except ModelError as error:
+        yield Finding("Python headers", False, str(error))
+    yield Finding("module suffix", True, extension_suffix())
+    root = cache_folder()
+    there = next(p for p in (root / "modules", root, *root.parents) if p.exists())
+    text, usable = str(root), os.access(there, os.W_OK)
+    if not usable:
+        text = f"{root} is not writable: set CHAINRULE_CACHE to a folder that is"
+    elif there.name == "modules":
+        try:
+            check_private(there.resolve())
+        except ModelError as error:
+            text, usable = str(error), False
+    yield Finding("cache folder", usable, text)
+
+
+def report() -> int:
+    """Print the report; 0 when everything that compiling needs is there, else 1."""
+    complete = True
+    for finding in findings():
+        mark = "ok" if finding.ok else ("MISSING" if finding.needed else "absent")
+        print(f"{finding.name:<16}{mark:<9}{finding.text}")
+        complete &= finding.ok or not finding.needed
+    print("ready to compile" if complete else "not ready: see MISSING above")
+    return 0 if complete else 1

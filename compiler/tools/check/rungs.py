@@ -1,0 +1,188 @@
+"""The four rungs for a compiled model, in float64: the interpreter, the adjoint identity, Taylor, and JAX.
+
+    interpreter  the programs that the rules derived, before any simplification or schedule, in plain NumPy
+    adjoint      the JVP along one parameter's tangent is that parameter's gradient times the tangent
+    Taylor       what is left of the loss (and of its gradient) after the linear term shrinks as the square
+    JAX          the formulas in JAX, which differentiates them itself
+
+The adjoint identity is measured across two programs and two ways of running them: the module's jvp against
+the interpreter's VJP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from compiler.derive.jvp import jvp
+from compiler.derive.vjp import vjp
+from compiler.frontend.lowered import LoweredModel
+from compiler.ir.tensor.interpreter import concrete_shape, run
+from compiler.ir.tensor.program import Program, Tensor
+from compiler.ir.tensor.prune import prune
+from compiler.tools.check.in_jax import in_jax
+from compiler.tools.check.report import Report
+
+Arrays = Mapping[str, np.ndarray]
+SPREAD = 0.05
+"""Standard deviation of what is added to initial parameters: zeros would hide errors."""
+STEPS = 2.0 ** -np.arange(10, 21)
+"""Taylor's steps, halved each time. The slope is the median of the halvings, so that a kink that one step
+crosses does not decide."""
+NEGLIGIBLE = 1e-5
+"""Tensors smaller than this share of the largest gradient are compared as if they were of this size."""
+
+
+def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: int, seed: int = 0) -> Report:
+    """Measure every rung of a float64 network with the modes jvp and hvp; its parameters are changed."""
+    rng = np.random.default_rng(seed)
+    training = prune(model.training.replace(outputs=("loss",)))
+    for parameter in network.parameters.values():
+        parameter += SPREAD * rng.standard_normal(parameter.shape)
+    x, y = (_drawn(rng, training[name], batch) for name in ("input", "label"))
+    wrt = (*network.parameters, "input") if training["input"].dtype == "real" else (*network.parameters,)
+    inputs = {"input": x, "label": y, **network.parameters, **network.state}
+    directions = {name: rng.standard_normal(np.shape(inputs[name])) for name in wrt}
+    others = {name: rng.standard_normal(np.shape(inputs[name])) for name in wrt}
+
+    with_input = "input" in wrt
+    _, gradient = network.value_and_grad(x, y, inputs=with_input)
+    products = network.hvp(x, y, directions)
+    slopes = {name: network.jvp(x, y, {name: directions[name]})[1] for name in wrt}
+    expected = _interpreted(training, wrt, inputs, directions, network)
+    errors: dict[str, dict[tuple[str, str], float]] = {name: {} for name in wrt}
+    _compare(errors, "interpreter", gradient, products, expected)
+    for name in wrt:
+        along = float(np.vdot(expected[0][name], directions[name]))
+        size = float(np.linalg.norm(expected[0][name]) * np.linalg.norm(directions[name]))
+        errors[name]["JVP", "adjoint"] = abs(slopes[name] - along) / max(size, _floor(expected[0]))
+    if jax is not None:
+        theirs = _in_jax(jax, training, wrt, inputs, directions, network, batch)
+        _compare(errors, "JAX", gradient, products, theirs[:2])
+        for name in wrt:
+            size = float(np.linalg.norm(theirs[0][name]) * np.linalg.norm(directions[name]))
+            error = abs(slopes[name] - theirs[2][name]) / max(size, _floor(theirs[0]))
+            errors[name]["JVP", "JAX"] = error
+    wholes = {
+        "jvp along all tangents against the interpreter": _relative(
+            network.jvp(x, y, directions)[1], expected[2]
+        ),
+        "Hessian: ⟨Hu, v⟩ against ⟨u, Hv⟩": _relative(
+            _dot(products, others), _dot(network.hvp(x, y, others), directions)
+        ),
+    }
+    taylor = {
+        "Taylor, loss": _taylor(lambda: network.value_and_grad(x, y)[0], network, directions, slopes),
+        "Taylor, gradient": _taylor(
+            lambda: _flat(network.value_and_grad(x, y)[1], network),
+            network,
+            directions,
+            _flat(network.hvp(x, y, {n: directions[n] for n in network.parameters}), network),
+        ),
+    }
+    return Report(model.name, batch, errors, wholes, taylor)
+
+
+def _drawn(rng: np.random.Generator, tensor: Tensor, batch: int) -> np.ndarray:
+    shape = concrete_shape(tensor.shape, batch)
+    if tensor.dtype == "index":
+        return rng.integers(0, tensor.limit, shape)
+    return rng.standard_normal(shape) if tensor.kind == "input" else rng.uniform(0.1, 0.9, shape)
+
+
+def _interpreted(
+    training: Program, wrt: tuple[str, ...], inputs: Arrays, directions: Arrays, network: Any
+) -> tuple[Arrays, Arrays, float]:
+    """(gradient, Hessian times directions, derivative of the loss along all directions)."""
+    derived, _ = vjp(training, "loss", wrt)
+    cotangents = derived.outputs[-len(wrt) :]
+    program, _ = jvp(derived, wrt, ("loss", *cotangents))
+    slope, *seconds = program.outputs[-1 - len(wrt) :]
+    along = {t.name: directions[t.of] for t in program.inputs if t.kind == "tangent"}
+    used = {t.name for t in program.inputs}
+    given = {name: array for name, array in (dict(inputs) | along).items() if name in used}
+    values = run(program, given, seed=network.seed, step=network.step)
+    return (
+        {name: values[cotangent] for name, cotangent in zip(wrt, cotangents, strict=True)},
+        {name: values[second] for name, second in zip(wrt, seconds, strict=True)},
+        float(values[slope]),
+    )
+
+
+def _in_jax(
+    jax: ModuleType,
+    training: Program,
+    wrt: tuple[str, ...],
+    inputs: Arrays,
+    directions: Arrays,
+    network: Any,
+    batch: int,
+) -> tuple[Arrays, Arrays, dict[str, float]]:
+    """(gradient, Hessian times directions, derivative of the loss along each direction alone)."""
+    points = {name: np.asarray(inputs[name]) for name in wrt}
+
+    def loss(points):
+        values = in_jax(
+            jax, training, dict(inputs) | points, batch=batch, seed=network.seed, step=network.step
+        )
+        return values["loss"]
+
+    def second(points, directions):
+        return jax.jvp(jax.grad(loss), (points,), (directions,))
+
+    def along(points, directions):
+        _, linear = jax.linearize(loss, points)
+        zero = {name: jax.numpy.zeros_like(point) for name, point in points.items()}
+        return {name: linear(zero | {name: directions[name]}) for name in wrt}
+
+    gradient, products = jax.jit(second)(points, dict(directions))
+    slopes = jax.jit(along)(points, dict(directions))
+    return gradient, products, {name: float(slope) for name, slope in slopes.items()}
+
+
+def _compare(errors: dict, rung: str, gradient: Arrays, products: Arrays, expected: tuple) -> None:
+    for mode, found, right in (("VJP", gradient, expected[0]), ("HVP", products, expected[1])):
+        floor = _floor(right)
+        for name, row in errors.items():
+            row[mode, rung] = _relative(found[name], right[name], floor)
+
+
+def _floor(tensors: Arrays) -> float:
+    """Below this size, next to the others, a tensor holds nothing but rounding."""
+    return NEGLIGIBLE * max(float(np.abs(tensor).max()) for tensor in tensors.values())
+
+
+def _relative(found: Any, expected: Any, floor: float = 0.0) -> float:
+    difference = float(np.abs(np.asarray(found) - np.asarray(expected)).max())
+    return difference / max(float(np.abs(np.asarray(expected)).max()), floor, 1e-300)
+
+
+def _dot(one: Arrays, other: Arrays) -> float:
+    return sum(float(np.vdot(one[name], other[name])) for name in one)
+
+
+def _flat(tensors: Arrays, network: Any) -> np.ndarray:
+    return np.concatenate([np.ravel(tensors[name]) for name in network.parameters])
+
+
+def _taylor(value: Callable[[], Any], network: Any, directions: Arrays, linear: Any) -> float:
+    """The median slope of log‖f(θ + hu) − f(θ) − h·f′u‖ over log h; 2 where nothing but rounding is left."""
+    if isinstance(linear, Mapping):
+        linear = sum(linear[name] for name in network.parameters)
+    start = {name: array.copy() for name, array in network.parameters.items()}
+    before = value()
+    remainders = []
+    for h in STEPS:
+        for name, array in network.parameters.items():
+            array[...] = start[name] + h * directions[name]
+        remainders.append(float(np.linalg.norm(value() - before - h * linear)))
+    for name, array in network.parameters.items():
+        array[...] = start[name]
+    # A remainder that rounding decides has no slope.
+    rounding = 1e-13 * float(np.linalg.norm(before))
+    pairs = [(a, b) for a, b in pairwise(remainders) if b > rounding]
+    return float(np.median([np.log2(a / b) for a, b in pairs])) if pairs else 2.0

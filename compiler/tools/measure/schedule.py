@@ -1,0 +1,211 @@
+"""What `chainrule compile --explain-schedule` finds out: each kernel's schedule, why, and its time.
+
+The module is built once more with a clock around every kernel call, and steps of training are run on one
+thread. Clocks cost some 50 nanoseconds a call. A time is the shortest of all steps: what the schedule is
+worth when nothing disturbs it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from compiler.frontend.parse import load_model
+from compiler.ir.tensor.program import Program
+from compiler.pipeline import LANES, ModuleSource, compile_to_source
+from compiler.plan.plan import Call, Plan, element_bytes
+from compiler.plan.whole import whole_settings
+from compiler.schedule.choices import Choice, choices
+from compiler.schedule.kernel import operation_count
+from compiler.schedule.layout import row_size
+from compiler.schedule.machine import Settings
+from compiler.toolchain.build import find_toolchain
+from compiler.toolchain.compile_file import Options, machine_for
+from compiler.tools.measure.module import instrumented, random_batch
+from compiler.tools.measure.peak import Peak, measure_peak
+
+WARM_UP_STEPS = 3
+STEPS = 20
+STEP_PROGRAMS = ("gradient", "update")
+"""What a step of training runs."""
+
+
+@dataclass(frozen=True)
+class KernelReport:
+    """One kernel call of the step: seconds, operations and bytes of all tiles of a batch together."""
+
+    program: str
+    phase: int
+    in_tile: bool
+    call: Call
+    choices: tuple[Choice, ...]
+    """One for each term; none for random numbers."""
+    predicted: float | None
+    measured: float
+    operations: int
+    moved: int
+    """Bytes of every tensor that the call touches, once for each call."""
+
+
+@dataclass(frozen=True)
+class PassReport:
+    """Operations of the gradient program after a pass: for each example, and for each call besides."""
+
+    name: str
+    example: int
+    call: int
+    rewrites: int
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Bytes that a step needs beside parameters and states."""
+
+    tile: int
+    """For each thread."""
+    lanes: int
+    shared: int
+    crossing: int
+    """What lives from one phase to the next, for the batch."""
+
+
+@dataclass(frozen=True)
+class ScheduleReport:
+    source: ModuleSource
+    batch: int
+    peak: Peak
+    step: float
+    """Seconds of a whole step, clocks included."""
+    kernels: tuple[KernelReport, ...]
+    passes: tuple[PassReport, ...]
+    workspace: Workspace
+
+    @property
+    def tiles(self) -> int:
+        return -(-self.batch // self.source.settings.tile)
+
+
+def explain_schedule(path: Path, options: Options, batch: int) -> ScheduleReport:
+    """Compile a model, measure a step of it kernel by kernel. Raises ModelError as compiling does."""
+    toolchain = find_toolchain()
+    machine = machine_for(options.target, toolchain)
+    peak = measure_peak(machine, options.dtype, toolchain)
+    source = compile_to_source(
+        load_model(path),
+        machine,
+        options.dtype,
+        "",
+        without=options.without,
+        modes=options.modes,
+        instruments="kernels",
+    )
+    with instrumented(path, replace(options, instruments="kernels")) as built:
+        step, clocks = _measured(built.module, batch)
+    reports = _kernel_reports(source, batch, peak, clocks)
+    return ScheduleReport(
+        source, batch, peak, step, tuple(reports), tuple(pass_reports(source)), workspace(source, batch)
+    )
+
+
+def _measured(module, batch: int) -> tuple[float, list[float]]:
+    """Seconds of a step, and of each kernel call in it, all its tiles together: the shortest of each."""
+    net = module.Network(seed=0, threads=1)
+    x, y = random_batch(module, batch)
+    for _ in range(WARM_UP_STEPS):
+        net.train_step(x, y)
+    steps, clocks = [], []
+    for _ in range(STEPS):
+        module.kernel_clocks()
+        start = time.perf_counter()
+        net.train_step(x, y)
+        steps.append(time.perf_counter() - start)
+        clocks.append([seconds for seconds, _ in module.kernel_clocks()])
+    return min(steps), [min(one) for one in zip(*clocks, strict=True)]
+
+
+def calls_in_order(plans: Iterable[Plan]) -> Iterator[tuple[Plan, int, bool, Call]]:
+    """Every call in the order in which clocks are numbered: plan, phase, whether in the tiles, the call."""
+    for plan in plans:
+        for number, phase in enumerate(plan.phases):
+            yield from ((plan, number, False, call) for call in phase.before)
+            yield from ((plan, number, True, call) for call in phase.tile)
+
+
+def _kernel_reports(
+    source: ModuleSource, batch: int, peak: Peak, clocks: list[float]
+) -> Iterator[KernelReport]:
+    tiles = -(-batch // source.settings.tile)
+    for clock, (plan, phase, in_tile, call) in zip(
+        clocks, calls_in_order(source.plans.values()), strict=True
+    ):
+        if plan.name not in STEP_PROGRAMS:
+            continue
+        # A sum over the batch that stands before the tiles is scheduled for a whole batch.
+        settings = source.settings if in_tile else whole_settings(source.settings)
+        made = _choices(plan, call, settings)
+        parts = batch / settings.tile if call.kernel.per_example else 1
+        predicted = sum(choice.cycles for choice in made) * parts / (peak.gigahertz * 1e9)
+        yield KernelReport(
+            plan.name,
+            phase,
+            in_tile,
+            call,
+            made,
+            predicted if made else None,
+            clock,
+            call.kernel.operations * (batch if call.kernel.per_example else 1),
+            _moved(plan, call, source.settings.dtype, batch, tiles if in_tile else 1),
+        )
+
+
+def _choices(plan: Plan, call: Call, settings: Settings) -> tuple[Choice, ...]:
+    definition = plan.program.definition(call.kernel.name)
+    if definition is None:
+        return ()
+    shapes = {entry.name: entry.shape for entry in (*plan.program.inputs, *plan.program.definitions)}
+    return tuple(choices(definition, shapes, settings, dict(call.kernel.windows)))
+
+
+def _moved(plan: Plan, call: Call, dtype: str, batch: int, calls: int) -> int:
+    total = 0
+    for name in dict.fromkeys(call.tensors):
+        shape = plan.program.shape(name)
+        size = row_size(shape) * element_bytes(plan.elements[name], dtype)
+        total += size * (batch if None in shape else calls)
+    return total
+
+
+def pass_reports(source: ModuleSource) -> Iterator[PassReport]:
+    """Operations of the gradient program as the model gives it, and after each pass."""
+    yield PassReport("the model", *operations_of_program(source.lowered.training), 0)
+    for stage in source.stages:
+        if stage.program == "gradient":
+            counted = operations_of_program(stage.result)
+            yield PassReport(stage.name, *counted, len(stage.rewrites))
+
+
+def operations_of_program(program: Program) -> tuple[int, int]:
+    """Operations for each example, and for each call besides."""
+    example = call = 0
+    for definition in program.definitions:
+        for term in definition.terms:
+            count = operation_count(term)
+            if any(a.extent is None for a in term.axes):
+                example += count
+            else:
+                call += count
+    return example, call
+
+
+def workspace(source: ModuleSource, batch: int) -> Workspace:
+    """Of a step: the larger of its two programs in each area."""
+    plans = [source.plans[name] for name in STEP_PROGRAMS]
+    value = element_bytes("real", source.settings.dtype)
+    return Workspace(
+        max(plan.tile_bytes for plan in plans),
+        LANES * max(plan.lane_elements for plan in plans) * value,
+        max(plan.shared_bytes for plan in plans),
+        max(plan.batch_elements for plan in plans) * batch * value,
+    )

@@ -1,1 +1,0 @@
-"""Layers, formulas, model descriptions and their lowering."""

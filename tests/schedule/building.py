@@ -1,0 +1,173 @@
+"""Programs through the compiler's passes into one module of kernels, and a table of what they should give.
+
+A `Pair` is a derived program as the calculus gives it, and the same after the passes: the interpreter runs
+the first, the kernels run the second, and both must agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from compiler.derive.jvp import jvp, tangent_name
+from compiler.derive.vjp import cotangent_name, vjp
+from compiler.harness import CompiledPrograms, compile_programs
+from compiler.ir.tensor.interpreter import concrete_shape, run
+from compiler.ir.tensor.program import Program
+from compiler.ir.tensor.prune import prune
+from compiler.ir.tensor.verify import verify
+from compiler.passes.bounds import bounds
+from compiler.passes.commute import commute
+from compiler.passes.demand import demand
+from compiler.passes.distribute import distribute
+from compiler.passes.gather.invert import invert
+from compiler.passes.pack import pack
+from compiler.passes.pad import pad
+from compiler.passes.select import select
+from compiler.passes.winograd.winograd import winograd
+from compiler.pipeline import pricer
+from compiler.schedule.kernel import Settings
+from compiler.schedule.machine import Machine
+from compiler.simplify.simplify import simplify
+from tests.derive.cases import Arrays, Case
+from tests.derive.rungs import Finding, compare, drawn
+
+SEED, STEP = 5, 3
+"""Of the counter-based generator, in the interpreter and in the kernels."""
+
+FORWARD_PASSES = {"commute": commute, "demand": demand, "pad": pad}
+SWITCHES = ("commute", "demand", "pad", "simplify", "distribute", "select", "invert", "winograd", "pack")
+"""Passes that may be switched off. `bounds` may not: kernels read nothing outside a tensor."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A derived program before the passes, and after those that no machine has a say in."""
+
+    name: str
+    raw: Program
+    simplified: Program
+    case: Case
+
+
+def pullback(case: Case, off: frozenset[str] = frozenset()) -> Pair:
+    """Forward and VJP: the cotangent of the output is an input, or one where the output is a scalar."""
+
+    def derive(program: Program) -> Program:
+        return vjp(program, case.output, case.wrt, seed=_seed_of(program, case))[0]
+
+    return _pair(f"{case} vjp", case, derive, off)
+
+
+def pushforward(case: Case) -> Pair:
+    """Forward and JVP."""
+    return _pair(f"{case} jvp", case, lambda p: jvp(p, case.wrt, (case.output,))[0], frozenset())
+
+
+def _seed_of(program: Program, case: Case) -> str:
+    return "one" if program.shape(case.output) == () else "input"
+
+
+def _pair(name: str, case: Case, derive: Callable[[Program], Program], off: frozenset[str]) -> Pair:
+    forward = case.build()
+    raw = derive(forward)
+    for switch, step in FORWARD_PASSES.items():
+        if switch not in off:
+            forward, _ = step(forward)
+            verify(forward)
+    program = derive(forward)
+    if "simplify" not in off:
+        program, _ = simplify(program)
+    verify(program)
+    return Pair(name, raw, program, case)
+
+
+def lowered(program: Program, machine: Machine, dtype: str, off: frozenset[str] = frozenset()) -> Program:
+    """The rest of the passes, in the order of `compiler.programs`."""
+    price = pricer(machine, dtype)
+    steps = {
+        "prune": lambda value: (prune(value), ()),
+        "distribute": distribute,
+        "bounds": bounds,
+        "select": lambda value: select(value, price),
+        "invert": invert,
+        "winograd": lambda value: winograd(value, price),
+        "pack": pack,
+    }
+    for name, step in steps.items():
+        if name not in off:
+            program, _ = step(program)
+            verify(program)
+    return program
+
+
+def build(
+    pairs: Sequence[Pair],
+    machine: Machine,
+    dtype: str,
+    tile: int,
+    off: Sequence[frozenset[str]] = (),
+) -> CompiledPrograms:
+    """One module of all pairs' kernels; `off` says for each pair which passes are left out."""
+    off = off or [frozenset()] * len(pairs)
+    programs = [lowered(p.simplified, machine, dtype, skip) for p, skip in zip(pairs, off, strict=True)]
+    # What is compared is the code's meaning: the C compiler's optimisation would only cost time.
+    return compile_programs(programs, Settings(machine, dtype, tile), extra_flags=("-O1",))
+
+
+@cache
+def point(case: Case, batch: int, scale: float = 1.0) -> dict[str, np.ndarray]:
+    """Inputs far from every kink, directions for tangents and a cotangent for the output."""
+    inputs, directions, cotangent = drawn(replace(case, batch=batch))
+    seeds = {cotangent_name(case.output): cotangent}
+    seeds |= {tangent_name(name): u for name, u in directions.items()}
+    return inputs | seeds
+
+
+@cache
+def random_inputs(program: Program, batch: int, dtype: str = "float64") -> dict[str, np.ndarray]:
+    """Numbers from -1 to 1 for every input of a program, integers below their limit."""
+    random = np.random.default_rng(1)
+    values: dict[str, np.ndarray] = {}
+    for tensor in program.inputs:
+        shape = concrete_shape(tensor.shape, batch)
+        if tensor.dtype == "index":
+            values[tensor.name] = random.integers(tensor.limit, size=shape)
+        else:
+            values[tensor.name] = random.uniform(-1, 1, shape).astype(dtype)
+    return values
+
+
+def expected(pair: Pair, batch: int) -> dict[str, np.ndarray]:
+    """What the interpreter makes of the raw program, output by output."""
+    values = run(pair.raw, _known(pair.raw, point(pair.case, batch)), batch=batch, seed=SEED, step=STEP)
+    return {name: np.asarray(values[name]) for name in pair.raw.outputs}
+
+
+def computed(module: CompiledPrograms, number: int, pair: Pair, batch: int, threads: int = 1) -> Arrays:
+    """What the kernels of the pair give."""
+    inputs = _known(pair.raw, point(pair.case, batch))
+    return module.run(number, inputs, batch=batch, seed=SEED, step=STEP, threads=threads)
+
+
+def _known(program: Program, values: Arrays) -> dict[str, np.ndarray]:
+    names = {tensor.name for tensor in program.inputs}
+    return {name: value for name, value in values.items() if name in names}
+
+
+def disagreements(
+    module: CompiledPrograms, pairs: Sequence[Pair], batches: Sequence[int], tolerance: float
+) -> list[Finding]:
+    """Every output of every pair that is off by more than `tolerance`, relative to its largest entry."""
+    found = []
+    for number, pair in enumerate(pairs):
+        for batch in batches:
+            ours = computed(module, number, pair, batch)
+            for name, value in expected(pair, batch).items():
+                worst = compare(ours[name], value, f"{pair.name}, batch {batch}: {name}")
+                if not worst.error <= tolerance:
+                    found.append(worst)
+    return found

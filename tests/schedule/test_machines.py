@@ -1,0 +1,75 @@
+"""The machine models that tests compile for: what each is, code for it anywhere, C compilers in disguise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from compiler.schedule.machine import MACHINES
+from tests.conftest import NATIVE_FOLDERS
+from tests.machines import DESCRIPTIONS, MODELS, TARGETS, processor
+from tests.passes.test_selected import case
+from tests.schedule.building import build, disagreements, pullback
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_models() -> None:
+    """Intel's and AMD's 64-byte vectors differ in the unit, so in what pays; the others are the targets."""
+    sizes = {name: (m.vector_bytes, min(m.unit_bytes, m.vector_bytes or 64)) for name, m in MODELS.items()}
+    assert sizes["intel-avx512"] == (64, 64) and sizes["amd-avx512"] == (64, 32)
+    for name, (target, _) in DESCRIPTIONS.items():
+        own, named = MODELS[name], TARGETS[target]
+        assert replace(own, name=named.name, unit_bytes=64) == named
+    assert {target for target, _ in DESCRIPTIONS.values()} == set(MACHINES)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-11), ("float32", 1e-4)])
+def test_vectors_that_the_processor_has_not(dtype: str, tolerance: float) -> None:
+    """Code for the longest vectors, whole, partial and masked, by a C compiler that knows none such."""
+    bare = replace(TARGETS["x86-64-v4"], flags=())
+    pairs = [pullback(case(channels)) for channels in (1, 5)]
+    module = build(pairs, bare, dtype, 4)
+    assert "_partial(" in module.source and "where_uint8" in module.source
+    found = disagreements(module, pairs, (3,), tolerance)
+    assert not found, found
+
+
+NATIVE = """
+import os, sys
+from pathlib import Path
+from tests.machines import disguise, native, processor
+disguise(sys.argv[1], Path(sys.argv[2]))
+print(native().vector_bytes, native().unit_bytes, native().registers, processor().vector_bytes)
+"""
+
+
+@pytest.mark.skipif(not processor().flags, reason="the C compiler has no -march=native to replace")
+@pytest.mark.parametrize("name", MODELS)
+def test_a_disguise(name: str, tmp_path: Path) -> None:
+    """`native` is the model, and what the processor can do is still known."""
+    plain = {key: value for key, value in os.environ.items() if key not in ("CC", "CHAINRULE_TEST_CC")}
+    command = [sys.executable, "-c", NATIVE, name, str(tmp_path)]
+    done = subprocess.run(
+        command, env=plain | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
+    )
+    model = MODELS[name]
+    known = [model.vector_bytes, model.unit_bytes, model.registers, processor().vector_bytes]
+    assert list(map(int, done.stdout.split())) == known
+
+
+def test_machines_are_asked_for_in_one_place() -> None:
+    """Every other test that compiles gets a named machine, or `native` as this run has it."""
+    texts = {path: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")}
+    asking = {path.relative_to(ROOT / "tests").as_posix() for path in texts if "machine_for(" in texts[path]}
+    assert asking == {"machines.py", "schedule/test_machines.py"}
+    own = {ROOT / "tests" / "workshop.py", Path(__file__)}
+    compiling = {path for path in texts if "compile_file(" in texts[path]} - own
+    assert {path.parent for path in compiling} <= set(NATIVE_FOLDERS), (
+        "tests/conftest.py marks what compiles for `native` by its folder"
+    )

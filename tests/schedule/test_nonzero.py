@@ -1,0 +1,105 @@
+"""Matrix products that leave out zeros of what they are given: the same bits as with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from compiler.harness import CompiledPrograms, compile_programs, plans_of
+from compiler.ir.tensor.interpreter import run
+from compiler.ir.tensor.parser import parse_program
+from compiler.schedule.machine import Machine, Settings
+from compiler.schedule.nonzero import LONGEST_LIST
+from tests.machines import TARGETS, every_model, targets
+from tests.schedule.building import random_inputs
+
+ROWS, COLUMNS = 37, 300
+PROGRAM = parse_program(f"""
+input x: (batch, {ROWS}) real
+input kernel: ({ROWS}, {COLUMNS}) real
+input gradient: (batch, {COLUMNS}) real
+y: (batch, {COLUMNS}) real = sum of "y"
+    for b:batch, o:{COLUMNS}, i:{ROWS}: [b, o] += kernel[i, o]*x[b, i]
+x.kept: (batch, {ROWS}) real = sum of "x"
+    for b:batch, i:{ROWS}: [b, i] += x[b, i]
+kernel.cotangent: ({ROWS}, {COLUMNS}) real = sum of "y"
+    for b:batch, o:{COLUMNS}, i:{ROWS}: [i, o] += gradient[b, o]*x.kept[b, i]
+outputs y, kernel.cotangent
+""")
+OUTPUTS = PROGRAM.outputs
+
+
+def some_zero(x: np.ndarray) -> np.ndarray:
+    """Whole rows, whole columns and single values are zero, some of them negative zeros."""
+    x = np.where(np.random.default_rng(2).random(x.shape) < 0.7, 0.0, x)
+    x[::3] = -0.0
+    x[:, 5:20] = 0
+    return x
+
+
+CASES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "none": lambda x: x,
+    "some": some_zero,
+    "all": np.zeros_like,
+    "all but the last": lambda x: np.where(np.arange(x.size).reshape(x.shape) == x.size - 1, 1.0, 0.0),
+}
+
+
+@cache
+def built(machine: Machine, zeros: bool) -> CompiledPrograms:
+    settings = Settings(machine, "float64", 16, zeros=zeros)
+    return compile_programs([PROGRAM], settings, extra_flags=("-O1",))
+
+
+def inputs(batch: int, change: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
+    values = random_inputs(PROGRAM, batch)
+    return values | {"x": change(values["x"])}
+
+
+@targets(2)
+def test_bits(machine: Machine) -> None:
+    """Left out or multiplied, one thread or three: the same bits, and what the interpreter computes."""
+    module, plain = built(machine, True), built(machine, False)
+    assert "where the input is not 0" in module.source
+    assert "where the input is not 0" not in plain.source
+    for case, change in CASES.items():
+        for batch in (1, 16, 45):
+            given = inputs(batch, change)
+            wanted = run(PROGRAM, given, batch=batch)
+            expected = plain.run(0, given, batch=batch)
+            for threads in (1, 3):
+                found = module.run(0, given, batch=batch, threads=threads)
+                for name in OUTPUTS:
+                    assert found[name].tobytes() == expected[name].tobytes(), (case, batch, threads, name)
+                    np.testing.assert_allclose(found[name], wanted[name], rtol=1e-12, atol=1e-12)
+
+
+@every_model
+def test_what_is_listed(machine: Machine) -> None:
+    (plan,) = plans_of([PROGRAM], Settings(machine, "float64", 16))
+    listing = [k.name for k in plan.kernels if "where the input is not 0" in k.schedule]
+    assert listing == ["y", "kernel.cotangent"]
+
+
+def test_a_nan_is_listed() -> None:
+    """It is not taken for a zero, and reaches what it must."""
+    module = built(TARGETS["x86-64-v4"], True)
+    given = inputs(9, np.zeros_like)
+    given["x"][4, 7] = np.nan
+    found = module.run(0, given)
+    assert np.isnan(found["y"][4]).all() and not found["y"][[0, 1, 2, 3, 5, 6, 7, 8]].any()
+    assert (
+        np.isnan(found["kernel.cotangent"][7]).all() and np.isnan(found["kernel.cotangent"]).sum() == COLUMNS
+    )
+
+
+def test_a_batch_longer_than_a_list() -> None:
+    module, plain = (built(TARGETS["x86-64-v4"], zeros) for zeros in (True, False))
+    for batch in (LONGEST_LIST, LONGEST_LIST + 1):
+        given = inputs(batch, some_zero)
+        found, expected = module.run(0, given), plain.run(0, given)
+        for name in OUTPUTS:
+            # A list's blocks are of its own entries: such sums differ by rounding.
+            assert np.allclose(found[name], expected[name], rtol=1e-5, atol=1e-5), (batch, name)

@@ -1,0 +1,141 @@
+"""Models built into modules once for all tests, through a cache that the workers of one run share."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from compiler.toolchain import build as build_module
+from compiler.toolchain import compile_file as compile_module
+from compiler.toolchain.compile_file import Compiled, Options, compile_file
+from tests.modules.borders import MODELS, MODES
+
+ROOT = Path(__file__).parents[1]
+
+TINY = '''"""The MNIST network in miniature."""
+
+from compiler import Adam, Conv2D, CrossEntropy, Dense, Dropout, Flatten, Input, MaxPool2D, ReLU
+from compiler import Sequential, Softmax
+
+model = Sequential(
+    [
+        Input(12, 12, 1),
+        Conv2D(3, 3),
+        ReLU(),
+        MaxPool2D(2),
+        Conv2D(4, 3),
+        ReLU(),
+        MaxPool2D(2),
+        Flatten(),
+        Dropout(0.5),
+        Dense(3),
+        Softmax(),
+    ],
+    loss=CrossEntropy(),
+    optimizer=Adam(1e-2),
+)
+'''
+
+SMALL = """from compiler import SGD, Dense, Input, MeanSquaredError, Sequential
+
+model = Sequential([Input(3), Dense(2)], loss=MeanSquaredError(), optimizer=SGD(0.1))
+"""
+"""A model that builds as fast as any."""
+
+EAGER = ("-DTEAM_ALONE=0", "-DTEAM_WAKES=0", "-DTEAM_LOSS=1000000000000")
+"""Flags of a module that shares out all that it can, however little it is and however busy the machine."""
+
+Built = Callable[..., ModuleType]
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for models and modules of the whole run; CHAINRULE_CACHE is in it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHAINRULE_CACHE", str(folder / "chainrule-cache"))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The file of a model by name: one of the repository's, or "tiny", "small"."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "tiny.py").write_text(TINY)
+    (folder / "small.py").write_text(SMALL)
+    own = {path.stem: path for path in folder.iterdir()}
+    return lambda name: own.get(name, ROOT / "models" / f"{name}.py")
+
+
+@pytest.fixture(scope="session")
+def compiled(workshop: Path, models: Callable[[str], Path], tmp_path_factory) -> Callable[..., Compiled]:
+    """Compile a model by name, once."""
+
+    @cache
+    def compile_(name: str, dtype: str = "float32", modes: tuple[str, ...] = ("vjp",)) -> Compiled:
+        label = "-".join([name, dtype, *modes])
+        out = tmp_path_factory.mktemp(label)
+        # One worker builds, the others wait for its entry in the cache.
+        with (workshop / f"{label}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            options = Options(out, dtype=dtype, modes=modes)
+            as_users_do = dtype == "float32" and modes == ("vjp",)
+            return (compile_file if as_users_do else compile_quickly)(models(name), options)
+
+    return compile_
+
+
+@pytest.fixture(scope="session")
+def built(compiled: Callable[..., Compiled]) -> Built:
+    """The imported module of a model by name."""
+
+    @cache
+    def build(name: str, dtype: str = "float32", modes: tuple[str, ...] = ("vjp",)) -> ModuleType:
+        return import_module(compiled(name, dtype, modes).module)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def border(workshop: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Compiled]:
+    """Build a model of tests/modules/borders.py by name, once, into a folder of its own called generated."""
+
+    @cache
+    def build(name: str) -> Compiled:
+        folder = tmp_path_factory.mktemp(name)
+        (folder / f"{name}.py").write_text(MODELS[name])
+        options = Options(folder / "generated", target="scalar", modes=MODES[name])
+        with (workshop / f"border-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return compile_quickly(folder / f"{name}.py", options)
+
+    return build
+
+
+def compile_quickly(path: Path, options: Options) -> Compiled:
+    """As `compile_file`, where what is tested is what the code means, not what the C compiler makes of it.
+
+    Its -O3 takes as long as everything else together. The flags are part of the key in the cache. Work is
+    shared out wherever it can be, so that a test with two threads is one.
+    """
+    quick = ("-O1", *build_module.OPTIMISATION[1:], *EAGER)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build_module, "OPTIMISATION", quick)
+        patch.setattr(compile_module, "OPTIMISATION", quick)
+        return compile_file(path, options)
+
+
+def import_module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.name.split(".")[0], path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
