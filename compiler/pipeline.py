@@ -1,346 +1,225 @@
-"""From a model to the text of its module: every transition of the compiler, in order.
+"""The programs of a module: which passes a lowered model goes through, in which order.
 
-model file -> model -> tensor programs -> derived, simplified, lowered programs -> plans -> Cython
+    forward: commute, demand, pad    vjp, jvp, simplify    distribute, bounds, select, invert, pick, winograd,
+    pack
+
+Every step is a function `Program -> (Program, rewrites)`; `Trace` keeps what each did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from itertools import count
-from typing import Literal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
-from compiler.assemble import lane_copies, program_text, render_target, tile_bytes_with_input
-from compiler.emit.cython.render import render_module
-from compiler.errors import CompilerBug
-from compiler.frontend.lower import lower
-from compiler.frontend.lowered import LoweredModel, ParameterSpec
-from compiler.ir.tensor.kinds import SCALAR_KINDS
-from compiler.ir.tensor.program import Definition, Program
-from compiler.language.description import Model
-from compiler.passes.pack import pack
-from compiler.passes.select import Price
-from compiler.plan.plan import Place, Plan, make_plan
-from compiler.plan.tiling import cheapest_tile
-from compiler.plan.whole import LANE_TILES, LANES
-from compiler.programs import (
-    Stage,
-    Trace,
-    arena_outputs,
-    example_outputs,
-    loss_program,
-    module_programs,
+from compiler.derive.jvp import jvp
+from compiler.derive.per_example import per_example
+from compiler.derive.vjp import vjp
+from compiler.frontend.lowered import LoweredModel
+from compiler.ir.tensor.names import Names
+from compiler.ir.tensor.program import (
+    Axis,
+    Definition,
+    Program,
+    Rewrite,
+    Tensor,
+    rename_tensors,
 )
-from compiler.schedule.kernel import Settings, predicted_cycles
-from compiler.schedule.layout import aligned, row_size
-from compiler.schedule.machine import Machine
+from compiler.ir.tensor.prune import prune
+from compiler.ir.tensor.verify import verify
+from compiler.passes.bounds import bounds
+from compiler.passes.commute import commute
+from compiler.passes.demand import demand
+from compiler.passes.distribute import distribute
+from compiler.passes.gather.invert import invert
+from compiler.passes.pack import pack
+from compiler.passes.pad import pad
+from compiler.passes.pick import pick
+from compiler.passes.select import Price, select
+from compiler.passes.winograd.winograd import winograd
+from compiler.simplify.simplify import simplify, stabilise
 
-UPDATE_TILE = 2048
-"""Parameters in a tile of the update: a few arrays of them fill half of a first-level cache."""
-TYPICAL_TILE = 4
-"""Examples in the tile that `select` compares prices for."""
-Instruments = Literal["none", "programs", "kernels"]
-"""What a module can be asked for besides: the time of each program, and the time of each kernel call."""
-ARENA_ALIGNMENT = 16
-"""Parameters start at multiples of 16 values: a cache line in float32."""
+Pass = Callable[[Program], tuple[Program, tuple[Rewrite, ...]]]
 
 
 @dataclass(frozen=True)
-class ModuleSource:
-    """The generated text and the facts that a summary shows."""
+class Stage:
+    """What one step of the pipeline did to one program."""
 
+    program: str
     name: str
-    text: str
-    lowered: LoweredModel
-    plans: dict[str, Plan]
-    settings: Settings
-    stages: tuple[Stage, ...]
-    modes: tuple[str, ...]
+    seconds: float
+    result: Program
+    rewrites: tuple[Rewrite, ...]
 
 
-def compile_to_source(
-    model: Model,
-    machine: Machine,
-    dtype: str,
-    digest: str,
-    after: Callable[[Stage], None] = lambda stage: None,
-    without: frozenset[str] = frozenset(),
-    modes: tuple[str, ...] = ("vjp",),
-    instruments: Instruments = "none",
-) -> ModuleSource:
-    """Run every stage but the C compiler's. `digest` identifies model and options in the module.
+def unchanged(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
+    """What is done where a step is left out."""
+    return program, ()
 
-    `without` names passes to leave out (`compiler.switches`); `modes` are some of `compiler.modes.MODES`,
-    vjp among them; `instruments` are for measurements.
+
+@dataclass
+class Trace:
+    """The record of a compilation, in order; `after` is called with each stage as it ends."""
+
+    after: Callable[[Stage], None] = lambda stage: None
+    without: frozenset[str] = frozenset()
+    """Steps that are left out: names of `compiler.switches`."""
+    stages: list[Stage] = field(default_factory=list)
+
+    def run(
+        self, program: str, name: str, step: Pass, value: Program, otherwise: Pass = unchanged
+    ) -> Program:
+        """One step, or `otherwise` where the step is left out."""
+        start = time.perf_counter()
+        result, rewrites = (otherwise if name in self.without else step)(value)
+        verify(result)
+        stage = Stage(program, name, time.perf_counter() - start, result, rewrites)
+        self.stages.append(stage)
+        self.after(stage)
+        return result
+
+
+def module_programs(
+    model: LoweredModel, price: Price, trace: Trace, modes: tuple[str, ...] = ("vjp",)
+) -> dict[str, Program]:
+    """Every program of a trainable module, ready for scheduling.
+
+    gradient        loss, the new value of every state, and the cotangent of every parameter
+    input_gradient  loss, the cotangents, and that of the input; input_… are left out for inputs of integers
+    jvp             loss and its derivative along tangents of the parameters
+    input_jvp       the same along a tangent of the input too
+    hvp             the tangent of every parameter's cotangent: the Hessian times the given tangents
+    input_hvp       the same of the parameters and the input together
+    per_example     the loss of each example, and its gradient by every parameter
+    inference       outputs and loss without what acts in training alone
+    predict         outputs
+    update          the optimiser over the flat arena of all parameters, whose values are its batch
+    initialize      the first value of every parameter and every state
     """
-    lowered = lower(model)
-    arena, arena_size = arena_layout(lowered.parameters)
-    trace = Trace(after, without)
-    price = pricer(machine, dtype, without)
-    programs = module_programs(lowered, price, trace, modes)
-    if instruments != "none":
-        programs["forward"] = loss_program(lowered, price, trace)
-    settings = Settings(machine, dtype, 1, fuse="fuse" not in without, zeros="zeros" not in without)
-    if "tile" not in without:
-        tile = tile_examples(programs["gradient"], lowered, arena, settings)
-        settings = replace(settings, tile=tile)
-    plans: dict[str, Plan] = {}
-    for name, program in programs.items():
-        # What an update sums stands behind the gradient and the loss, which are still to be read.
-        behind = max((plan.lane_elements for plan in plans.values()), default=0)
-        plans[name] = _plan(name, program, lowered, arena, arena_size, settings, behind)
-    facts = module_facts(lowered, plans, arena, arena_size, settings, digest) | mode_facts(plans, modes)
-    if without:
-        facts["summary"] = [*facts["summary"], f"passes left out: {', '.join(sorted(without))}"]
-    facts |= instrument_facts(plans, instruments)
-    clocks = count() if instruments == "kernels" else None
-    texts = [program_text(plan, dtype, clocks) for plan in plans.values()]
-    text = render_module(texts, facts, render_target(settings))
-    return ModuleSource(lowered.name, text, lowered, plans, settings, tuple(trace.stages), modes)
+    names = tuple(p.name for p in model.parameters)
+    derivations = {"vjp": ("gradient", _gradient), "jvp": ("jvp", _pushforward), "hvp": ("hvp", _hessian)}
+    result = {}
+    # Only a step of training keeps new states, so only its program computes them.
+    loss_alone = model.training.replace(outputs=("loss",))
+    differentiable = model.training["input"].dtype == "real"
+    for mode, (derived, derive) in derivations.items():
+        for name, wrt in ((derived, names), (f"input_{derived}", (*names, "input"))):
+            if mode in modes and (wrt == names or differentiable):
+                training = model.training if name == "gradient" else loss_alone
+                program = derive(name, wrt, _forward(name, training, trace), trace)
+                program = trace.run(name, "simplify", simplify, program, otherwise=stabilise)
+                result[name] = _lowered(name, program, price, trace)
+    if "per_example" in modes:
+        program = _forward("per_example", loss_alone, trace)
+        program = trace.run("per_example", "vjp", lambda value: per_example(value, "loss", names), program)
+        program = trace.run("per_example", "simplify", simplify, program, otherwise=stabilise)
+        result["per_example"] = _lowered("per_example", program, price, trace)
+    for name, forward in (("inference", model.inference), ("predict", model.predict)):
+        program = _forward(name, forward, trace)
+        program = trace.run(name, "stabilise", stabilise, program)
+        result[name] = _lowered(name, program, price, trace)
+    update = over_batch(model.optimizer.update, model.parameter_count)
+    result["update"] = _lowered("update", update, price, trace)
+    result["initialize"] = _lowered("initialize", initial_values(model), price, trace)
+    return result
 
 
-def pricer(machine: Machine, dtype: str, without: frozenset[str] = frozenset()) -> Price:
-    """Predicted cycles of a definition, scheduled for a typical tile: what `select` compares."""
-    settings = Settings(machine, dtype, TYPICAL_TILE)
-    known: dict[tuple[object, ...], float] = {}
-
-    def price(definition: Definition, program: Program) -> float:
-        # The programs of a module have most definitions in common.
-        key = (definition, *(program.shape(name) for name in definition.tensors))
-        if key not in known:
-            known[key] = predicted(definition, program)
-        return known[key]
-
-    def predicted(definition: Definition, program: Program) -> float:
-        packed = program if "pack" in without else pack(program, definition.name)[0]
-        shapes = {entry.name: entry.shape for entry in (*packed.inputs, *packed.definitions)}
-        names = definition.name, packed.find("unpacked", definition.name)
-        own = [d for d in packed.definitions if d.name in names]
-        return sum(predicted_cycles(d, shapes, settings) for d in own)
-
-    return price
+def _gradient(name: str, wrt: tuple[str, ...], forward: Program, trace: Trace) -> Program:
+    return trace.run(name, "vjp", lambda program: vjp(program, "loss", wrt), forward)
 
 
-def instrument_facts(plans: dict[str, Plan], instruments: Instruments) -> dict[str, object]:
-    """What the templates of the measuring part need."""
-    return {
-        "instrumented": instruments != "none",
-        "clocks": sum(len(plan.kernels) for plan in plans.values()) if instruments == "kernels" else 0,
-        # Those that are given a batch alone and give the same every time.
-        "timed": ("forward", "gradient", "inference", "predict"),
-        "output_row": row_size(plans["predict"].program.shape(plans["predict"].program.outputs[0])),
-    }
+def _pushforward(name: str, wrt: tuple[str, ...], forward: Program, trace: Trace) -> Program:
+    return trace.run(name, "jvp", lambda program: jvp(program, wrt, ("loss",)), forward)
 
 
-def arena_layout(kept: tuple[ParameterSpec, ...]) -> tuple[dict[str, int], int]:
-    """Offset of each parameter (or state) in a flat arena, and the arena's size, in values."""
-    offsets: dict[str, int] = {}
-    end = 0
+def _hessian(name: str, wrt: tuple[str, ...], forward: Program, trace: Trace) -> Program:
+    """The tangents of the cotangents. The cotangents themselves are no outputs: what only they need goes.
+
+    Each summand of a cotangent that simplifying saves would have had several in its tangent."""
+    gradient = _gradient(name, wrt, forward, trace)
+    cotangents = gradient.outputs[-len(wrt) :]
+    gradient = gradient.replace(outputs=cotangents)
+    gradient = trace.run(name, "simplify", lambda program: simplify(program, stable=False), gradient)
+    gradient = gradient.replace(outputs=())
+    return trace.run(name, "jvp", lambda program: jvp(program, wrt, cotangents), gradient)
+
+
+def loss_program(model: LoweredModel, price: Price, trace: Trace) -> Program:
+    """The training loss alone, for measurements: the forward part of `gradient`, nothing kept for later."""
+    program = _forward("forward", model.training.replace(outputs=("loss",)), trace)
+    program = trace.run("forward", "stabilise", stabilise, program)
+    return _lowered("forward", program, price, trace)
+
+
+def _forward(name: str, program: Program, trace: Trace) -> Program:
+    program = trace.run(name, "commute", commute, program)
+    program = trace.run(name, "demand", demand, program)
+    return trace.run(name, "pad", pad, program)
+
+
+def _lowered(name: str, program: Program, price: Price, trace: Trace) -> Program:
+    program = trace.run(name, "prune", lambda value: (prune(value), ()), program)
+    program = trace.run(name, "distribute", distribute, program)
+    program = trace.run(name, "bounds", bounds, program)
+    program = trace.run(name, "select", lambda value: select(value, price), program)
+    program = trace.run(name, "invert", invert, program)
+    program = trace.run(name, "pick", lambda value: pick(value, price), program)
+    program = trace.run(name, "winograd", lambda value: winograd(value, price), program)
+    return trace.run(name, "pack", pack, program)
+
+
+def initial_values(model: LoweredModel) -> Program:
+    """One program that computes the first value of every parameter and state under its name."""
+    inputs: list[Tensor] = []
+    definitions: list[Definition] = []
+    kept = (*model.parameters, *model.states)
+    fresh = Names(parameter.name for parameter in kept)
     for parameter in kept:
-        offsets[parameter.name] = end
-        end += aligned(row_size(parameter.shape), ARENA_ALIGNMENT)
-    return offsets, max(end, ARENA_ALIGNMENT)
+        program = parameter.initializer
+        names = {
+            entry.name: fresh.fresh(f"{parameter.name}.{entry.name}")
+            for entry in (*program.inputs, *program.definitions)
+            if entry.name not in program.outputs
+        } | dict.fromkeys(program.outputs, parameter.name)
+        inputs += [replace(tensor, name=names[tensor.name]) for tensor in program.inputs]
+        for definition in program.definitions:
+            terms = tuple(rename_tensors(term, names) for term in definition.terms)
+            definitions.append(replace(definition, name=names[definition.name], terms=terms))
+    return Program(tuple(inputs), tuple(definitions), tuple(p.name for p in kept))
 
 
-def _state_places(model: LoweredModel, arena_size: int) -> tuple[dict[str, Place], dict[str, Place]]:
-    """Places of the states, behind the optimizer's slots, and of their new values behind those.
+def over_batch(program: Program, size: int) -> Program:
+    """A program over flat arrays of `size` values with these as its batch.
 
-    A step of training copies the one over the other; no other call of the gradient program does.
+    So the update runs like any step: tile by tile, all its formulas on a tile that stays in cache, shared out
+    over threads; and a sum over all parameters, such as the norm of the gradient, is one over the batch.
     """
-    offsets, size = arena_layout(model.states)
-    start = len(model.optimizer.slots) * arena_size
-    old = {name: Place("state", start + offset) for name, offset in offsets.items()}
-    new = {s.new_name: Place("state", start + size + offsets[s.name]) for s in model.states}
-    return old, new
 
+    def shape(old: tuple) -> tuple:
+        return tuple(None if extent == size else extent for extent in old)
 
-def tile_examples(program: Program, model: LoweredModel, arena: dict[str, int], settings: Settings) -> int:
-    """Examples in a tile of a training step."""
-    plan = _plan("gradient", program, model, arena, 0, settings)
-    return cheapest_tile(plan, settings.machine, settings.dtype)
+    def axes(old: Iterable[Axis]) -> tuple[Axis, ...]:
+        return tuple(replace(a, extent=None) if a.extent == size else a for a in old)
 
-
-def _plan(
-    name: str,
-    program: Program,
-    model: LoweredModel,
-    arena: dict[str, int],
-    arena_size: int,
-    settings: Settings,
-    behind: int = 0,
-) -> Plan:
-    """Place what a program is given and what it gives, and plan it; sums of an update go `behind` others."""
-    given: dict[str, Place] = {}
-    for tensor in program.inputs:
-        if tensor.kind in ("input", "label") and None in tensor.shape:
-            given[tensor.name] = Place(tensor.kind)
-        elif tensor.kind == "parameter":
-            given[tensor.name] = Place("parameter", arena[tensor.name])
-        elif tensor.kind in SCALAR_KINDS:
-            given[tensor.name] = Place("scalar", SCALAR_KINDS.index(tensor.kind))
-        elif tensor.kind == "tangent" and None in tensor.shape:
-            given[tensor.name] = Place("input_tangent")
-        elif tensor.kind == "tangent":
-            given[tensor.name] = Place("tangent", arena[tensor.of])
-    states, new_states = _state_places(model, arena_size)
-    if name != "update":
-        given |= states
-    lanes = {output: arena[parameter] for output, parameter in arena_outputs(model, name, program).items()}
-    for output, offset in lanes.items():
-        if not _summed_over_batch(program, output):
-            given[output] = Place("total", offset)
-    sums = [output for output in program.outputs if program.shape(output) == () and output not in lanes]
-    for number, output in enumerate(sums if name != "initialize" else ()):
-        # A loss with penalties is a sum over the batch and more: it is put among the sums when it is whole.
-        if not _summed_over_batch(program, output):
-            lanes[output] = arena_size + number * ARENA_ALIGNMENT
-            given[output] = Place("total", lanes[output])
-    if name == "gradient":
-        given |= new_states
-    elif name in ("input_gradient", "input_hvp"):
-        given |= {output: Place("output") for output in program.outputs if None in program.shape(output)}
-    elif name == "per_example":
-        losses, gradients = example_outputs(model, program)
-        given |= {gradient: Place("output", arena[parameter]) for gradient, parameter in gradients.items()}
-        given[losses] = Place("output", arena_size)
-    elif name in ("inference", "predict"):
-        given[model.output] = Place("output")
-    elif name == "initialize":
-        given |= {parameter: Place("parameter", offset) for parameter, offset in arena.items()}
-    elif name == "update":
-        given |= _update_places(model, arena_size)
-        settings = replace(settings, tile=UPDATE_TILE)
-        summed = [d.name for d in program.definitions if _summed_over_batch(program, d.name)]
-        scalars = [total for total in summed if program.shape(total) == ()]
-        first = aligned(behind, ARENA_ALIGNMENT)
-        lanes = {total: first + number * ARENA_ALIGNMENT for number, total in enumerate(scalars)}
-    return make_plan(name, program, settings, given, lanes)
-
-
-def _summed_over_batch(program: Program, name: str) -> bool:
-    """Whether the lanes hold all of a tensor, so that it is whole when they are summed."""
-    definition = program.definition(name)
-    return definition is not None and all(
-        any(a.extent is None for a in term.axes) for term in definition.terms
+    inputs = tuple(replace(t, shape=shape(t.shape)) for t in program.inputs)
+    definitions = tuple(
+        replace(d, shape=shape(d.shape), terms=tuple(replace(term, axes=axes(term.axes)) for term in d.terms))
+        for d in program.definitions
     )
+    return Program(inputs, definitions, program.outputs)
 
 
-def _update_places(model: LoweredModel, arena_size: int) -> dict[str, Place]:
-    """The update works in place: a new state is written over the old one."""
-    places = {"parameter": Place("parameter"), "gradient": Place("total")}
-    for number, slot in enumerate(model.optimizer.slots):
-        places[slot] = Place("state", number * arena_size)
-    _check_in_place(model)
-    return places | {new: places[old] for new, old in model.optimizer.renewed.items()}
+def arena_outputs(model: LoweredModel, name: str, program: Program) -> dict[str, str]:
+    """Outputs of program `name` that are laid out like the parameters, each with its parameter's name."""
+    if name in ("gradient", "input_gradient", "hvp", "input_hvp"):
+        before = {"gradient": 1 + len(model.states), "input_gradient": 1}.get(name, 0)
+        derived = program.outputs[before : before + len(model.parameters)]
+        return dict(zip(derived, (p.name for p in model.parameters), strict=True))
+    return {}
 
 
-def _check_in_place(model: LoweredModel) -> None:
-    """An old state must not be read after the new one has been written over it."""
-    written: set[str] = set()
-    for definition in model.optimizer.update.definitions:
-        late = written & set(definition.tensors)
-        if late:
-            raise CompilerBug(f"the optimiser reads {sorted(late)} after writing over it")
-        if definition.name in model.optimizer.renewed:
-            written.add(model.optimizer.renewed[definition.name])
-
-
-def module_facts(
-    model: LoweredModel,
-    plans: dict[str, Plan],
-    arena: dict[str, int],
-    arena_size: int,
-    settings: Settings,
-    digest: str,
-) -> dict[str, object]:
-    """Strings and numbers for the module's template."""
-    gradient, inference = plans["gradient"], plans["inference"]
-    label = gradient.program["label"]
-    output = plans["predict"].program[model.output]
-    given = gradient.program["input"]
-    input_shape = given.shape[1:]
-    training = [plan for name, plan in plans.items() if name != "initialize"]
-    index = label.dtype == "index"
-    program, (states, state_size) = gradient.program, arena_layout(model.states)
-    return {
-        "name": model.name,
-        "name_literal": repr(model.name),
-        "hash_literal": repr(digest),
-        "target_literal": repr(settings.machine.name),
-        "dtype": settings.dtype,
-        "dtype_literal": repr(settings.dtype),
-        "summary": summary_lines(model, plans, settings),
-        "input_shape": input_shape,
-        "input_kind": given.dtype,
-        "input_limit": given.limit,
-        "input_text": f"integers from 0 to {given.limit - 1}"
-        if given.dtype == "index"
-        else f"{settings.dtype}, other floats (converted), or uint8 (scaled by 1/255)",
-        "output_shape": output.shape[1:],
-        "label_shape": label.shape[1:],
-        "label_kind": "index" if index else "real",
-        "label_limit": label.limit if index else None,
-        "label_text": f"Labels `y` are integers from 0 to {label.limit - 1}."
-        if index
-        else f"Targets `y` are arrays of shape (batch, {', '.join(map(str, label.shape[1:]))}).",
-        "batch_shape_text": ", ".join(["batch", *map(str, input_shape)]),
-        "output_text": ", ".join(map(str, output.shape[1:])),
-        "parameter_count": model.parameter_count,
-        "parameters": [
-            {"name": repr(p.name), "shape": p.shape, "offset": arena[p.name]} for p in model.parameters
-        ],
-        "states": [
-            {"name": repr(n), "shape": program.shape(n), "offset": offset} for n, offset in states.items()
-        ],
-        "state_size": state_size if states else 0,
-        "slots": tuple(model.optimizer.slots),
-        "arena": arena_size,
-        "input_row": row_size(input_shape),
-        "tile": settings.tile,
-        "lanes": LANES,
-        "lane_tiles": LANE_TILES,
-        "lane_copies": lane_copies(plans["update"], arena_size),
-        "tile_bytes": max(tile_bytes_with_input(plan, settings.dtype) for plan in training),
-        "lane_elements": max(plan.lane_elements for plan in training),
-        "shared_bytes": max(plan.shared_bytes for plan in training),
-        "initialize_bytes": max(64, plans["initialize"].shared_bytes),
-        "crossing_row": max(plan.batch_elements for plan in training),
-        "scalar_count": len(SCALAR_KINDS),
-        "scalars": ["batch", "self._rate", "self._step"],
-        "argument_count": 0,
-        "learning_rate": repr(model.optimizer.learning_rate),
-        "loss_offset": gradient.places["loss"].offset,
-        "inference_loss_offset": inference.places["loss"].offset,
-    }
-
-
-def mode_facts(plans: dict[str, Plan], modes: tuple[str, ...]) -> dict[str, object]:
-    """What the templates of the modes need: which there are, and where their sums are found."""
-    facts: dict[str, object] = {"modes": modes, "tangents": bool({"jvp", "hvp"} & set(modes))}
-    for name in {"jvp", "input_jvp"} & plans.keys():
-        facts[f"{name}_offsets"] = [plans[name].places[loss].offset for loss in plans[name].program.outputs]
-    return facts
-
-
-def summary_lines(model: LoweredModel, plans: dict[str, Plan], settings: Settings) -> list[str]:
-    """What the head of the generated file says of the model."""
-    width = max(len(row.name) for row in model.layers)
-    lines = [
-        f"{row.name:<{width}}  {_shape_text(row.shape):>12}  {row.parameters:>10,} parameters"
-        + (f", {row.states:,} of state" if row.states else "")
-        for row in model.layers
-    ]
-    machine = settings.machine
-    lines.append("")
-    lines.append(
-        f"target {machine.name}: {machine.lanes(settings.dtype)} lanes of {settings.dtype}; "
-        f"tiles of {settings.tile} examples; {LANES} lanes of accumulators"
-    )
-    return [line.rstrip() for line in lines]
-
-
-def _shape_text(shape: tuple) -> str:
-    """`28x28x1`, or the shapes of several results."""
-    if shape and isinstance(shape[0], tuple):
-        return ", ".join(map(_shape_text, shape))
-    return "x".join(map(str, shape))
+def example_outputs(model: LoweredModel, program: Program) -> tuple[str, dict[str, str]]:
+    """Outputs of the program per_example: the losses, and each gradient with its parameter's name."""
+    losses, *gradients = program.outputs
+    return losses, dict(zip(gradients, (p.name for p in model.parameters), strict=True))

@@ -27,7 +27,7 @@ BUILDING = tuple(f"compiler.toolchain.{name}" for name in ("build", "cache", "ca
 COMPILING = (
     "compiler.toolchain.compile_file",
     "compiler.frontend.parse",
-    "compiler.pipeline",
+    "compiler.module_source",
     "compiler.plan",
 )
 
@@ -63,7 +63,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.plan": ("compiler.schedule", "compiler.ir.loops", *BASE),
     "compiler.emit": ("compiler.schedule", "compiler.plan", "compiler.ir.loops", *BASE),
     # The pipeline, which alone knows the order of the stages: its parts, each joining two or three of them.
-    "compiler.programs": (
+    "compiler.pipeline": (
         "compiler.frontend.lowered",
         "compiler.derive",
         "compiler.simplify",
@@ -71,9 +71,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *BASE,
     ),
     "compiler.assemble": ("compiler.schedule", "compiler.plan", "compiler.emit", *BASE),
-    "compiler.pipeline": (
+    "compiler.module_source": (
         *LOWERING,
-        "compiler.programs",
+        "compiler.pipeline",
         "compiler.assemble",
         "compiler.emit",
         *LANGUAGE,
@@ -85,7 +85,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.toolchain": (),
     **dict.fromkeys(BUILDING, ("compiler.toolchain.cache_entry", "compiler.errors", *BORDER)),
     "compiler.toolchain.compile_file": (
-        *(*COMPILING[1:], "compiler.programs", "compiler.schedule", *BUILDING, *OPTIONS, *LANGUAGE, *BORDER),
+        *(*COMPILING[1:], "compiler.pipeline", "compiler.schedule", *BUILDING, *OPTIONS, *LANGUAGE, *BORDER),
     ),
     "compiler.toolchain.doctor": ("compiler.toolchain.compile_file", *BUILDING, "compiler.errors", *BORDER),
     "compiler.toolchain.built": ("compiler.toolchain.compile_file", *BASE, "runtime"),
@@ -114,7 +114,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
             "compiler.tools.measure",
             "compiler.tools.check",
             *COMPILING,
-            "compiler.programs",
+            "compiler.pipeline",
             "compiler.schedule",
         ),
         *(*BUILDING, *OPTIONS, *LANGUAGE, *BASE, *BORDER, "runtime"),

@@ -37,9 +37,9 @@ from runtime.files import try_folder, write_together
 
 if TYPE_CHECKING:
     from compiler.language.description import Model
-    from compiler.pipeline import Instruments, ModuleSource
+    from compiler.module_source import Instruments, ModuleSource
+    from compiler.pipeline import Stage
     from compiler.plan.plan import Plan
-    from compiler.programs import Stage
 
 BYTES = {"float32": 4, "float64": 8}
 DTYPES = tuple(BYTES)
@@ -197,7 +197,7 @@ def _build(
     after: Callable[[Stage], None] | None,
 ) -> None:
     # SymPy takes half a second to import: only what is really built pays for it.
-    from compiler.pipeline import compile_to_source
+    from compiler.module_source import compile_to_source
 
     digest = digest_of(model, options.dtype)
     source = _timed(

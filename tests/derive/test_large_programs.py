@@ -25,7 +25,7 @@ from compiler.ir.tensor.program import Access, Axis, Definition, Program, Tensor
 from compiler.ir.tensor.prune import in_order
 from compiler.language.formula import Operand, compile_formula
 from compiler.language.formula.parser import parse_formula
-from compiler.pipeline import compile_to_source
+from compiler.module_source import compile_to_source
 from compiler.schedule.machine import MACHINES
 from compiler.simplify.simplify import simplify
 

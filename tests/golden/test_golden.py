@@ -17,7 +17,7 @@ from compiler.frontend.parse import load_model
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.printer import print_program
-from compiler.pipeline import compile_to_source
+from compiler.module_source import compile_to_source
 from compiler.simplify.simplify import simplify
 from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 from tests.derive.rungs import compare

@@ -14,7 +14,7 @@ from compiler.frontend.parse import load_model
 from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program
 from compiler.modes import MODES
-from compiler.programs import Trace, module_programs
+from compiler.pipeline import Trace, module_programs
 from compiler.toolchain.compile_file import Options
 from tests.ir.names.hostile import LAYER_NAMES
 from tests.ir.names.test_names import PLAIN, cheap_when_changed, drawn

@@ -17,7 +17,7 @@ import pytest
 
 from compiler.frontend.lower import lower
 from compiler.frontend.parse import load_model
-from compiler.programs import Trace, module_programs
+from compiler.pipeline import Trace, module_programs
 from compiler.toolchain.compile_file import Options, compile_file
 from compiler.tools.check.rungs import check
 from tests.workshop import compile_quickly, import_module

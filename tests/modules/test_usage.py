@@ -14,7 +14,7 @@ from compiler.cli import compile_main, main
 from compiler.errors import ModelError
 from compiler.frontend.parse import load_model
 from compiler.modes import MODES
-from compiler.pipeline import compile_to_source
+from compiler.module_source import compile_to_source
 from compiler.schedule.machine import MACHINES
 from compiler.switches import STAGES
 from compiler.toolchain.compile_file import Options, compile_file

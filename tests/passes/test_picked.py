@@ -10,8 +10,8 @@ from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
+from compiler.module_source import pricer
 from compiler.passes.pick import pick
-from compiler.pipeline import pricer
 from compiler.schedule.machine import Machine, Settings
 from tests.machines import MODELS, TARGETS, targets
 from tests.schedule.building import random_inputs

@@ -33,8 +33,8 @@ from compiler.language.layers import (
 )
 from compiler.language.losses import CrossEntropy
 from compiler.language.optimizers import SGD
-from compiler.pipeline import pricer
-from compiler.programs import Trace, module_programs
+from compiler.module_source import pricer
+from compiler.pipeline import Trace, module_programs
 from compiler.schedule.kernel import Settings
 from compiler.switches import SWITCHES, parse_switches
 from compiler.toolchain.compile_file import Options

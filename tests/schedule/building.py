@@ -19,6 +19,7 @@ from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.prune import prune
 from compiler.ir.tensor.verify import verify
+from compiler.module_source import pricer
 from compiler.passes.bounds import bounds
 from compiler.passes.commute import commute
 from compiler.passes.demand import demand
@@ -28,7 +29,6 @@ from compiler.passes.pack import pack
 from compiler.passes.pad import pad
 from compiler.passes.select import select
 from compiler.passes.winograd.winograd import winograd
-from compiler.pipeline import pricer
 from compiler.schedule.kernel import Settings
 from compiler.schedule.machine import Machine
 from compiler.simplify.simplify import simplify
@@ -86,7 +86,7 @@ def _pair(name: str, case: Case, derive: Callable[[Program], Program], off: froz
 
 
 def lowered(program: Program, machine: Machine, dtype: str, off: frozenset[str] = frozenset()) -> Program:
-    """The rest of the passes, in the order of `compiler.programs`."""
+    """The rest of the passes, in the order of `compiler.pipeline`."""
     price = pricer(machine, dtype)
     steps = {
         "prune": lambda value: (prune(value), ()),

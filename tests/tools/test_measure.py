@@ -12,8 +12,8 @@ from compiler.cli import main
 from compiler.frontend.lower import lower
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.interpreter import run
-from compiler.pipeline import pricer
-from compiler.programs import Trace, loss_program
+from compiler.module_source import pricer
+from compiler.pipeline import Trace, loss_program
 from compiler.toolchain.build import find_toolchain
 from compiler.toolchain.compile_file import Options
 from compiler.tools.measure.bench import bench, render, to_json

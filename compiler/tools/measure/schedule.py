@@ -14,7 +14,7 @@ from pathlib import Path
 
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.program import Program
-from compiler.pipeline import LANES, ModuleSource, compile_to_source
+from compiler.module_source import LANES, ModuleSource, compile_to_source
 from compiler.plan.plan import Call, Plan, element_bytes
 from compiler.plan.whole import whole_settings
 from compiler.schedule.choices import Choice, choices

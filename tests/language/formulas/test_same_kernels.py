@@ -23,7 +23,7 @@ from compiler import (
     exp,
     maximum,
 )
-from compiler.pipeline import compile_to_source
+from compiler.module_source import compile_to_source
 from compiler.schedule.machine import Machine
 from tests.machines import targets
 
