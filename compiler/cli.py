@@ -18,8 +18,8 @@ from typing import Any, TextIO
 from compiler import values
 from compiler.errors import CompilerBug, ModelError
 from compiler.frontend.isolation import printing_to_stderr
+from compiler.machine.machine import MACHINES
 from compiler.modes import MODES
-from compiler.schedule.machine import MACHINES
 from compiler.switches import STAGES, SWITCHES
 from compiler.toolchain.compile_file import DTYPES, Compiled, Options, compile_file
 from compiler.toolchain.doctor import report

@@ -18,6 +18,7 @@ from compiler.frontend.lowered import LoweredModel, ParameterSpec
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Definition, Program
 from compiler.language.description import Model
+from compiler.machine.machine import Machine
 from compiler.passes.pack import pack
 from compiler.passes.select import Price
 from compiler.pipeline import (
@@ -33,7 +34,6 @@ from compiler.plan.tiling import cheapest_tile
 from compiler.plan.whole import LANE_TILES, LANES
 from compiler.schedule.kernel import Settings, predicted_cycles
 from compiler.schedule.layout import aligned, row_size
-from compiler.schedule.machine import Machine
 
 UPDATE_TILE = 2048
 """Parameters in a tile of the update: a few arrays of them fill half of a first-level cache."""

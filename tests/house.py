@@ -18,7 +18,10 @@ FORMULAS = (
 FORMULA = ("compiler.language.formula", "compiler.errors")
 LANGUAGE = ("compiler.language.description", *FORMULAS, *FORMULA)
 LOWERING = ("compiler.frontend.lower", "compiler.frontend.lowered")
-STAGES = ("compiler.derive", "compiler.simplify", "compiler.passes", "compiler.schedule", "compiler.plan")
+STAGES = (
+    *("compiler.derive", "compiler.simplify", "compiler.passes"),
+    *("compiler.machine", "compiler.schedule", "compiler.plan"),
+)
 BORDER = tuple(
     f"runtime.{name}" for name in ("beginning", "border", "cache_folder", "errors", "files", "signals")
 )
@@ -36,6 +39,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler": (*LANGUAGE, "runtime.beginning"),  # only compiler/__init__.py, the public face
     # What everything stands on.
     "compiler.errors": (),
+    "compiler.machine": ("compiler.errors",),
     "compiler.ir": (),
     **dict.fromkeys(("compiler.ir.affine", "compiler.ir.scalar"), ("compiler.errors",)),
     "compiler.ir.tensor": ("compiler.ir.affine", "compiler.ir.scalar", "compiler.errors"),
@@ -59,9 +63,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.frontend.lower": ("compiler.frontend.lowered", *LANGUAGE, *BASE),
     # The stages: each stands on the representations, and on none of its neighbours; a plan on its schedules.
     **dict.fromkeys(("compiler.derive", "compiler.simplify", "compiler.passes"), BASE),
-    "compiler.schedule": ("compiler.ir.loops", *BASE),
-    "compiler.plan": ("compiler.schedule", "compiler.ir.loops", *BASE),
-    "compiler.emit": ("compiler.schedule", "compiler.plan", "compiler.ir.loops", *BASE),
+    "compiler.schedule": ("compiler.machine", "compiler.ir.loops", *BASE),
+    "compiler.plan": ("compiler.machine", "compiler.schedule", "compiler.ir.loops", *BASE),
+    "compiler.emit": ("compiler.machine", "compiler.schedule", "compiler.plan", "compiler.ir.loops", *BASE),
     # The pipeline, which alone knows the order of the stages: its parts, each joining two or three of them.
     "compiler.pipeline": (
         "compiler.frontend.lowered",
@@ -70,7 +74,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "compiler.passes",
         *BASE,
     ),
-    "compiler.assemble": ("compiler.schedule", "compiler.plan", "compiler.emit", *BASE),
+    "compiler.assemble": ("compiler.machine", "compiler.schedule", "compiler.plan", "compiler.emit", *BASE),
     "compiler.module_source": (
         *LOWERING,
         "compiler.pipeline",
@@ -85,7 +89,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.toolchain": (),
     **dict.fromkeys(BUILDING, ("compiler.toolchain.cache_entry", "compiler.errors", *BORDER)),
     "compiler.toolchain.compile_file": (
-        *(*COMPILING[1:], "compiler.pipeline", "compiler.schedule", *BUILDING, *OPTIONS, *LANGUAGE, *BORDER),
+        *(*COMPILING[1:], "compiler.pipeline", "compiler.machine"),
+        *(*BUILDING, *OPTIONS, *LANGUAGE, *BORDER),
     ),
     "compiler.toolchain.doctor": ("compiler.toolchain.compile_file", *BUILDING, "compiler.errors", *BORDER),
     "compiler.toolchain.built": ("compiler.toolchain.compile_file", *BASE, "runtime"),
@@ -100,6 +105,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.tools.measure": (
         *COMPILING,
         "compiler.toolchain.build",
+        "compiler.machine",
         "compiler.schedule",
         "compiler.ir.loops",
         *LANGUAGE,
@@ -115,7 +121,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
             "compiler.tools.check",
             *COMPILING,
             "compiler.pipeline",
-            "compiler.schedule",
+            "compiler.machine",
         ),
         *(*BUILDING, *OPTIONS, *LANGUAGE, *BASE, *BORDER, "runtime"),
     ),

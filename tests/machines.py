@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.schedule.machine import MACHINES, Machine, native_machine
+from compiler.machine.machine import MACHINES, Machine, native_machine
 from compiler.toolchain.build import find_toolchain
 from compiler.toolchain.compile_file import machine_for
 

@@ -11,7 +11,7 @@ from compiler.plan.stages import Stage
 from compiler.schedule.fusion import Fused, fuse_chain
 from compiler.schedule.kernel import LOOP_CYCLES, predicted_cycles
 from compiler.schedule.layout import extent_of
-from compiler.schedule.machine import Settings
+from compiler.schedule.settings import Settings
 
 Group = tuple[str, ...]
 

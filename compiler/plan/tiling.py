@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from compiler.machine.machine import Machine
 from compiler.plan.plan import Call, Plan, element_bytes
 from compiler.schedule.layout import row_size
-from compiler.schedule.machine import Machine
 
 LARGEST_TILE = 16
 """Examples in a tile at most: a batch of 128 then has a tile for each of 8 lanes."""

@@ -28,10 +28,10 @@ import sympy
 from compiler.ir.affine.expression import Affine, axis
 from compiler.ir.tensor.maps import injective_given
 from compiler.ir.tensor.program import Axis
+from compiler.machine.machine import Machine
 from compiler.schedule.collapse import Merge, collapse
 from compiler.schedule.compaction import Compaction, compaction_of
 from compiler.schedule.layout import extent_of
-from compiler.schedule.machine import Machine
 from compiler.schedule.masks import mask_guards, mask_of
 from compiler.schedule.nest import Nest
 from compiler.schedule.nonzero import Nonzero, nonzero_points

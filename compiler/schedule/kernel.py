@@ -23,7 +23,6 @@ from compiler.schedule.header import all_formula_lines, counted, operation_count
 from compiler.schedule.layout import BATCH, extent_of, row_size
 from compiler.schedule.lookups import is_looked_up
 from compiler.schedule.loops import Outcome, plain_nest
-from compiler.schedule.machine import Settings
 from compiler.schedule.nest import Nest, make_nest
 from compiler.schedule.pieces import (
     Piece,
@@ -35,6 +34,7 @@ from compiler.schedule.pieces import (
     tile_of,
 )
 from compiler.schedule.register_tile import register_tile_nest
+from compiler.schedule.settings import Settings
 from compiler.schedule.together import store_together, together
 
 LOOP_CYCLES = 1.0

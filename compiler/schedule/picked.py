@@ -25,10 +25,10 @@ import sympy
 from compiler.ir.affine.expression import Affine, atom_of, axis, constant
 from compiler.ir.loops.grammar import Address, Collect, Each, Fill, Lanes, Let, Lists, Load, Statement, Store
 from compiler.ir.tensor.program import Axis
+from compiler.machine.machine import Machine
 from compiler.schedule.compaction import COLLECT_CYCLES, DENSITY, ENTRY_CYCLES, LARGEST_LIST
 from compiler.schedule.contraction import is_polynomial
 from compiler.schedule.layout import BATCH, extent_of
-from compiler.schedule.machine import Machine
 from compiler.schedule.nest import Integers, Nest, Shapes, local_name
 from compiler.schedule.register_tile import Body, guarded_loops
 

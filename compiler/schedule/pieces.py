@@ -17,8 +17,8 @@ from compiler.schedule.accumulators import split_scale
 from compiler.schedule.collapse import merge_nest
 from compiler.schedule.contraction import Tile, choose_tile, is_polynomial, is_selected
 from compiler.schedule.layout import row_size
-from compiler.schedule.machine import Settings
 from compiler.schedule.nest import Nest, make_nest
+from compiler.schedule.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import sympy
 
+from compiler.machine.machine import Machine
 from compiler.schedule.compaction import DENSITY, listed_cycles
 from compiler.schedule.layout import extent_of
-from compiler.schedule.machine import Machine
 from compiler.schedule.masks import MASK_CYCLES, mask_guards
 from compiler.schedule.nest import Nest
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from compiler.ir.tensor.program import Shape
 from compiler.schedule.layout import row_size
 from compiler.schedule.linear_sums import Group, groups_of, linear_sums_nest, predicted_group_cycles
-from compiler.schedule.machine import Settings
 from compiler.schedule.nest import Nest, Shapes
 from compiler.schedule.picked import picked_nest, picked_of, predicted_picked_cycles
 from compiler.schedule.pieces import Piece, storing, write_all_once
@@ -18,6 +17,7 @@ from compiler.schedule.pointwise_groups import (
     predicted_pointwise_cycles,
 )
 from compiler.schedule.register_tile import Body
+from compiler.schedule.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from compiler.errors import ModelError, Problem
 from compiler.frontend.parse import load_model
+from compiler.machine.machine import MACHINES, Machine, native_machine
 from compiler.modes import checked_modes
-from compiler.schedule.machine import MACHINES, Machine, native_machine
 from compiler.toolchain.build import (
     OPTIMISATION,
     Toolchain,

@@ -25,8 +25,8 @@ from compiler.ir.tensor.program import Access, Axis, Definition, Program, Tensor
 from compiler.ir.tensor.prune import in_order
 from compiler.language.formula import Operand, compile_formula
 from compiler.language.formula.parser import parse_formula
+from compiler.machine.machine import MACHINES
 from compiler.module_source import compile_to_source
-from compiler.schedule.machine import MACHINES
 from compiler.simplify.simplify import simplify
 
 COMPILER = str(Path(compile_to_source.__code__.co_filename).parent)

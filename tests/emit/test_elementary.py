@@ -15,7 +15,8 @@ from compiler.emit.cython.minimax import minimax
 from compiler.harness import CompiledPrograms, compile_programs
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
-from compiler.schedule.machine import Machine, Settings
+from compiler.machine.machine import Machine
+from compiler.schedule.settings import Settings
 from tests.machines import native, targets
 
 COLUMNS = 37

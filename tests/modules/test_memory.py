@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from compiler.frontend.parse import load_model
+from compiler.machine.machine import Machine
 from compiler.module_source import compile_to_source
-from compiler.schedule.machine import Machine
 from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 from compiler.toolchain.cache import key_of
 from tests.machines import native, targets

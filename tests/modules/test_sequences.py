@@ -12,8 +12,8 @@ from compiler.derive.vjp import cotangent_name, vjp
 from compiler.frontend.lower import lower
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.interpreter import run
+from compiler.machine.machine import MACHINES
 from compiler.module_source import compile_to_source
-from compiler.schedule.machine import MACHINES
 from compiler.toolchain.compile_file import Options
 from runtime.checkpoint import load_checkpoint, save_checkpoint
 from runtime.interface import ModelInterface

@@ -13,9 +13,9 @@ import pytest
 from compiler.cli import compile_main, main
 from compiler.errors import ModelError
 from compiler.frontend.parse import load_model
+from compiler.machine.machine import MACHINES
 from compiler.modes import MODES
 from compiler.module_source import compile_to_source
-from compiler.schedule.machine import MACHINES
 from compiler.switches import STAGES
 from compiler.toolchain.compile_file import Options, compile_file
 from tests.workshop import ROOT, SMALL

@@ -10,9 +10,10 @@ from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
+from compiler.machine.machine import Machine
 from compiler.module_source import pricer
 from compiler.passes.pick import pick
-from compiler.schedule.machine import Machine, Settings
+from compiler.schedule.settings import Settings
 from tests.machines import MODELS, TARGETS, targets
 from tests.schedule.building import random_inputs
 

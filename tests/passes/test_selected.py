@@ -12,8 +12,8 @@ from compiler.harness import plans_of
 from compiler.ir.tensor.interpreter import run
 from compiler.language.initializers import GlorotUniform
 from compiler.language.layers import Forward, Layer, Parameter
+from compiler.machine.machine import Machine
 from compiler.schedule.kernel import Settings
-from compiler.schedule.machine import Machine
 from tests.derive.cases import Case, layer_program
 from tests.machines import MODELS, targets
 from tests.schedule.building import build, lowered, pullback

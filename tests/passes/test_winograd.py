@@ -24,13 +24,14 @@ from compiler.ir.tensor.program import (
     make_term,
 )
 from compiler.ir.tensor.verify import verify
+from compiler.machine.machine import Machine
 from compiler.module_source import pricer
 from compiler.passes.distribute import distribute
 from compiler.passes.winograd.definitions import Chosen, Planned, transformed
 from compiler.passes.winograd.match import convolution
 from compiler.passes.winograd.transforms import LARGEST, Transform, derive, error_ratio, transform
 from compiler.passes.winograd.winograd import LARGEST_ERROR_RATIO, winograd
-from compiler.schedule.machine import Machine, Settings
+from compiler.schedule.settings import Settings
 from tests.machines import TARGETS, every_model, native, targets
 from tests.schedule.building import random_inputs
 

@@ -9,9 +9,9 @@ import numpy as np
 from compiler.harness import compile_programs
 from compiler.ir.tensor.interpreter import run
 from compiler.language.layers import Dense
+from compiler.machine.machine import Machine
 from compiler.plan.whole import whole_sums
 from compiler.schedule.kernel import Settings
-from compiler.schedule.machine import Machine
 from tests.derive.cases import Case, layer_program
 from tests.machines import every_model, targets
 from tests.schedule.building import lowered, pullback

@@ -19,6 +19,7 @@ from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.prune import prune
 from compiler.ir.tensor.verify import verify
+from compiler.machine.machine import Machine
 from compiler.module_source import pricer
 from compiler.passes.bounds import bounds
 from compiler.passes.commute import commute
@@ -30,7 +31,6 @@ from compiler.passes.pad import pad
 from compiler.passes.select import select
 from compiler.passes.winograd.winograd import winograd
 from compiler.schedule.kernel import Settings
-from compiler.schedule.machine import Machine
 from compiler.simplify.simplify import simplify
 from tests.derive.cases import Arrays, Case
 from tests.derive.rungs import Finding, compare, drawn

@@ -10,7 +10,8 @@ from compiler.harness import compile_programs
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
-from compiler.schedule.machine import Machine, Settings
+from compiler.machine.machine import Machine
+from compiler.schedule.settings import Settings
 from tests.machines import targets
 
 SPECIAL = (0.0, -0.0, 1e-45, -1e-45, 1e-30, 1.0, -2.0, 3e38, -3e38, np.inf, -np.inf, np.nan)

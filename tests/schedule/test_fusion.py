@@ -12,7 +12,8 @@ from compiler.derive.vjp import cotangent_name, vjp
 from compiler.harness import CompiledPrograms, compile_programs, plans_of
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program, Tensor
-from compiler.schedule.machine import Machine, Settings
+from compiler.machine.machine import Machine
+from compiler.schedule.settings import Settings
 from tests.derive.cases import formula_program
 from tests.machines import every_model, targets
 from tests.schedule.building import lowered

@@ -15,7 +15,7 @@ from compiler.harness import compile_programs
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program, Tensor
 from compiler.language.formula import Operand, compile_formula
-from compiler.schedule.machine import Settings
+from compiler.schedule.settings import Settings
 from compiler.simplify.simplify import simplify
 from tests.machines import native
 from tests.schedule.building import lowered

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.schedule.machine import MACHINES
+from compiler.machine.machine import MACHINES
 from tests.conftest import NATIVE_FOLDERS
 from tests.machines import DESCRIPTIONS, MODELS, TARGETS, processor
 from tests.passes.test_selected import case

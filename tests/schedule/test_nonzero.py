@@ -10,8 +10,9 @@ import numpy as np
 from compiler.harness import CompiledPrograms, compile_programs, plans_of
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
-from compiler.schedule.machine import Machine, Settings
+from compiler.machine.machine import Machine
 from compiler.schedule.nonzero import LONGEST_LIST
+from compiler.schedule.settings import Settings
 from tests.machines import TARGETS, every_model, targets
 from tests.schedule.building import random_inputs
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.errors import CompilerBug
-from compiler.schedule.machine import Machine
+from compiler.machine.machine import Machine
 from compiler.toolchain.build import OPTIMISATION, Toolchain
 
 ACCUMULATORS = 12

@@ -20,7 +20,7 @@ from compiler.plan.whole import whole_settings
 from compiler.schedule.choices import Choice, choices
 from compiler.schedule.kernel import operation_count
 from compiler.schedule.layout import row_size
-from compiler.schedule.machine import Settings
+from compiler.schedule.settings import Settings
 from compiler.toolchain.build import find_toolchain
 from compiler.toolchain.compile_file import Options, machine_for
 from compiler.tools.measure.module import instrumented, random_batch

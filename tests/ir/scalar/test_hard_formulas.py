@@ -22,7 +22,7 @@ from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
 from compiler.language.initializers import Constant
 from compiler.language.layers import Formula
-from compiler.schedule.machine import Settings
+from compiler.schedule.settings import Settings
 from compiler.simplify.simplify import simplify, stabilise
 from tests.derive.cases import layer_program
 from tests.machines import TARGETS

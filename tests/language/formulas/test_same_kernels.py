@@ -23,8 +23,8 @@ from compiler import (
     exp,
     maximum,
 )
+from compiler.machine.machine import Machine
 from compiler.module_source import compile_to_source
-from compiler.schedule.machine import Machine
 from tests.machines import targets
 
 START = {"kernel": GlorotUniform(), "bias": Zeros()}

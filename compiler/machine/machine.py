@@ -1,4 +1,4 @@
-"""What the scheduler knows of the machine that a module is built for.
+"""What is known of the machine that a module is built for.
 
 Targets are named as compilers name them. `native` asks the C compiler what this processor has, since the
 compiler, not Python, decides which instructions it will emit.
@@ -7,9 +7,6 @@ compiler, not Python, decides which instructions it will emit.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-
-LONGEST_BATCH = 128 * 1024
-"""Examples in a whole batch up to which every sum over it has the blocks that it needs."""
 
 
 @dataclass(frozen=True)
@@ -47,28 +44,6 @@ class Machine:
     def accumulators(self) -> int:
         """Registers that may hold accumulators: the rest is for operands (24 of 32, 12 of 16)."""
         return self.registers * 3 // 4
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What every kernel of a module is scheduled for: the machine, the dtype, examples in a full tile.
-
-    `fuse` lets a contraction's kernel compute what follows it, `zeros` lets it leave out zeros of the tensors
-    that are `given` from outside, which a plan fills in."""
-
-    machine: Machine
-    dtype: str
-    tile: int
-    fuse: bool = True
-    zeros: bool = True
-    given: frozenset[str] = frozenset()
-    whole: bool = False
-    """A kernel runs once, over a whole batch of any size."""
-
-    @property
-    def longest_batch(self) -> int:
-        """The examples that a sum in one kernel is made for: of more, partial sums are added up in a row."""
-        return LONGEST_BATCH if self.whole else self.tile
 
 
 MACHINES = {

@@ -1,0 +1,32 @@
+"""What kernels are scheduled for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compiler.machine.machine import Machine
+
+LONGEST_BATCH = 128 * 1024
+"""Examples in a whole batch up to which every sum over it has the blocks that it needs."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every kernel of a module is scheduled for: the machine, the dtype, examples in a full tile.
+
+    `fuse` lets a contraction's kernel compute what follows it, `zeros` lets it leave out zeros of the tensors
+    that are `given` from outside, which a plan fills in."""
+
+    machine: Machine
+    dtype: str
+    tile: int
+    fuse: bool = True
+    zeros: bool = True
+    given: frozenset[str] = frozenset()
+    whole: bool = False
+    """A kernel runs once, over a whole batch of any size."""
+
+    @property
+    def longest_batch(self) -> int:
+        """The examples that a sum in one kernel is made for: of more, partial sums are added up in a row."""
+        return LONGEST_BATCH if self.whole else self.tile
