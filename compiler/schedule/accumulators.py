@@ -10,8 +10,8 @@ import sympy
 from compiler.ir.affine.expression import Affine
 from compiler.ir.loops.grammar import Address, Let, Load, Statement, Store
 from compiler.schedule.blocks import Accumulators
-from compiler.schedule.contraction import Tile, shifted
 from compiler.schedule.nest import Nest, local_name
+from compiler.schedule.tile import Tile, shifted
 
 
 @dataclass(frozen=True)

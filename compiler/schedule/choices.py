@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from math import isclose
 
 from compiler.ir.tensor.program import Definition, Shape
-from compiler.schedule.contraction import Tile, candidate_tiles
+from compiler.schedule.contraction import candidate_tiles
 from compiler.schedule.kernel import Settings, predicted_cycles, tile_of
 from compiler.schedule.nest import make_nest
+from compiler.schedule.tile import Tile
 
 
 @dataclass(frozen=True)

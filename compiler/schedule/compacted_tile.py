@@ -33,9 +33,9 @@ from compiler.schedule.accumulators import (
 )
 from compiler.schedule.blocks import summed_list
 from compiler.schedule.compaction import BUCKET, Compaction, without_read
-from compiler.schedule.contraction import Tile, block_positions
 from compiler.schedule.nest import Integers, Nest, Shapes
 from compiler.schedule.register_tile import Body, guarded_loops, unrolled_loops, vector_loops
+from compiler.schedule.tile import Tile, block_positions
 
 FACTOR = "factor"
 

@@ -13,86 +13,30 @@ gradient, its input gradient, a matrix product and its two gradients differ only
 In the last, a target is written for several (p,q). They are `sequential`: loops outside the tile, which adds
 to memory; no gather is needed, and no multiplication is wasted on edges.
 
-`choose_tile` picks V and U by a cost model in cycles; `contraction_nest` writes the loops.
+`choose_tile` picks V and U by a cost model in cycles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations, product
 from math import ceil, prod
 
-import sympy
-
-from compiler.ir.affine.expression import Affine, axis
+from compiler.ir.affine.expression import Affine
 from compiler.ir.tensor.maps import injective_given
 from compiler.ir.tensor.program import Axis
 from compiler.machine.machine import Machine
 from compiler.schedule.collapse import Merge, collapse
-from compiler.schedule.compaction import Compaction, compaction_of
+from compiler.schedule.compaction import compaction_of
 from compiler.schedule.layout import extent_of
 from compiler.schedule.masks import mask_guards, mask_of
 from compiler.schedule.nest import Nest
-from compiler.schedule.nonzero import Nonzero, nonzero_points
+from compiler.schedule.nonzero import nonzero_points
+from compiler.schedule.tile import Tile, is_polynomial, is_selected, reduction_order, skipped_symbol
 from compiler.schedule.tile_cycles import tile_cycles
 
 FACTORS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24)
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A register tile: `vectors` vectors of `lanes` along `vector_axis`, by `unrolled` positions."""
-
-    vector_axis: Axis
-    lanes: int
-    vectors: int
-    unrolled: tuple[tuple[Axis, int], ...]
-    sequential: tuple[Axis, ...]
-    cycles: float
-    """Predicted cycles for the whole nest over one tile of the batch."""
-    nest: Nest
-    """What the tile spans: the term's nest with contiguous axes merged."""
-    merges: tuple[Merge, ...]
-    compaction: Compaction | None = None
-    nonzero: Nonzero | None = None
-    parts: int = 1
-    """Accumulators of one sum, which take turns along the innermost reduction: one addition then need not
-    wait for the one before it."""
-
-    @property
-    def axes(self) -> frozenset[str]:
-        """Names of the axes that the tile spans."""
-        return frozenset([self.vector_axis.name, *(a.name for a, _ in self.unrolled)])
-
-    @property
-    def positions(self) -> int:
-        return prod(factor for _, factor in self.unrolled)
-
-    @property
-    def adds(self) -> bool:
-        """Whether an element is written several times, each time added to what is there."""
-        return bool(self.sequential or (self.compaction and self.compaction.repeated))
-
-    def __str__(self) -> str:
-        across = " x ".join(f"{factor} {a.name}" for a, factor in self.unrolled if factor > 1) or "1 position"
-        text = f"register tile: {across} by {self.vectors} x {self.lanes} lanes of {self.vector_axis.name}"
-        listed = self.compaction.axes if self.compaction else ()
-        outermost = [a.name for a in self.sequential if a not in listed]
-        if outermost:
-            text += f"; {', '.join(outermost)} outermost, adding to memory"
-        text += f"; {self.compaction}" if self.compaction else ""
-        text += f"; sums in {self.parts} parts" if self.parts > 1 else ""
-        return text + (f"; {self.nonzero}" if self.nonzero else "")
-
-
-def is_polynomial(body: sympy.Expr) -> bool:
-    """Only what compiles to vector additions and multiplications: sums, products, small powers, numbers."""
-    if body.is_Symbol or body.is_number:
-        return body.is_Symbol or bool(body.is_real)
-    if body.is_Add or body.is_Mul:
-        return all(map(is_polynomial, body.args))
-    return body.is_Pow and body.exp.is_Integer and 2 <= body.exp <= 4 and is_polynomial(body.base)
 
 
 def sequential_axes(nest: Nest) -> tuple[Axis, ...] | None:
@@ -189,22 +133,6 @@ def _fixed_axes(nest: Nest) -> frozenset[str]:
     return guarded.union(*map(_inner_axes, affines))
 
 
-def is_selected(nest: Nest) -> bool:
-    """Some address depends on a saved winner: the nest visits windows, and many cotangents are zero."""
-    return any(a.reads for a in (nest.target, *(address.offset for _, address in nest.reads)))
-
-
-def skipped_symbol(nest: Nest, tile_axes: frozenset[str]) -> sympy.Symbol | None:
-    """In a selected nest, a factor that the whole tile shares: where it is 0 the tile does nothing."""
-    if not is_selected(nest):
-        return None
-    for symbol, address in nest.reads:
-        shared = not any(address.offset.coefficient(name) for name in tile_axes)
-        if shared and nest.body.is_Mul and symbol in nest.body.args:
-            return symbol
-    return None
-
-
 def _tiles(
     nest: Nest,
     merges: tuple[Merge, ...],
@@ -252,11 +180,6 @@ def _parts(nest: Nest, tile: Tile, machine: Machine) -> Iterator[int]:
         yield from (n for n in (2, 4, 7, 8) if reduction[-1].extent % n == 0)
 
 
-def reduction_order(nest: Nest) -> list[Axis]:
-    """The loops of a reduction: the batch first."""
-    return sorted(nest.reduction_axes, key=lambda a: a.extent is not None)
-
-
 def _shares_a_load(a: Axis, nest: Nest) -> bool:
     """Positions along this axis have a value in common: some read does not have it."""
     return not all(address.offset.coefficient(a.name) for _, address in nest.reads)
@@ -271,14 +194,3 @@ def _unrollings(candidates: list[Axis], budget: int, batch: int) -> Iterator[tup
             for factors in product(*options):
                 if prod(factors) <= budget:
                     yield tuple(zip(chosen, factors, strict=True))
-
-
-def block_positions(unrolled: tuple[tuple[Axis, int], ...], sizes: Mapping[str, int]) -> list[dict[str, int]]:
-    """Every position inside a block: axis name to its step from the block's first element."""
-    names = [a.name for a, _ in unrolled]
-    return [dict(zip(names, ks, strict=True)) for ks in product(*(range(sizes[name]) for name in names))]
-
-
-def shifted(affine: Affine, steps: Mapping[str, int]) -> Affine:
-    """The affine with each axis moved by a constant."""
-    return affine.substitute({name: axis(name) + k for name, k in steps.items()})

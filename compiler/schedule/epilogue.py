@@ -23,9 +23,9 @@ from compiler.ir.scalar.choices import Absolute, Maximum, Minimum, Select, Sign
 from compiler.ir.scalar.conditions import Comparison
 from compiler.schedule.accumulators import Block, Loads, accumulator, moved
 from compiler.schedule.collapse import merge_nest
-from compiler.schedule.contraction import Tile, block_positions, is_polynomial
 from compiler.schedule.nest import Nest
 from compiler.schedule.register_tile import Body
+from compiler.schedule.tile import Tile, block_positions, is_polynomial
 
 
 @dataclass(frozen=True)

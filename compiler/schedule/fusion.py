@@ -28,11 +28,12 @@ from compiler.ir.tensor.program import (
     make_term,
     substitute_axes,
 )
-from compiler.schedule.contraction import Tile, candidate_tiles, is_selected
+from compiler.schedule.contraction import candidate_tiles
 from compiler.schedule.epilogue import Epilogue, Step, Window, fitted, is_vectorisable
 from compiler.schedule.nest import Nest, make_nest
 from compiler.schedule.pieces import Piece, can_be_first, continues, shape_of, start_of, targets_only, tile_of
 from compiler.schedule.settings import Settings
+from compiler.schedule.tile import Tile, is_selected
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from compiler.schedule.bases import with_bases
 from compiler.schedule.blocks import for_any_batch
 from compiler.schedule.collapse import collapse
 from compiler.schedule.compacted_tile import compacted_tile_nest
-from compiler.schedule.contraction import is_selected
 from compiler.schedule.epilogue import finish_chain
 from compiler.schedule.fusion import Fused
 from compiler.schedule.header import all_formula_lines, counted, operation_count, shapes_line
@@ -35,6 +34,7 @@ from compiler.schedule.pieces import (
 )
 from compiler.schedule.register_tile import register_tile_nest
 from compiler.schedule.settings import Settings
+from compiler.schedule.tile import is_selected
 from compiler.schedule.together import store_together, together
 
 LOOP_CYCLES = 1.0

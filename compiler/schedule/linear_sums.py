@@ -25,10 +25,10 @@ import sympy
 
 from compiler.ir.loops.grammar import Address, Let, Load, Statement, Store
 from compiler.ir.tensor.program import Access, Axis, Guard
-from compiler.schedule.contraction import Tile
 from compiler.schedule.layout import extent_of
 from compiler.schedule.nest import Nest, local_name
 from compiler.schedule.register_tile import Body, guarded_loops, vector_loops
+from compiler.schedule.tile import Tile
 
 Row = dict[int, sympy.Rational]
 """A sum: number of a value -> its factor."""

@@ -27,10 +27,10 @@ from compiler.ir.loops.grammar import Address, Collect, Each, Fill, Lanes, Let, 
 from compiler.ir.tensor.program import Axis
 from compiler.machine.machine import Machine
 from compiler.schedule.compaction import COLLECT_CYCLES, DENSITY, ENTRY_CYCLES, LARGEST_LIST
-from compiler.schedule.contraction import is_polynomial
 from compiler.schedule.layout import BATCH, extent_of
 from compiler.schedule.nest import Integers, Nest, Shapes, local_name
 from compiler.schedule.register_tile import Body, guarded_loops
+from compiler.schedule.tile import is_polynomial
 
 SPARE_REGISTERS = 6
 """Beside the vectors that stay: accumulators, and what they are added up with."""

@@ -15,10 +15,11 @@ from compiler.ir.tensor.maps import covers, disjoint, is_injective
 from compiler.ir.tensor.program import Definition, Shape, Term, substitute_axes
 from compiler.schedule.accumulators import split_scale
 from compiler.schedule.collapse import merge_nest
-from compiler.schedule.contraction import Tile, choose_tile, is_polynomial, is_selected
+from compiler.schedule.contraction import choose_tile
 from compiler.schedule.layout import row_size
 from compiler.schedule.nest import Nest, make_nest
 from compiler.schedule.settings import Settings
+from compiler.schedule.tile import Tile, is_polynomial, is_selected
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from math import ceil, prod
 import sympy
 
 from compiler.ir.loops.grammar import Address, Let, Load, Statement, Store
-from compiler.schedule.contraction import Tile
 from compiler.schedule.epilogue import is_vectorisable
 from compiler.schedule.layout import extent_of
 from compiler.schedule.linear_sums import (
@@ -28,6 +27,7 @@ from compiler.schedule.linear_sums import (
 )
 from compiler.schedule.nest import Nest, local_name
 from compiler.schedule.register_tile import Body
+from compiler.schedule.tile import Tile
 
 
 def pointwise_groups(nests: Sequence[Nest]) -> tuple[Group, ...] | None:

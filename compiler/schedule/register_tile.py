@@ -45,7 +45,12 @@ from compiler.schedule.accumulators import (
     start_accumulators,
 )
 from compiler.schedule.blocks import summed, summed_list
-from compiler.schedule.contraction import (
+from compiler.schedule.fixing import fix_axis
+from compiler.schedule.layout import BATCH, loop_limits, offset
+from compiler.schedule.masks import mask_of
+from compiler.schedule.nest import Integers, Nest, Shapes
+from compiler.schedule.nonzero import each_point, listed
+from compiler.schedule.tile import (
     Tile,
     block_positions,
     is_selected,
@@ -53,11 +58,6 @@ from compiler.schedule.contraction import (
     shifted,
     skipped_symbol,
 )
-from compiler.schedule.fixing import fix_axis
-from compiler.schedule.layout import BATCH, loop_limits, offset
-from compiler.schedule.masks import mask_of
-from compiler.schedule.nest import Integers, Nest, Shapes
-from compiler.schedule.nonzero import each_point, listed
 
 Body = tuple[Statement, ...]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import product
 from math import ceil, prod
-from typing import TYPE_CHECKING
 
 import sympy
 
@@ -14,9 +13,7 @@ from compiler.schedule.compaction import DENSITY, listed_cycles
 from compiler.schedule.layout import extent_of
 from compiler.schedule.masks import MASK_CYCLES, mask_guards
 from compiler.schedule.nest import Nest
-
-if TYPE_CHECKING:
-    from compiler.schedule.contraction import Tile
+from compiler.schedule.tile import Tile
 
 SKIP_CYCLES = 10.0
 """A test for zero and its share of mispredicted branches."""
