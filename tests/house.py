@@ -138,7 +138,7 @@ SCALAR_CALCULUS = ("compiler.tools.check", *IR, "compiler.ir.loops", "compiler.l
 
 # Package from outside → the components that may import it. Applies to compiler and runtime.
 OUTSIDE: dict[str, tuple[str, ...]] = {
-    "sympy": (*SCALAR_CALCULUS, "compiler.emit.cython.printer", "compiler.emit.cython.expressions"),
+    "sympy": (*SCALAR_CALCULUS, "compiler.emit.cython.statements", "compiler.emit.cython.expressions"),
     "numpy": ("compiler", "runtime"),
     **{
         "jax": ("compiler.tools.check",),

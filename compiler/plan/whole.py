@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from compiler.ir.affine.expression import axis, constant
-from compiler.ir.loops.grammar import If, Kernel, Let, Limit, Load, Loop, Statement, Store, statements
+from compiler.ir.loops.grammar import If, Kernel, Let, Limit, Load, Loop, Statement, Store
+from compiler.ir.loops.walk import statements, with_bodies
 from compiler.ir.tensor.maps import is_injective
 from compiler.ir.tensor.program import (
     Access,
@@ -116,11 +117,7 @@ def _one_part(statement: Statement) -> Statement:
         return replace(statement, shared=True)
     if isinstance(statement, If):
         # Loops for few examples, and for many.
-        return replace(
-            statement,
-            body=tuple(map(_one_part, statement.body)),
-            otherwise=tuple(map(_one_part, statement.otherwise)),
-        )
+        return with_bodies(statement, lambda body: tuple(map(_one_part, body)))
     if any(isinstance(inner, Store) for inner in statements((statement,))):
         return If((Guard("==", axis("part")),), (statement,))
     return statement

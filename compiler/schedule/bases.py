@@ -11,20 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from compiler.ir.loops.grammar import (
-    Address,
-    Buckets,
-    Chunks,
-    Each,
-    Fill,
-    If,
-    Kernel,
-    Loop,
-    Statement,
-    addresses_of,
-    statements,
-    with_addresses,
-)
+from compiler.ir.loops.grammar import Address, Fill, Kernel, Statement
+from compiler.ir.loops.walk import parts, rebuilt, statements, with_parts
 
 
 def with_bases(kernel: Kernel) -> Kernel:
@@ -33,14 +21,14 @@ def with_bases(kernel: Kernel) -> Kernel:
     return replace(
         kernel,
         buffers=tuple(replace(b, base=bases.get(b.name, 0)) for b in kernel.buffers),
-        body=tuple(_rebased(statement, bases) for statement in kernel.body),
+        body=rebuilt(kernel.body, lambda statement: _rebased(statement, bases)),
     )
 
 
 def _smallest_constants(body: tuple[Statement, ...]) -> dict[str, int]:
     smallest: dict[str, int] = {}
     for statement in statements(body):
-        for address in addresses_of(statement):
+        for address in parts(statement, Address):
             constant = address.offset.constant
             smallest[address.buffer] = min(constant, smallest.get(address.buffer, constant))
         if isinstance(statement, Fill):
@@ -49,13 +37,7 @@ def _smallest_constants(body: tuple[Statement, ...]) -> dict[str, int]:
 
 
 def _rebased(statement: Statement, bases: Mapping[str, int]) -> Statement:
-    if isinstance(statement, Loop | Buckets | Chunks | Each | If):
-        body = tuple(_rebased(inner, bases) for inner in statement.body)
-        if isinstance(statement, If):
-            otherwise = tuple(_rebased(inner, bases) for inner in statement.otherwise)
-            return replace(statement, body=body, otherwise=otherwise)
-        return replace(statement, body=body)
-    return with_addresses(statement, lambda address: _moved(address, bases))
+    return with_parts(statement, Address, lambda address: _moved(address, bases))
 
 
 def _moved(address: Address, bases: Mapping[str, int]) -> Address:

@@ -33,8 +33,8 @@ import sympy
 
 from compiler.ir.affine.expression import axis, constant
 from compiler.ir.loops.grammar import Chunks, Each, If, Let, Limit, Loop, Span, Statement, Width
+from compiler.ir.loops.walk import substituted
 from compiler.ir.tensor.program import Axis, Guard
-from compiler.schedule.fixing import fix_axis
 from compiler.schedule.layout import BATCH, extent_of, loop_limits
 
 BLOCK = 48
@@ -249,7 +249,7 @@ class _Writer:
         block = self.loops(others, 0, (), frozenset())
         (loop,) = self.loops(loops, 1, (), frozenset())
         return (
-            *(fix_axis(statement, {first.variable: constant(0)}) for statement in block),
+            *substituted(block, {first.variable: constant(0)}),
             *self.sums.from_zero(1),
             replace(loop, lower=(Limit(constant(first.step)),)),
             *self.sums.lowered(),
@@ -282,7 +282,7 @@ class _Writer:
             return self.begun
         first, *others = loops
         begin = constant(0) if first.around is None else axis(first.around)
-        head = tuple(fix_axis(statement, {first.variable: begin}) for statement in self.block(others))
+        head = substituted(self.block(others), {first.variable: begin})
         (loop,) = self.loops(loops, 0, (), frozenset())
         return (*head, replace(loop, lower=(Limit(begin + first.step),)))
 

@@ -8,7 +8,8 @@ from functools import lru_cache
 from math import prod
 
 from compiler.errors import CompilerBug
-from compiler.ir.loops.grammar import Buffer, Fill, Kernel, Statement, addresses_of, statements
+from compiler.ir.loops.grammar import Address, Buffer, Fill, Kernel, Statement
+from compiler.ir.loops.walk import parts, statements
 from compiler.ir.tensor.maps import covers, is_injective
 from compiler.ir.tensor.program import Definition, Program, Shape
 from compiler.ir.tensor.verify import is_nonnegative
@@ -292,7 +293,7 @@ def _buffers(
 ) -> tuple[Buffer, ...]:
     names: dict[str, None] = {}
     for statement in statements(body):
-        names.update(dict.fromkeys(address.buffer for address in addresses_of(statement)))
+        names.update(dict.fromkeys(address.buffer for address in parts(statement, Address)))
         if isinstance(statement, Fill):
             names.setdefault(statement.buffer)
     order = sorted(names, key=lambda name: (name in written, list(names).index(name)))

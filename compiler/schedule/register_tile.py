@@ -32,6 +32,7 @@ from compiler.ir.loops.grammar import (
     Mask,
     Statement,
 )
+from compiler.ir.loops.walk import substituted
 from compiler.ir.tensor.program import Axis, Guard
 from compiler.schedule.accumulators import (
     Block,
@@ -45,7 +46,6 @@ from compiler.schedule.accumulators import (
     start_accumulators,
 )
 from compiler.schedule.blocks import summed, summed_list
-from compiler.schedule.fixing import fix_axis
 from compiler.schedule.layout import BATCH, loop_limits, offset
 from compiler.schedule.masks import mask_of
 from compiler.schedule.nest import Integers, Nest, Shapes
@@ -188,7 +188,7 @@ def unrolled_loops(
 
 def _at(name: str, value: Affine, body: Body) -> Body:
     """The body with an axis fixed: a loop that would run once needs no loop."""
-    return tuple(fix_axis(statement, {name: value}) for statement in body)
+    return substituted(body, {name: value})
 
 
 def _block(

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from compiler.emit.cython.expressions import affine_text
+from compiler.emit.cython.writer import Form, Writer
 from compiler.ir.affine.expression import Affine
 from compiler.ir.loops.grammar import Buckets, Chunks, Collect, Each, Lists, Points
-
-if TYPE_CHECKING:
-    from compiler.emit.cython.printer import Printer
 
 
 def list_names(lists: Lists) -> tuple[str, ...]:
@@ -18,26 +14,26 @@ def list_names(lists: Lists) -> tuple[str, ...]:
     return tuple(f"{lists.name}_{part}" for part in parts)
 
 
-def print_lists(printer: Printer, lists: Lists, level: int) -> None:
+def _lists(writer: Writer, lists: Lists, level: int) -> None:
     count, value, *integers = list_names(lists)
     size = lists.buckets * lists.capacity
-    printer.declare(f"{count}[{lists.buckets}]", "int")
-    printer.declare(f"{value}[{size}]", "real")
+    writer.declare(f"{count}[{lists.buckets}]", "int")
+    writer.declare(f"{value}[{size}]", "real")
     for name in integers:
-        printer.declare(f"{name}[{size}]", "int")
-    printer.line(level, f"memset({count}, 0, {lists.buckets} * sizeof({count}[0]))")
+        writer.declare(f"{name}[{size}]", "int")
+    writer.line(level, f"memset({count}, 0, {lists.buckets} * sizeof({count}[0]))")
 
 
-def print_collect(printer: Printer, collect: Collect, level: int) -> None:
+def _collect(writer: Writer, collect: Collect, level: int) -> None:
     """The entry is always written and counted where it stays: a later one takes the place of a zero."""
     count, value, *integers = list_names(collect.lists)
     bucket = affine_text(collect.bucket)
-    printer.declare("entry", "Py_ssize_t")
-    printer.line(level, f"entry = {_first_entry(collect.lists, collect.bucket)}{count}[{bucket}]")
-    printer.line(level, f"{value}[entry] = {collect.value}")
+    writer.declare("entry", "Py_ssize_t")
+    writer.line(level, f"entry = {_first_entry(collect.lists, collect.bucket)}{count}[{bucket}]")
+    writer.line(level, f"{value}[entry] = {collect.value}")
     for name, integer in zip(integers, collect.integers, strict=True):
-        printer.line(level, f"{name}[entry] = <int>({affine_text(integer)})")
-    printer.line(level, f"{count}[{bucket}] += {collect.value} != <real>0")
+        writer.line(level, f"{name}[entry] = <int>({affine_text(integer)})")
+    writer.line(level, f"{count}[{bucket}] += {collect.value} != <real>0")
 
 
 def _first_entry(lists: Lists, bucket: Affine) -> str:
@@ -45,11 +41,11 @@ def _first_entry(lists: Lists, bucket: Affine) -> str:
     return "" if lists.buckets == 1 else f"{affine_text(bucket * lists.capacity)} + "
 
 
-def print_buckets(printer: Printer, statement: Buckets, level: int) -> None:
-    printer.declare(statement.variable, "Py_ssize_t")
-    printer.line(level, f"for {statement.variable} in range({statement.lists.buckets}):")
-    printer.line(level + 1, f"if {list_names(statement.lists)[0]}[{statement.variable}]:")
-    printer.block(statement.body, level + 2)
+def _buckets(writer: Writer, statement: Buckets, level: int) -> None:
+    writer.declare(statement.variable, "Py_ssize_t")
+    writer.line(level, f"for {statement.variable} in range({statement.lists.buckets}):")
+    writer.line(level + 1, f"if {list_names(statement.lists)[0]}[{statement.variable}]:")
+    writer.block(statement.body, level + 2)
 
 
 def _entries(statement: Chunks | Each) -> tuple[str, str]:
@@ -65,40 +61,50 @@ def _entries(statement: Chunks | Each) -> tuple[str, str]:
     return (f"{start} + {span.first}" if span.first else start), f"index_min({end}, {start} + {span.end})"
 
 
-def print_chunks(printer: Printer, chunks: Chunks, level: int) -> None:
+def _chunks(writer: Writer, chunks: Chunks, level: int) -> None:
     start, end = _entries(chunks)
-    printer.declare(chunks.variable, "Py_ssize_t")
-    printer.line(level, f"for {chunks.variable} in range({start or 0}, {end}, {chunks.size}):")
-    printer.block(chunks.body, level + 1)
+    writer.declare(chunks.variable, "Py_ssize_t")
+    writer.line(level, f"for {chunks.variable} in range({start or 0}, {end}, {chunks.size}):")
+    writer.block(chunks.body, level + 1)
 
 
-def print_each(printer: Printer, each: Each, level: int) -> None:
+def _each(writer: Writer, each: Each, level: int) -> None:
     _, value, *integers = list_names(each.lists)
     start, end = _entries(each)
-    printer.declare("entry", "Py_ssize_t")
-    printer.line(level, f"for entry in range({start + ', ' if start else ''}{end}):")
+    writer.declare("entry", "Py_ssize_t")
+    writer.line(level, f"for entry in range({start + ', ' if start else ''}{end}):")
     if each.value is not None:
-        printer.declare(each.value, "real")
-        printer.line(level + 1, f"{each.value} = {value}[entry]")
+        writer.declare(each.value, "real")
+        writer.line(level + 1, f"{each.value} = {value}[entry]")
     for name, array in zip(each.integers, integers, strict=True):
-        printer.declare(name, "Py_ssize_t")
-        printer.line(level + 1, f"{name} = {array}[entry]")
-    printer.block(each.body, level + 1)
+        writer.declare(name, "Py_ssize_t")
+        writer.line(level + 1, f"{name} = {array}[entry]")
+    writer.block(each.body, level + 1)
 
 
-def print_points(printer: Printer, points: Points, level: int) -> None:
+def _points(writer: Writer, points: Points, level: int) -> None:
     """Magnitudes first: of points that lie side by side, the C compiler takes a vector at a time."""
     count, value, position = list_names(points.lists)
     variable, upper = points.variable, affine_text(points.count)
-    magnitudes = [f"real_abs({printer.element(address)})" for address in points.addresses]
-    printer.declare(variable, "Py_ssize_t")
-    printer.declare("entry", "Py_ssize_t")
-    printer.line(level, f"for {variable} in range({upper}):")
-    printer.line(level + 1, f"{value}[{variable}] = {magnitudes[0]}")
+    magnitudes = [f"real_abs({writer.element(address)})" for address in points.addresses]
+    writer.declare(variable, "Py_ssize_t")
+    writer.declare("entry", "Py_ssize_t")
+    writer.line(level, f"for {variable} in range({upper}):")
+    writer.line(level + 1, f"{value}[{variable}] = {magnitudes[0]}")
     for magnitude in magnitudes[1:]:
-        printer.line(level + 1, f"{value}[{variable}] += {magnitude}")
-    printer.line(level, "entry = 0")
-    printer.line(level, f"for {variable} in range({upper}):")
-    printer.line(level + 1, f"{position}[entry] = <int>({variable})")
-    printer.line(level + 1, f"entry += {value}[{variable}] != <real>0")
-    printer.line(level, f"{count}[0] = <int>entry")
+        writer.line(level + 1, f"{value}[{variable}] += {magnitude}")
+    writer.line(level, "entry = 0")
+    writer.line(level, f"for {variable} in range({upper}):")
+    writer.line(level + 1, f"{position}[entry] = <int>({variable})")
+    writer.line(level + 1, f"entry += {value}[{variable}] != <real>0")
+    writer.line(level, f"{count}[0] = <int>entry")
+
+
+FORMS: dict[type, Form] = {
+    Lists: _lists,
+    Collect: _collect,
+    Points: _points,
+    Buckets: _buckets,
+    Chunks: _chunks,
+    Each: _each,
+}

@@ -14,7 +14,8 @@ from compiler.emit.cython import elementary
 from compiler.emit.cython.names import RESERVED, identifier
 from compiler.emit.cython.printer import PrintedKernel, print_kernel
 from compiler.emit.cython.vectors import lengths, vector_types
-from compiler.ir.loops.grammar import Kernel, Random, statements
+from compiler.ir.loops.grammar import Kernel, Random
+from compiler.ir.loops.walk import statements
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ number of examples in the tile at hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Annotated
 
 import sympy
 
@@ -35,6 +35,12 @@ from compiler.ir.tensor.program import Guard
 Expression = sympy.Expr
 Width = int
 """Lanes of a value: 0 is a scalar, the machine's vector length a whole vector, between them a partial one."""
+Set = Annotated[str, "set"]
+"""The name of a local variable to which the statement gives a value, or for each pass of its body one."""
+Used = Annotated[str, "used"]
+"""The name of a local variable that has one, beside those in expressions."""
+Updated = Annotated[str, "set", "used"]
+"""The name of a local variable whose value the statement changes."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +58,10 @@ class Loop:
     A `shared` loop runs from 0 to a constant, and does part number `part` of `parts` of its steps.
     """
 
-    variable: str
+    variable: Set
     lower: tuple[Limit, ...]
     upper: tuple[Limit, ...]
-    body: tuple[Statement, ...]
+    body: Body
     step: int = 1
     shared: bool = False
 
@@ -65,9 +71,9 @@ class If:
     """Integer tests, and that a local value is not zero: all must hold."""
 
     tests: tuple[Guard, ...]
-    body: tuple[Statement, ...]
-    otherwise: tuple[Statement, ...] = ()
-    nonzero: str | None = None
+    body: Body
+    otherwise: Body = ()
+    nonzero: Used | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class Address:
 class Load:
     """`name = value at address`; `width` 0 loads a scalar of the buffer's type."""
 
-    name: str
+    name: Set
     address: Address
     width: Width = 0
     integer: bool = False
@@ -94,7 +100,7 @@ class Load:
 class Let:
     """`name = value`, a real scalar or vector; `update` writes it `name += value`."""
 
-    name: str
+    name: Set
     value: Expression
     width: Width = 0
     update: bool = False
@@ -104,7 +110,7 @@ class Let:
 class Mask:
     """Zero the lanes of the vector `name` at which the integers from `address` on differ from `value`."""
 
-    name: str
+    name: Updated
     address: Address
     value: Affine
     width: Width
@@ -114,8 +120,8 @@ class Mask:
 class Pick:
     """Of the vectors `values` the one that the integers from `address` on say, lane by lane."""
 
-    name: str
-    values: tuple[str, ...]
+    name: Set
+    values: tuple[Used, ...]
     address: Address
     width: Width
 
@@ -124,8 +130,8 @@ class Pick:
 class Lanes:
     """`name` is the sum of the lanes of the local vector `vector`."""
 
-    name: str
-    vector: str
+    name: Set
+    vector: Used
     width: Width
 
 
@@ -133,7 +139,7 @@ class Lanes:
 class Index:
     """`name = value`, an integer; with a width a vector of integers, all of them 0."""
 
-    name: str
+    name: Set
     value: Affine
     width: Width = 0
 
@@ -142,10 +148,10 @@ class Index:
 class Choose:
     """`name, winner = value, position if value beats name` (keeping the first of equals; NaN wins)."""
 
-    name: str
+    name: Updated
     value: Expression
     better: str
-    winner: str | None = None
+    winner: Updated | None = None
     position: Affine = field(default_factory=lambda: constant(0))
     width: Width = 0
 
@@ -196,7 +202,7 @@ class Collect:
 
     lists: Lists
     bucket: Affine
-    value: str
+    value: Used
     integers: tuple[Affine, ...]
 
 
@@ -206,7 +212,7 @@ class Points:
     `addresses` are not all zero."""
 
     lists: Lists
-    variable: str
+    variable: Set
     count: Affine
     addresses: tuple[Address, ...]
 
@@ -216,8 +222,8 @@ class Buckets:
     """`for variable in range(buckets)`: the body, where that list is not empty."""
 
     lists: Lists
-    variable: str
-    body: tuple[Statement, ...]
+    variable: Set
+    body: Body
 
 
 @dataclass(frozen=True)
@@ -225,7 +231,7 @@ class Span:
     """Of a list the entries from number `start + first` to before number `start + end`, as far as there are;
     `start` is the variable of a chunk."""
 
-    start: str
+    start: Used
     first: int
     end: int
 
@@ -237,9 +243,9 @@ class Chunks:
 
     lists: Lists
     bucket: Affine
-    variable: str
+    variable: Set
     size: int
-    body: tuple[Statement, ...]
+    body: Body
     span: Span | None = None
 
 
@@ -250,9 +256,9 @@ class Each:
 
     lists: Lists
     bucket: Affine
-    value: str | None
-    integers: tuple[str, ...]
-    body: tuple[Statement, ...]
+    value: Set | None
+    integers: tuple[Set, ...]
+    body: Body
     span: Span | None = None
 
 
@@ -276,6 +282,8 @@ Statement = (
     | Chunks
     | Each
 )
+Body = tuple[Statement, ...]
+"""What a field is declared to be that holds statements: traversals (`walk`) find it by this type."""
 
 
 @dataclass(frozen=True)
@@ -300,7 +308,7 @@ class Kernel:
 
     name: str
     buffers: tuple[Buffer, ...]
-    body: tuple[Statement, ...]
+    body: Body
     formula: tuple[str, ...]
     schedule: str
     operations: int
@@ -311,30 +319,3 @@ class Kernel:
     """Called once for each of `parts` parts, over the whole batch, by as many threads."""
     windows: tuple[tuple[str, int], ...] = ()
     """Extents, by axis, of windows of a max that the register tile holds whole."""
-
-
-def addresses_of(statement: Statement) -> tuple[Address, ...]:
-    """Where a statement itself, not what stands inside it, reads or writes elements."""
-    if isinstance(statement, Load | Store | Mask | Pick):
-        return (statement.address,)
-    return statement.addresses if isinstance(statement, Points) else ()
-
-
-def with_addresses(statement: Statement, change: Callable[[Address], Address]) -> Statement:
-    """The statement with `change` applied to each of its own addresses."""
-    if isinstance(statement, Load | Store | Mask | Pick):
-        return replace(statement, address=change(statement.address))
-    if isinstance(statement, Points):
-        return replace(statement, addresses=tuple(map(change, statement.addresses)))
-    return statement
-
-
-def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
-    """Every statement of a nest, outer before inner."""
-    for statement in body:
-        yield statement
-        if isinstance(statement, Loop | Buckets | Chunks | Each):
-            yield from statements(statement.body)
-        elif isinstance(statement, If):
-            yield from statements(statement.body)
-            yield from statements(statement.otherwise)
