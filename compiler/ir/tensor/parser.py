@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import sympy
@@ -57,7 +57,7 @@ def parse_program(text: str, functions: Iterable[type[sympy.Function]] = ()) -> 
     named = {function.__name__: function for function in functions}
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     headers = {number: _INPUT.match(line) or _DEFINITION.match(line) for number, line in lines}
-    limits = {_unquoted(h["name"]): int(h["limit"]) for h in headers.values() if h and h["limit"]}
+    limits = {unquoted(h["name"]): int(h["limit"]) for h in headers.values() if h and h["limit"]}
     inputs: list[Tensor] = []
     definitions: list[Definition] = []
     outputs: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ def parse_program(text: str, functions: Iterable[type[sympy.Function]] = ()) -> 
         header, listed = headers[number], _OUTPUTS.match(line)
         try:
             if listed:
-                outputs = tuple(map(_unquoted, re.findall(_NAME, listed["names"] or "")))
+                outputs = tuple(map(unquoted, re.findall(_NAME, listed["names"] or "")))
             elif header is None:
                 term = _term(line.strip(), definitions[-1].operation, limits, named)
                 definitions[-1] = replace(definitions[-1], terms=(*definitions[-1].terms, term))
@@ -80,20 +80,20 @@ def parse_program(text: str, functions: Iterable[type[sympy.Function]] = ()) -> 
 
 def _input(header: re.Match) -> Tensor:
     limit = int(header["limit"]) if header["limit"] else None
-    name, shape, stream = _unquoted(header["name"]), _shape(header["shape"]), int(header["stream"] or 0)
+    name, shape, stream = unquoted(header["name"]), _shape(header["shape"]), int(header["stream"] or 0)
     return Tensor(name, shape, header["kind"], header["dtype"], limit, stream, *_source(header))
 
 
 def _definition(header: re.Match) -> Definition:
     """The definition without its terms."""
-    name, shape = _unquoted(header["name"]), _shape(header["shape"])
+    name, shape = unquoted(header["name"]), _shape(header["shape"])
     return Definition(name, shape, header["operation"], (), header["dtype"], *_source(header))
 
 
 def _source(header: re.Match) -> tuple[str, str | None, str]:
     """Origin, role, and what the role is to."""
     origin = ast.literal_eval(header["origin"]) if header["origin"] else ""
-    return origin, header["role"], _unquoted(header["of"] or "")
+    return origin, header["role"], unquoted(header["of"] or "")
 
 
 def _shape(text: str) -> tuple[int | None, ...]:
@@ -105,7 +105,8 @@ def _extent(text: str) -> int | None:
     return None if text == "batch" else int(text)
 
 
-def _unquoted(name: str) -> str:
+def unquoted(name: str) -> str:
+    """A name as it is, whether the text quotes it or not."""
     return ast.literal_eval(name) if name.startswith('"') else name
 
 
@@ -121,7 +122,7 @@ def _term(line: str, operation: str, limits: Limits, functions: Functions) -> Te
     accesses = sorted(dict.fromkeys(indices.accesses(body)), key=str)
     symbols = {access: read_symbol(position) for position, access in enumerate(accesses)}
     return Term(
-        tuple(Axis(_unquoted(name), _extent(extent)) for name, _, extent in axes),
+        tuple(Axis(unquoted(name), _extent(extent)) for name, _, extent in axes),
         tuple(map(indices.affine, _expression(f"[{match['target']}]").elts)),
         _Body(indices, symbols, functions).build(body),
         tuple((symbol, access) for access, symbol in symbols.items()),
@@ -132,6 +133,25 @@ def _term(line: str, operation: str, limits: Limits, functions: Functions) -> Te
 def _expression(text: str) -> ast.expr:
     # A scalar's empty index list is the one thing that Python does not read.
     return ast.parse(re.sub(r"(?<=[\w)\"])\[\]", "[()]", text), mode="eval").body
+
+
+def parse_index(text: str) -> Affine:
+    """An index that reads no tensor: `2*h + p//2 - 1`."""
+    return _Indices({}).affine(_expression(text))
+
+
+def parse_guard(text: str) -> Guard:
+    """A test of an index that reads no tensor."""
+    return _Indices({}).guard(_expression(text))
+
+
+def parse_body(text: str, symbol: Callable[[str], sympy.Symbol], functions: Functions) -> sympy.Basic:
+    """A scalar expression over names, each of which `symbol` makes a symbol of."""
+    return _Body(_Indices({}), {}, functions, symbol).build(_expression(text))
+
+
+def _real(name: str) -> sympy.Symbol:
+    return sympy.Symbol(name, real=True)
 
 
 class _Indices:
@@ -192,8 +212,14 @@ class _Indices:
 class _Body:
     """The syntax tree of a body -> a SymPy expression."""
 
-    def __init__(self, indices: _Indices, symbols: Mapping[Access, sympy.Symbol], functions: Functions):
-        self.indices, self.symbols, self.functions = indices, symbols, functions
+    def __init__(
+        self,
+        indices: _Indices,
+        symbols: Mapping[Access, sympy.Symbol],
+        functions: Functions,
+        symbol: Callable[[str], sympy.Symbol] = _real,
+    ):
+        self.indices, self.symbols, self.functions, self.symbol = indices, symbols, functions, symbol
 
     def build(self, node: ast.expr) -> sympy.Basic:
         match node:
@@ -202,7 +228,9 @@ class _Body:
             case ast.Subscript():
                 return self.symbols[self.indices.access(node)]
             case ast.Name(id=name):
-                return CONSTANTS[name] if name in CONSTANTS else sympy.Symbol(name, real=True)
+                return CONSTANTS[name] if name in CONSTANTS else self.symbol(name)
+            case ast.Constant(value=str() as name):
+                return self.symbol(name)
             case ast.BinOp(op=ast.Pow(), left=base, right=exponent):
                 return apply(sympy.Pow, (self.build(base), self.build(exponent)))
             case ast.BinOp(op=ast.Add() | ast.Sub()):

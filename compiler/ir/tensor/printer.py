@@ -135,6 +135,9 @@ def print_axis(axis: Axis) -> str:
 
 def print_guard(guard: Guard, limits: Limits) -> str:
     text = print_affine(guard.affine, limits)
+    if guard.kind == "==" and [type(atom) for atom, _ in guard.affine.terms] == [Remainder]:
+        # A remainder that is 0 by itself would be read as a test of kind "%".
+        text = f"{text} + 0"
     return f"({text}) % {guard.modulus} == 0" if guard.kind == "%" else f"{text} {guard.kind} 0"
 
 
