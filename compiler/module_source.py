@@ -5,35 +5,30 @@ model file -> model -> tensor programs -> derived, simplified, lowered programs 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
 
 from compiler.assemble import lane_copies, program_text, render_target, tile_bytes_with_input
 from compiler.emit.cython.render import render_module
-from compiler.errors import CompilerBug
+from compiler.entry_points import ENTRY_POINTS, MEASURED, Recipe, entry_points
 from compiler.frontend.lower import lower
-from compiler.frontend.lowered import LoweredModel, ParameterSpec
+from compiler.frontend.lowered import LoweredModel
+from compiler.ir.module.entry_point import Duty, EntryPoint, with_duty
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Definition, Program
 from compiler.language.description import Model
 from compiler.machine.machine import Machine
 from compiler.passes.pack import pack
 from compiler.passes.select import Price
-from compiler.pipeline import (
-    Stage,
-    Trace,
-    arena_outputs,
-    example_outputs,
-    loss_program,
-    module_programs,
-)
-from compiler.plan.plan import Place, Plan, make_plan
+from compiler.pipeline import Pipeline, Stage, Trace
+from compiler.plan.plan import Plan, make_plan
+from compiler.plan.storage import Storage, placed, storage_of
 from compiler.plan.tiling import cheapest_tile
 from compiler.plan.whole import LANE_TILES, LANES
 from compiler.schedule.kernel import Settings, predicted_cycles
-from compiler.schedule.layout import aligned, row_size
+from compiler.schedule.layout import row_size
 
 UPDATE_TILE = 2048
 """Parameters in a tile of the update: a few arrays of them fill half of a first-level cache."""
@@ -41,8 +36,6 @@ TYPICAL_TILE = 4
 """Examples in the tile that `select` compares prices for."""
 Instruments = Literal["none", "programs", "kernels"]
 """What a module can be asked for besides: the time of each program, and the time of each kernel call."""
-ARENA_ALIGNMENT = 16
-"""Parameters start at multiples of 16 values: a cache line in float32."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +45,22 @@ class ModuleSource:
     name: str
     text: str
     lowered: LoweredModel
+    entries: tuple[EntryPoint, ...]
     plans: dict[str, Plan]
+    """One for each entry point, by its name."""
+    storage: Storage
     settings: Settings
     stages: tuple[Stage, ...]
     modes: tuple[str, ...]
+
+    def plan(self, duty: Duty) -> Plan:
+        """The plan of the entry point that has this duty in the module."""
+        return self.plans[with_duty(self.entries, duty).name]
+
+    @property
+    def step(self) -> tuple[Plan, Plan]:
+        """What a step of training runs."""
+        return self.plan("training"), self.plan("update")
 
 
 def compile_to_source(
@@ -67,36 +72,37 @@ def compile_to_source(
     without: frozenset[str] = frozenset(),
     modes: tuple[str, ...] = ("vjp",),
     instruments: Instruments = "none",
+    recipes: Iterable[Recipe] = ENTRY_POINTS,
 ) -> ModuleSource:
     """Run every stage but the C compiler's. `digest` identifies model and options in the module.
 
     `without` names passes to leave out (`compiler.switches`); `modes` are some of `compiler.modes.MODES`,
-    vjp among them; `instruments` are for measurements.
+    vjp among them; `instruments` are for measurements; of `recipes` the module has those of its modes.
     """
     lowered = lower(model)
-    arena, arena_size = arena_layout(lowered.parameters)
-    trace = Trace(after, without)
-    price = pricer(machine, dtype, without)
-    programs = module_programs(lowered, price, trace, modes)
-    if instruments != "none":
-        programs["forward"] = loss_program(lowered, price, trace)
+    storage = storage_of(lowered.signature)
+    pipeline = Pipeline(pricer(machine, dtype, without), Trace(after, without))
+    wanted = (*modes, *(() if instruments == "none" else (MEASURED,)))
+    entries = entry_points(lowered, pipeline, wanted, recipes)
     settings = Settings(machine, dtype, 1, fuse="fuse" not in without, zeros="zeros" not in without)
     if "tile" not in without:
-        tile = tile_examples(programs["gradient"], lowered, arena, settings)
+        tile = tile_examples(with_duty(entries, "training"), storage, settings)
         settings = replace(settings, tile=tile)
     plans: dict[str, Plan] = {}
-    for name, program in programs.items():
+    for entry in entries:
         # What an update sums stands behind the gradient and the loss, which are still to be read.
         behind = max((plan.lane_elements for plan in plans.values()), default=0)
-        plans[name] = _plan(name, program, lowered, arena, arena_size, settings, behind)
-    facts = module_facts(lowered, plans, arena, arena_size, settings, digest) | mode_facts(plans, modes)
+        plans[entry.name] = _plan(entry, storage, settings, behind)
+    stages = tuple(pipeline.trace.stages)
+    source = ModuleSource(lowered.name, "", lowered, entries, plans, storage, settings, stages, modes)
+    facts = module_facts(source, digest) | mode_facts(source)
     if without:
         facts["summary"] = [*facts["summary"], f"passes left out: {', '.join(sorted(without))}"]
-    facts |= instrument_facts(plans, instruments)
+    facts |= instrument_facts(source, instruments)
     clocks = count() if instruments == "kernels" else None
     texts = [program_text(plan, dtype, clocks) for plan in plans.values()]
     text = render_module(texts, facts, render_target(settings))
-    return ModuleSource(lowered.name, text, lowered, plans, settings, tuple(trace.stages), modes)
+    return replace(source, text=text)
 
 
 def pricer(machine: Machine, dtype: str, without: frozenset[str] = frozenset()) -> Price:
@@ -121,147 +127,39 @@ def pricer(machine: Machine, dtype: str, without: frozenset[str] = frozenset()) 
     return price
 
 
-def instrument_facts(plans: dict[str, Plan], instruments: Instruments) -> dict[str, object]:
+def instrument_facts(source: ModuleSource, instruments: Instruments) -> dict[str, object]:
     """What the templates of the measuring part need."""
+    (output,) = source.lowered.signature.of("output")
+    plans = source.plans
     return {
         "instrumented": instruments != "none",
         "clocks": sum(len(plan.kernels) for plan in plans.values()) if instruments == "kernels" else 0,
         # Those that are given a batch alone and give the same every time.
         "timed": ("forward", "gradient", "inference", "predict"),
-        "output_row": row_size(plans["predict"].program.shape(plans["predict"].program.outputs[0])),
+        "output_row": row_size(output.shape),
     }
 
 
-def arena_layout(kept: tuple[ParameterSpec, ...]) -> tuple[dict[str, int], int]:
-    """Offset of each parameter (or state) in a flat arena, and the arena's size, in values."""
-    offsets: dict[str, int] = {}
-    end = 0
-    for parameter in kept:
-        offsets[parameter.name] = end
-        end += aligned(row_size(parameter.shape), ARENA_ALIGNMENT)
-    return offsets, max(end, ARENA_ALIGNMENT)
-
-
-def _state_places(model: LoweredModel, arena_size: int) -> tuple[dict[str, Place], dict[str, Place]]:
-    """Places of the states, behind the optimizer's slots, and of their new values behind those.
-
-    A step of training copies the one over the other; no other call of the gradient program does.
-    """
-    offsets, size = arena_layout(model.states)
-    start = len(model.optimizer.slots) * arena_size
-    old = {name: Place("state", start + offset) for name, offset in offsets.items()}
-    new = {s.new_name: Place("state", start + size + offsets[s.name]) for s in model.states}
-    return old, new
-
-
-def tile_examples(program: Program, model: LoweredModel, arena: dict[str, int], settings: Settings) -> int:
+def tile_examples(entry: EntryPoint, storage: Storage, settings: Settings) -> int:
     """Examples in a tile of a training step."""
-    plan = _plan("gradient", program, model, arena, 0, settings)
-    return cheapest_tile(plan, settings.machine, settings.dtype)
+    return cheapest_tile(_plan(entry, storage, settings), settings.machine, settings.dtype)
 
 
-def _plan(
-    name: str,
-    program: Program,
-    model: LoweredModel,
-    arena: dict[str, int],
-    arena_size: int,
-    settings: Settings,
-    behind: int = 0,
-) -> Plan:
-    """Place what a program is given and what it gives, and plan it; sums of an update go `behind` others."""
-    given: dict[str, Place] = {}
-    for tensor in program.inputs:
-        if tensor.kind in ("input", "label") and None in tensor.shape:
-            given[tensor.name] = Place(tensor.kind)
-        elif tensor.kind == "parameter":
-            given[tensor.name] = Place("parameter", arena[tensor.name])
-        elif tensor.kind in SCALAR_KINDS:
-            given[tensor.name] = Place("scalar", SCALAR_KINDS.index(tensor.kind))
-        elif tensor.kind == "tangent" and None in tensor.shape:
-            given[tensor.name] = Place("input_tangent")
-        elif tensor.kind == "tangent":
-            given[tensor.name] = Place("tangent", arena[tensor.of])
-    states, new_states = _state_places(model, arena_size)
-    if name != "update":
-        given |= states
-    lanes = {output: arena[parameter] for output, parameter in arena_outputs(model, name, program).items()}
-    for output, offset in lanes.items():
-        if not _summed_over_batch(program, output):
-            given[output] = Place("total", offset)
-    sums = [output for output in program.outputs if program.shape(output) == () and output not in lanes]
-    for number, output in enumerate(sums if name != "initialize" else ()):
-        # A loss with penalties is a sum over the batch and more: it is put among the sums when it is whole.
-        if not _summed_over_batch(program, output):
-            lanes[output] = arena_size + number * ARENA_ALIGNMENT
-            given[output] = Place("total", lanes[output])
-    if name == "gradient":
-        given |= new_states
-    elif name in ("input_gradient", "input_hvp"):
-        given |= {output: Place("output") for output in program.outputs if None in program.shape(output)}
-    elif name == "per_example":
-        losses, gradients = example_outputs(model, program)
-        given |= {gradient: Place("output", arena[parameter]) for gradient, parameter in gradients.items()}
-        given[losses] = Place("output", arena_size)
-    elif name in ("inference", "predict"):
-        given[model.output] = Place("output")
-    elif name == "initialize":
-        given |= {parameter: Place("parameter", offset) for parameter, offset in arena.items()}
-    elif name == "update":
-        given |= _update_places(model, arena_size)
+def _plan(entry: EntryPoint, storage: Storage, settings: Settings, behind: int = 0) -> Plan:
+    """Place what an entry point is given and gives, and plan it; sums of an update go `behind` others."""
+    if entry.batch == "parameters":
         settings = replace(settings, tile=UPDATE_TILE)
-        summed = [d.name for d in program.definitions if _summed_over_batch(program, d.name)]
-        scalars = [total for total in summed if program.shape(total) == ()]
-        first = aligned(behind, ARENA_ALIGNMENT)
-        lanes = {total: first + number * ARENA_ALIGNMENT for number, total in enumerate(scalars)}
-    return make_plan(name, program, settings, given, lanes)
+    where = placed(entry, storage, behind)
+    return make_plan(entry.name, entry.program, settings, where.given, where.lanes)
 
 
-def _summed_over_batch(program: Program, name: str) -> bool:
-    """Whether the lanes hold all of a tensor, so that it is whole when they are summed."""
-    definition = program.definition(name)
-    return definition is not None and all(
-        any(a.extent is None for a in term.axes) for term in definition.terms
-    )
-
-
-def _update_places(model: LoweredModel, arena_size: int) -> dict[str, Place]:
-    """The update works in place: a new state is written over the old one."""
-    places = {"parameter": Place("parameter"), "gradient": Place("total")}
-    for number, slot in enumerate(model.optimizer.slots):
-        places[slot] = Place("state", number * arena_size)
-    _check_in_place(model)
-    return places | {new: places[old] for new, old in model.optimizer.renewed.items()}
-
-
-def _check_in_place(model: LoweredModel) -> None:
-    """An old state must not be read after the new one has been written over it."""
-    written: set[str] = set()
-    for definition in model.optimizer.update.definitions:
-        late = written & set(definition.tensors)
-        if late:
-            raise CompilerBug(f"the optimiser reads {sorted(late)} after writing over it")
-        if definition.name in model.optimizer.renewed:
-            written.add(model.optimizer.renewed[definition.name])
-
-
-def module_facts(
-    model: LoweredModel,
-    plans: dict[str, Plan],
-    arena: dict[str, int],
-    arena_size: int,
-    settings: Settings,
-    digest: str,
-) -> dict[str, object]:
+def module_facts(source: ModuleSource, digest: str) -> dict[str, object]:
     """Strings and numbers for the module's template."""
-    gradient, inference = plans["gradient"], plans["inference"]
-    label = gradient.program["label"]
-    output = plans["predict"].program[model.output]
-    given = gradient.program["input"]
-    input_shape = given.shape[1:]
-    training = [plan for name, plan in plans.items() if name != "initialize"]
-    index = label.dtype == "index"
-    program, (states, state_size) = gradient.program, arena_layout(model.states)
+    model, settings, storage = source.lowered, source.settings, source.storage
+    signature = model.signature
+    given, label, output = (signature.one(use) for use in ("input", "label", "output"))
+    training = [source.plans[entry.name] for entry in source.entries if entry.duty != "initial_values"]
+    arena, states = storage.parameters, storage.states
     return {
         "name": model.name,
         "name_literal": repr(model.name),
@@ -269,60 +167,70 @@ def module_facts(
         "target_literal": repr(settings.machine.name),
         "dtype": settings.dtype,
         "dtype_literal": repr(settings.dtype),
-        "summary": summary_lines(model, plans, settings),
-        "input_shape": input_shape,
+        "summary": summary_lines(model, settings),
+        "input_shape": given.example,
         "input_kind": given.dtype,
         "input_limit": given.limit,
         "input_text": f"integers from 0 to {given.limit - 1}"
         if given.dtype == "index"
         else f"{settings.dtype}, other floats (converted), or uint8 (scaled by 1/255)",
-        "output_shape": output.shape[1:],
-        "label_shape": label.shape[1:],
-        "label_kind": "index" if index else "real",
-        "label_limit": label.limit if index else None,
+        "output_shape": output.example,
+        "label_shape": label.example,
+        "label_kind": label.dtype,
+        "label_limit": label.limit,
         "label_text": f"Labels `y` are integers from 0 to {label.limit - 1}."
-        if index
-        else f"Targets `y` are arrays of shape (batch, {', '.join(map(str, label.shape[1:]))}).",
-        "batch_shape_text": ", ".join(["batch", *map(str, input_shape)]),
-        "output_text": ", ".join(map(str, output.shape[1:])),
+        if label.dtype == "index"
+        else f"Targets `y` are arrays of shape (batch, {', '.join(map(str, label.example))}).",
+        "batch_shape_text": ", ".join(["batch", *map(str, given.example)]),
+        "output_text": ", ".join(map(str, output.example)),
         "parameter_count": model.parameter_count,
         "parameters": [
-            {"name": repr(p.name), "shape": p.shape, "offset": arena[p.name]} for p in model.parameters
+            {"name": repr(row.name), "shape": row.shape, "offset": arena.offsets[row.name]}
+            for row in arena.rows
         ],
         "states": [
-            {"name": repr(n), "shape": program.shape(n), "offset": offset} for n, offset in states.items()
+            {"name": repr(row.name), "shape": row.shape, "offset": states.offsets[row.name]}
+            for row in states.rows
         ],
-        "state_size": state_size if states else 0,
-        "slots": tuple(model.optimizer.slots),
-        "arena": arena_size,
-        "input_row": row_size(input_shape),
+        "state_size": states.size if states.rows else 0,
+        "slots": storage.slots,
+        "arena": arena.size,
+        "input_row": row_size(given.shape),
         "tile": settings.tile,
         "lanes": LANES,
         "lane_tiles": LANE_TILES,
-        "lane_copies": lane_copies(plans["update"], arena_size),
+        "lane_copies": lane_copies(source.plan("update"), arena.size),
         "tile_bytes": max(tile_bytes_with_input(plan, settings.dtype) for plan in training),
         "lane_elements": max(plan.lane_elements for plan in training),
         "shared_bytes": max(plan.shared_bytes for plan in training),
-        "initialize_bytes": max(64, plans["initialize"].shared_bytes),
+        "initialize_bytes": max(64, source.plan("initial_values").shared_bytes),
         "crossing_row": max(plan.batch_elements for plan in training),
         "scalar_count": len(SCALAR_KINDS),
         "scalars": ["batch", "self._rate", "self._step"],
         "argument_count": 0,
-        "learning_rate": repr(model.optimizer.learning_rate),
-        "loss_offset": gradient.places["loss"].offset,
-        "inference_loss_offset": inference.places["loss"].offset,
+        "learning_rate": repr(signature.one("rate").default),
+        "loss_offset": _value_offsets(source, "training")[0],
+        "inference_loss_offset": _value_offsets(source, "evaluation")[0],
     }
 
 
-def mode_facts(plans: dict[str, Plan], modes: tuple[str, ...]) -> dict[str, object]:
+def mode_facts(source: ModuleSource) -> dict[str, object]:
     """What the templates of the modes need: which there are, and where their sums are found."""
-    facts: dict[str, object] = {"modes": modes, "tangents": bool({"jvp", "hvp"} & set(modes))}
-    for name in {"jvp", "input_jvp"} & plans.keys():
-        facts[f"{name}_offsets"] = [plans[name].places[loss].offset for loss in plans[name].program.outputs]
+    facts: dict[str, object] = {"modes": source.modes, "tangents": False}
+    for entry in source.entries:
+        slopes = {**entry.results("value"), **entry.results("slope")}
+        facts["tangents"] |= bool(entry.given("tangent"))
+        facts[f"{entry.name}_offsets"] = [source.plans[entry.name].places[name].offset for name in slopes]
     return facts
 
 
-def summary_lines(model: LoweredModel, plans: dict[str, Plan], settings: Settings) -> list[str]:
+def _value_offsets(source: ModuleSource, duty: Duty) -> list[int]:
+    """Where the values that an entry point gives stand among the sums."""
+    entry = with_duty(source.entries, duty)
+    return [source.plans[entry.name].places[name].offset for name in entry.results("value")]
+
+
+def summary_lines(model: LoweredModel, settings: Settings) -> list[str]:
     """What the head of the generated file says of the model."""
     width = max(len(row.name) for row in model.layers)
     lines = [

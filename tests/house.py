@@ -7,6 +7,7 @@ from __future__ import annotations
 
 # A component is a module or a package with all that it holds; the longest matching name wins.
 IR = ("compiler.ir.affine", "compiler.ir.scalar", "compiler.ir.tensor")
+MODULE = "compiler.ir.module"
 BASE = (*IR, "compiler.errors")
 PARAMETERS = ("compiler.language.initializers", "compiler.language.regularizers")
 FORMULAS = (
@@ -44,6 +45,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("compiler.ir.affine", "compiler.ir.scalar"), ("compiler.errors",)),
     "compiler.ir.tensor": ("compiler.ir.affine", "compiler.ir.scalar", "compiler.errors"),
     "compiler.ir.loops": BASE,
+    MODULE: ("compiler.ir.loops", *BASE),
     # From a model to tensor programs.
     "compiler.language": (),
     "compiler.language.formula": BASE,
@@ -59,27 +61,24 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *LANGUAGE,
         *BORDER,
     ),
-    "compiler.frontend.lowered": BASE,
-    "compiler.frontend.lower": ("compiler.frontend.lowered", *LANGUAGE, *BASE),
+    "compiler.frontend.lowered": (MODULE, *BASE),
+    "compiler.frontend.lower": ("compiler.frontend.lowered", MODULE, *LANGUAGE, *BASE),
     # The stages: each stands on the representations, and on none of its neighbours; a plan on its schedules.
     **dict.fromkeys(("compiler.derive", "compiler.simplify", "compiler.passes"), BASE),
     "compiler.schedule": ("compiler.machine", "compiler.ir.loops", *BASE),
-    "compiler.plan": ("compiler.machine", "compiler.schedule", "compiler.ir.loops", *BASE),
-    "compiler.emit": ("compiler.machine", "compiler.schedule", "compiler.plan", "compiler.ir.loops", *BASE),
+    "compiler.plan": ("compiler.machine", "compiler.schedule", "compiler.ir.loops", MODULE, *BASE),
+    "compiler.emit": (
+        *("compiler.machine", "compiler.schedule", "compiler.plan", "compiler.ir.loops", MODULE, *BASE),
+    ),
     # The pipeline, which alone knows the order of the stages: its parts, each joining two or three of them.
-    "compiler.pipeline": (
-        "compiler.frontend.lowered",
-        "compiler.derive",
-        "compiler.simplify",
-        "compiler.passes",
-        *BASE,
+    "compiler.pipeline": ("compiler.simplify", "compiler.passes", *BASE),
+    "compiler.entry_points": (
+        *("compiler.frontend.lowered", "compiler.pipeline", "compiler.derive", MODULE, *BASE),
     ),
     "compiler.assemble": ("compiler.machine", "compiler.schedule", "compiler.plan", "compiler.emit", *BASE),
     "compiler.module_source": (
         *LOWERING,
-        "compiler.pipeline",
-        "compiler.assemble",
-        "compiler.emit",
+        *("compiler.pipeline", "compiler.entry_points", "compiler.assemble", "compiler.emit", MODULE),
         *LANGUAGE,
         *STAGES,
         *BASE,

@@ -13,6 +13,8 @@ from typing import Literal
 
 from compiler.errors import ModelError
 from compiler.frontend.lowered import LayerRow, LoweredModel, OptimizerSpec, ParameterSpec
+from compiler.ir.module.entry_point import Role
+from compiler.ir.module.signature import BYTES_AS_SHARES, Row, Signature, argument_names
 from compiler.ir.tensor.names import Names, fresh
 from compiler.ir.tensor.program import Access, Dtype, Program, Tensor, make_term, read_symbol
 from compiler.language.description import Model
@@ -34,9 +36,12 @@ def lower(model: Model) -> LoweredModel:
     training, inference = (_layers(steps, tensors, training=mode) for mode in (True, False))
     streams = count()
     parameters, states = _kept(steps, "parameters"), _kept(steps, "state")
+    results = {"loss": Role("value", "loss"), output: Role("output", output)}
     return LoweredModel(
         name=model.name or "model",
         output=output,
+        signature=_signature(model, given, output),
+        roles=results | {state.new_name: Role("new_state", state.name) for state in states},
         training=_program(given, [*training, loss], ("loss", *(state.new_name for state in states)), streams),
         inference=_program(given, [*inference, loss], (output, "loss"), streams),
         predict=_program([t for t in given if t.kind != "label"], inference, (output,), streams),
@@ -100,6 +105,27 @@ def _given(model: Model) -> list[Tensor]:
         *(kept.tensor("state") for kept in _kept(steps, "state")),
         Tensor(BATCH_SIZE, (), "batch_size"),
     ]
+
+
+def _signature(model: Model, given: list[Tensor], output: str) -> Signature:
+    """What a module of the model is given and gives; `given` are the tensors of its programs."""
+    batches = [t for t in given if t.kind in ("input", "label")]
+    arguments = dict(zip((t.name for t in batches), argument_names(t.kind for t in batches), strict=True))
+    rows = [
+        Row(
+            *(t.name, t.kind, t.shape, t.dtype, t.limit),
+            scaling=BYTES_AS_SHARES if t.kind == "input" and t.dtype == "real" else None,
+            argument=arguments.get(t.name, ""),
+        )
+        for t in given
+    ]
+    numbers = [
+        Row("rate", "rate", (), default=float(model.optimizer.learning_rate), argument="learning_rate"),
+        Row("step", "step", (), "index", limit=2**64, default=0, argument="step"),
+    ]
+    slots = [Row(name, "slot", ()) for name in model.optimizer.slots]
+    results = [Row(output, "output", (None, *model.graph.output.shape)), Row("loss", "value", ())]
+    return Signature((*rows, *numbers, *slots, *results))
 
 
 def _dtype(step: Step) -> Dtype:
@@ -262,8 +288,15 @@ def _optimizer(optimizer: Optimizer, size: int) -> OptimizerSpec:
         origin="optimizer",
     )
     update = _program(given, [*formulas, formula], results, count())
+    flat = [Role("parameters"), Role("gradients"), *(Role("slot", slot) for slot in optimizer.slots)]
+    roles = dict(zip(arrays, flat, strict=True)) | {name: Role(name, name) for name in scalars}
+    written = [role for role in flat if role.use != "gradients"]
     return OptimizerSpec(
-        type(optimizer).__name__, tuple(optimizer.slots), update, float(optimizer.learning_rate)
+        type(optimizer).__name__,
+        tuple(optimizer.slots),
+        update,
+        float(optimizer.learning_rate),
+        roles | dict(zip(results, written, strict=True)),
     )
 
 

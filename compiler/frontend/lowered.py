@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from compiler.ir.module.entry_point import Role
+from compiler.ir.module.signature import Signature
 from compiler.ir.tensor.program import Program
 
 
@@ -31,11 +34,8 @@ class OptimizerSpec:
     slots: tuple[str, ...]
     update: Program
     learning_rate: float
-
-    @property
-    def renewed(self) -> dict[str, str]:
-        """The old tensor of each output of the update."""
-        return dict(zip(self.update.outputs, ("parameter", *self.slots), strict=True))
+    roles: Mapping[str, Role]
+    """Of everything that `update` is given and gives; a new value has the role of what it is written over."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,13 @@ class LoweredModel:
 
     `training` gives ("loss",) and the new value of every state, called its `new_name`; `inference`,
     without what acts in training alone, (output, "loss"); `predict` gives (output,) and takes no label.
-    Parameters and states are in graph order everywhere.
+    `roles` says what each of these results is. Parameters and states are in graph order everywhere.
     """
 
     name: str
     output: str
+    signature: Signature
+    roles: Mapping[str, Role]
     training: Program
     inference: Program
     predict: Program
@@ -67,6 +69,16 @@ class LoweredModel:
     optimizer: OptimizerSpec
     layers: tuple[LayerRow, ...]
     states: tuple[ParameterSpec, ...] = ()
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The numbers that training makes small, as programs call them."""
+        return tuple(name for name, role in self.roles.items() if role.use == "value")
+
+    @property
+    def differentiable(self) -> tuple[str, ...]:
+        """Inputs of real numbers: what a loss has a gradient by, besides parameters."""
+        return tuple(row.name for row in self.signature.of("input") if row.dtype == "real")
 
     @property
     def parameter_count(self) -> int:

@@ -233,8 +233,8 @@ def digest_of(model: Model, dtype: str) -> str:
 
 def facts_of(source: ModuleSource) -> dict[str, Any]:
     """The numbers of the summary: what was derived, what was generated, what a step costs."""
-    gradient = source.plans["gradient"]
-    derived = [s for s in source.stages if s.program == "gradient" and s.name == "vjp"]
+    training, update = source.step
+    derived = [s for s in source.stages if s.program == training.name and s.name == "vjp"]
     kernels = [k for plan in source.plans.values() for k in plan.kernels]
     return {
         "model": source.name,
@@ -247,10 +247,11 @@ def facts_of(source: ModuleSource) -> dict[str, Any]:
         "derived": sum(len(s.rewrites) for s in derived),
         "rewrites": {f"{s.program}/{s.name}": len(s.rewrites) for s in source.stages if s.rewrites},
         "kernels": len({k.name for k in kernels}),
-        "operations_forward": operations_of(source.plans["predict"])[0],
-        "operations_step": operations_of(gradient)[0],
+        "operations_forward": operations_of(source.plan("prediction"))[0],
+        "operations_step": operations_of(training)[0],
         "tile": source.settings.tile,
-        "workspace_bytes": gradient.tile_bytes,
+        "workspace_bytes": training.tile_bytes,
+        "step": [training.name, update.name],
         "operations": {name: operations_of(plan) for name, plan in source.plans.items()},
         "lines": source.text.count("\n"),
     }

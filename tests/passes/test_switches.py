@@ -1,6 +1,6 @@
 """Every program of several models with one pass left out: the same results, but for rounding.
 
-The programs come from `module_programs`, in the order of a real compilation; the interpreter runs the program
+The programs come from `entry_points`, in the order of a real compilation; the interpreter runs the program
 as the calculus gives it, before any pass.
 """
 
@@ -14,6 +14,7 @@ import pytest
 
 from compiler.derive.jvp import jvp, tangent_name
 from compiler.derive.vjp import cotangent_name, vjp
+from compiler.entry_points import entry_points
 from compiler.errors import ModelError
 from compiler.frontend.lower import LoweredModel, lower
 from compiler.frontend.parse import load_model
@@ -34,7 +35,7 @@ from compiler.language.layers import (
 from compiler.language.losses import CrossEntropy
 from compiler.language.optimizers import SGD
 from compiler.module_source import pricer
-from compiler.pipeline import Trace, module_programs
+from compiler.pipeline import Pipeline, Trace
 from compiler.schedule.kernel import Settings
 from compiler.switches import SWITCHES, parse_switches
 from compiler.toolchain.compile_file import Options
@@ -105,8 +106,8 @@ def optimised(name: str, folder: Path, off: frozenset[str]) -> tuple[dict[str, P
     """The model's programs, ready for scheduling, and the record of how they came about."""
     model, trace = lowered(name, folder), Trace(without=off)
     modes = ("vjp", *(mode for mode in ("jvp", "hvp") if mode in PROGRAMS[name]))
-    price = pricer(MACHINE, "float64", off)
-    return module_programs(model, price, trace, modes), trace
+    pipeline = Pipeline(pricer(MACHINE, "float64", off), trace)
+    return {entry.name: entry.program for entry in entry_points(model, pipeline, modes)}, trace
 
 
 def raw(model: LoweredModel, program: str) -> Program:

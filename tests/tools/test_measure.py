@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from compiler.cli import main
+from compiler.entry_points import MEASURED, entry_points
 from compiler.frontend.lower import lower
 from compiler.frontend.parse import load_model
+from compiler.ir.module.entry_point import with_duty
 from compiler.ir.tensor.interpreter import run
 from compiler.module_source import pricer
-from compiler.pipeline import Trace, loss_program
+from compiler.pipeline import Pipeline, Trace
 from compiler.toolchain.build import find_toolchain
 from compiler.toolchain.compile_file import Options
 from compiler.tools.measure.bench import bench, render, to_json
@@ -36,7 +38,8 @@ def test_forward_program_computes_the_training_loss(models) -> None:
     """What bench calls forward is the loss that a step begins with, dropout included."""
     model = lower(load_model(models("tiny")))
     machine = native()
-    program = loss_program(model, pricer(machine, "float32"), Trace())
+    pipeline = Pipeline(pricer(machine, "float32"), Trace())
+    program = with_duty(entry_points(model, pipeline, (MEASURED,)), "forward").program
     rng = np.random.default_rng(1)
     values = {p.name: rng.normal(size=p.shape) for p in model.parameters}
     values |= {"input": rng.random((6, 12, 12, 1)), "label": rng.integers(3, size=6)}

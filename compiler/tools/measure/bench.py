@@ -73,7 +73,7 @@ def bench(path: Path, options: Options, batch: int, threads: tuple[int, ...], ro
         figures: list[Figure] = []
         for count in threads:
             timers = make_timers(built.module, batch, count)
-            figures += take_figures(timers, rounds, count, batch, built.facts["operations"])
+            figures += take_figures(timers, rounds, count, batch, _operations(built.facts))
     facts = built.facts
     return Bench(facts["model"], facts["dtype"], facts["target"], batch, rounds, peak, tuple(figures))
 
@@ -120,14 +120,16 @@ def take_figures(
             seconds[name].append(timers[name]())
             while time.perf_counter() < end:
                 seconds[name].append(timers[name]())
-    counted = dict(operations) | {"step": _step_operations(operations)}
-    figures = [_figure(name, threads, seconds[name], counted.get(name, (0, 0)), batch) for name in names]
+    figures = [_figure(name, threads, seconds[name], operations.get(name, (0, 0)), batch) for name in names]
     return [*figures, _backward(*(f for f in figures if f.name in ("gradient", "forward")))]
 
 
-def _step_operations(operations: dict[str, list[int]]) -> tuple[int, int]:
-    (example, call), (other_example, other_call) = operations["gradient"], operations["update"]
-    return example + other_example, call + other_call
+def _operations(facts: dict[str, Any]) -> dict[str, list[int]]:
+    """Of each program, and of a step, which runs two of them: for each example, and for each call."""
+    operations = facts["operations"]
+    return operations | {
+        "step": [sum(counts) for counts in zip(*map(operations.get, facts["step"]), strict=True)]
+    }
 
 
 def _figure(name: str, threads: int, seconds: list[float], counted: Any, batch: int) -> Figure:

@@ -28,8 +28,6 @@ from compiler.tools.measure.peak import Peak, measure_peak
 
 WARM_UP_STEPS = 3
 STEPS = 20
-STEP_PROGRAMS = ("gradient", "update")
-"""What a step of training runs."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def _kernel_reports(
     for clock, (plan, phase, in_tile, call) in zip(
         clocks, calls_in_order(source.plans.values()), strict=True
     ):
-        if plan.name not in STEP_PROGRAMS:
+        if plan not in source.step:
             continue
         # A sum over the batch that stands before the tiles is scheduled for a whole batch.
         settings = source.settings if in_tile else whole_settings(source.settings)
@@ -181,7 +179,7 @@ def pass_reports(source: ModuleSource) -> Iterator[PassReport]:
     """Operations of the gradient program as the model gives it, and after each pass."""
     yield PassReport("the model", *operations_of_program(source.lowered.training), 0)
     for stage in source.stages:
-        if stage.program == "gradient":
+        if stage.program == source.plan("training").name:
             counted = operations_of_program(stage.result)
             yield PassReport(stage.name, *counted, len(stage.rewrites))
 
@@ -201,7 +199,7 @@ def operations_of_program(program: Program) -> tuple[int, int]:
 
 def workspace(source: ModuleSource, batch: int) -> Workspace:
     """Of a step: the larger of its two programs in each area."""
-    plans = [source.plans[name] for name in STEP_PROGRAMS]
+    plans = source.step
     value = element_bytes("real", source.settings.dtype)
     return Workspace(
         max(plan.tile_bytes for plan in plans),

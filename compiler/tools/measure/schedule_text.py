@@ -85,7 +85,7 @@ def _step(report: ScheduleReport) -> list[str]:
     operations = sum(kernel.operations for kernel in report.kernels)
     gigaflops = operations / report.step / 1e9
     space, source = report.workspace, report.source
-    phases = len(source.plans["gradient"].phases)
+    phases = len(source.plan("training").phases)
     return [
         f"the step: {phases} phase{'s' if phases > 1 else ''}, {report.tiles} tiles",
         f"  time        {1e3 * report.step:.3f} ms: kernels {1e3 * inside:.3f}, around them "
