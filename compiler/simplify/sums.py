@@ -142,13 +142,25 @@ def _known_sum(definition: Definition) -> KnownSum | None:
 def _looked_up(program: Program, definition: Definition, known: Known, memo: Memo) -> Definition | None:
     if definition.operation != "sum" or not any(map(_is_plain_sum, definition.terms)):
         return None
-    search = _Search(program, definition.name, known, memo)
+    usable = _usable(program, definition.name, known)
+    if not usable:
+        return None
+    search = _Search(program, definition.name, usable, memo)
     terms = tuple(new for term in definition.terms for new in search.without_known_parts(term))
     if terms == definition.terms:
         return None
     changed = tidy_definition(program, replace(definition, terms=terms))
     changed = in_output_forms(program, changed, memo)
     return changed if definition_cost(changed) < definition_cost(definition) else None
+
+
+def _usable(program: Program, name: str, known: Known) -> Known:
+    """The known sums that the definition `name` may read: those that do not need it."""
+    free = {
+        tensors: [one for one in sums if not _depends(program, one.name, name)]
+        for tensors, sums in known.items()
+    }
+    return {tensors: sums for tensors, sums in free.items() if sums}
 
 
 def _stands_after(program: Program, name: str, other: str) -> bool:
@@ -171,7 +183,7 @@ def _depends(program: Program, name: str, on: str) -> bool:
 
 @dataclass(frozen=True)
 class _Search:
-    """What is looked up for the definition called `name`, and where."""
+    """What is looked up for the definition called `name`, among the sums that do not need it."""
 
     program: Program
     name: str
@@ -183,21 +195,23 @@ class _Search:
         if not _is_plain_sum(term):
             return (term,)
         values: list[Term] = []
-        rest = sympy.S.Zero
+        rest: list[sympy.Expr] = []
         hidden = hide(term.body)
         for summand in sympy.Add.make_args(_expanded(hidden.expression)):
             body = summand.xreplace(hidden.back)
             value = self.known_value(replace_body(term, body), DEEPEST_INLINING)
             if value is None:
-                rest += body
+                rest.append(body)
             else:
                 values.append(value)
         if not values:
             return (term,)
-        return (replace_body(term, rest), *values)
+        return (replace_body(term, sympy.Add(*rest)), *values)
 
     def known_value(self, term: Term, depth: int) -> Term | None:
         """The sum without its loop; pointwise reads are replaced by their formulas until it is recognised."""
+        if not self.may_be_known(term, depth):
+            return None
         value = self.as_known_sums(term)
         if value is not None or depth == 0:
             return value
@@ -212,17 +226,34 @@ class _Search:
                 return value
         return None
 
+    def may_be_known(self, term: Term, depth: int) -> bool:
+        """Whether all that varies under the sum is summed somewhere, or is made of what is.
+
+        It costs next to nothing and saves expanding what cannot be found: a sum of n functions of a tensor
+        that nothing sums would be put, n long, into each of n summands."""
+        used, summed = term.body.free_symbols, {a.name for a in term.reduction_axes}
+        varying = {a.tensor for s, a in term.reads if s in used and not summed.isdisjoint(axes_of(a))}
+        return all(self.may_be_summed(tensor, depth) for tensor in varying)
+
+    def may_be_summed(self, tensor: str, depth: int) -> bool:
+        """Whether a known sum reads the tensor, or all that it is computed from, `depth` definitions deep."""
+        if any(tensor in tensors for tensors in self.known):
+            return True
+        definition = self.program.definition(tensor)
+        function = None if definition is None or depth == 0 else self.memo.pointwise(definition)
+        return function is not None and all(self.may_be_summed(t, depth - 1) for t in tensors_of(function))
+
     def as_known_sums(self, term: Term) -> Term | None:
         """The sum expanded and looked up; None unless every summand is known."""
         reads = Reads(term.reads)
-        total = sympy.S.Zero
+        summands: list[sympy.Expr] = []
         for summand in sympy.Add.make_args(_expanded(term.body)):
             factor, varying = _split_product(summand, _invariant_symbols(term))
             value = self.sum_of(replace(term, body=varying), reads)
             if value is None:
                 return None
-            total += factor * value
-        return make_term(term.target_axes, term.target, total, reads.pairs())
+            summands.append(factor * value)
+        return make_term(term.target_axes, term.target, sympy.Add(*summands), reads.pairs())
 
     def sum_of(self, term: Term, reads: Reads) -> sympy.Expr | None:
         if term.body == 1:
@@ -232,7 +263,7 @@ class _Search:
             for binding in _alignments(candidate.varying, used):
                 put = {s: reads.symbol(access_at(a, binding)) for s, a in candidate.varying.reads}
                 same = candidate.varying.body.xreplace(put) == term.body
-                if same and not _depends(self.program, candidate.name, self.name):
+                if same:
                     target = tuple(index.substitute(binding) for index in candidate.varying.target)
                     return reads.symbol(Access(candidate.name, target)) / candidate.factor.xreplace(put)
         return None
