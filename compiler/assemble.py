@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compiler.emit.cython.render import CallText, PhaseText, ProgramText, Target
+from compiler.emit.cython.render import CallText, PhaseText, ProgramText
 from compiler.errors import CompilerBug
+from compiler.machine.elements import element_bytes
 from compiler.plan.memory import ALIGNMENT
-from compiler.plan.plan import Call, Place, Plan, element_bytes
+from compiler.plan.plan import Call, Place, Plan
 from compiler.plan.whole import LANE_TILES, LANES
-from compiler.schedule.kernel import Settings
 from compiler.schedule.layout import aligned, row_size
 
 ELEMENT_TYPES = {"real": "real", "index": "int32", "small": "uint8"}
@@ -33,12 +33,6 @@ def program_text(plan: Plan, dtype: str, clocks: Iterator[int] | None = None) ->
         if number and not (before or tile):
             raise CompilerBug(f"{plan.name}: phase {number} is empty")
     return ProgramText(plan.name, tuple(phases), plan.tile_bytes, plan.tile)
-
-
-def render_target(settings: Settings) -> Target:
-    """What the emitter needs to know of the machine."""
-    machine = settings.machine
-    return Target(machine.vector_bytes, machine.lanes(settings.dtype), settings.dtype)
 
 
 def tile_bytes_with_input(plan: Plan, dtype: str) -> int:

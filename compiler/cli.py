@@ -18,10 +18,11 @@ from typing import Any, TextIO
 from compiler import values
 from compiler.errors import CompilerBug, ModelError
 from compiler.frontend.isolation import printing_to_stderr
-from compiler.machine.machine import MACHINES
+from compiler.machine.elements import DTYPES
+from compiler.machine.registry import all_targets
 from compiler.modes import MODES
 from compiler.switches import STAGES, SWITCHES
-from compiler.toolchain.compile_file import DTYPES, Compiled, Options, compile_file
+from compiler.toolchain.compile_file import Compiled, Options, compile_file
 from compiler.toolchain.doctor import report
 from runtime.arguments import add_evaluate_arguments, add_train_arguments, seed, wrong_environment
 from runtime.border import guarded, print_anything
@@ -108,7 +109,7 @@ def _add_build_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="a model file, such as models/mnist.py")
-    targets = ("native", *MACHINES)
+    targets = ("native", *all_targets())
     parser.add_argument(
         "--target", default="native", choices=targets, metavar="TARGET", help=", ".join(targets)
     )

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import numpy as np
 
-from compiler.assemble import program_text, render_target, tile_bytes_with_input
+from compiler.assemble import program_text, tile_bytes_with_input
 from compiler.emit.cython.render import render_harness
 from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.kinds import SCALAR_KINDS
@@ -102,7 +102,7 @@ def compile_programs(
         "tangents": False,
     }
     source = render_harness(
-        [program_text(plan, settings.dtype) for plan in plans], model, render_target(settings)
+        [program_text(plan, settings.dtype) for plan in plans], model, settings.target, settings.dtype
     )
     module = _load(source, settings, extra_flags)
     return CompiledPrograms(module, plans, arguments, scalars, settings.dtype, source)
@@ -144,7 +144,7 @@ def _load(source: str, settings: Settings, extra_flags: tuple[str, ...]) -> Modu
         path = Path(folder) / "harness.pyx"
         path.write_text(source)
         shared = Path(folder) / f"harness{extension_suffix()}"
-        compile_shared(translate(path), shared, toolchain, settings.machine.flags, extra_flags)
+        compile_shared(translate(path), shared, toolchain, settings.target.flags, extra_flags)
         spec = importlib.util.spec_from_file_location("harness", shared)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
 
-from compiler.assemble import lane_copies, program_text, render_target, tile_bytes_with_input
+from compiler.assemble import lane_copies, program_text, tile_bytes_with_input
 from compiler.emit.cython.render import render_module
 from compiler.entry_points import ENTRY_POINTS, MEASURED, Recipe, entry_points
 from compiler.frontend.lower import lower
@@ -19,7 +19,7 @@ from compiler.ir.module.entry_point import Duty, EntryPoint, with_duty
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Definition, Program
 from compiler.language.description import Model
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.passes.pack import pack
 from compiler.passes.select import Price
 from compiler.pipeline import Pipeline, Stage, Trace
@@ -65,7 +65,7 @@ class ModuleSource:
 
 def compile_to_source(
     model: Model,
-    machine: Machine,
+    target: Target,
     dtype: str,
     digest: str,
     after: Callable[[Stage], None] = lambda stage: None,
@@ -81,10 +81,10 @@ def compile_to_source(
     """
     lowered = lower(model)
     storage = storage_of(lowered.signature)
-    pipeline = Pipeline(pricer(machine, dtype, without), Trace(after, without))
+    pipeline = Pipeline(pricer(target, dtype, without), Trace(after, without))
     wanted = (*modes, *(() if instruments == "none" else (MEASURED,)))
     entries = entry_points(lowered, pipeline, wanted, recipes)
-    settings = Settings(machine, dtype, 1, fuse="fuse" not in without, zeros="zeros" not in without)
+    settings = Settings(target, dtype, 1, fuse="fuse" not in without, zeros="zeros" not in without)
     if "tile" not in without:
         tile = tile_examples(with_duty(entries, "training"), storage, settings)
         settings = replace(settings, tile=tile)
@@ -101,13 +101,13 @@ def compile_to_source(
     facts |= instrument_facts(source, instruments)
     clocks = count() if instruments == "kernels" else None
     texts = [program_text(plan, dtype, clocks) for plan in plans.values()]
-    text = render_module(texts, facts, render_target(settings))
+    text = render_module(texts, facts, target, dtype)
     return replace(source, text=text)
 
 
-def pricer(machine: Machine, dtype: str, without: frozenset[str] = frozenset()) -> Price:
+def pricer(target: Target, dtype: str, without: frozenset[str] = frozenset()) -> Price:
     """Predicted cycles of a definition, scheduled for a typical tile: what `select` compares."""
-    settings = Settings(machine, dtype, TYPICAL_TILE)
+    settings = Settings(target, dtype, TYPICAL_TILE)
     known: dict[tuple[object, ...], float] = {}
 
     def price(definition: Definition, program: Program) -> float:
@@ -164,7 +164,7 @@ def module_facts(source: ModuleSource, digest: str) -> dict[str, object]:
         "name": model.name,
         "name_literal": repr(model.name),
         "hash_literal": repr(digest),
-        "target_literal": repr(settings.machine.name),
+        "target_literal": repr(settings.target.name),
         "dtype": settings.dtype,
         "dtype_literal": repr(settings.dtype),
         "summary": summary_lines(model, settings),
@@ -241,7 +241,7 @@ def summary_lines(model: LoweredModel, settings: Settings) -> list[str]:
     machine = settings.machine
     lines.append("")
     lines.append(
-        f"target {machine.name}: {machine.lanes(settings.dtype)} lanes of {settings.dtype}; "
+        f"target {settings.target.name}: {machine.lanes(settings.dtype)} lanes of {settings.dtype}; "
         f"tiles of {settings.tile} examples; {LANES} lanes of accumulators"
     )
     return [line.rstrip() for line in lines]

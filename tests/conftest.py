@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 from hypothesis import settings
 
-from tests.machines import DESCRIPTIONS, disguise, native
+from tests.machines import MODELS, disguise, native
 
 pytest_plugins = ("tests.workshop",)
 
@@ -51,7 +51,7 @@ SPENT = pytest.StashKey[float]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--machine",
-        choices=["native", *DESCRIPTIONS],
+        choices=["native", *MODELS],
         default="native",
         help="what `native` is to mean: this processor, or a machine model of tests/machines.py",
     )

@@ -19,63 +19,51 @@ from pathlib import Path
 
 import pytest
 
-from compiler.machine.machine import MACHINES, Machine, native_machine
+from compiler.machine.registry import all_targets, processors
+from compiler.machine.target import Target
 from compiler.toolchain.build import find_toolchain
-from compiler.toolchain.compile_file import machine_for
+from compiler.toolchain.compile_file import target_for
 
 PLAIN_COMPILER = "CHAINRULE_TEST_CC"
 """Environment variable: the C compiler behind the one in disguise."""
 
-_SSE = ("__x86_64__", "__SSE2__", "__SSE4_1__")
-_AVX2 = (*_SSE, "__AVX2__", "__FMA__")
-_AVX512 = (*_AVX2, "__AVX512F__", "__AVX512VL__", "__AVX512DQ__", "__AVX512BW__")
-DESCRIPTIONS = {
-    "intel-avx512": ("x86-64-v4", _AVX512),
-    "amd-avx512": ("x86-64-v4", (*_AVX512, "__znver4__")),
-    "avx2": ("x86-64-v3", _AVX2),
-    "sse": ("x86-64-v2", _SSE),
-    "neon": ("neon", ("__ARM_NEON",)),
-    "scalar": ("scalar", ()),
-}
-"""What `native` may mean: the target whose instructions it has, and macros by which a C compiler says so."""
-
 
 @cache
-def processor() -> Machine:
-    """The machine model of this processor, whatever `native` is to mean."""
+def processor() -> Target:
+    """The target of this processor, whatever `native` is to mean."""
     toolchain = find_toolchain()
     plain = os.environ.get(PLAIN_COMPILER)
     if plain:
         toolchain = replace(toolchain, command=tuple(shlex.split(plain)))
-    return machine_for("native", toolchain)
+    return target_for("native", toolchain)
 
 
 @cache
-def native() -> Machine:
-    """The machine model that `native` means in this run."""
-    return machine_for("native", find_toolchain())
+def native() -> Target:
+    """The target that `native` means in this run."""
+    return target_for("native", find_toolchain())
 
 
-def runnable(machine: Machine) -> Machine:
-    """The same model, with flags for the C compiler whose code this processor can run: its own, else ours."""
+def runnable(target: Target) -> Target:
+    """The same target, with flags by which this processor can run it: its own, else the processor's."""
     own = processor()
-    foreign = machine.flags and (not own.flags or machine.vector_bytes > own.vector_bytes)
-    return replace(machine, flags=own.flags) if foreign else machine
+    foreign = target.flags and (not own.flags or target.machine.vector_bytes > own.machine.vector_bytes)
+    return replace(target, flags=own.flags) if foreign else target
 
 
-TARGETS = {name: runnable(machine) for name, machine in MACHINES.items()}
+TARGETS = {name: runnable(target) for name, target in all_targets().items()}
 """Every named target, the widest first."""
 
 MODELS = {
-    name: runnable(replace(native_machine(frozenset(macros)), name=name, flags=MACHINES[target].flags))
-    for name, (target, macros) in DESCRIPTIONS.items()
+    name: runnable(replace(target, name=name, machine=processor.machine))
+    for name, (target, processor) in processors().items()
 }
-"""Every machine model that `native` can be, by the names of DESCRIPTIONS."""
+"""Every machine model that `native` can be, as a target with its name."""
 
 every_model = pytest.mark.parametrize("machine", list(MODELS.values()), ids=list(MODELS))
 
 
-def targets(ordinary: int | Iterable[str] = len(MACHINES)) -> pytest.MarkDecorator:
+def targets(ordinary: int | Iterable[str] = len(TARGETS)) -> pytest.MarkDecorator:
     """Parametrizes `machine`: these targets, or so many, in `make test`, the others in `make long`."""
     names = list(TARGETS)[:ordinary] if isinstance(ordinary, int) else list(ordinary)
     rows = [pytest.param(m, marks=[pytest.mark.long] * (name not in names)) for name, m in TARGETS.items()]
@@ -92,7 +80,7 @@ def disguise(name: str, folder: Path) -> None:
         raise pytest.UsageError("--machine: only a C compiler for x86 can be put in disguise")
     command = shlex.join(find_toolchain().command)
     flags = " ".join(MODELS[name].flags)
-    macros = "\\n".join(f"#define {macro} 1" for macro in DESCRIPTIONS[name][1])
+    macros = "\\n".join(f"#define {macro} 1" for macro in processors()[name][1].known_by[0])
     folder.mkdir(parents=True, exist_ok=True)
     script = folder / f"cc-{name}"
     script.write_text(DISGUISED.format(command=command, flags=flags, macros=macros))

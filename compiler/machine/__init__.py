@@ -1,5 +1,6 @@
-"""The machines that modules are built for: what a schedule costs there.
+"""What a module is built for: machine models, targets, and the elements that arrays are made of.
 
-In: nothing. Out: a `Machine`, for the scheduler, the plan and whoever builds. No dtype's schedule, no text of
-the generated module and no SymPy enters: this is imported by commands that compile nothing.
+In: nothing. Out: a `Machine`, all that a schedule is chosen by, and a `Target`: a machine model with the
+words of C that a backend writes for it. One file of `targets/` is one target. No program, schedule or text of
+a module enters, and no SymPy: commands that compile nothing import this too.
 """

@@ -19,6 +19,7 @@ from typing import Literal
 from compiler.ir.affine.expression import axis, constant
 from compiler.ir.loops.grammar import Address, Buffer, Kernel, Limit, Loop, Random, Store
 from compiler.ir.tensor.program import Definition, Program, Tensor
+from compiler.machine.elements import element_bytes
 from compiler.plan.grouping import fused_groups
 from compiler.plan.joining import join_pointwise
 from compiler.plan.memory import ALIGNMENT, Interval, pack
@@ -118,10 +119,6 @@ def element_of(entry: Tensor | Definition) -> str:
             size *= a.extent
         return "small" if size <= SMALL_LIMIT else "index"
     return "index"
-
-
-def element_bytes(element: str, dtype: str) -> int:
-    return {"small": 1, "index": 4}.get(element, 4 if dtype == "float32" else 8)
 
 
 def make_plan(

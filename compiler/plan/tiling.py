@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from compiler.machine.elements import element_bytes
 from compiler.machine.machine import Machine
-from compiler.plan.plan import Call, Plan, element_bytes
+from compiler.plan.plan import Call, Plan
 from compiler.schedule.layout import row_size
 
 LARGEST_TILE = 16

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 
 LONGEST_BATCH = 128 * 1024
 """Examples in a whole batch up to which every sum over it has the blocks that it needs."""
@@ -12,12 +13,12 @@ LONGEST_BATCH = 128 * 1024
 
 @dataclass(frozen=True)
 class Settings:
-    """What every kernel of a module is scheduled for: the machine, the dtype, examples in a full tile.
+    """What every kernel of a module is scheduled for: the target, the dtype, examples in a full tile.
 
     `fuse` lets a contraction's kernel compute what follows it, `zeros` lets it leave out zeros of the tensors
     that are `given` from outside, which a plan fills in."""
 
-    machine: Machine
+    target: Target
     dtype: str
     tile: int
     fuse: bool = True
@@ -25,6 +26,11 @@ class Settings:
     given: frozenset[str] = frozenset()
     whole: bool = False
     """A kernel runs once, over a whole batch of any size."""
+
+    @property
+    def machine(self) -> Machine:
+        """All that a schedule is chosen by of the target."""
+        return self.target.machine
 
     @property
     def longest_batch(self) -> int:

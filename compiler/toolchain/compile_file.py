@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from compiler.errors import ModelError, Problem
 from compiler.frontend.parse import load_model
-from compiler.machine.machine import MACHINES, Machine, native_machine
+from compiler.machine.elements import REALS
+from compiler.machine.registry import all_targets, native_flags, native_target
+from compiler.machine.target import Target
 from compiler.modes import checked_modes
 from compiler.toolchain.build import (
     OPTIMISATION,
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
     from compiler.pipeline import Stage
     from compiler.plan.plan import Plan
 
-BYTES = {"float32": 4, "float64": 8}
-DTYPES = tuple(BYTES)
 LEAST_MODULE = 2**18
 """Bytes that the files of the smallest module take, together."""
 Progress = Callable[[str, float], None]
@@ -88,13 +88,13 @@ def compile_file(
     start = time.perf_counter()
     options = replace(options, modes=checked_modes(options.modes))
     model = _timed(progress, "parse", lambda: load_model(path))
-    too_large = model.memory_problems(BYTES[options.dtype], available_memory())
+    too_large = model.memory_problems(REALS[options.dtype].bytes, available_memory())
     if too_large:
         raise ModelError(*too_large)
     toolchain = find_toolchain()
     python_headers()
-    machine = machine_for(options.target, toolchain)
-    key = _key(model, options, machine, toolchain)
+    target = target_for(options.target, toolchain)
+    key = _key(model, options, target, toolchain)
     name = model.name or "model"
     suffix = extension_suffix()
 
@@ -104,7 +104,7 @@ def compile_file(
     def build(folder: Path) -> None:
         for file in (source, module):
             try_folder(file, LEAST_MODULE)
-        _build(model, name, options, machine, toolchain, key, folder, progress, after)
+        _build(model, name, options, target, toolchain, key, folder, progress, after)
 
     if options.force or after is not None:
         # Asked to show its work, or to do it again: the hash of the moment makes a key of its own.
@@ -148,17 +148,17 @@ def module_of(path: str | Path, options: Options) -> tuple[Path, str]:
     return file, digest_of(model, options.dtype)
 
 
-def machine_for(target: str, toolchain: Toolchain) -> Machine:
-    """The machine model of a target name. Raises ModelError for one that does not exist."""
-    if target == "native":
-        flags = ("-march=native",) if platform.machine().lower() in ("x86_64", "amd64") else ()
-        return native_machine(predefined_macros(toolchain, flags))
-    if target not in MACHINES:
-        raise ModelError(Problem("unknown target", expected=", ".join(["native", *MACHINES]), found=target))
-    return MACHINES[target]
+def target_for(name: str, toolchain: Toolchain) -> Target:
+    """The target of a name. Raises ModelError for one that does not exist."""
+    if name == "native":
+        return native_target(predefined_macros(toolchain, native_flags(platform.machine())))
+    targets = all_targets()
+    if name not in targets:
+        raise ModelError(Problem("unknown target", expected=", ".join(["native", *targets]), found=name))
+    return targets[name]
 
 
-def _key(model: Model, options: Options, machine: Machine, toolchain: Toolchain) -> str:
+def _key(model: Model, options: Options, target: Target, toolchain: Toolchain) -> str:
     packages = [f"{package} {_version(package)}" for package in ("sympy", "cython", "jinja2")]
     return key_of(
         model.fingerprint(),
@@ -167,10 +167,10 @@ def _key(model: Model, options: Options, machine: Machine, toolchain: Toolchain)
         ",".join(sorted(options.without)),
         ",".join(options.modes),
         options.instruments,
-        repr(machine),
+        repr(target),
         " ".join([*toolchain.command, *OPTIMISATION]),
         toolchain.version,
-        ",".join(sorted(predefined_macros(toolchain, machine.flags))) if machine.name == "native" else "",
+        ",".join(sorted(predefined_macros(toolchain, target.flags))) if target.name == "native" else "",
         extension_suffix(),
         sys.version,
         *packages,
@@ -189,7 +189,7 @@ def _build(
     model: Model,
     name: str,
     options: Options,
-    machine: Machine,
+    target: Target,
     toolchain: Toolchain,
     key: str,
     folder: Path,
@@ -205,7 +205,7 @@ def _build(
         "derive",
         lambda: compile_to_source(
             model,
-            machine,
+            target,
             options.dtype,
             digest,
             after or (lambda stage: None),
@@ -218,7 +218,7 @@ def _build(
     path.write_text(source.text, encoding="utf-8")
     c_file = _timed(progress, "translate", lambda: translate(path))
     shared = folder / f"{name}{extension_suffix()}"
-    _timed(progress, "build", lambda: compile_shared(c_file, shared, toolchain, machine.flags))
+    _timed(progress, "build", lambda: compile_shared(c_file, shared, toolchain, target.flags))
     c_file.unlink()
     (folder / "facts.json").write_text(json.dumps(facts_of(source), indent=1))
 
@@ -238,7 +238,7 @@ def facts_of(source: ModuleSource) -> dict[str, Any]:
     kernels = [k for plan in source.plans.values() for k in plan.kernels]
     return {
         "model": source.name,
-        "target": source.settings.machine.name,
+        "target": source.settings.target.name,
         "dtype": source.settings.dtype,
         "modes": list(source.modes),
         "layers": [replace(row).__dict__ for row in source.lowered.layers],

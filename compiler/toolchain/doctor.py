@@ -12,7 +12,7 @@ from importlib.metadata import version
 from compiler.errors import ModelError
 from compiler.toolchain.build import extension_suffix, find_toolchain, python_headers
 from compiler.toolchain.cache_entry import check_private
-from compiler.toolchain.compile_file import machine_for
+from compiler.toolchain.compile_file import target_for
 from runtime.cache_folder import cache_folder
 
 
@@ -43,7 +43,7 @@ def findings() -> Iterator[Finding]:
     yield Finding("C compiler", True, f"{' '.join(toolchain.command)}: {toolchain.version}")
     try:
         yield Finding("Python headers", True, str(python_headers()))
-        machine = machine_for("native", toolchain)
+        machine = target_for("native", toolchain).machine
         lanes = machine.lanes("float32")
         yield Finding("native target", True, f"{machine.vector_bytes * 8}-bit vectors, {lanes} float32 lanes")
     except ModelError as error:

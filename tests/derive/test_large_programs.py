@@ -25,7 +25,7 @@ from compiler.ir.tensor.program import Access, Axis, Definition, Program, Tensor
 from compiler.ir.tensor.prune import in_order
 from compiler.language.formula import Operand, compile_formula
 from compiler.language.formula.parser import parse_formula
-from compiler.machine.machine import MACHINES
+from compiler.machine.registry import all_targets
 from compiler.module_source import compile_to_source
 from compiler.simplify.memo import Memo
 from compiler.simplify.simplify import simplify
@@ -82,7 +82,7 @@ def test_twice_the_model_is_twice_the_work(name: str, tmp_path: Path) -> None:
 def test_twice_the_model_is_twice_the_work_of_compiling(name: str, tmp_path: Path) -> None:
     def compiled(n: int) -> Callable[[], object]:
         described = model(tmp_path, MODELS[name], n)
-        return lambda: compile_to_source(described, MACHINES["x86-64-v3"], "float32", "digest")
+        return lambda: compile_to_source(described, all_targets()["x86-64-v3"], "float32", "digest")
 
     compiled(4)()
     few, many = calls_of(compiled(16)), calls_of(compiled(32))

@@ -15,7 +15,7 @@ from compiler.emit.cython.minimax import minimax
 from compiler.harness import CompiledPrograms, compile_programs
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
 from tests.machines import native, targets
 
@@ -47,7 +47,7 @@ def program(functions: Iterable[str] = tuple(FUNCTIONS)) -> Program:
 
 
 @cache
-def built(machine: Machine) -> CompiledPrograms:
+def built(machine: Target) -> CompiledPrograms:
     return compile_programs([program()], Settings(machine, "float32", 8))
 
 
@@ -63,7 +63,7 @@ def in_every_column(x: np.ndarray) -> np.ndarray:
 
 
 @targets()
-def test_values(machine: Machine) -> None:
+def test_values(machine: Target) -> None:
     """Close to the exact value, and the same in every lane and in what is left over."""
     module = built(machine)
     found = []
@@ -84,7 +84,7 @@ def test_values(machine: Machine) -> None:
 
 
 @targets()
-def test_ends(machine: Machine) -> None:
+def test_ends(machine: Target) -> None:
     """Zeros keep their sign, infinities and NaN are what IEEE 754 recommends, nothing overflows early."""
     module = built(machine)
     y = module.run(0, {"x": in_every_column(ENDS)})

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from compiler.frontend.parse import load_model
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.module_source import compile_to_source
 from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 from compiler.toolchain.cache import key_of
@@ -155,7 +155,7 @@ sys.exit(code)
 
 
 @targets(1)
-def test_workspace_of_the_mnist_step(machine: Machine) -> None:
+def test_workspace_of_the_mnist_step(machine: Target) -> None:
     """All that a network allocates beside parameters and states, batch 128, two threads: at most 4 MiB."""
     text = compile_to_source(load_model(ROOT / "models/mnist.py"), machine, "float32", "0").text
 

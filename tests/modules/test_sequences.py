@@ -12,7 +12,7 @@ from compiler.derive.vjp import cotangent_name, vjp
 from compiler.frontend.lower import lower
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.interpreter import run
-from compiler.machine.machine import MACHINES
+from compiler.machine.registry import all_targets
 from compiler.module_source import compile_to_source
 from compiler.toolchain.compile_file import Options
 from runtime.checkpoint import load_checkpoint, save_checkpoint
@@ -117,7 +117,9 @@ def test_the_steps_of_an_unrolled_layer_share_their_products(tmp_path: Path):
     for steps in (4, 7):
         model = tmp_path / f"unrolled{steps}.py"
         model.write_text(_UNROLLED.format(steps=steps))
-        texts.append(compile_to_source(load_model(model), MACHINES["x86-64-v3"], "float32", "digest").text)
+        texts.append(
+            compile_to_source(load_model(model), all_targets()["x86-64-v3"], "float32", "digest").text
+        )
     # One function forward; backward that of the last step, which has no later one, and that of all others.
     assert [text.count("cdef void lstm_1_carried") for text in texts] == [1, 1]
     backward = [len(re.findall(r"cdef void lstm_1_z\d*_cotangent", text)) for text in texts]

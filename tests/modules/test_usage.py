@@ -13,7 +13,7 @@ import pytest
 from compiler.cli import compile_main, main
 from compiler.errors import ModelError
 from compiler.frontend.parse import load_model
-from compiler.machine.machine import MACHINES
+from compiler.machine.registry import all_targets
 from compiler.modes import MODES
 from compiler.module_source import compile_to_source
 from compiler.switches import STAGES
@@ -104,7 +104,7 @@ def test_the_stages_that_can_be_asked_for_are_those_that_there_are(tmp_path: Pat
     """In order, and none is missing from the help."""
     (tmp_path / "small.py").write_text(SMALL)
     model = load_model(tmp_path / "small.py")
-    source = compile_to_source(model, MACHINES["scalar"], "float32", "digest", modes=MODES)
+    source = compile_to_source(model, all_targets()["scalar"], "float32", "digest", modes=MODES)
     assert {stage.name for stage in source.stages} == set(STAGES)
 
 

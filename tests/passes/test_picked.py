@@ -10,7 +10,7 @@ from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.module_source import pricer
 from compiler.passes.pick import pick
 from compiler.schedule.settings import Settings
@@ -47,7 +47,7 @@ PROGRAM = parse_program(text(20))
 MASK = "*(2 if mask[b, f] > 0 else 0)"
 
 
-def changed(program: Program, machine: Machine = TARGETS["x86-64-v4"]) -> Program:
+def changed(program: Program, machine: Target = TARGETS["x86-64-v4"]) -> Program:
     result, _ = pick(program, pricer(machine, "float64"))
     verify(result)
     return result
@@ -98,12 +98,12 @@ def test_what_is_not(kept: str) -> None:
 
 
 @targets(2)
-def test_values(machine: Machine) -> None:
+def test_values(machine: Target) -> None:
     """As the interpreter computes them from the program as it was, two whole vectors and a partial one."""
     program = parse_program(text(20))
     module = compile_programs([changed(program)], Settings(machine, "float64", 2), extra_flags=("-O1",))
     (kernel,) = (k for k in module.plans[0].kernels if k.name == "z")
-    assert ("products along vectors" in kernel.schedule) == (machine.vector_bytes == 64)
+    assert ("products along vectors" in kernel.schedule) == (machine.machine.vector_bytes == 64)
     given = random_inputs(program, 5)
     wanted = run(program, given, batch=5)
     found = [module.run(0, given, batch=5, threads=threads)["z"] for threads in (1, 2)]

@@ -12,7 +12,7 @@ from compiler.harness import plans_of
 from compiler.ir.tensor.interpreter import run
 from compiler.language.initializers import GlorotUniform
 from compiler.language.layers import Forward, Layer, Parameter
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.schedule.kernel import Settings
 from tests.derive.cases import Case, layer_program
 from tests.machines import MODELS, targets
@@ -59,7 +59,7 @@ def cotangents(kind: str) -> np.ndarray:
     return value
 
 
-def schedules(channels: int, machine: Machine) -> list[str]:
+def schedules(channels: int, machine: Target) -> list[str]:
     program = lowered(pullback(case(channels)).simplified, machine, "float64")
     (plan,) = plans_of([program], Settings(machine, "float64", 4))
     return ["; ".join((*kernel.formula, kernel.schedule)) for kernel in plan.kernels]
@@ -83,7 +83,7 @@ def test_what_the_kernels_do(name: str) -> None:
 
 @pytest.mark.parametrize("channels", [8, 5, 1])
 @targets(2)
-def test_any_density(machine: Machine, channels: int) -> None:
+def test_any_density(machine: Target, channels: int) -> None:
     pair = pullback(case(channels))
     random = np.random.default_rng(1)
     inputs = {t.name: random.standard_normal([n or BATCH for n in t.shape]) for t in pair.raw.inputs}

@@ -24,7 +24,7 @@ from compiler.ir.tensor.program import (
     make_term,
 )
 from compiler.ir.tensor.verify import verify
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.module_source import pricer
 from compiler.passes.distribute import distribute
 from compiler.passes.winograd.definitions import Chosen, Planned, transformed
@@ -301,7 +301,7 @@ def test_guards_and_depthwise_filters_are_left_alone() -> None:
 
 
 @every_model
-def test_the_mnist_network_uses_it(machine: Machine) -> None:
+def test_the_mnist_network_uses_it(machine: Target) -> None:
     """By its own price, on every machine: the second convolution, not the first."""
     price = pricer(machine, "float32")
     second = forward_and_transpose((12, 12), (32, 64), (3, 3))

@@ -12,7 +12,7 @@ from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.module_source import pricer
 from compiler.passes.winograd.choice import LARGEST_ERROR_RATIO
 from compiler.passes.winograd.pieces import Along, Pair, error_bound, in_pieces
@@ -124,7 +124,7 @@ def test_the_price_decides() -> None:
 
 
 @every_model
-def test_every_machine_has_a_price(machine: Machine) -> None:
+def test_every_machine_has_a_price(machine: Target) -> None:
     program = kernel_gradient((32, 32), (32, 32), (3, 3))
     assert "K.winograd.product" in winograd(program, pricer(machine, "float32"))[0]
 

@@ -10,7 +10,7 @@ from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.plan.joining import join_pointwise
 from compiler.plan.stages import stages
 from compiler.schedule.settings import Settings
@@ -85,7 +85,7 @@ def test_what_is_not(kept: str) -> None:
 
 
 @targets(2)
-def test_values(machine: Machine) -> None:
+def test_values(machine: Target) -> None:
     """As the interpreter computes them; and the tensor that was joined is in no kernel."""
     programs = [parse_program(UNPOOLED), parse_program(TRANSPOSED)]
     module = compile_programs(programs, Settings(machine, "float64", 2), extra_flags=("-O1",))

@@ -9,7 +9,7 @@ import numpy as np
 from compiler.harness import compile_programs
 from compiler.ir.tensor.interpreter import run
 from compiler.language.layers import Dense
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.plan.whole import whole_sums
 from compiler.schedule.kernel import Settings
 from tests.derive.cases import Case, layer_program
@@ -20,7 +20,7 @@ CASE = Case("dense", partial(layer_program, Dense(150), (133,)), "y", ("x", "ker
 
 
 @targets()
-def test_dense_of_any_batch(machine: Machine) -> None:
+def test_dense_of_any_batch(machine: Target) -> None:
     pair = pullback(CASE)
     settings = Settings(machine, "float64", 4)
     module = compile_programs([lowered(pair.simplified, machine, "float64")], settings, extra_flags=("-O1",))
@@ -42,7 +42,7 @@ def test_dense_of_any_batch(machine: Machine) -> None:
 
 
 @every_model
-def test_what_is_summed_at_once(machine: Machine) -> None:
+def test_what_is_summed_at_once(machine: Target) -> None:
     """A large sum of small operands, not a small one, and not one whose operands are larger."""
     settings = Settings(machine, "float32", 4)
     program = pullback(CASE).simplified

@@ -19,7 +19,7 @@ from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.prune import prune
 from compiler.ir.tensor.verify import verify
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.module_source import pricer
 from compiler.passes.bounds import bounds
 from compiler.passes.commute import commute
@@ -85,7 +85,7 @@ def _pair(name: str, case: Case, derive: Callable[[Program], Program], off: froz
     return Pair(name, raw, program, case)
 
 
-def lowered(program: Program, machine: Machine, dtype: str, off: frozenset[str] = frozenset()) -> Program:
+def lowered(program: Program, machine: Target, dtype: str, off: frozenset[str] = frozenset()) -> Program:
     """The rest of the passes, in the order of `compiler.pipeline`."""
     price = pricer(machine, dtype)
     steps = {
@@ -106,7 +106,7 @@ def lowered(program: Program, machine: Machine, dtype: str, off: frozenset[str] 
 
 def build(
     pairs: Sequence[Pair],
-    machine: Machine,
+    machine: Target,
     dtype: str,
     tile: int,
     off: Sequence[frozenset[str]] = (),

@@ -10,7 +10,7 @@ from compiler.harness import compile_programs
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
 from tests.machines import targets
 
@@ -70,7 +70,7 @@ def points() -> tuple[np.ndarray, np.ndarray]:
 
 
 @targets()
-def test_values(machine: Machine) -> None:
+def test_values(machine: Target) -> None:
     programs = [loops(), *map(behind_a_contraction, NODES)]
     for program in programs:
         verify(program)

@@ -12,7 +12,7 @@ from compiler.derive.vjp import cotangent_name, vjp
 from compiler.harness import CompiledPrograms, compile_programs, plans_of
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program, Tensor
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
 from tests.derive.cases import formula_program
 from tests.machines import every_model, targets
@@ -121,7 +121,7 @@ def kernels(settings: Settings) -> dict[str, int]:
 
 
 @every_model
-def test_what_is_one_kernel(machine: Machine) -> None:
+def test_what_is_one_kernel(machine: Target) -> None:
     """Otherwise the test below would show nothing; what cannot be fused is not."""
     settings = Settings(machine, "float32", TILE)
     assert kernels(settings) == {name: chain.fused for name, chain in CHAINS.items()}
@@ -129,7 +129,7 @@ def test_what_is_one_kernel(machine: Machine) -> None:
 
 
 @targets(2)
-def test_values_and_winners(machine: Machine) -> None:
+def test_values_and_winners(machine: Target) -> None:
     """Numbers, ties and NaN: values and cotangents, which lie where the winners were."""
     settings = Settings(machine, "float32", TILE)
     programs = []
@@ -166,14 +166,14 @@ def tangents() -> list[Program]:
 
 
 @every_model
-def test_what_tangents_are_computed_by(machine: Machine) -> None:
+def test_what_tangents_are_computed_by(machine: Target) -> None:
     ready = [lowered(program, machine, "float32", frozenset(["winograd"])) for program in tangents()]
     plans = plans_of(ready, Settings(machine, "float32", TILE))
     assert [len(plan.kernels) for plan in plans] == list(TANGENTS.values())
 
 
 @targets(2)
-def test_tangents(machine: Machine) -> None:
+def test_tangents(machine: Target) -> None:
     """What is read at saved winners: in the contraction's kernel and apart, and as the interpreter has it."""
     settings = Settings(machine, "float32", TILE)
     programs = tangents()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from compiler.machine.machine import MACHINES
+from compiler.machine.registry import all_targets, processors
 from tests.conftest import NATIVE_FOLDERS
-from tests.machines import DESCRIPTIONS, MODELS, TARGETS, processor
+from tests.machines import MODELS, TARGETS, processor
 from tests.passes.test_selected import case
 from tests.schedule.building import build, disagreements, pullback
 
@@ -21,12 +21,12 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_models() -> None:
     """Intel's and AMD's 64-byte vectors differ in the unit, so in what pays; the others are the targets."""
-    sizes = {name: (m.vector_bytes, min(m.unit_bytes, m.vector_bytes or 64)) for name, m in MODELS.items()}
-    assert sizes["intel-avx512"] == (64, 64) and sizes["amd-avx512"] == (64, 32)
-    for name, (target, _) in DESCRIPTIONS.items():
-        own, named = MODELS[name], TARGETS[target]
-        assert replace(own, name=named.name, unit_bytes=64) == named
-    assert {target for target, _ in DESCRIPTIONS.values()} == set(MACHINES)
+    units = {name: (m.machine.vector_bytes, m.machine.unit_bytes) for name, m in MODELS.items()}
+    assert units["intel-avx512"] == (64, 64) and units["amd-avx512"] == (64, 32)
+    for name, (target, _) in processors().items():
+        own, named = MODELS[name], TARGETS[target.name]
+        assert replace(own, name=named.name, machine=replace(own.machine, unit_bytes=64)) == named
+    assert {target.name for target, _ in processors().values()} == set(all_targets())
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-11), ("float32", 1e-4)])
@@ -45,7 +45,7 @@ import os, sys
 from pathlib import Path
 from tests.machines import disguise, native, processor
 disguise(sys.argv[1], Path(sys.argv[2]))
-print(native().vector_bytes, native().unit_bytes, native().registers, processor().vector_bytes)
+print(native().machine, processor().machine)
 """
 
 
@@ -59,14 +59,13 @@ def test_a_disguise(name: str, tmp_path: Path) -> None:
         command, env=plain | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
     )
     model = MODELS[name]
-    known = [model.vector_bytes, model.unit_bytes, model.registers, processor().vector_bytes]
-    assert list(map(int, done.stdout.split())) == known
+    assert done.stdout.strip() == f"{model.machine} {processor().machine}"
 
 
 def test_machines_are_asked_for_in_one_place() -> None:
     """Every other test that compiles gets a named machine, or `native` as this run has it."""
     texts = {path: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")}
-    asking = {path.relative_to(ROOT / "tests").as_posix() for path in texts if "machine_for(" in texts[path]}
+    asking = {path.relative_to(ROOT / "tests").as_posix() for path in texts if "target_for(" in texts[path]}
     assert asking == {"machines.py", "schedule/test_machines.py"}
     own = {ROOT / "tests" / "workshop.py", Path(__file__)}
     compiling = {path for path in texts if "compile_file(" in texts[path]} - own

@@ -10,7 +10,7 @@ import numpy as np
 from compiler.harness import CompiledPrograms, compile_programs, plans_of
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.schedule.nonzero import LONGEST_LIST
 from compiler.schedule.settings import Settings
 from tests.machines import TARGETS, every_model, targets
@@ -49,7 +49,7 @@ CASES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @cache
-def built(machine: Machine, zeros: bool) -> CompiledPrograms:
+def built(machine: Target, zeros: bool) -> CompiledPrograms:
     settings = Settings(machine, "float64", 16, zeros=zeros)
     return compile_programs([PROGRAM], settings, extra_flags=("-O1",))
 
@@ -60,7 +60,7 @@ def inputs(batch: int, change: Callable[[np.ndarray], np.ndarray]) -> dict[str, 
 
 
 @targets(2)
-def test_bits(machine: Machine) -> None:
+def test_bits(machine: Target) -> None:
     """Left out or multiplied, one thread or three: the same bits, and what the interpreter computes."""
     module, plain = built(machine, True), built(machine, False)
     assert "where the input is not 0" in module.source
@@ -78,7 +78,7 @@ def test_bits(machine: Machine) -> None:
 
 
 @every_model
-def test_what_is_listed(machine: Machine) -> None:
+def test_what_is_listed(machine: Target) -> None:
     (plan,) = plans_of([PROGRAM], Settings(machine, "float64", 16))
     listing = [k.name for k in plan.kernels if "where the input is not 0" in k.schedule]
     assert listing == ["y", "kernel.cotangent"]

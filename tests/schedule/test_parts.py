@@ -7,7 +7,7 @@ import numpy as np
 from compiler.harness import compile_programs, plans_of
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
 from tests.machines import every_model, targets
 from tests.schedule.building import random_inputs
@@ -25,13 +25,13 @@ outputs z, bias
 
 
 @every_model
-def test_what_is_summed_in_parts(machine: Machine) -> None:
+def test_what_is_summed_in_parts(machine: Target) -> None:
     (plan,) = plans_of([PROGRAM], Settings(machine, "float64", 2))
     assert [k.name for k in plan.kernels if "parts" in k.schedule] == ["bias", "z"]
 
 
 @targets(2)
-def test_sums_in_parts(machine: Machine) -> None:
+def test_sums_in_parts(machine: Target) -> None:
     """From zero, from another term, and added to what a lane holds; a batch of no, one and several tiles."""
     module = compile_programs([PROGRAM], Settings(machine, "float64", 2), extra_flags=("-O1",))
     for batch in (1, 2, 9):

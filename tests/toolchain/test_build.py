@@ -82,8 +82,8 @@ def test_same_bytes_for_any_hash_seed_and_folder(models, tmp_path: Path) -> None
             "import sys; from pathlib import Path\n"
             "from compiler.frontend.parse import load_model\n"
             "from compiler.module_source import compile_to_source\n"
-            "from compiler.machine.machine import MACHINES\n"
-            "model, machine = load_model(sys.argv[1]), MACHINES['x86-64-v3']\n"
+            "from compiler.machine.registry import all_targets\n"
+            "model, machine = load_model(sys.argv[1]), all_targets()['x86-64-v3']\n"
             "source = compile_to_source(model, machine, 'float32', 'digest')\n"
             "Path('out.pyx').write_text(source.text)"
         )
@@ -227,12 +227,12 @@ def test_wrong_usage(capsys) -> None:
 def test_layers_called_like_something_in_the_module(name: str, tmp_path: Path) -> None:
     """Translated to C only: that is where a name that means something else shows."""
     from compiler.frontend.parse import load_model
-    from compiler.machine.machine import MACHINES
+    from compiler.machine.registry import all_targets
     from compiler.module_source import compile_to_source
     from compiler.toolchain.build import translate
 
     path = tmp_path / "named.py"
     path.write_text(SMALL.replace("Dense(2)", f"Dense(2, name={name!r})"))
-    source = compile_to_source(load_model(path), MACHINES["scalar"], "float32", "digest")
+    source = compile_to_source(load_model(path), all_targets()["scalar"], "float32", "digest")
     (tmp_path / "module.pyx").write_text(source.text)
     translate(tmp_path / "module.pyx")

@@ -27,18 +27,18 @@ from tests.machines import TARGETS, native
 
 
 def test_peak_is_plausible() -> None:
-    for machine, dtype in ((native(), "float32"), (TARGETS["scalar"], "float64")):
-        peak = measure_peak(machine, dtype, find_toolchain())
+    for target, dtype in ((native(), "float32"), (TARGETS["scalar"], "float64")):
+        peak = measure_peak(target, dtype, find_toolchain())
         # Two operations of a multiply-add, two or three of them in a cycle, are as much as a core does.
-        assert 0 < peak.gigaflops < 8 * machine.lanes(dtype) * peak.gigahertz
+        assert 0 < peak.gigaflops < 8 * target.machine.lanes(dtype) * peak.gigahertz
         assert peak.gigahertz < 10
 
 
 def test_forward_program_computes_the_training_loss(models) -> None:
     """What bench calls forward is the loss that a step begins with, dropout included."""
     model = lower(load_model(models("tiny")))
-    machine = native()
-    pipeline = Pipeline(pricer(machine, "float32"), Trace())
+    target = native()
+    pipeline = Pipeline(pricer(target, "float32"), Trace())
     program = with_duty(entry_points(model, pipeline, (MEASURED,)), "forward").program
     rng = np.random.default_rng(1)
     values = {p.name: rng.normal(size=p.shape) for p in model.parameters}

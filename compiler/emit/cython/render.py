@@ -13,9 +13,11 @@ import jinja2
 from compiler.emit.cython import elementary
 from compiler.emit.cython.names import RESERVED, identifier
 from compiler.emit.cython.printer import PrintedKernel, print_kernel
-from compiler.emit.cython.vectors import lengths, vector_types
+from compiler.emit.cython.vectors import vector_types
 from compiler.ir.loops.grammar import Kernel, Random
 from compiler.ir.loops.walk import statements
+from compiler.machine.elements import REALS
+from compiler.machine.target import Target
 
 
 @dataclass(frozen=True)
@@ -49,27 +51,22 @@ class ProgramText:
     tile: int
 
 
-@dataclass(frozen=True)
-class Target:
-    """What the text depends on of the machine: bytes and values of a vector, and the dtype."""
-
-    vector_bytes: int
-    lanes: int
-    dtype: str
-
-
-def render_module(programs: Sequence[ProgramText], model: Mapping[str, object], target: Target) -> str:
+def render_module(
+    programs: Sequence[ProgramText], model: Mapping[str, object], target: Target, dtype: str
+) -> str:
     """A trainable module's .pyx. `model` holds the strings and numbers that the template places."""
-    return _render("module.pyx.jinja", programs, model, target)
+    return _render("module.pyx.jinja", programs, model, target, dtype)
 
 
-def render_harness(programs: Sequence[ProgramText], model: Mapping[str, object], target: Target) -> str:
+def render_harness(
+    programs: Sequence[ProgramText], model: Mapping[str, object], target: Target, dtype: str
+) -> str:
     """The .pyx of a module that runs programs one by one on arrays."""
-    return _render("harness.pyx.jinja", programs, model, target)
+    return _render("harness.pyx.jinja", programs, model, target, dtype)
 
 
 def _render(
-    template: str, programs: Sequence[ProgramText], model: Mapping[str, object], target: Target
+    template: str, programs: Sequence[ProgramText], model: Mapping[str, object], target: Target, dtype: str
 ) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -79,7 +76,7 @@ def _render(
         keep_trailing_newline=True,
         autoescape=False,
     )
-    names = _KernelNames(lengths(target.lanes, target.vector_bytes), {program.name for program in programs})
+    names = _KernelNames(target.machine.lengths(dtype), {program.name for program in programs})
     sites = count()
     rendered = [_program(program, names, sites) for program in programs]
     kernels = names.described()
@@ -88,30 +85,28 @@ def _render(
         kernels=kernels,
         sites=next(sites),
         model=dict(model),
-        machine=_machine(target),
-        **_elementary(kernels, target),
+        machine=_machine(target, dtype),
+        **_elementary(kernels, dtype),
     )
 
 
-def _elementary(kernels: Sequence[Mapping[str, object]], target: Target) -> dict[str, object]:
+def _elementary(kernels: Sequence[Mapping[str, object]], dtype: str) -> dict[str, object]:
     """What the preamble writes down of exp, tanh and the like: only of those that some kernel calls."""
-    single = target.dtype == "float32"
+    single = dtype == "float32"
     functions = elementary.used_functions((line for kernel in kernels for line in kernel["lines"]), single)
     numbers = elementary.numbers(functions) if single else {}
     return {"functions": functions, "numbers": numbers, "binary": elementary.BINARY}
 
 
-def _machine(target: Target) -> dict[str, object]:
-    """What the preamble writes down of the machine: types, and the intrinsics of partial vectors."""
-    single = target.dtype == "float32"
+def _machine(target: Target, dtype: str) -> dict[str, object]:
+    """What the preamble writes down of the machine: types, and the target's own words of C."""
+    real = REALS[dtype]
     return {
-        "real": "float" if single else "double",
-        "f": "f" if single else "",
-        "integer": "int32_t" if single else "int64_t",
-        "integer_bits": 32 if single else 64,
-        "lanes": target.lanes,
-        "avx512": target.vector_bytes == 64,
-        "vectors": vector_types(target.lanes, target.vector_bytes, target.dtype),
+        "real": real.c_type,
+        "integer": real.integer,
+        "lanes": target.machine.lanes(dtype),
+        "headers": target.headers,
+        "vectors": vector_types(target, dtype),
     }
 
 

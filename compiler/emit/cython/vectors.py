@@ -8,42 +8,23 @@ many processors execute at twice the rate, or of 16. The longest type is `vector
 from __future__ import annotations
 
 from compiler.ir.loops.grammar import Choose
-
-SHORTEST_BYTES = 16
-
-
-def lengths(lanes: int, vector_bytes: int) -> tuple[int, ...]:
-    """Lanes of every vector type, the shortest first: the machine's vector, its half, its quarter."""
-    shortest = max(1, lanes * SHORTEST_BYTES // max(SHORTEST_BYTES, vector_bytes))
-    return tuple(n for n in (1, 2, 4, 8, 16, 32, 64) if shortest <= n <= lanes)
+from compiler.machine.elements import REALS
+from compiler.machine.target import Target
 
 
-def vector_types(lanes: int, vector_bytes: int, dtype: str) -> list[dict[str, object]]:
-    """What the preamble writes down of each vector type, the longest first: names, sizes, intrinsics.
-
-    And the macros under which the C compiler has these: without them the module builds all the same, slower.
-    """
-    double = "" if dtype == "float32" else "d"
-    types = []
-    for length in reversed(lengths(lanes, vector_bytes)):
-        size = length * vector_bytes // lanes
-        bits = {32: "256", 64: "512"}.get(size, "")
-        masks = "__AVX512F__" if size == 64 else "__AVX512VL__"
-        widens = {64: "__AVX512F__", 32: "__AVX2__"}.get(size, "__SSE4_1__")
-        types.append(
-            {
-                "suffix": "" if length == lanes else length,
-                "lanes": length,
-                "bytes": size,
-                "prefix": f"_mm{bits}",
-                "kind": "pd" if double else "ps",
-                "intrinsic_type": f"__m{8 * size}{double}",
-                "mask_type": f"__mmask{max(8, length)}",
-                "masks": masks,
-                "widens": widens,
-            }
-        )
-    return types
+def vector_types(target: Target, dtype: str) -> list[dict[str, object]]:
+    """What the preamble writes down of each vector type, longest first: names, sizes, the target's words."""
+    lengths = target.machine.lengths(dtype)
+    sizes = {length: length * REALS[dtype].bytes for length in reversed(lengths)}
+    return [
+        {
+            "suffix": suffix(lengths, length),
+            "lanes": length,
+            "bytes": size,
+            "words": target.words(size, dtype),
+        }
+        for length, size in sizes.items()
+    ]
 
 
 def length_of(lengths: tuple[int, ...], width: int) -> int:

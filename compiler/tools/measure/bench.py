@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from compiler.toolchain.build import find_toolchain
-from compiler.toolchain.compile_file import Options, machine_for
+from compiler.toolchain.compile_file import Options, target_for
 from compiler.tools.measure.module import instrumented, random_batch
 from compiler.tools.measure.peak import Peak, measure_peak
 
@@ -68,7 +68,7 @@ class Bench:
 def bench(path: Path, options: Options, batch: int, threads: tuple[int, ...], rounds: int) -> Bench:
     """Measure a model file. Raises ModelError as compiling does."""
     toolchain = find_toolchain()
-    peak = measure_peak(machine_for(options.target, toolchain), options.dtype, toolchain)
+    peak = measure_peak(target_for(options.target, toolchain), options.dtype, toolchain)
     with instrumented(path, replace(options, instruments="programs")) as built:
         figures: list[Figure] = []
         for count in threads:

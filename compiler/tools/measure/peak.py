@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.errors import CompilerBug
-from compiler.machine.machine import Machine
+from compiler.machine.elements import REALS
+from compiler.machine.target import Target
 from compiler.toolchain.build import OPTIMISATION, Toolchain
 
 ACCUMULATORS = 12
@@ -68,21 +69,21 @@ class Peak:
     gigahertz: float
 
 
-def measure_peak(machine: Machine, dtype: str, toolchain: Toolchain) -> Peak:
+def measure_peak(target: Target, dtype: str, toolchain: Toolchain) -> Peak:
     """Times a loop of independent multiply-adds on whole vectors, and a chain of integer operations.
 
     Of a target that this processor cannot run, raises CompilerBug.
     """
-    lanes = machine.lanes(dtype)
+    lanes = target.machine.lanes(dtype)
     names = [f"a{k}" for k in range(ACCUMULATORS)]
     source = PROGRAM.format(
-        real="float" if dtype == "float32" else "double",
-        attribute=f"__attribute__((vector_size({machine.vector_bytes})))" if lanes > 1 else "",
+        real=REALS[dtype].c_type,
+        attribute=f"__attribute__((vector_size({target.machine.vector_bytes})))" if lanes > 1 else "",
         accumulators=", ".join(f"{name} = (vector){{0}} + half" for name in names),
         updates=" ".join(f"{name} = {name} * factor + term;" for name in names),
         sum=" + ".join(names),
     )
-    best, chain = map(float, _run(source, machine.flags, toolchain).split())
+    best, chain = map(float, _run(source, target.flags, toolchain).split())
     operations = 2 * lanes * ACCUMULATORS * 1_000_000
     return Peak(operations / best / 1e9, CHAIN_CYCLES * 1_000_000 / chain / 1e9)
 

@@ -14,15 +14,16 @@ from pathlib import Path
 
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.program import Program
+from compiler.machine.elements import element_bytes
 from compiler.module_source import LANES, ModuleSource, compile_to_source
-from compiler.plan.plan import Call, Plan, element_bytes
+from compiler.plan.plan import Call, Plan
 from compiler.plan.whole import whole_settings
 from compiler.schedule.choices import Choice, choices
 from compiler.schedule.kernel import operation_count
 from compiler.schedule.layout import row_size
 from compiler.schedule.settings import Settings
 from compiler.toolchain.build import find_toolchain
-from compiler.toolchain.compile_file import Options, machine_for
+from compiler.toolchain.compile_file import Options, target_for
 from compiler.tools.measure.module import instrumented, random_batch
 from compiler.tools.measure.peak import Peak, measure_peak
 
@@ -88,11 +89,11 @@ class ScheduleReport:
 def explain_schedule(path: Path, options: Options, batch: int) -> ScheduleReport:
     """Compile a model, measure a step of it kernel by kernel. Raises ModelError as compiling does."""
     toolchain = find_toolchain()
-    machine = machine_for(options.target, toolchain)
-    peak = measure_peak(machine, options.dtype, toolchain)
+    target = target_for(options.target, toolchain)
+    peak = measure_peak(target, options.dtype, toolchain)
     source = compile_to_source(
         load_model(path),
-        machine,
+        target,
         options.dtype,
         "",
         without=options.without,

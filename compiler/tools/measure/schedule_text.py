@@ -17,7 +17,7 @@ def render(report: ScheduleReport) -> str:
     source, peak = report.source, report.peak
     lines = [
         f"{source.name}: the step of training, {source.settings.dtype}, target "
-        f"{source.settings.machine.name}, batch {report.batch}, one thread",
+        f"{source.settings.target.name}, batch {report.batch}, one thread",
         f"one core: {peak.gigaflops:.0f} GFLOP/s of multiply-adds at {peak.gigahertz:.2f} GHz (measured)",
     ]
     for (program, phase, in_tile), group in groupby(

@@ -23,7 +23,7 @@ from compiler import (
     exp,
     maximum,
 )
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.module_source import compile_to_source
 from tests.machines import targets
 
@@ -82,13 +82,13 @@ def built_in() -> list[Layer]:
     ]
 
 
-def generated(layers: list[Layer], machine: Machine) -> str:
+def generated(layers: list[Layer], machine: Target) -> str:
     model = Sequential([Input(28, 28, 1), *layers], loss=CrossEntropy(), optimizer=Adam(), name="model")
     return compile_to_source(model, machine, "float32", "digest").text
 
 
 @targets(1)
-def test_the_generated_code_is_the_same(machine: Machine) -> None:
+def test_the_generated_code_is_the_same(machine: Target) -> None:
     ours, theirs = generated(by_hand(), machine), generated(built_in(), machine)
     assert "register tile" in ours
     assert ours == theirs

@@ -1,0 +1,16 @@
+"""A processor of which nothing is known: no vectors, and plain C."""
+
+from __future__ import annotations
+
+from compiler.machine import x86
+from compiler.machine.machine import Machine
+from compiler.machine.target import Processor, Target
+
+MACHINE = Machine(vector_bytes=0, registers=16, level2_bytes=256 * 1024)
+
+TARGET = Target(
+    name="scalar",
+    machine=MACHINE,
+    headers=x86.HEADERS,
+    processors=(Processor("scalar", ((),), MACHINE),),
+)

@@ -1,0 +1,20 @@
+"""x86-64 with AVX2 and fused multiply-adds: vectors of 32 bytes."""
+
+from __future__ import annotations
+
+from compiler.machine import x86
+from compiler.machine.machine import Machine
+from compiler.machine.target import Processor, Target
+
+MACHINE = Machine(vector_bytes=32, registers=16, level2_bytes=512 * 1024)
+
+TARGET = Target(
+    name="x86-64-v3",
+    machine=MACHINE,
+    flags=("-march=x86-64-v3",),
+    architectures=x86.ARCHITECTURES,
+    native_flags=x86.NATIVE_FLAGS,
+    headers=x86.HEADERS,
+    intrinsics=x86.intrinsics(32, 16),
+    processors=(Processor("avx2", (x86.AVX2,), MACHINE),),
+)

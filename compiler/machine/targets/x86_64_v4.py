@@ -1,0 +1,29 @@
+"""x86-64 with AVX-512: vectors of 64 bytes, and masks for their lanes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from compiler.machine import x86
+from compiler.machine.machine import Machine
+from compiler.machine.target import Processor, Target
+
+MACHINE = Machine(vector_bytes=64, registers=32)
+
+# AMD's first processors with 64-byte vectors compute half of one at a time; compilers that are older than
+# they are take them for the generation before.
+HALVES = tuple((*x86.AVX512, macro) for macro in ("__znver4__", "__znver3__"))
+
+TARGET = Target(
+    name="x86-64-v4",
+    machine=MACHINE,
+    flags=("-march=x86-64-v4",),
+    architectures=x86.ARCHITECTURES,
+    native_flags=x86.NATIVE_FLAGS,
+    headers=x86.HEADERS,
+    intrinsics=x86.intrinsics(64, 32, 16, masks=True),
+    processors=(
+        Processor("intel-avx512", (x86.AVX512,), MACHINE),
+        Processor("amd-avx512", HALVES, replace(MACHINE, unit_bytes=32)),
+    ),
+)
