@@ -15,8 +15,9 @@ Imports NumPy and the standard library, nothing of the compiler. From the ground
     checkpoint.py    everything needed to continue a training run exactly, in one safetensors file
     weights.py       which file a run may replace, and which it may go on from
     evaluation.py    loss and accuracy on held-out data
+    history.py       what a training has measured, its plot and its table
     trainer.py       `fit`, the training loop
-    callbacks.py     what may be hooked into `fit`
+    callbacks/       what may be hooked into `fit`
     progress.py      a progress bar for terminals
     arguments.py     the options of these commands
     cli.py           the `train` and `evaluate` commands

@@ -7,9 +7,9 @@ import math
 import os
 
 from runtime.evaluation import BATCH_SIZE
+from runtime.trainer import TRAIN_BATCH_SIZE
 
 EPOCHS = 12
-TRAIN_BATCH_SIZE = 128
 MAXIMUM_SEED = 2**63 - 1
 
 
@@ -38,6 +38,12 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         dest="resume_anyway",  # the compiler's option of that name is another
         action="store_true",
         help="resume even where the bits will not be those of one long run",
+    )
+    parser.add_argument(
+        "--save-every",
+        type=positive_number,
+        metavar="BATCHES",
+        help="save after so many batches too, in the middle of an epoch (default: after each epoch)",
     )
     parser.add_argument("--no-save", action="store_true", help="do not write a weights file")
     parser.add_argument(

@@ -21,9 +21,12 @@ from runtime.errors import WeightsError
 from runtime.interface import ModelInterface
 from runtime.safetensors import TensorFile, load_file, read_metadata, save_file
 
-FORMAT = "chainrule checkpoint 2"
-OLDER_FORMAT = "chainrule checkpoint 1"
-"""Whose checksum covers the arrays alone, and which does not know its data."""
+FORMAT = "chainrule checkpoint 3"
+OLDER_FORMATS = ("chainrule checkpoint 1", "chainrule checkpoint 2")
+"""The first has a checksum of the arrays alone; neither can stand in the middle of an epoch."""
+FORMATS = (*OLDER_FORMATS, FORMAT)
+COVERED_FORMATS = FORMATS[1:]
+"""Whose checksum covers what is said besides the arrays."""
 OPTIMIZER = "optimizer/"
 
 
@@ -40,8 +43,9 @@ class DataIdentity:
 class TrainingState:
     """Where a training run stands, apart from its arrays.
 
-    `epoch` and `step` count what is finished. `history` holds one list per measured quantity, all equally
-    long, with one value per epoch.
+    `epoch` and `step` count what is finished. In the middle of an epoch, `samples` of its samples have been
+    visited and `loss` is the sum of their losses. `history` holds one list per measured quantity, all equally
+    long, with one value per epoch; `callbacks` what callbacks have to remember, by their names.
     """
 
     epoch: int
@@ -51,6 +55,16 @@ class TrainingState:
     batch_size: int
     history: Mapping[str, list[float]] = field(default_factory=dict)
     data: DataIdentity | None = None
+    samples: int = 0
+    loss: float = 0.0
+    callbacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """How far it is, in words: "after epoch 2", "after 5,120 samples of epoch 3"."""
+        if self.samples:
+            return f"after {self.samples:,} samples of epoch {self.epoch + 1}"
+        return f"after epoch {self.epoch}"
 
 
 @dataclass(frozen=True)
@@ -88,13 +102,17 @@ def save_checkpoint(
     *,
     epoch: int,
     batch_size: int,
+    samples: int = 0,
+    loss: float = 0.0,
     history: Mapping[str, list[float]] | None = None,
+    callbacks: Mapping[str, Mapping[str, Any]] | None = None,
     interface: ModelInterface | None = None,
     data: DataIdentity | None = None,
 ) -> None:
     """Write parameters, states, optimizer state and training state to `path`, atomically.
 
-    The same state gives the same bytes. Raises WeightsError when writing fails; an older file is then
+    `epoch` epochs are finished and `samples` samples of the next, whose losses add up to `loss`. The same
+    state gives the same bytes. Raises WeightsError when writing fails; an older file is then
     unchanged.
     """
     interface = interface or ModelInterface.of_network(network)
@@ -110,6 +128,10 @@ def save_checkpoint(
         "batch_size": str(batch_size),
         "history": json.dumps(history or {}),
     }
+    if samples:
+        metadata |= {"samples": str(samples), "loss": repr(float(loss))}
+    if callbacks:
+        metadata["callbacks"] = json.dumps(callbacks, sort_keys=True)
     if data is not None:
         metadata["data"] = json.dumps(asdict(data), sort_keys=True)
     save_file(path, tensors, metadata | {"checksum": _checksum(tensors, metadata)})
@@ -172,7 +194,7 @@ def _read(path: str | os.PathLike) -> tuple[TensorFile, Checkpoint]:
     file = load_file(path)
     path = os.fspath(path)
     described = _described(path, file.metadata)
-    ours = file.metadata.get("format") == FORMAT
+    ours = file.metadata.get("format") in COVERED_FORMATS
     covered = {key: text for key, text in file.metadata.items() if key != "checksum"} if ours else {}
     checksum = _checksum(file.tensors, covered)
     if file.metadata.get("checksum", None if ours else checksum) != checksum:
@@ -186,7 +208,7 @@ def _read(path: str | os.PathLike) -> tuple[TensorFile, Checkpoint]:
 
 
 def _described(path: str, metadata: Mapping[str, str]) -> Checkpoint:
-    state = _parse_state(path, metadata) if metadata.get("format") in (FORMAT, OLDER_FORMAT) else None
+    state = _parse_state(path, metadata) if metadata.get("format") in FORMATS else None
     return Checkpoint(path, metadata.get("model_name"), metadata.get("model_hash"), state)
 
 
@@ -196,6 +218,8 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         learning_rate = float(metadata["learning_rate"])
         history = json.loads(metadata["history"])
         data = DataIdentity(**json.loads(metadata["data"])) if "data" in metadata else None
+        samples, loss = int(metadata.get("samples", 0)), float(metadata.get("loss", 0.0))
+        callbacks = json.loads(metadata.get("callbacks", "{}"))
         epochs = counters["epoch"]
         valid = (
             all(abs(counter) < 2**64 for counter in counters.values())
@@ -204,6 +228,9 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
             and all(all(map(math.isfinite, values)) for values in history.values())
             and len({len(values) for values in history.values()} | {0}) <= 2
             and all(len(values) <= epochs for values in history.values())
+            and 0 <= samples < 2**63
+            and math.isfinite(loss)
+            and all(type(state) is dict for state in callbacks.values())
             and (data is None or {type(data.name), type(data.sha256)} == {str})
         )
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -214,7 +241,15 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         raise WeightsError(
             f"{path} has no valid training state", found="counters or a history that cannot be"
         )
-    return TrainingState(**counters, learning_rate=learning_rate, history=history, data=data)
+    return TrainingState(
+        **counters,
+        learning_rate=learning_rate,
+        history=history,
+        data=data,
+        samples=samples,
+        loss=loss,
+        callbacks=callbacks,
+    )
 
 
 def _check_match(

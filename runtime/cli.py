@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -18,17 +17,25 @@ from typing import Any
 
 import numpy as np
 
-from runtime.arguments import TRAIN_BATCH_SIZE, add_evaluate_arguments, add_train_arguments
+from runtime.arguments import add_evaluate_arguments, add_train_arguments
 from runtime.border import SUCCESS, guarded
-from runtime.callbacks import Callback, History, ModelCheckpoint, Training
-from runtime.checkpoint import DataIdentity, load_checkpoint, load_weights, read_checkpoint, read_description
+from runtime.callbacks import Callback, ModelCheckpoint
+from runtime.callbacks.base import Logs
+from runtime.checkpoint import (
+    DataIdentity,
+    TrainingState,
+    load_checkpoint,
+    load_weights,
+    read_checkpoint,
+    read_description,
+)
 from runtime.data import Arrays, load_arrays, load_mnist, load_text, reads_text
 from runtime.errors import DataError, TrainingError, WeightsError
 from runtime.evaluation import evaluate as evaluate_network
 from runtime.files import try_folder
 from runtime.interface import ModelInterface
 from runtime.progress import percent
-from runtime.trainer import fit
+from runtime.trainer import TRAIN_BATCH_SIZE, fit
 from runtime.weights import check_place, check_replaceable, check_resumable, differences, identity_of
 
 __all__ = [
@@ -87,7 +94,7 @@ def evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
 class _Progress:
     """How far `train` has come: whoever stops it is told what there is."""
 
-    savers: list[_SaveEachEpoch] = field(default_factory=list)
+    savers: list[_Saver] = field(default_factory=list)
 
     def kept(self, stopped: bool) -> str:
         nothing = "No weights were saved." if stopped else ""
@@ -107,19 +114,20 @@ def _train_as_asked(arguments: argparse.Namespace, module: ModuleType, progress:
         if not (arguments.overwrite or goes_on):
             check_replaceable(path, interface, identity)
         _check_writable(path, run.network)
-        progress.savers.append(_SaveEachEpoch(path, data=identity))
+        every = arguments.save_every or "epoch"
+        progress.savers.append(_Saver(path, save_freq=every, data=identity))
     _train(arguments, interface, data, run, progress.savers)
     return SUCCESS
 
 
-class _SaveEachEpoch(ModelCheckpoint):
-    """Saves after each epoch, and can say at any moment what is on disk."""
+class _Saver(ModelCheckpoint):
+    """Saves as asked, and can say at any moment what is on disk."""
 
     begun = False
 
-    def on_epoch_end(self, training: Training, logs: Mapping[str, float]) -> None:
+    def _save(self, epoch: int, samples: int) -> None:
         self.begun = True
-        super().on_epoch_end(training, logs)
+        super()._save(epoch, samples)
 
     def kept(self) -> str:
         """A sentence for someone whose training ended early; asks the file itself, so that it is true."""
@@ -133,29 +141,28 @@ class _SaveEachEpoch(ModelCheckpoint):
             state = None
         if state is None:
             return f"{self.path} is as it was before."
-        return f"Kept: {self.path}, as it was after epoch {state.epoch}. Go on with --resume {self.path}"
+        return f"Kept: {self.path}, as it was {state.place}. Go on with --resume {self.path}"
 
 
 class _JsonLines(Callback):
-    def on_epoch_end(self, training: Training, logs: Mapping[str, float]) -> None:
-        _print_json("epoch", epoch=training.epoch + 1, epochs=training.epochs, **logs)
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        _print_json("epoch", epoch=epoch + 1, epochs=self.training.epochs, **(logs or {}))
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A network ready to train, and how far an earlier run has brought it."""
+    """A network ready to train, and where an earlier run has left it."""
 
     network: Any
-    epochs_done: int
     batch_size: int
-    history: History
+    state: TrainingState | None = None
 
 
 def _start_or_resume(
     arguments: argparse.Namespace, module: ModuleType, interface: ModelInterface, data: DataIdentity
 ) -> _Run:
     network = module.Network(seed=arguments.seed or 0, threads=arguments.threads)
-    epochs_done, batch_size, history = 0, TRAIN_BATCH_SIZE, History()
+    state, batch_size = None, TRAIN_BATCH_SIZE
     if arguments.resume:
         checkpoint = load_checkpoint(network, arguments.resume)
         state = checkpoint.state
@@ -165,8 +172,7 @@ def _start_or_resume(
             check_resumable(arguments.resume, found)
         for difference in found:
             _remark(f"note: {difference}")
-        epochs_done, batch_size = state.epoch, state.batch_size
-        history = History.restored(state.epoch, state.history)
+        batch_size = state.batch_size
     if arguments.seed is not None:
         network.seed = arguments.seed
     if arguments.learning_rate is not None:
@@ -174,7 +180,7 @@ def _start_or_resume(
             network.learning_rate = arguments.learning_rate
         except ValueError as error:  # finite, but not in the model's dtype
             raise TrainingError(f"--learning-rate {arguments.learning_rate:g}", found=str(error)) from error
-    return _Run(network, epochs_done, arguments.batch_size or batch_size, history)
+    return _Run(network, arguments.batch_size or batch_size, state)
 
 
 def _train(
@@ -182,10 +188,10 @@ def _train(
     interface: ModelInterface,
     data: Arrays,
     run: _Run,
-    savers: list[_SaveEachEpoch],
+    savers: list[_Saver],
 ) -> None:
-    if run.epochs_done >= arguments.epochs:
-        _remark(f"{run.epochs_done} epochs are done already; ask for more with --epochs")
+    if run.state is not None and run.state.epoch >= arguments.epochs:
+        _remark(f"{run.state.epoch} epochs are done already; ask for more with --epochs")
         return
     callbacks: list[Callback] = [_JsonLines()] if arguments.json else []
     fit(
@@ -196,9 +202,8 @@ def _train(
         epochs=arguments.epochs,
         validation_data=(data.x_test, data.y_test),
         callbacks=[*callbacks, *savers],
-        initial_epoch=run.epochs_done,
         verbose=0 if arguments.json else 1,
-        history=run.history,
+        resume=run.state,
         interface=interface,
     )
     for saver in savers:

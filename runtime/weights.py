@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from runtime.checkpoint import FORMAT, OLDER_FORMAT, Checkpoint, DataIdentity, read_description
+from runtime.checkpoint import FORMATS, Checkpoint, DataIdentity, read_description
 from runtime.data.arrays import NAMES, Arrays
 from runtime.errors import WeightsError
 from runtime.files import kind_of, open_regular
@@ -56,7 +56,7 @@ def check_place(path: Path, overwrite: bool) -> None:
             found=f"a file of {status.st_size:,} bytes that begins with {_beginning(path)}",
             advice="another --weights PATH; remove the file yourself if nobody needs it",
         ) from error
-    if written not in (FORMAT, OLDER_FORMAT) and not overwrite:
+    if written not in FORMATS and not overwrite:
         raise WeightsError(
             f"{path} was not written by `train`, and is not replaced",
             advice="another --weights PATH, or --overwrite",

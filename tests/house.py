@@ -143,6 +143,8 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "jax": ("compiler.tools.check",),
         "jinja2": ("compiler.emit.cython",),
         "Cython": ("compiler.toolchain.build",),
+        "matplotlib": ("runtime.history",),
+        "tensorboardX": ("runtime.callbacks.logging",),
     },
     "mpmath": (
         "compiler.simplify.evaluate",

@@ -1,6 +1,7 @@
 """Callbacks, the progress bar, and what the runtime may import."""
 
 import io
+import json
 import subprocess
 import sys
 
@@ -12,8 +13,12 @@ from runtime.callbacks import (
     CSVLogger,
     EarlyStopping,
     History,
+    LambdaCallback,
     LearningRateScheduler,
     ModelCheckpoint,
+    ReduceLROnPlateau,
+    TensorBoard,
+    TerminateOnNaN,
     Training,
     epochs_since_best,
 )
@@ -33,29 +38,48 @@ def training_with(**history):
     return Training(network, interface, 10, 16, History.restored(epochs, history), epoch=epochs - 1)
 
 
+def end_epoch(callback, training):
+    callback.set_model(training)
+    callback.on_epoch_end(training.epoch, {})
+
+
 def test_every_hook_is_called_in_order():
     calls = []
 
     class Recording(Callback):
-        def on_train_begin(self, training):
+        def on_train_begin(self, logs=None):
+            assert self.params == {"epochs": 5, "steps": 2, "verbose": 0}
             calls.append("train begin")
 
-        def on_epoch_begin(self, training):
-            calls.append(f"epoch {training.epoch} begin")
+        def on_epoch_begin(self, epoch, logs=None):
+            calls.append(f"epoch {epoch} begin")
 
-        def on_train_batch_end(self, training, batch, loss):
+        def on_train_batch_begin(self, batch, logs=None):
+            calls.append(f"batch {batch} begin")
+
+        def on_train_batch_end(self, batch, logs=None):
+            assert logs.keys() == {"loss"}
             calls.append(f"batch {batch}")
 
-        def on_epoch_end(self, training, logs):
-            assert {"loss", "learning_rate", "seconds", "samples_per_second"} == logs.keys()
-            calls.append(f"epoch {training.epoch} end")
-            training.stop_training = training.epoch == 1
+        def on_test_begin(self, logs=None):
+            calls.append("test begin")
 
-        def on_train_end(self, training):
+        def on_test_end(self, logs=None):
+            calls.append("test end")
+
+        def on_epoch_end(self, epoch, logs=None):
+            assert {"loss", "learning_rate", "seconds", "samples_per_second"} < logs.keys()
+            assert self.model.predict(X[:1]).shape == (1, 10), "the network, under Keras' name"
+            calls.append(f"epoch {epoch} end")
+            self.model.stop_training = epoch == 1
+
+        def on_train_end(self, logs=None):
             calls.append("train end")
 
-    fit(fake_network.Network(), X, Y, batch_size=30, epochs=5, verbose=0, callbacks=[Recording()])
-    epochs = [[f"epoch {e} begin", "batch 0", "batch 1", f"epoch {e} end"] for e in (0, 1)]
+    options = {"batch_size": 30, "epochs": 5, "verbose": 0, "validation_data": (X, Y)}
+    fit(fake_network.Network(), X, Y, callbacks=[Recording()], **options)
+    batches = ["batch 0 begin", "batch 0", "batch 1 begin", "batch 1", "test begin", "test end"]
+    epochs = [[f"epoch {e} begin", *batches, f"epoch {e} end"] for e in (0, 1)]
     assert calls == ["train begin", *epochs[0], *epochs[1], "train end"]
 
 
@@ -86,17 +110,17 @@ def test_monitoring_what_is_not_measured():
 def test_early_stopping_counts_across_a_resume():
     for values, stops in (([1.0, 2.0], False), ([1.0, 2.0, 2.0], True), ([1.0, 2.0, 0.5], False)):
         training = training_with(val_loss=values)
-        EarlyStopping(patience=2).on_epoch_end(training, {})
+        end_epoch(EarlyStopping(patience=2), training)
         assert training.stop_training == stops
 
 
 def test_the_best_checkpoint_survives_a_worse_epoch_after_a_resume(tmp_path):
     checkpoint = ModelCheckpoint(tmp_path / "best", save_best_only=True)
-    checkpoint.on_epoch_end(training_with(val_loss=[2.0, 1.0]), {})
+    end_epoch(checkpoint, training_with(val_loss=[2.0, 1.0]))
     assert read_checkpoint(tmp_path / "best").state.epoch == 2
-    checkpoint.on_epoch_end(training_with(val_loss=[2.0, 1.0, 1.5]), {})
+    end_epoch(checkpoint, training_with(val_loss=[2.0, 1.0, 1.5]))
     assert read_checkpoint(tmp_path / "best").state.epoch == 2
-    checkpoint.on_epoch_end(training_with(val_loss=[2.0, 1.0, 1.5, 0.5]), {})
+    end_epoch(checkpoint, training_with(val_loss=[2.0, 1.0, 1.5, 0.5]))
     assert read_checkpoint(tmp_path / "best").state.epoch == 4
 
 
@@ -106,8 +130,167 @@ def test_learning_rate_scheduler():
     assert history.history["learning_rate"] == [0.08, 0.04, 0.02]
 
 
+def test_a_schedule_of_the_epoch_alone():
+    history = fit(
+        fake_network.Network(),
+        *(X, Y),
+        epochs=2,
+        verbose=0,
+        callbacks=[LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))],
+    )
+    assert history.history["learning_rate"] == [0.1, 0.05]
+
+
+def plateau(values, resumed_after=None, **options):
+    """The learning rate after each epoch of a history of these losses."""
+    callback, rates = ReduceLROnPlateau("loss", factor=0.5, min_delta=0.0, **options), []
+    network = fake_network.Network()
+    for number in range(1, len(values) + 1):
+        if number == resumed_after:
+            remembered, callback = (
+                callback.state(),
+                ReduceLROnPlateau("loss", factor=0.5, min_delta=0.0, **options),
+            )
+            if remembered:
+                callback.restore(json.loads(json.dumps(remembered)))
+        training = training_with(loss=values[:number])
+        training.network = network
+        end_epoch(callback, training)
+        rates.append(network.learning_rate)
+    return rates
+
+
+def test_reduce_on_plateau():
+    assert plateau([3.0, 2.0, 2.0, 2.0, 2.0, 2.0], patience=2) == [0.1, 0.1, 0.1, 0.05, 0.05, 0.025]
+    assert plateau([1.0] * 7, patience=1, cooldown=2) == [0.1, 0.05, 0.05, 0.05, 0.025, 0.025, 0.025]
+    assert plateau([1.0] * 4, patience=1, min_lr=0.04) == [0.1, 0.05, 0.04, 0.04]
+    assert plateau([3.0, 2.0, 1.0], patience=1) == [0.1] * 3
+
+
+@pytest.mark.parametrize("resumed_after", range(1, 8))
+def test_reduce_on_plateau_counts_across_a_resume(resumed_after):
+    values, options = [1.0] * 7, {"patience": 1, "cooldown": 2}
+    assert plateau(values, resumed_after, **options) == plateau(values, **options)
+
+
+def test_early_stopping_gives_the_best_weights_back():
+    class Worse(fake_network.Network):
+        def evaluate(self, x, y):
+            return {5: 1.0, 10: 0.5, 15: 2.0}.get(self.step, 3.0), self.predict(x)
+
+    kept = {}
+
+    class Keep(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            kept[epoch] = {name: array.copy() for name, array in self.training.network.parameters.items()}
+
+    network = Worse()
+    stopping = EarlyStopping(patience=2, restore_best_weights=True)
+    history = fit(network, X, Y, batch_size=8, epochs=9, verbose=0, validation_data=(X, Y),
+                  callbacks=[Keep(), stopping])  # fmt: skip
+    assert history.epoch == [0, 1, 2, 3]
+    assert all((network.parameters[name] == array).all() for name, array in kept[1].items())
+
+
+def test_early_stopping_from_an_epoch_on_and_against_a_baseline():
+    for values, options, stops in (
+        ([1.0, 2.0, 2.0], {"start_from_epoch": 2}, False),
+        ([1.0, 2.0, 2.0, 2.0], {"start_from_epoch": 2}, True),
+        ([2.0], {"baseline": 1.5}, True),
+        ([1.0], {"baseline": 1.5}, False),
+    ):
+        training = training_with(val_loss=values)
+        end_epoch(EarlyStopping(patience=1, **options), training)
+        assert training.stop_training == stops, (values, options)
+
+
+def test_terminate_on_nan(capsys):
+    class Diverging(fake_network.Network):
+        def train_step(self, x, y, rows=None):
+            loss = super().train_step(x, y, rows)
+            return loss if self.step < 5 else float("nan")
+
+    network = Diverging()
+    history = fit(network, X, Y, batch_size=16, epochs=5, verbose=2, callbacks=[TerminateOnNaN()])
+    assert history.epoch == [0] and network.step == 3, "as it was before the epoch"
+    assert "the loss is nan" in capsys.readouterr().out
+
+
+def test_lambda_callback():
+    calls = []
+    callback = LambdaCallback(
+        on_epoch_end=lambda epoch, logs: calls.append((epoch, sorted(logs))),
+        on_train_batch_end=lambda batch, logs: calls.append(batch),
+    )
+    fit(fake_network.Network(), X, Y, batch_size=20, verbose=0, callbacks=[callback])
+    assert calls == [0, 1, (0, ["learning_rate", "loss", "samples_per_second", "seconds"])]
+
+
+def test_checkpoints_with_names_of_their_own_and_the_last_of_them(tmp_path):
+    saver = ModelCheckpoint(tmp_path / "at-{epoch}-{step}.safetensors", save_freq=2, keep_last=3)
+    fit(fake_network.Network(), X, Y, batch_size=10, epochs=2, verbose=0, callbacks=[saver])
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["at-1-6.safetensors", "at-1-8.safetensors", "at-2-8.safetensors"]
+    assert read_checkpoint(tmp_path / "at-1-6.safetensors").state.samples == 20
+    assert read_checkpoint(tmp_path / "at-2-8.safetensors").state.samples == 0
+
+
+def test_a_checkpoint_name_without_a_value(tmp_path):
+    saver = ModelCheckpoint(tmp_path / "{val_loss:.2f}")
+    with pytest.raises(TrainingError, match="cannot be filled in"):
+        fit(fake_network.Network(), X, Y, verbose=0, callbacks=[saver])
+
+
+def test_checkpoints_by_the_clock(tmp_path):
+    now = [0.0]
+
+    class Clock(Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            now[0] += 25.0
+
+    saver = ModelCheckpoint(tmp_path / "at-{step}", every_minutes=1.0, clock=lambda: now[0])
+    fit(fake_network.Network(), X, Y, batch_size=5, verbose=0, callbacks=[Clock(), saver])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["at-3", "at-6", "at-8"]
+
+
+@pytest.mark.parametrize("options", [{"save_freq": 0}, {"save_freq": "batch"}, {"keep_last": 0}])
+def test_checkpoint_options_that_make_no_sense(options):
+    with pytest.raises(ValueError, match="must be"):
+        ModelCheckpoint("x", **options)
+
+
+def test_history_in_a_notebook_and_as_a_plot(tmp_path):
+    history = History.restored(2, {"loss": [2.0, 1.0], "val_loss": [3.0, 2.5], "val_loss<b>": [1.0, 1.0]})
+    assert "<td>2.5</td>" in history._repr_html_() and "<b>" not in history._repr_html_()
+    history.plot(tmp_path / "history.png")
+    assert (tmp_path / "history.png").read_bytes()[:4] == b"\x89PNG"
+    assert "data:image/png" in history._repr_html_()
+
+
+def test_a_plot_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    history = History.restored(1, {"loss": [2.0]})
+    with pytest.raises(TrainingError, match="pip install"):
+        history.plot()
+    assert "<table>" in history._repr_html_()
+
+
+def test_tensorboard(tmp_path):
+    fit(fake_network.Network(), X, Y, verbose=0, epochs=2,
+        callbacks=[TensorBoard(tmp_path, update_freq="batch", write_histograms=True)])  # fmt: skip
+    (events,) = tmp_path.iterdir()
+    assert b"epoch/loss" in events.read_bytes() and b"batch/loss" in events.read_bytes()
+
+
+def test_tensorboard_without_its_library(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(TrainingError, match="not installed"):
+        fit(fake_network.Network(), X, Y, verbose=0, callbacks=[TensorBoard(tmp_path)])
+
+
 def test_csv_logger(tmp_path):
-    CSVLogger(tmp_path / "log.csv").on_epoch_end(training_with(loss=[2.5, 1.25], val_loss=[3.0, 0.1]), {})
+    end_epoch(CSVLogger(tmp_path / "log.csv"), training_with(loss=[2.5, 1.25], val_loss=[3.0, 0.1]))
     assert (tmp_path / "log.csv").read_text().splitlines() == [
         "epoch,loss,val_loss",
         "0,2.5,3.0",

@@ -96,6 +96,30 @@ def test_resume_is_exact_and_remembers_its_options(data):
     assert Path("second").read_bytes() == Path("straight").read_bytes()
 
 
+@pytest.mark.parametrize("step", [1, 3, 6, 9])
+def test_a_run_that_is_stopped_in_an_epoch_goes_on_there(data, monkeypatch, capsys, step):
+    options = ("--data", data, "--batch-size", 16, "--save-every", 1)
+    assert train(*options, "--epochs", 2, "--weights", "straight") == 0
+
+    class Failing(fake_network.Network):
+        def train_step(self, x, y, rows=None):
+            if self.step == step:
+                raise MemoryError("no more")
+            return super().train_step(x, y, rows)
+
+    module = fake_network.make_module("fake_failing")
+    module.Network = type("Network", (Failing,), {"home": "fake_failing"})
+    capsys.readouterr()
+    assert train(*options, "--epochs", 2, "--weights", "second", module=module) == 1
+    place = f"{16 * (step % 7)} samples of epoch {step // 7 + 1}"
+    assert f"Kept: second, as it was after {place}. Go on with --resume second" in capsys.readouterr().err
+    assert (
+        train("--data", data, "--epochs", 2, "--save-every", 1, "--resume", "second", "--weights", "second")
+        == 0
+    )
+    assert Path("second").read_bytes() == Path("straight").read_bytes()
+
+
 def test_resume_of_a_finished_run(data, capsys):
     assert train("--data", data, "--epochs", 1) == 0
     before = Path("weights/fake.safetensors").read_bytes()

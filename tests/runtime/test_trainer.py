@@ -1,12 +1,13 @@
 """The training loop: exact resume, every sample once, and clear words when something is wrong."""
 
 import math
+from dataclasses import replace
 
 import fake_network
 import numpy as np
 import pytest
 
-from runtime.callbacks import Callback, History, ModelCheckpoint
+from runtime.callbacks import Callback, History, ModelCheckpoint, ReduceLROnPlateau
 from runtime.checkpoint import load_checkpoint
 from runtime.errors import DataError, TrainingError
 from runtime.evaluation import evaluate
@@ -75,6 +76,75 @@ def test_two_epochs_are_one_epoch_resumed_for_one(tmp_path):
     assert second.step == straight.step == 14
     assert continued == whole
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "straight").read_bytes()
+
+
+class Stopped(Exception):
+    pass
+
+
+class StopAfter(Callback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.training.network.step == self.step:
+            raise Stopped
+
+
+@pytest.mark.parametrize("step", range(1, 14))
+def test_a_run_goes_on_in_the_middle_of_an_epoch_with_the_same_bits(tmp_path, step):
+    """Stopped after any update, with a callback that has something to remember."""
+
+    def callbacks(path, *more):
+        return [
+            ReduceLROnPlateau("loss", 0.5, patience=1, min_delta=9.0),
+            ModelCheckpoint(path, save_freq=1),
+            *more,
+        ]
+
+    options = {"epochs": 3, "validation_data": HELD_OUT}
+    straight = fake_network.Network(seed=7)
+    whole = quietly(straight, X, Y, callbacks=callbacks(tmp_path / "straight"), **options)
+    assert len(set(whole.history["learning_rate"])) == 2, "the callback has done something"
+    first = fake_network.Network(seed=7)
+    with pytest.raises(Stopped):
+        quietly(first, X, Y, callbacks=callbacks(tmp_path / "resumed", StopAfter(step)), **options)
+    second = fake_network.Network(seed=0)
+    state = load_checkpoint(second, tmp_path / "resumed").state
+    assert (state.step, state.samples) == (step, min(16 * (step % 7 or 7), 100))
+    resumed = callbacks(tmp_path / "resumed")
+    continued = fit(second, X, Y, verbose=0, resume=state, callbacks=resumed, **options)
+    assert bits(second) == bits(straight)
+    assert continued == whole
+    assert (tmp_path / "resumed").read_bytes() == (tmp_path / "straight").read_bytes()
+
+
+def test_a_state_that_is_not_the_callbacks(tmp_path):
+    quietly(fake_network.Network(), X, Y, callbacks=[ModelCheckpoint(tmp_path / "file")])
+    network = fake_network.Network()
+    state = load_checkpoint(network, tmp_path / "file").state
+    wrong = replace(state, callbacks={"ReduceLROnPlateau": {"reductions": ["x"]}})
+    with pytest.raises(TrainingError, match="no state that the callback ReduceLROnPlateau takes"):
+        quietly(network, X, Y, epochs=2, resume=wrong, callbacks=[ReduceLROnPlateau("loss")])
+
+
+def test_held_out_by_a_fraction():
+    network = Recorder()
+    history = quietly(network, X, Y, validation_split=0.3)
+    assert sum(len(y) for _, y in network.batches) == 70
+    trained = {image.tobytes() for x, _ in network.batches for image in x}
+    assert trained == {image.tobytes() for image in X[:70]}
+    expected = evaluate(network, X[70:], Y[70:])
+    assert history.history["val_loss"] == [expected.loss]
+
+
+def test_as_the_samples_lie_and_only_some_batches():
+    network = Recorder()
+    quietly(network, X, Y, shuffle=False, steps_per_epoch=3)
+    assert np.array_equal(np.concatenate([y for _, y in network.batches]), Y[:48])
+    network = Recorder()
+    quietly(network, X, Y, shuffle=False, steps_per_epoch=99)
+    assert np.array_equal(np.concatenate([y for _, y in network.batches]), Y)
 
 
 def test_each_epoch_shows_every_sample_once_in_another_order():
@@ -155,8 +225,8 @@ def test_divergence_is_named_and_undone(bad_step):
     kept = []
 
     class Keep(Callback):
-        def on_epoch_begin(self, training):
-            kept.append((bits(training.network), training.network.step))
+        def on_epoch_begin(self, epoch, logs=None):
+            kept.append((bits(self.training.network), self.training.network.step))
 
     network = Diverging()
     with pytest.raises(TrainingError) as caught:
@@ -199,7 +269,18 @@ def test_data_that_do_not_fit(x, y, message):
     assert bits(network) == before
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 0}, {"epochs": -1}, {"initial_epoch": -1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 0},
+        {"epochs": -1},
+        {"initial_epoch": -1},
+        {"steps_per_epoch": 0},
+        {"validation_split": 1.0},
+        {"validation_split": -0.1},
+        {"validation_split": 0.999},
+    ],
+)
 def test_arguments_that_make_no_sense(options):
     with pytest.raises(TrainingError, match="makes no sense"):
         quietly(fake_network.Network(), X, Y, **options)
@@ -213,7 +294,7 @@ def test_a_history_must_go_on_with_the_same_quantities():
 
 def test_ctrl_c_passes_through_between_updates():
     class Interrupt(Callback):
-        def on_train_batch_end(self, training, batch, loss):
+        def on_train_batch_end(self, batch, logs=None):
             if batch == 2:
                 raise KeyboardInterrupt
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from runtime import cli
-from runtime.checkpoint import OLDER_FORMAT, read_checkpoint
+from runtime.checkpoint import OLDER_FORMATS, read_checkpoint
 from runtime.errors import DataError, WeightsError
 from runtime.safetensors import load_file, save_file
 
@@ -199,7 +199,7 @@ def test_older_weights_say_neither(folder, capsys):
     path = Path("weights/fake.safetensors")
     file = load_file(path)
     metadata = {key: text for key, text in file.metadata.items() if key not in ("data", "checksum")}
-    save_file(path, file.tensors, metadata | {"format": OLDER_FORMAT})
+    save_file(path, file.tensors, metadata | {"format": OLDER_FORMATS[0]})
     assert evaluate("--data", "one.npz") == 0
     assert train("--data", "one.npz", "--epochs", 2, "--resume", path, "--weights", "other") == 0
     capsys.readouterr()

@@ -1,0 +1,117 @@
+"""What a callback is, and the running training that it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.history import History
+from runtime.interface import ModelInterface
+
+Logs = Mapping[str, float]
+
+
+@dataclass
+class Training:
+    """A running `fit`, for callbacks, which know it as `self.training` and, as in Keras, as `self.model`.
+
+    `epoch` counts from 0; `samples` is how many samples of it have been visited and `loss` the sum of their
+    losses; `stop_training` ends the run after this epoch. What else is asked of it is asked of the network:
+    `self.model.predict(x)`, `self.model.learning_rate`.
+    """
+
+    network: Any
+    interface: ModelInterface
+    epochs: int
+    batch_size: int
+    history: History
+    epoch: int
+    callbacks: Sequence[Callback] = ()
+    samples: int = 0
+    loss: float = 0.0
+    stop_training: bool = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "network"), name)
+
+    @property
+    def callback_states(self) -> dict[str, dict[str, Any]]:
+        """What the callbacks have to remember, by the names that a checkpoint stores it under."""
+        named = zip(state_names(self.callbacks), self.callbacks, strict=True)
+        return {name: state for name, callback in named if (state := callback.state())}
+
+
+class Callback:
+    """Base of all callbacks: override what you need. The names and arguments are those of Keras.
+
+    `logs` of an epoch holds the quantities in the history and also "seconds" (of training, without the
+    evaluation) and "samples_per_second", which are kept out of the history so that equal runs have equal
+    histories. `logs` of a batch holds "loss", the mean over this batch.
+    """
+
+    training: Training
+    params: Mapping[str, Any]
+    stops_where_not_finite = False
+    """Whether a loss that is no number ends the training without an error."""
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Told before anything else: "epochs", "steps" (batches an epoch), "verbose"."""
+        self.params = params
+
+    def set_model(self, model: Training) -> None:
+        """Told before the training begins what is trained."""
+        self.training = model
+
+    @property
+    def model(self) -> Training:
+        """The running training, under the name that Keras has for what is trained."""
+        return self.training
+
+    def state(self) -> dict[str, Any]:
+        """What this callback has to remember when a run is resumed: JSON's numbers, texts and lists."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` returned. Raises KeyError, TypeError or ValueError where it does not fit."""
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before each epoch; again where a run goes on in the middle of one."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before each update; `batch` counts from 0 in the epoch."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After each update."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before the held-out data are evaluated."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Afterwards, with what was measured."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After each epoch, once its values are in the history."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch, unless an exception ended the training."""
+
+
+def overriding(callbacks: Iterable[Callback], hook: str) -> tuple[Any, ...]:
+    """The hooks of that name that do anything: what is called after every batch costs nothing otherwise."""
+    plain = getattr(Callback, hook)
+    return tuple(getattr(one, hook) for one in callbacks if getattr(type(one), hook, plain) is not plain)
+
+
+def state_names(callbacks: Iterable[Callback]) -> list[str]:
+    """A name for each callback: its class, and a number from the second of a class on."""
+    counts: dict[str, int] = {}
+    names = []
+    for callback in callbacks:
+        kind = type(callback).__name__
+        counts[kind] = counts.get(kind, 0) + 1
+        names.append(kind if counts[kind] == 1 else f"{kind} {counts[kind]}")
+    return names
