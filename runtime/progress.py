@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import TextIO
+from typing import Any, TextIO
 
 BAR_WIDTH = 30
 REDRAW_SECONDS = 0.1
 
 
 class ProgressBar:
-    """A bar on `stream`, by default standard error; silent unless the stream is a terminal.
+    """A bar on `stream`, by default standard error; silent unless the stream is a terminal. By rich.
 
+    It says how far the epoch is, what `update` is told, samples a second and the time left. It is drawn by
+    whoever updates it, at most ten times a second: no thread of its own takes a core from the training.
     `clock` returns seconds; a test may replace it.
     """
 
@@ -25,35 +26,57 @@ class ProgressBar:
         total: int,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
+        unit: str = "samples",
     ):
-        self.title = title
         self.total = total
-        self.stream = sys.stderr if stream is None else stream
         self.clock = clock
-        self.started = clock()
         self.drawn = float("-inf")
-        self.visible = self.stream.isatty() and os.environ.get("TERM") != "dumb"
+        stream = sys.stderr if stream is None else stream
+        self._bar = None
+        if stream.isatty() and os.environ.get("TERM") != "dumb":
+            self._bar = _drawn_by_rich(title, total, stream, clock, unit)
+            self._bar.start()
 
     def update(self, done: int, note: str = "") -> None:
         """Show that `done` of `total` are finished; redraws at most ten times a second."""
         now = self.clock()
-        if not self.visible or (now - self.drawn < REDRAW_SECONDS and done < self.total):
+        if self._bar is None or (now - self.drawn < REDRAW_SECONDS and done < self.total):
             return
         self.drawn = now
-        filled = BAR_WIDTH * done // self.total
-        remaining = (now - self.started) * (self.total - done) / max(done, 1)
-        bar = "=" * filled + " " * (BAR_WIDTH - filled)
-        line = f"{self.title} [{bar}] {100 * done // self.total:3d} %  {note}  {remaining:.0f} s left"
-        self._write(line[: shutil.get_terminal_size().columns - 1])
+        self._bar.update(self._bar.task_ids[0], completed=done, note=note, refresh=True)
 
     def close(self) -> None:
         """Wipe the bar off the line, so that the next output begins on a clean one."""
-        if self.visible:
-            self._write("")
+        if self._bar is not None:
+            self._bar.stop()
 
-    def _write(self, line: str) -> None:
-        self.stream.write(f"\r\x1b[K{line}")  # \x1b[K clears what a longer line left behind
-        self.stream.flush()
+
+def _drawn_by_rich(title: str, total: int, stream: TextIO, clock: Callable[[], float], unit: str) -> Any:
+    """Rich is imported here: where no bar is shown, nothing waits for it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text(f"{task.speed:,.0f} {unit}/s" if task.speed else "")
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(BAR_WIDTH),
+        TextColumn("{task.percentage:3.0f} %  {task.fields[note]}"),
+        Rate(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
+        console=Console(file=stream, force_terminal=True),
+        auto_refresh=False,
+        transient=True,
+        get_time=clock,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    bar.add_task(title, total=total, note="")
+    return bar
 
 
 def epoch_line(epoch: int, epochs: int, logs: Mapping[str, float], unit: str = "samples") -> str:

@@ -175,8 +175,7 @@ def _run_epoch(training: Training, data: _Data, verbose: int) -> None:
     training.history.append(epoch, measured)
     logs = {**measured, "seconds": seconds, "samples_per_second": count / max(seconds, 1e-9)}
     if verbose:
-        unit = "images" if len(training.interface.input_shape) == 3 else "samples"
-        print(epoch_line(epoch, training.epochs, logs, unit), flush=True)
+        print(epoch_line(epoch, training.epochs, logs, _unit(training)), flush=True)
     for callback in callbacks:
         callback.on_epoch_end(epoch, logs)
 
@@ -186,7 +185,8 @@ def _train_epoch(training: Training, data: _Data, show_bar: bool) -> float:
     network, size, order = training.network, training.batch_size, data.order(training.epoch)
     before = overriding(training.callbacks, "on_train_batch_begin")
     after = overriding(training.callbacks, "on_train_batch_end")
-    bar = ProgressBar(f"epoch {training.epoch + 1}/{training.epochs}", len(order)) if show_bar else None
+    title = f"epoch {training.epoch + 1}/{training.epochs}"
+    bar = ProgressBar(title, len(order), unit=_unit(training)) if show_bar else None
     try:
         while training.samples < len(order):
             batch = training.samples // size
@@ -215,6 +215,10 @@ def _train_epoch(training: Training, data: _Data, show_bar: bool) -> float:
         what = f"{', '.join(broken)} holds NaN or infinity"
         raise _not_finite(training, what, (len(order) - 1) // size, data.x[last])
     return training.loss / len(order)
+
+
+def _unit(training: Training) -> str:
+    return "images" if len(training.interface.input_shape) == 3 else "samples"
 
 
 def _validate(training: Training, data: _Data) -> dict[str, float]:

@@ -145,6 +145,8 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "Cython": ("compiler.toolchain.build",),
         "matplotlib": ("runtime.history",),
         "tensorboardX": ("runtime.callbacks.logging",),
+        "rich": ("runtime.progress",),
+        "platformdirs": ("runtime.cache_folder",),
     },
     "mpmath": (
         "compiler.simplify.evaluate",

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from compiler import cache, cache_entry
 from compiler.errors import ModelError
+from compiler.toolchain import cache, cache_entry
 from compiler.toolchain.cache_entry import MANIFEST, everyone_may_write, key_of, others_may_write
 from compiler.toolchain.compile_file import Options, compile_file
 from compiler.toolchain.doctor import findings
