@@ -268,4 +268,4 @@ def test_stopped_by_a_signal(data, tmp_path, epochs_before, number, words):
         assert f"as it was after epoch {epoch}." in error
     else:
         assert "No weights were saved." in error
-    assert [name for name in os.listdir("weights") if name.endswith(".tmp")] == []
+    assert list(Path("weights").glob("*.tmp")) == []
