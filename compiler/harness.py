@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 
@@ -29,11 +30,31 @@ LANES = 3
 """Few lanes, so that small batches already exercise their sums."""
 
 
+class Runs(Protocol):
+    """A built harness."""
+
+    def run(
+        self,
+        number: int,
+        arguments: list[np.ndarray],
+        scalars: list[float],
+        batch: int,
+        seed: int,
+        step: int,
+        threads: int,
+    ) -> np.ndarray:
+        """Run program `number` on its arguments, in place; returns the arena of what was reduced."""
+
+
+Loader = Callable[[str, Settings, tuple[str, ...]], Runs]
+"""From the harness' text, what it was scheduled for, and further flags for the C compiler."""
+
+
 @dataclass(frozen=True)
 class CompiledPrograms:
     """Programs built into one module."""
 
-    module: ModuleType
+    module: Runs
     plans: tuple[Plan, ...]
     arguments: tuple[tuple[str, ...], ...]
     scalars: tuple[tuple[str, ...], ...]
@@ -82,9 +103,16 @@ class CompiledPrograms:
 
 
 def compile_programs(
-    programs: Sequence[Program], settings: Settings, *, extra_flags: tuple[str, ...] = ()
+    programs: Sequence[Program],
+    settings: Settings,
+    *,
+    extra_flags: tuple[str, ...] = (),
+    load: Loader | None = None,
 ) -> CompiledPrograms:
-    """Build programs (already through the passes) into a module loaded from a temporary folder."""
+    """Build programs (already through the passes) into a module loaded from a temporary folder.
+
+    `load` makes something else of the text that has the module's `run`: a program of another processor, say.
+    """
     planned = [_planned(f"program_{number}", program, settings) for number, program in enumerate(programs)]
     plans, arguments, scalars = map(tuple, zip(*planned, strict=True))
     model = {
@@ -104,7 +132,7 @@ def compile_programs(
     source = render_harness(
         [program_text(plan, settings.dtype) for plan in plans], model, settings.target, settings.dtype
     )
-    module = _load(source, settings, extra_flags)
+    module = (load or _load)(source, settings, extra_flags)
     return CompiledPrograms(module, plans, arguments, scalars, settings.dtype, source)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 import sympy
 
+from compiler.emit.cython.vectors import RELATIONS
 from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, FloorDiv, Mod
 from compiler.ir.scalar.choices import Absolute, Extremum, Scalar, Select, Sign
@@ -190,9 +191,6 @@ def _power(value: sympy.Expr) -> tuple[str, int]:
         factor = _bind(base, ATOM)
         return " * ".join([factor] * int(exponent)), PRODUCT
     return f"real_pow({expression_text(base)}, {expression_text(exponent)})", ATOM
-
-
-RELATIONS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
 
 
 def vector_text(value: sympy.Expr, vectors: Collection[str], suffix: str) -> str:

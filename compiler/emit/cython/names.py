@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
+from compiler.emit.cython.vectors import WORDS
+from compiler.machine.machine import LONGEST_VECTOR_BYTES
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 # What the templates call, import, define as a type or write in capitals: a layer may have any name, and must
@@ -26,18 +29,7 @@ _C_WORDS = (
     "int64 chosen part parts given member threads Piece Member Account union unsigned vector void volatile "
     "batch first seed step"
 )
-_VECTOR_WORDS = (
-    "vector",
-    "load",
-    "store",
-    "splat",
-    "where_uint8",
-    "where_int32",
-    "widen_uint8",
-    "widen_int32",
-    "integers",
-)
-LENGTHS = ("", "2", "4", "8", "16")
+LENGTHS = ("", *(str(2**k) for k in range(1, LONGEST_VECTOR_BYTES.bit_length())))
 """Lanes that may be part of the name of a shorter vector type and its functions."""
 
 
@@ -45,7 +37,7 @@ def _reserved() -> frozenset[str]:
     # The builtin input() is not used, and every model has a tensor of that name.
     words = {*keyword.kwlist, *dir(builtins), *_C_WORDS.split()} - {"input"}
     words.update(
-        f"{word}{length}{part}" for word, length, part in product(_VECTOR_WORDS, LENGTHS, ("", "_partial"))
+        f"{word}{length}{part}" for word, length, part in product(WORDS, LENGTHS, ("", "_partial", "_winner"))
     )
     for path in sorted(TEMPLATES.glob("*.jinja")):
         text = path.read_text()

@@ -11,6 +11,16 @@ from compiler.ir.loops.grammar import Choose
 from compiler.machine.elements import REALS
 from compiler.machine.target import Target
 
+RELATIONS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
+"""Comparisons of vectors, by the names that their functions have for them."""
+_INTEGERS = ("uint8", "int32")
+WORDS = (
+    *("vector", "integers", "load", "store", "splat", "zeros", "lanes", "pick", "larger", "smaller"),
+    *(f"where_{word}" for word in (*RELATIONS.values(), *_INTEGERS)),
+    *(f"{word}_{integer}" for word in ("store", "widen") for integer in _INTEGERS),
+)
+"""The types of vectors and their functions, before what tells one length from another."""
+
 
 def vector_types(target: Target, dtype: str) -> list[dict[str, object]]:
     """What the preamble writes down of each vector type, longest first: names, sizes, the target's words."""
