@@ -22,8 +22,10 @@ from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Program
 from compiler.plan.plan import Place, Plan, make_plan
 from compiler.plan.whole import LANE_TILES, whole_sums
-from compiler.schedule.kernel import Settings
+from compiler.schedule.choosing import Table
 from compiler.schedule.layout import row_size
+from compiler.schedule.settings import Settings
+from compiler.schedule.strategies.table import STRATEGIES
 from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 
 LANES = 3
@@ -136,13 +138,13 @@ def compile_programs(
     return CompiledPrograms(module, plans, arguments, scalars, settings.dtype, source)
 
 
-def plans_of(programs: Sequence[Program], settings: Settings) -> tuple[Plan, ...]:
+def plans_of(programs: Sequence[Program], settings: Settings, table: Table = STRATEGIES) -> tuple[Plan, ...]:
     """How `compile_programs` would compute programs: its choices, for any machine, without a C compiler."""
-    return tuple(_planned(f"program_{n}", program, settings)[0] for n, program in enumerate(programs))
+    return tuple(_planned(f"program_{n}", program, settings, table)[0] for n, program in enumerate(programs))
 
 
 def _planned(
-    name: str, program: Program, settings: Settings
+    name: str, program: Program, settings: Settings, table: Table = STRATEGIES
 ) -> tuple[Plan, tuple[str, ...], tuple[str, ...]]:
     given: dict[str, Place] = {}
     arguments: list[str] = []
@@ -162,7 +164,7 @@ def _planned(
         if output not in given and (output in whole or not batched):
             given[output] = Place("argument", len(arguments))
             arguments.append(output)
-    plan = make_plan(name, program, settings, given, {})
+    plan = make_plan(name, program, settings, given, {}, table)
     return plan, tuple(arguments), tuple(scalars)
 
 

@@ -27,8 +27,11 @@ from compiler.plan.plan import Plan, make_plan
 from compiler.plan.storage import Storage, placed, storage_of
 from compiler.plan.tiling import cheapest_tile
 from compiler.plan.whole import LANE_TILES, LANES
-from compiler.schedule.kernel import Settings, predicted_cycles
+from compiler.schedule.choosing import Table, schedule_of
+from compiler.schedule.context import context_of
 from compiler.schedule.layout import row_size
+from compiler.schedule.settings import Settings
+from compiler.schedule.strategies.table import STRATEGIES
 
 UPDATE_TILE = 2048
 """Parameters in a tile of the update: a few arrays of them fill half of a first-level cache."""
@@ -105,7 +108,9 @@ def compile_to_source(
     return replace(source, text=text)
 
 
-def pricer(target: Target, dtype: str, without: frozenset[str] = frozenset()) -> Price:
+def pricer(
+    target: Target, dtype: str, without: frozenset[str] = frozenset(), table: Table = STRATEGIES
+) -> Price:
     """Predicted cycles of a definition, scheduled for a typical tile: what `select` compares."""
     settings = Settings(target, dtype, TYPICAL_TILE)
     known: dict[tuple[object, ...], float] = {}
@@ -119,10 +124,10 @@ def pricer(target: Target, dtype: str, without: frozenset[str] = frozenset()) ->
 
     def predicted(definition: Definition, program: Program) -> float:
         packed = program if "pack" in without else pack(program, definition.name)[0]
-        shapes = {entry.name: entry.shape for entry in (*packed.inputs, *packed.definitions)}
         names = definition.name, packed.find("unpacked", definition.name)
-        own = [d for d in packed.definitions if d.name in names]
-        return sum(predicted_cycles(d, shapes, settings) for d in own)
+        own = [(d,) for d in packed.definitions if d.name in names]
+        schedules = (schedule_of(entries, context_of(entries, packed, settings), table) for entries in own)
+        return sum(schedule.cycles(target.machine) for schedule in schedules)
 
     return price
 

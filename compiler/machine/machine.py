@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from compiler.errors import CompilerBug
+from compiler.machine.costs import Costs
 from compiler.machine.elements import REALS
 
 SHORTEST_VECTOR_BYTES = 16
@@ -26,9 +27,26 @@ class Machine:
     unit_bytes: int = 64
     """Bytes that an arithmetic unit takes at once: a wider vector keeps it busy for two cycles."""
     loads_per_cycle: float = 2.0
+    load_bytes: int = 32
+    """Bytes that a load delivers in a cycle, and a broadcast too: a longer vector takes two on many cores."""
+    fused_operations: int = 2
+    """Operations of one instruction: a multiplication and an addition."""
     latency: int = 4
     level1_bytes: int = 32 * 1024
     level2_bytes: int = 1024 * 1024
+    single: Costs = field(default_factory=Costs)
+    """What things take in float32."""
+    double: Costs = field(default_factory=Costs)
+    """What they take in float64."""
+
+    def costs(self, dtype: str) -> Costs:
+        """What things take in this dtype."""
+        return self.single if dtype == "float32" else self.double
+
+    def level_of(self, size: int) -> str:
+        """The nearest level of memory that holds so many bytes."""
+        levels = (("level 1", self.level1_bytes), ("level 2", self.level2_bytes))
+        return next((level for level, room in levels if size <= room), "memory")
 
     def __post_init__(self) -> None:
         size = self.vector_bytes
@@ -59,6 +77,10 @@ class Machine:
             lengths.append(next(n for n in (lanes // 4, lanes // 2, lanes) if rest <= n))
         sizes = (n * self.vector_bytes / lanes for n in lengths)
         return sum(max(1.0, size / self.unit_bytes) for size in sizes) / len(lengths)
+
+    def load_slots(self, size: int) -> float:
+        """Times that a load takes up its unit, for a vector of so many bytes."""
+        return max(1.0, size / self.load_bytes)
 
     @property
     def accumulators(self) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
-from math import prod
 
-from compiler.ir.tensor.program import Definition, Program, Shape
+from compiler.ir.tensor.program import Definition, Program
 from compiler.plan.stages import Stage
-from compiler.schedule.fusion import Fused, fuse_chain
-from compiler.schedule.kernel import LOOP_CYCLES, predicted_cycles
-from compiler.schedule.layout import extent_of
+from compiler.schedule.choosing import Table, find_schedule, schedule_of
+from compiler.schedule.context import context_of
+from compiler.schedule.schedule import Schedule
 from compiler.schedule.settings import Settings
+from compiler.schedule.strategies.table import STRATEGIES
 
 Group = tuple[str, ...]
 
@@ -23,14 +23,18 @@ class _Context:
     program: Program
     stage: Mapping[str, Stage]
     settings: Settings
-    shapes: Mapping[str, Shape]
+    table: Table
     numbers: Mapping[str, int]
     group_of: Mapping[str, Group]
 
 
 def fused_groups(
-    groups: list[Group], program: Program, stage: Mapping[str, Stage], settings: Settings
-) -> dict[Group, Fused | None]:
+    groups: list[Group],
+    program: Program,
+    stage: Mapping[str, Stage],
+    settings: Settings,
+    table: Table = STRATEGIES,
+) -> dict[Group, Schedule | None]:
     """The groups, with chains of them joined, each where its contraction stood and with its schedule.
 
     A group is taken along when it runs in the same phase and the tile that has room for its windows costs
@@ -41,12 +45,12 @@ def fused_groups(
         program,
         stage,
         settings,
-        {entry.name: entry.shape for entry in (*program.inputs, *program.definitions)},
+        table,
         program.positions,
         {name: group for group in groups for name in group},
     )
     taken: set[Group] = set()
-    result: dict[Group, Fused | None] = {}
+    result: dict[Group, Schedule | None] = {}
     places: dict[Group, int] = {}
     # The number of the definition in whose place a tensor is computed.
     ready = dict(context.numbers)
@@ -65,15 +69,15 @@ def fused_groups(
 
 def _longer(
     chain: Group,
-    fused: Fused | None,
+    fused: Schedule | None,
     place: int,
     taken: Set[Group],
     ready: Mapping[str, int],
     context: _Context,
-) -> tuple[Group, Fused, int] | None:
+) -> tuple[Group, Schedule, int] | None:
     """The chain and one of the groups that read it, with its schedule and the number of the definition in
     whose place it runs; None where none fits or pays. What another chain has taken stays there."""
-    program, settings, shapes = context.program, context.settings, context.shapes
+    program, settings = context.program, context.settings
     first = program.definition(chain[0])
     if first is None or first.operation != "sum" or context.stage[first.name].kind != "tile":
         return None
@@ -89,14 +93,22 @@ def _longer(
         ):
             continue
         definitions = tuple(program[name] for name in (*chain, *group))
-        longer = fuse_chain(definitions, program, shapes, settings, fused)
-        if longer is None:
-            continue
-        # Steps are done in registers whatever the tile; windows ask for one that may not be the cheapest.
-        chosen = fused is None and longer.epilogue.windows
-        if not chosen or longer.contraction.tile.cycles < _apart(definitions, shapes, settings):
+        longer = _chain(definitions, fused, context)
+        if longer is not None and _cycles(longer, settings) < _apart(definitions, context):
             return (*chain, *group), longer, there
     return None
+
+
+def _chain(
+    definitions: tuple[Definition, ...], shorter: Schedule | None, context: _Context
+) -> Schedule | None:
+    """The schedule of a contraction and what follows it in one kernel; the tile of a shorter one is kept."""
+    program, names = context.program, {d.name for d in definitions}
+    outside = {n for n in names if any(d.name not in names for d in program.readers[n])}
+    outside |= names & program.results
+    tile = None if shorter is None else shorter.tile
+    scheduled = context_of(definitions, program, context.settings, outside=frozenset(outside), tile=tile)
+    return find_schedule(definitions, scheduled, context.table)
 
 
 def _readers(chain: Group, program: Program) -> Iterator[str]:
@@ -104,14 +116,14 @@ def _readers(chain: Group, program: Program) -> Iterator[str]:
     return iter(sorted(found, key=program.positions.__getitem__))
 
 
-def _apart(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape], settings: Settings) -> float:
+def _apart(definitions: tuple[Definition, ...], context: _Context) -> float:
     """Predicted cycles of a contraction and what follows it, each in a kernel of its own."""
-    main, *others = definitions
-    cycles = predicted_cycles(main, shapes, settings)
-    for term in main.terms:
-        if not term.reduction_axes:
-            # What accumulators start from costs nothing.
-            cycles -= LOOP_CYCLES * prod(extent_of(a, settings.tile) for a in term.axes)
     # A winner comes with its max.
-    counted = (d for d in others if d.operation not in ("argmax", "argmin"))
-    return cycles + sum(predicted_cycles(d, shapes, settings) for d in counted)
+    counted = [d for d in definitions if d.operation not in ("argmax", "argmin")]
+    contexts = (context_of((d,), context.program, context.settings) for d in counted)
+    schedules = (schedule_of((d,), c, context.table) for d, c in zip(counted, contexts, strict=True))
+    return sum(_cycles(schedule, context.settings) for schedule in schedules)
+
+
+def _cycles(schedule: Schedule, settings: Settings) -> float:
+    return schedule.cycles(settings.machine)

@@ -16,9 +16,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from compiler.ir.affine.expression import axis, constant
-from compiler.ir.loops.grammar import Address, Buffer, Kernel, Limit, Loop, Random, Store
-from compiler.ir.tensor.program import Definition, Program, Tensor
+from compiler.ir.loops.grammar import Kernel
+from compiler.ir.tensor.program import Definition, Program
 from compiler.machine.elements import element_bytes
 from compiler.plan.grouping import fused_groups
 from compiler.plan.joining import join_pointwise
@@ -31,10 +30,15 @@ from compiler.plan.stages import (
     stages,
 )
 from compiler.plan.whole import can_be_shared, keep_operands, shared_out, whole_settings, whole_sums
-from compiler.schedule.fusion import Fused
-from compiler.schedule.kernel import Settings, build_kernel
+from compiler.schedule.choosing import Table, schedule_of
+from compiler.schedule.context import context_of
+from compiler.schedule.elements import element_of
+from compiler.schedule.kernel import build_kernel
 from compiler.schedule.layout import aligned, row_size
 from compiler.schedule.nonzero import given_tensors
+from compiler.schedule.schedule import Schedule
+from compiler.schedule.settings import Settings
+from compiler.schedule.strategies.table import STRATEGIES
 
 Area = Literal[
     "input",
@@ -52,8 +56,6 @@ Area = Literal[
     "tangent",
     "input_tangent",
 ]
-SMALL_LIMIT = 256
-"""Winners of windows of up to this many positions are stored in one byte."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Call:
 
     kernel: Kernel
     tensors: tuple[str, ...]
+    schedule: Schedule
+    """What the kernel was written from."""
 
 
 @dataclass(frozen=True)
@@ -109,24 +113,13 @@ class Plan:
         return tuple(call.kernel for call in calls)
 
 
-def element_of(entry: Tensor | Definition) -> str:
-    """The stored element type: "real", "index" (32 bits), "small" (8 bits) for winners of small windows."""
-    if entry.dtype == "real":
-        return "real"
-    if isinstance(entry, Definition) and entry.operation in ("argmax", "argmin"):
-        size = 1
-        for a in entry.terms[0].reduction_axes:
-            size *= a.extent
-        return "small" if size <= SMALL_LIMIT else "index"
-    return "index"
-
-
 def make_plan(
     name: str,
     program: Program,
     settings: Settings,
     given: Mapping[str, Place],
     lane_layout: Mapping[str, int],
+    table: Table = STRATEGIES,
 ) -> Plan:
     """Plan a program. `given` places inputs and outputs; `lane_layout` fixes offsets of reduced outputs
     (a gradient arena laid out like the parameters); other reduced tensors follow behind."""
@@ -140,14 +133,14 @@ def make_plan(
         stage = stages(program, whole)
     elements = {e.name: element_of(e) for e in (*program.inputs, *program.definitions)}
     groups = kernel_groups(program)
-    fused = fused_groups(groups, program, stage, settings) if settings.fuse else dict.fromkeys(groups)
+    fused = fused_groups(groups, program, stage, settings, table) if settings.fuse else dict.fromkeys(groups)
     order = as_soon_as_possible(program, list(fused), stage)
     phases = []
     for number in range(1 + max((s.phase for s in stage.values()), default=0)):
         before, tile = [], []
         for group in order:
             if stage[group[0]].phase == number:
-                call = _call(group, program, settings, stage, elements, fused.get(group))
+                call = _call(group, program, settings, stage, fused.get(group), table)
                 (before if stage[group[0]].kind in ("before", "whole") else tile).append(call)
         phases.append(Phase(tuple(before), tuple(tile)))
     places, sizes = _places(program, phases, stage, settings, given, lane_layout, elements)
@@ -186,52 +179,25 @@ def _call(
     program: Program,
     settings: Settings,
     stage: Mapping[str, Stage],
-    elements: Mapping[str, str],
-    fused: Fused | None,
+    schedule: Schedule | None,
+    table: Table,
 ) -> Call:
-    entry = program[group[0]]
-    if isinstance(entry, Tensor):
-        return _random_call(entry) if entry.kind == "random" else _iota_call(entry)
-    definitions = tuple(program[name] for name in group)
+    """The call of a group's kernel, by the schedule that it has already, or by one that is chosen here."""
+    entries = tuple(program[name] for name in group)
     kind = stage[group[0]].kind
-    if kind == "whole":
-        settings = whole_settings(settings)
-    adds = kind == "lane"
-    kernel = build_kernel(definitions, program, settings, adds=adds, elements=elements, fused=fused)
-    if kind == "whole" or (kind == "before" and can_be_shared(definitions[0], kernel)):
+    if schedule is None:
+        settings = whole_settings(settings) if kind == "whole" else settings
+        context = context_of(entries, program, settings, adds=kind == "lane")
+        schedule = schedule_of(entries, context, table)
+    kernel = build_kernel(entries, schedule)
+    shared = (
+        kind == "before"
+        and isinstance(entries[0], Definition)
+        and can_be_shared(entries[0], kernel, settings)
+    )
+    if kind == "whole" or shared:
         kernel = shared_out(kernel)
-    return Call(kernel, tuple(buffer.tensor for buffer in kernel.buffers))
-
-
-def _random_call(tensor: Tensor) -> Call:
-    row = row_size(tensor.shape)
-    kernel = Kernel(
-        name=tensor.name,
-        buffers=(Buffer(tensor.name, tensor.name, "real", True),),
-        body=(Random(tensor.name, tensor.stream, row, None in tensor.shape),),
-        formula=(f"{tensor.name}[...] = uniform(seed, step, stream {tensor.stream}, element)",),
-        schedule="counter-based: Threefry-2x32, 20 rounds",
-        operations=0,
-        per_example=None in tensor.shape,
-        origin=tensor.origin,
-    )
-    return Call(kernel, (tensor.name,))
-
-
-def _iota_call(tensor: Tensor) -> Call:
-    """0, 1, 2, … in memory: what an axis is as a value, read like any other tensor."""
-    (extent,) = tensor.shape
-    store = Store(Address(tensor.name, axis("i")), axis("i"))
-    kernel = Kernel(
-        name=tensor.name,
-        buffers=(Buffer(tensor.name, tensor.name, "real", True),),
-        body=(Loop("i", (Limit(constant(0)),), (Limit(constant(extent)),), (store,)),),
-        formula=(f"{tensor.name}[i] = i",),
-        schedule="plain loop",
-        operations=0,
-        per_example=False,
-    )
-    return Call(kernel, (tensor.name,))
+    return Call(kernel, tuple(buffer.tensor for buffer in kernel.buffers), schedule)
 
 
 def _places(

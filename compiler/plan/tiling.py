@@ -17,13 +17,14 @@ def cheapest_tile(plan: Plan, machine: Machine, dtype: str) -> int:
     `plan` is one for tiles of one example. Weights are read once a tile. A tile's workspace stays in half of
     the cache, or is written to the next level and read again: that pays where the weights are larger.
     """
+    costs = machine.costs(dtype)
     weights = sum(_weight_bytes(call, plan, dtype) for phase in plan.phases for call in phase.tile)
 
     def moved(tile: int) -> float:
-        fits = tile * plan.tile_bytes <= machine.level2_bytes // 2
-        return weights / tile + (0 if fits else 2 * plan.tile_bytes)
+        fits = tile * plan.tile_bytes <= machine.level2_bytes * costs.workspace_share
+        return weights / tile + (0 if fits else costs.spill_passes * plan.tile_bytes)
 
-    return min((2**k for k in range(LARGEST_TILE.bit_length())), key=moved)
+    return min((1 << k for k in range(LARGEST_TILE.bit_length())), key=moved)
 
 
 def _weight_bytes(call: Call, plan: Plan, dtype: str) -> int:

@@ -29,22 +29,17 @@ from compiler.ir.tensor.program import (
     move_term,
     rename_tensors,
 )
-from compiler.schedule.contraction import choose_tile
-from compiler.schedule.kernel import Settings
 from compiler.schedule.layout import row_size
 from compiler.schedule.nest import make_nest
+from compiler.schedule.pieces import tile_of
+from compiler.schedule.settings import Settings
 
 LANES = 8
 """Accumulators of sums over the batch: a fixed number, so that no bit depends on the threads."""
 LANE_TILES = 16
 """Tiles that a lane adds up before it puts their sums aside: a long sum goes in blocks."""
 TYPICAL_BATCH = 128
-WORTH_A_PHASE = 100_000
-"""Values moved that are worth another start of all threads."""
-SHARED_POINTS = 16 * 1024
-"""Values of a tensor without a batch axis that are worth more than one thread."""
-KEPT_PASSES = 3
-"""What is kept for later is written, read again, and no longer in the cache where it was."""
+"""Examples in a batch as people train with: what plans are compared for."""
 
 
 def whole_settings(settings: Settings) -> Settings:
@@ -66,12 +61,13 @@ def _pays(definition: Definition, shapes: Mapping[str, Shape], settings: Setting
     if not any(a.extent is None for a in term.axes):
         return False
     tiles = -(-TYPICAL_BATCH // settings.tile)
-    in_lanes = row_size(definition.shape) * 2 * (LANES + tiles)
+    costs = settings.machine.costs(settings.dtype)
+    in_lanes = row_size(definition.shape) * costs.lane_passes * (LANES + tiles)
     kept = sum(row_size(shapes[name]) for name in term.tensors if None in shapes[name])
-    if kept * TYPICAL_BATCH * KEPT_PASSES + WORTH_A_PHASE >= in_lanes:
+    if kept * TYPICAL_BATCH * costs.kept_passes + costs.phase >= in_lanes:
         return False
     nest = make_nest(term, definition.name, shapes, "")
-    tile = choose_tile(nest, settings.machine, settings.dtype, TYPICAL_BATCH)
+    tile = tile_of(nest, whole_settings(settings))
     return tile is not None and not tile.adds
 
 
@@ -99,12 +95,13 @@ def _copy(entry: Tensor | Definition, kept: str) -> Definition:
     return Definition(kept, entry.shape, "sum", (move_term(axes, here, Access(entry.name, here)),), **source)
 
 
-def can_be_shared(definition: Definition, kernel: Kernel) -> bool:
+def can_be_shared(definition: Definition, kernel: Kernel, settings: Settings) -> bool:
     """A large tensor without a batch axis, every element written once by a loop whose steps share nothing."""
     points = row_size(definition.shape)
     once = all(is_injective(term) and not term.reduction_axes for term in definition.terms)
     loops = all(isinstance(statement, Loop | Load | Let) for statement in kernel.body)
-    return points >= SHARED_POINTS and len(definition.terms) == 1 and once and loops
+    worth = points >= settings.machine.costs(settings.dtype).shared
+    return worth and len(definition.terms) == 1 and once and loops
 
 
 def shared_out(kernel: Kernel) -> Kernel:

@@ -22,17 +22,12 @@ import sympy
 
 from compiler.ir.affine.expression import Affine, Read, atom_of, axis, inner_affines, rebuild_atom
 from compiler.ir.tensor.program import Axis
+from compiler.machine.costs import Costs
 from compiler.schedule.nest import Nest
 
 LARGEST_LIST = 4096
 """Points that one list may hold: it lives on the stack of the kernel."""
 MOST_BUCKETS = 16
-DENSITY = 0.5
-"""Share of a max's cotangents that are assumed not to be zero: a ReLU behind the pool zeroes the others."""
-COLLECT_CYCLES = 4.0
-"""To look at a point: load the factor and the winner, write the entry, count it if it is not zero."""
-ENTRY_CYCLES = 3.0
-"""To take an entry from its list, and its share of the branch mispredicted where the list ends."""
 BUCKET = "bucket"
 
 
@@ -103,8 +98,8 @@ def without_read(affine: Affine, read: Read) -> Affine:
     return total
 
 
-def listed_cycles(compaction: Compaction, inner: float, stored: float) -> tuple[float, float]:
+def listed_cycles(compaction: Compaction, inner: float, stored: float, costs: Costs) -> tuple[float, float]:
     """Predicted cycles of collecting and of one block: `inner` a point, `stored` to start and store it."""
     points = compaction.capacity
-    visited = points * DENSITY * (inner + ENTRY_CYCLES)
-    return COLLECT_CYCLES * points, visited + compaction.buckets * stored
+    visited = points * costs.density * (inner + costs.entry)
+    return costs.collect * points, visited + compaction.buckets * stored

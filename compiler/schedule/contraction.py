@@ -18,10 +18,11 @@ to memory; no gather is needed, and no multiplication is wasted on edges.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from itertools import combinations, product
-from math import ceil, prod
+from math import ceil, inf, prod
 
 from compiler.ir.affine.expression import Affine
 from compiler.ir.tensor.maps import injective_given
@@ -68,28 +69,32 @@ def _length(a: Axis) -> float:
     return float("inf") if a.extent is None else a.extent
 
 
+@lru_cache(maxsize=1024)
 def choose_tile(
     nest: Nest,
     machine: Machine,
     dtype: str,
     batch: int,
-    windows: Mapping[str, int] | None = None,
-    given: Set[str] = frozenset(),
+    windows: tuple[tuple[str, int], ...] = (),
+    given: frozenset[str] = frozenset(),
 ) -> Tile | None:
     """The cheapest register tile of this nest for tiles of `batch` examples; None when none applies.
 
-    Where a read of one of the `given` tensors is shared by a whole vector, its zeros may be left out."""
-    tiles = candidate_tiles(nest, machine, dtype, batch, windows)
-    tile = min(tiles, key=lambda tile: tile.cycles, default=None)
+    Where a read of one of the `given` tensors is shared by a whole vector, its zeros may be left out.
+
+    Kept, because a contraction is priced before it is planned, alone and with what follows it."""
+    priced = candidate_tiles(nest, machine, dtype, batch, dict(windows))
+    tile, cycles = min(priced, key=lambda pair: pair[1], default=(None, 0.0))
     if tile is None or tile.adds or tile.compaction is not None:
         return tile
-    name = tile.vector_axis.name
-    return replace(tile, nonzero=nonzero_points(tile.nest, name, tile.positions, tile.cycles, batch, given))
+    name, costs = tile.vector_axis.name, machine.costs(dtype)
+    found = nonzero_points(tile.nest, name, tile.positions, cycles, batch, given, costs)
+    return replace(tile, nonzero=found)
 
 
 def candidate_tiles(
     nest: Nest, machine: Machine, dtype: str, batch: int, windows: Mapping[str, int] | None = None
-) -> Iterator[Tile]:
+) -> Iterator[tuple[Tile, float]]:
     """Every register tile that this nest can have, with its predicted cycles.
 
     A tile holds whole `windows`: along each of these axes a multiple of so many positions."""
@@ -142,7 +147,7 @@ def _tiles(
     dtype: str,
     batch: int,
     windows: Mapping[str, int],
-) -> Iterator[Tile]:
+) -> Iterator[tuple[Tile, float]]:
     lanes = machine.lanes(dtype)
     whole = ceil(vector_axis.extent / lanes)
     fixed = _fixed_axes(nest).union(*(guard.affine.axes for guard in mask_guards(nest)))
@@ -160,13 +165,12 @@ def _tiles(
             factor = skipped_symbol(nest, tiled)
             listed = compaction_of(nest, factor, tiled, sequential)
             for compaction in (None,) if listed is None else (None, listed):
-                shape = Tile(vector_axis, lanes, vectors, unrolled, sequential, 0.0, nest, merges, compaction)
+                shape = Tile(vector_axis, lanes, vectors, unrolled, sequential, nest, merges, compaction)
                 for parts in _parts(nest, shape, machine):
-                    cycles = tile_cycles(
-                        nest, replace(shape, parts=parts), factor is not None, machine, batch
-                    )
-                    if cycles is not None:
-                        yield replace(shape, parts=parts, cycles=cycles)
+                    tile = replace(shape, parts=parts)
+                    cycles = tile_cycles(tile, machine, dtype, batch)
+                    if cycles < inf:
+                        yield tile, cycles
 
 
 def _parts(nest: Nest, tile: Tile, machine: Machine) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Recognises a chain of definitions that one register tile can compute.
+"""Recognises what can follow a contraction in the registers of its tile.
 
     conv[b,h,w,o]  += K[p,q,c,o]·x[b,h+p,w+q,c]     a contraction, with its bias to start from
     top[b,i,j,c]   max= conv[b,2i+p,2j+q,c]         windows that do not overlap, 2 along h and w
@@ -9,8 +9,8 @@ Each is put over the contraction's own axes: i becomes h//2, which is exact, as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Set
+from dataclasses import replace
 
 import sympy
 
@@ -22,86 +22,23 @@ from compiler.ir.tensor.program import (
     Access,
     Axis,
     Definition,
-    Program,
     Shape,
     Term,
     make_term,
     substitute_axes,
 )
-from compiler.schedule.contraction import candidate_tiles
-from compiler.schedule.epilogue import Epilogue, Step, Window, fitted, is_vectorisable
+from compiler.schedule.epilogue import Epilogue, Step, Window, is_vectorisable
 from compiler.schedule.nest import Nest, make_nest
-from compiler.schedule.pieces import Piece, can_be_first, continues, shape_of, start_of, targets_only, tile_of
-from compiler.schedule.settings import Settings
-from compiler.schedule.tile import Tile, is_selected
+from compiler.schedule.pieces import targets_only
 
 
-@dataclass(frozen=True)
-class Fused:
-    """A chain in one tile: the contraction, others into the same accumulators, what these start from, and
-    what follows."""
-
-    contraction: Piece
-    more: tuple[Piece, ...]
-    starts: tuple[Nest, ...]
-    epilogue: Epilogue
-
-
-def fuse_chain(
-    definitions: tuple[Definition, ...],
-    program: Program,
-    shapes: Mapping[str, Shape],
-    settings: Settings,
-    shorter: Fused | None = None,
-) -> Fused | None:
-    """`definitions` in one tile, the first being the contraction; None where that is not possible.
-
-    `shorter` is the schedule of a shorter chain of the same contraction, whose tile is kept."""
-    main, *chain = definitions
-    laid_out = [
-        (term, make_nest(term, main.name, shapes, f"term{number}_" if number else ""))
-        for number, term in enumerate(main.terms)
-    ]
-    contraction = next(((t, n) for t, n in laid_out if n.reduction_axes), None)
-    if contraction is None or is_selected(contraction[1]) or contraction[1].guards:
-        return None
-    term, nest = contraction
-    if not all(index.single_axis for index in term.target):
-        return None
-    epilogue = _epilogue(main, chain, term, program, shapes)
-    if epilogue is None:
-        return None
-    tile = shorter.contraction.tile if shorter is not None else tile_of(nest, settings, epilogue.windows)
-    piece = Piece(term, nest, tile)
-    if not can_be_first(piece, shapes[main.name]):
-        return None
-    others = [(number, Piece(t, n, None)) for number, (t, n) in enumerate(laid_out) if t is not term]
-    contractions = [
-        replace(p, tile=_same_tile(p.nest, tile, epilogue.windows, settings))
-        for _, p in others
-        if p.nest.reduction_axes
-    ]
-    if not all(continues(other, piece) for other in contractions):
-        return None
-    rest = [(number, other) for number, other in others if not other.nest.reduction_axes]
-    starts = tuple(start_of(other, number, piece, main, shapes) for number, other in rest)
-    epilogue = fitted(epilogue, tile)
-    return None if epilogue is None or None in starts else Fused(piece, tuple(contractions), starts, epilogue)
-
-
-def _same_tile(nest: Nest, tile: Tile, windows: Mapping[str, int], settings: Settings) -> Tile | None:
-    """The tile of another contraction of the same shape as the chain's; None where it has none."""
-    candidates = candidate_tiles(nest, settings.machine, settings.dtype, settings.tile, windows)
-    return next((other for other in candidates if shape_of(other) == shape_of(tile)), None)
-
-
-def _epilogue(
-    main: Definition, chain: list[Definition], term: Term, program: Program, shapes: Mapping[str, Shape]
+def epilogue_of(
+    definitions: tuple[Definition, ...], term: Term, outside: Set[str], shapes: Mapping[str, Shape]
 ) -> Epilogue | None:
-    """The chain over the axes of the contraction's term."""
-    names = {main.name, *(d.name for d in chain)}
-    outside = {n for n in names if any(d.name not in names for d in program.readers[n])}
-    outside |= names & program.results
+    """What follows the contraction, whose `term` is of the first of the definitions, over that term's axes;
+    those `outside` are stored. None where a register tile cannot compute it."""
+    main, *chain = definitions
+    names = {d.name for d in definitions}
     here, previous = term.target, main.name
     window, steps = None, []
     pick = fresh(f"{main.name}.picked", shapes)
@@ -287,7 +224,7 @@ def _step(
     previous: str,
     shapes: Mapping[str, Shape],
     prefix: str,
-    outside: set[str],
+    outside: Set[str],
 ) -> Step | None:
     """The term laid out, with the value before as a symbol of its own; None where vectors cannot do it."""
     nest = make_nest(moved, name, shapes, prefix)

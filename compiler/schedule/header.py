@@ -10,7 +10,7 @@ import sympy
 from compiler.ir.scalar.choices import Scalar, Select
 from compiler.ir.scalar.conditions import Comparison, Condition
 from compiler.ir.tensor.printer import describe_term
-from compiler.ir.tensor.program import Definition, Shape, Term
+from compiler.ir.tensor.program import Definition, Shape, Tensor, Term
 
 TERMS_SHOWN = 9
 """Terms that are written out at most."""
@@ -51,6 +51,13 @@ def counted(definitions: tuple[Definition, ...]) -> tuple[Definition, ...]:
 def all_formula_lines(definitions: tuple[Definition, ...]) -> list[str]:
     """The definitions of one kernel in index notation, in order."""
     return [line for definition in counted(definitions) for line in formula_lines(definition)]
+
+
+def filled_lines(tensor: Tensor) -> tuple[str, ...]:
+    """What a tensor that is given but for its values is filled with."""
+    if tensor.kind == "random":
+        return (f"{tensor.name}[...] = uniform(seed, step, stream {tensor.stream}, element)",)
+    return (f"{tensor.name}[i] = i",)
 
 
 def shapes_line(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape]) -> str:

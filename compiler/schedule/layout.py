@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Extent, axis, constant
-from compiler.ir.loops.grammar import Limit
+from compiler.ir.loops.grammar import Fill, Limit
 from compiler.ir.tensor.program import Axis, Guard, Shape
 
 BATCH = axis("batch")
@@ -19,6 +19,12 @@ def row_size(shape: Shape) -> int:
     for extent in shape:
         size *= 1 if extent is None else extent
     return size
+
+
+def clear(name: str, shape: Shape) -> Fill:
+    """Sets every element of a tensor to zero."""
+    size = row_size(shape)
+    return Fill(name, BATCH * size if None in shape else constant(size))
 
 
 def extent_of(a: Axis, batch: int) -> int:

@@ -13,10 +13,8 @@ from math import prod
 
 from compiler.ir.affine.expression import Affine, Read, axis, constant, rebuild_atom
 from compiler.ir.loops.grammar import Address
+from compiler.machine.costs import Costs
 from compiler.schedule.nest import Nest, Shapes
-
-MOST_PLACES = 16
-"""With more places to choose from, loading the one element takes less time."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Lookup:
     places: tuple[Affine, ...]
 
 
-def lookup_of(offset: Affine, innermost: str) -> Lookup | None:
+def lookup_of(offset: Affine, innermost: str, costs: Costs) -> Lookup | None:
     """The offset as a lookup that runs along `innermost`; None where it is none."""
     if len(offset.reads) != 1:
         return None
@@ -35,13 +33,13 @@ def lookup_of(offset: Affine, innermost: str) -> Lookup | None:
     along = read.indices and read.indices[-1].single_axis == innermost
     if not along or any(innermost in index.axes for index in read.indices[:-1]):
         return None
-    if read.extent > MOST_PLACES or any(index.reads for index in read.indices):
+    if read.extent > costs.looked_up or any(index.reads for index in read.indices):
         return None
     places = tuple(_with_value(offset, read, value) for value in range(read.extent))
     return Lookup(read, places) if all(p.coefficient(innermost) == 1 for p in places) else None
 
 
-def is_looked_up(nest: Nest, innermost: str, shapes: Shapes) -> bool:
+def is_looked_up(nest: Nest, innermost: str, shapes: Shapes, costs: Costs) -> bool:
     """A nest that stores along its innermost axis, and depends on integers by such lookups alone.
 
     Every place is read, also those at which the winner is not. So a value that a padded read gives outside
@@ -49,11 +47,13 @@ def is_looked_up(nest: Nest, innermost: str, shapes: Shapes) -> bool:
     """
     moving = [address for _, address in nest.reads if address.offset.reads]
     plain = not nest.target.reads and nest.target.coefficient(innermost) == 1 and not nest.reduction_axes
-    return plain and bool(moving) and all(_all_places_exist(nest, a, innermost, shapes) for a in moving)
+    return (
+        plain and bool(moving) and all(_all_places_exist(nest, a, innermost, shapes, costs) for a in moving)
+    )
 
 
-def _all_places_exist(nest: Nest, address: Address, innermost: str, shapes: Shapes) -> bool:
-    lookup = lookup_of(address.offset, innermost)
+def _all_places_exist(nest: Nest, address: Address, innermost: str, shapes: Shapes, costs: Costs) -> bool:
+    lookup = lookup_of(address.offset, innermost, costs)
     if lookup is None or address.inside:
         return False
     size = prod(extent for extent in shapes[address.buffer] if extent is not None)

@@ -14,7 +14,7 @@ A long sum goes in blocks (`compiler/schedule/blocks.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
@@ -27,17 +27,14 @@ from compiler.ir.loops.grammar import Address, Choose, If, Index, Let, Limit, Lo
 from compiler.ir.scalar.choices import Select
 from compiler.ir.scalar.conditions import Both, Equal
 from compiler.ir.tensor.program import IDENTITY, Axis, Guard
+from compiler.machine.costs import Costs
 from compiler.schedule.blocks import Accumulators, summed
 from compiler.schedule.lookups import Lookup, is_looked_up, lookup_of
 from compiler.schedule.nest import Integers, Nest, Shapes, local_name
 from compiler.schedule.register_tile import Body, guarded_loops
+from compiler.schedule.settings import Settings
 
-WRITTEN_BLOCK = 16
-"""Values of a transposed copy that are written side by side: a line of the cache."""
-READ_BLOCK = 8
-"""Rows of them: few, since rows whose length is a power of two fall on the same places of the cache."""
-UNROLL_LIMIT = 16
-"""A reduction of at most this many points is written out inside its innermost loop."""
+LookedUp = Callable[[Affine], Lookup | None]
 
 
 @dataclass(frozen=True)
@@ -51,32 +48,37 @@ class Outcome:
 
 
 def plain_nest(
-    nest: Nest, operation: str, outcome: Outcome, shapes: Shapes, injective: bool, batch: int
+    nest: Nest,
+    operation: str,
+    outcome: Outcome,
+    shapes: Shapes,
+    injective: bool,
+    settings: Settings,
 ) -> Body:
-    """Loops for `nest`; `injective` says that two points of the target axes never share a target. A tile
-    holds at most `batch` examples."""
-    if injective and (pair := _transposed(nest)) is not None:
-        return _in_blocks(nest, pair, outcome, shapes)
+    """Loops for `nest`; `injective` says that two points of the target axes never share a target."""
+    costs = settings.machine.costs(settings.dtype)
+    if injective and (pair := _transposed(nest, costs)) is not None:
+        return _in_blocks(nest, pair, outcome, shapes, costs)
     if not injective or (not nest.reduction_axes and operation == "sum"):
         # Every point writes on its own: no accumulator outlives a point.
         axes = _ordered(nest, (*nest.target_axes, *nest.reduction_axes))
         return guarded_loops(
-            axes, nest.guards, frozenset(), lambda guards, _: _point(nest, outcome, shapes, guards)
+            axes, nest.guards, frozenset(), lambda guards, _: _point(nest, outcome, shapes, guards, costs)
         )
     axes = _ordered(nest, nest.target_axes)
     return guarded_loops(
         axes,
         nest.guards,
         frozenset(),
-        lambda guards, outer: _reduced(nest, operation, outcome, shapes, guards, outer, batch),
+        lambda guards, outer: _reduced(nest, operation, outcome, shapes, guards, outer, settings),
     )
 
 
-def _transposed(nest: Nest) -> tuple[Axis, Axis] | None:
+def _transposed(nest: Nest, costs: Costs) -> tuple[Axis, Axis] | None:
     """(the axis along which the target is contiguous, that along which a read is), both long; else None."""
     if nest.guards or nest.reduction_axes or any(address.inside for _, address in nest.reads):
         return None
-    long = [a for a in nest.target_axes if a.extent is not None and a.extent > READ_BLOCK]
+    long = [a for a in nest.target_axes if a.extent is not None and a.extent > costs.read_block]
     for written in long:
         for read in long:
             slopes = [abs(address.offset.coefficient(written.name)) for _, address in nest.reads]
@@ -84,22 +86,23 @@ def _transposed(nest: Nest) -> tuple[Axis, Axis] | None:
             if (
                 nest.target.coefficient(written.name) == 1
                 and 1 in along
-                and max(slopes, default=0) > READ_BLOCK
+                and max(slopes, default=0) > costs.read_block
             ):
                 return written, read
     return None
 
 
-def _in_blocks(nest: Nest, pair: tuple[Axis, Axis], outcome: Outcome, shapes: Shapes) -> Body:
+def _in_blocks(nest: Nest, pair: tuple[Axis, Axis], outcome: Outcome, shapes: Shapes, costs: Costs) -> Body:
     """A transposed copy block by block, so that every line of the cache that is read or written is used up
     while it is there: `for j0 in steps of 16, i0 in steps of 8: for i, j of the block: y[i, j] = x[j, i]`."""
     written, read = pair
-    body = _point(nest, outcome, shapes, ())
-    for a, size in ((written, WRITTEN_BLOCK), (read, READ_BLOCK)):
+    body = _point(nest, outcome, shapes, (), costs)
+    blocks = ((written, costs.written_block), (read, costs.read_block))
+    for a, size in blocks:
         whole = () if a.extent % size == 0 else (Limit(constant(a.extent)),)
         upper = (*whole, Limit(axis(_block_of(a)) + size))
         body = (Loop(a.name, (Limit(axis(_block_of(a))),), upper, body),)
-    for a, size in ((read, READ_BLOCK), (written, WRITTEN_BLOCK)):
+    for a, size in reversed(blocks):
         upper = (Limit(constant(a.extent)),)
         body = (Loop(_block_of(a), (Limit(constant(0)),), upper, body, size),)
     others = [a for a in _ordered(nest, nest.target_axes) if a not in pair]
@@ -120,12 +123,17 @@ def _ordered(nest: Nest, axes: Sequence[Axis]) -> list[Axis]:
     return sorted(axes, key=key)
 
 
-def _point(nest: Nest, outcome: Outcome, shapes: Shapes, guards: tuple[Guard, ...]) -> Body:
+def _point(nest: Nest, outcome: Outcome, shapes: Shapes, guards: tuple[Guard, ...], costs: Costs) -> Body:
     """One point of the domain, written straight to its target."""
     integers = Integers(shapes, "")
     innermost = _ordered(nest, (*nest.target_axes, *nest.reduction_axes))[-1:]
-    looked_up = bool(innermost) and is_looked_up(nest, innermost[0].name, shapes)
-    loads, body = load_reads(nest, integers, {}, innermost[0].name if looked_up else None)
+    looked_up = bool(innermost) and is_looked_up(nest, innermost[0].name, shapes, costs)
+    loads, body = load_reads(
+        nest,
+        integers,
+        {},
+        (lambda offset: lookup_of(offset, innermost[0].name, costs)) if looked_up else None,
+    )
     choices = [guard for guard in guards if guard.kind == "==" and guard.affine.reads]
     tests = [guard for guard in guards if guard not in choices]
     value = body
@@ -157,7 +165,7 @@ def _reduced(
     shapes: Shapes,
     guards: tuple[Guard, ...],
     outer: frozenset[str],
-    batch: int,
+    settings: Settings,
 ) -> Body:
     """One target element: start, combine every point of the reduction, store."""
     reduction = nest.reduction_axes
@@ -174,14 +182,16 @@ def _reduced(
     def combine(left: tuple[Guard, ...]) -> Body:
         return _combine(nest, operation, outcome, shapes, left, {}, position)
 
-    if None not in static and prod(static) <= UNROLL_LIMIT:
+    if None not in static and prod(static) <= settings.machine.costs(settings.dtype).unrolled:
         body: Body = ()
         for number, digits in enumerate(product(*(range(extent) for extent in static))):
             values = {a.name: constant(d) for a, d in zip(reduction, digits, strict=True)}
             fixed = tuple(replace(g, affine=g.affine.substitute(values)) for g in inner_guards)
             body += _combine(nest, operation, outcome, shapes, fixed, values, constant(number))
     elif operation == "sum":
-        body = summed(reduction, batch, inner_guards, outer, combine, Accumulators((("acc", 0),)))
+        body = summed(
+            reduction, settings.longest_batch, inner_guards, outer, combine, Accumulators((("acc", 0),))
+        )
     else:
         body = guarded_loops(list(reduction), inner_guards, outer, lambda left, _outer: combine(left))
     integers = Integers(shapes, "")
@@ -238,16 +248,16 @@ def _undecided(guards: Sequence[Guard]) -> list[Guard]:
 
 
 def load_reads(
-    nest: Nest, integers: Integers, values: Mapping[str, Affine], innermost: str | None = None
+    nest: Nest, integers: Integers, values: Mapping[str, Affine], looked_up: LookedUp | None = None
 ) -> tuple[Body, sympy.Expr]:
-    """Loads of everything that the body reads, and the body over the loaded names; what is looked up along
-    `innermost` is chosen from all that it can be."""
+    """Loads of everything that the body reads, and the body over the loaded names; an offset that is
+    `looked_up` is chosen from all that it can be."""
     loads: list[Statement] = []
     put: dict[sympy.Symbol, sympy.Symbol] = {}
     for number, (symbol, address) in enumerate(nest.reads):
         local = sympy.Symbol(f"{local_name(address.buffer)}_{number}", real=True)
         put[symbol] = local
-        lookup = lookup_of(address.offset, innermost) if innermost else None
+        lookup = looked_up(address.offset) if looked_up else None
         if lookup is not None:
             loads += _chosen(local, lookup, address.buffer, integers)
             continue

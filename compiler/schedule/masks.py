@@ -16,9 +16,6 @@ from compiler.ir.affine.expression import Affine, Read, atom_of
 from compiler.ir.tensor.program import Guard
 from compiler.schedule.nest import Nest
 
-MASK_CYCLES = 3.0
-"""To load, widen and compare one vector of winners, and to zero the lanes that lose."""
-
 
 def mask_guards(nest: Nest) -> tuple[Guard, ...]:
     """Guards that compare a saved winner with a position: along vectors they are masks."""

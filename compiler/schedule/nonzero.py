@@ -25,17 +25,12 @@ import sympy
 from compiler.ir.affine.expression import constant
 from compiler.ir.loops.grammar import Address, Each, If, Lists, Points, Statement
 from compiler.ir.tensor.program import Axis, Guard, Program
+from compiler.machine.costs import Costs
 from compiler.schedule.layout import BATCH, extent_of
 from compiler.schedule.nest import Nest
 
 LONGEST_LIST = 2048
 """Points that a list may hold: it lives on the stack of the kernel. A larger batch is not listed."""
-VALUE_CYCLES = 0.6
-"""To load a value, take its magnitude and add it."""
-POINT_CYCLES = 2.0
-"""To compare the sum with 0, write the entry and count it."""
-WORTH = 0.05
-"""Share of the kernel's time that may be spent on lists without knowing that there are zeros."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ def given_tensors(program: Program) -> frozenset[str]:
 
 
 def nonzero_points(
-    nest: Nest, vector_axis: str, positions: int, cycles: float, batch: int, given: Set[str]
+    nest: Nest, vector_axis: str, positions: int, cycles: float, batch: int, given: Set[str], costs: Costs
 ) -> Nonzero | None:
     """What to list for a tile of so many `positions`; None where it cannot be done, or would cost too much of
     the predicted `cycles` if there were no zeros."""
@@ -78,8 +73,8 @@ def nonzero_points(
         shared = not address.offset.coefficient(vector_axis)
         if address.buffer in given and symbol in nest.body.args and shared:
             values = prod(extent_of(a, batch) for a in nest.target_axes if a.name != vector_axis)
-            listing = extent_of(along, batch) * (values * VALUE_CYCLES + values / positions * POINT_CYCLES)
-            if listing <= WORTH * cycles:
+            point = values * costs.magnitude + values / positions * costs.listed_point
+            if extent_of(along, batch) * point <= costs.listing_share * cycles:
                 return Nonzero(symbol, along)
     return None
 

@@ -24,8 +24,9 @@ from compiler.schedule.tile import Tile, is_polynomial, is_selected
 
 @dataclass(frozen=True)
 class Piece:
-    """One term of a definition, laid out, and the register tile it gets, if any."""
+    """One term of a definition by its number there, laid out, and the register tile it gets, if any."""
 
+    number: int
     term: Term
     nest: Nest
     tile: Tile | None
@@ -35,7 +36,19 @@ def tile_of(nest: Nest, settings: Settings, windows: Mapping[str, int] | None = 
     """A register tile is for reductions; what has none is a plain loop that the C compiler vectorises."""
     if not nest.reduction_axes and not is_selected(nest):
         return None
-    return choose_tile(nest, settings.machine, settings.dtype, settings.tile, windows, settings.given)
+    around = tuple((windows or {}).items())
+    return choose_tile(nest, settings.machine, settings.dtype, settings.tile, around, settings.given)
+
+
+def pieces_of(
+    definition: Definition, shapes: Mapping[str, Shape], settings: Settings | None = None
+) -> tuple[Piece, ...]:
+    """The terms laid out; with their tiles where `settings` say what they are tiled for."""
+    pieces = []
+    for number, term in enumerate(definition.terms):
+        nest = make_nest(term, definition.name, shapes, f"term{number}_" if number else "")
+        pieces.append(Piece(number, term, nest, None if settings is None else tile_of(nest, settings)))
+    return tuple(pieces)
 
 
 def can_be_first(piece: Piece, shape: Shape) -> bool:
@@ -61,9 +74,7 @@ def shape_of(tile: Tile) -> tuple:
     return tile.vector_axis, tile.vectors, tile.unrolled, tile.nest.target, tile.nest.target_axes
 
 
-def start_of(
-    piece: Piece, number: int, first: Piece, definition: Definition, shapes: Mapping[str, Shape]
-) -> Nest | None:
+def start_of(piece: Piece, first: Piece, shapes: Mapping[str, Shape]) -> Nest | None:
     """A term without reduction over the same plain target can be what the accumulators start from.
 
     The nest is over the contraction's own axes: `bias[k]` at `y[…, k]` becomes `bias[o]`.
@@ -76,7 +87,7 @@ def start_of(
     pairs = zip(term.target, contraction.target, strict=True)
     mapping = {own.single_axis: axis(other.single_axis) for own, other in pairs}
     moved = substitute_axes(term, mapping, contraction.target_axes)
-    nest = make_nest(moved, definition.name, shapes, f"start{number}_")
+    nest = make_nest(moved, piece.nest.buffer, shapes, f"start{piece.number}_")
     for merge in first.tile.merges:
         if merge.outer in nest.target_axes:
             merged = merge_nest(nest, merge)
@@ -104,6 +115,13 @@ def storing(term: Term) -> Term:
         return targets_only(term)
     kept = tuple(g for g in term.guards if not (g.kind == "==" and g.affine.reads))
     return targets_only(replace(term, guards=kept))
+
+
+def store_together(pieces: Sequence[Piece], shape: Shape) -> bool:
+    """Several terms without register tiles that write every element once: the phases of a gather."""
+    if len(pieces) < 2 or any(piece.tile is not None for piece in pieces):
+        return False
+    return write_all_once([storing(piece.term) for piece in pieces], shape)
 
 
 def write_all_once(terms: Sequence[Term], shape: Shape) -> bool:

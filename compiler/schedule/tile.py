@@ -32,8 +32,6 @@ class Tile:
     vectors: int
     unrolled: tuple[tuple[Axis, int], ...]
     sequential: tuple[Axis, ...]
-    cycles: float
-    """Predicted cycles for the whole nest over one tile of the batch."""
     nest: Nest
     """What the tile spans: the term's nest with contiguous axes merged."""
     merges: tuple[Merge, ...]

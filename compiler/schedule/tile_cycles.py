@@ -4,52 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import product
-from math import ceil, prod
+from math import ceil, inf, prod
 
 import sympy
 
+from compiler.machine.elements import REALS
 from compiler.machine.machine import Machine
-from compiler.schedule.compaction import DENSITY, listed_cycles
+from compiler.schedule.compaction import listed_cycles
 from compiler.schedule.layout import extent_of
-from compiler.schedule.masks import MASK_CYCLES, mask_guards
+from compiler.schedule.masks import mask_guards
 from compiler.schedule.nest import Nest
-from compiler.schedule.tile import Tile
-
-SKIP_CYCLES = 10.0
-"""A test for zero and its share of mispredicted branches."""
+from compiler.schedule.tile import Tile, skipped_symbol
 
 
-def tile_cycles(nest: Nest, tile: Tile, skips: bool, machine: Machine, batch: int) -> float | None:
-    """Predicted cycles: for each block shape, inner steps × the slower of arithmetic, loads and latency.
-
-    `skips` says that a point whose shared factor is zero is left. None where registers do not suffice."""
+def tile_cycles(tile: Tile, machine: Machine, dtype: str, batch: int) -> float:
+    """Predicted cycles of a tile's nest over `batch` examples: for each block shape, inner steps × the
+    slower of arithmetic, loads and latency. Infinite where the registers do not suffice."""
+    nest, costs = tile.nest, machine.costs(dtype)
+    skips = skipped_symbol(nest, tile.axes) is not None
     around, outer = _outer_points(nest, tile, batch)
     steps = prod(extent_of(a, batch) for a in nest.reduction_axes)
-    operations = max(1.0, _operations(nest.body) / 2)
+    operations = max(1.0, _operations(nest.body) / machine.fused_operations)
     slots = machine.slots(tile.vector_axis.extent, tile.lanes)
+    load_slots = machine.load_slots(tile.lanes * REALS["float32"].bytes)
     collecting = total = 0.0
     for count, wide, across in _block_shapes(tile, batch):
         positions = prod(across.values())
         vector_loads, scalar_loads = _loads(nest, tile.vector_axis.name, wide, across, tile.lanes)
         if wide * positions * tile.parts + min(wide, vector_loads) + 1 > machine.registers:
-            return None
+            return inf
         arithmetic = wide * positions * operations * slots / machine.multiply_adds_per_cycle
-        arithmetic += wide * MASK_CYCLES * len(mask_guards(nest))
-        # A broadcast costs as much as a load; a vector wider than 32 bytes takes two slots on many cores.
-        width = max(1.0, tile.lanes * 4 / 32)
-        loads = (vector_loads * min(width, 2.0) + scalar_loads) / machine.loads_per_cycle
+        arithmetic += wide * costs.mask * len(mask_guards(nest))
+        loads = (vector_loads * load_slots + scalar_loads) / machine.loads_per_cycle
         # What is not the slower one is not quite free: of equal tiles the one with fewer loads is faster.
         # Sums in several parts wait for each other less often.
-        inner = max(arithmetic, loads, machine.latency / tile.parts) + 0.1 * min(arithmetic, loads)
-        inner += 0.5 / tile.parts
-        traffic = wide * positions * ((2.0 if tile.adds else 1.0) + tile.parts - 1)
+        inner = max(arithmetic, loads, machine.latency / tile.parts) + costs.exposed * min(arithmetic, loads)
+        inner += costs.step / tile.parts
+        stored = costs.add_to_memory if tile.adds else costs.store
+        traffic = wide * positions * (stored + tile.parts - 1)
         if tile.compaction is not None:
-            collecting, block = listed_cycles(tile.compaction, inner, traffic + 6)
+            collecting, block = listed_cycles(tile.compaction, inner, traffic + costs.block, costs)
             total += count * block
             continue
         if skips:
-            inner = DENSITY * inner + SKIP_CYCLES
-        total += count * (steps * inner + traffic + 6)
+            inner = costs.density * inner + costs.skip
+        total += count * (steps * inner + traffic + costs.block)
     return around * (collecting + outer * total)
 
 

@@ -31,7 +31,7 @@ from compiler.language.layers import (
     Softplus,
     Tanh,
 )
-from compiler.schedule.kernel import Settings
+from compiler.schedule.settings import Settings
 from compiler.simplify.simplify import simplify
 from tests.derive.cases import Case, layer_program
 from tests.derive.rungs import second_order

@@ -13,7 +13,7 @@ from compiler.ir.tensor.interpreter import run
 from compiler.language.initializers import GlorotUniform
 from compiler.language.layers import Forward, Layer, Parameter
 from compiler.machine.target import Target
-from compiler.schedule.kernel import Settings
+from compiler.schedule.settings import Settings
 from tests.derive.cases import Case, layer_program
 from tests.machines import MODELS, targets
 from tests.schedule.building import build, lowered, pullback

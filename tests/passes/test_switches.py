@@ -36,7 +36,7 @@ from compiler.language.losses import CrossEntropy
 from compiler.language.optimizers import SGD
 from compiler.module_source import pricer
 from compiler.pipeline import Pipeline, Trace
-from compiler.schedule.kernel import Settings
+from compiler.schedule.settings import Settings
 from compiler.switches import SWITCHES, parse_switches
 from compiler.toolchain.compile_file import Options
 from tests import machines

@@ -11,7 +11,7 @@ from compiler.ir.tensor.interpreter import run
 from compiler.language.layers import Dense
 from compiler.machine.target import Target
 from compiler.plan.whole import whole_sums
-from compiler.schedule.kernel import Settings
+from compiler.schedule.settings import Settings
 from tests.derive.cases import Case, layer_program
 from tests.machines import every_model, targets
 from tests.schedule.building import lowered, pullback

@@ -30,7 +30,7 @@ from compiler.passes.pack import pack
 from compiler.passes.pad import pad
 from compiler.passes.select import select
 from compiler.passes.winograd.winograd import winograd
-from compiler.schedule.kernel import Settings
+from compiler.schedule.settings import Settings
 from compiler.simplify.simplify import simplify
 from tests.derive.cases import Arrays, Case
 from tests.derive.rungs import Finding, compare, drawn

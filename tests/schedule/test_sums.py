@@ -17,7 +17,7 @@ from compiler.language.layers import Dense, Input
 from compiler.language.losses import MeanSquaredError
 from compiler.language.optimizers import SGD
 from compiler.schedule.blocks import BLOCK, GROUP, Turn, turns
-from compiler.schedule.kernel import Settings
+from compiler.schedule.settings import Settings
 from tests.machines import native
 
 FEW, MANY = range(200), range(200, 10_000)

@@ -132,12 +132,7 @@ def test_schedule_is_explained(workshop: Path, models) -> None:
     wanted = [k.name for name in ("gradient", "update") for k in plans[name].kernels]
     assert [k.call.kernel.name for k in report.kernels] == wanted
     assert sum(k.measured for k in report.kernels) < report.step
-    assert all(k.predicted is None or k.predicted > 0 for k in report.kernels)
-    for kernel in report.kernels:
-        for choice in kernel.choices:
-            assert choice.next_best is None or choice.next_best.cycles >= choice.cycles
-            if choice.tile is not None:
-                assert str(choice.tile) in kernel.call.kernel.schedule
+    assert all(k.predicted > 0 for k in report.kernels)
     passes = {row.name: row.example for row in report.passes}
     assert next(iter(passes)) == "the model"
     assert list(passes)[-1] == "pack"

@@ -317,5 +317,3 @@ class Kernel:
     origin: str = ""
     shared: bool = False
     """Called once for each of `parts` parts, over the whole batch, by as many threads."""
-    windows: tuple[tuple[str, int], ...] = ()
-    """Extents, by axis, of windows of a max that the register tile holds whole."""

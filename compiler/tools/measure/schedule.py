@@ -8,7 +8,7 @@ worth when nothing disturbs it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,11 +17,8 @@ from compiler.ir.tensor.program import Program
 from compiler.machine.elements import element_bytes
 from compiler.module_source import LANES, ModuleSource, compile_to_source
 from compiler.plan.plan import Call, Plan
-from compiler.plan.whole import whole_settings
-from compiler.schedule.choices import Choice, choices
-from compiler.schedule.kernel import operation_count
+from compiler.schedule.header import operation_count
 from compiler.schedule.layout import row_size
-from compiler.schedule.settings import Settings
 from compiler.toolchain.build import find_toolchain
 from compiler.toolchain.compile_file import Options, target_for
 from compiler.tools.measure.module import instrumented, random_batch
@@ -38,10 +35,13 @@ class KernelReport:
     program: str
     phase: int
     in_tile: bool
+    tiles: int
+    tile: int
+    """How many there are in each of the tiles."""
+    unit: str
+    """Of what: "examples", or "values" of parameters."""
     call: Call
-    choices: tuple[Choice, ...]
-    """One for each term; none for random numbers."""
-    predicted: float | None
+    predicted: float
     measured: float
     operations: int
     moved: int
@@ -102,10 +102,15 @@ def explain_schedule(path: Path, options: Options, batch: int) -> ScheduleReport
     )
     with instrumented(path, replace(options, instruments="kernels")) as built:
         step, clocks = _measured(built.module, batch)
-    reports = _kernel_reports(source, batch, peak, clocks)
-    return ScheduleReport(
-        source, batch, peak, step, tuple(reports), tuple(pass_reports(source)), workspace(source, batch)
-    )
+    return report_of(source, batch, peak, step, clocks)
+
+
+def report_of(
+    source: ModuleSource, batch: int, peak: Peak, step: float, clocks: Sequence[float]
+) -> ScheduleReport:
+    """What was planned beside what was measured: seconds of a step, and of every kernel call of a module."""
+    kernels, passes = tuple(_kernel_reports(source, batch, peak, clocks)), tuple(pass_reports(source))
+    return ScheduleReport(source, batch, peak, step, kernels, passes, workspace(source, batch))
 
 
 def _measured(module, batch: int) -> tuple[float, list[float]]:
@@ -133,38 +138,41 @@ def calls_in_order(plans: Iterable[Plan]) -> Iterator[tuple[Plan, int, bool, Cal
 
 
 def _kernel_reports(
-    source: ModuleSource, batch: int, peak: Peak, clocks: list[float]
+    source: ModuleSource, batch: int, peak: Peak, clocks: Sequence[float]
 ) -> Iterator[KernelReport]:
-    tiles = -(-batch // source.settings.tile)
+    step = {plan.name for plan in source.step}
     for clock, (plan, phase, in_tile, call) in zip(
         clocks, calls_in_order(source.plans.values()), strict=True
     ):
-        if plan not in source.step:
-            continue
-        # A sum over the batch that stands before the tiles is scheduled for a whole batch.
-        settings = source.settings if in_tile else whole_settings(source.settings)
-        made = _choices(plan, call, settings)
-        parts = batch / settings.tile if call.kernel.per_example else 1
-        predicted = sum(choice.cycles for choice in made) * parts / (peak.gigahertz * 1e9)
-        yield KernelReport(
-            plan.name,
-            phase,
-            in_tile,
-            call,
-            made,
-            predicted if made else None,
-            clock,
-            call.kernel.operations * (batch if call.kernel.per_example else 1),
-            _moved(plan, call, source.settings.dtype, batch, tiles if in_tile else 1),
-        )
+        if plan.name in step:
+            examples, unit = _examples(plan, source, batch)
+            tiles = -(-examples // plan.tile) if in_tile else 1
+            seconds = predicted_cycles(call, source, examples) / (peak.gigahertz * 1e9)
+            yield KernelReport(
+                plan.name,
+                phase,
+                in_tile,
+                tiles,
+                plan.tile,
+                unit,
+                call,
+                seconds,
+                clock,
+                call.kernel.operations * (examples if call.kernel.per_example else 1),
+                _moved(plan, call, source.settings.dtype, examples, tiles),
+            )
 
 
-def _choices(plan: Plan, call: Call, settings: Settings) -> tuple[Choice, ...]:
-    definition = plan.program.definition(call.kernel.name)
-    if definition is None:
-        return ()
-    shapes = {entry.name: entry.shape for entry in (*plan.program.inputs, *plan.program.definitions)}
-    return tuple(choices(definition, shapes, settings, dict(call.kernel.windows)))
+def _examples(plan: Plan, source: ModuleSource, batch: int) -> tuple[int, str]:
+    """How many there are of what a plan is over, and what: examples of a batch, or values of parameters."""
+    (entry,) = (entry for entry in source.entries if entry.name == plan.name)
+    return (source.storage.parameters.size, "values") if entry.batch == "parameters" else (batch, "examples")
+
+
+def predicted_cycles(call: Call, source: ModuleSource, examples: int) -> float:
+    """Of all tiles together: what the kernel's own schedule says of one."""
+    tiles = examples / call.schedule.settings.tile if call.kernel.per_example else 1
+    return call.schedule.cycles(source.settings.machine) * tiles
 
 
 def _moved(plan: Plan, call: Call, dtype: str, batch: int, calls: int) -> int:

@@ -6,7 +6,9 @@ import textwrap
 from itertools import groupby
 from typing import Any
 
-from compiler.schedule.choices import Choice
+from compiler.machine.machine import Machine
+from compiler.schedule.schedule import Schedule
+from compiler.tools.measure.agreement import agreements
 from compiler.tools.measure.schedule import KernelReport, ScheduleReport
 
 WIDTH = 110
@@ -23,11 +25,12 @@ def render(report: ScheduleReport) -> str:
     for (program, phase, in_tile), group in groupby(
         report.kernels, key=lambda k: (k.program, k.phase, k.in_tile)
     ):
-        tiles = f"in each of {report.tiles} tiles of {source.settings.tile} examples"
+        kernels = list(group)
+        tiles = f"in each of {kernels[0].tiles} tiles of {kernels[0].tile} {kernels[0].unit}"
         lines += ["", f"{program}, phase {phase}, {tiles if in_tile else 'once'}"]
-        for kernel in group:
+        for kernel in kernels:
             lines += ["", *_kernel(kernel, report)]
-    return "\n".join([*lines, "", *_step(report), "", *_passes(report)])
+    return "\n".join([*lines, "", *_step(report), "", *_agreements(report), "", *_passes(report)])
 
 
 def _kernel(kernel: KernelReport, report: ScheduleReport) -> list[str]:
@@ -35,7 +38,7 @@ def _kernel(kernel: KernelReport, report: ScheduleReport) -> list[str]:
     lines = [f"  {kernel.call.kernel.name}"]
     # The last line of the formula says the shapes: there for who reads the generated file.
     formula = [line for line in kernel.call.kernel.formula if not line.startswith("shapes: ")]
-    for text in (*formula, kernel.call.kernel.schedule, *map(_why, kernel.choices)):
+    for text in (*formula, kernel.call.kernel.schedule, *_why_of(kernel, report)):
         lines += _wrapped(text)
     return [*lines, *_wrapped(_figures(kernel, report))]
 
@@ -46,22 +49,27 @@ def _wrapped(text: str) -> list[str]:
     )
 
 
-def _why(choice: Choice) -> str:
-    predicted = f"predicted {choice.cycles:,.0f} cycles a tile"
-    if choice.together:
-        return f"{predicted}; all terms together"
-    if choice.tile is None:
-        return f"{predicted}; no register tile: plain loops for the C compiler"
-    if choice.next_best is None:
-        return f"{predicted}; no other register tile fits"
-    more = choice.next_best.cycles / choice.cycles - 1
-    return f"{predicted}; next: {choice.next_best}, {choice.next_best.cycles:,.0f} (+{more:.1%})"
+def why(part: Schedule, machine: Machine) -> str:
+    """What one of a kernel's schedules was predicted to cost, and what would have come next."""
+    cost, following = part.cost(machine), part.next_best(machine)
+    predicted = f"predicted {cost.cycles:,.0f} cycles a tile, {_bytes(cost.moved)} touched ({cost.level})"
+    if following is None:
+        return predicted
+    more = following[1] / cost.cycles - 1
+    return f"{predicted}; next: {following[0]}, {following[1]:,.0f} (+{more:.1%})"
+
+
+def _why_of(kernel: KernelReport, report: ScheduleReport) -> list[str]:
+    """One line; of a kernel with several schedules one for each, which then says which it is of."""
+    machine, parts = report.source.settings.machine, kernel.call.schedule.parts
+    lines = [why(part, machine) for part in parts]
+    if len(parts) == 1:
+        return lines
+    return [f"{part.describe()}: {line}" for part, line in zip(parts, lines, strict=True)]
 
 
 def _figures(kernel: KernelReport, report: ScheduleReport) -> str:
-    parts = [f"{1e3 * kernel.measured:.3f} ms"]
-    if kernel.predicted is not None:
-        parts[0] += f" ({1e3 * kernel.predicted:.3f} predicted)"
+    parts = [f"{1e3 * kernel.measured:.3f} ms ({1e3 * kernel.predicted:.3f} predicted)"]
     parts.append(f"{kernel.measured / report.step:.1%} of the step")
     if kernel.operations and kernel.measured:
         gigaflops = kernel.operations / kernel.measured / 1e9
@@ -97,6 +105,17 @@ def _step(report: ScheduleReport) -> list[str]:
     ]
 
 
+def _agreements(report: ScheduleReport) -> list[str]:
+    lines = ["measured ÷ predicted, by strategy, of kernels above 0.2 % of the step"]
+    for row in agreements(report):
+        lines.append(
+            f"  {row.strategy:16}{row.kernels:4} kernels {row.share:6.1%} of the step; "
+            f"median {row.middle:5.2f}, {row.least:.2f} to {row.most:.2f}"
+        )
+        lines += _wrapped(f"farthest: {row.farthest}")
+    return lines
+
+
 def _passes(report: ScheduleReport) -> list[str]:
     lines = [
         "operations of the gradient after each pass",
@@ -116,6 +135,7 @@ def to_json(report: ScheduleReport) -> dict[str, Any]:
         "peak": vars(report.peak),
         "workspace": vars(report.workspace),
         "passes": [vars(row) for row in report.passes],
+        "agreement": [vars(row) for row in agreements(report)],
         "kernels": [
             {
                 "program": kernel.program,
@@ -123,8 +143,9 @@ def to_json(report: ScheduleReport) -> dict[str, Any]:
                 "in_tile": kernel.in_tile,
                 "name": kernel.call.kernel.name,
                 "formula": list(kernel.call.kernel.formula),
+                "strategy": kernel.call.schedule.strategy,
                 "schedule": kernel.call.kernel.schedule,
-                "why": list(map(_why, kernel.choices)),
+                "why": _why_of(kernel, report),
                 "predicted_seconds": kernel.predicted,
                 "measured_seconds": kernel.measured,
                 "operations": kernel.operations,

@@ -15,33 +15,25 @@ Paar, Optimized Arithmetic for Reed-Solomon Encoders, 1997).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
-from math import ceil, prod
+from typing import ClassVar
 
 import sympy
 
-from compiler.ir.loops.grammar import Address, Let, Load, Statement, Store
-from compiler.ir.tensor.program import Access, Axis, Guard
-from compiler.schedule.layout import extent_of
+from compiler.ir.loops.grammar import Address, Body, Let, Load, Statement, Store
+from compiler.ir.tensor.program import Access
+from compiler.machine.costs import Costs
+from compiler.machine.machine import Machine
+from compiler.schedule.context import Context, Entries
+from compiler.schedule.groups import Group, group_loops, grouped, vectors_of
 from compiler.schedule.nest import Nest, local_name
-from compiler.schedule.register_tile import Body, guarded_loops, vector_loops
-from compiler.schedule.tile import Tile
+from compiler.schedule.schedule import TermsSchedule
 
 Row = dict[int, sympy.Rational]
 """A sum: number of a value -> its factor."""
-LOAD_CYCLES, STORE_CYCLES, ADD_CYCLES = 1.0, 2.0, 1.0
-"""Of a vector, in a nest whose data come from the second-level cache."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Nests over the same axes that run together, along vectors of one of these."""
-
-    nests: tuple[Nest, ...]
-    vector_axis: Axis
 
 
 @dataclass(frozen=True)
@@ -66,22 +58,38 @@ class _Sums:
         return self.count - 1
 
 
+@dataclass(frozen=True)
+class LinearSums(TermsSchedule):
+    """All terms of a sum, in groups."""
+
+    strategy: ClassVar[str] = "linear sums"
+
+    groups: tuple[Group, ...]
+
+    def cycles(self, machine: Machine) -> float:
+        lanes, costs = machine.lanes(self.settings.dtype), machine.costs(self.settings.dtype)
+        return sum(_cycles(group, lanes, self.settings.tile, costs) for group in self.groups)
+
+    def describe(self) -> str:
+        notes = (f"gather, sums computed together along {group.vector_axis.name}" for group in self.groups)
+        return "; ".join(dict.fromkeys(notes))
+
+    def loops(self) -> Body:
+        lanes = self.settings.machine.lanes(self.settings.dtype)
+        return tuple(statement for group in self.groups for statement in _loops(group, lanes))
+
+
+def match(entries: Entries, context: Context) -> LinearSums | None:
+    """All terms, where they write every element once between them and all are sums of multiples."""
+    groups = groups_of([piece.nest for piece in context.pieces]) if context.stores_together else None
+    return groups and LinearSums(context.tensors, context.settings, context.pieces, groups)
+
+
 def groups_of(nests: Sequence[Nest]) -> tuple[Group, ...] | None:
     """The nests by their axes, where all are sums of multiples of what they read and some share a read."""
     if any(nest.reduction_axes or nest.guards or _factors(nest) is None for nest in nests):
         return None
     return grouped(nests)
-
-
-def grouped(nests: Sequence[Nest]) -> tuple[Group, ...] | None:
-    """The nests by their axes, where each group has an axis for vectors and some nests share a read."""
-    by_axes: dict[tuple[Axis, ...], list[Nest]] = {}
-    for nest in nests:
-        by_axes.setdefault(nest.axes, []).append(nest)
-    vectors = [_vector_axis(members) for members in by_axes.values()]
-    if None in vectors or not any(map(_share_reads, by_axes.values())):
-        return None
-    return tuple(Group(tuple(n), v) for n, v in zip(by_axes.values(), vectors, strict=True))
 
 
 def _factors(nest: Nest) -> dict[sympy.Symbol, sympy.Rational] | None:
@@ -93,40 +101,10 @@ def _factors(nest: Nest) -> dict[sympy.Symbol, sympy.Rational] | None:
     return dict(factors)
 
 
-def _share_reads(nests: Sequence[Nest]) -> bool:
-    addresses = [address for nest in nests for _, address in nest.reads]
-    return len(set(addresses)) < len(addresses)
-
-
-def _vector_axis(nests: Sequence[Nest]) -> Axis | None:
-    """The longest axis that is contiguous in every target, and in what is read or absent from it."""
-    found = []
-    for a in nests[0].axes:
-        offsets = [address.offset for nest in nests for _, address in nest.reads]
-        slopes = {offset.coefficient(a.name) for offset in offsets}
-        targets = {nest.target.coefficient(a.name) for nest in nests}
-        if a.extent is not None and targets == {1} and 1 in slopes and slopes <= {0, 1}:
-            found.append(a)
-    return max(found, key=lambda a: a.extent, default=None)
-
-
-def linear_sums_nest(group: Group, lanes: int) -> Body:
+def _loops(group: Group, lanes: int) -> Body:
     """The loops of a group, whose sums share what they have in common."""
     addresses, sums = _shared_sums(group)
     return group_loops(group, lanes, lambda _tile, width: _point(group, addresses, sums, width, lanes))
-
-
-def group_loops(group: Group, lanes: int, point: Callable[[Tile, int], Body]) -> Body:
-    """Target axes by falling stride, the vector axis innermost in steps of a vector; `point` fills them."""
-    first = group.nests[0]
-    outer = [a for a in first.axes if a != group.vector_axis]
-    outer.sort(key=lambda a: (a.extent is not None, -abs(first.target.coefficient(a.name))))
-    one_vector = Tile(group.vector_axis, lanes, 1, (), (), 0.0, first, ())
-
-    def inside(_guards: tuple[Guard, ...], _outer: frozenset[str]) -> Body:
-        return vector_loops(one_vector, lambda widths: point(one_vector, *widths))
-
-    return guarded_loops(outer, (), frozenset(), inside)
 
 
 def _point(group: Group, addresses: Sequence[Address], sums: Sequence[Sum], width: int, lanes: int) -> Body:
@@ -151,14 +129,13 @@ def _point(group: Group, addresses: Sequence[Address], sums: Sequence[Sum], widt
     return tuple(body)
 
 
-def predicted_group_cycles(group: Group, lanes: int, batch: int) -> float:
+def _cycles(group: Group, lanes: int, batch: int, costs: Costs) -> float:
     """Cycles for one tile of the batch: loads, additions and stores of every point and vector."""
     addresses, sums = _shared_sums(group)
     additions = sum(len(entry.row) - 1 for entry in sums)
-    point = LOAD_CYCLES * len(addresses) + ADD_CYCLES * additions + STORE_CYCLES * len(group.nests)
-    others = [a for a in group.nests[0].axes if a != group.vector_axis]
-    points = prod(extent_of(a, batch) for a in others)
-    return points * ceil(group.vector_axis.extent / lanes) * point
+    point = costs.group_load * len(addresses) + costs.group_add * additions
+    point += costs.group_store * len(group.nests)
+    return vectors_of(group, lanes, batch) * point
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""Writes the loops of a register tile that visits only points whose shared factor is not zero.
+"""A register tile that visits only points whose shared factor is not zero.
 
 A worked miniature, x̄[2h + w[h,c] + p] += ȳ[h,c] · K[c,p] with p along the vectors and two winners:
 
@@ -16,12 +16,13 @@ A worked miniature, x̄[2h + w[h,c] + p] += ȳ[h,c] · K[c,p] with p along the v
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import sympy
 
 from compiler.ir.affine.expression import Affine, atom_of, axis, constant
-from compiler.ir.loops.grammar import Address, Buckets, Collect, Each, Lists, Load
+from compiler.ir.loops.grammar import Address, Body, Buckets, Collect, Each, Lists, Load
 from compiler.schedule.accumulators import (
     Block,
     Loads,
@@ -33,11 +34,36 @@ from compiler.schedule.accumulators import (
 )
 from compiler.schedule.blocks import summed_list
 from compiler.schedule.compaction import BUCKET, Compaction, without_read
+from compiler.schedule.context import Context, Entries
 from compiler.schedule.nest import Integers, Nest, Shapes
-from compiler.schedule.register_tile import Body, guarded_loops, unrolled_loops, vector_loops
+from compiler.schedule.register_tile import guarded_loops, unrolled_loops, vector_loops
 from compiler.schedule.tile import Tile, block_positions
+from compiler.schedule.tiled import TiledSum, tiled_terms
 
 FACTOR = "factor"
+
+
+@dataclass(frozen=True)
+class CompactedTile(TiledSum):
+    """A contraction in a register tile, behind passes that list its points."""
+
+    strategy: ClassVar[str] = "compacted tile"
+
+    number: int
+    """Schedules before it in its kernel: lists are named by it."""
+
+    def loops(self) -> Body:
+        name, adds = f"listed{self.number or ''}", self.begin != "store"
+        nest = compacted_tile_nest(self.tile.nest, self.tile, self.starts, adds, self.shapes, name)
+        return (*self.cleared, *nest)
+
+
+def match(entries: Entries, context: Context) -> CompactedTile | None:
+    """The next term, where the cheapest of its tiles lists points."""
+    piece = context.next_piece
+    if piece is None or piece.tile is None or piece.tile.compaction is None:
+        return None
+    return CompactedTile(**tiled_terms(context), number=context.before)
 
 
 def compacted_tile_nest(

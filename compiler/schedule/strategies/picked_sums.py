@@ -19,23 +19,34 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import ceil, prod
+from typing import ClassVar
 
 import sympy
 
 from compiler.ir.affine.expression import Affine, atom_of, axis, constant
-from compiler.ir.loops.grammar import Address, Collect, Each, Fill, Lanes, Let, Lists, Load, Statement, Store
+from compiler.ir.loops.grammar import (
+    Address,
+    Body,
+    Collect,
+    Each,
+    Fill,
+    Lanes,
+    Let,
+    Lists,
+    Load,
+    Statement,
+    Store,
+)
 from compiler.ir.tensor.program import Axis
 from compiler.machine.machine import Machine
-from compiler.schedule.compaction import COLLECT_CYCLES, DENSITY, ENTRY_CYCLES, LARGEST_LIST
-from compiler.schedule.layout import BATCH, extent_of
+from compiler.schedule.compaction import LARGEST_LIST
+from compiler.schedule.context import Context, Entries
+from compiler.schedule.layout import BATCH, extent_of, row_size
 from compiler.schedule.nest import Integers, Nest, Shapes, local_name
-from compiler.schedule.register_tile import Body, guarded_loops
+from compiler.schedule.register_tile import guarded_loops
+from compiler.schedule.schedule import TermsSchedule
+from compiler.schedule.settings import Settings
 from compiler.schedule.tile import is_polynomial
-
-SPARE_REGISTERS = 6
-"""Beside the vectors that stay: accumulators, and what they are added up with."""
-LANES_CYCLES = 8.0
-"""To add up the lanes of a vector and store the sum."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,36 @@ class Picked:
         )
 
 
+@dataclass(frozen=True)
+class PickedSums(TermsSchedule):
+    """All terms of a sum, each product along vectors that are added up at its end."""
+
+    strategy: ClassVar[str] = "picked sums"
+
+    picked: Picked
+
+    def cycles(self, machine: Machine) -> float:
+        return _cycles(self.picked, self.settings, machine)
+
+    def describe(self) -> str:
+        return f"gather, {self.picked}"
+
+    def loops(self) -> Body:
+        lanes = self.settings.machine.lanes(self.settings.dtype)
+        row = row_size(self.shapes[self.picked.nest.buffer])
+        return _loops(self.picked, lanes, row, self.shapes)
+
+
+def match(entries: Entries, context: Context) -> PickedSums | None:
+    """All terms, if nothing is written yet."""
+    if context.written:
+        return None
+    settings = context.settings
+    nests = [piece.nest for piece in context.pieces]
+    picked = picked_of(nests, settings.machine, settings.dtype)
+    return picked and PickedSums(context.tensors, settings, context.pieces, picked)
+
+
 def picked_of(nests: Sequence[Nest], machine: Machine, dtype: str) -> Picked | None:
     """The terms of a definition as picked sums; None where they are not."""
     sums = [nest for nest in nests if nest.reduction_axes]
@@ -93,7 +134,7 @@ def picked_of(nests: Sequence[Nest], machine: Machine, dtype: str) -> Picked | N
         return None
     unrolled = tuple(a for a in first.reduction_axes if a != vector_axis)
     found = Picked(first, factor, tuple(products), tuple(starts), around, listed, unrolled, vector_axis)
-    fits = _vectors(found, machine.lanes(dtype)) <= machine.registers - SPARE_REGISTERS
+    fits = _vectors(found, machine.lanes(dtype)) <= machine.registers - machine.costs(dtype).spare_registers
     return found if fits and machine.lanes(dtype) > 1 else None
 
 
@@ -149,7 +190,7 @@ def _vectors(picked: Picked, lanes: int) -> int:
     return ceil(picked.vector_axis.extent / lanes) * prod(a.extent for a in picked.unrolled)
 
 
-def picked_nest(picked: Picked, lanes: int, row: int, shapes: Shapes) -> Body:
+def _loops(picked: Picked, lanes: int, row: int, shapes: Shapes) -> Body:
     """The loops; `row` elements of the target an example are cleared first."""
     reduced = {a.name for a in picked.nest.reduction_axes}
     moving = dict.fromkeys(_part(p.moving.offset, reduced, False) for p in picked.products)
@@ -237,17 +278,17 @@ def _start(picked: Picked) -> Iterator[Statement]:
     yield Let("start", total)
 
 
-def predicted_picked_cycles(picked: Picked, machine: Machine, dtype: str, batch: int) -> float:
-    """Cycles for one tile of the batch, half of the factors being zero."""
-    lanes = machine.lanes(dtype)
+def _cycles(picked: Picked, settings: Settings, machine: Machine) -> float:
+    """Cycles for one tile of the batch, a part of the factors being zero."""
+    lanes, costs = machine.lanes(settings.dtype), machine.costs(settings.dtype)
     vectors = _vectors(picked, lanes)
     slots = machine.slots(picked.vector_axis.extent, lanes)
-    width = min(2.0, max(1.0, machine.vector_bytes / 32))
+    width = machine.load_slots(machine.vector_bytes)
     entry = vectors * max(slots / machine.multiply_adds_per_cycle, width / machine.loads_per_cycle)
     points = prod(a.extent for a in picked.listed)
-    one = vectors * width + DENSITY * points * (entry + LANES_CYCLES + ENTRY_CYCLES)
-    blocks = prod(extent_of(a, batch) for a in picked.around)
-    return blocks * (COLLECT_CYCLES * points + len(picked.products) * one)
+    one = vectors * width + costs.density * points * (entry + costs.lanes_sum + costs.entry)
+    blocks = prod(extent_of(a, settings.tile) for a in picked.around)
+    return blocks * (costs.collect * points + len(picked.products) * one)
 
 
 def _symbol(name: str) -> sympy.Symbol:

@@ -1,0 +1,58 @@
+"""Plain loops for everything that is not a contraction, where no two points write one element.
+
+    y[h] += f(x[h])             for h: y[h] = f(x[h])
+    s[b] += exp(z[b, k])        for b: acc = 0; for k: acc += exp(z[b, k]); s[b] = acc
+
+Several terms that write every element between them are loops one after the other, each of which stores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from compiler.ir.loops.grammar import Body
+from compiler.ir.tensor.maps import is_injective
+from compiler.machine.machine import Machine
+from compiler.schedule.collapse import collapse
+from compiler.schedule.context import Begin, Context, Entries
+from compiler.schedule.layout import clear
+from compiler.schedule.loops import Outcome, plain_nest
+from compiler.schedule.pieces import targets_only
+from compiler.schedule.points import points_cycles
+from compiler.schedule.schedule import TermsSchedule
+
+
+@dataclass(frozen=True)
+class PlainLoops(TermsSchedule):
+    """Loops for each term; the first begins with the target as `begin` says, and so do the others."""
+
+    strategy: ClassVar[str] = "plain loops"
+
+    begin: Begin
+
+    def cycles(self, machine: Machine) -> float:
+        return sum(points_cycles(nest, self.shapes, self.settings, machine) for nest in self.nests)
+
+    def describe(self) -> str:
+        return "gather, plain loops"
+
+    def loops(self) -> Body:
+        shapes = self.shapes
+        outcome = Outcome(self.begin != "store")
+        cleared = tuple(clear(nest.buffer, shapes[nest.buffer]) for nest in self.nests[:1])
+        body: Body = cleared if self.begin == "clear" else ()
+        for nest in self.nests:
+            merged, _ = collapse(nest, frozenset())
+            body += plain_nest(merged, "sum", outcome, shapes, True, self.settings)
+        return body
+
+
+def match(entries: Entries, context: Context) -> PlainLoops | None:
+    """All terms, where they write every element once between them; else the next one."""
+    if context.stores_together:
+        return PlainLoops(context.tensors, context.settings, context.pieces, "store")
+    piece = context.next_piece
+    if piece is None or piece.tile is not None or not is_injective(targets_only(piece.term)):
+        return None
+    return PlainLoops(context.tensors, context.settings, (piece,), context.begin(piece))

@@ -1,0 +1,39 @@
+"""The strategies in the order in which they are tried: the first that fits is taken.
+
+A strategy is added by its file and its row here.
+"""
+
+from __future__ import annotations
+
+from compiler.schedule.schedule import Strategy
+from compiler.schedule.strategies import (
+    compacted_tile,
+    extremum,
+    fused_chain,
+    iota,
+    linear_sums,
+    picked_sums,
+    plain_loops,
+    pointwise_groups,
+    random_numbers,
+    register_tile,
+    scatter,
+)
+
+STRATEGIES: tuple[Strategy, ...] = (
+    # What is given but for its values.
+    random_numbers.match,
+    iota.match,
+    # Several definitions, or none that is a sum.
+    fused_chain.match,
+    extremum.match,
+    # All terms of a sum at once.
+    picked_sums.match,
+    linear_sums.match,
+    pointwise_groups.match,
+    # The terms one after the other.
+    register_tile.match,
+    compacted_tile.match,
+    plain_loops.match,
+    scatter.match,
+)

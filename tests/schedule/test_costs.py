@@ -1,0 +1,150 @@
+"""Prices are made of numbers of the machine alone: sources are read for numbers that stand elsewhere."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from compiler.ir.tensor.parser import parse_program
+from compiler.machine.costs import Costs
+from compiler.machine.registry import all_targets
+from compiler.plan.whole import whole_sums
+from compiler.schedule.choosing import schedule_of
+from compiler.schedule.context import context_of
+from compiler.schedule.schedule import Schedule
+from compiler.schedule.settings import Settings
+from compiler.schedule.strategies.register_tile import RegisterTile
+from tests.machines import TARGETS
+
+COMPILER = Path(__file__).resolve().parents[2] / "compiler"
+ROOMS = ("schedule", "plan")
+
+NO_COSTS = {
+    "schedule/blocks.py": {"BLOCK", "GROUP", "SHORT_LIST", "SHORT_BATCH"},  # roundings of a long sum
+    "schedule/settings.py": {"LONGEST_BATCH"},  # the same
+    "schedule/compaction.py": {"LARGEST_LIST", "MOST_BUCKETS"},  # what a stack holds
+    "schedule/nonzero.py": {"LONGEST_LIST"},  # the same
+    "schedule/contraction.py": {"FACTORS"},  # what is tried; the price decides
+    "schedule/elements.py": {"SMALL_LIMIT"},  # what a byte holds
+    "schedule/header.py": {"TERMS_SHOWN"},  # how long a comment is
+    "plan/whole.py": {"LANES", "LANE_TILES", "TYPICAL_BATCH"},  # whose sums are added up; what is compared
+    "plan/tiling.py": {"LARGEST_TILE"},  # every lane has a tile
+    "plan/memory.py": {"ALIGNMENT"},
+    "plan/storage.py": {"ARENA_ALIGNMENT"},
+    "plan/joining.py": {"MOST_READS", "MOST_TERMS"},  # how large a term may become
+}
+"""Numbers that have names and are no costs, by the file that they stand in."""
+PRICING = ("cycles", "cost", "pays", "cheapest")
+"""A function with such a word in its name computes a price."""
+
+
+def numbers(node: ast.AST) -> Iterator[ast.Constant]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Constant) and type(inner.value) in (int, float):
+            yield inner
+
+
+def stray_costs(path: str, text: str) -> Iterator[str]:
+    """Numbers that a price could be made of: named ones, fractions, and those in the function of a price."""
+    tree = ast.parse(text)
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            names = {t.id for target in targets for t in ast.walk(target) if isinstance(t, ast.Name)}
+            if any(numbers(statement.value)) and not names <= NO_COSTS.get(path, set()):
+                yield f"{path}:{statement.lineno}: {', '.join(sorted(names))}"
+    for number in numbers(tree):
+        if isinstance(number.value, float) and number.value not in (0.0, 1.0):
+            yield f"{path}:{number.lineno}: {number.value}"
+    for function in ast.walk(tree):
+        priced = isinstance(function, ast.FunctionDef) and any(word in function.name for word in PRICING)
+        for number in numbers(function) if priced else ():
+            if number.value not in (0, 1):
+                yield f"{path}:{number.lineno}: {number.value} in {function.name}"
+
+
+def test_no_cost_stands_elsewhere() -> None:
+    paths = [path for room in ROOMS for path in sorted((COMPILER / room).rglob("*.py"))]
+    found = {p.relative_to(COMPILER).as_posix(): p.read_text(encoding="utf-8") for p in paths}
+    assert [message for path, text in found.items() for message in stray_costs(path, text)] == []
+    assert NO_COSTS.keys() <= found.keys()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "STORE_CYCLES = 3\n",
+        "LOAD, STORE = 1, 2\n",
+        "SHARE: float = 1 / 8\n",
+        "def f(points):\n    return points * 0.25\n",
+        "def _cycles(points):\n    return 4 * points\n",
+    ],
+)
+def test_a_planted_cost_is_found(text: str) -> None:
+    assert len(list(stray_costs("schedule/loops.py", text))) >= 1
+
+
+def test_every_cost_says_what_it_is() -> None:
+    """Behind each field stands what it is, with its unit, and how it was measured."""
+    tree = ast.parse((COMPILER / "machine/costs.py").read_text(encoding="utf-8"))
+    (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef))
+    pairs = pairwise(body)
+    named = [n for n, after in pairs if isinstance(n, ast.AnnAssign) and docstring(after)]
+    assert [node.target.id for node in named] == [field.name for field in fields(Costs)]
+
+
+def docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+PROGRAM = parse_program("""
+input x: (batch, 30, 8) real
+input label: (batch, 30) index < 9
+parameter k: (8, 40) real
+y: (batch, 30, 40) real = sum of "y"
+    for b:batch, h:30, o:40, c:8: [b, h, o] += k[c, o]*x[b, h, c]
+z: (batch, 9) real = sum of "z"
+    for b:batch, h:30: [b, label[b, h]] += x[b, h, 0]
+w: (8, 40) real = sum of "w"
+    for b:batch, h:30, o:40, c:8: [c, o] += x[b, h, c]*y[b, h, o]
+outputs z, w
+""")
+
+
+def scheduled(name: str, settings: Settings) -> Schedule:
+    entries = (PROGRAM[name],)
+    return schedule_of(entries, context_of(entries, PROGRAM, settings))
+
+
+@pytest.mark.parametrize("target", all_targets())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_dtype_has_its_own(target: str, dtype: str) -> None:
+    """A machine whose scatters are dearer in one dtype prices those of that dtype alone higher."""
+    usual = TARGETS[target]
+    own = {"float32": "single", "float64": "double"}[dtype]
+    dearer = replace(usual.machine.costs(dtype), scatter_point=1000.0)
+    machine = replace(usual.machine, **{own: dearer})
+    for name, changes in (("float32", dtype == "float32"), ("float64", dtype == "float64")):
+        schedule = scheduled("z", Settings(usual, name, 4))
+        before, after = (schedule.cost(m).cycles for m in (usual.machine, machine))
+        assert (after > before) == changes
+
+
+def test_choices_follow_the_machine() -> None:
+    """Where loads take long another tile is the cheapest; where a phase
+    is worth more than nothing, a sum runs over the whole batch."""
+    usual = TARGETS["x86-64-v4"]
+    slow = replace(usual, machine=replace(usual.machine, load_bytes=4))
+    machines = (usual, slow)
+    tiles = [scheduled("y", Settings(target, "float32", 4)) for target in machines]
+    assert all(isinstance(tile, RegisterTile) for tile in tiles)
+    assert tiles[0].tile != tiles[1].tile
+    free = replace(usual.machine.single, phase=-(10**9))
+    cheap = replace(usual, machine=replace(usual.machine, single=free))
+    found = [whole_sums(PROGRAM, Settings(target, "float32", 4)) for target in (usual, cheap)]
+    assert found == [frozenset(), frozenset({"w"})]
