@@ -1,4 +1,4 @@
-"""The command line: `chainrule compile | train | evaluate | bench | doctor`, and `compile` on its own.
+"""The command line: `chainrule compile | train | evaluate | bench | check | passes | doctor`, and `compile`.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 128 + n ended by signal n (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP).
 Results alone go to standard output; progress, and what a model file prints, go to standard error.
@@ -21,7 +21,6 @@ from compiler.frontend.isolation import printing_to_stderr
 from compiler.machine.elements import DTYPES
 from compiler.machine.registry import all_targets
 from compiler.modes import MODES
-from compiler.switches import STAGES, SWITCHES
 from compiler.toolchain.compile_file import Compiled, Options, compile_file
 from compiler.toolchain.doctor import report
 from runtime.arguments import add_evaluate_arguments, add_train_arguments, seed, wrong_environment
@@ -95,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         help="with --numerics: inputs from -R to R (100)",
     )
     check.set_defaults(run=_check, dtype="float64")
+    passes = commands.add_parser("passes", help="list the passes, and what a module is like without each")
+    passes.set_defaults(run=_passes)
     doctor = commands.add_parser("doctor", help="say what is missing for compiling, and how to get it")
     doctor.set_defaults(run=lambda a: report())
     return parser
@@ -127,12 +128,15 @@ def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
         help="run a step with a clock around every kernel; print each kernel's schedule, why, and its time",
     )
     parser.add_argument("--batch", type=values.positive, default=128, help="examples in that step (128)")
+    parser.add_argument(
+        "--explain-passes", action="store_true", help="print what each pass did to each program"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument(
         "--dump-after",
-        metavar="STAGE",
-        type=values.stage,
-        help=f"print each program and its rewrites after a stage: {', '.join(STAGES)}, or all",
+        metavar="PASS",
+        type=values.step,
+        help="print each program and its rewrites after a pass (`chainrule passes` lists them), or after all",
     )
 
 
@@ -148,9 +152,9 @@ def _add_content_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without",
         type=values.switches,
-        default="",
+        default=frozenset(),
         metavar="PASS[,PASS]",
-        help=f"leave passes out: {', '.join(SWITCHES)}",
+        help="leave passes out, of those that `chainrule passes` lists",
     )
 
 
@@ -165,6 +169,14 @@ def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
+def _passes(arguments: argparse.Namespace) -> int:
+    from compiler.pipeline import PASSES
+    from compiler.tools.pass_table import listing
+
+    print(listing(PASSES))
+    return OK
+
+
 def _bench(arguments: argparse.Namespace) -> int:
     from compiler.tools.measure.bench import bench, render, to_json
 
@@ -177,8 +189,14 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _compile(arguments: argparse.Namespace) -> int:
     with printing_to_stderr() as results:
-        after = _dumper(arguments.dump_after, results) if arguments.dump_after else None
+        dump = _dumper(arguments.dump_after, results) if arguments.dump_after else None
+        steps: list[Any] = []
+        after = _both(dump, steps.append) if arguments.explain_passes else dump
         result = compile_file(arguments.model, _options(arguments), _progress(arguments.quiet), after)
+    if arguments.explain_passes:
+        from compiler.tools.pass_table import record
+
+        print(record(steps, times=True))
     if arguments.explain_schedule:
         print(_schedule(arguments))
     elif arguments.json:
@@ -218,19 +236,28 @@ def _progress(quiet: bool) -> Callable[[str, float], None]:
     return show
 
 
+def _both(first: Callable[[Any], None] | None, second: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Calls one after the other."""
+
+    def call(step: Any) -> None:
+        if first is not None:
+            first(step)
+        second(step)
+
+    return call
+
+
 def _dumper(wanted: str, results: TextIO) -> Callable[[Any], None]:
-    """Prints every stage called `wanted` as it ends: the rewrites that it took, then the program.
+    """Prints every step called `wanted` as it ends: the rewrites that it took, then the program.
 
     To `results`: while a model is compiled, standard output leads to standard error.
     """
 
-    def show(stage: Any) -> None:
-        from compiler.ir.tensor.printer import print_program
+    def show(step: Any) -> None:
+        from compiler.tools.pass_table import shown
 
-        if wanted in ("all", stage.name):
-            lines = [f"# {stage.program}, after {stage.name} ({stage.seconds * 1e3:.1f} ms)"]
-            lines += [str(rewrite) for rewrite in stage.rewrites]
-            print(*lines, print_program(stage.result), sep="\n", file=results, flush=True)
+        if wanted in ("all", step.name):
+            print(shown(step), file=results, flush=True)
 
     return show
 

@@ -23,16 +23,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from compiler.derive.jvp import jvp
-from compiler.derive.per_example import per_example
-from compiler.derive.vjp import vjp
+from compiler.driver import Driver
 from compiler.frontend.lowered import LoweredModel
 from compiler.ir.module.entry_point import Duty, EntryPoint, Role, Use, given_roles
 from compiler.ir.tensor.names import Names
-from compiler.ir.tensor.program import Axis, Definition, Program, Tensor, rename_tensors
-from compiler.pipeline import Pipeline
+from compiler.ir.tensor.program import Definition, Program, Tensor, rename_tensors
+from compiler.pipeline import Facts
 
-Maker = Callable[[str, LoweredModel, Pipeline], EntryPoint | None]
+Maker = Callable[[str, LoweredModel, Driver], EntryPoint | None]
 """Makes the entry point of a name, ready for scheduling; None where the model has none of the kind."""
 
 
@@ -47,13 +45,13 @@ class Recipe:
 
 def entry_points(
     model: LoweredModel,
-    pipeline: Pipeline,
+    driver: Driver,
     modes: Collection[str],
     recipes: Iterable[Recipe] | None = None,
 ) -> tuple[EntryPoint, ...]:
     """The entry points of these modes that the model has, of all that there are or of `recipes`."""
     recipes = ENTRY_POINTS if recipes is None else recipes
-    made = (r.make(r.name, model, pipeline) for r in recipes if r.mode in modes)
+    made = (r.make(r.name, model, driver) for r in recipes if r.mode in modes)
     return tuple(entry for entry in made if entry is not None)
 
 
@@ -82,89 +80,86 @@ def _gained(use: Use, derived: Program, before: Program, wrt: Iterable[str]) -> 
 
 
 def _gradient(
-    name: str, model: LoweredModel, pipeline: Pipeline, *, inputs: bool, duty: Duty | None = None
+    name: str, model: LoweredModel, driver: Driver, *, inputs: bool, duty: Duty | None = None
 ) -> EntryPoint | None:
     if inputs and not model.differentiable:
         return None
     wrt = _wrt(model, inputs)
-    forward = pipeline.forward(name, _losses_alone(model) if inputs else model.training)
-    program = _cotangents(name, wrt, model, pipeline, forward)
+    forward = driver.through(("forward",), name, _losses_alone(model) if inputs else model.training)
+    program = _cotangents(name, wrt, model, driver, forward)
     entry = _entry(name, program, model, _gained("gradient", program, forward, wrt), duty)
-    return _finished(entry, pipeline)
+    return _finished(entry, driver)
 
 
 def _cotangents(
-    name: str, wrt: tuple[str, ...], model: LoweredModel, pipeline: Pipeline, forward: Program
+    name: str, wrt: tuple[str, ...], model: LoweredModel, driver: Driver, forward: Program
 ) -> Program:
-    (loss,) = model.losses
-    return pipeline.derive(name, "vjp", lambda program: vjp(program, loss, wrt), forward)
+    return driver.one("vjp", name, forward, Facts(wrt=wrt, of=model.losses))
 
 
-def _pushforward(name: str, model: LoweredModel, pipeline: Pipeline, *, inputs: bool) -> EntryPoint | None:
+def _pushforward(name: str, model: LoweredModel, driver: Driver, *, inputs: bool) -> EntryPoint | None:
     if inputs and not model.differentiable:
         return None
     wrt, losses = _wrt(model, inputs), model.losses
-    forward = pipeline.forward(name, _losses_alone(model))
-    program = pipeline.derive(name, "jvp", lambda program: jvp(program, wrt, losses), forward)
-    return _finished(_entry(name, program, model, _gained("slope", program, forward, losses)), pipeline)
+    forward = driver.through(("forward",), name, _losses_alone(model))
+    program = driver.one("jvp", name, forward, Facts(wrt=wrt, of=losses))
+    return _finished(_entry(name, program, model, _gained("slope", program, forward, losses)), driver)
 
 
-def _hessian(name: str, model: LoweredModel, pipeline: Pipeline, *, inputs: bool) -> EntryPoint | None:
+def _hessian(name: str, model: LoweredModel, driver: Driver, *, inputs: bool) -> EntryPoint | None:
     """The tangents of the cotangents. The cotangents themselves are no outputs: what only they need goes.
 
     Each summand of a cotangent that simplifying saves would have had several in its tangent."""
     if inputs and not model.differentiable:
         return None
     wrt = _wrt(model, inputs)
-    forward = pipeline.forward(name, _losses_alone(model))
-    gradient = _cotangents(name, wrt, model, pipeline, forward)
+    forward = driver.through(("forward",), name, _losses_alone(model))
+    gradient = _cotangents(name, wrt, model, driver, forward)
     cotangents = gradient.outputs[len(forward.outputs) :]
-    gradient = pipeline.simplify(name, gradient.replace(outputs=cotangents), stable=False)
+    gradient = driver.through(("derived",), name, gradient.replace(outputs=cotangents))
     alone = gradient.replace(outputs=())
-    program = pipeline.derive(name, "jvp", lambda program: jvp(program, wrt, cotangents), alone)
-    return _finished(_entry(name, program, model, _gained("gradient", program, alone, wrt)), pipeline)
+    program = driver.one("jvp", name, alone, Facts(wrt=wrt, of=cotangents))
+    return _finished(_entry(name, program, model, _gained("gradient", program, alone, wrt)), driver)
 
 
-def _per_example(name: str, model: LoweredModel, pipeline: Pipeline) -> EntryPoint:
+def _per_example(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
     wrt, (loss,) = _wrt(model, False), model.losses
-    forward = pipeline.forward(name, _losses_alone(model))
-    program = pipeline.derive(name, "vjp", lambda program: per_example(program, loss, wrt), forward)
+    forward = driver.through(("forward",), name, _losses_alone(model))
+    program = driver.one("per_example", name, forward, Facts(wrt=wrt, of=(loss,)))
     value, *gradients = program.outputs
     each = {n: Role("example_gradient", of) for n, of in zip(gradients, wrt, strict=True)}
-    return _finished(_entry(name, program, model, {value: Role("example_value", loss)} | each), pipeline)
+    return _finished(_entry(name, program, model, {value: Role("example_value", loss)} | each), driver)
 
 
-def _finished(entry: EntryPoint, pipeline: Pipeline) -> EntryPoint:
+def _finished(entry: EntryPoint, driver: Driver) -> EntryPoint:
     """What follows a derivation."""
-    program = pipeline.simplify(entry.name, entry.program)
-    return entry.with_program(pipeline.lower(entry.name, program))
+    return entry.with_program(driver.through(("derived", "stable", "lowering"), entry.name, entry.program))
 
 
 def _undifferentiated(
     name: str,
     model: LoweredModel,
-    pipeline: Pipeline,
+    driver: Driver,
     *,
     program: Callable[[LoweredModel], Program],
     duty: Duty,
 ) -> EntryPoint:
     """One of the model's own programs."""
     entry = _entry(name, program(model), model, {}, duty)
-    value = pipeline.stabilise(name, pipeline.forward(name, entry.program))
-    return entry.with_program(pipeline.lower(name, value))
+    return entry.with_program(driver.through(("forward", "stable", "lowering"), name, entry.program))
 
 
-def _update(name: str, model: LoweredModel, pipeline: Pipeline) -> EntryPoint:
-    program = over_batch(model.optimizer.update, model.parameter_count)
+def _update(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
+    program = driver.one("over_batch", name, model.optimizer.update, Facts(size=model.parameter_count))
     entry = EntryPoint(name, program, model.optimizer.roles, "update", "parameters")
-    return entry.with_program(pipeline.lower(name, program))
+    return entry.with_program(driver.through(("lowering",), name, program))
 
 
-def _initialize(name: str, model: LoweredModel, pipeline: Pipeline) -> EntryPoint:
+def _initialize(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
     roles = {p.name: Role("parameter", p.name) for p in model.parameters}
     roles |= {s.name: Role("state", s.name) for s in model.states}
     entry = EntryPoint(name, initial_values(model), roles, "initial_values")
-    return entry.with_program(pipeline.lower(name, entry.program))
+    return entry.with_program(driver.through(("lowering",), name, entry.program))
 
 
 def initial_values(model: LoweredModel) -> Program:
@@ -185,27 +180,6 @@ def initial_values(model: LoweredModel) -> Program:
             terms = tuple(rename_tensors(term, names) for term in definition.terms)
             definitions.append(replace(definition, name=names[definition.name], terms=terms))
     return Program(tuple(inputs), tuple(definitions), tuple(p.name for p in kept))
-
-
-def over_batch(program: Program, size: int) -> Program:
-    """A program over flat arrays of `size` values with these as its batch.
-
-    So the update runs like any step: tile by tile, all its formulas on a tile that stays in cache, shared out
-    over threads; and a sum over all parameters, such as the norm of the gradient, is one over the batch.
-    """
-
-    def shape(old: tuple) -> tuple:
-        return tuple(None if extent == size else extent for extent in old)
-
-    def axes(old: Iterable[Axis]) -> tuple[Axis, ...]:
-        return tuple(replace(a, extent=None) if a.extent == size else a for a in old)
-
-    inputs = tuple(replace(t, shape=shape(t.shape)) for t in program.inputs)
-    definitions = tuple(
-        replace(d, shape=shape(d.shape), terms=tuple(replace(term, axes=axes(term.axes)) for term in d.terms))
-        for d in program.definitions
-    )
-    return Program(inputs, definitions, program.outputs)
 
 
 ALWAYS, MEASURED = "vjp", "measured"

@@ -16,12 +16,14 @@ from typing import Protocol
 import numpy as np
 
 from compiler.assemble import program_text, tile_bytes_with_input
+from compiler.driver import Driver
 from compiler.emit.cython.render import render_harness
 from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Program
+from compiler.pipeline import Facts
 from compiler.plan.plan import Place, Plan, make_plan
-from compiler.plan.whole import LANE_TILES, whole_sums
+from compiler.plan.whole import LANE_TILES
 from compiler.schedule.choosing import Table
 from compiler.schedule.layout import row_size
 from compiler.schedule.settings import Settings
@@ -109,13 +111,15 @@ def compile_programs(
     settings: Settings,
     *,
     extra_flags: tuple[str, ...] = (),
+    without: frozenset[str] = frozenset(),
     load: Loader | None = None,
 ) -> CompiledPrograms:
-    """Build programs (already through the passes) into a module loaded from a temporary folder.
+    """Build programs into a module loaded from a temporary folder. They are through the passes but those of
+    planning, which are done here, `without` some.
 
     `load` makes something else of the text that has the module's `run`: a program of another processor, say.
     """
-    planned = [_planned(f"program_{number}", program, settings) for number, program in enumerate(programs)]
+    planned = [_planned(f"program_{n}", program, settings, without) for n, program in enumerate(programs)]
     plans, arguments, scalars = map(tuple, zip(*planned, strict=True))
     model = {
         "input_row": 1,
@@ -138,13 +142,21 @@ def compile_programs(
     return CompiledPrograms(module, plans, arguments, scalars, settings.dtype, source)
 
 
-def plans_of(programs: Sequence[Program], settings: Settings, table: Table = STRATEGIES) -> tuple[Plan, ...]:
+def plans_of(
+    programs: Sequence[Program],
+    settings: Settings,
+    without: frozenset[str] = frozenset(),
+    table: Table = STRATEGIES,
+) -> tuple[Plan, ...]:
     """How `compile_programs` would compute programs: its choices, for any machine, without a C compiler."""
-    return tuple(_planned(f"program_{n}", program, settings, table)[0] for n, program in enumerate(programs))
+    plans = (
+        _planned(f"program_{n}", program, settings, without, table) for n, program in enumerate(programs)
+    )
+    return tuple(plan for plan, *_ in plans)
 
 
 def _planned(
-    name: str, program: Program, settings: Settings, table: Table = STRATEGIES
+    name: str, program: Program, settings: Settings, without: frozenset[str], table: Table = STRATEGIES
 ) -> tuple[Plan, tuple[str, ...], tuple[str, ...]]:
     given: dict[str, Place] = {}
     arguments: list[str] = []
@@ -156,12 +168,13 @@ def _planned(
         elif tensor.kind not in ("random", "iota"):
             given[tensor.name] = Place("argument", len(arguments))
             arguments.append(tensor.name)
-    whole = whole_sums(program, settings)
+    driver = Driver(lambda definition, program: 0.0, without)
+    program = driver.through(("planning",), name, program, Facts(settings=settings, places=given))
     for output in program.outputs:
         definition = program.definition(output)
         reduced = definition is not None and None not in definition.shape
         batched = reduced and any(a.extent is None for term in definition.terms for a in term.axes)
-        if output not in given and (output in whole or not batched):
+        if output not in given and (definition.at_once or not batched):
             given[output] = Place("argument", len(arguments))
             arguments.append(output)
     plan = make_plan(name, program, settings, given, {}, table)

@@ -11,32 +11,26 @@ from itertools import count
 from typing import Literal
 
 from compiler.assemble import lane_copies, program_text, tile_bytes_with_input
+from compiler.driver import Driver, Step
 from compiler.emit.cython.render import render_module
 from compiler.entry_points import ENTRY_POINTS, MEASURED, Recipe, entry_points
 from compiler.frontend.lower import lower
 from compiler.frontend.lowered import LoweredModel
 from compiler.ir.module.entry_point import Duty, EntryPoint, with_duty
 from compiler.ir.tensor.kinds import SCALAR_KINDS
-from compiler.ir.tensor.program import Definition, Program
 from compiler.language.description import Model
 from compiler.machine.target import Target
-from compiler.passes.pack import pack
-from compiler.passes.select import Price
-from compiler.pipeline import Pipeline, Stage, Trace
+from compiler.pipeline import PASSES, Facts, Pass
 from compiler.plan.plan import Plan, make_plan
 from compiler.plan.storage import Storage, placed, storage_of
 from compiler.plan.tiling import cheapest_tile
 from compiler.plan.whole import LANE_TILES, LANES
-from compiler.schedule.choosing import Table, schedule_of
-from compiler.schedule.context import context_of
+from compiler.pricing import pricer
 from compiler.schedule.layout import row_size
 from compiler.schedule.settings import Settings
-from compiler.schedule.strategies.table import STRATEGIES
 
 UPDATE_TILE = 2048
 """Parameters in a tile of the update: a few arrays of them fill half of a first-level cache."""
-TYPICAL_TILE = 4
-"""Examples in the tile that `select` compares prices for."""
 Instruments = Literal["none", "programs", "kernels"]
 """What a module can be asked for besides: the time of each program, and the time of each kernel call."""
 
@@ -53,7 +47,7 @@ class ModuleSource:
     """One for each entry point, by its name."""
     storage: Storage
     settings: Settings
-    stages: tuple[Stage, ...]
+    steps: tuple[Step, ...]
     modes: tuple[str, ...]
 
     def plan(self, duty: Duty) -> Plan:
@@ -71,33 +65,34 @@ def compile_to_source(
     target: Target,
     dtype: str,
     digest: str,
-    after: Callable[[Stage], None] = lambda stage: None,
+    after: Callable[[Step], None] = lambda step: None,
     without: frozenset[str] = frozenset(),
     modes: tuple[str, ...] = ("vjp",),
     instruments: Instruments = "none",
     recipes: Iterable[Recipe] = ENTRY_POINTS,
+    passes: tuple[Pass, ...] = PASSES,
 ) -> ModuleSource:
-    """Run every stage but the C compiler's. `digest` identifies model and options in the module.
+    """Run everything but the C compiler. `digest` identifies model and options in the module.
 
-    `without` names passes to leave out (`compiler.switches`); `modes` are some of `compiler.modes.MODES`,
+    `without` names those of the `passes` to leave out; `modes` are some of `compiler.modes.MODES`,
     vjp among them; `instruments` are for measurements; of `recipes` the module has those of its modes.
     """
     lowered = lower(model)
     storage = storage_of(lowered.signature)
-    pipeline = Pipeline(pricer(target, dtype, without), Trace(after, without))
+    driver = Driver(pricer(target, dtype, without), without, after, passes)
     wanted = (*modes, *(() if instruments == "none" else (MEASURED,)))
-    entries = entry_points(lowered, pipeline, wanted, recipes)
-    settings = Settings(target, dtype, 1, fuse="fuse" not in without, zeros="zeros" not in without)
-    if "tile" not in without:
-        tile = tile_examples(with_duty(entries, "training"), storage, settings)
+    entries = entry_points(lowered, driver, wanted, recipes)
+    settings = Settings(target, dtype, 1, fuse=driver.has("fuse"), zeros=driver.has("zeros"))
+    if driver.has("tile"):
+        tile = tile_examples(with_duty(entries, "training"), storage, settings, driver.unrecorded())
         settings = replace(settings, tile=tile)
     plans: dict[str, Plan] = {}
     for entry in entries:
         # What an update sums stands behind the gradient and the loss, which are still to be read.
         behind = max((plan.lane_elements for plan in plans.values()), default=0)
-        plans[entry.name] = _plan(entry, storage, settings, behind)
-    stages = tuple(pipeline.trace.stages)
-    source = ModuleSource(lowered.name, "", lowered, entries, plans, storage, settings, stages, modes)
+        plans[entry.name] = _plan(entry, storage, settings, driver, behind)
+    steps = tuple(driver.steps)
+    source = ModuleSource(lowered.name, "", lowered, entries, plans, storage, settings, steps, modes)
     facts = module_facts(source, digest) | mode_facts(source)
     if without:
         facts["summary"] = [*facts["summary"], f"passes left out: {', '.join(sorted(without))}"]
@@ -106,30 +101,6 @@ def compile_to_source(
     texts = [program_text(plan, dtype, clocks) for plan in plans.values()]
     text = render_module(texts, facts, target, dtype)
     return replace(source, text=text)
-
-
-def pricer(
-    target: Target, dtype: str, without: frozenset[str] = frozenset(), table: Table = STRATEGIES
-) -> Price:
-    """Predicted cycles of a definition, scheduled for a typical tile: what `select` compares."""
-    settings = Settings(target, dtype, TYPICAL_TILE)
-    known: dict[tuple[object, ...], float] = {}
-
-    def price(definition: Definition, program: Program) -> float:
-        # The programs of a module have most definitions in common.
-        key = (definition, *(program.shape(name) for name in definition.tensors))
-        if key not in known:
-            known[key] = predicted(definition, program)
-        return known[key]
-
-    def predicted(definition: Definition, program: Program) -> float:
-        packed = program if "pack" in without else pack(program, definition.name)[0]
-        names = definition.name, packed.find("unpacked", definition.name)
-        own = [(d,) for d in packed.definitions if d.name in names]
-        schedules = (schedule_of(entries, context_of(entries, packed, settings), table) for entries in own)
-        return sum(schedule.cycles(target.machine) for schedule in schedules)
-
-    return price
 
 
 def instrument_facts(source: ModuleSource, instruments: Instruments) -> dict[str, object]:
@@ -145,17 +116,19 @@ def instrument_facts(source: ModuleSource, instruments: Instruments) -> dict[str
     }
 
 
-def tile_examples(entry: EntryPoint, storage: Storage, settings: Settings) -> int:
+def tile_examples(entry: EntryPoint, storage: Storage, settings: Settings, driver: Driver) -> int:
     """Examples in a tile of a training step."""
-    return cheapest_tile(_plan(entry, storage, settings), settings.machine, settings.dtype)
+    return cheapest_tile(_plan(entry, storage, settings, driver), settings.machine, settings.dtype)
 
 
-def _plan(entry: EntryPoint, storage: Storage, settings: Settings, behind: int = 0) -> Plan:
+def _plan(entry: EntryPoint, storage: Storage, settings: Settings, driver: Driver, behind: int = 0) -> Plan:
     """Place what an entry point is given and gives, and plan it; sums of an update go `behind` others."""
     if entry.batch == "parameters":
         settings = replace(settings, tile=UPDATE_TILE)
     where = placed(entry, storage, behind)
-    return make_plan(entry.name, entry.program, settings, where.given, where.lanes)
+    facts = Facts(settings=settings, places=where.given)
+    program = driver.through(("planning",), entry.name, entry.program, facts)
+    return make_plan(entry.name, program, settings, where.given, where.lanes)
 
 
 def module_facts(source: ModuleSource, digest: str) -> dict[str, object]:

@@ -1,107 +1,292 @@
-"""The passes: which a program goes through, in which order.
+"""The passes that programs go through, in order: the one table of them.
 
-    forward: commute, demand, pad    vjp, jvp, simplify    distribute, bounds, select, invert, pick, winograd,
-    pack
+Each row of `PASSES` is a step from a program to a program, or a decision of the schedules behind them. The
+driver (`compiler/driver.py`), the command line, the documentation, the measurements and the tests read this
+table: a pass is its file and its row.
 
-Every step is a function `Program -> (Program, rewrites)`; `Trace` keeps what each did.
+    forward      what runs before derivatives are taken, and so is differentiated
+    derivation   derivatives, of which each program asks for its own by name
+    derived      what derivatives bring with them
+    stable       forms that do not overflow
+    lowering     cheaper forms, by what their schedules are predicted to cost
+    planning     what depends on the size of a tile, and on where tensors live
+    schedule     no step: how kernels are made, which leaves programs as they are
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
+from compiler.derive.jvp import jvp
+from compiler.derive.per_example import per_example
+from compiler.derive.vjp import vjp
+from compiler.errors import ModelError, Problem
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.ir.tensor.prune import prune
-from compiler.ir.tensor.verify import verify
 from compiler.passes.bounds import bounds
 from compiler.passes.commute import commute
 from compiler.passes.demand import demand
 from compiler.passes.distribute import distribute
 from compiler.passes.gather.invert import invert
+from compiler.passes.over_batch import over_batch
 from compiler.passes.pack import pack
 from compiler.passes.pad import pad
 from compiler.passes.pick import pick
 from compiler.passes.select import Price, select
 from compiler.passes.winograd.winograd import winograd
+from compiler.plan.joining import join
+from compiler.plan.plan import Place
+from compiler.plan.stages import split
+from compiler.plan.whole import keep
+from compiler.schedule.settings import Settings
 from compiler.simplify.simplify import simplify, stabilise
 
-Pass = Callable[[Program], tuple[Program, tuple[Rewrite, ...]]]
+Part = Literal["forward", "derivation", "derived", "stable", "lowering", "planning", "schedule"]
+Result = tuple[Program, tuple[Rewrite, ...]]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What one step of the pipeline did to one program."""
+class Facts:
+    """What a pass may ask besides the program: each part of the passes needs some of it."""
 
-    program: str
+    wrt: tuple[str, ...] = ()
+    """derivation: the tensors by which, or along tangents of which, …"""
+    of: tuple[str, ...] = ()
+    """… these are differentiated."""
+    size: int = 0
+    """derivation: the values that become a batch."""
+    price: Price = lambda definition, program: 0.0
+    """lowering: predicted cycles of a definition; the driver's."""
+    settings: Settings | None = None
+    """planning: what kernels are made for."""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """planning: where inputs and outputs live."""
+
+    def placed(self, area: str) -> frozenset[str]:
+        """Tensors that live in an area."""
+        return frozenset(name for name, place in self.places.items() if place.area == area)
+
+
+NOTHING = Facts()
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A row: a step, or a decision of the schedules where it has no function.
+
+    One of `without` and `needed` is said: what a module is like without the pass, by rounding alone another
+    one; or why there is none without it.
+    """
+
     name: str
-    seconds: float
-    result: Program
-    rewrites: tuple[Rewrite, ...]
+    part: Part
+    help: str
+    function: Callable[[Program, Facts], Result] | None
+    without: str = ""
+    needed: str = ""
 
 
-def unchanged(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
-    """What is done where a step is left out."""
-    return program, ()
+def plain(function: Callable[[Program], Result]) -> Callable[[Program, Facts], Result]:
+    """A pass that asks for nothing but the program."""
+    return lambda program, facts: function(program)
 
 
-@dataclass
-class Trace:
-    """The record of a compilation, in order; `after` is called with each stage as it ends."""
+PASSES: tuple[Pass, ...] = (
+    Pass(
+        "commute",
+        "forward",
+        "a function that never falls is applied behind a max instead of before it",
+        plain(commute),
+        without="functions stay before the max that follows them, at every point of a window",
+    ),
+    Pass(
+        "demand",
+        "forward",
+        "of a tensor only the region that is read is computed",
+        plain(demand),
+        without="the whole of every tensor is computed, what nobody reads included",
+    ),
+    Pass(
+        "pad",
+        "forward",
+        "a sum that reads zeros outside a tensor reads a padded copy",
+        plain(pad),
+        without="reads outside a tensor are guarded instead of read from a padded copy",
+    ),
+    Pass(
+        "vjp",
+        "derivation",
+        "cotangents of everything on a path from what is asked for to the loss",
+        lambda program, facts: vjp(program, facts.of[0], facts.wrt),
+        needed="it is the derivative that was asked for",
+    ),
+    Pass(
+        "jvp",
+        "derivation",
+        "tangents of everything that depends on a given tangent",
+        lambda program, facts: jvp(program, facts.wrt, facts.of),
+        needed="it is the derivative that was asked for",
+    ),
+    Pass(
+        "per_example",
+        "derivation",
+        "cotangents of every parameter, of each example by itself",
+        lambda program, facts: per_example(program, facts.of[0], facts.wrt),
+        needed="it is the derivative that was asked for",
+    ),
+    Pass(
+        "over_batch",
+        "derivation",
+        "the values that an update changes become its batch",
+        lambda program, facts: (over_batch(program, facts.size), ()),
+        needed="an update runs in tiles and threads over its batch",
+    ),
+    Pass(
+        "simplify",
+        "derived",
+        "derivatives in cheaper forms",
+        lambda program, facts: simplify(program, stable=False),
+        without="derivatives stay as the rules give them, in stable form",
+    ),
+    Pass(
+        "stabilise",
+        "stable",
+        "forms that do not overflow",
+        plain(stabilise),
+        needed="a loss overflows",
+    ),
+    Pass(
+        "prune",
+        "lowering",
+        "definitions that no output needs are dropped",
+        lambda program, facts: (prune(program), ()),
+        needed="kernels compute nothing that nobody reads",
+    ),
+    Pass(
+        "distribute",
+        "lowering",
+        "a contraction of several products becomes several contractions",
+        plain(distribute),
+        without="a contraction of several products stays one term",
+    ),
+    Pass(
+        "bounds",
+        "lowering",
+        "what is outside a tensor becomes a guard",
+        plain(bounds),
+        needed="kernels read and write nothing outside a tensor",
+    ),
+    Pass(
+        "select",
+        "lowering",
+        "the cotangent of a max is read as one value and one position a window",
+        lambda program, facts: select(program, facts.price),
+        without="the cotangent of a max is stored with its zeros",
+    ),
+    Pass(
+        "invert",
+        "lowering",
+        "a scatter that only moves values becomes a gather",
+        plain(invert),
+        without="cotangents stay scatters",
+    ),
+    Pass(
+        "pick",
+        "lowering",
+        "of a contraction from which a saved winner picks, only what it picks is computed",
+        lambda program, facts: pick(program, facts.price),
+        without="a contraction is computed everywhere before a saved winner picks from it",
+    ),
+    Pass(
+        "winograd",
+        "lowering",
+        "convolutions with fewer multiplications",
+        lambda program, facts: winograd(program, facts.price),
+        without="convolutions multiply every position by every tap",
+    ),
+    Pass(
+        "pack",
+        "lowering",
+        "weights are copied once a step into an order that can be read along vectors",
+        plain(pack),
+        without="weights are read in their own order",
+    ),
+    Pass(
+        "split",
+        "planning",
+        "what does not reduce over the batch is added to a sum over the batch when that is whole",
+        lambda program, facts: split(program, facts.placed("state")),
+        needed="every lane would add it once more",
+    ),
+    Pass(
+        "keep",
+        "planning",
+        "a large sum over the batch runs once, over operands that are kept",
+        lambda program, facts: keep(program, facts.settings, facts.placed("input")),
+        without="every sum over the batch is added up tile by tile, in lanes",
+    ),
+    Pass(
+        "join",
+        "planning",
+        "pointwise definitions that one other reads become a part of it",
+        plain(join),
+        without="every pointwise definition behind no contraction is stored",
+    ),
+    Pass(
+        "tile",
+        "schedule",
+        "several examples share a tile",
+        None,
+        without="a tile is one example",
+    ),
+    Pass(
+        "fuse",
+        "schedule",
+        "a contraction's kernel computes what follows it while its sums are in registers",
+        None,
+        without="every definition is a kernel of its own",
+    ),
+    Pass(
+        "zeros",
+        "schedule",
+        "a matrix product lists where its input is not zero",
+        None,
+        without="zeros among the inputs are multiplied like other numbers",
+    ),
+)
+"""In the order in which programs go through them."""
 
-    after: Callable[[Stage], None] = lambda stage: None
-    without: frozenset[str] = frozenset()
-    """Steps that are left out: names of `compiler.switches`."""
-    stages: list[Stage] = field(default_factory=list)
 
-    def run(
-        self, program: str, name: str, step: Pass, value: Program, otherwise: Pass = unchanged
-    ) -> Program:
-        """One step, or `otherwise` where the step is left out."""
-        start = time.perf_counter()
-        result, rewrites = (otherwise if name in self.without else step)(value)
-        verify(result)
-        stage = Stage(program, name, time.perf_counter() - start, result, rewrites)
-        self.stages.append(stage)
-        self.after(stage)
-        return result
+def switchable(passes: Iterable[Pass] = PASSES) -> tuple[str, ...]:
+    """Names of the passes that can be left out. All are on unless somebody asks."""
+    return tuple(row.name for row in passes if row.without)
 
 
-@dataclass(frozen=True)
-class Pipeline:
-    """The order of the steps, in groups: what makes a program knows which of these it goes through."""
+def steps_of(passes: Iterable[Pass] = PASSES) -> tuple[str, ...]:
+    """Names of the steps from program to program: what can be shown after each."""
+    return tuple(row.name for row in passes if row.function is not None)
 
-    price: Price
-    trace: Trace
 
-    def forward(self, name: str, program: Program) -> Program:
-        """What is done before anything is derived."""
-        program = self.trace.run(name, "commute", commute, program)
-        program = self.trace.run(name, "demand", demand, program)
-        return self.trace.run(name, "pad", pad, program)
+def parse_step(text: str, passes: Iterable[Pass] = PASSES) -> str:
+    """The name of a step, or "all". Raises ModelError for another word."""
+    names = steps_of(passes)
+    if text not in (*names, "all"):
+        raise ModelError(Problem("no such step", expected=f"{', '.join(names)} or all", found=text))
+    return text
 
-    def derive(self, name: str, rule: str, step: Pass, program: Program) -> Program:
-        """One of the rules: "vjp" or "jvp"."""
-        return self.trace.run(name, rule, step, program)
 
-    def simplify(self, name: str, program: Program, *, stable: bool = True) -> Program:
-        """What a derived program goes through; without stable forms where another rule follows."""
-        if not stable:
-            return self.trace.run(name, "simplify", lambda value: simplify(value, stable=False), program)
-        return self.trace.run(name, "simplify", simplify, program, otherwise=stabilise)
-
-    def stabilise(self, name: str, program: Program) -> Program:
-        """What a program goes through that nothing is derived of."""
-        return self.trace.run(name, "stabilise", stabilise, program)
-
-    def lower(self, name: str, program: Program) -> Program:
-        """What every program goes through before it is scheduled."""
-        program = self.trace.run(name, "prune", lambda value: (prune(value), ()), program)
-        program = self.trace.run(name, "distribute", distribute, program)
-        program = self.trace.run(name, "bounds", bounds, program)
-        program = self.trace.run(name, "select", lambda value: select(value, self.price), program)
-        program = self.trace.run(name, "invert", invert, program)
-        program = self.trace.run(name, "pick", lambda value: pick(value, self.price), program)
-        program = self.trace.run(name, "winograd", lambda value: winograd(value, self.price), program)
-        return self.trace.run(name, "pack", pack, program)
+def parse_switches(text: str, passes: Iterable[Pass] = PASSES) -> frozenset[str]:
+    """Names separated by commas. Raises ModelError for one that is no pass, or cannot be left out."""
+    names = tuple(word.strip() for word in text.split(",") if word.strip())
+    rows = {row.name: row for row in passes}
+    for name in names:
+        if name not in rows:
+            raise ModelError(
+                Problem("no such pass", expected=", ".join(switchable(rows.values())), found=name)
+            )
+        if not rows[name].without:
+            reason = f"{name} cannot be left out ({rows[name].needed})"
+            raise ModelError(Problem(reason, expected=", ".join(switchable(rows.values())), found=name))
+    return frozenset(names)

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from compiler.errors import ModelError
 from compiler.modes import checked_modes
-from compiler.switches import STAGES, parse_switches
 
 T = TypeVar("T")
 
@@ -18,6 +17,9 @@ def modes(text: str) -> tuple[str, ...]:
 
 
 def switches(text: str) -> frozenset[str]:
+    # The table holds the passes themselves, which import SymPy: only who asks for one pays for it.
+    from compiler.pipeline import parse_switches
+
     return _as_usage(lambda: parse_switches(text))
 
 
@@ -31,10 +33,10 @@ def _as_usage(parse: Callable[[], T]) -> T:
         ) from None
 
 
-def stage(text: str) -> str:
-    if text not in (*STAGES, "all"):
-        raise argparse.ArgumentTypeError(f"expected {', '.join(STAGES)} or all, found {text!r}")
-    return text
+def step(text: str) -> str:
+    from compiler.pipeline import parse_step
+
+    return _as_usage(lambda: parse_step(text))
 
 
 def positive(text: str) -> int:

@@ -26,7 +26,8 @@ STAGES = (
 BORDER = tuple(
     f"runtime.{name}" for name in ("beginning", "border", "cache_folder", "errors", "files", "signals")
 )
-OPTIONS = ("compiler.modes", "compiler.switches")
+OPTIONS = ("compiler.modes",)
+DRIVING = ("compiler.pipeline", "compiler.driver")
 BUILDING = tuple(f"compiler.toolchain.{name}" for name in ("build", "cache", "cache_entry"))
 COMPILING = (
     "compiler.toolchain.compile_file",
@@ -70,15 +71,22 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.emit": (
         *("compiler.machine", "compiler.schedule", "compiler.plan", "compiler.ir.loops", MODULE, *BASE),
     ),
-    # The pipeline, which alone knows the order of the stages: its parts, each joining two or three of them.
-    "compiler.pipeline": ("compiler.simplify", "compiler.passes", *BASE),
-    "compiler.entry_points": (
-        *("compiler.frontend.lowered", "compiler.pipeline", "compiler.derive", MODULE, *BASE),
-    ),
+    # The table of passes, which alone knows their order, and what goes through it.
+    "compiler.pipeline": (*STAGES, *BASE),
+    "compiler.pricing": ("compiler.passes", "compiler.machine", "compiler.schedule", *BASE),
+    "compiler.driver": ("compiler.pipeline", "compiler.passes", *BASE),
+    "compiler.entry_points": (*("compiler.frontend.lowered", *DRIVING, MODULE, *BASE),),
     "compiler.assemble": ("compiler.machine", "compiler.schedule", "compiler.plan", "compiler.emit", *BASE),
     "compiler.module_source": (
         *LOWERING,
-        *("compiler.pipeline", "compiler.entry_points", "compiler.assemble", "compiler.emit", MODULE),
+        *(
+            *DRIVING,
+            "compiler.pricing",
+            "compiler.entry_points",
+            "compiler.assemble",
+            "compiler.emit",
+            MODULE,
+        ),
         *LANGUAGE,
         *STAGES,
         *BASE,
@@ -88,12 +96,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.toolchain": (),
     **dict.fromkeys(BUILDING, ("compiler.toolchain.cache_entry", "compiler.errors", *BORDER)),
     "compiler.toolchain.compile_file": (
-        *(*COMPILING[1:], "compiler.pipeline", "compiler.machine"),
+        *(*COMPILING[1:], *DRIVING, "compiler.machine"),
         *(*BUILDING, *OPTIONS, *LANGUAGE, *BORDER),
     ),
     "compiler.toolchain.doctor": ("compiler.toolchain.compile_file", *BUILDING, "compiler.errors", *BORDER),
     "compiler.toolchain.built": ("compiler.toolchain.compile_file", *BASE, "runtime"),
     "compiler.tools": (),
+    "compiler.tools.pass_table": (*DRIVING, *BASE),
     "compiler.tools.check": (
         *LOWERING,
         "compiler.frontend.parse",
@@ -110,16 +119,19 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *LANGUAGE,
         *BASE,
     ),
-    "compiler.values": (*OPTIONS, "compiler.errors"),
-    "compiler.harness": ("compiler.assemble", "compiler.toolchain.build", "compiler.emit", *STAGES, *BASE),
+    "compiler.values": ("compiler.pipeline", *OPTIONS, "compiler.errors"),
+    "compiler.harness": (
+        *(*DRIVING, "compiler.assemble", "compiler.toolchain.build", "compiler.emit"),
+        *(*STAGES, *BASE),
+    ),
     "compiler.cli": (
         "compiler.frontend.isolation",
         *("compiler", "compiler.values", "compiler.toolchain.doctor", "compiler.toolchain.built"),
         *(
             "compiler.tools.measure",
-            "compiler.tools.check",
+            *("compiler.tools.check", "compiler.tools.pass_table"),
             *COMPILING,
-            "compiler.pipeline",
+            *DRIVING,
             "compiler.machine",
         ),
         *(*BUILDING, *OPTIONS, *LANGUAGE, *BASE, *BORDER, "runtime"),

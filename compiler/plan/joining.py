@@ -18,8 +18,8 @@ import sympy
 from compiler.ir.scalar.choices import CHOICES
 from compiler.ir.tensor.composition import plain_read, put_in
 from compiler.ir.tensor.editing import replaced, without_unused
-from compiler.ir.tensor.program import Definition, Program
-from compiler.plan.stages import Stage
+from compiler.ir.tensor.program import Definition, Program, Rewrite
+from compiler.plan.stages import Stage, stages
 from compiler.schedule.pieces import write_all_once
 
 MOST_READS = 12
@@ -27,8 +27,10 @@ MOST_READS = 12
 MOST_TERMS = 16
 
 
-def join_pointwise(program: Program, stage: Mapping[str, Stage]) -> Program:
+def join(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
     """The program with every pointwise definition put into its only reader, where both run in one stage."""
+    stage = stages(program)
+    rewrites: list[Rewrite] = []
     for name in [definition.name for definition in program.definitions]:
         inner = program.definition(name)
         readers = program.readers[name]
@@ -37,7 +39,8 @@ def join_pointwise(program: Program, stage: Mapping[str, Stage]) -> Program:
         (outer,) = readers
         if stage[name] == stage[outer.name] and (joined := _joined(outer, inner)) is not None:
             program = without_unused(replaced(program, outer.name, joined), [name])
-    return program
+            rewrites.append(Rewrite("join", name, f"a part of {outer.name}", "nothing else reads it"))
+    return program, tuple(rewrites)
 
 
 def _can_be_put_in(inner: Definition, program: Program, stage: Mapping[str, Stage]) -> bool:

@@ -20,16 +20,14 @@ from compiler.ir.loops.grammar import Kernel
 from compiler.ir.tensor.program import Definition, Program
 from compiler.machine.elements import element_bytes
 from compiler.plan.grouping import fused_groups
-from compiler.plan.joining import join_pointwise
 from compiler.plan.memory import ALIGNMENT, Interval, pack
 from compiler.plan.stages import (
     Stage,
     as_soon_as_possible,
     kernel_groups,
-    split_reductions,
     stages,
 )
-from compiler.plan.whole import can_be_shared, keep_operands, shared_out, whole_settings, whole_sums
+from compiler.plan.whole import can_be_shared, shared_out, whole_settings
 from compiler.schedule.choosing import Table, schedule_of
 from compiler.schedule.context import context_of
 from compiler.schedule.elements import element_of
@@ -121,16 +119,10 @@ def make_plan(
     lane_layout: Mapping[str, int],
     table: Table = STRATEGIES,
 ) -> Plan:
-    """Plan a program. `given` places inputs and outputs; `lane_layout` fixes offsets of reduced outputs
-    (a gradient arena laid out like the parameters); other reduced tensors follow behind."""
-    program = split_reductions(program, frozenset(n for n, p in given.items() if p.area == "state"))
-    whole = whole_sums(program, settings)
-    program = keep_operands(program, whole, frozenset(n for n, p in given.items() if p.area == "input"))
+    """Plan a program that has been through all passes. `given` places inputs and outputs; `lane_layout` fixes
+    offsets of reduced outputs (a gradient arena laid out like the parameters); others follow behind."""
     settings = replace(settings, given=given_tensors(program) if settings.zeros else frozenset())
-    stage = stages(program, whole)
-    if settings.fuse:
-        program = join_pointwise(program, stage)
-        stage = stages(program, whole)
+    stage = stages(program)
     elements = {e.name: element_of(e) for e in (*program.inputs, *program.definitions)}
     groups = kernel_groups(program)
     fused = fused_groups(groups, program, stage, settings, table) if settings.fuse else dict.fromkeys(groups)

@@ -15,13 +15,21 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from compiler.ir.affine.expression import axis
-from compiler.ir.tensor.program import Access, Definition, Program, Tensor, element_axes, move_term
+from compiler.ir.tensor.program import (
+    Access,
+    Definition,
+    Program,
+    Rewrite,
+    Tensor,
+    element_axes,
+    move_term,
+)
 
 FILLED = ("random", "iota")
 """Kinds of given tensors that a kernel of their own fills."""
 
 
-def split_reductions(program: Program, placed: frozenset[str] = frozenset()) -> Program:
+def split(program: Program, placed: frozenset[str] = frozenset()) -> tuple[Program, tuple[Rewrite, ...]]:
     """Give terms without a batch axis a definition apart from those that reduce over the batch.
 
     `w̄[i] += Σ_b x·ȳ` and `w̄[i] += λ·w[i]` in one definition would add the second once a lane; it becomes
@@ -30,6 +38,7 @@ def split_reductions(program: Program, placed: frozenset[str] = frozenset()) -> 
     """
     names = program.names()
     definitions: list[Definition] = []
+    rewrites: list[Rewrite] = []
     for definition in program.definitions:
         over_batch = [term for term in definition.terms if any(a.extent is None for a in term.axes)]
         alone = len(over_batch) == len(definition.terms) and definition.name not in placed
@@ -42,7 +51,9 @@ def split_reductions(program: Program, placed: frozenset[str] = frozenset()) -> 
         whole = move_term(axes, target, Access(part.name, target))
         others = tuple(term for term in definition.terms if term not in over_batch)
         definitions += [part, replace(definition, terms=(whole, *others))]
-    return program.with_definitions(definitions)
+        why = "lanes add up what reduces over the batch, and the rest counts once"
+        rewrites.append(Rewrite("split", definition.name, f"{part.name}, then {definition.name}", why))
+    return program.with_definitions(definitions), tuple(rewrites)
 
 
 @dataclass(frozen=True)
@@ -57,21 +68,21 @@ class Stage:
     kind: Literal["before", "tile", "lane", "whole"]
 
 
-def stages(program: Program, whole: frozenset[str] = frozenset()) -> dict[str, Stage]:
-    """Phase and kind of every definition and every tensor that is filled; `whole` sums run once."""
+def stages(program: Program) -> dict[str, Stage]:
+    """Phase and kind of every definition and every tensor that is filled."""
     result: dict[str, Stage] = {}
     for tensor in program.inputs:
         if tensor.kind in FILLED:
             result[tensor.name] = Stage(0, "tile" if None in tensor.shape else "before")
     for definition in program.definitions:
         phase = 0
-        finished = ("lane", "tile") if definition.name in whole else ("lane",)
+        finished = ("lane", "tile") if definition.at_once else ("lane",)
         for name in definition.tensors:
             if name in result:
                 phase = max(phase, result[name].phase + (result[name].kind in finished))
         batched = any(a.extent is None for term in definition.terms for a in term.axes)
         kind = "tile" if None in definition.shape else "lane" if batched else "before"
-        result[definition.name] = Stage(phase, "whole" if definition.name in whole else kind)
+        result[definition.name] = Stage(phase, "whole" if definition.at_once else kind)
     return result
 
 

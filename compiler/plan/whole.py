@@ -23,6 +23,7 @@ from compiler.ir.tensor.program import (
     Definition,
     Guard,
     Program,
+    Rewrite,
     Shape,
     Tensor,
     element_axes,
@@ -71,11 +72,20 @@ def _pays(definition: Definition, shapes: Mapping[str, Shape], settings: Setting
     return tile is not None and not tile.adds
 
 
-def keep_operands(program: Program, whole: frozenset[str], given: frozenset[str]) -> Program:
-    """Copies for sums over the whole batch of what only a tile can read: `given`, which is scaled there."""
+def keep(program: Program, settings: Settings, given: frozenset[str]) -> tuple[Program, tuple[Rewrite, ...]]:
+    """Large sums over the batch run at once, over copies of what only a tile can read: `given`, which is
+    scaled there."""
+    return kept_for(program, whole_sums(program, settings), given)
+
+
+def kept_for(
+    program: Program, whole: frozenset[str], given: frozenset[str]
+) -> tuple[Program, tuple[Rewrite, ...]]:
+    """The program whose sums `whole` run at once."""
     names = program.names()
     definitions: list[Definition] = []
     made: dict[str, str] = {}
+    rewrites: list[Rewrite] = []
     for definition in program.definitions:
         if definition.name in whole:
             for name in definition.tensors:
@@ -83,9 +93,12 @@ def keep_operands(program: Program, whole: frozenset[str], given: frozenset[str]
                     made[name] = names.fresh(f"{name}.kept")
                     definitions.append(_copy(program[name], made[name]))
             terms = tuple(rename_tensors(term, made) for term in definition.terms)
-            definition = replace(definition, terms=terms)
+            definition = replace(definition, terms=terms, at_once=True)
+            kept = ", ".join(definition.tensors)
+            why = f"it is larger than {kept} of all tiles"
+            rewrites.append(Rewrite("keep", definition.name, f"{definition.name} at once", why))
         definitions.append(definition)
-    return program.with_definitions(definitions)
+    return program.with_definitions(definitions), tuple(rewrites)
 
 
 def _copy(entry: Tensor | Definition, kept: str) -> Definition:

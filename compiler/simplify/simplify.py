@@ -101,7 +101,7 @@ def stabilise(program: Program, *, strict: bool = False) -> tuple[Program, tuple
 def _checked(
     given: Program, rewritten: Program, rewrites: tuple[Rewrite, ...], strict: bool
 ) -> tuple[Program, tuple[Rewrite, ...]]:
-    wrong = differences(given, rewritten)
+    wrong = [] if rewritten == given else differences(given, rewritten)
     if not wrong:
         return rewritten, rewrites
     finding = f"rewritten {', '.join(wrong)} differ from what they were"

@@ -38,9 +38,9 @@ from compiler.toolchain.cache_entry import everyone_may_write, key_of
 from runtime.files import try_folder, write_together
 
 if TYPE_CHECKING:
+    from compiler.driver import Step
     from compiler.language.description import Model
     from compiler.module_source import Instruments, ModuleSource
-    from compiler.pipeline import Stage
     from compiler.plan.plan import Plan
 
 LEAST_MODULE = 2**18
@@ -57,7 +57,7 @@ class Options:
     dtype: str = "float32"
     force: bool = False
     without: frozenset[str] = frozenset()
-    """Passes to leave out: names of `compiler.switches`."""
+    """Passes to leave out: names of `compiler.pipeline.PASSES`."""
     modes: tuple[str, ...] = ("vjp",)
     instruments: Instruments = "none"
     """For measurements: the time of each program, or of each kernel call too."""
@@ -78,7 +78,7 @@ def compile_file(
     path: str | Path,
     options: Options,
     progress: Progress = lambda stage, seconds: None,
-    after: Callable[[Stage], None] | None = None,
+    after: Callable[[Step], None] | None = None,
 ) -> Compiled:
     """Compile a model file. Raises ModelError for what the user can mend; OSError when a disk is full.
 
@@ -194,7 +194,7 @@ def _build(
     key: str,
     folder: Path,
     progress: Progress,
-    after: Callable[[Stage], None] | None,
+    after: Callable[[Step], None] | None,
 ) -> None:
     # SymPy takes half a second to import: only what is really built pays for it.
     from compiler.module_source import compile_to_source
@@ -208,7 +208,7 @@ def _build(
             target,
             options.dtype,
             digest,
-            after or (lambda stage: None),
+            after or (lambda step: None),
             options.without,
             options.modes,
             options.instruments,
@@ -234,7 +234,7 @@ def digest_of(model: Model, dtype: str) -> str:
 def facts_of(source: ModuleSource) -> dict[str, Any]:
     """The numbers of the summary: what was derived, what was generated, what a step costs."""
     training, update = source.step
-    derived = [s for s in source.stages if s.program == training.name and s.name == "vjp"]
+    derived = [s for s in source.steps if s.program == training.name and s.name == "vjp"]
     kernels = [k for plan in source.plans.values() for k in plan.kernels]
     return {
         "model": source.name,
@@ -245,7 +245,7 @@ def facts_of(source: ModuleSource) -> dict[str, Any]:
         "parameters": source.lowered.parameter_count,
         "state": source.lowered.state_count,
         "derived": sum(len(s.rewrites) for s in derived),
-        "rewrites": {f"{s.program}/{s.name}": len(s.rewrites) for s in source.stages if s.rewrites},
+        "rewrites": {f"{s.program}/{s.name}": len(s.rewrites) for s in source.steps if s.rewrites},
         "kernels": len({k.name for k in kernels}),
         "operations_forward": operations_of(source.plan("prediction"))[0],
         "operations_step": operations_of(training)[0],

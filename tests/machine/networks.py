@@ -18,6 +18,7 @@ from compiler import (
     Sequential,
     Softmax,
 )
+from compiler.driver import Driver
 from compiler.entry_points import entry_points
 from compiler.frontend.lower import lower
 from compiler.harness import CompiledPrograms, Loader, compile_programs
@@ -25,8 +26,7 @@ from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program
 from compiler.language.description import Model
 from compiler.machine.target import Target
-from compiler.module_source import pricer
-from compiler.pipeline import Pipeline, Trace
+from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
 from tests.derive.rungs import Finding, compare
 from tests.schedule.building import SEED, STEP, random_inputs
@@ -66,8 +66,8 @@ def _expected(program: Program, batch: int) -> dict[str, np.ndarray]:
 
 def lowered_programs(model: Model, target: Target, dtype: str) -> tuple[Program, ...]:
     """What a module of the model computes, ready for scheduling."""
-    pipeline = Pipeline(pricer(target, dtype), Trace())
-    entries = entry_points(lower(model), pipeline, ("vjp", "jvp"))
+    driver = Driver(pricer(target, dtype))
+    entries = entry_points(lower(model), driver, ("vjp", "jvp"))
     return tuple(entry.program for entry in entries if entry.name in PROGRAMS)
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from compiler import ModelError
+from compiler.driver import Driver
 from compiler.entry_points import entry_points
 from compiler.frontend.lower import lower
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program
 from compiler.modes import MODES
-from compiler.pipeline import Pipeline, Trace
 from compiler.toolchain.compile_file import Options
 from tests.ir.names.hostile import LAYER_NAMES
 from tests.ir.names.test_names import PLAIN, cheap_when_changed, drawn
@@ -57,7 +57,7 @@ def programs(folder: Path, names: dict[str, str], layers: dict[str, str]) -> dic
     model = lower(load_model(path))
     # In a batch normalization examples meet, so that no gradient is one example's.
     modes = tuple(mode for mode in MODES if mode != "per_example")
-    entries = entry_points(model, Pipeline(cheap_when_changed, Trace()), modes)
+    entries = entry_points(model, Driver(cheap_when_changed), modes)
     return {entry.name: entry.program for entry in entries}
 
 

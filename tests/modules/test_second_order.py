@@ -15,10 +15,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from compiler.driver import Driver
 from compiler.entry_points import entry_points
 from compiler.frontend.lower import lower
 from compiler.frontend.parse import load_model
-from compiler.pipeline import Pipeline, Trace
 from compiler.toolchain.compile_file import Options, compile_file
 from compiler.tools.check.rungs import check
 from tests.workshop import compile_quickly, import_module
@@ -106,8 +106,7 @@ def test_derivation_comes_to_an_end(name: str, models, tmp_path: Path) -> None:
     """Simplifying second derivatives once took minutes; nobody looks for a factor in vain any more."""
     path = _written(name, tmp_path) if name in HIDDEN and name != "lstm" else models(name)
     start = time.process_time()
-    trace = Trace()
-    pipeline = Pipeline(lambda definition, program: 0.0, trace)
-    entry_points(lower(load_model(path)), pipeline, ("vjp", "jvp", "hvp"))
+    driver = Driver(lambda definition, program: 0.0)
+    entry_points(lower(load_model(path)), driver, ("vjp", "jvp", "hvp"))
     assert time.process_time() - start < LONGEST_DERIVATION
-    assert not [step for stage in trace.stages for step in stage.rewrites if step.rule == "self-check"]
+    assert not [rewrite for step in driver.steps for rewrite in step.rewrites if rewrite.rule == "self-check"]

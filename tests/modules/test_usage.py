@@ -16,7 +16,7 @@ from compiler.frontend.parse import load_model
 from compiler.machine.registry import all_targets
 from compiler.modes import MODES
 from compiler.module_source import compile_to_source
-from compiler.switches import STAGES
+from compiler.pipeline import steps_of
 from compiler.toolchain.compile_file import Options, compile_file
 from tests.workshop import ROOT, SMALL
 
@@ -101,11 +101,11 @@ def test_force_of_train_is_not_that_of_compile(monkeypatch) -> None:
 
 
 def test_the_stages_that_can_be_asked_for_are_those_that_there_are(tmp_path: Path) -> None:
-    """In order, and none is missing from the help."""
+    """Every step of the table is taken by some program of a module."""
     (tmp_path / "small.py").write_text(SMALL)
     model = load_model(tmp_path / "small.py")
     source = compile_to_source(model, all_targets()["scalar"], "float32", "digest", modes=MODES)
-    assert {stage.name for stage in source.stages} == set(STAGES)
+    assert {step.name for step in source.steps} == set(steps_of())
 
 
 def test_json_is_valid_whatever_the_model_file_prints(compiled, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
-from compiler.module_source import pricer
 from compiler.passes.pick import pick
+from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
 from tests.machines import MODELS, TARGETS, targets
 from tests.schedule.building import random_inputs

@@ -25,12 +25,12 @@ from compiler.ir.tensor.program import (
 )
 from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
-from compiler.module_source import pricer
 from compiler.passes.distribute import distribute
 from compiler.passes.winograd.definitions import Chosen, Planned, transformed
 from compiler.passes.winograd.match import convolution
 from compiler.passes.winograd.transforms import LARGEST, Transform, derive, error_ratio, transform
 from compiler.passes.winograd.winograd import LARGEST_ERROR_RATIO, winograd
+from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
 from tests.machines import TARGETS, every_model, native, targets
 from tests.schedule.building import random_inputs

@@ -13,11 +13,11 @@ from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
-from compiler.module_source import pricer
 from compiler.passes.winograd.choice import LARGEST_ERROR_RATIO
 from compiler.passes.winograd.pieces import Along, Pair, error_bound, in_pieces
 from compiler.passes.winograd.transforms import transform
 from compiler.passes.winograd.winograd import winograd
+from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
 from tests.machines import every_model, native, targets
 from tests.schedule.building import random_inputs

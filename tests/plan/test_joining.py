@@ -11,16 +11,14 @@ from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
-from compiler.plan.joining import join_pointwise
-from compiler.plan.stages import stages
+from compiler.plan.joining import join
 from compiler.schedule.settings import Settings
 from tests.machines import targets
 from tests.schedule.building import random_inputs
 
 
 def joined(text: str) -> Program:
-    program = parse_program(text)
-    result = join_pointwise(program, stages(program))
+    result, _ = join(parse_program(text))
     verify(result)
     return result
 

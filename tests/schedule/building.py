@@ -14,33 +14,22 @@ import numpy as np
 
 from compiler.derive.jvp import jvp, tangent_name
 from compiler.derive.vjp import cotangent_name, vjp
+from compiler.driver import Driver
 from compiler.harness import CompiledPrograms, compile_programs
 from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program
-from compiler.ir.tensor.prune import prune
-from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
-from compiler.module_source import pricer
-from compiler.passes.bounds import bounds
-from compiler.passes.commute import commute
-from compiler.passes.demand import demand
-from compiler.passes.distribute import distribute
-from compiler.passes.gather.invert import invert
-from compiler.passes.pack import pack
-from compiler.passes.pad import pad
-from compiler.passes.select import select
-from compiler.passes.winograd.winograd import winograd
+from compiler.pipeline import PASSES
+from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
-from compiler.simplify.simplify import simplify
 from tests.derive.cases import Arrays, Case
 from tests.derive.rungs import Finding, compare, drawn
 
 SEED, STEP = 5, 3
 """Of the counter-based generator, in the interpreter and in the kernels."""
 
-FORWARD_PASSES = {"commute": commute, "demand": demand, "pad": pad}
-SWITCHES = ("commute", "demand", "pad", "simplify", "distribute", "select", "invert", "winograd", "pack")
-"""Passes that may be switched off. `bounds` may not: kernels read nothing outside a tensor."""
+SWITCHES = tuple(row.name for row in PASSES if row.without and row.part in ("forward", "derived", "lowering"))
+"""Passes of programs that may be left out."""
 
 
 @dataclass(frozen=True)
@@ -73,35 +62,15 @@ def _seed_of(program: Program, case: Case) -> str:
 
 def _pair(name: str, case: Case, derive: Callable[[Program], Program], off: frozenset[str]) -> Pair:
     forward = case.build()
-    raw = derive(forward)
-    for switch, step in FORWARD_PASSES.items():
-        if switch not in off:
-            forward, _ = step(forward)
-            verify(forward)
-    program = derive(forward)
-    if "simplify" not in off:
-        program, _ = simplify(program)
-    verify(program)
-    return Pair(name, raw, program, case)
+    driver = Driver(lambda definition, program: 0.0, off)
+    program = derive(driver.through(("forward",), name, forward))
+    return Pair(name, derive(forward), driver.through(("derived", "stable"), name, program), case)
 
 
 def lowered(program: Program, machine: Target, dtype: str, off: frozenset[str] = frozenset()) -> Program:
-    """The rest of the passes, in the order of `compiler.pipeline`."""
-    price = pricer(machine, dtype)
-    steps = {
-        "prune": lambda value: (prune(value), ()),
-        "distribute": distribute,
-        "bounds": bounds,
-        "select": lambda value: select(value, price),
-        "invert": invert,
-        "winograd": lambda value: winograd(value, price),
-        "pack": pack,
-    }
-    for name, step in steps.items():
-        if name not in off:
-            program, _ = step(program)
-            verify(program)
-    return program
+    """After the rest of the passes."""
+    driver = Driver(pricer(machine, dtype, off), off)
+    return driver.through(("lowering",), "lowered", program)
 
 
 def build(

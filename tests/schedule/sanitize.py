@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from compiler.harness import compile_programs
 from compiler.ir.tensor.parser import parse_program
-from compiler.module_source import pricer
 from compiler.passes.pick import pick
+from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
 from tests.derive.layer_cases import other_layer_cases
 from tests.derive.model_cases import model_cases

@@ -18,8 +18,8 @@ from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
 from compiler.machine.machine import Machine
 from compiler.machine.target import Target
-from compiler.module_source import pricer
 from compiler.plan.plan import Call
+from compiler.pricing import pricer
 from compiler.schedule.choosing import find_schedule, schedule_of
 from compiler.schedule.context import Context, Entries, context_of
 from compiler.schedule.layout import clear
@@ -284,7 +284,7 @@ outputs nothing, y
         TILE * 6 * 4 / WIDE.load_bytes,
         TILE * 6 * WIDE.costs("float32").loop_point,
     ]
-    (plan,) = plans_of([program], SETTINGS, table)
+    (plan,) = plans_of([program], SETTINGS, table=table)
     (call,) = (c for phase in plan.phases for c in phase.tile if c.kernel.name == "nothing")
     (fill,) = call.kernel.body
     assert isinstance(fill, Fill)

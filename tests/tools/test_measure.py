@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from compiler.cli import main
+from compiler.driver import Driver
 from compiler.entry_points import MEASURED, entry_points
 from compiler.frontend.lower import lower
 from compiler.frontend.parse import load_model
 from compiler.ir.module.entry_point import with_duty
 from compiler.ir.tensor.interpreter import run
-from compiler.module_source import pricer
-from compiler.pipeline import Pipeline, Trace
+from compiler.pipeline import steps_of
+from compiler.pricing import pricer
 from compiler.toolchain.build import find_toolchain
 from compiler.toolchain.compile_file import Options
 from compiler.tools.measure.bench import bench, render, to_json
@@ -38,8 +39,8 @@ def test_forward_program_computes_the_training_loss(models) -> None:
     """What bench calls forward is the loss that a step begins with, dropout included."""
     model = lower(load_model(models("tiny")))
     target = native()
-    pipeline = Pipeline(pricer(target, "float32"), Trace())
-    program = with_duty(entry_points(model, pipeline, (MEASURED,)), "forward").program
+    driver = Driver(pricer(target, "float32"))
+    program = with_duty(entry_points(model, driver, (MEASURED,)), "forward").program
     rng = np.random.default_rng(1)
     values = {p.name: rng.normal(size=p.shape) for p in model.parameters}
     values |= {"input": rng.random((6, 12, 12, 1)), "label": rng.integers(3, size=6)}
@@ -135,7 +136,7 @@ def test_schedule_is_explained(workshop: Path, models) -> None:
     assert all(k.predicted > 0 for k in report.kernels)
     passes = {row.name: row.example for row in report.passes}
     assert next(iter(passes)) == "the model"
-    assert list(passes)[-1] == "pack"
+    assert list(passes)[-1] == steps_of()[-1]
     assert 0 < passes["demand"] < passes["commute"] < passes["the model"]
     assert passes["simplify"] <= passes["vjp"] > passes["demand"]
     moved = {k.call.kernel.name: k.moved for k in report.kernels}

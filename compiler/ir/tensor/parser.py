@@ -41,7 +41,7 @@ _NAME = rf'(?:"[^"]*"|{PLAIN_NAME.pattern})'
 _TYPE = r"\((?P<shape>[^)]*)\) (?P<dtype>\w+)(?: < (?P<limit>\d+))?"
 _SOURCE = rf'(?: of (?P<origin>"(?:[^"\\]|\\.)*"))?(?: as (?P<role>\w+) of (?P<of>{_NAME}))?'
 _INPUT = re.compile(rf"(?P<kind>\w+) (?P<name>{_NAME}): {_TYPE}(?: stream (?P<stream>\d+))?{_SOURCE}$")
-_DEFINITION = re.compile(rf"(?P<name>{_NAME}): {_TYPE} = (?P<operation>\w+){_SOURCE}$")
+_DEFINITION = re.compile(rf"(?P<name>{_NAME}): {_TYPE} = (?P<operation>\w+)(?P<at_once> at once)?{_SOURCE}$")
 _OUTPUTS = re.compile(r"outputs(?: (?P<names>.*))?$")
 _STATEMENT = re.compile(r"\[(?P<target>.*?)\] (?P<operator>\+|\w+)= (?P<body>.*)$")
 
@@ -87,7 +87,8 @@ def _input(header: re.Match) -> Tensor:
 def _definition(header: re.Match) -> Definition:
     """The definition without its terms."""
     name, shape = unquoted(header["name"]), _shape(header["shape"])
-    return Definition(name, shape, header["operation"], (), header["dtype"], *_source(header))
+    at_once = header["at_once"] is not None
+    return Definition(name, shape, header["operation"], (), header["dtype"], *_source(header), at_once)
 
 
 def _source(header: re.Match) -> tuple[str, str | None, str]:

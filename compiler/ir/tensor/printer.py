@@ -87,9 +87,8 @@ def print_definition(definition: Definition, limits: Limits) -> str:
     """A header and one indented line for each term."""
     limit = f" < {limits[definition.name]}" if definition.name in limits else ""
     shape, source = print_shape(definition.shape), _print_source(definition)
-    header = (
-        f"{print_name(definition.name)}: {shape} {definition.dtype}{limit} = {definition.operation}{source}"
-    )
+    operation = f"{definition.operation}{' at once' if definition.at_once else ''}"
+    header = f"{print_name(definition.name)}: {shape} {definition.dtype}{limit} = {operation}{source}"
     terms = [f"    {print_term(term, definition.operation, limits)}" for term in definition.terms]
     return "\n".join([header, *terms])
 

@@ -72,6 +72,8 @@ def _definition(definition: Definition) -> Iterator[str]:
         yield f"{definition.operation} over the batch: the number of positions must be known"
     if chooses != (definition.dtype == "index"):
         yield f"{definition.operation} of dtype {definition.dtype}: winners alone are of dtype index"
+    if definition.at_once and (definition.operation != "sum" or None in definition.shape):
+        yield "only a sum over the batch can run at once over the whole of it"
     yield from _role(definition)
     yield from _shape(definition.shape)
 

@@ -187,10 +187,10 @@ def _moved(plan: Plan, call: Call, dtype: str, batch: int, calls: int) -> int:
 def pass_reports(source: ModuleSource) -> Iterator[PassReport]:
     """Operations of the gradient program as the model gives it, and after each pass."""
     yield PassReport("the model", *operations_of_program(source.lowered.training), 0)
-    for stage in source.stages:
-        if stage.program == source.plan("training").name:
-            counted = operations_of_program(stage.result)
-            yield PassReport(stage.name, *counted, len(stage.rewrites))
+    for step in source.steps:
+        if step.program == source.plan("training").name:
+            counted = operations_of_program(step.result)
+            yield PassReport(step.name, *counted, len(step.rewrites))
 
 
 def operations_of_program(program: Program) -> tuple[int, int]:

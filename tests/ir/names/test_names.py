@@ -34,8 +34,8 @@ from compiler.passes.pad import pad
 from compiler.passes.pick import pick
 from compiler.passes.select import select
 from compiler.passes.winograd.winograd import winograd
-from compiler.plan.stages import split_reductions
-from compiler.plan.whole import keep_operands
+from compiler.plan.stages import split
+from compiler.plan.whole import kept_for
 from compiler.simplify.simplify import simplify
 from tests.ir.names.hostile import in_formulas
 
@@ -152,9 +152,9 @@ def lowered(program: Program) -> Program:
     for step in passes:
         program, _ = step(program)
         verify(program)
-    program = split_reductions(program)
+    program, _ = split(program)
     whole = frozenset(d.name for d in program.definitions if None not in d.shape)
-    program = keep_operands(program, whole, frozenset(["given"]))
+    program, _ = kept_for(program, whole, frozenset(["given"]))
     verify(program)
     return program
 

@@ -1,0 +1,74 @@
+"""Takes programs through the table of passes: verifies what each gives, and keeps the record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from compiler.errors import CompilerBug
+from compiler.ir.tensor.program import Program, Rewrite
+from compiler.ir.tensor.verify import verify
+from compiler.passes.select import Price
+from compiler.pipeline import NOTHING, PASSES, Facts, Part, Pass
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one pass did to one program."""
+
+    program: str
+    name: str
+    seconds: float
+    before: Program
+    result: Program
+    rewrites: tuple[Rewrite, ...]
+
+
+@dataclass
+class Driver:
+    """Takes programs through the passes, verifies what each gives, and keeps the record."""
+
+    price: Price
+    without: frozenset[str] = frozenset()
+    """Passes that are left out."""
+    after: Callable[[Step], None] = lambda step: None
+    """Called with each step as it ends."""
+    passes: tuple[Pass, ...] = PASSES
+    steps: list[Step] = field(default_factory=list)
+
+    def unrecorded(self) -> Driver:
+        """The same passes, for a look at what would come out."""
+        return replace(self, after=lambda step: None, steps=[])
+
+    def has(self, name: str) -> bool:
+        """Whether a pass of the table is not left out."""
+        return name not in self.without and any(row.name == name for row in self.passes)
+
+    def through(
+        self, parts: tuple[Part, ...], label: str, program: Program, facts: Facts = NOTHING
+    ) -> Program:
+        """The program called `label` after all passes of these parts."""
+        for part in parts:
+            for row in self.passes:
+                if row.part == part:
+                    program = self._after(row, label, program, facts)
+        return program
+
+    def one(self, name: str, label: str, program: Program, facts: Facts = NOTHING) -> Program:
+        """The program called `label` after the pass `name` alone."""
+        row = next((row for row in self.passes if row.name == name), None)
+        if row is None:
+            raise CompilerBug(f"there is no pass {name}")
+        return self._after(row, label, program, facts)
+
+    def _after(self, row: Pass, label: str, program: Program, facts: Facts) -> Program:
+        if row.function is None or row.name in self.without:
+            return program
+        start = time.perf_counter()
+        result, rewrites = row.function(program, replace(facts, price=self.price))
+        verify(result)
+        step = Step(label, row.name, time.perf_counter() - start, program, result, rewrites)
+        self.steps.append(step)
+        self.after(step)
+        return result

@@ -1,0 +1,31 @@
+"""over_batch: a program over flat arrays of so many values becomes one whose batch these values are.
+
+    new[i] += w[i] - rate·g[i]        i:802 816       ->       new[b] += w[b] - rate·g[b]
+
+So the update runs like any step: tile by tile, all its formulas on a tile that stays in cache, shared out
+over threads; and a sum over all parameters, such as the norm of the gradient, is one over the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from compiler.ir.tensor.program import Axis, Program
+
+
+def over_batch(program: Program, size: int) -> Program:
+    """The same program with the batch in the place of every axis and every dimension of `size` values."""
+
+    def shape(old: tuple) -> tuple:
+        return tuple(None if extent == size else extent for extent in old)
+
+    def axes(old: Iterable[Axis]) -> tuple[Axis, ...]:
+        return tuple(replace(a, extent=None) if a.extent == size else a for a in old)
+
+    inputs = tuple(replace(t, shape=shape(t.shape)) for t in program.inputs)
+    definitions = tuple(
+        replace(d, shape=shape(d.shape), terms=tuple(replace(term, axes=axes(term.axes)) for term in d.terms))
+        for d in program.definitions
+    )
+    return Program(inputs, definitions, program.outputs)
