@@ -28,7 +28,8 @@ class Partial:
 class Widening:
     """Bytes to the integers of a vector, one for each lane, where the C compiler defines `macro`.
 
-    `wide` is a C expression of `few`, a variable of the type `few` that up to 16 bytes are copied into."""
+    `wide` is a C expression of `few`, a variable of the type `few` that as many bytes as there are lanes are
+    copied into; the rest of it is 0."""
 
     macro: str
     few: str

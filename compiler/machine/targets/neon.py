@@ -1,18 +1,27 @@
-"""64-bit ARM: vectors of 16 bytes, which every processor of it has."""
+"""64-bit ARM: vectors of 16 bytes, which every processor of it has.
+
+Bytes are widened step by step, from 8 to 16, 32 and 64 bits: three instructions for four of them, where GCC 12
+makes ten of `__builtin_convertvector`. See Arm, "Neon Intrinsics Reference".
+"""
 
 from __future__ import annotations
 
-from compiler.machine import x86
 from compiler.machine.machine import Machine
-from compiler.machine.target import Processor, Target
+from compiler.machine.target import Intrinsics, Processor, Target, Widening
 
 MACHINE = Machine(vector_bytes=16, registers=32, level2_bytes=512 * 1024)
+
+TO_32_BITS = "vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(few))))"
+TO_64_BITS = f"vmovl_u32(vget_low_u32({TO_32_BITS}))"
 
 TARGET = Target(
     name="neon",
     machine=MACHINE,
     architectures=("aarch64", "arm64"),
-    headers=x86.HEADERS,
-    intrinsics=x86.intrinsics(16),
+    headers=("#ifdef __ARM_NEON", "#include <arm_neon.h>", "#endif"),
+    intrinsics=(
+        Intrinsics(16, "float32", widening=Widening("__ARM_NEON", "uint64_t", TO_32_BITS)),
+        Intrinsics(16, "float64", widening=Widening("__ARM_NEON", "uint64_t", TO_64_BITS)),
+    ),
     processors=(Processor("neon", (("__ARM_NEON",),), MACHINE),),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from compiler.machine import x86
 from compiler.machine.machine import Machine
 from compiler.machine.target import Processor, Target
 
@@ -11,6 +10,5 @@ MACHINE = Machine(vector_bytes=0, registers=16, level2_bytes=256 * 1024)
 TARGET = Target(
     name="scalar",
     machine=MACHINE,
-    headers=x86.HEADERS,
     processors=(Processor("scalar", ((),), MACHINE),),
 )
