@@ -1,5 +1,5 @@
 """Tools: what a person asks of a model or its module: is it right, how fast is it, and why.
 
 In: models and built modules. Out: reports.
-No part of the compiler may need them.
+Nothing may enter that the compiler needs.
 """
