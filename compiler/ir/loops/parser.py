@@ -89,9 +89,6 @@ def _with_line(kernel: Kernel, line: str) -> Kernel:
         return replace(kernel, formula=(*kernel.formula, json.loads(rest)))
     if word in ("origin", "schedule"):
         return replace(kernel, **{word: json.loads(rest)})
-    if word == "window":
-        name, _, extent = rest.rpartition(": ")
-        return replace(kernel, windows=(*kernel.windows, (unquoted(name), int(extent))))
     if line == "shared":
         return replace(kernel, shared=True)
     raise ValueError(f"not a line of a kernel's head: {line}")

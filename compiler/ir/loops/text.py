@@ -73,7 +73,6 @@ def print_kernel(kernel: Kernel) -> str:
         *(f"formula {json.dumps(line)}" for line in kernel.formula),
         f"schedule {json.dumps(kernel.schedule)}",
         *(["shared"] if kernel.shared else []),
-        *(f"window {print_name(name)}: {extent}" for name, extent in kernel.windows),
         *map(_buffer, kernel.buffers),
     ]
     return "\n".join([*head, "", *_lines(kernel.body, 0)]) + "\n"

@@ -1,7 +1,7 @@
 """64-bit ARM: vectors of 16 bytes, which every processor of it has.
 
-Bytes are widened step by step, from 8 to 16, 32 and 64 bits: three instructions for four of them, where GCC 12
-makes ten of `__builtin_convertvector`. See Arm, "Neon Intrinsics Reference".
+Bytes are widened step by step, from 8 to 16, 32 and 64 bits: three instructions for four of them, where GCC
+12 makes ten of `__builtin_convertvector`. See Arm, "Neon Intrinsics Reference".
 """
 
 from __future__ import annotations

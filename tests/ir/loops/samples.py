@@ -140,5 +140,4 @@ def every_statement() -> Kernel:
         operations=12,
         per_example=True,
         origin="sample",
-        windows=(("h", 2),),
     )

@@ -33,7 +33,6 @@ def test_every_statement_reads_back() -> None:
         {"shared": True},
         {"per_example": False, "origin": ""},
         {"name": 'a "b" [c]', "origin": 'line\n"quoted"', "formula": ()},
-        {"windows": (("for", 2), ("q", 3))},
     ],
     ids=str,
 )
