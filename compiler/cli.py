@@ -94,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
         help="with --numerics: inputs from -R to R (100)",
     )
     check.set_defaults(run=_check, dtype="float64")
+    summary_ = commands.add_parser("summary", help="list a model's layers: shapes, parameters, work, memory")
+    summary_.add_argument("model", type=Path, help="a model file, such as models/mnist.py")
+    summary_.add_argument("--dtype", default="float32", choices=DTYPES)
+    summary_.add_argument("--json", action="store_true", help="print it as JSON")
+    summary_.set_defaults(run=_summary)
     passes = commands.add_parser("passes", help="list the passes, and what a module is like without each")
     passes.set_defaults(run=_passes)
     doctor = commands.add_parser("doctor", help="say what is missing for compiling, and how to get it")
@@ -167,6 +172,15 @@ def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=values.positive, default=20, help="turns of each measurement (20)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def _summary(arguments: argparse.Namespace) -> int:
+    from compiler.tools.summary import render, summarize, to_json
+
+    with printing_to_stderr():
+        result = summarize(arguments.model, arguments.dtype)
+    print(json.dumps(to_json(result)) if arguments.json else render(result))
+    return OK
 
 
 def _passes(arguments: argparse.Namespace) -> int:

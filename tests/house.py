@@ -103,6 +103,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.toolchain.built": ("compiler.toolchain.compile_file", *BASE, "runtime"),
     "compiler.tools": (),
     "compiler.tools.pass_table": (*DRIVING, *BASE),
+    "compiler.tools.summary": (
+        *(*LOWERING, "compiler.frontend.parse", "compiler.machine", "compiler.schedule", *BASE),
+    ),
     "compiler.tools.check": (
         *LOWERING,
         "compiler.frontend.parse",
@@ -129,7 +132,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("compiler", "compiler.values", "compiler.toolchain.doctor", "compiler.toolchain.built"),
         *(
             "compiler.tools.measure",
-            *("compiler.tools.check", "compiler.tools.pass_table"),
+            *("compiler.tools.check", "compiler.tools.pass_table", "compiler.tools.summary"),
             *COMPILING,
             *DRIVING,
             "compiler.machine",
