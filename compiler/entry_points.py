@@ -25,9 +25,10 @@ from functools import partial
 
 from compiler.driver import Driver
 from compiler.frontend.lowered import LoweredModel
-from compiler.ir.module.entry_point import Duty, EntryPoint, Role, Use, given_roles
+from compiler.ir.module.entry_point import Duty, EntryPoint, Offer, Role, Use, given_roles
 from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.program import Definition, Program, Tensor, rename_tensors
+from compiler.offers import EVALUATE, HVP, JVP, PER_EXAMPLE, PREDICT, VALUE_AND_GRAD
 from compiler.pipeline import Facts
 
 Maker = Callable[[str, LoweredModel, Driver], EntryPoint | None]
@@ -41,6 +42,8 @@ class Recipe:
     name: str
     mode: str
     make: Maker
+    offer: Offer | None = None
+    """The method by which callers ask for it; those that share one answer it with and without inputs."""
 
 
 def entry_points(
@@ -51,8 +54,8 @@ def entry_points(
 ) -> tuple[EntryPoint, ...]:
     """The entry points of these modes that the model has, of all that there are or of `recipes`."""
     recipes = ENTRY_POINTS if recipes is None else recipes
-    made = (r.make(r.name, model, driver) for r in recipes if r.mode in modes)
-    return tuple(entry for entry in made if entry is not None)
+    made = ((r, r.make(r.name, model, driver)) for r in recipes if r.mode in modes)
+    return tuple(replace(entry, offer=recipe.offer) for recipe, entry in made if entry is not None)
 
 
 def _wrt(model: LoweredModel, inputs: bool) -> tuple[str, ...]:
@@ -136,7 +139,7 @@ def _finished(entry: EntryPoint, driver: Driver) -> EntryPoint:
     return entry.with_program(driver.through(("derived", "stable", "lowering"), entry.name, entry.program))
 
 
-def _undifferentiated(
+def _forward(
     name: str,
     model: LoweredModel,
     driver: Driver,
@@ -185,17 +188,19 @@ def initial_values(model: LoweredModel) -> Program:
 ALWAYS, MEASURED = "vjp", "measured"
 """The mode of what every module has, and of what an instrumented module has besides."""
 ENTRY_POINTS = (
-    Recipe("gradient", ALWAYS, partial(_gradient, inputs=False, duty="training")),
-    Recipe("input_gradient", ALWAYS, partial(_gradient, inputs=True)),
-    Recipe("jvp", "jvp", partial(_pushforward, inputs=False)),
-    Recipe("input_jvp", "jvp", partial(_pushforward, inputs=True)),
-    Recipe("hvp", "hvp", partial(_hessian, inputs=False)),
-    Recipe("input_hvp", "hvp", partial(_hessian, inputs=True)),
-    Recipe("per_example", "per_example", _per_example),
-    Recipe("inference", ALWAYS, partial(_undifferentiated, program=lambda m: m.inference, duty="evaluation")),
-    Recipe("predict", ALWAYS, partial(_undifferentiated, program=lambda m: m.predict, duty="prediction")),
+    Recipe("gradient", ALWAYS, partial(_gradient, inputs=False, duty="training"), VALUE_AND_GRAD),
+    Recipe("input_gradient", ALWAYS, partial(_gradient, inputs=True), VALUE_AND_GRAD),
+    Recipe("jvp", "jvp", partial(_pushforward, inputs=False), JVP),
+    Recipe("input_jvp", "jvp", partial(_pushforward, inputs=True), JVP),
+    Recipe("hvp", "hvp", partial(_hessian, inputs=False), HVP),
+    Recipe("input_hvp", "hvp", partial(_hessian, inputs=True), HVP),
+    Recipe("per_example", "per_example", _per_example, PER_EXAMPLE),
+    Recipe(
+        "inference", ALWAYS, partial(_forward, program=lambda m: m.inference, duty="evaluation"), EVALUATE
+    ),
+    Recipe("predict", ALWAYS, partial(_forward, program=lambda m: m.predict, duty="prediction"), PREDICT),
     Recipe("update", ALWAYS, _update),
     Recipe("initialize", ALWAYS, _initialize),
-    Recipe("forward", MEASURED, partial(_undifferentiated, program=_losses_alone, duty="forward")),
+    Recipe("forward", MEASURED, partial(_forward, program=_losses_alone, duty="forward")),
 )
 """In the order in which a module holds them."""

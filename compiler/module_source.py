@@ -5,26 +5,33 @@ model file -> model -> tensor programs -> derived, simplified, lowered programs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
 
-from compiler.assemble import lane_copies, program_text, tile_bytes_with_input
 from compiler.driver import Driver, Step
 from compiler.emit.cython.render import render_module
-from compiler.entry_points import ENTRY_POINTS, MEASURED, Recipe, entry_points
+from compiler.entry_points import ALWAYS, ENTRY_POINTS, MEASURED, Recipe, entry_points
 from compiler.frontend.lower import lower
 from compiler.frontend.lowered import LoweredModel
 from compiler.ir.module.entry_point import Duty, EntryPoint, with_duty
-from compiler.ir.tensor.kinds import SCALAR_KINDS
+from compiler.ir.module.grammar import Area
+from compiler.ir.module.methods import Absent, Method
+from compiler.ir.module.module import Instruments as Measuring
+from compiler.ir.module.module import Module
+from compiler.ir.module.verify import verify_routine
 from compiler.language.description import Model
+from compiler.machine.elements import element_bytes
 from compiler.machine.target import Target
+from compiler.offers import ORDER, TRAIN_STEP
 from compiler.pipeline import PASSES, Facts, Pass
+from compiler.plan.methods import methods_of, training_method
+from compiler.plan.module import memory_of, routine_of
 from compiler.plan.plan import Plan, make_plan
 from compiler.plan.storage import Storage, placed, storage_of
 from compiler.plan.tiling import cheapest_tile
-from compiler.plan.whole import LANE_TILES, LANES
+from compiler.plan.whole import LANES
 from compiler.pricing import pricer
 from compiler.schedule.layout import row_size
 from compiler.schedule.settings import Settings
@@ -49,6 +56,8 @@ class ModuleSource:
     settings: Settings
     steps: tuple[Step, ...]
     modes: tuple[str, ...]
+    without: frozenset[str] = frozenset()
+    module: Module | None = None
 
     def plan(self, duty: Duty) -> Plan:
         """The plan of the entry point that has this duty in the module."""
@@ -69,7 +78,7 @@ def compile_to_source(
     without: frozenset[str] = frozenset(),
     modes: tuple[str, ...] = ("vjp",),
     instruments: Instruments = "none",
-    recipes: Iterable[Recipe] = ENTRY_POINTS,
+    recipes: tuple[Recipe, ...] = ENTRY_POINTS,
     passes: tuple[Pass, ...] = PASSES,
 ) -> ModuleSource:
     """Run everything but the C compiler. `digest` identifies model and options in the module.
@@ -92,28 +101,10 @@ def compile_to_source(
         behind = max((plan.lane_elements for plan in plans.values()), default=0)
         plans[entry.name] = _plan(entry, storage, settings, driver, behind)
     steps = tuple(driver.steps)
-    source = ModuleSource(lowered.name, "", lowered, entries, plans, storage, settings, steps, modes)
-    facts = module_facts(source, digest) | mode_facts(source)
-    if without:
-        facts["summary"] = [*facts["summary"], f"passes left out: {', '.join(sorted(without))}"]
-    facts |= instrument_facts(source, instruments)
-    clocks = count() if instruments == "kernels" else None
-    texts = [program_text(plan, dtype, clocks) for plan in plans.values()]
-    text = render_module(texts, facts, target, dtype)
-    return replace(source, text=text)
-
-
-def instrument_facts(source: ModuleSource, instruments: Instruments) -> dict[str, object]:
-    """What the templates of the measuring part need."""
-    (output,) = source.lowered.signature.of("output")
-    plans = source.plans
-    return {
-        "instrumented": instruments != "none",
-        "clocks": sum(len(plan.kernels) for plan in plans.values()) if instruments == "kernels" else 0,
-        # Those that are given a batch alone and give the same every time.
-        "timed": ("forward", "gradient", "inference", "predict"),
-        "output_row": row_size(output.shape),
-    }
+    source = ModuleSource(lowered.name, "", lowered, entries, plans, storage, settings, steps, modes, without)
+    module = _module(source, digest, instruments, recipes)
+    _verify(module, entries)
+    return replace(source, module=module, text=render_module(module, target))
 
 
 def tile_examples(entry: EntryPoint, storage: Storage, settings: Settings, driver: Driver) -> int:
@@ -131,85 +122,83 @@ def _plan(entry: EntryPoint, storage: Storage, settings: Settings, driver: Drive
     return make_plan(entry.name, program, settings, where.given, where.lanes)
 
 
-def module_facts(source: ModuleSource, digest: str) -> dict[str, object]:
-    """Strings and numbers for the module's template."""
-    model, settings, storage = source.lowered, source.settings, source.storage
-    signature = model.signature
-    given, label, output = (signature.one(use) for use in ("input", "label", "output"))
-    training = [source.plans[entry.name] for entry in source.entries if entry.duty != "initial_values"]
-    arena, states = storage.parameters, storage.states
-    return {
-        "name": model.name,
-        "name_literal": repr(model.name),
-        "hash_literal": repr(digest),
-        "target_literal": repr(settings.target.name),
-        "dtype": settings.dtype,
-        "dtype_literal": repr(settings.dtype),
-        "summary": summary_lines(model, settings),
-        "input_shape": given.example,
-        "input_kind": given.dtype,
-        "input_limit": given.limit,
-        "input_text": f"integers from 0 to {given.limit - 1}"
-        if given.dtype == "index"
-        else f"{settings.dtype}, other floats (converted), or uint8 (scaled by 1/255)",
-        "output_shape": output.example,
-        "label_shape": label.example,
-        "label_kind": label.dtype,
-        "label_limit": label.limit,
-        "label_text": f"Labels `y` are integers from 0 to {label.limit - 1}."
-        if label.dtype == "index"
-        else f"Targets `y` are arrays of shape (batch, {', '.join(map(str, label.example))}).",
-        "batch_shape_text": ", ".join(["batch", *map(str, given.example)]),
-        "output_text": ", ".join(map(str, output.example)),
-        "parameter_count": model.parameter_count,
-        "parameters": [
-            {"name": repr(row.name), "shape": row.shape, "offset": arena.offsets[row.name]}
-            for row in arena.rows
-        ],
-        "states": [
-            {"name": repr(row.name), "shape": row.shape, "offset": states.offsets[row.name]}
-            for row in states.rows
-        ],
-        "state_size": states.size if states.rows else 0,
-        "slots": storage.slots,
-        "arena": arena.size,
-        "input_row": row_size(given.shape),
-        "tile": settings.tile,
-        "lanes": LANES,
-        "lane_tiles": LANE_TILES,
-        "lane_copies": lane_copies(source.plan("update"), arena.size),
-        "tile_bytes": max(tile_bytes_with_input(plan, settings.dtype) for plan in training),
-        "lane_elements": max(plan.lane_elements for plan in training),
-        "shared_bytes": max(plan.shared_bytes for plan in training),
-        "initialize_bytes": max(64, source.plan("initial_values").shared_bytes),
-        "crossing_row": max(plan.batch_elements for plan in training),
-        "scalar_count": len(SCALAR_KINDS),
-        "scalars": ["batch", "self._rate", "self._step"],
-        "argument_count": 0,
-        "learning_rate": repr(signature.one("rate").default),
-        "loss_offset": _value_offsets(source, "training")[0],
-        "inference_loss_offset": _value_offsets(source, "evaluation")[0],
+def _module(
+    source: ModuleSource, digest: str, instruments: Instruments, recipes: tuple[Recipe, ...]
+) -> Module:
+    """The module as data: what the emitter prints."""
+    model, settings, entries, plans = source.lowered, source.settings, source.entries, source.plans
+    dtype, sites, clocks = settings.dtype, count(), count() if instruments == "kernels" else None
+    routines = tuple(routine_of(plans[entry.name], dtype, sites, clocks) for entry in entries)
+    first = with_duty(entries, "initial_values")
+    others = [plans[entry.name] for entry in entries if entry is not first]
+    return Module(
+        name=model.name,
+        digest=digest,
+        target=settings.target.name,
+        dtype=dtype,
+        modes=source.modes,
+        summary=tuple(summary_lines(source)),
+        parameter_count=model.parameter_count,
+        signature=model.signature,
+        storage=source.storage,
+        memory=memory_of(
+            others, dtype, parameters=source.storage.parameters.size, updates=[source.plan("update")]
+        ),
+        tile=settings.tile,
+        routines=routines,
+        initialize=routines[entries.index(first)],
+        initialize_bytes=max(64, plans[first.name].shared_bytes),
+        methods=_methods(source, recipes),
+        instruments=_instruments(source, instruments),
+    )
+
+
+def _verify(module: Module, entries: tuple[EntryPoint, ...]) -> None:
+    """Every routine reads what there is, within the memory that there is. Raises CompilerBug."""
+    arena, memory, storage = module.storage.parameters.size, module.memory, module.storage
+    sizes: dict[Area, int] = {
+        **{"parameter": arena, "tangent": arena, "tile": memory.tile_bytes, "lane": memory.lane_elements},
+        **{"shared": memory.shared_bytes, "batch": memory.batch_elements},
+        **{"total": max(arena, memory.lane_elements), "state": storage.first_state + 2 * storage.states.size},
     }
+    for entry, routine in zip(entries, module.routines, strict=True):
+        own = {"shared": module.initialize_bytes} if routine is module.initialize else {}
+        given = [t.name for t in entry.program.inputs if t.name in entry.roles]
+        real = element_bytes("real", module.dtype)
+        verify_routine(routine, given, entry.program.outputs, real_bytes=real, sizes=sizes | own)
 
 
-def mode_facts(source: ModuleSource) -> dict[str, object]:
-    """What the templates of the modes need: which there are, and where their sums are found."""
-    facts: dict[str, object] = {"modes": source.modes, "tangents": False}
-    for entry in source.entries:
-        slopes = {**entry.results("value"), **entry.results("slope")}
-        facts["tangents"] |= bool(entry.given("tangent"))
-        facts[f"{entry.name}_offsets"] = [source.plans[entry.name].places[name].offset for name in slopes]
-    return facts
+def _methods(source: ModuleSource, recipes: tuple[Recipe, ...]) -> tuple[Method | Absent, ...]:
+    """What the network offers, in the order in which readers look for it."""
+    signature, plans, entries = source.lowered.signature, source.plans, source.entries
+    training, update = (with_duty(entries, duty) for duty in ("training", "update"))
+    modes = {recipe.offer.method: recipe.mode for recipe in recipes if recipe.offer and recipe.mode != ALWAYS}
+    absent = {name: mode for name, mode in modes.items() if mode not in source.modes}
+    methods: list[Method | Absent] = [
+        training_method(TRAIN_STEP, training, update, plans, signature),
+        *methods_of(entries, plans, signature),
+    ]
+    methods = [replace(method, mode=modes.get(method.name, "")) for method in methods]
+    methods += [Absent(name, mode) for name, mode in absent.items()]
+    order = [offer.method for offer in ORDER]
+    return tuple(sorted(methods, key=lambda m: order.index(m.name) if m.name in order else len(order)))
 
 
-def _value_offsets(source: ModuleSource, duty: Duty) -> list[int]:
-    """Where the values that an entry point gives stand among the sums."""
-    entry = with_duty(source.entries, duty)
-    return [source.plans[entry.name].places[name].offset for name in entry.results("value")]
+def _instruments(source: ModuleSource, instruments: Instruments) -> Measuring | None:
+    if instruments == "none":
+        return None
+    calls = sum(len(plan.kernels) for plan in source.plans.values())
+    duties: tuple[Duty, ...] = ("forward", "training", "evaluation", "prediction")
+    return Measuring(
+        clocks=calls if instruments == "kernels" else 0,
+        timed=tuple(with_duty(source.entries, duty).name for duty in duties),
+        output_row=max(row_size(row.shape) for row in source.lowered.signature.of("output")),
+    )
 
 
-def summary_lines(model: LoweredModel, settings: Settings) -> list[str]:
+def summary_lines(source: ModuleSource) -> list[str]:
     """What the head of the generated file says of the model."""
+    model, settings = source.lowered, source.settings
     width = max(len(row.name) for row in model.layers)
     lines = [
         f"{row.name:<{width}}  {_shape_text(row.shape):>12}  {row.parameters:>10,} parameters"
@@ -222,6 +211,8 @@ def summary_lines(model: LoweredModel, settings: Settings) -> list[str]:
         f"target {settings.target.name}: {machine.lanes(settings.dtype)} lanes of {settings.dtype}; "
         f"tiles of {settings.tile} examples; {LANES} lanes of accumulators"
     )
+    if source.without:
+        lines.append(f"passes left out: {', '.join(sorted(source.without))}")
     return [line.rstrip() for line in lines]
 
 

@@ -75,18 +75,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.pipeline": (*STAGES, *BASE),
     "compiler.pricing": ("compiler.passes", "compiler.machine", "compiler.schedule", *BASE),
     "compiler.driver": ("compiler.pipeline", "compiler.passes", *BASE),
-    "compiler.entry_points": (*("compiler.frontend.lowered", *DRIVING, MODULE, *BASE),),
-    "compiler.assemble": ("compiler.machine", "compiler.schedule", "compiler.plan", "compiler.emit", *BASE),
+    "compiler.entry_points": ("compiler.frontend.lowered", "compiler.offers", *DRIVING, MODULE, *BASE),
+    "compiler.offers": (MODULE,),
     "compiler.module_source": (
         *LOWERING,
-        *(
-            *DRIVING,
-            "compiler.pricing",
-            "compiler.entry_points",
-            "compiler.assemble",
-            "compiler.emit",
-            MODULE,
-        ),
+        *(*DRIVING, "compiler.pricing", "compiler.entry_points", "compiler.offers", "compiler.emit", MODULE),
         *LANGUAGE,
         *STAGES,
         *BASE,
@@ -123,10 +116,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *BASE,
     ),
     "compiler.values": ("compiler.pipeline", *OPTIONS, "compiler.errors"),
-    "compiler.harness": (
-        *(*DRIVING, "compiler.assemble", "compiler.toolchain.build", "compiler.emit"),
-        *(*STAGES, *BASE),
-    ),
     "compiler.cli": (
         "compiler.frontend.isolation",
         *("compiler", "compiler.values", "compiler.toolchain.doctor", "compiler.toolchain.built"),

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from compiler.ir.loops.grammar import Kernel
+from compiler.ir.module.grammar import Place
 from compiler.ir.tensor.program import Definition, Program
 from compiler.machine.elements import element_bytes
 from compiler.plan.grouping import fused_groups
@@ -37,35 +37,6 @@ from compiler.schedule.nonzero import given_tensors
 from compiler.schedule.schedule import Schedule
 from compiler.schedule.settings import Settings
 from compiler.schedule.strategies.table import STRATEGIES
-
-Area = Literal[
-    "input",
-    "label",
-    "output",
-    "parameter",
-    "total",
-    "state",
-    "scalar",
-    "tile",
-    "lane",
-    "shared",
-    "batch",
-    "argument",
-    "tangent",
-    "input_tangent",
-]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a tensor lives: an area of memory and an offset in it.
-
-    Offsets count elements in "parameter", "tangent", "total", "lane", "state", "scalar", bytes in "tile" and
-    "shared". In "batch" and "output" the offset counts rows' elements before it, times the batch.
-    """
-
-    area: Area
-    offset: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,46 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from compiler.errors import CompilerBug
 from compiler.ir.module.entry_point import EntryPoint, Role
+from compiler.ir.module.grammar import Layout, Place, Storage
 from compiler.ir.module.signature import Row, Signature
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Program, Shape
-from compiler.plan.plan import Place
 from compiler.schedule.layout import aligned, row_size
 
 ARENA_ALIGNMENT = 16
 """Parameters start at multiples of 16 values: a cache line in float32."""
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Tensors in a flat array: the first value of each, and how many values there are."""
-
-    rows: tuple[Row, ...]
-    offsets: Mapping[str, int]
-    size: int
-
-
-@dataclass(frozen=True)
-class Storage:
-    """The arrays of a network that outlive a call."""
-
-    parameters: Layout
-    states: Layout
-    slots: tuple[str, ...]
-
-    @property
-    def first_state(self) -> int:
-        """Where states begin, in the array that holds the slots too."""
-        return len(self.slots) * self.parameters.size
-
-
 def storage_of(signature: Signature) -> Storage:
     """The arrays for all parameters, states and slots of a signature."""
     slots = tuple(row.name for row in signature.of("slot"))
-    return Storage(layout(signature.of("parameter")), layout(signature.of("state")), slots)
+    ends = accumulate((row_size(row.shape) for row in signature.of("input")), initial=0)
+    inputs = dict(zip((row.name for row in signature.of("input")), ends, strict=False))
+    return Storage(layout(signature.of("parameter")), layout(signature.of("state")), slots, inputs)
 
 
 def layout(rows: Iterable[Row]) -> Layout:
@@ -137,7 +117,9 @@ def _given(role: Role, shape: Shape, storage: Storage) -> Place:
             # A step of training copies the new states over the old ones; no other call does.
             return Place("state", storage.first_state + states.size + states.offsets[role.of])
         case "tangent":
-            return Place("input_tangent") if None in shape else Place("tangent", arena.offsets[role.of])
+            if None in shape:
+                return Place("input_tangent", storage.inputs[role.of])
+            return Place("tangent", arena.offsets[role.of])
         case use if use in SCALAR_KINDS:
             return Place("scalar", SCALAR_KINDS.index(use))
     raise CompilerBug(f"there is no place for a tensor whose role is {role.use}")

@@ -15,7 +15,6 @@ import pytest
 
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
-from compiler.harness import compile_programs
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program
 from compiler.language.layers import (
@@ -35,6 +34,7 @@ from compiler.schedule.settings import Settings
 from compiler.simplify.simplify import simplify
 from tests.derive.cases import Case, layer_program
 from tests.derive.rungs import second_order
+from tests.harness import compile_programs
 from tests.machines import native
 from tests.schedule.building import lowered
 

@@ -12,11 +12,11 @@ import pytest
 
 from compiler.emit.cython.elementary import used_functions
 from compiler.emit.cython.minimax import minimax
-from compiler.harness import CompiledPrograms, compile_programs
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
+from tests.harness import CompiledPrograms, compile_programs
 from tests.machines import native, targets
 
 COLUMNS = 37

@@ -2371,7 +2371,7 @@ cdef void input_cotangent(
         store(input_cotangent + 784 * b + 776, acc_0_1)
 
 cdef void new_velocity(
-    const real* rate_, const real* gradient_, const real* velocity, real* new_velocity,
+    const real* rate_, const real* gradient, const real* velocity, real* new_velocity,
     Py_ssize_t batch
 ) noexcept nogil:
     # new_velocity[i] += 9/10*velocity[i] - gradient[i]*rate[]  for i:batch
@@ -2383,7 +2383,7 @@ cdef void new_velocity(
     rate = rate_[0]
     scalar_0 = -rate
     for i in range(batch):
-        gradient_0 = gradient_[i]
+        gradient_0 = gradient[i]
         velocity_1 = velocity[i]
         new_velocity[i] = <real>0.9 * velocity_1 + gradient_0 * scalar_0
 

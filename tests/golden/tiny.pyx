@@ -2155,7 +2155,7 @@ cdef void v_correction(
     v_correction[0] = scalar_0
 
 cdef void new_m(
-    const real* gradient_, const real* m, real* new_m, Py_ssize_t batch
+    const real* gradient, const real* m, real* new_m, Py_ssize_t batch
 ) noexcept nogil:
     # new_m[i] += 1/10*gradient[i] + 9/10*m[i]  for i:batch
     # shapes: new_m (batch), from gradient (batch), m (batch)
@@ -2164,12 +2164,12 @@ cdef void new_m(
     cdef Py_ssize_t i
     cdef real gradient_0, m_1
     for i in range(batch):
-        gradient_0 = gradient_[i]
+        gradient_0 = gradient[i]
         m_1 = m[i]
         new_m[i] = <real>0.9 * m_1 + <real>0.1 * gradient_0
 
 cdef void new_v(
-    const real* gradient_, const real* v, real* new_v, Py_ssize_t batch
+    const real* gradient, const real* v, real* new_v, Py_ssize_t batch
 ) noexcept nogil:
     # new_v[i] += 1/1000*gradient[i]**2 + 999/1000*v[i]  for i:batch
     # shapes: new_v (batch), from gradient (batch), v (batch)
@@ -2178,7 +2178,7 @@ cdef void new_v(
     cdef Py_ssize_t i
     cdef real gradient_0, v_1
     for i in range(batch):
-        gradient_0 = gradient_[i]
+        gradient_0 = gradient[i]
         v_1 = v[i]
         new_v[i] = <real>0.999 * v_1 + <real>0.001 * (gradient_0 * gradient_0)
 

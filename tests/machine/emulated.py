@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.harness import Loader
 from compiler.schedule.settings import Settings
 from compiler.toolchain.build import OPTIMISATION, python_headers, translate
+from tests.harness import Loader
 
 COMPILER = "aarch64-linux-gnu-gcc"
 EMULATORS = ("qemu-aarch64", "qemu-aarch64-static")

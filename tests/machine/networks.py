@@ -21,7 +21,6 @@ from compiler import (
 from compiler.driver import Driver
 from compiler.entry_points import entry_points
 from compiler.frontend.lower import lower
-from compiler.harness import CompiledPrograms, Loader, compile_programs
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program
 from compiler.language.description import Model
@@ -29,6 +28,7 @@ from compiler.machine.target import Target
 from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
 from tests.derive.rungs import Finding, compare
+from tests.harness import CompiledPrograms, Loader, compile_programs
 from tests.schedule.building import SEED, STEP, random_inputs
 
 BATCHES = (1, 7)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compiler.harness import compile_programs
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
@@ -14,6 +13,7 @@ from compiler.machine.target import Target
 from compiler.passes.pick import pick
 from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
+from tests.harness import compile_programs
 from tests.machines import MODELS, TARGETS, targets
 from tests.schedule.building import random_inputs
 

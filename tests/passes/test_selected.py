@@ -8,13 +8,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from compiler.harness import plans_of
 from compiler.ir.tensor.interpreter import run
 from compiler.language.initializers import GlorotUniform
 from compiler.language.layers import Forward, Layer, Parameter
 from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
 from tests.derive.cases import Case, layer_program
+from tests.harness import plans_of
 from tests.machines import MODELS, targets
 from tests.schedule.building import build, lowered, pullback
 

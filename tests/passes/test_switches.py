@@ -19,7 +19,6 @@ from compiler.entry_points import entry_points
 from compiler.errors import ModelError
 from compiler.frontend.lower import LoweredModel, lower
 from compiler.frontend.parse import load_model
-from compiler.harness import compile_programs
 from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program, Tensor
 from compiler.language.description import Model, Sequential
@@ -42,6 +41,7 @@ from compiler.toolchain.compile_file import Options
 from tests import machines
 from tests.derive.model_cases import MODELS
 from tests.derive.rungs import compare
+from tests.harness import compile_programs
 from tests.modules.test_phases import NORMALISED
 from tests.schedule.building import SEED, STEP
 

@@ -9,7 +9,6 @@ import pytest
 import sympy
 
 from compiler.derive.jvp import jvp
-from compiler.harness import compile_programs
 from compiler.ir.affine.expression import axis
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import (
@@ -32,6 +31,7 @@ from compiler.passes.winograd.transforms import LARGEST, Transform, derive, erro
 from compiler.passes.winograd.winograd import LARGEST_ERROR_RATIO, winograd
 from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
+from tests.harness import compile_programs
 from tests.machines import TARGETS, every_model, native, targets
 from tests.schedule.building import random_inputs
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.harness import compile_programs
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
@@ -19,6 +18,7 @@ from compiler.passes.winograd.transforms import transform
 from compiler.passes.winograd.winograd import winograd
 from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
+from tests.harness import compile_programs
 from tests.machines import every_model, native, targets
 from tests.schedule.building import random_inputs
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compiler.harness import compile_programs
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
@@ -13,6 +12,7 @@ from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
 from compiler.plan.joining import join
 from compiler.schedule.settings import Settings
+from tests.harness import compile_programs
 from tests.machines import targets
 from tests.schedule.building import random_inputs
 

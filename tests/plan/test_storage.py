@@ -10,9 +10,9 @@ import sympy
 from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import axis
 from compiler.ir.module.entry_point import EntryPoint, Role, given_roles
+from compiler.ir.module.grammar import Place
 from compiler.ir.module.signature import Row, Signature, argument_names
 from compiler.ir.tensor.program import Access, Axis, Definition, Program, Tensor, make_term, read_symbol
-from compiler.plan.plan import Place
 from compiler.plan.storage import placed, storage_of
 
 SIGNATURE = Signature(

@@ -6,13 +6,13 @@ from functools import partial
 
 import numpy as np
 
-from compiler.harness import compile_programs
 from compiler.ir.tensor.interpreter import run
 from compiler.language.layers import Dense
 from compiler.machine.target import Target
 from compiler.plan.whole import whole_sums
 from compiler.schedule.settings import Settings
 from tests.derive.cases import Case, layer_program
+from tests.harness import compile_programs
 from tests.machines import every_model, targets
 from tests.schedule.building import lowered, pullback
 

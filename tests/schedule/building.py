@@ -15,7 +15,6 @@ import numpy as np
 from compiler.derive.jvp import jvp, tangent_name
 from compiler.derive.vjp import cotangent_name, vjp
 from compiler.driver import Driver
-from compiler.harness import CompiledPrograms, compile_programs
 from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program
 from compiler.machine.target import Target
@@ -24,6 +23,7 @@ from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
 from tests.derive.cases import Arrays, Case
 from tests.derive.rungs import Finding, compare, drawn
+from tests.harness import CompiledPrograms, compile_programs
 
 SEED, STEP = 5, 3
 """Of the counter-based generator, in the interpreter and in the kernels."""

@@ -14,13 +14,13 @@ from functools import cached_property
 import numpy as np
 
 from compiler.errors import CompilerBug
-from compiler.harness import LANES, plans_of
 from compiler.ir.loops.interpret import Arguments, Memory, element_type, run_kernel
 from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.program import Program
 from compiler.plan.plan import Call, Phase, Plan
 from compiler.schedule.layout import row_size
 from compiler.schedule.settings import Settings
+from tests.harness import LANES, plans_of
 
 PARTS = 5
 """Pieces of a shared kernel: few of its loops divide by it."""

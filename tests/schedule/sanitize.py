@@ -8,13 +8,13 @@ libraries must be loaded before Python, which `make sanitize` does.
 
 from __future__ import annotations
 
-from compiler.harness import compile_programs
 from compiler.ir.tensor.parser import parse_program
 from compiler.passes.pick import pick
 from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
 from tests.derive.layer_cases import other_layer_cases
 from tests.derive.model_cases import model_cases
+from tests.harness import compile_programs
 from tests.machines import TARGETS
 from tests.passes import test_picked
 from tests.plan import test_joining

@@ -6,12 +6,12 @@ from textwrap import dedent
 
 import numpy as np
 
-from compiler.harness import compile_programs
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
+from tests.harness import compile_programs
 from tests.machines import targets
 
 SPECIAL = (0.0, -0.0, 1e-45, -1e-45, 1e-30, 1.0, -2.0, 3e38, -3e38, np.inf, -np.inf, np.nan)

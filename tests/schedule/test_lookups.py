@@ -11,12 +11,12 @@ import pytest
 
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
-from compiler.harness import compile_programs
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program, Tensor
 from compiler.language.formula import Operand, compile_formula
 from compiler.schedule.settings import Settings
 from compiler.simplify.simplify import simplify
+from tests.harness import compile_programs
 from tests.machines import native
 from tests.schedule.building import lowered
 

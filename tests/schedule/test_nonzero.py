@@ -7,12 +7,12 @@ from functools import cache
 
 import numpy as np
 
-from compiler.harness import CompiledPrograms, compile_programs, plans_of
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.machine.target import Target
 from compiler.schedule.nonzero import LONGEST_LIST
 from compiler.schedule.settings import Settings
+from tests.harness import CompiledPrograms, compile_programs, plans_of
 from tests.machines import TARGETS, every_model, targets
 from tests.schedule.building import random_inputs
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from compiler.errors import CompilerBug
-from compiler.harness import plans_of
 from compiler.ir.loops.grammar import Body, Fill
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
@@ -38,6 +37,7 @@ from compiler.schedule.strategies.register_tile import RegisterTile
 from compiler.schedule.strategies.scatter import Scatter
 from compiler.schedule.strategies.table import STRATEGIES
 from compiler.tools.measure.schedule_text import why
+from tests.harness import plans_of
 from tests.machines import TARGETS, every_model
 from tests.schedule.building import random_inputs
 from tests.schedule.running import interpret_programs

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from compiler.frontend.lower import lower
-from compiler.harness import compile_programs
 from compiler.ir.affine.expression import axis
 from compiler.ir.tensor.program import Access, Axis, Definition, Program, Reads, Tensor, make_term
 from compiler.language.description import Sequential
@@ -18,6 +17,7 @@ from compiler.language.losses import MeanSquaredError
 from compiler.language.optimizers import SGD
 from compiler.schedule.blocks import BLOCK, GROUP, Turn, turns
 from compiler.schedule.settings import Settings
+from tests.harness import compile_programs
 from tests.machines import native
 
 FEW, MANY = range(200), range(200, 10_000)

@@ -56,6 +56,21 @@ class Role:
 
 
 @dataclass(frozen=True)
+class Offer:
+    """The method by which callers ask for entry points, in words; all else follows from roles."""
+
+    method: str
+    document: str
+    """`{output}` in it is the shape of an output."""
+    gives: tuple[Use, ...]
+    """What is given back, in order."""
+    rows: bool = False
+    """Whether the batch may be chosen rows of a data set."""
+    words: tuple[str, str] = ("gradients", "cotangent")
+    """What the derivatives are called, all of them and the one by an input."""
+
+
+@dataclass(frozen=True)
 class EntryPoint:
     """A program and the roles of its inputs and outputs. What kernels fill (random, iota) has none."""
 
@@ -67,6 +82,8 @@ class EntryPoint:
     """None: nothing in the house needs it, callers do."""
     batch: Literal["examples", "parameters"] = "examples"
     """What the batch of the program is: examples, or the values of all parameters as one flat array."""
+    offer: Offer | None = None
+    """The method that answers by it; None where no method does alone."""
 
     def __post_init__(self) -> None:
         given = [t.name for t in self.program.inputs if t.kind not in FILLED]

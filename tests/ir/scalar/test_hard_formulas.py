@@ -16,7 +16,6 @@ import pytest
 
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
-from compiler.harness import CompiledPrograms, compile_programs
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
@@ -25,6 +24,7 @@ from compiler.language.layers import Formula
 from compiler.schedule.settings import Settings
 from compiler.simplify.simplify import simplify, stabilise
 from tests.derive.cases import layer_program
+from tests.harness import CompiledPrograms, compile_programs
 from tests.machines import TARGETS
 from tests.schedule.building import lowered
 

@@ -8,22 +8,23 @@ from __future__ import annotations
 import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
 import numpy as np
 
-from compiler.assemble import program_text, tile_bytes_with_input
 from compiler.driver import Driver
-from compiler.emit.cython.render import render_harness
+from compiler.emit.cython.render import render
+from compiler.ir.module.grammar import Place
 from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Program
 from compiler.pipeline import Facts
-from compiler.plan.plan import Place, Plan, make_plan
-from compiler.plan.whole import LANE_TILES
+from compiler.plan.module import memory_of, routine_of
+from compiler.plan.plan import Plan, make_plan
 from compiler.schedule.choosing import Table
 from compiler.schedule.layout import row_size
 from compiler.schedule.settings import Settings
@@ -121,22 +122,23 @@ def compile_programs(
     """
     planned = [_planned(f"program_{n}", program, settings, without) for n, program in enumerate(programs)]
     plans, arguments, scalars = map(tuple, zip(*planned, strict=True))
-    model = {
-        "input_row": 1,
-        "tile": settings.tile,
-        "lanes": LANES,
-        "lane_tiles": LANE_TILES,
-        "tile_bytes": max(tile_bytes_with_input(plan, settings.dtype) for plan in plans),
-        "lane_elements": max(plan.lane_elements for plan in plans),
-        "shared_bytes": max(plan.shared_bytes for plan in plans),
-        "crossing_row": max(plan.batch_elements for plan in plans),
-        "scalar_count": max(1, *(len(s) for s in scalars)),
-        "argument_count": max(1, *(len(a) for a in arguments)),
-        "dtype_literal": repr(settings.dtype),
-        "tangents": False,
-    }
-    source = render_harness(
-        [program_text(plan, settings.dtype) for plan in plans], model, settings.target, settings.dtype
+    sites = count()
+    routines = [routine_of(plan, settings.dtype, sites) for plan in plans]
+    memory = replace(
+        memory_of(plans, settings.dtype),
+        lanes=LANES,
+        scalars=max(1, *(len(s) for s in scalars)),
+        arguments=max(1, *(len(a) for a in arguments)),
+    )
+    source = render(
+        "harness.pyx.jinja",
+        *(routines, memory, settings.target, settings.dtype, ()),
+        folders=[Path(__file__).parent],
+        names=[routine.name for routine in routines],
+        tile=settings.tile,
+        inputs=(),
+        labels=(),
+        tangents=False,
     )
     module = (load or _load)(source, settings, extra_flags)
     return CompiledPrograms(module, plans, arguments, scalars, settings.dtype, source)

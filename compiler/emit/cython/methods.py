@@ -1,0 +1,221 @@
+"""Methods of a network as text: the checks at the door, the routines that run, and what is given back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+
+from compiler.ir.module.methods import (
+    Absent,
+    Array,
+    CountStep,
+    ExampleGradients,
+    Gradients,
+    Method,
+    Number,
+    Refusal,
+    RenewStates,
+    Run,
+    Way,
+)
+
+TESTS = {
+    "no input gradient": "not inputs",
+    "input gradient": "inputs",
+    "no input tangent": "along_input is None",
+}
+"""How a call is told that asks for derivatives by inputs, or does not."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the module calls things of the signature."""
+
+    fields: Mapping[str, str]
+    """The field of the Context for each input and label; their constants and checks are called after it."""
+    shapes: Mapping[str, str]
+    """The constant that holds an example's shape, of each input, label and output."""
+    arena: int
+    """Values of all parameters, as ARENA."""
+
+
+def print_method(method: Method | Absent, names: Names) -> str:
+    """The whole method, with the indentation of the class."""
+    lines = _absent(method) if isinstance(method, Absent) else _method(method, names)
+    return "\n".join(f"    {line}" if line else "" for line in lines)
+
+
+def arguments(method: Method) -> list[tuple[str, str | None]]:
+    """Names of a method's arguments, each with its default, None where it has none."""
+    result: list[tuple[str, str | None]] = [(row.argument, None) for row in method.takes]
+    result += [("tangents", None)] if method.tangents else []
+    result += [("inputs", "False")] if method.flag else []
+    return result + ([("rows", "None")] if method.rows else [])
+
+
+def _absent(method: Absent) -> list[str]:
+    return [
+        f"def {method.name}(self, *arguments, **named):",
+        f'    """Not in this module: it was compiled without the mode {method.mode}."""',
+        f'    raise _absent("{method.mode}")',
+    ]
+
+
+def _method(method: Method, names: Names) -> list[str]:
+    given = [name if default is None else f"{name}={default}" for name, default in arguments(method)]
+    first, *more = method.document
+    document = [f'"""{first}', *more, '"""'] if more else [f'"""{first}"""']
+    inside = [*_door(method, names)]
+    outside: list[str] = []
+    for way in method.ways:
+        if isinstance(way, Refusal):
+            raised = f'    raise TypeError("inputs=True: {way.message}")'
+            inside += [f"if {TESTS[way.when]}:", raised]
+            continue
+        answer, left = _answer(method, way, names)
+        if way.when == "always":
+            inside, outside = inside + answer, left
+        else:
+            inside += [f"if {TESTS[way.when]}:", *_indented([*answer, *left])]
+    return [
+        f"def {method.name}({', '.join(['self', *given])}):",
+        *_indented([line for line in document]),
+        "    cdef Context context",
+        "    with self._lock:",
+        *_indented(_indented(inside)),
+        *_indented(outside),
+    ]
+
+
+def _door(method: Method, names: Names) -> list[str]:
+    """What is given is checked, and the context points at it."""
+    given = ", ".join(row.argument for row in method.takes)
+    if method.rows:
+        lines = [f"alive = self._batch(&context, {given}, rows)"]
+    else:
+        lines = []
+        first = method.takes[0].argument
+        for number, row in enumerate(method.takes):
+            batch = f", {first}.shape[0]" if number else ""
+            array = f'_array("{row.argument}", {row.argument})'
+            lines.append(f"{row.argument} = self._{names.fields[row.name]}(&context, {array}{batch})")
+    return lines + (["along_input = self._tangent(&context, tangents)"] if method.tangents else [])
+
+
+def _answer(method: Method, way: Way, names: Names) -> tuple[list[str], list[str]]:
+    """Lines under the lock, and those that may stand outside it."""
+    batch = "context.batch" if method.rows else f"{method.takes[0].argument}.shape[0]"
+    arrays, flat = way.arrays, way.of_examples or len(way.arrays) > 1
+    local = {a: _local(a, k, method, way, names) for k, a in enumerate(arrays)}
+    lines: list[str] = []
+    if flat:
+        own = sum(prod(a.shape[1:]) for a in arrays)
+        size = f"(ARENA + {own})" if way.of_examples else str(own)
+        lines += [
+            f"batch = {batch}",
+            f"arena = _aligned({size} * batch, DTYPE)",
+            "context.output = <real*>_address(arena)",
+        ]
+    else:
+        for array in arrays:
+            lines += [
+                f"{local[array]} = np.empty({_shape(array, batch, names)}, dtype=DTYPE)",
+                f"context.output = <real*>_address({local[array]})",
+            ]
+    for action in way.actions:
+        lines += _action(action)
+    after: list[str] = []
+    values: list[str] = []
+    for result in way.results:
+        match result:
+            case Number(offset):
+                values.append(f"float(self._total[{offset}])")
+            case Array():
+                values.append(_part(result, names) if flat else local[result])
+            case Gradients():
+                values.append(_gradients(result, method, way, local, names, lines))
+            case ExampleGradients():
+                after += [
+                    f"{method.words[0]} = {{}}",
+                    "for name, shape, offset in _PARAMETERS:",
+                    "    stop = offset + int(np.prod(shape, dtype=np.int64))",
+                    f"    {method.words[0]}[name] = "
+                    "arena[offset * batch:stop * batch].reshape(batch, *shape)",
+                ]
+                values.append(method.words[0])
+    ending = [f"return {', '.join(values)}"]
+    # What was written for this call alone is taken apart when others may go on.
+    return (lines, [*after, *ending]) if after else ([*lines, *ending], [])
+
+
+def _gradients(
+    result: Gradients,
+    method: Method,
+    way: Way,
+    local: Mapping[Array, str],
+    names: Names,
+    lines: list[str],
+) -> str:
+    """The dictionary of all gradients; where it needs lines of its own they are added to `lines`."""
+    name, whole = method.words[0], "self._gradients()"
+    if result.by_parameters == ():
+        whole = "{}"
+    elif result.by_parameters is not None:
+        whole = f"{{name: {whole}[name] for name in {result.by_parameters!r}}}"
+    if not result.by_inputs:
+        return whole
+    lines.append(f"{name} = {whole}")
+    flat = way.of_examples or len(way.arrays) > 1
+    for array in result.by_inputs:
+        value = _part(array, names) if flat else local[array]
+        lines.append(f'{name}["{array.name}"] = {value}')
+    return name
+
+
+def _local(array: Array, number: int, method: Method, way: Way, names: Names) -> str:
+    """A name for the array of a result."""
+    if array.name in names.fields:
+        return f"{names.fields[array.name]}_{method.words[1]}"
+    return "outputs" if len(way.arrays) == 1 else f"outputs_{number}"
+
+
+def _shape(array: Array, batch: str, names: Names) -> str:
+    if array.name in names.shapes:
+        return f"({batch}, *{names.shapes[array.name]})"
+    return f"({', '.join([batch, *map(str, array.shape[1:])])},)"
+
+
+def _part(array: Array, names: Names) -> str:
+    """A result in the memory of all results of each example."""
+    start = "ARENA" if array.offset == names.arena else str(array.offset)
+    size = prod(array.shape[1:])
+    if array.shape == (None,):
+        return (
+            f"arena[{start} * batch:]"
+            if start == "ARENA"
+            else f"arena[{start} * batch:{array.offset + 1} * batch]"
+        )
+    shape = ", ".join(["batch", *map(str, array.shape[1:])])
+    return f"arena[{start} * batch:{array.offset + size} * batch].reshape({shape})"
+
+
+def _action(action: Run | CountStep | RenewStates) -> list[str]:
+    match action:
+        case Run(routine, parameters):
+            run = ["with nogil:", f"    {routine}(&context, self._threads)"]
+            if not parameters:
+                return run
+            batch = ["# The update's batch are the parameters.", "context.batch = ARENA"]
+            return ["self._fill(&context, context.batch)", *batch, *run]
+        case CountStep():
+            return ["self._step += 1"]
+        case RenewStates():
+            return [
+                "old = len(_SLOTS) * ARENA",
+                "self._states[old:old + STATE_SIZE] = self._states[old + STATE_SIZE:old + 2 * STATE_SIZE]",
+            ]
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" if line else "" for line in lines]

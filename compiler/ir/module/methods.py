@@ -1,0 +1,130 @@
+"""What callers of a network can ask for, and what is done and given back: from entry points and a signature.
+
+    Method  predict(x): check x; room for softmax_1; run "predict"; give back softmax_1
+
+A method has one or two ways to answer: with the derivatives by inputs, where these are asked for, or without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from compiler.ir.module.signature import Row
+from compiler.ir.tensor.program import Shape
+
+
+@dataclass(frozen=True)
+class Number:
+    """A value of the whole batch."""
+
+    offset: int
+    """Where it stands among the totals."""
+
+
+@dataclass(frozen=True)
+class Array:
+    """A result for each example."""
+
+    name: str
+    """Of the row, or the tensor, whose value it is."""
+    shape: Shape
+    offset: int
+    """Values of an example in front of it, in the memory that the caller gives for all results."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """By name: of all parameters, or of some, and of inputs where there are such."""
+
+    by_parameters: tuple[str, ...] | None = None
+    """None: of all."""
+    by_inputs: tuple[Array, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExampleGradients:
+    """Of all parameters, for each example; laid out like the arena."""
+
+
+Result = Number | Array | Gradients | ExampleGradients
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run a routine, over the batch or over all parameters."""
+
+    routine: str
+    parameters: bool = False
+
+
+@dataclass(frozen=True)
+class CountStep:
+    """One more step of training is done."""
+
+
+@dataclass(frozen=True)
+class RenewStates:
+    """The new values of states become their values."""
+
+
+Action = Run | CountStep | RenewStates
+When = Literal["always", "no input gradient", "no input tangent", "input gradient"]
+"""Which calls a way is for: all that are left, or those that ask for no derivatives by inputs, or do."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a call is answered."""
+
+    when: When
+    actions: tuple[Action, ...]
+    results: tuple[Result, ...]
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """Everything that the routine writes for each example, in order."""
+        own = [result for result in self.results if isinstance(result, Array)]
+        return (*own, *(a for r in self.results if isinstance(r, Gradients) for a in r.by_inputs))
+
+    @property
+    def of_examples(self) -> bool:
+        """Whether gradients of each example are among the results."""
+        return any(isinstance(result, ExampleGradients) for result in self.results)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A call that this model has no answer to."""
+
+    when: When
+    message: str
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of the network; its ways are tried in order."""
+
+    name: str
+    document: tuple[str, ...]
+    takes: tuple[Row, ...]
+    """Inputs and labels, in the order of its arguments."""
+    tangents: bool
+    """Whether it takes tangents, by the names of parameters and inputs."""
+    flag: bool
+    """Whether it has the argument `inputs` that asks for derivatives by inputs."""
+    rows: bool
+    """Whether the batch may be chosen rows of a data set."""
+    ways: tuple[Way | Refusal, ...]
+    words: tuple[str, str]
+    """What the derivatives are called, all of them and the one by an input."""
+    mode: str = ""
+    """The mode that asks for it; "": every module has it."""
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A method of a mode that the module was compiled without."""
+
+    name: str
+    mode: str

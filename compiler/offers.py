@@ -1,0 +1,72 @@
+"""What a network offers: the methods that run entry points, in words.
+
+The recipe of an entry point names one of these (`entry_points.py`). What a method takes, and how it is
+answered, follow from the roles of the entry point's tensors.
+"""
+
+from __future__ import annotations
+
+from compiler.ir.module.entry_point import Offer
+
+TRAIN_STEP = Offer(
+    "train_step",
+    """One step of training: forward, backward, update of the parameters. Returns the loss before it.
+
+With `rows`, integers (batch,), x and y are a whole data set and the batch is x[rows], y[rows]: the
+inputs are gathered tile by tile inside the step and never copied as a whole.
+""",
+    gives=("value",),
+    rows=True,
+)
+VALUE_AND_GRAD = Offer(
+    "value_and_grad",
+    """The training loss and its gradients, by parameter name; nothing is updated.
+
+With `inputs=True` the gradients also hold "input", of the shape of the batch. `rows` as in `train_step`.
+""",
+    gives=("value", "gradient"),
+    rows=True,
+)
+PREDICT = Offer(
+    "predict",
+    "The model's outputs for any number of examples, as an array (batch, {output}).",
+    gives=("output",),
+)
+EVALUATE = Offer(
+    "evaluate",
+    "(loss, outputs) as `predict` computes them: without dropout and without touching anything.",
+    gives=("value", "output"),
+)
+JVP = Offer(
+    "jvp",
+    """(loss, its derivative along `tangents`), in one forward pass; nothing is updated.
+
+`tangents` maps names of parameters, and "input", to arrays of their shapes; what is missing is 0. The
+loss is that of `value_and_grad`, with the same dropout. `rows` as in `train_step`.
+""",
+    gives=("value", "slope"),
+    rows=True,
+)
+HVP = Offer(
+    "hvp",
+    """The Hessian of the training loss times `tangents`, by parameter name; nothing is updated.
+
+`tangents` as in `jvp`. When they hold "input", the Hessian is that of the parameters and the input
+together, and the products hold "input" too. The loss is that of `value_and_grad`, with the same dropout.
+""",
+    gives=("gradient",),
+    rows=True,
+    words=("products", "product"),
+)
+PER_EXAMPLE = Offer(
+    "per_example_gradients",
+    """(losses, gradients) of each example: (batch,), and by parameter name (batch, *shape of the parameter).
+
+An example's loss is that of a batch of it alone, with the dropout that it has in this batch; where the
+loss is a mean over the batch, means of these are what `value_and_grad` gives. `rows` as in `train_step`.
+""",
+    gives=("example_value", "example_gradient"),
+    rows=True,
+)
+ORDER = (TRAIN_STEP, VALUE_AND_GRAD, PREDICT, EVALUATE, JVP, HVP, PER_EXAMPLE)
+"""In which a reader of a module finds them; others follow."""

@@ -1,0 +1,121 @@
+"""From entry points to methods: what a call takes, which routines answer it, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from compiler.errors import CompilerBug
+from compiler.ir.module.entry_point import EntryPoint, Offer, Use
+from compiler.ir.module.methods import (
+    Action,
+    Array,
+    CountStep,
+    ExampleGradients,
+    Gradients,
+    Method,
+    Number,
+    Refusal,
+    RenewStates,
+    Result,
+    Run,
+    Way,
+    When,
+)
+from compiler.ir.module.signature import Signature
+from compiler.plan.plan import Plan
+
+Plans = Mapping[str, Plan]
+
+
+def methods_of(entries: Iterable[EntryPoint], plans: Plans, signature: Signature) -> list[Method]:
+    """The methods that the entry points offer: those that share one answer it together."""
+    groups: dict[Offer, list[EntryPoint]] = {}
+    for entry in entries:
+        if entry.offer is not None:
+            groups.setdefault(entry.offer, []).append(entry)
+    return [_method(offer, group, plans, signature) for offer, group in groups.items()]
+
+
+def training_method(
+    offer: Offer, training: EntryPoint, update: EntryPoint, plans: Plans, signature: Signature
+) -> Method:
+    """A step: the gradient, its new states, and the update of all parameters."""
+    renewed = (RenewStates(),) if signature.of("state") else ()
+    actions: tuple[Action, ...] = (Run(training.name), CountStep(), *renewed, Run(update.name, True))
+    way = Way("always", actions, _results(offer, training, plans, signature))
+    return _worded(offer, [training], signature, (way,))
+
+
+def _method(offer: Offer, group: list[EntryPoint], plans: Plans, signature: Signature) -> Method:
+    """One entry point answers, or one without derivatives by inputs and then one with them."""
+    *others, last = sorted(group, key=lambda entry: _by_inputs(entry, signature))
+    if len(others) > 1 or (others and _by_inputs(others[0], signature) == _by_inputs(last, signature)):
+        raise CompilerBug(f"{offer.method}: {', '.join(e.name for e in group)} answer the same call")
+    ways: list[Way | Refusal] = []
+    when: When = "no input tangent" if last.given("tangent") else "no input gradient"
+    for entry in others:
+        ways.append(Way(when, (Run(entry.name),), _results(offer, entry, plans, signature)))
+    alone = not others and not _by_inputs(last, signature) and "gradient" in offer.gives
+    if alone and not last.given("tangent"):
+        ways.append(Refusal("input gradient", "integer inputs have no gradient"))
+    final: When = "always" if others or not last.given("tangent") else when
+    ways.append(Way(final, (Run(last.name),), _results(offer, last, plans, signature)))
+    return _worded(offer, group, signature, tuple(ways))
+
+
+def _by_inputs(entry: EntryPoint, signature: Signature) -> bool:
+    """Whether its derivatives are by inputs too."""
+    inputs = {row.name for row in signature.of("input")}
+    of = {*entry.given("tangent").values(), *entry.results("gradient").values()}
+    return not inputs.isdisjoint(of)
+
+
+def _worded(
+    offer: Offer, group: list[EntryPoint], signature: Signature, ways: tuple[Way | Refusal, ...]
+) -> Method:
+    tangents = any(entry.given("tangent") for entry in group)
+    known = {of for entry in group for use in ("input", "label") for of in entry.given(use).values()}
+    takes = tuple(row for row in signature.of("input", "label") if row.name in known)
+    shapes = [", ".join(map(str, row.example)) for row in signature.of("output")]
+    document = offer.document.replace("{output}", "; ".join(shapes))
+    asks = any(way.when in ("no input gradient", "input gradient") for way in ways)
+    flag = asks and not tangents
+    return Method(
+        offer.method, tuple(document.splitlines()), takes, tangents, flag, offer.rows, ways, offer.words
+    )
+
+
+def _results(offer: Offer, entry: EntryPoint, plans: Plans, signature: Signature) -> tuple[Result, ...]:
+    plan = plans[entry.name]
+
+    def numbers(use: Use) -> list[Result]:
+        return [Number(plan.places[name].offset) for name in entry.results(use)]
+
+    def arrays(use: Use) -> list[Array]:
+        return [
+            Array(of, entry.program.shape(name), plan.places[name].offset)
+            for name, of in entry.results(use).items()
+            if None in entry.program.shape(name)
+        ]
+
+    results: list[Result] = []
+    for use in offer.gives:
+        match use:
+            case "value" | "slope":
+                results += numbers(use)
+            case "output" | "example_value":
+                results += arrays(use)
+            case "gradient":
+                results.append(_gradients(entry, signature, tuple(arrays(use))))
+            case "example_gradient":
+                results.append(ExampleGradients())
+            case _:
+                raise CompilerBug(f"{offer.method}: a result whose role is {use} cannot be given back")
+    return tuple(results)
+
+
+def _gradients(entry: EntryPoint, signature: Signature, by_inputs: tuple[Array, ...]) -> Gradients:
+    parameters = tuple(row.name for row in signature.of("parameter"))
+    derived = {*entry.results("gradient").values()}
+    own = tuple(name for name in parameters if name in derived)
+    return Gradients(None if own == parameters else own, by_inputs)

@@ -1,0 +1,99 @@
+"""From plans to routines: every kernel call with its pointers, every place where work is shared out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from compiler.errors import CompilerBug
+from compiler.ir.module import grammar
+from compiler.ir.module.grammar import Call, Gather, Memory, Once, Parts, Pointer, Routine, Sum, Tiles
+from compiler.ir.tensor.kinds import SCALAR_KINDS
+from compiler.machine.elements import element_bytes
+from compiler.plan import plan as planned
+from compiler.plan.memory import ALIGNMENT
+from compiler.plan.plan import Plan
+from compiler.plan.whole import LANE_TILES, LANES
+from compiler.schedule.layout import aligned, row_size
+
+
+def routine_of(plan: Plan, dtype: str, sites: Iterator[int], clocks: Iterator[int] | None = None) -> Routine:
+    """The routine of a plan.
+
+    `sites` numbers the places of the module where work is shared out; `clocks` gives each call the number of
+    a clock, in the plan's order.
+    """
+    phases = []
+    for number, phase in enumerate(plan.phases):
+        before = tuple(_before(call, plan, sites, clocks) for call in phase.before)
+        calls = tuple(_call(call, plan, clocks, in_tile=True) for call in phase.tile)
+        tiles = None
+        if calls:
+            site = next(sites)
+            sums = tuple(Sum(start, stop, next(sites)) for start, stop in phase.sums)
+            tiles = Tiles(_gathers(calls, plan, dtype), calls, sums, site)
+        elif number and not before:
+            raise CompilerBug(f"{plan.name}: phase {number} is empty")
+        phases.append(grammar.Phase(before, tiles))
+    return Routine(plan.name, plan.tile, tuple(phases))
+
+
+def _before(
+    call: planned.Call, plan: Plan, sites: Iterator[int], clocks: Iterator[int] | None
+) -> Once | Parts:
+    made = _call(call, plan, clocks, in_tile=False)
+    return Parts(made, next(sites)) if call.kernel.shared else Once(made)
+
+
+def _call(call: planned.Call, plan: Plan, clocks: Iterator[int] | None, *, in_tile: bool) -> Call:
+    pointers = []
+    for buffer, tensor in zip(call.kernel.buffers, call.tensors, strict=True):
+        place, shape = plan.places[tensor], plan.program.shape(tensor)
+        if place.area == "lane" and not buffer.written:
+            place = plan.reduced[tensor]
+        alone = place.area in ("tile", "input")
+        if None in shape and not in_tile and (alone or not call.kernel.shared):
+            raise CompilerBug(f"{plan.name}: {tensor} has a batch dimension but is used outside the tiles")
+        element = plan.elements[tensor]
+        pointers.append(Pointer(tensor, place, element, row_size(shape), None in shape, buffer.base))
+    return Call(call.kernel, tuple(pointers), None if clocks is None else next(clocks))
+
+
+def _gathers(calls: Iterable[Call], plan: Plan, dtype: str) -> tuple[Gather, ...]:
+    """Inputs that are read as reals, each with room for a tile of it behind the tile's workspace."""
+    read = {p.tensor for call in calls for p in call.pointers if p.place.area == "input"}
+    rooms = _input_rooms(plan, dtype)[0]
+    return tuple(Gather(name, rooms[name]) for name in rooms if name in read)
+
+
+def _input_rooms(plan: Plan, dtype: str) -> tuple[dict[str, int], int]:
+    """Bytes in front of the room for each input of reals in a tile, and behind the last."""
+    rooms, end = {}, plan.tile_bytes
+    for tensor in plan.program.inputs:
+        place = plan.places.get(tensor.name)
+        if place is not None and place.area == "input" and plan.elements[tensor.name] == "real":
+            rooms[tensor.name] = end
+            end += aligned(plan.tile * row_size(tensor.shape) * element_bytes("real", dtype), ALIGNMENT)
+    return rooms, end
+
+
+def memory_of(
+    plans: Iterable[Plan], dtype: str, *, parameters: int = 0, updates: Iterable[Plan] = ()
+) -> Memory:
+    """What the routines of these plans need of each area; `updates` have all `parameters` as their batch."""
+    plans = tuple(plans)
+    return Memory(
+        lanes=LANES,
+        lane_tiles=LANE_TILES,
+        lane_copies=max((_lane_copies(plan, parameters) for plan in updates), default=1),
+        tile_bytes=max(_input_rooms(plan, dtype)[1] for plan in plans),
+        lane_elements=max(plan.lane_elements for plan in plans),
+        shared_bytes=max(plan.shared_bytes for plan in plans),
+        batch_elements=max(plan.batch_elements for plan in plans),
+        scalars=len(SCALAR_KINDS),
+    )
+
+
+def _lane_copies(plan: Plan, batch: int) -> int:
+    """How many times as much as the lanes hold is needed for such a batch: 3 where they put sums aside."""
+    long = batch > LANES * LANE_TILES * plan.tile
+    return 3 if long and any(phase.sums for phase in plan.phases) else 1
