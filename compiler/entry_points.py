@@ -26,8 +26,10 @@ from functools import partial
 from compiler.driver import Driver
 from compiler.frontend.lowered import LoweredModel
 from compiler.ir.module.entry_point import Duty, EntryPoint, Offer, Role, Use, given_roles
+from compiler.ir.tensor.editing import joined
 from compiler.ir.tensor.names import Names
-from compiler.ir.tensor.program import Definition, Program, Tensor, rename_tensors
+from compiler.ir.tensor.program import Program
+from compiler.ir.tensor.rename import renamed
 from compiler.offers import EVALUATE, HVP, JVP, PER_EXAMPLE, PREDICT, VALUE_AND_GRAD
 from compiler.pipeline import Facts
 
@@ -167,8 +169,7 @@ def _initialize(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
 
 def initial_values(model: LoweredModel) -> Program:
     """One program that computes the first value of every parameter and state under its name."""
-    inputs: list[Tensor] = []
-    definitions: list[Definition] = []
+    programs: list[Program] = []
     kept = (*model.parameters, *model.states)
     fresh = Names(parameter.name for parameter in kept)
     for parameter in kept:
@@ -178,11 +179,8 @@ def initial_values(model: LoweredModel) -> Program:
             for entry in (*program.inputs, *program.definitions)
             if entry.name not in program.outputs
         } | dict.fromkeys(program.outputs, parameter.name)
-        inputs += [replace(tensor, name=names[tensor.name]) for tensor in program.inputs]
-        for definition in program.definitions:
-            terms = tuple(rename_tensors(term, names) for term in definition.terms)
-            definitions.append(replace(definition, name=names[definition.name], terms=terms))
-    return Program(tuple(inputs), tuple(definitions), tuple(p.name for p in kept))
+        programs.append(renamed(program, names))
+    return joined(programs)
 
 
 ALWAYS, MEASURED = "vjp", "measured"

@@ -19,6 +19,7 @@ import numpy as np
 from compiler.driver import Driver
 from compiler.emit.cython.render import render
 from compiler.ir.module.grammar import Place
+from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Program
@@ -81,7 +82,11 @@ class CompiledPrograms:
         program = plan.program
         if batch is None:
             batch = next(
-                (np.shape(inputs[t.name])[0] for t in program.inputs if t.name in inputs and None in t.shape),
+                (
+                    np.shape(inputs[t.name])[0]
+                    for t in program.inputs
+                    if t.name in inputs and has_batch(t.shape)
+                ),
                 1,
             )
         arrays = []
@@ -174,8 +179,8 @@ def _planned(
     program = driver.through(("planning",), name, program, Facts(settings=settings, places=given))
     for output in program.outputs:
         definition = program.definition(output)
-        reduced = definition is not None and None not in definition.shape
-        batched = reduced and any(a.extent is None for term in definition.terms for a in term.axes)
+        reduced = definition is not None and not has_batch(definition.shape)
+        batched = reduced and runs_over_batch(*definition.terms)
         if output not in given and (definition.at_once or not batched):
             given[output] = Place("argument", len(arguments))
             arguments.append(output)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from compiler.derive.rules import at_winner, jvp_term, winner_definition
+from compiler.ir.tensor.editing import extended
 from compiler.ir.tensor.printer import describe_term
 from compiler.ir.tensor.program import Definition, Program, Rewrite, Tensor, Term, zero_term
 from compiler.ir.tensor.prune import in_order
@@ -52,9 +53,9 @@ def jvp(program: Program, wrt: Iterable[str], outputs: Iterable[str]) -> tuple[P
         if name not in names:
             names[name] = fresh.fresh(tangent_name(name))
             definitions.append(_tangent(program[name], names[name], (zero_term(program.shape(name)),)))
-    outputs = program.outputs + tuple(names[name] for name in outputs)
     # A tangent of a max may stand before the winner that the program already had: put winners first.
-    return Program((*program.inputs, *given), in_order(definitions), outputs), tuple(rewrites)
+    program = program.with_definitions(in_order(definitions))
+    return extended(program, given, outputs=(names[name] for name in outputs)), tuple(rewrites)
 
 
 def _given_tangent(entry: Definition | Tensor, name: str) -> Tensor:

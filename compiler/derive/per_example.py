@@ -23,7 +23,8 @@ import sympy
 from compiler.derive.vjp import vjp
 from compiler.errors import CompilerBug, ModelError, Problem
 from compiler.ir.affine.expression import axis
-from compiler.ir.tensor.names import fresh
+from compiler.ir.tensor.axes import AxisNames, batch_axis, has_batch, runs_over_batch
+from compiler.ir.tensor.editing import extended
 from compiler.ir.tensor.program import (
     Access,
     Axis,
@@ -35,7 +36,7 @@ from compiler.ir.tensor.program import (
     make_term,
     move_term,
 )
-from compiler.ir.tensor.prune import prune
+from compiler.ir.tensor.prune import needed_for, prune
 
 
 def per_example(
@@ -46,7 +47,7 @@ def per_example(
     Raises ModelError when examples of a batch interact.
     """
     parameters = tuple(parameters)
-    program = prune(program.replace(outputs=(loss,)))
+    program = needed_for(program, loss)
     kinds = _kinds(program, frozenset(parameters))
     if loss not in kinds.wholes:
         raise CompilerBug(f"{loss} is no sum over the batch")
@@ -56,7 +57,7 @@ def per_example(
     definitions = [_with_batch_axis(d, each, program.batch_size) for d in program.definitions]
     total = _total(each[loss], names.fresh(f"{loss}.total"))
     given = [_each_parameter(program[name], each[name]) for name in parameters]
-    apart = Program((*program.inputs, *given), (*definitions, total), (each[loss],))
+    apart = extended(program.with_definitions(definitions), given, (total,)).replace(outputs=(each[loss],))
     derived, rewrites = vjp(apart, total.name, (each[name] for name in parameters))
     return _without_copies(derived, program, kinds, each), rewrites
 
@@ -76,11 +77,10 @@ def _kinds(program: Program, parameters: frozenset[str]) -> _Kinds:
     statics: set[str] = set()
     wholes: set[str] = set()
     for definition in program.definitions:
-        over_batch = any(a.extent is None for term in definition.terms for a in term.axes)
-        if None in definition.shape:
+        if has_batch(definition.shape):
             for term in definition.terms:
                 _check_alone(definition, term, wholes, program.batch_size)
-        elif over_batch or wholes.intersection(definition.tensors):
+        elif runs_over_batch(*definition.terms) or wholes.intersection(definition.tensors):
             for term in definition.terms:
                 _check_sum(definition, term, wholes, program.batch_size)
             wholes.add(definition.name)
@@ -107,8 +107,8 @@ def _check_sum(definition: Definition, term: Term, wholes: set[str], batch_size:
     body = term.body.xreplace(size)
     linear = all(sympy.diff(body, s, other) == 0 for s in symbols for other in symbols)
     homogeneous = not symbols or body.xreplace(dict.fromkeys(symbols, sympy.S.Zero)) == 0
-    over_batch = any(a.extent is None for a in term.axes)
-    if definition.operation != "sum" or not (linear and homogeneous) or (symbols and over_batch):
+    twice = symbols and runs_over_batch(term)
+    if definition.operation != "sum" or not (linear and homogeneous) or twice:
         raise _interaction(definition, f"{definition.name} is no sum over examples")
 
 
@@ -142,10 +142,10 @@ def _with_batch_axis(definition: Definition, each: Mapping[str, str], batch_size
 
 
 def _term_with_axis(term: Term, each: Mapping[str, str], widened: bool, batch_size: str | None) -> Term:
-    batch = next((a for a in term.axes if a.extent is None), None)
+    batch = batch_axis(term.axes)
     axes = term.axes
     if batch is None and widened:
-        batch = Axis(fresh("b", term.extents), None)
+        batch = Axis(AxisNames(term.extents).fresh("b"), None)
         axes = (batch, *term.axes)
     if batch is None:
         return term
@@ -177,7 +177,7 @@ def _without_copies(derived: Program, original: Program, kinds: _Kinds, each: Ma
             terms = tuple(_term_without_copies(term, copies) for term in definition.terms)
             definitions.append(replace(definition, terms=terms))
     inputs = tuple(tensor for tensor in derived.inputs if tensor.name not in copies)
-    return prune(Program(inputs, tuple(definitions), derived.outputs))
+    return prune(derived.replace(inputs=inputs).with_definitions(definitions))
 
 
 def _term_without_copies(term: Term, copies: dict[str, str]) -> Term:

@@ -21,10 +21,11 @@ from collections.abc import Callable, Iterator, Mapping
 import sympy
 
 from compiler.errors import CompilerBug, ModelError, Problem
-from compiler.ir.affine.expression import Affine, axis, floor_div, mod
+from compiler.ir.affine.expression import Affine, floor_div, mod
 from compiler.ir.affine.expression import Read as IntegerRead
 from compiler.ir.scalar.choices import masked
 from compiler.ir.scalar.from_sympy import own_nodes
+from compiler.ir.tensor.axes import batch_axis
 from compiler.ir.tensor.maps import inside
 from compiler.ir.tensor.program import (
     Access,
@@ -33,8 +34,8 @@ from compiler.ir.tensor.program import (
     Shape,
     Term,
     make_term,
-    substitute_axes,
 )
+from compiler.ir.tensor.rename import substitute_axes
 
 Rename = Callable[[str], str]
 
@@ -93,7 +94,7 @@ def at_winner(definition: Definition, winner: str) -> Term:
         raise CompilerBug(f"{definition.name}: a max over several terms has no derivative rule")
     (term,) = definition.terms
     reduced = term.reduction_axes
-    if any(reduction.extent is None for reduction in reduced):
+    if batch_axis(reduced) is not None:
         raise ModelError(
             Problem(
                 f"{definition.name} is a {definition.operation} over the batch, which has no derivative here",
@@ -118,4 +119,4 @@ def at_winner(definition: Definition, winner: str) -> Term:
         raise CompilerBug(f"{definition.name}: winner digits do not cover {size} positions")
     axes = tuple(a for a in term.axes if a not in reduced)
     # Guards stay, at the winner: a window none of whose points was allowed has a winner that is not either.
-    return substitute_axes(term, {**{a.name: axis(a.name) for a in axes}, **digits}, axes)
+    return substitute_axes(term, digits, axes)

@@ -15,6 +15,7 @@ import sympy
 
 from compiler.derive.rules import Rename, at_winner, vjp_terms, winner_definition
 from compiler.errors import CompilerBug
+from compiler.ir.tensor.editing import extended
 from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.printer import describe_term
 from compiler.ir.tensor.program import Definition, Program, Rewrite, Tensor, Term, make_term, zero_term
@@ -41,15 +42,14 @@ def vjp(
     cotangents: dict[str, list[Term]] = {name: [] for name in active}
     derived: list[Definition] = []
     rewrites: list[Rewrite] = []
-    inputs = program.inputs
+    given: tuple[Tensor, ...] = ()
     if seed == "one":
         if program.shape(output) != ():
             raise CompilerBug(f"{output} is not a scalar: its cotangent must be given")
         one = make_term((), (), sympy.S.One)
         derived.append(Definition(names(output), (), "sum", (one,), role="cotangent", of=output))
     else:
-        seeds = Tensor(names(output), program.shape(output), "input", role="cotangent", of=output)
-        inputs += (seeds,)
+        given = (Tensor(names(output), program.shape(output), "input", role="cotangent", of=output),)
     for definition in reversed(program.definitions):
         if definition.name not in active:
             continue
@@ -65,9 +65,8 @@ def vjp(
     for name in wrt:
         if program.definition(name) is None:
             derived.append(_cotangent(program[name], names, cotangents.get(name, [])))
-    forward = with_winners(program, winners)
-    outputs = program.outputs + tuple(names(name) for name in wrt)
-    return Program(inputs, (*forward, *derived), outputs), tuple(rewrites)
+    forward = program.with_definitions(with_winners(program, winners))
+    return extended(forward, given, derived, map(names, wrt)), tuple(rewrites)
 
 
 def winner_names(program: Program, active: Collection[str], names: Names) -> dict[str, str]:

@@ -20,17 +20,19 @@ import sympy
 from compiler.ir.affine.expression import axis
 from compiler.ir.scalar.cases import as_cases
 from compiler.ir.scalar.choices import Extremum, Select
+from compiler.ir.tensor.axes import plain_axes
+from compiler.ir.tensor.editing import replaced_all
 from compiler.ir.tensor.printer import print_body
 from compiler.ir.tensor.program import (
     Access,
     Definition,
     Program,
     Rewrite,
-    Term,
     element_axes,
     make_term,
     read_symbol,
 )
+from compiler.ir.tensor.rename import with_accesses
 
 
 def commute(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
@@ -52,8 +54,7 @@ def commute(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
                 f"{_rule_text(inner)} never falls",
             )
         )
-    definitions = (new for old in program.definitions for new in replaced.get(old.name, (old,)))
-    return program.with_definitions(definitions), tuple(rewrites)
+    return replaced_all(program, replaced), tuple(rewrites)
 
 
 def _rule_text(inner: Definition) -> str:
@@ -81,8 +82,8 @@ def _is_rising(definition: Definition) -> bool:
     if definition.operation != "sum" or len(definition.terms) != 1:
         return False
     (term,) = definition.terms
-    plain = [index.single_axis for index in term.target]
-    if len(term.reads) != 1 or None in plain or len(set(plain)) != len(term.axes) or term.guards:
+    plain = plain_axes(term.target)
+    if len(term.reads) != 1 or plain is None or len(plain) != len(term.axes) or term.guards:
         return False
     symbol, access = term.reads[0]
     if access.indices != term.target or access.outside is not None:
@@ -110,14 +111,10 @@ def _swapped(inner: Definition, outer: Definition, name: str) -> tuple[Definitio
     (reduction,) = outer.terms
     symbol, access = reduction.reads[0]
     source = function.reads[0][1].tensor
-    changed = _reading(reduction, symbol, replace(access, tensor=source))
+    changed = with_accesses(reduction, {symbol: replace(access, tensor=source)})
     first = outer.made_of(name, "inner", terms=(changed,))
     axes = element_axes(outer.shape)
     here = tuple(axis(a.name) for a in axes)
     body = function.body.xreplace({function.reads[0][0]: read_symbol(0)})
     term = make_term(axes, here, body, [(read_symbol(0), Access(first.name, here))])
     return first, replace(outer, operation="sum", terms=(term,))
-
-
-def _reading(term: Term, symbol: sympy.Symbol, access: Access) -> Term:
-    return make_term(term.axes, term.target, term.body, [(symbol, access)], term.guards)

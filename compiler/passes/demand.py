@@ -21,8 +21,8 @@ from compiler.ir.tensor.program import (
     Rewrite,
     Term,
     make_term,
-    substitute_axes,
 )
+from compiler.ir.tensor.rename import substitute_axes
 
 Box = tuple[tuple[int, int], ...]
 """For each dimension the first and the last index that is read; (0, -1) for the batch, which is never cut."""

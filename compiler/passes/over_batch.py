@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from compiler.ir.tensor.program import Axis, Program
+from compiler.ir.tensor.editing import mapped
+from compiler.ir.tensor.program import Axis, Definition, Program
 
 
 def over_batch(program: Program, size: int) -> Program:
@@ -23,9 +24,8 @@ def over_batch(program: Program, size: int) -> Program:
     def axes(old: Iterable[Axis]) -> tuple[Axis, ...]:
         return tuple(replace(a, extent=None) if a.extent == size else a for a in old)
 
-    inputs = tuple(replace(t, shape=shape(t.shape)) for t in program.inputs)
-    definitions = tuple(
-        replace(d, shape=shape(d.shape), terms=tuple(replace(term, axes=axes(term.axes)) for term in d.terms))
-        for d in program.definitions
-    )
-    return Program(inputs, definitions, program.outputs)
+    def definition(old: Definition) -> Definition:
+        terms = tuple(replace(term, axes=axes(term.axes)) for term in old.terms)
+        return replace(old, shape=shape(old.shape), terms=terms)
+
+    return mapped(program, lambda tensor: replace(tensor, shape=shape(tensor.shape)), definition)

@@ -22,6 +22,7 @@ from dataclasses import replace
 import sympy
 
 from compiler.ir.affine.expression import axis
+from compiler.ir.tensor.axes import has_batch, plain_axes
 from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.program import (
     Access,
@@ -31,9 +32,9 @@ from compiler.ir.tensor.program import (
     Rewrite,
     Term,
     element_axes,
-    make_term,
     move_term,
 )
+from compiler.ir.tensor.rename import with_accesses
 
 
 def pack(program: Program, only: str | None = None) -> tuple[Program, tuple[Rewrite, ...]]:
@@ -64,8 +65,7 @@ def pack(program: Program, only: str | None = None) -> tuple[Program, tuple[Rewr
                 why = f"{definition.name} runs along an axis that the copy has last"
                 rewrites.append(Rewrite("pack", access.tensor, copy.name, why))
             moved = Access(made[copy.terms], tuple(access.indices[k] for k in order))
-            reads = [(s, moved if s == symbol else a) for s, a in term.reads]
-            terms.append(make_term(term.axes, term.target, term.body, reads, term.guards))
+            terms.append(with_accesses(term, {symbol: moved}))
         changed = replace(definition, terms=tuple(terms))
         order = _target_order(changed, program)
         if order is None:
@@ -93,7 +93,7 @@ def _packing(
     shape = program.shape(access.tensor)
     position = where[0]
     movable = len(where) == 1 and access.indices[position].single_axis == name and access.outside is None
-    if not movable or position == len(shape) - 1 or None in shape:
+    if not movable or position == len(shape) - 1 or has_batch(shape):
         return None
     # An axis that a winner is looked up by is a loop far out: what it selects should lie together.
     outer = _looked_up_by(term)
@@ -116,14 +116,14 @@ def permuted(name: str, order: list[int], program: Program, names: Names) -> Def
 
 def _target_order(definition: Definition, program: Program) -> list[int] | None:
     """The order of dimensions in which this sum should be accumulated, None for the order it has."""
-    if definition.operation != "sum" or None in definition.shape or not definition.shape:
+    if definition.operation != "sum" or has_batch(definition.shape) or not definition.shape:
         return None
     dimensions = range(len(definition.shape))
     # Dimensions that some term looks a winner up by, and those that could be the vector of every term.
     first, vector = set(), set(dimensions)
     for term in definition.terms:
-        names = [index.single_axis for index in term.target]
-        if None in names or len(set(names)) != len(names):
+        names = plain_axes(term.target)
+        if names is None:
             return None
         inner = _looked_up_by(term)
         first |= {k for k in dimensions if names[k] in inner}

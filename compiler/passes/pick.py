@@ -19,20 +19,11 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.ir.affine.expression import Affine, axis
-from compiler.ir.scalar.conditions import Condition
-from compiler.ir.tensor.composition import plain_read, put_in
-from compiler.ir.tensor.program import (
-    Access,
-    Axis,
-    Definition,
-    Program,
-    Reads,
-    Rewrite,
-    Term,
-    make_term,
-    substitute_axes,
-)
+from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.compose import at_reads, compose, linear_factor, plain_read, put_in
+from compiler.ir.tensor.editing import inserted, replaced_all
+from compiler.ir.tensor.program import Access, Definition, Program, Rewrite, Term
+from compiler.ir.tensor.rename import with_accesses
 from compiler.passes.pack import permuted
 from compiler.passes.winograd.choice import LEAST_GAIN, Price, priced
 from compiler.passes.winograd.winograd import winograd
@@ -68,16 +59,9 @@ def _replaced(
 ) -> Program:
     """The program with `last` in place of the chain, and each copy right behind what it copies, where all
     that reads it comes later."""
-    new = [copy for copy in copies if copy.name not in program]
-    definitions = [copy for copy in new if program.definition(copy.of) is None]
-    gone = {definition.name for definition in chain}
-    for definition in program.definitions:
-        if definition.name == last.name:
-            definitions.append(last)
-        elif definition.name not in gone:
-            definitions.append(definition)
-            definitions += [copy for copy in new if copy.of == definition.name]
-    return program.with_definitions(definitions)
+    gone = {definition.name: () for definition in chain}
+    program = replaced_all(program, gone | {last.name: (last,)})
+    return inserted(program, [copy for copy in copies if copy.name not in program])
 
 
 def _chain(outer: Definition, program: Program) -> list[Definition] | None:
@@ -110,19 +94,8 @@ def _next(inner: Definition, program: Program) -> Definition | None:
     (user,) = users
     if user.operation != "sum" or len(user.terms) != 1 or user.terms[0].guards:
         return None
-    read = plain_read(user.terms[0], inner)
-    return user if read and factor_of(user.terms[0].body, read[0]) is not None else None
-
-
-def factor_of(body: sympy.Expr, symbol: sympy.Symbol) -> sympy.Expr | None:
-    """`f` where the body is f times the symbol, and 0 where f is: `0 if c else g·s` is (0 if c else g)·s.
-
-    None where it is anything else."""
-    factor = body.diff(symbol)
-    compared = any(condition.has(symbol) for condition in body.atoms(Condition))
-    if compared or factor.has(symbol) or body.xreplace({symbol: sympy.S.Zero}) != 0:
-        return None
-    return factor
+    symbol = plain_read(user.terms[0], inner)
+    return user if symbol and linear_factor(user.terms[0].body, symbol) is not None else None
 
 
 def _composed(source: Definition, readers: Sequence[Definition]) -> Definition | None:
@@ -130,31 +103,21 @@ def _composed(source: Definition, readers: Sequence[Definition]) -> Definition |
     picking, *others = readers
     term = picking.terms[0]
     for outer in others:
-        symbol, names = plain_read(outer.terms[0], picking)
-        term = put_in(outer.terms[0], symbol, names, term)
+        term = put_in(outer.terms[0], plain_read(outer.terms[0], picking), term)
         picking = outer
-    found = [(s, a) for s, a in term.reads if a.tensor == source.name]
-    if len(found) != 1 or factor_of(term.body, found[0][0]) is None or term.guards:
+    found = [s for s, a in term.reads if a.tensor == source.name]
+    if len(found) != 1 or linear_factor(term.body, found[0]) is None or term.guards:
         return None
-    terms = [_picked(term, *found[0], part) for part in source.terms]
+    terms = [_picked(term, found[0], part) for part in source.terms]
     return None if None in terms else replace(readers[-1], terms=tuple(terms))
 
 
-def _picked(term: Term, symbol: sympy.Symbol, access: Access, part: Term) -> Term | None:
+def _picked(term: Term, symbol: sympy.Symbol, part: Term) -> Term | None:
     """`term` with one term of the contraction for its read `symbol` of that."""
-    names = [index.single_axis for index in part.target]
-    if part.guards or None in names or len(set(names)) != len(names):
+    if part.guards or any(access.outside is not None for _, access in part.reads):
         return None
-    if {a.name for a in part.target_axes} != set(names) or any(a.outside is not None for _, a in part.reads):
-        return None
-    inner = {a.name: axis(f"{a.name}_summed") for a in part.reduction_axes}
-    summed = tuple(Axis(f"{a.name}_summed", a.extent) for a in part.reduction_axes)
-    places: dict[str, Affine] = dict(zip(names, access.indices, strict=True)) | inner
-    moved = substitute_axes(part, places, (*term.axes, *summed))
-    reads = Reads((s, a) for s, a in term.reads if s != symbol)
-    value = moved.body.xreplace({s: reads.symbol(a) for s, a in moved.reads})
-    body = factor_of(term.body, symbol) * value
-    return make_term((*term.axes, *summed), term.target, body, reads.pairs())
+    meeting = at_reads(term, term.access(symbol).indices, part)
+    return meeting and compose(term, symbol, part, meeting, linear_factor(term.body, symbol))
 
 
 def _with_copies(definition: Definition, program: Program) -> tuple[list[Definition], Definition]:
@@ -166,18 +129,17 @@ def _with_copies(definition: Definition, program: Program) -> tuple[list[Definit
     terms = []
     for term in definition.terms:
         summed = {a.name for a in term.reduction_axes}
-        reads = []
+        changed = {}
         for symbol, access in term.reads:
             shape = program.shape(access.tensor)
             where = [bool(index.axes & summed) for index in access.indices]
-            if any(where) and None not in shape and where != sorted(where):
+            if any(where) and not has_batch(shape) and where != sorted(where):
                 order = sorted(range(len(shape)), key=where.__getitem__)
                 copy = permuted(access.tensor, order, program, names)
                 copy = copies.setdefault(copy.terms, copy)
                 used[copy.name] = copy
-                access = Access(copy.name, tuple(access.indices[k] for k in order))
-            reads.append((symbol, access))
-        terms.append(make_term(term.axes, term.target, term.body, reads))
+                changed[symbol] = Access(copy.name, tuple(access.indices[k] for k in order))
+        terms.append(with_accesses(term, changed))
     return list(used.values()), replace(definition, terms=tuple(terms))
 
 

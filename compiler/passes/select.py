@@ -16,24 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import chain, count
 
 import sympy
 
 from compiler.ir.affine.expression import Affine, axis
 from compiler.ir.affine.guards import simplify_guards
+from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.compose import at_writes, compose
+from compiler.ir.tensor.editing import replaced_all
 from compiler.ir.tensor.open_reads import open_read
-from compiler.ir.tensor.program import (
-    Access,
-    Definition,
-    Guard,
-    Program,
-    Rewrite,
-    Term,
-    make_term,
-    move_term,
-    substitute_axes,
-)
+from compiler.ir.tensor.program import Access, Definition, Program, Rewrite, Term, move_term
+from compiler.ir.tensor.rename import apart_from
 
 Price = Callable[[Definition, Program], float]
 """Predicted cycles of a definition, scheduled as it would be in the given program."""
@@ -68,8 +61,7 @@ def _replaced(
     program: Program, scatter: Definition, values: Definition, users: Iterable[Definition]
 ) -> Program:
     """The program with the scatter's values in its place, and these users."""
-    changed = {user.name: user for user in users} | {scatter.name: values}
-    return program.with_definitions(changed.get(d.name, d) for d in program.definitions)
+    return replaced_all(program, {user.name: (user,) for user in users} | {scatter.name: (values,)})
 
 
 def _price_among(
@@ -90,7 +82,7 @@ def _is_selection(definition: Definition) -> bool:
         definition.operation == "sum"
         and len(definition.terms) == 1
         and not definition.terms[0].reduction_axes
-        and None in definition.shape
+        and has_batch(definition.shape)
         and any(index.reads for index in definition.terms[0].target)
     )
 
@@ -121,7 +113,7 @@ def _forms(user: Definition, scatter: Definition) -> list[Definition]:
     (term,) = scatter.terms
     reads = tuple(dict.fromkeys(read for index in term.target for read in index.reads))
     for read in reads:
-        term = open_read(term, read, _fresh_names(term))
+        term = open_read(term, read)
     masked = _composed(user, replace(scatter, terms=(term,)))
     return [selected] if masked is None else [selected, masked]
 
@@ -130,85 +122,39 @@ def _indices(term: Term) -> Iterator[Affine]:
     return (index for _, access in term.reads for index in access.indices)
 
 
-def _fresh_names(term: Term) -> Callable[[str], str]:
-    """Names for new axes of a term: the one asked for, or that with a number."""
-    used = {a.name for a in term.axes}
-
-    def fresh(name: str) -> str:
-        candidates = chain([name], (f"{name}{number}" for number in count(1)))
-        found = next(candidate for candidate in candidates if candidate not in used)
-        used.add(found)
-        return found
-
-    return fresh
-
-
 def _composed(user: Definition, scatter: Definition) -> Definition | None:
     """The user reading the scatter's source instead; None when one of its terms cannot."""
     if user.operation != "sum":
         return None
     terms: list[Term] = []
     for term in user.terms:
-        if scatter.name not in term.tensors:
-            terms.append(term)
-            continue
-        changed = compose(term, scatter.name, scatter.terms[0], scatter.shape)
-        if changed is None:
-            return None
-        terms.append(changed)
+        if scatter.name in term.tensors:
+            term = _with_source(term, scatter.name, scatter.terms[0])
+            if term is None:
+                return None
+        terms.append(term)
     return replace(user, terms=tuple(terms))
 
 
-def compose(term: Term, name: str, source: Term, shape) -> Term | None:
+def _with_source(term: Term, name: str, source: Term) -> Term | None:
     """`T[I(d)] += f·P[d_k…]` with `P[K(e)] += h(e)`: `T[I(…K(e)…)] += f·h(e)`.
 
     None when the body is not linear in P or P is not read at distinct plain axes."""
     over = [(symbol, access) for symbol, access in term.reads if access.tensor == name]
     if len(over) != 1 or any(read.tensor == name for affine in term.affines() for read in affine.reads):
         return None
-    symbol, access = over[0]
-    axes = [index.single_axis for index in access.indices]
+    ((symbol, access),) = over
     slope = sympy.diff(term.body, symbol)
     linear = not slope.has(symbol) and term.body.subs(symbol, 0) == 0
-    if not linear or None in axes or len(set(axes)) != len(axes) or not term.reduction_axes:
+    # Names of their own, all of them, so that a dump tells whose axes they are.
+    source = apart_from(source, term.extents)
+    meeting = at_writes(term, access.indices, source)
+    if not linear or not term.reduction_axes or meeting is None:
         return None
-    inner = _renamed(source, {a.name for a in term.axes})
-    mapping = dict(zip(axes, inner.target, strict=True))
-    kept = tuple(a for a in term.axes if a.name not in axes)
-    new_axes = (*inner.axes, *kept)
-    extents = {a.name: a.extent for a in new_axes}
-    guards = [*inner.guards, *_ranges(term, mapping, extents)]
-    moved = substitute_axes(term, mapping, new_axes)
-    # The source's symbols are told apart from the term's by a prefix, then both are made canonical.
-    own = {s: sympy.Symbol(f"source_{s.name}", real=True) for s, _ in inner.reads}
-    fresh = sympy.Symbol("composed", real=True)
-    position = next(s for s, a in moved.reads if a.tensor == name)
-    body = moved.body.xreplace({position: fresh}).subs(fresh, inner.body.xreplace(own))
-    reads = [(s, a) for s, a in moved.reads if a.tensor != name]
-    reads += [(own[s], a) for s, a in inner.reads]
-    simplified = simplify_guards([*moved.guards, *guards], extents)
-    return None if simplified is None else make_term(new_axes, moved.target, body, reads, simplified)
+    return _with_few_guards(compose(term, symbol, source, meeting))
 
 
-def _renamed(term: Term, taken: set[str]) -> Term:
-    """The same term over axes whose names are not taken."""
-    names: dict[str, str] = {}
-    used = set(taken)
-    for a in term.axes:
-        name, number = a.name, 0
-        while name in used:
-            number += 1
-            name = f"{a.name}{number}"
-        used.add(name)
-        names[a.name] = name
-    axes = tuple(replace(a, name=names[a.name]) for a in term.axes)
-    return substitute_axes(term, {old: axis(new) for old, new in names.items()}, axes)
-
-
-def _ranges(term: Term, mapping: dict[str, Affine], extents) -> list[Guard]:
-    """The term looped over [0, extent) of each axis that is now an expression."""
-    guards = []
-    for a in term.axes:
-        if a.name in mapping and a.extent is not None:
-            guards += [Guard(">=", mapping[a.name]), Guard(">=", a.extent - 1 - mapping[a.name])]
-    return guards
+def _with_few_guards(term: Term) -> Term | None:
+    """The term without what holds anyway; None where its guards never hold together."""
+    guards = simplify_guards(term.guards, term.extents)
+    return None if guards is None else replace(term, guards=guards)

@@ -16,7 +16,7 @@ from dataclasses import replace
 import sympy
 
 from compiler.ir.scalar.choices import CHOICES
-from compiler.ir.tensor.composition import plain_read, put_in
+from compiler.ir.tensor.compose import plain_read, put_in
 from compiler.ir.tensor.editing import replaced, without_unused
 from compiler.ir.tensor.program import Definition, Program, Rewrite
 from compiler.plan.stages import Stage, stages
@@ -61,15 +61,14 @@ def _joined(outer: Definition, inner: Definition) -> Definition | None:
     if outer.operation != "sum" or outer.dtype != "real" or len(outer.terms) != 1:
         return None
     (term,) = outer.terms
-    read = plain_read(term, inner)
-    if read is None:
+    symbol = plain_read(term, inner)
+    if symbol is None:
         return None
-    symbol, names = read
     # A choice inside the conditions of another would be made several times.
     if _occurrences(term.body, symbol) > 1 and any(t.body.has(*CHOICES) for t in inner.terms):
         return None
-    parts = tuple(put_in(term, symbol, names, part) for part in inner.terms)
-    if any(len(part.reads) > MOST_READS for part in parts):
+    parts = tuple(put_in(term, symbol, part) for part in inner.terms)
+    if None in parts or any(len(part.reads) > MOST_READS for part in parts):
         return None
     return replace(outer, terms=parts)
 

@@ -22,6 +22,7 @@ from compiler.ir.module.methods import (
     When,
 )
 from compiler.ir.module.signature import Signature
+from compiler.ir.tensor.axes import has_batch
 from compiler.plan.plan import Plan
 
 Plans = Mapping[str, Plan]
@@ -95,7 +96,7 @@ def _results(offer: Offer, entry: EntryPoint, plans: Plans, signature: Signature
         return [
             Array(of, entry.program.shape(name), plan.places[name].offset)
             for name, of in entry.results(use).items()
-            if None in entry.program.shape(name)
+            if has_batch(entry.program.shape(name))
         ]
 
     results: list[Result] = []

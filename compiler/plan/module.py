@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from compiler.errors import CompilerBug
 from compiler.ir.module import grammar
 from compiler.ir.module.grammar import Call, Gather, Memory, Once, Parts, Pointer, Routine, Sum, Tiles
+from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.machine.elements import element_bytes
 from compiler.plan import plan as planned
@@ -51,10 +52,10 @@ def _call(call: planned.Call, plan: Plan, clocks: Iterator[int] | None, *, in_ti
         if place.area == "lane" and not buffer.written:
             place = plan.reduced[tensor]
         alone = place.area in ("tile", "input")
-        if None in shape and not in_tile and (alone or not call.kernel.shared):
+        if has_batch(shape) and not in_tile and (alone or not call.kernel.shared):
             raise CompilerBug(f"{plan.name}: {tensor} has a batch dimension but is used outside the tiles")
         element = plan.elements[tensor]
-        pointers.append(Pointer(tensor, place, element, row_size(shape), None in shape, buffer.base))
+        pointers.append(Pointer(tensor, place, element, row_size(shape), has_batch(shape), buffer.base))
     return Call(call.kernel, tuple(pointers), None if clocks is None else next(clocks))
 
 

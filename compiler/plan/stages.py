@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from compiler.ir.affine.expression import axis
+from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.program import (
     Access,
     Definition,
@@ -40,16 +41,16 @@ def split(program: Program, placed: frozenset[str] = frozenset()) -> tuple[Progr
     definitions: list[Definition] = []
     rewrites: list[Rewrite] = []
     for definition in program.definitions:
-        over_batch = [term for term in definition.terms if any(a.extent is None for a in term.axes)]
-        alone = len(over_batch) == len(definition.terms) and definition.name not in placed
-        if None in definition.shape or not over_batch or alone:
+        over = [term for term in definition.terms if runs_over_batch(term)]
+        alone = len(over) == len(definition.terms) and definition.name not in placed
+        if has_batch(definition.shape) or not over or alone:
             definitions.append(definition)
             continue
-        part = definition.made_of(names.fresh(f"{definition.name}.batch"), "batch", terms=tuple(over_batch))
+        part = definition.made_of(names.fresh(f"{definition.name}.batch"), "batch", terms=tuple(over))
         axes = element_axes(definition.shape)
         target = tuple(axis(a.name) for a in axes)
         whole = move_term(axes, target, Access(part.name, target))
-        others = tuple(term for term in definition.terms if term not in over_batch)
+        others = tuple(term for term in definition.terms if term not in over)
         definitions += [part, replace(definition, terms=(whole, *others))]
         why = "lanes add up what reduces over the batch, and the rest counts once"
         rewrites.append(Rewrite("split", definition.name, f"{part.name}, then {definition.name}", why))
@@ -73,15 +74,15 @@ def stages(program: Program) -> dict[str, Stage]:
     result: dict[str, Stage] = {}
     for tensor in program.inputs:
         if tensor.kind in FILLED:
-            result[tensor.name] = Stage(0, "tile" if None in tensor.shape else "before")
+            result[tensor.name] = Stage(0, "tile" if has_batch(tensor.shape) else "before")
     for definition in program.definitions:
         phase = 0
         finished = ("lane", "tile") if definition.at_once else ("lane",)
         for name in definition.tensors:
             if name in result:
                 phase = max(phase, result[name].phase + (result[name].kind in finished))
-        batched = any(a.extent is None for term in definition.terms for a in term.axes)
-        kind = "tile" if None in definition.shape else "lane" if batched else "before"
+        batched = runs_over_batch(*definition.terms)
+        kind = "tile" if has_batch(definition.shape) else "lane" if batched else "before"
         result[definition.name] = Stage(phase, "whole" if definition.at_once else kind)
     return result
 

@@ -16,6 +16,7 @@ from compiler.errors import CompilerBug
 from compiler.ir.module.entry_point import EntryPoint, Role
 from compiler.ir.module.grammar import Layout, Place, Storage
 from compiler.ir.module.signature import Row, Signature
+from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Program, Shape
 from compiler.schedule.layout import aligned, row_size
@@ -91,7 +92,8 @@ def batch_outputs(entry: EntryPoint, storage: Storage) -> dict[str, Place]:
     places = {name: Place("output", storage.parameters.offsets[of]) for name, of in each.items()}
     end = storage.parameters.size if each else 0
     for name in program.outputs:
-        if entry.roles[name].use in ("output", "gradient", "example_value") and None in program.shape(name):
+        given = entry.roles[name].use in ("output", "gradient", "example_value")
+        if given and has_batch(program.shape(name)):
             places[name] = Place("output", end)
             end += row_size(program.shape(name))
     return places
@@ -117,7 +119,7 @@ def _given(role: Role, shape: Shape, storage: Storage) -> Place:
             # A step of training copies the new states over the old ones; no other call does.
             return Place("state", storage.first_state + states.size + states.offsets[role.of])
         case "tangent":
-            if None in shape:
+            if has_batch(shape):
                 return Place("input_tangent", storage.inputs[role.of])
             return Place("tangent", arena.offsets[role.of])
         case use if use in SCALAR_KINDS:
@@ -128,9 +130,7 @@ def _given(role: Role, shape: Shape, storage: Storage) -> Place:
 def _summed_over_batch(program: Program, name: str) -> bool:
     """Whether the lanes hold all of a tensor, so that it is whole when they are summed."""
     definition = program.definition(name)
-    return definition is not None and all(
-        any(a.extent is None for a in term.axes) for term in definition.terms
-    )
+    return definition is not None and all(runs_over_batch(term) for term in definition.terms)
 
 
 def _check_in_place(entry: EntryPoint, given: Mapping[str, Place]) -> None:

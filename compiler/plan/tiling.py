@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compiler.ir.tensor.axes import has_batch
 from compiler.machine.elements import element_bytes
 from compiler.machine.machine import Machine
 from compiler.plan.plan import Call, Plan
@@ -32,4 +33,4 @@ def _weight_bytes(call: Call, plan: Plan, dtype: str) -> int:
     read = (n for n, buffer in zip(call.tensors, call.kernel.buffers, strict=True) if not buffer.written)
     shapes = {name: plan.program.shape(name) for name in read}
     sizes = {n: row_size(shape) * element_bytes(plan.elements[n], dtype) for n, shape in shapes.items()}
-    return sum(size for name, size in sizes.items() if None not in shapes[name])
+    return sum(size for name, size in sizes.items() if not has_batch(shapes[name]))

@@ -17,6 +17,7 @@ from dataclasses import replace
 from compiler.ir.affine.expression import axis, constant
 from compiler.ir.loops.grammar import If, Kernel, Let, Limit, Load, Loop, Statement, Store
 from compiler.ir.loops.walk import statements, with_bodies
+from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.maps import is_injective
 from compiler.ir.tensor.program import (
     Access,
@@ -28,8 +29,8 @@ from compiler.ir.tensor.program import (
     Tensor,
     element_axes,
     move_term,
-    rename_tensors,
 )
+from compiler.ir.tensor.rename import reading
 from compiler.schedule.layout import row_size
 from compiler.schedule.nest import make_nest
 from compiler.schedule.pieces import tile_of
@@ -56,15 +57,15 @@ def whole_sums(program: Program, settings: Settings) -> frozenset[str]:
 
 def _pays(definition: Definition, shapes: Mapping[str, Shape], settings: Settings) -> bool:
     """One contraction over the batch, larger than what it reads; bytes cancel, so values are counted."""
-    if definition.operation != "sum" or None in definition.shape or len(definition.terms) != 1:
+    if definition.operation != "sum" or has_batch(definition.shape) or len(definition.terms) != 1:
         return False
     (term,) = definition.terms
-    if not any(a.extent is None for a in term.axes):
+    if not runs_over_batch(term):
         return False
     tiles = -(-TYPICAL_BATCH // settings.tile)
     costs = settings.machine.costs(settings.dtype)
     in_lanes = row_size(definition.shape) * costs.lane_passes * (LANES + tiles)
-    kept = sum(row_size(shapes[name]) for name in term.tensors if None in shapes[name])
+    kept = sum(row_size(shapes[name]) for name in term.tensors if has_batch(shapes[name]))
     if kept * TYPICAL_BATCH * costs.kept_passes + costs.phase >= in_lanes:
         return False
     nest = make_nest(term, definition.name, shapes, "")
@@ -92,8 +93,7 @@ def kept_for(
                 if name in given and name not in made:
                     made[name] = names.fresh(f"{name}.kept")
                     definitions.append(_copy(program[name], made[name]))
-            terms = tuple(rename_tensors(term, made) for term in definition.terms)
-            definition = replace(definition, terms=terms, at_once=True)
+            definition = replace(reading(definition, made), at_once=True)
             kept = ", ".join(definition.tensors)
             why = f"it is larger than {kept} of all tiles"
             rewrites.append(Rewrite("keep", definition.name, f"{definition.name} at once", why))

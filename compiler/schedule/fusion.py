@@ -9,12 +9,13 @@ Each is put over the contraction's own axes: i becomes h//2, which is exact, as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 import sympy
 
 from compiler.ir.affine.expression import Affine, axis, constant, floor_div
+from compiler.ir.tensor.axes import are_all, plain_axes
 from compiler.ir.tensor.maps import covers, is_injective
 from compiler.ir.tensor.names import fresh
 from compiler.ir.tensor.open_reads import open_read
@@ -25,8 +26,8 @@ from compiler.ir.tensor.program import (
     Shape,
     Term,
     make_term,
-    substitute_axes,
 )
+from compiler.ir.tensor.rename import moved, with_accesses
 from compiler.schedule.epilogue import Epilogue, Step, Window, is_vectorisable
 from compiler.schedule.nest import Nest, make_nest
 from compiler.schedule.pieces import targets_only
@@ -99,8 +100,7 @@ def _picked(
     if len(reads) != 1:
         return None
     (read,) = reads
-    taken = set(term.extents)
-    opened = open_read(term, read, lambda name: _unused(name, taken), access.indices)
+    opened = open_read(term, read, access.indices)
     (guard, *others) = opened.guards or (None,)
     # One number that says the whole position: the axes spell it, in the order in which windows are numbered.
     if guard is None or others or guard.affine.coefficient(read) != -1 or guard.affine.reads != (read,):
@@ -108,8 +108,8 @@ def _picked(
     moved = next(a for _, a in opened.reads if a.tensor == main)
     own = [name for index in moved.indices for name in index.axes if name in term.extents]
     windows = _windows(opened, moved, own, here, over.extents)
-    winners = [index.single_axis for index in read.indices]
-    if windows is None or sorted(map(str, winners)) != sorted(own):
+    winners = plain_axes(read.indices)
+    if windows is None or winners is None or sorted(winners) != sorted(own):
         return None
     extents, places = windows
     where = dict(zip(own, places, strict=True))
@@ -118,16 +118,8 @@ def _picked(
         make_term(over.target_axes, [where[name] for name in winners], number, []), read.tensor, shapes, ""
     )
     pick = Access(name, tuple(map(axis, own)))
-    put = [(s, pick if s == symbol else a) for s, a in term.reads]
-    pointwise = replace(definition, terms=(make_term(term.axes, term.target, term.body, put),))
+    pointwise = replace(definition, terms=(with_accesses(term, {symbol: pick}),))
     return Window(extents, "", None, given), pointwise, places, tuple(term.extents[name] for name in own)
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
 
 
 def _window(
@@ -137,21 +129,19 @@ def _window(
     (term,) = top.terms
     if term.guards or len(term.reads) != 1 or term.body != term.reads[0][0]:
         return None
-    own = [index.single_axis for index in term.target]
-    if None in own:
-        return None
-    return _windows(term, term.reads[0][1], own, here, extents)
+    own = plain_axes(term.target)
+    return None if own is None else _windows(term, term.reads[0][1], own, here, extents)
 
 
 def _windows(
     term: Term,
     access: Access,
-    own: list[str],
+    own: Sequence[str],
     here: tuple[Affine, ...],
     extents: Mapping[str, int | None],
 ) -> tuple[tuple[tuple[str, int], ...], tuple[Affine, ...]] | None:
     """The windows that `term` reduces `access` over, and where its axes `own` are."""
-    if access.outside is not None or len(set(own)) != len(own):
+    if access.outside is not None:
         return None
     reduced = {a.name: a.extent for a in term.reduction_axes}
     windows: dict[str, tuple[str, int]] = {}
@@ -188,13 +178,6 @@ def _stored_at(
     return make_nest(moved, definition.name, shapes, "")
 
 
-def _is_plain(indices: tuple[Affine, ...], term: Term, shape: Shape) -> bool:
-    """Every dimension is one whole axis of the term, and no axis is left."""
-    names = [index.single_axis for index in indices]
-    whole = all(name and term.extents[name] == n for name, n in zip(names, shape, strict=True))
-    return whole and set(names) == set(term.extents) and len(names) == len(set(names))
-
-
 def _moved(
     definition: Definition,
     previous: str,
@@ -212,10 +195,9 @@ def _moved(
         return None
     if any(access.outside is not None for _, access in term.reads):
         return None
-    if not _is_plain(own[0].indices, term, shapes[previous]) or not is_injective(targets_only(term)):
+    if not are_all(own[0].indices, term.axes, shapes[previous]) or not is_injective(targets_only(term)):
         return None
-    mapping = {index.single_axis: place for index, place in zip(own[0].indices, here, strict=True)}
-    return substitute_axes(term, mapping, axes)
+    return moved(term, own[0].indices, here, axes)
 
 
 def _step(

@@ -8,6 +8,7 @@ from functools import lru_cache
 from compiler.errors import CompilerBug
 from compiler.ir.loops.grammar import Address, Body, Buffer, Fill, Kernel, Random
 from compiler.ir.loops.walk import parts, statements
+from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.program import Definition, Shape, Tensor
 from compiler.ir.tensor.verify import is_nonnegative
 from compiler.schedule.bases import with_bases
@@ -24,13 +25,13 @@ def build_kernel(entries: Entries, schedule: Schedule) -> Kernel:
     """
     first = entries[0]
     if isinstance(first, Tensor):
-        formula, operations, per_example = filled_lines(first), 0, None in first.shape
+        formula, operations, per_example = filled_lines(first), 0, has_batch(first.shape)
     else:
         for definition in entries:
             _check_writes(definition, schedule.shapes[definition.name])
         formula = (*all_formula_lines(entries), shapes_line(entries, schedule.shapes))
         operations = sum(operation_count(term) for d in counted(entries) for term in d.terms)
-        per_example = any(a.extent is None for term in first.terms for a in term.axes)
+        per_example = runs_over_batch(*first.terms)
     body = schedule.lower()
     elements = {tensor.name: tensor.element for tensor in schedule.tensors}
     kernel = Kernel(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Extent, axis, constant
 from compiler.ir.loops.grammar import Fill, Limit
+from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.program import Axis, Guard, Shape
 
 BATCH = axis("batch")
@@ -24,7 +25,7 @@ def row_size(shape: Shape) -> int:
 def clear(name: str, shape: Shape) -> Fill:
     """Sets every element of a tensor to zero."""
     size = row_size(shape)
-    return Fill(name, BATCH * size if None in shape else constant(size))
+    return Fill(name, BATCH * size if has_batch(shape) else constant(size))
 
 
 def extent_of(a: Axis, batch: int) -> int:
@@ -39,7 +40,7 @@ def aligned(size: int, unit: int) -> int:
 
 def strides(shape: Shape) -> tuple[int, ...]:
     """Elements between neighbours along each dimension; the batch may only be the first dimension."""
-    if None in shape[1:]:
+    if has_batch(shape[1:]):
         raise CompilerBug(f"the batch must be the first dimension of a stored tensor, found shape {shape}")
     result = []
     step = 1
@@ -104,8 +105,3 @@ def _tightest(limits: list[Limit], choose) -> tuple[Limit, ...]:
     if constants:
         others.insert(0, Limit(constant(choose(constants))))
     return tuple(dict.fromkeys(others))
-
-
-def rename(affine: Affine, names: Mapping[str, str]) -> Affine:
-    """Rename axes."""
-    return affine.substitute({old: axis(new) for old, new in names.items()})

@@ -27,6 +27,7 @@ from compiler.ir.loops.grammar import Address, Choose, If, Index, Let, Limit, Lo
 from compiler.ir.scalar.choices import Select
 from compiler.ir.scalar.conditions import Both, Equal
 from compiler.ir.tensor.program import IDENTITY, Axis, Guard
+from compiler.ir.tensor.rename import substitute_guards
 from compiler.machine.costs import Costs
 from compiler.schedule.blocks import Accumulators, summed
 from compiler.schedule.lookups import Lookup, is_looked_up, lookup_of
@@ -186,7 +187,7 @@ def _reduced(
         body: Body = ()
         for number, digits in enumerate(product(*(range(extent) for extent in static))):
             values = {a.name: constant(d) for a, d in zip(reduction, digits, strict=True)}
-            fixed = tuple(replace(g, affine=g.affine.substitute(values)) for g in inner_guards)
+            fixed = substitute_guards(inner_guards, values)
             body += _combine(nest, operation, outcome, shapes, fixed, values, constant(number))
     elif operation == "sum":
         body = summed(
@@ -261,7 +262,8 @@ def load_reads(
         if lookup is not None:
             loads += _chosen(local, lookup, address.buffer, integers)
             continue
-        inside = tuple(replace(g, affine=integers.local(g.affine.substitute(values))) for g in address.inside)
+        moved = substitute_guards(address.inside, values)
+        inside = tuple(replace(guard, affine=integers.local(guard.affine)) for guard in moved)
         where = integers.local(address.offset.substitute(values))
         loads.append(Load(local.name, replace(address, offset=where, inside=inside)))
     return tuple(loads), nest.body.xreplace(put)

@@ -11,7 +11,8 @@ from compiler.ir.affine.expression import Affine, Extent, axis, constant
 from compiler.ir.affine.expression import Read as IntegerRead
 from compiler.ir.loops.grammar import Address, Let, Load, Statement
 from compiler.ir.scalar.conditions import Condition
-from compiler.ir.tensor.program import Access, Axis, Guard, Shape, Term, substitute_axes
+from compiler.ir.tensor.program import Access, Axis, Guard, Shape, Term
+from compiler.ir.tensor.rename import without_single_values
 from compiler.schedule.layout import offset
 
 Shapes = Mapping[str, Shape]
@@ -41,17 +42,9 @@ class Nest:
         return {a.name: a.extent for a in self.axes}
 
 
-def drop_unit_axes(term: Term) -> Term:
-    """Put 0 in for axes of extent 1: `x[h + p, c:1]` loses its loop over c."""
-    units = {a.name: constant(0) for a in term.axes if a.extent == 1}
-    if not units:
-        return term
-    return substitute_axes(term, units, tuple(a for a in term.axes if a.name not in units))
-
-
 def make_nest(term: Term, target: str, shapes: Shapes, prefix: str) -> Nest:
     """Lay out a term's tensors and hoist what no loop changes; `prefix` keeps local names apart."""
-    term = drop_unit_axes(term)
+    term = without_single_values(term)
     addresses = {s: _address(a, shapes[a.tensor], term.extents) for s, a in term.reads}
     prelude: list[Statement] = []
     fixed: dict[sympy.Symbol, sympy.Symbol] = {}

@@ -10,9 +10,10 @@ from math import prod
 
 import sympy
 
-from compiler.ir.affine.expression import axis
+from compiler.ir.tensor.axes import plain_axes
 from compiler.ir.tensor.maps import covers, disjoint, is_injective
-from compiler.ir.tensor.program import Definition, Shape, Term, substitute_axes
+from compiler.ir.tensor.program import Definition, Shape, Term
+from compiler.ir.tensor.rename import moved
 from compiler.schedule.accumulators import split_scale
 from compiler.schedule.collapse import merge_nest
 from compiler.schedule.contraction import choose_tile
@@ -81,13 +82,11 @@ def start_of(piece: Piece, first: Piece, shapes: Mapping[str, Shape]) -> Nest | 
     """
     term, contraction = piece.term, first.term
     symbols = frozenset(symbol for symbol, _ in first.nest.reads)
-    plain = all(index.single_axis for index in (*term.target, *contraction.target))
+    plain = plain_axes(term.target) is not None and plain_axes(contraction.target) is not None
     if not plain or term.guards or piece.nest.reduction_axes or not is_polynomial(piece.nest.body):
         return None
-    pairs = zip(term.target, contraction.target, strict=True)
-    mapping = {own.single_axis: axis(other.single_axis) for own, other in pairs}
-    moved = substitute_axes(term, mapping, contraction.target_axes)
-    nest = make_nest(moved, piece.nest.buffer, shapes, f"start{piece.number}_")
+    own = moved(term, term.target, contraction.target, contraction.target_axes)
+    nest = make_nest(own, piece.nest.buffer, shapes, f"start{piece.number}_")
     for merge in first.tile.merges:
         if merge.outer in nest.target_axes:
             merged = merge_nest(nest, merge)

@@ -33,6 +33,7 @@ from compiler.ir.loops.grammar import (
     Statement,
 )
 from compiler.ir.loops.walk import substituted
+from compiler.ir.tensor.axes import batch_first
 from compiler.ir.tensor.program import Axis, Guard
 from compiler.schedule.accumulators import (
     Block,
@@ -82,7 +83,7 @@ def register_tile_nest(
     holds at most `batch` examples."""
     tiled = {tile.vector_axis.name, *(a.name for a, _ in tile.unrolled)}
     rest = [a for a in nest.target_axes if a.name not in tiled and a not in tile.sequential]
-    rest.sort(key=lambda a: a.extent is not None)
+    rest = batch_first(rest)
     examples = [a for a in rest if a.extent is None]
     adds = accumulate or bool(tile.sequential)
 

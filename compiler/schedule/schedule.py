@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from compiler.ir.affine.expression import Affine
 from compiler.ir.loops.grammar import Body
+from compiler.ir.tensor.axes import has_batch
 from compiler.machine.elements import element_bytes
 from compiler.machine.machine import Machine
 from compiler.schedule.context import Context, Entries, Stored
@@ -103,7 +104,7 @@ class Schedule(ABC):
         touched, total = self.touched, 0
         for tensor in self.tensors:
             if tensor.name in touched:
-                rows = self.settings.tile if None in tensor.shape else 1
+                rows = self.settings.tile if has_batch(tensor.shape) else 1
                 total += rows * row_size(tensor.shape) * element_bytes(tensor.element, self.settings.dtype)
         return total
 

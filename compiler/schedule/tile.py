@@ -16,6 +16,7 @@ from math import prod
 import sympy
 
 from compiler.ir.affine.expression import Affine, axis
+from compiler.ir.tensor.axes import batch_first
 from compiler.ir.tensor.program import Axis
 from compiler.schedule.collapse import Merge
 from compiler.schedule.compaction import Compaction
@@ -78,7 +79,7 @@ def is_polynomial(body: sympy.Expr) -> bool:
 
 def reduction_order(nest: Nest) -> list[Axis]:
     """The loops of a reduction: the batch first."""
-    return sorted(nest.reduction_axes, key=lambda a: a.extent is not None)
+    return batch_first(nest.reduction_axes)
 
 
 def is_selected(nest: Nest) -> bool:

@@ -5,8 +5,8 @@ reads it *linearly*, because sums commute:
 
     T[L(d)] += g(d)·P[J(d)]    and    P[K(e)] += h(e)    give    T[L(d)] += g(d)·h(e)  where J(d) = K(e)
 
-J(d) = K(e) is solved for plain axes. A worked miniature, the cotangent of a label's probability, a
-scatter: s̄[b] += g(b,c)·p̄[b,c] over b,c with p̄[i,label[i]] += h(i) gives i = b, c = label[b], hence
+`ir/tensor/compose` says how that is solved and put in. A worked miniature, the cotangent of a label's
+probability: s̄[b] += g(b,c)·p̄[b,c] over b,c with the scatter p̄[i,label[i]] += h(i) gives i = b, c = label[b],
 
     s̄[b] += g(b,label[b])·h(b)   over b alone: the zeros of p̄ are never stored nor multiplied.
 
@@ -21,25 +21,18 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.ir.affine.expression import Affine, axis
 from compiler.ir.scalar.choices import CHOICES, Maximum, Minimum
 from compiler.ir.scalar.conditions import Condition
+from compiler.ir.tensor.compose import common, inlined
+from compiler.ir.tensor.compose import compose as put_in
 from compiler.ir.tensor.editing import replaced, without_unused
-from compiler.ir.tensor.program import Definition, Program, Reads, Rewrite, Term, make_term, substitute_axes
+from compiler.ir.tensor.program import Definition, Program, Rewrite, Term, make_term
 from compiler.simplify.cost import definition_cost
 from compiler.simplify.memo import Memo
 from compiler.simplify.merge import tidy_definition
 from compiler.simplify.output_forms import in_output_forms
 from compiler.simplify.scalar import transcendentals
-from compiler.simplify.terms import (
-    always_inside,
-    describe_all,
-    fresh_axes,
-    inlined,
-    is_clean,
-    is_contraction,
-    projects,
-)
+from compiler.simplify.terms import describe_all, is_clean, is_contraction
 
 MOST_READS = 4
 """A term that reads one tensor at more places than this is left alone."""
@@ -177,50 +170,8 @@ def _composed(term: Term, symbol: sympy.Symbol, inner: Definition) -> tuple[Term
     for part in inner.terms:
         if is_contraction(part) or not is_clean(part):
             return None
-        product = compose_terms(term, symbol, weight, part, inner)
-        if product is None:
+        meeting = common(term, term.access(symbol).indices, part, inner.shape)
+        if meeting is None:
             return None
-        terms.append(product)
+        terms.append(put_in(term, symbol, part, meeting, weight))
     return tuple(t for t in terms if t.body != 0)
-
-
-def compose_terms(
-    outer: Term, symbol: sympy.Symbol, weight: sympy.Expr, inner: Term, definition: Definition
-) -> Term | None:
-    """`weight · inner` over the common domain, None where the equations have no plain solution."""
-    inner = fresh_axes(inner, outer.extents)
-    solution = _solve(outer, outer.access(symbol).indices, inner, definition)
-    if solution is None:
-        return None
-    axes = tuple(a for a in (*outer.axes, *inner.axes) if a.name not in solution)
-    reads = Reads(outer.reads)
-    put = {s: reads.symbol(access) for s, access in inner.reads}
-    body = weight * inner.body.xreplace(put)
-    both = make_term((*outer.axes, *inner.axes), outer.target, body, reads.pairs(), outer.guards)
-    return substitute_axes(both, solution, axes)
-
-
-def _solve(
-    outer: Term, where: tuple[Affine, ...], inner: Term, definition: Definition
-) -> dict[str, Affine] | None:
-    """Axes of both domains expressed by the remaining ones, such that `where` equals the inner target."""
-    extents = {**outer.extents, **inner.extents}
-    solution: dict[str, Affine] = {}
-
-    def bind(name: str, value: Affine) -> bool:
-        if name in value.axes or not always_inside(value, extents[name], extents):
-            return False
-        for bound, old in solution.items():
-            solution[bound] = old.substitute({name: value})
-        solution[name] = value
-        return True
-
-    for read, written, size in zip(where, inner.target, definition.shape, strict=True):
-        read, written = read.substitute(solution), written.substitute(solution)
-        if not projects((read, written)) or not always_inside(written, size, extents):
-            return None
-        own, theirs = read.single_axis, written.single_axis
-        solved = read == written or (theirs in inner.extents and bind(theirs, read))
-        if not solved and not (own in outer.extents and bind(own, written)):
-            return None
-    return {name: value for name, value in solution.items() if value != axis(name)}

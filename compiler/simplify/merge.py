@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.ir.affine.expression import Affine, axis
+from compiler.ir.affine.expression import Affine
 from compiler.ir.tensor.program import Access, Axis, Definition, Program, Reads, Term, make_term
-from compiler.simplify.terms import MOST_READS, axes_of, canonical_names, is_algebraic, rename_axes
+from compiler.ir.tensor.rename import canonical_names, rename_axes, renaming, substitute_all
+from compiler.simplify.terms import MOST_READS, axes_of, is_algebraic
 
 
 def tidy_definition(program: Program, definition: Definition) -> Definition:
@@ -42,9 +43,8 @@ def tidy_definition(program: Program, definition: Definition) -> Definition:
 def _domain_and_target(term: Term) -> tuple[frozenset[Axis], tuple[Affine, ...]]:
     """Equal for terms that differ by more than their bodies in the names of axes alone."""
     names = canonical_names(term)
-    put = {name: axis(canonical) for name, canonical in names.items()}
     axes = frozenset(Axis(names[a.name], a.extent) for a in term.axes)
-    return axes, tuple(index.substitute(put) for index in term.target)
+    return axes, substitute_all(term.target, renaming(names))
 
 
 def _merged(first: Term, second: Term) -> Term | None:
@@ -53,10 +53,10 @@ def _merged(first: Term, second: Term) -> Term | None:
     names = {name: back[canonical] for name, canonical in canonical_names(second).items()}
     second = rename_axes(second, names)
     reads = Reads(first.reads)
-    put = {symbol: reads.symbol(access) for symbol, access in second.reads}
+    body = first.body + reads.body_of(second)
     if len(reads.pairs()) > max(MOST_READS, len(first.reads), len(second.reads)):
         return None
-    return make_term(first.axes, first.target, first.body + second.body.xreplace(put), reads.pairs())
+    return make_term(first.axes, first.target, body, reads.pairs())
 
 
 def without_unused_axes(program: Program, term: Term) -> Term:

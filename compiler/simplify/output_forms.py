@@ -26,6 +26,8 @@ from compiler.ir.affine.expression import Affine
 from compiler.ir.scalar.cases import as_cases
 from compiler.ir.scalar.choices import KINKED
 from compiler.ir.tensor.program import Access, Definition, Program, Reads, Term, make_term
+from compiler.ir.tensor.projections import projects
+from compiler.ir.tensor.rename import body_among, substitute_all
 from compiler.simplify.algebra import is_small
 from compiler.simplify.branches import in_cases_of_output
 from compiler.simplify.cheapest import cheapest, choose_form, first_accurate
@@ -42,7 +44,7 @@ from compiler.simplify.scalar import (
     split_exponent,
 )
 from compiler.simplify.signs import assume
-from compiler.simplify.terms import access_at, is_algebraic, matchings, projects
+from compiler.simplify.terms import is_algebraic, matchings
 
 LONGEST_CHAIN = 8
 """How many output forms one term may take, one after another."""
@@ -258,11 +260,10 @@ def _with_output(
 ) -> Iterator[Term]:
     """`term` with parts of `function`, at the bound indices, expressed by the function's output."""
     reads = Reads(term.reads)
-    put = {symbol: reads.symbol(access_at(access, binding)) for symbol, access in function.reads}
-    target = tuple(index.substitute(binding) for index in function.target)
-    symbol = reads.symbol(Access(output, target))
+    value = body_among(function, reads, binding)
+    symbol = reads.symbol(Access(output, substitute_all(function.target, binding)))
     assumed = assume(program, replace(term, reads=reads.pairs()), memo.signs)
-    formula = function.body.xreplace(put).xreplace(assumed.forth)
+    formula = value.xreplace(assumed.forth)
     question = Question(assumed.body, ((assumed.forth[symbol], formula),))
     for body in _bodies(formula, assumed.forth[symbol], assumed.body):
         if body == assumed.body or not _divides_safely(body, assumed.body):

@@ -7,9 +7,9 @@ from dataclasses import replace
 import sympy
 
 from compiler.ir.tensor.program import Program, Reads, Term
+from compiler.ir.tensor.rename import at_places, body_among
 from compiler.simplify.memo import Memo
 from compiler.simplify.signs import assume
-from compiler.simplify.terms import access_at
 
 Outputs = tuple[tuple[sympy.Symbol, sympy.Expr], ...]
 
@@ -27,9 +27,7 @@ def known_outputs(program: Program, term: Term, memo: Memo) -> Outputs:
         function = None if definition is None else memo.pointwise(definition)
         if function is None or access.outside is not None or not function.body.has(sympy.Function):
             continue
-        mapping = {i.single_axis: at for i, at in zip(function.target, access.indices, strict=True)}
-        put = {s: reads.symbol(access_at(a, mapping)) for s, a in function.reads}
-        formula = function.body.xreplace(put)
+        formula = body_among(function, reads, at_places(function.target, access.indices))
         if not own.isdisjoint(formula.free_symbols):
             found[symbol] = formula
     for _ in found:

@@ -17,9 +17,10 @@ import numpy as np
 
 from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Definition, Program, Tensor
-from compiler.ir.tensor.prune import in_order, prune
+from compiler.ir.tensor.projections import projects
+from compiler.ir.tensor.prune import part_of
 from compiler.simplify.shrink import shrink
-from compiler.simplify.terms import is_algebraic, projects
+from compiler.simplify.terms import is_algebraic
 
 BATCH = 3
 TOLERANCE = 1e-8
@@ -54,7 +55,7 @@ def _side_by_side(old: Program, new: Program) -> tuple[Program, tuple[str, ...]]
     inputs = (*old.inputs, *(_as_input(d) for d in old.definitions if d.name in cut))
     kept = [d for d in old.definitions if d.name not in cut]
     outputs = (*rewritten, *(NEW + name for name in rewritten))
-    return _used_inputs(prune(Program(inputs, in_order([*kept, *added]), outputs))), rewritten
+    return part_of(inputs, [*kept, *added], outputs), rewritten
 
 
 def _takes_part(definition: Definition) -> bool:
@@ -72,11 +73,6 @@ def _as_input(definition: Definition) -> Tensor:
         for reduced in definition.terms[0].reduction_axes:
             limit *= reduced.extent or 1
     return Tensor(definition.name, definition.shape, "input", definition.dtype, limit)
-
-
-def _used_inputs(program: Program) -> Program:
-    used = {name for definition in program.definitions for name in definition.tensors}
-    return replace(program, inputs=tuple(tensor for tensor in program.inputs if tensor.name in used))
 
 
 def _differing(program: Program, names: Iterable[str]) -> tuple[str, ...]:

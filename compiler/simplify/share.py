@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
-from compiler.ir.tensor.program import Definition, Program, Rewrite, rename_tensors
+from compiler.ir.tensor.program import Definition, Program, Rewrite
 from compiler.ir.tensor.prune import in_order
-from compiler.simplify.terms import canonical, describe_all
+from compiler.ir.tensor.rename import canonical, reading
+from compiler.simplify.terms import describe_all
 
 
 def share(program: Program) -> tuple[Program, list[Rewrite]]:
@@ -40,8 +41,7 @@ def share(program: Program) -> tuple[Program, list[Rewrite]]:
 
 def _renamed(definition: Definition, names: Mapping[str, str]) -> Definition:
     """The definition reading, and being of, the tensors that are kept."""
-    terms = tuple(rename_tensors(term, names) for term in definition.terms)
-    return replace(definition, terms=terms, of=names.get(definition.of, definition.of))
+    return replace(reading(definition, names), of=names.get(definition.of, definition.of))
 
 
 def _identity(definition: Definition) -> tuple:

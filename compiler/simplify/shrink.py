@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from compiler.ir.affine.expression import Affine, Extent, Read, atom_of, rebuild_atom
+from compiler.ir.tensor.editing import mapped
 from compiler.ir.tensor.program import Axis, Definition, Program, Tensor, Term
 
 SHORT = 3
@@ -34,9 +36,7 @@ def shrink(program: Program, alike: Iterable[tuple[str, str]] = ()) -> Program:
     for definition in program.definitions:
         for place, term in _places(definition):
             _constrain(classes, program, definition, place, term)
-    inputs = tuple(_short_tensor(classes, tensor) for tensor in program.inputs)
-    definitions = tuple(_short_definition(classes, definition) for definition in program.definitions)
-    return program.replace(inputs=inputs, definitions=definitions)
+    return mapped(program, partial(_short_tensor, classes), partial(_short_definition, classes))
 
 
 @dataclass

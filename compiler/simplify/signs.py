@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import sympy
 
+from compiler.ir.tensor.axes import are_whole
 from compiler.ir.tensor.program import Access, Definition, Program, Tensor, Term
 from compiler.simplify.memo import Sign
-from compiler.simplify.terms import always_inside
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,4 @@ def _computed(program: Program, definition: Definition, known: dict[str, Sign]) 
 
 def reaches_everything(definition: Definition, term: Term) -> bool:
     """Whether the term provably writes to every element: each index is an axis of its own, unguarded."""
-    names = [index.single_axis for index in term.target]
-    if term.guards or None in names or len(set(names)) != len(names):
-        return False
-    extents = term.extents
-    return all(
-        extents[index.single_axis] == extent and always_inside(index, extent, extents)
-        for index, extent in zip(term.target, definition.shape, strict=True)
-    )
+    return not term.guards and are_whole(term.target, term.axes, definition.shape)

@@ -22,9 +22,11 @@ import sympy
 
 from compiler.ir.scalar.choices import Select
 from compiler.ir.scalar.conditions import Equal
+from compiler.ir.tensor.compose import inlined
 from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.program import Access, Definition, Program, Reads, Rewrite, Term, make_term
 from compiler.ir.tensor.prune import in_order, prune
+from compiler.ir.tensor.rename import canonical
 from compiler.simplify.algebra import factored
 from compiler.simplify.cheapest import cheapest, finished
 from compiler.simplify.memo import Memo
@@ -36,9 +38,7 @@ from compiler.simplify.signs import assume
 from compiler.simplify.stable_scalars import stable_softplus
 from compiler.simplify.terms import (
     axes_of,
-    canonical,
     describe_all,
-    inlined,
     is_clean,
     replace_body,
 )
@@ -79,8 +79,7 @@ def under_logarithms(program: Program, memo: Memo) -> tuple[Program, list[Rewrit
             opened = _opened_logarithm(program, replace_body(term, node), memo)
             if opened is not None:
                 reads = Reads(term.reads)
-                put = {s: reads.symbol(access) for s, access in opened.reads}
-                body = term.body.xreplace({node: opened.body.xreplace(put)})
+                body = term.body.xreplace({node: reads.body_of(opened)})
                 return change(program, make_term(term.axes, term.target, body, reads.pairs(), term.guards))
         return term
 

@@ -21,19 +21,20 @@ from dataclasses import dataclass, replace
 import sympy
 
 from compiler.ir.affine.expression import Affine
+from compiler.ir.tensor.axes import plain_axes
+from compiler.ir.tensor.compose import inlined
 from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.program import Access, Definition, Program, Reads, Rewrite, Term, make_term
 from compiler.ir.tensor.prune import in_order
+from compiler.ir.tensor.rename import substitute_access, substitute_all
 from compiler.simplify.cost import definition_cost
 from compiler.simplify.memo import Memo
 from compiler.simplify.merge import extent_product, tidy_definition
 from compiler.simplify.output_forms import in_output_forms
 from compiler.simplify.scalar import hide
 from compiler.simplify.terms import (
-    access_at,
     axes_of,
     describe_all,
-    inlined,
     is_clean,
     is_contraction,
     matchings,
@@ -78,8 +79,7 @@ def _pulled_out(program: Program, definition: Definition, memo: Memo) -> tuple[D
 
 def _is_plain_sum(term: Term) -> bool:
     """A sum over axes of an algebraic body, with a target of distinct axes."""
-    names = [index.single_axis for index in term.target]
-    distinct = None not in names and len(set(names)) == len(names)
+    distinct = plain_axes(term.target) is not None
     return bool(term.reduction_axes) and distinct and is_clean(term) and not is_contraction(term)
 
 
@@ -261,10 +261,10 @@ class _Search:
         used = replace(term, reads=tuple(pair for pair in term.reads if term.body.has(pair[0])))
         for candidate in self.known.get(tensors_of(term), ()):
             for binding in _alignments(candidate.varying, used):
-                put = {s: reads.symbol(access_at(a, binding)) for s, a in candidate.varying.reads}
+                put = {s: reads.symbol(substitute_access(a, binding)) for s, a in candidate.varying.reads}
                 same = candidate.varying.body.xreplace(put) == term.body
                 if same:
-                    target = tuple(index.substitute(binding) for index in candidate.varying.target)
+                    target = substitute_all(candidate.varying.target, binding)
                     return reads.symbol(Access(candidate.name, target)) / candidate.factor.xreplace(put)
         return None
 

@@ -1,63 +1,27 @@
-"""What the rewriting rules ask of a term: its kind, its name-free form, and how reads are put in.
+"""What the rewriting rules ask of a term: its kind, and where it matches another.
 
-A *projection* is an index map made of plain axes and of reads of labels, such as `[b, label[b]]`; with the
-extents known, of digits too: `[b, 4*g + k]` for k below 4. The
-algebra of the simplifier works on terms whose maps are projections: normalisations, softmax, losses and
+The algebra of the simplifier works on terms whose maps are projections: normalisations, softmax, losses and
 everything pointwise. Convolutions and matrix products are left as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 
 import sympy
 
-from compiler.ir.affine.expression import Affine, Extent, Read, atom_of, axis
+from compiler.ir.affine.expression import Affine, atom_of
+from compiler.ir.affine.guards import dimension_inside
+from compiler.ir.tensor.axes import are_all
+from compiler.ir.tensor.maps import inside
 from compiler.ir.tensor.printer import describe_term
-from compiler.ir.tensor.program import (
-    Access,
-    Axis,
-    Definition,
-    Reads,
-    Term,
-    make_term,
-    substitute_axes,
-)
+from compiler.ir.tensor.program import Access, Definition, Reads, Term, make_term
+from compiler.ir.tensor.projections import projects
+from compiler.ir.tensor.rename import moved
 
 MOST_READS = 64
 """What reads more than this is no function that anything is expressed by, and no term that another is added
 to: what is done with a body may take the square of its length."""
-
-
-def projects(indices: Iterable[Affine], extents: Mapping[str, Extent] | None = None) -> bool:
-    """Whether every index is an axis, a label read at such indices, or a number.
-
-    With `extents`, an index may also be a number whose digits are axes, as `ravel` makes one.
-    """
-
-    def plain(index: Affine) -> bool:
-        if index.is_constant or index.single_axis is not None:
-            return True
-        if extents is not None and is_ravel(index, extents):
-            return True
-        ((atom, coefficient), *more) = index.terms
-        return coefficient == 1 and not index.constant and not more and _is_label(atom)
-
-    def _is_label(atom: object) -> bool:
-        return isinstance(atom, Read) and all(map(plain, atom.indices))
-
-    return all(map(plain, indices))
-
-
-def is_ravel(index: Affine, extents: Mapping[str, Extent]) -> bool:
-    """Whether the axes of the index are its digits: each value comes from one place."""
-    place = 1
-    for atom, coefficient in sorted(index.terms, key=lambda term: term[1]):
-        if not isinstance(atom, str) or coefficient != place or extents[atom] is None:
-            return False
-        place *= extents[atom]
-    return not index.constant
 
 
 def is_algebraic(term: Term) -> bool:
@@ -93,13 +57,9 @@ def pointwise(definition: Definition) -> Term | None:
         return None
     body, reads = sympy.S.Zero, Reads()
     for term in definition.terms:
-        names = tuple(index.single_axis for index in term.target)
-        if term.guards or set(names) != {a.name for a in term.axes}:
+        if term.guards or not are_all(term.target, term.axes, definition.shape):
             return None
-        if len(set(names)) != len(names) or not _covers(term, definition.shape):
-            return None
-        same = substitute_axes(term, dict(zip(names, first.target, strict=True)), first.axes)
-        body += same.body.xreplace({s: reads.symbol(access) for s, access in same.reads})
+        body += reads.body_of(moved(term, term.target, first.target, first.axes))
     return make_term(first.axes, first.target, body, reads.pairs())
 
 
@@ -112,73 +72,8 @@ def injected(definition: Definition) -> Term | None:
         return None
     (term,) = definition.terms
     names = [(index - index.constant).single_axis for index in term.target]
-    inside = all(
-        always_inside(index, extent, term.extents)
-        for index, extent in zip(term.target, definition.shape, strict=True)
-    )
-    return term if not term.guards and inside and sorted(map(str, names)) == sorted(term.extents) else None
-
-
-def _covers(term: Term, shape: tuple[Extent, ...]) -> bool:
-    extents = term.extents
-    return all(extents[index.single_axis] == n for index, n in zip(term.target, shape, strict=True))
-
-
-def always_inside(index: Affine, extent: Extent, extents: Mapping[str, Extent]) -> bool:
-    """Whether `index` provably lies in `[0, extent)` over the domain."""
-    name = index.single_axis
-    if name is not None and extents[name] == extent:
-        return True
-    low, high = index.interval(extents)
-    return extent is not None and low is not None and high is not None and low >= 0 and high < extent
-
-
-def fresh_axes(term: Term, taken: Iterable[str]) -> Term:
-    """The same term with axes renamed away from `taken`."""
-    used = set(taken)
-    names: dict[str, str] = {}
-    for a in term.axes:
-        name, count = a.name, 1
-        while name in used:
-            count += 1
-            name = f"{a.name}_{count}"
-        used.add(name)
-        names[a.name] = name
-    return rename_axes(term, names)
-
-
-def rename_axes(term: Term, names: Mapping[str, str]) -> Term:
-    mapping = {old: axis(new) for old, new in names.items()}
-    return substitute_axes(term, mapping, (Axis(names.get(a.name, a.name), a.extent) for a in term.axes))
-
-
-def canonical_names(term: Term) -> dict[str, str]:
-    """A name for every axis that says only where it occurs: first in the target, then in the domain."""
-    in_target = [atom for index in term.target for atom in index.atoms() if isinstance(atom, str)]
-    order = dict.fromkeys([*in_target, *(a.name for a in term.axes)])
-    return {name: f"axis{position}" for position, name in enumerate(order)}
-
-
-def canonical(term: Term) -> Term:
-    """The same term with canonical axes: terms that are equal up to names become equal."""
-    names = canonical_names(term)
-    renamed = rename_axes(term, names)
-    order = list(names.values())
-    return replace(renamed, axes=tuple(sorted(renamed.axes, key=lambda a: order.index(a.name))))
-
-
-def inlined(term: Term, symbol: sympy.Symbol, function: Term) -> Term:
-    """`term` with the read `symbol` of a pointwise definition replaced by that definition's body."""
-    access = term.access(symbol)
-    mapping = {i.single_axis: at for i, at in zip(function.target, access.indices, strict=True)}
-    reads = Reads(term.reads)
-    put = {s: reads.symbol(access_at(a, mapping)) for s, a in function.reads}
-    body = term.body.xreplace({symbol: function.body.xreplace(put)})
-    return make_term(term.axes, term.target, body, reads.pairs(), term.guards)
-
-
-def access_at(access: Access, mapping: Mapping[str, Affine]) -> Access:
-    return replace(access, indices=tuple(index.substitute(mapping) for index in access.indices))
+    stays = inside(term.target, definition.shape, term.extents)
+    return term if not term.guards and stays and sorted(map(str, names)) == sorted(term.extents) else None
 
 
 def matchings(pattern: Term, term: Term) -> tuple[dict[str, Affine], ...]:
@@ -229,7 +124,7 @@ def _unify_digits(binding: dict[str, Affine], own: Affine, other: Affine) -> Non
 def _within_range(binding: Mapping[str, Affine], pattern: Term, term: Term) -> bool:
     if set(binding) != {a.name for a in pattern.axes}:
         return False
-    return all(always_inside(binding[a.name], a.extent, term.extents) for a in pattern.axes)
+    return all(dimension_inside(binding[a.name], a.extent, term.extents) for a in pattern.axes)
 
 
 def replace_body(term: Term, body: sympy.Expr) -> Term:

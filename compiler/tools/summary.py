@@ -14,6 +14,7 @@ from typing import Any
 from compiler.frontend.lower import lower
 from compiler.frontend.lowered import LoweredModel
 from compiler.frontend.parse import load_model
+from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.maps import is_injective
 from compiler.ir.tensor.program import Term
 from compiler.machine.elements import element_bytes
@@ -79,7 +80,7 @@ def summary_of(model: LoweredModel, dtype: str) -> Summary:
         if counted((definition,)):
             worked = (term for term in definition.terms if not _only_moves(term))
             operations[definition.origin] += sum(map(operation_count, worked))
-        if None in definition.shape:
+        if has_batch(definition.shape):
             values[definition.origin] += row_size(definition.shape)
     layers = tuple(
         LayerSummary(

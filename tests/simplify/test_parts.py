@@ -7,6 +7,7 @@ from compiler.ir.scalar.choices import Maximum, Select
 from compiler.ir.scalar.conditions import Less, LessEqual
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.prune import prune
+from compiler.ir.tensor.rename import canonical
 from compiler.simplify.branches import in_cases_of_output
 from compiler.simplify.cheapest import cheapest
 from compiler.simplify.compose import without_reads
@@ -17,7 +18,7 @@ from compiler.simplify.shrink import shrink
 from compiler.simplify.signs import sign_of
 from compiler.simplify.simplify import simplify
 from compiler.simplify.stable_scalars import divided_through
-from compiler.simplify.terms import canonical, is_contraction
+from compiler.simplify.terms import is_contraction
 from tests.simplify import programs
 from tests.simplify.programs import LABEL, sum_of, term
 

@@ -1,20 +1,74 @@
-"""Small changes to large programs: what is known of the program that is left is kept, not worked out anew.
+"""Changes to programs: definitions replaced, inserted, appended, left out, joined.
 
-A pass makes changes one by one, and a program of a thousand layers has thousands of definitions. So a change
-must cost what it changes: tuples and dictionaries are copied, and nothing else is done for each definition.
+    y: x -> h -> y     replaced(y, "h", g, h)          x -> g -> h -> y
+    y: x -> h -> y     replaced_all(y, {"h": ()})      x -> y, where y reads h no more
+    y: x -> h -> y     inserted(y, [copy of x])        x -> copy -> h -> y
+
+A pass makes changes one by one, and a program of a thousand layers has thousands of definitions. So a small
+change must cost what it changes (`replaced`, `without_unused`): what is known of the program that is left is
+kept, tuples and dictionaries are copied, and nothing else is done for each definition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from compiler.ir.tensor.program import NAME, Definition, Program, positions_of
+from compiler.ir.tensor.program import NAME, Definition, Program, Tensor, positions_of
 
 
 def replaced(program: Program, name: str, *by: Definition) -> Program:
     """The program with one definition replaced by others, the last of which has its name."""
     place = program.positions[name]
     return _spliced(program, place, by)
+
+
+def replaced_all(program: Program, by: Mapping[str, Sequence[Definition]]) -> Program:
+    """The program with several definitions replaced, each by others, or by none."""
+    return program.with_definitions(new for old in program.definitions for new in by.get(old.name, (old,)))
+
+
+def inserted(program: Program, new: Iterable[Definition]) -> Program:
+    """The program with more definitions, which read only what it has: each right behind what it reads."""
+    positions = program.positions
+    behind: defaultdict[int, list[Definition]] = defaultdict(list)
+    for definition in new:
+        behind[max((positions.get(tensor, -1) for tensor in definition.tensors), default=-1)].append(
+            definition
+        )
+    definitions = list(behind[-1])
+    for position, definition in enumerate(program.definitions):
+        definitions += [definition, *behind[position]]
+    return program.with_definitions(definitions)
+
+
+def extended(
+    program: Program,
+    inputs: Iterable[Tensor] = (),
+    definitions: Iterable[Definition] = (),
+    outputs: Iterable[str] = (),
+) -> Program:
+    """The program with more of each, behind those that it has."""
+    return Program(
+        (*program.inputs, *inputs), (*program.definitions, *definitions), (*program.outputs, *outputs)
+    )
+
+
+def mapped(
+    program: Program, tensor: Callable[[Tensor], Tensor], definition: Callable[[Definition], Definition]
+) -> Program:
+    """The program with each given tensor and each definition changed."""
+    inputs, definitions = map(tensor, program.inputs), map(definition, program.definitions)
+    return Program(tuple(inputs), tuple(definitions), program.outputs)
+
+
+def joined(programs: Iterable[Program]) -> Program:
+    """Several programs that share no name as one."""
+    programs = tuple(programs)
+    inputs = (tensor for program in programs for tensor in program.inputs)
+    definitions = (definition for program in programs for definition in program.definitions)
+    outputs = (name for program in programs for name in program.outputs)
+    return Program(tuple(inputs), tuple(definitions), tuple(outputs))
 
 
 def without_unused(program: Program, suspects: Iterable[str]) -> Program:

@@ -16,6 +16,7 @@ import sympy
 
 from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Mod, Read
+from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.counter_random import uniform
 from compiler.ir.tensor.program import IDENTITY, Definition, Program, Shape, Tensor, Term
 
@@ -49,7 +50,7 @@ def run(
 
 def _batch_of(program: Program, inputs: Arrays) -> int:
     for tensor in program.inputs:
-        if None in tensor.shape and tensor.name in inputs:
+        if has_batch(tensor.shape) and tensor.name in inputs:
             return int(np.shape(inputs[tensor.name])[tensor.shape.index(None)])
     return 1
 

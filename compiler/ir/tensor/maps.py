@@ -23,6 +23,7 @@ import numpy as np
 
 from compiler.ir.affine.expression import Affine, Atom, Extent, FloorDiv, Mod, inner_affines
 from compiler.ir.affine.guards import boundary_guards, canonical_guard, dimension_inside
+from compiler.ir.tensor.axes import batch_axis
 from compiler.ir.tensor.program import Axis, Guard, Shape, Term
 
 ENUMERATION_LIMIT = 1 << 16
@@ -168,7 +169,7 @@ def _group_covers(axes: list[Axis], rows: list[tuple[Affine, Extent]], guards: l
     """The part of `covers` over axes that touch no other dimension; with no row: some point exists."""
     if not guards and len(rows) == 1 and _digits_cover(*rows[0], axes):
         return True
-    if any(a.extent is None for a in axes) or prod(a.extent for a in axes) > ENUMERATION_LIMIT:
+    if batch_axis(axes) is not None or prod(a.extent for a in axes) > ENUMERATION_LIMIT:
         return False
     grids = _grids(axes)
     keep = _holds(axes, guards, grids)

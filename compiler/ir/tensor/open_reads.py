@@ -11,7 +11,7 @@ one guard compares the read with the number that the axes spell. After that the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from compiler.ir.affine.expression import (
@@ -25,6 +25,7 @@ from compiler.ir.affine.expression import (
     constant,
     rebuild_atom,
 )
+from compiler.ir.tensor.axes import AxisNames
 from compiler.ir.tensor.program import Axis, Guard, Term, make_term
 
 DIGIT_NAMES = "pqrstuvw"
@@ -73,15 +74,14 @@ def without_constant_atoms(term: Term) -> Term:
     return _replace_atoms(term, found, term.axes, ()) if found else term
 
 
-def open_read(
-    term: Term, read: Read, fresh: Callable[[str], str], indices: Sequence[Affine] | None = None
-) -> Term:
+def open_read(term: Term, read: Read, indices: Sequence[Affine] | None = None) -> Term:
     """The term with the digits of `read` in its target as fresh axes, and the guard that ties them.
 
     With `indices` the digits are those that occur there instead, in what is read."""
     digits = _digits(term.target if indices is None else indices, read)
+    names = AxisNames(term.extents)
     axes = [
-        Axis(fresh(DIGIT_NAMES[min(k, len(DIGIT_NAMES) - 1)]), digit.modulus)
+        Axis(names.fresh(DIGIT_NAMES[min(k, len(DIGIT_NAMES) - 1)]), digit.modulus)
         for k, digit in enumerate(digits)
     ]
     mapping: dict[Atom, Affine] = {d.atom: axis(a.name) for d, a in zip(digits, axes, strict=True)}

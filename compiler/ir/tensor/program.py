@@ -245,6 +245,10 @@ class Reads:
             self._taken.add(read_symbol(position))
         return self._symbols[access]
 
+    def body_of(self, term: Term) -> sympy.Expr:
+        """The body of a term, with what it reads among these."""
+        return term.body.xreplace({symbol: self.symbol(access) for symbol, access in term.reads})
+
     def pairs(self) -> tuple[tuple[sympy.Symbol, Access], ...]:
         return tuple((symbol, access) for access, symbol in self._symbols.items())
 
@@ -291,30 +295,6 @@ def make_term(
         # Accesses that turned out equal have cancelled: number what is left anew.
         return make_term(axes, target, merged, ordered, guards)
     return Term(tuple(axes), tuple(target), merged, ordered, tuple(dict.fromkeys(guards)))
-
-
-def substitute_axes(term: Term, mapping: Mapping[str, Affine], axes: Iterable[Axis]) -> Term:
-    """The same term over other axes: every index and guard with `mapping` put in."""
-
-    def put(affines: Iterable[Affine]) -> tuple[Affine, ...]:
-        return tuple(affine.substitute(mapping) for affine in affines)
-
-    reads = tuple((s, replace(access, indices=put(access.indices))) for s, access in term.reads)
-    guards = tuple(replace(guard, affine=guard.affine.substitute(mapping)) for guard in term.guards)
-    return make_term(axes, put(term.target), term.body, reads, guards)
-
-
-def rename_tensors(term: Term, names: Mapping[str, str]) -> Term:
-    """The same term over tensors of other names."""
-
-    def put(affines: Iterable[Affine]) -> tuple[Affine, ...]:
-        return tuple(affine.rename_tensors(names) for affine in affines)
-
-    reads = tuple(
-        (s, replace(a, tensor=names.get(a.tensor, a.tensor), indices=put(a.indices))) for s, a in term.reads
-    )
-    guards = tuple(replace(guard, affine=guard.affine.rename_tensors(names)) for guard in term.guards)
-    return make_term(term.axes, put(term.target), term.body, reads, guards)
 
 
 def integer_reads(affines: Iterable[Affine]) -> tuple[Read, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from compiler.ir.tensor.program import Definition, Program
+from compiler.ir.tensor.program import Definition, Program, Tensor
 
 
 def prune(program: Program) -> Program:
@@ -16,6 +16,22 @@ def prune(program: Program) -> Program:
             needed.update(definition.tensors)
     kept = tuple(definition for definition in program.definitions if definition.name in needed)
     return program if len(kept) == len(program.definitions) else program.with_definitions(kept)
+
+
+def needed_for(program: Program, *outputs: str) -> Program:
+    """What these outputs need of the program; inputs are kept."""
+    return prune(program.replace(outputs=outputs))
+
+
+def part_of(inputs: Iterable[Tensor], definitions: Iterable[Definition], outputs: Iterable[str]) -> Program:
+    """A program of definitions in any order: only what the outputs need, and only inputs that are read."""
+    return without_unread(prune(Program(tuple(inputs), in_order(definitions), tuple(outputs))))
+
+
+def without_unread(program: Program) -> Program:
+    """The program without inputs that no definition reads."""
+    read = {name for definition in program.definitions for name in definition.tensors}
+    return program.replace(inputs=tuple(tensor for tensor in program.inputs if tensor.name in read))
 
 
 def in_order(definitions: Iterable[Definition]) -> tuple[Definition, ...]:

@@ -20,6 +20,7 @@ from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Read
 from compiler.ir.affine.proofs import facts_of, is_nonnegative
 from compiler.ir.scalar.choices import NOT_NUMBERS
+from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.kinds import SCALAR_KINDS, Kind, Operation, Role
 from compiler.ir.tensor.printer import integer_limits, print_affine, print_term, window_size
 from compiler.ir.tensor.program import Definition, Program, Shape, Tensor, Term
@@ -57,7 +58,9 @@ def _tensor(tensor: Tensor) -> Iterator[str]:
     if tensor.kind in SCALAR_KINDS and (tensor.shape or tensor.dtype != "real"):
         yield "a scalar is a real tensor of no dimension"
     yield from _role(tensor)
-    if tensor.kind == "iota" and (len(tensor.shape) != 1 or None in tensor.shape or tensor.dtype != "real"):
+    if tensor.kind == "iota" and (
+        len(tensor.shape) != 1 or has_batch(tensor.shape) or tensor.dtype != "real"
+    ):
         yield "the values of an axis are a real tensor of one dimension of known extent"
     yield from _shape(tensor.shape)
 
@@ -72,7 +75,7 @@ def _definition(definition: Definition) -> Iterator[str]:
         yield f"{definition.operation} over the batch: the number of positions must be known"
     if chooses != (definition.dtype == "index"):
         yield f"{definition.operation} of dtype {definition.dtype}: winners alone are of dtype index"
-    if definition.at_once and (definition.operation != "sum" or None in definition.shape):
+    if definition.at_once and (definition.operation != "sum" or has_batch(definition.shape)):
         yield "only a sum over the batch can run at once over the whole of it"
     yield from _role(definition)
     yield from _shape(definition.shape)

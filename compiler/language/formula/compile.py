@@ -6,8 +6,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from compiler.errors import ModelError
-from compiler.ir.affine.expression import axis, constant
-from compiler.ir.tensor.program import Axis, Definition, Operation, Shape, Term, make_term, substitute_axes
+from compiler.ir.tensor.program import Axis, Definition, Operation, Shape, Term, make_term
+from compiler.ir.tensor.rename import canonical, without_single_values
 from compiler.language.formula.affine_index import checked_indices
 from compiler.language.formula.check import formula_problems
 from compiler.language.formula.elaborate import Elaborator, exact_numbers, groups
@@ -17,7 +17,7 @@ from compiler.language.formula.resolve import Resolved
 from compiler.language.formula.scalar import ScalarBuilder
 from compiler.language.formula.scope import Operand, Scope, with_batch_size
 from compiler.language.formula.spelling import with_normalised_keys
-from compiler.language.formula.syntax import Extents, Formula, Read
+from compiler.language.formula.syntax import Formula, Read
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class _Compiler(Elaborator[Term]):
         self.definitions.append(Definition(operand.name, operand.shape, operation, terms, origin=self.origin))
 
     def meaning(self, operation: Operation, shape: Shape, terms: tuple[Term, ...]) -> Hashable:
-        return operation, shape, tuple(map(_with_numbered_axes, terms))
+        return operation, shape, tuple(map(canonical, terms))
 
     def term(self, statement: Resolved, operand: Operand, piece: Piece) -> Term:
         extents = statement.extents | {bound.name: bound.extent for bound in piece.axes}
@@ -91,19 +91,6 @@ class _Compiler(Elaborator[Term]):
         self.iota = max(self.iota, builder.values)
         axes = tuple(Axis(name, extent) for name, extent in extents.items())
         term = make_term(axes, target, body, builder.reads.pairs(), piece.guards)
-        return without_idle_axes(term, statement.extents)
-
-
-def without_idle_axes(term: Term, left: Extents) -> Term:
-    """Drop axes of the left side that have one value and that the target does not need."""
-    used = frozenset().union(*(index.axes for index in term.target))
-    idle = {name: constant(0) for name, extent in left.items() if extent == 1 and name not in used}
-    kept = tuple(a for a in term.axes if a.name not in idle)
-    return substitute_axes(term, idle, kept) if idle else term
-
-
-def _with_numbered_axes(term: Term) -> Term:
-    """The term with axes named by position, so that terms that differ in names alone are equal."""
-    names = {a.name: axis(f"axis{k}") for k, a in enumerate(term.axes)}
-    axes = tuple(Axis(f"axis{k}", a.extent) for k, a in enumerate(term.axes))
-    return substitute_axes(term, names, axes)
+        # The target needs none of these; axes of reductions stay as they are written.
+        idle = statement.extents.keys() - {a.name for a in term.target_axes}
+        return without_single_values(term, idle)

@@ -19,7 +19,7 @@ label (`z̄[b, label[b]]`), and dimensions that share one axis (a diagonal).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import prod
@@ -29,7 +29,8 @@ from compiler.ir.affine.expression import Affine, Atom, Read
 from compiler.ir.affine.guards import simplify_guards
 from compiler.ir.tensor.maps import covers, disjoint, domain_size, injective_given, inside
 from compiler.ir.tensor.open_reads import digit_of, open_read, without_constant_atoms
-from compiler.ir.tensor.program import Axis, Shape, Term, substitute_axes
+from compiler.ir.tensor.program import Axis, Shape, Term
+from compiler.ir.tensor.rename import substitute_axes
 from compiler.passes.gather.rows import Partial, Unsolved, is_own, solve_target
 
 WINNER_LIMIT = 256
@@ -97,7 +98,7 @@ def _open_reads(term: Term, open_labels: bool) -> tuple[Term, list[str]]:
         )
         if open_labels or (beside and read.extent <= WINNER_LIMIT):
             before = len(term.axes)
-            term = open_read(term, read, _fresh_names(term))
+            term = open_read(term, read)
             steps.append(f"{read} opened into {', '.join(map(str, term.axes[before:]))}")
     return term, steps
 
@@ -105,21 +106,6 @@ def _open_reads(term: Term, open_labels: bool) -> tuple[Term, list[str]]:
 def _atoms(index: Affine) -> tuple[Atom, ...]:
     """The top-level atoms of an index."""
     return tuple(atom for atom, _ in index.terms)
-
-
-def _fresh_names(term: Term) -> Callable[[str], str]:
-    """Gives each wanted axis name back, numbered when the term has it already."""
-    taken = {a.name for a in term.axes}
-
-    def fresh(wanted: str) -> str:
-        name, k = wanted, 0
-        while name in taken:
-            k += 1
-            name = f"{wanted}{k}"
-        taken.add(name)
-        return name
-
-    return fresh
 
 
 def _rebuilt(term: Term, partial: Partial) -> Term | None:

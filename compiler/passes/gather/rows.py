@@ -19,7 +19,9 @@ from math import gcd, prod
 
 from compiler.ir.affine.expression import Affine, Extent, axis, constant
 from compiler.ir.affine.guards import dimension_inside
+from compiler.ir.tensor.axes import AxisNames
 from compiler.ir.tensor.program import Guard, Shape, Term
+from compiler.ir.tensor.rename import substitute_all, substitute_guards
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Partial:
         return Partial(
             extents,
             {name: affine.substitute(mapping) for name, affine in self.value.items()},
-            tuple(row.substitute(mapping) for row in self.rows),
-            tuple(replace(guard, affine=guard.affine.substitute(mapping)) for guard in self.guards),
+            substitute_all(self.rows, mapping),
+            substitute_guards(self.guards, mapping),
         )
 
 
@@ -86,7 +88,7 @@ def solve_target(
             return Unsolved(f"solving {row} for {pivots[0]} takes {count} phases")
         phases = phase_count(row, chosen, partial.extents)
         steps.setdefault(k, f"{row} solved for {chosen}" + (f" in {phases} phases" if phases > 1 else ""))
-        fresh = _fresh_axis(k, partial)
+        fresh = AxisNames((*partial.extents, *partial.value)).fresh(f"u{k}")
         found = solve_row(partial, k, chosen, shape[k], fresh)
         pending = [(p, classes * phases) for p in found] + pending
     return Solved(tuple(solved), tuple(steps.values()))
@@ -111,14 +113,6 @@ def _pivots(partial: Partial, k: int) -> list[str]:
         return -abs(item[1]) * (partial.extents[item[0]] or 0), item[0]
 
     return [name for name, _ in sorted(partial.rows[k].terms, key=reach) if name not in taken]
-
-
-def _fresh_axis(k: int, partial: Partial) -> str:
-    """A name for the axis of dimension `k` that neither the term nor the partial solution has."""
-    name = f"u{k}"
-    while name in partial.extents or name in partial.value:
-        name += "_"
-    return name
 
 
 def is_own(row: Affine) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain, count
 
+from compiler.ir.tensor.axes import runs_over_batch
 from compiler.ir.tensor.program import Definition, Program
 from compiler.passes.winograd.transforms import Transform
 
@@ -24,7 +25,7 @@ SHARE = 1 / 8
 
 def priced(part: Definition, program: Program, price: Price) -> float:
     """The price of a part for a tile of the batch; what no example goes into is computed once a step."""
-    per_example = any(a.extent is None for term in part.terms for a in term.axes)
+    per_example = runs_over_batch(*part.terms)
     return price(part, program) * (1 if per_example else SHARE)
 
 
@@ -39,14 +40,6 @@ def as_parts(parts: Iterable[Definition], definition: Definition) -> tuple[Defin
     """The parts of a definition, all of its layer; the last replaces it, the others are `of` it."""
     *before, last = (replace(part, origin=definition.origin) for part in parts)
     return *(replace(p, role="transformed", of=definition.name) for p in before), last
-
-
-def replaced(program: Program, name: str, parts: tuple[Definition, ...]) -> Program:
-    """The program with `parts` where definition `name` stood."""
-    definitions: list[Definition] = []
-    for definition in program.definitions:
-        definitions += parts if definition.name == name else [definition]
-    return program.with_definitions(definitions)
 
 
 def reason(before: float, after: float, ratio: float, transforms: Sequence[Transform]) -> str:

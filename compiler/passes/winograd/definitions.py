@@ -27,6 +27,7 @@ from math import prod
 import sympy
 
 from compiler.ir.affine.expression import Affine, axis, constant
+from compiler.ir.tensor.axes import AxisNames, are_all, batch_axis
 from compiler.ir.tensor.program import (
     Access,
     Axis,
@@ -35,8 +36,8 @@ from compiler.ir.tensor.program import (
     Shape,
     Term,
     make_term,
-    substitute_axes,
 )
+from compiler.ir.tensor.rename import moved
 from compiler.passes.pad import padded_copy
 from compiler.passes.winograd.choice import as_parts
 from compiler.passes.winograd.match import Convolution, Sliding
@@ -136,22 +137,11 @@ class _Names:
     def __init__(self, prefix: str, term: Term, number: int = 0):
         self.kernel, self.image, self.padded = (prefix + ending for ending in _own_endings(number))
         self.product, self.sum = (prefix + ending for ending in _COMMON_ENDINGS)
-        taken = {a.name for a in term.axes}
-        self.tiles = fresh("ijk", taken)
-        self.values = fresh("uvw", taken)
-        self.batch = next((a.name for a in term.axes if a.extent is None), None)
-
-
-def fresh(letters: str, taken: set[str]) -> list[str]:
-    """The letters, with a digit behind those that are taken."""
-    names = []
-    for letter in letters:
-        name, number = letter, 0
-        while name in taken:
-            number += 1
-            name = f"{letter}{number}"
-        names.append(name)
-    return names
+        names = AxisNames(term.extents)
+        self.tiles = [names.fresh(letter) for letter in "ijk"]
+        self.values = [names.fresh(letter) for letter in "uvw"]
+        batch = batch_axis(term.axes)
+        self.batch = batch and batch.name
 
 
 def _padded(
@@ -291,16 +281,9 @@ def _result(definition: Definition, planned: Sequence[Planned], names: _Names) -
 
 def _can_be_taken_in(term: Term, shape: Shape) -> bool:
     """A term that adds a multiple of what it reads to every element, once."""
-    names = [index.single_axis for index in term.target]
-    plain = None not in names and len(set(names)) == len(names) == len(term.axes)
     linear = all(not sympy.diff(term.body, symbol).free_symbols for symbol, _ in term.reads)
-    return (
-        plain
-        and linear
-        and not term.guards
-        and all(access.outside is None for _, access in term.reads)
-        and all(term.extents[name] == extent for name, extent in zip(names, shape, strict=True))
-    )
+    inside = all(access.outside is None for _, access in term.reads)
+    return linear and inside and not term.guards and are_all(term.target, term.axes, shape)
 
 
 def _phase(
@@ -325,8 +308,5 @@ def _phase(
             index = arranged(plain, definition.shape, list(map(constant, values)))
             summands.append(weight * reads.symbol(Access(names.product, tuple(index))))
     for term in taken:
-        mapping = {i.single_axis: t for i, t in zip(term.target, target, strict=True)}
-        moved = substitute_axes(term, mapping, axes)
-        put = {symbol: reads.symbol(access) for symbol, access in moved.reads}
-        summands.append(moved.body.xreplace(put))
+        summands.append(reads.body_of(moved(term, term.target, target, axes)))
     return make_term(axes, target, sympy.Add(*summands), reads.pairs())

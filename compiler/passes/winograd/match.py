@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import sympy
 
 from compiler.ir.affine.expression import Affine
+from compiler.ir.tensor.axes import batch_axis, has_batch, plain_axes
 from compiler.ir.tensor.program import Access, Definition, Program, Shape, Term
 
 LONGEST_FILTER = 7
@@ -51,11 +52,11 @@ class Convolution:
 def convolution(term: Term, definition: Definition, program: Program) -> Convolution | None:
     """The term as a convolution, None where it is none."""
     found = scaled_product(term) if definition.operation == "sum" else None
-    if found is None or any(a.extent is None for a in term.reduction_axes):
+    if found is None or batch_axis(term.reduction_axes) is not None:
         return None
     scale, accesses = found
     for image, kernel in (accesses, accesses[::-1]):
-        if None in program.shape(kernel.tensor) or not _distinct(kernel, program):
+        if has_batch(program.shape(kernel.tensor)) or plain_axes(kernel.indices) is None:
             continue
         directions = tuple(_directions(term, definition.shape, image, kernel, program))
         taps = {d.tap for d in directions}
@@ -77,12 +78,6 @@ def _is_plain(term: Term) -> bool:
     """Every index is a sum of axes, and every read stays inside its tensor."""
     atoms = (atom for affine in term.affines() for atom in affine.atoms())
     return all(isinstance(atom, str) for atom in atoms) and all(a.outside is None for _, a in term.reads)
-
-
-def _distinct(kernel: Access, program: Program) -> bool:
-    """Each dimension of the kernel is indexed by an axis of its own."""
-    names = [index.single_axis for index in kernel.indices]
-    return None not in names and len(set(names)) == len(names)
 
 
 def _directions(

@@ -24,6 +24,8 @@ from math import prod
 import sympy
 
 from compiler.ir.affine.expression import Affine, axis, constant
+from compiler.ir.tensor.axes import AxisNames
+from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.program import (
     Access,
     Axis,
@@ -45,10 +47,9 @@ from compiler.passes.winograd.choice import (
     as_parts,
     priced,
     reason,
-    replaced,
     unused_prefix,
 )
-from compiler.passes.winograd.definitions import MOST_DIRECTIONS, arranged, fresh
+from compiler.passes.winograd.definitions import MOST_DIRECTIONS, arranged
 from compiler.passes.winograd.match import LONGEST_FILTER, occurrences, other_axis, scaled_product
 from compiler.passes.winograd.transforms import LARGEST, Transform, error_ratio, transform
 
@@ -100,7 +101,7 @@ def winograd_pieces(program: Program, price: Price) -> tuple[Program, tuple[Rewr
             continue
         shapes = program.shape(pair.image.tensor), program.shape(pair.filter.tensor)
         parts = in_pieces(definition, pair, *shapes, unused_prefix(definition, program, ENDINGS))
-        candidate = replaced(program, definition.name, parts)
+        candidate = replaced(program, definition.name, *parts)
         before = price(definition, program)
         after = sum(priced(part, candidate, price) for part in parts)
         if after < LEAST_GAIN * before:
@@ -252,14 +253,9 @@ def _transformed(
 def _product(name: str, definition: Definition, pair: Pair) -> Definition:
     """M[u,v,…] += U·V, summed over the pieces and over whatever the term is summed over."""
     term, chosen = pair.term, pair.chosen
-    taken = {a.name for a in term.axes}
-    count = len(chosen)
-    values = [
-        Axis(u, along.transform.size) for u, along in zip(fresh("uvw", taken)[:count], chosen, strict=True)
-    ]
-    pieces = {
-        along: Axis(i, along.pieces) for i, along in zip(fresh("ijk", taken)[:count], chosen, strict=True)
-    }
+    names = AxisNames(term.extents)
+    values = [Axis(names.fresh(u), along.transform.size) for u, along in zip("uvw", chosen, strict=False)]
+    pieces = {along: Axis(names.fresh(i), along.pieces) for i, along in zip("ijk", chosen, strict=False)}
     gone = {name for along in chosen for name in (along.position, along.tap)}
     kept = [a for a in term.axes if a.name not in gone]
     batch = [a for a in kept if a.extent is None]

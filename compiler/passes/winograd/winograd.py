@@ -19,11 +19,12 @@ by the caller's price.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import product
 from math import prod
 
-from compiler.ir.tensor.program import Definition, Program, Rewrite, Shape, rename_tensors
+from compiler.ir.tensor.editing import replaced
+from compiler.ir.tensor.program import Definition, Program, Rewrite, Shape
+from compiler.ir.tensor.rename import reading
 from compiler.passes.winograd.choice import (
     LARGEST_ERROR_RATIO,
     LEAST_GAIN,
@@ -31,7 +32,6 @@ from compiler.passes.winograd.choice import (
     Price,
     priced,
     reason,
-    replaced,
     unused_prefix,
 )
 from compiler.passes.winograd.definitions import MOST_DIRECTIONS, Chosen, Planned, endings, transformed
@@ -50,7 +50,7 @@ def winograd(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ..
                 continue
             prefix = unused_prefix(definition, program, endings(len(planned)))
             parts = _without_known(transformed(definition, planned, prefix), definition, program)
-            candidate = replaced(program, definition.name, parts)
+            candidate = replaced(program, definition.name, *parts)
             before = price(definition, program)
             after = sum(priced(part, candidate, price) for part in parts)
             if after < LEAST_GAIN * before:
@@ -85,12 +85,12 @@ def _without_known(
     names: dict[str, str] = {}
     kept = []
     for part in parts:
-        terms = tuple(rename_tensors(term, names) for term in part.terms)
-        same = known.get((part.shape, part.operation, terms))
+        part = reading(part, names)
+        same = known.get((part.shape, part.operation, part.terms))
         if same is not None and part.name != definition.name:
             names[part.name] = same
         else:
-            kept.append(replace(part, terms=terms))
+            kept.append(part)
     return tuple(kept)
 
 

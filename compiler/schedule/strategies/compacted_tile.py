@@ -23,6 +23,7 @@ import sympy
 
 from compiler.ir.affine.expression import Affine, atom_of, axis, constant
 from compiler.ir.loops.grammar import Address, Body, Buckets, Collect, Each, Lists, Load
+from compiler.ir.tensor.axes import batch_first
 from compiler.schedule.accumulators import (
     Block,
     Loads,
@@ -75,7 +76,7 @@ def compacted_tile_nest(
     loops = [a for a in nest.target_axes if a.name not in tile.axes and a.name not in listed]
     around = [a for a in loops if a.name in compaction.outside or a in tile.sequential]
     around += compaction.repeated
-    around.sort(key=lambda a: a.extent is not None)
+    around = batch_first(around)
     between = [a for a in loops if a not in around]
     moving = _moving_offsets(nest, compaction)
     lists = Lists(name, compaction.buckets, compaction.capacity, len(moving))

@@ -37,6 +37,7 @@ from compiler.ir.loops.grammar import (
     Statement,
     Store,
 )
+from compiler.ir.tensor.axes import batch_axis, batch_first
 from compiler.ir.tensor.program import Axis
 from compiler.machine.machine import Machine
 from compiler.schedule.compaction import LARGEST_LIST
@@ -120,7 +121,7 @@ def picked_of(nests: Sequence[Nest], machine: Machine, dtype: str) -> Picked | N
     common = set.intersection(*(set(_factors(nest)) for nest in nests))
     products = [_product(nest, common) for nest in sums]
     starts = [(nest, _without(nest, common)) for nest in nests if nest not in sums]
-    if None in products or any(a.extent is None for a in first.reduction_axes):
+    if None in products or batch_axis(first.reduction_axes) is not None:
         return None
     stays = frozenset().union(*(p.staying.offset.axes for p in products))
     around = tuple(a for a in first.target_axes if a.extent is None or a.name in stays)
@@ -201,7 +202,7 @@ def _loops(picked: Picked, lanes: int, row: int, shapes: Shapes) -> Body:
         there = names[_part(one.moving.offset, reduced, False)]
         passes += _pass(picked, one, number, there, lists, tuple(names.values()), lanes)
     body = (lists, *_collection(picked, lists, tuple(moving), shapes), *passes)
-    around = sorted(picked.around, key=lambda a: a.extent is not None)
+    around = batch_first(picked.around)
     loops = guarded_loops(around, (), frozenset(), lambda _g, _o: body)
     return (Fill(picked.nest.buffer, BATCH * row), *loops)
 

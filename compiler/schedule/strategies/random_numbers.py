@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from compiler.ir.loops.grammar import Body, Random
+from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.program import Tensor
 from compiler.machine.machine import Machine
 from compiler.schedule.context import Context, Entries
@@ -31,7 +32,7 @@ class RandomNumbers(Schedule):
         return frozenset([self.tensor.name])
 
     def cycles(self, machine: Machine) -> float:
-        rows = self.settings.tile if None in self.tensor.shape else 1
+        rows = self.settings.tile if has_batch(self.tensor.shape) else 1
         return machine.costs(self.settings.dtype).random_value * rows * row_size(self.tensor.shape)
 
     def describe(self) -> str:
@@ -39,7 +40,7 @@ class RandomNumbers(Schedule):
 
     def loops(self) -> Body:
         tensor = self.tensor
-        return (Random(tensor.name, tensor.stream, row_size(tensor.shape), None in tensor.shape),)
+        return (Random(tensor.name, tensor.stream, row_size(tensor.shape), has_batch(tensor.shape)),)
 
 
 def match(entries: Entries, context: Context) -> RandomNumbers | None:

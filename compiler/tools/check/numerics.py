@@ -15,17 +15,18 @@ extended precision. A formula may cancel so much that this too has no digit left
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
 from compiler.frontend.lower import LoweredModel
+from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Definition, Program, Tensor
-from compiler.ir.tensor.prune import prune
+from compiler.ir.tensor.prune import needed_for, part_of
 from compiler.simplify.shrink import shrink
 from compiler.simplify.simplify import simplify, stabilise
 
@@ -112,7 +113,7 @@ def numerics_report(model: LoweredModel, *, reach: float, seed: int = 0) -> Nume
 
 def layer_numerics(model: LoweredModel, *, reach: float, seed: int = 0) -> Iterator[LayerNumerics]:
     """Measure each layer of a model, the loss last, over inputs from -reach to reach."""
-    training = prune(model.training.replace(outputs=("loss",)))
+    training = needed_for(model.training, "loss")
     for origin in dict.fromkeys(definition.origin for definition in training.definitions):
         worst: dict[str, Worst | None] = dict.fromkeys(QUANTITIES)
         for program in _layer(training, origin):
@@ -131,7 +132,7 @@ def _layer(training: Program, origin: str) -> Iterator[Program]:
             continue
         given = dict.fromkeys(name for d in own.values() for name in d.tensors if name not in own)
         inputs = tuple(_as_input(training[name]) for name in given)
-        yield shrink(prune(Program(inputs, tuple(own.values()), (result,))))
+        yield shrink(part_of(inputs, own.values(), (result,)))
 
 
 def _as_input(entry: Tensor | Definition) -> Tensor:
@@ -146,8 +147,6 @@ def _as_input(entry: Tensor | Definition) -> Tensor:
 def _measure(program: Program, reach: float, seed: int) -> dict[str, Worst]:
     """The worst error of every quantity over all examples, a few at a time."""
     (output,) = program.outputs
-    used = {name for definition in program.definitions for name in definition.tensors}
-    program = replace(program, inputs=tuple(t for t in program.inputs if t.name in used))
     wrt = tuple(t.name for t in program.inputs if t.dtype == "real" and t.kind in ("input", "parameter"))
     pairs = {"value": (program, stabilise(program)[0], (output,))}
     if wrt:
@@ -160,7 +159,7 @@ def _measure(program: Program, reach: float, seed: int) -> dict[str, Worst]:
     worst: dict[str, Worst] = {}
     rng = np.random.default_rng(seed + 1)
     for given in _examples(program, reach, seed):
-        batch = next((v.shape[0] for n, v in given.items() if None in program.shape(n)), 1)
+        batch = next((v.shape[0] for n, v in given.items() if has_batch(program.shape(n))), 1)
         for quantity, (plain, compiled, names) in pairs.items():
             # Ones would hide what cancels among them: a softmax's derivatives along ones are all 0.
             seeds = {
@@ -172,9 +171,9 @@ def _measure(program: Program, reach: float, seed: int) -> dict[str, Worst]:
             again = run(compiled, {**given, **seeds}, batch=batch, dtype=np.longdouble)
             found = run(compiled, {**given, **seeds}, batch=batch, dtype=np.float32)
             for name in names:
-                batched = None in plain.shape(name)
+                batched = has_batch(plain.shape(name))
                 judged = _representable(right[name]) & _certain(right[name], again[name])
-                if batched and None in plain.shape(output):
+                if batched and has_batch(plain.shape(output)):
                     # Where the value itself is no float32, nobody asks for its derivative.
                     exists = _representable(right[output]).reshape(batch, -1).all(axis=1)
                     judged &= exists.reshape(-1, *[1] * (judged.ndim - 1))
@@ -202,7 +201,7 @@ def _certain(right: np.ndarray, again: np.ndarray) -> np.ndarray:
 
 def _extremes(program: Program, given: Arrays) -> tuple[np.ndarray, np.ndarray]:
     """The least and the greatest value of each example's inputs."""
-    names = [t.name for t in program.inputs if t.kind == "input" and t.dtype == "real" and None in t.shape]
+    names = [t.name for t in program.inputs if t.kind == "input" and t.dtype == "real" and has_batch(t.shape)]
     if not names:
         return np.zeros(1), np.zeros(1)
     rows = np.concatenate([given[name].reshape(given[name].shape[0], -1) for name in names], axis=1)
@@ -217,9 +216,9 @@ def _examples(program: Program, reach: float, seed: int) -> Iterator[dict[str, n
     sizes = np.array(rows + rows)
     kept = {t.name: _parameter(rng, t) for t in program.inputs if t.kind in ("parameter", "state")}
     whole = {t.name: _rows(rng, t, sizes, np.array(spread)) for t in program.inputs if _is_drawn(t)}
-    batched = [t.name for t in program.inputs if t.name in whole and None in t.shape]
+    batched = [t.name for t in program.inputs if t.name in whole and has_batch(t.shape)]
     # A loss is one number for all examples: each is judged by itself.
-    together = None in program.shape(*program.outputs)
+    together = has_batch(program.shape(*program.outputs))
     step = max(1, MOST_POINTS // max(1, _points(program))) if together else 1
     for start in range(0, len(sizes) if batched else 1, step):
         part = {n: v[start : start + step] if n in batched else v for n, v in whole.items()}
@@ -247,7 +246,7 @@ def _rows(rng: np.random.Generator, tensor: Tensor, sizes: np.ndarray, spread: n
     shape = concrete_shape(tensor.shape, len(sizes))
     if tensor.dtype == "index":
         return rng.integers(0, tensor.limit or 1, shape)
-    if None not in tensor.shape:
+    if not has_batch(tensor.shape):
         return _single(rng.uniform(-1, 1, shape))
     places = [slice(None) if extent is None else None for extent in tensor.shape]
     factor = np.where(spread[tuple(places)], rng.uniform(-1, 1, shape), 1.0)

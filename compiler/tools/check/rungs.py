@@ -23,7 +23,7 @@ from compiler.derive.vjp import vjp
 from compiler.frontend.lowered import LoweredModel
 from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program, Tensor
-from compiler.ir.tensor.prune import prune
+from compiler.ir.tensor.prune import needed_for
 from compiler.tools.check.in_jax import in_jax
 from compiler.tools.check.report import Report
 
@@ -40,7 +40,7 @@ NEGLIGIBLE = 1e-5
 def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: int, seed: int = 0) -> Report:
     """Measure every rung of a float64 network with the modes jvp and hvp; its parameters are changed."""
     rng = np.random.default_rng(seed)
-    training = prune(model.training.replace(outputs=("loss",)))
+    training = needed_for(model.training, "loss")
     for parameter in network.parameters.values():
         parameter += SPREAD * rng.standard_normal(parameter.shape)
     x, y = (_drawn(rng, training[name], batch) for name in ("input", "label"))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compiler.frontend.parse import load_model
+from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.program import Program
 from compiler.machine.elements import element_bytes
 from compiler.module_source import LANES, ModuleSource, compile_to_source
@@ -180,7 +181,7 @@ def _moved(plan: Plan, call: Call, dtype: str, batch: int, calls: int) -> int:
     for name in dict.fromkeys(call.tensors):
         shape = plan.program.shape(name)
         size = row_size(shape) * element_bytes(plan.elements[name], dtype)
-        total += size * (batch if None in shape else calls)
+        total += size * (batch if has_batch(shape) else calls)
     return total
 
 
@@ -199,7 +200,7 @@ def operations_of_program(program: Program) -> tuple[int, int]:
     for definition in program.definitions:
         for term in definition.terms:
             count = operation_count(term)
-            if any(a.extent is None for a in term.axes):
+            if runs_over_batch(term):
                 example += count
             else:
                 call += count
