@@ -162,7 +162,5 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
 GENERATED_MAY_IMPORT = {"numpy", "cython", "cpython", "libc", "copy", "importlib", "math", "operator", "os",
                         "sys", "threading", "types", "warnings", "weakref"}  # fmt: skip
 UNSAFE_LOADERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
-WITH_CIRCLES = ("compiler.language.layers", "compiler.emit.cython")
-"""Rooms in which imports still run in circles."""
 LONGEST_FILE = 350
 """Lines. A longer file holds more than one idea."""

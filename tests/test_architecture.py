@@ -7,7 +7,6 @@ found in a function too. The second half plants violations in a small tree, and 
 from __future__ import annotations
 
 import ast
-import graphlib
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +21,6 @@ from tests.house import (
     MAY_IMPORT,
     OUTSIDE,
     UNSAFE_LOADERS,
-    WITH_CIRCLES,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -188,24 +186,7 @@ def check_packages(root: Path) -> Iterator[str]:
                 yield f"{folder.relative_to(root).as_posix()}: there is no __init__.py"
 
 
-def check_circles(root: Path) -> Iterator[str]:
-    """Imports run one way, within rooms too: a module may not stand on one that stands on it."""
-    sources = (source for source in read_sources(root) if source.path.startswith("compiler/"))
-    # What the public face may import has a row of its own.
-    modules = {source.module: source for source in sources if source.module != "compiler"}
-    stands_on: dict[str, set[str]] = {}
-    for name, source in modules.items():
-        targets = (entry.target for entry in find_imports(source))
-        found = (t if t in modules else t.rpartition(".")[0] for t in targets)
-        stands_on[name] = {t for t in found if t in modules and name.rpartition(".")[0] not in WITH_CIRCLES}
-    try:
-        graphlib.TopologicalSorter(stands_on).prepare()
-    except graphlib.CycleError as error:
-        # It gives each module behind one that it is imported by.
-        yield "imports run in a circle: " + " imports ".join(reversed(error.args[1]))
-
-
-TREE_RULES = (check_generated_modules, check_packages, check_circles)
+TREE_RULES = (check_generated_modules, check_packages)
 SOURCE_RULES = (check_order, check_outside_packages, check_exceptions, check_unsafe_loading, check_length)
 
 
@@ -315,17 +296,6 @@ def test_an_obedient_tree_passes(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_package_is_found(tmp_path: Path) -> None:
     (plant(tmp_path, OBEDIENT) / "compiler/derive/__init__.py").unlink()
     assert check_tree(tmp_path) == ["compiler/derive: there is no __init__.py"]
-
-
-def test_a_circle_of_imports_is_found(tmp_path: Path) -> None:
-    """Within a room, and in an import that stands in a function."""
-    planted = {
-        "compiler/plan/a.py": "from compiler.plan import b\n",
-        "compiler/plan/b.py": "def later():\n    from compiler.plan.a import c\n",
-    }
-    (message,) = check_tree(plant(tmp_path, OBEDIENT | planted))
-    assert "compiler.plan.a imports compiler.plan.b" in message
-    assert "compiler.plan.b imports compiler.plan.a" in message
 
 
 def test_an_empty_tree_passes(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from math import prod
 from pathlib import Path
 
 from compiler.errors import ModelError, Problem, Span
-from compiler.language.layers.base import Forward, Layer, Node, Placeholder, caller
+from compiler.language.layers.base import Forward, Layer, Node, Placeholder
+from compiler.language.layers.caller import caller
 from compiler.language.layers.graph import Graph, Step, analyse
 from compiler.language.layers.shaping import Input
 from compiler.language.losses.base import Loss, LossForward, loss_formula_problems

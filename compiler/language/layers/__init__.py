@@ -18,13 +18,13 @@ from compiler.language.layers.activations import (
     Tanh,
 )
 from compiler.language.layers.attention import MultiHeadAttention, PositionalEncoding, PositionEmbedding
-from compiler.language.layers.base import Forward, Layer, Node, Parameter
+from compiler.language.layers.base import Add, Forward, Layer, Node, Parameter
 from compiler.language.layers.batch_normalization import BatchNormalization
 from compiler.language.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D, SeparableConv2D
 from compiler.language.layers.dense import Dense
 from compiler.language.layers.embedding import Embedding
 from compiler.language.layers.formula import Formula
-from compiler.language.layers.merging import Add, Concatenate
+from compiler.language.layers.merging import Concatenate
 from compiler.language.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization
 from compiler.language.layers.pointwise import Pointwise
 from compiler.language.layers.pooling import (

@@ -14,21 +14,18 @@ and everything else, its gradients above all, is derived from that.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 
-from compiler.errors import Problem, Span
+from compiler.errors import ModelError, Problem, Span
 from compiler.language.formula.spelling import normalised, with_normalised_keys
 from compiler.language.initializers.base import Initializer
+from compiler.language.layers.caller import caller
 from compiler.language.layers.operators import Operators
 from compiler.language.regularizers.base import Regularizer
 
 Shape = tuple[int, ...]
 """The shape of one example: the batch dimension is left out."""
-
-_PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
 
 @dataclass(frozen=True)
@@ -100,6 +97,9 @@ class Layer(Operators):
     outputs = 1
     """Number of results. A layer of several is applied as `h, c = Cell()(x, state)`."""
 
+    _is_placeholder = False
+    """Whether it stands for something that is already reported."""
+
     any_number = False
     """Whether the result is known to range over all numbers, so that it cannot be a probability."""
 
@@ -164,6 +164,8 @@ class Placeholder(Layer):
 
     arity = (0, None)
 
+    _is_placeholder = True
+
     def __init__(self, kind: str = "unknown"):
         super().__init__()
         object.__setattr__(self, "_kind", kind)
@@ -183,20 +185,26 @@ class Placeholder(Layer):
     __radd__ = __add__
 
 
+@dataclass(frozen=True)
+class Add(Layer):
+    """The sum of two or more inputs of one shape. `a + b` is `Add()(a, b)`."""
+
+    arity = (2, None)
+
+    def forward(self, *inputs: Shape) -> Forward:
+        for number, shape in enumerate(inputs[1:], 2):
+            if shape != inputs[0]:
+                raise ModelError(
+                    Problem(
+                        "the inputs have different shapes",
+                        expected=f"{inputs[0]}, the shape of input 1",
+                        found=f"{shape}, the shape of input {number}",
+                    )
+                )
+        total = " + ".join(f"x{k + 1}[...]" for k in range(len(inputs)))
+        return Forward(f"y[...] = {total}", inputs[0])
+
+
 def add(left: object, right: object) -> Node:
     """What `left + right` means in the functional form."""
-    # Imported here because the layer Add is itself a Layer.
-    from compiler.language.layers.merging import Add
-
     return Add()(left, right)
-
-
-def caller() -> Span | None:
-    """The place in the user's file that the present call comes from."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith((_PACKAGE, "<string>")):
-            return Span(file, frame.f_lineno)
-        frame = frame.f_back
-    return None

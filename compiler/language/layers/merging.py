@@ -1,4 +1,4 @@
-"""Layers of several inputs."""
+"""Layers of several inputs, beside `Add`, which `+` is and which stands with the values that are added."""
 
 from __future__ import annotations
 
@@ -9,26 +9,6 @@ from compiler.errors import ModelError, Problem
 from compiler.language.layers.base import Forward, Layer, Shape
 from compiler.language.layers.checks import is_integer, wrong
 from compiler.language.layers.shaping import axis_names
-
-
-@dataclass(frozen=True)
-class Add(Layer):
-    """The sum of two or more inputs of one shape. `a + b` is `Add()(a, b)`."""
-
-    arity = (2, None)
-
-    def forward(self, *inputs: Shape) -> Forward:
-        for number, shape in enumerate(inputs[1:], 2):
-            if shape != inputs[0]:
-                raise ModelError(
-                    Problem(
-                        "the inputs have different shapes",
-                        expected=f"{inputs[0]}, the shape of input 1",
-                        found=f"{shape}, the shape of input {number}",
-                    )
-                )
-        total = " + ".join(f"x{k + 1}[...]" for k in range(len(inputs)))
-        return Forward(f"y[...] = {total}", inputs[0])
 
 
 @dataclass(frozen=True)

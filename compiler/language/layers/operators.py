@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from compiler.errors import ModelError, Problem
+from compiler.language.layers.caller import caller
 
 _PRODUCT = 'Formula("y[...] = x1[...] * x2[...]")(a, b), or another formula of what is meant'
 _TAKEN_APART = 'Formula("y[b, i] = x[b, i + 1]", sizes={"i": …})(x), Cropping1D, Reshape or Permute'
@@ -16,10 +17,7 @@ def _without(use: str, advice: str = _PRODUCT) -> Callable[..., NoReturn]:
     """The method behind a use of layers and values that they are not made for."""
 
     def refuse(self: object, *others: object) -> NoReturn:
-        # Imported here because base stands on this file.
-        from compiler.language.layers.base import Placeholder, caller
-
-        if isinstance(getattr(self, "layer", self), Placeholder):
+        if getattr(self, "layer", self)._is_placeholder:
             # What it stands for is reported already, and might have been made for this.
             raise ModelError()
         raise ModelError(
