@@ -28,7 +28,7 @@ BORDER = tuple(
 )
 OPTIONS = ("compiler.modes",)
 DRIVING = ("compiler.pipeline", "compiler.driver")
-BUILDING = tuple(f"compiler.toolchain.{name}" for name in ("build", "cache", "cache_entry"))
+BUILDING = tuple(f"compiler.toolchain.{name}" for name in ("build", "cache", "cache_entry", "versions"))
 COMPILING = (
     "compiler.toolchain.compile_file",
     "compiler.frontend.parse",

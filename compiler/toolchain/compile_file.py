@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ from compiler.toolchain.build import (
 )
 from compiler.toolchain.cache import compiler_digest, fetch
 from compiler.toolchain.cache_entry import everyone_may_write, key_of
+from compiler.toolchain.versions import version_of
 from runtime.files import try_folder, write_together
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def target_for(name: str, toolchain: Toolchain) -> Target:
 
 
 def _key(model: Model, options: Options, target: Target, toolchain: Toolchain) -> str:
-    packages = [f"{package} {_version(package)}" for package in ("sympy", "cython", "jinja2")]
+    packages = [f"{package} {version_of(package)}" for package in ("sympy", "cython", "jinja2")]
     return key_of(
         model.fingerprint(),
         model.name or "model",
@@ -176,13 +176,6 @@ def _key(model: Model, options: Options, target: Target, toolchain: Toolchain) -
         *packages,
         compiler_digest(),
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
 
 
 def _build(

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,10 @@ def test_json_is_valid_whatever_the_model_file_prints(compiled, tmp_path: Path) 
         assert "noise" in result.stderr
         text = subprocess.run(command, env=environment, **options).stdout
         assert "noise" not in text and "8 parameters" in text
+
+
+def test_version(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"chainrule {version('chainrule')}\n"
