@@ -12,6 +12,7 @@ from typing import Literal
 
 from compiler.driver import Driver, Step
 from compiler.emit.cython.render import render_module
+from compiler.emit.stub import print_stub
 from compiler.entry_points import ALWAYS, ENTRY_POINTS, MEASURED, Recipe, entry_points
 from compiler.frontend.lower import lower
 from compiler.frontend.lowered import LoweredModel
@@ -48,6 +49,8 @@ class ModuleSource:
 
     name: str
     text: str
+    stub: str
+    """What type checkers read of the module, NAME.pyi."""
     lowered: LoweredModel
     entries: tuple[EntryPoint, ...]
     plans: dict[str, Plan]
@@ -101,10 +104,12 @@ def compile_to_source(
         behind = max((plan.lane_elements for plan in plans.values()), default=0)
         plans[entry.name] = _plan(entry, storage, settings, driver, behind)
     steps = tuple(driver.steps)
-    source = ModuleSource(lowered.name, "", lowered, entries, plans, storage, settings, steps, modes, without)
+    source = ModuleSource(
+        lowered.name, "", "", lowered, entries, plans, storage, settings, steps, modes, without
+    )
     module = _module(source, digest, instruments, recipes)
     _verify(module, entries)
-    return replace(source, module=module, text=render_module(module, target))
+    return replace(source, module=module, text=render_module(module, target), stub=print_stub(module))
 
 
 def tile_examples(entry: EntryPoint, storage: Storage, settings: Settings, driver: Driver) -> int:

@@ -100,6 +100,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(*LOWERING, "compiler.frontend.parse", "compiler.machine", "compiler.schedule", *BASE),
     ),
     "compiler.tools.check": (
+        MODULE,
         *LOWERING,
         "compiler.frontend.parse",
         "compiler.derive",

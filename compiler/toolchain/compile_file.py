@@ -69,6 +69,8 @@ class Compiled:
 
     source: Path
     module: Path
+    stub: Path
+    """What type checkers read of the module."""
     cached: bool
     seconds: float
     facts: dict[str, Any]
@@ -82,7 +84,7 @@ def compile_file(
 ) -> Compiled:
     """Compile a model file. Raises ModelError for what the user can mend; OSError when a disk is full.
 
-    Whatever happens, the files in `options.out` are both the old ones or both the new ones. A cached build
+    Whatever happens, the files in `options.out` are all the old ones or all the new ones. A cached build
     that cannot be used is said on standard error.
     """
     start = time.perf_counter()
@@ -98,11 +100,11 @@ def compile_file(
     name = model.name or "model"
     suffix = extension_suffix()
 
-    source, module = options.out / f"{name}.pyx", options.out / f"{name}{suffix}"
+    source, module, stub = (options.out / f"{name}{ending}" for ending in (".pyx", suffix, ".pyi"))
     _check_out(options.out)
 
     def build(folder: Path) -> None:
-        for file in (source, module):
+        for file in (source, module, stub):
             try_folder(file, LEAST_MODULE)
         _build(model, name, options, target, toolchain, key, folder, progress, after)
 
@@ -110,9 +112,9 @@ def compile_file(
         # Asked to show its work, or to do it again: the hash of the moment makes a key of its own.
         key = key_of(key, str(time.time_ns()))
     files, cached = fetch(key, build, lambda text: print(f"note: {text}", file=sys.stderr))
-    write_together({file: files[file.name] for file in (source, module)})
+    write_together({file: files[file.name] for file in (source, module, stub)})
     facts = json.loads(files["facts.json"])
-    return Compiled(source, module, cached, time.perf_counter() - start, facts)
+    return Compiled(source, module, stub, cached, time.perf_counter() - start, facts)
 
 
 def _check_out(out: Path) -> None:
@@ -209,6 +211,7 @@ def _build(
     )
     path = folder / f"{name}.pyx"
     path.write_text(source.text, encoding="utf-8")
+    path.with_suffix(".pyi").write_text(source.stub, encoding="utf-8")
     c_file = _timed(progress, "translate", lambda: translate(path))
     shared = folder / f"{name}{extension_suffix()}"
     _timed(progress, "build", lambda: compile_shared(c_file, shared, toolchain, target.flags))

@@ -175,6 +175,7 @@ def test_both_files_or_none_when_installing_fails(model, workshop, tmp_path, mon
     kept = old.source.read_bytes(), old.module.read_bytes()
     (out / "small.pyx").write_bytes(b"another")
     old.module.write_bytes(b"another")
+    old.stub.write_bytes(b"another")
     original, calls = os.replace, []
 
     def fails(first, second):
@@ -186,7 +187,7 @@ def test_both_files_or_none_when_installing_fails(model, workshop, tmp_path, mon
     monkeypatch.setattr(os, "replace", fails)
     with pytest.raises(OSError):
         compile_file(model, Options(out))
-    assert {path.read_bytes() for path in out.iterdir()} == {b"another"} and len(list(out.iterdir())) == 2
+    assert {path.read_bytes() for path in out.iterdir()} == {b"another"} and len(list(out.iterdir())) == 3
     monkeypatch.undo()
     monkeypatch.setenv("CHAINRULE_CACHE", str(workshop / "chainrule-cache"))
     assert compile_file(model, Options(out)).cached

@@ -21,8 +21,9 @@ import numpy as np
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
 from compiler.frontend.lowered import LoweredModel
+from compiler.ir.module.signature import Row
 from compiler.ir.tensor.interpreter import concrete_shape, run
-from compiler.ir.tensor.program import Program, Tensor
+from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.prune import needed_for
 from compiler.tools.check.in_jax import in_jax
 from compiler.tools.check.report import Report
@@ -43,13 +44,14 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
     training = needed_for(model.training, "loss")
     for parameter in network.parameters.values():
         parameter += SPREAD * rng.standard_normal(parameter.shape)
-    x, y = (_drawn(rng, training[name], batch) for name in ("input", "label"))
-    wrt = (*network.parameters, "input") if training["input"].dtype == "real" else (*network.parameters,)
-    inputs = {"input": x, "label": y, **network.parameters, **network.state}
+    batches = {row.name: _drawn(rng, row, batch) for row in model.signature.of("input", "label")}
+    x, y = batches.values()
+    wrt = (*network.parameters, *model.differentiable)
+    inputs = {**batches, **network.parameters, **network.state}
     directions = {name: rng.standard_normal(np.shape(inputs[name])) for name in wrt}
     others = {name: rng.standard_normal(np.shape(inputs[name])) for name in wrt}
 
-    with_input = "input" in wrt
+    with_input = bool(model.differentiable)
     _, gradient = network.value_and_grad(x, y, inputs=with_input)
     products = network.hvp(x, y, directions)
     slopes = {name: network.jvp(x, y, {name: directions[name]})[1] for name in wrt}
@@ -87,11 +89,11 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
     return Report(model.name, batch, errors, wholes, taylor)
 
 
-def _drawn(rng: np.random.Generator, tensor: Tensor, batch: int) -> np.ndarray:
-    shape = concrete_shape(tensor.shape, batch)
-    if tensor.dtype == "index":
-        return rng.integers(0, tensor.limit, shape)
-    return rng.standard_normal(shape) if tensor.kind == "input" else rng.uniform(0.1, 0.9, shape)
+def _drawn(rng: np.random.Generator, row: Row, batch: int) -> np.ndarray:
+    shape = concrete_shape(row.shape, batch)
+    if row.dtype == "index":
+        return rng.integers(0, row.limit, shape)
+    return rng.standard_normal(shape) if row.use == "input" else rng.uniform(0.1, 0.9, shape)
 
 
 def _interpreted(

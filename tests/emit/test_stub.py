@@ -1,0 +1,106 @@
+"""The stub beside a module says what the module has: the same names, arguments and defaults, and types."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from compiler.frontend.parse import load_model
+from compiler.language.description import Model, Sequential
+from compiler.language.layers import Dense, Embedding, Flatten, Input, Softmax
+from compiler.language.losses import CrossEntropy, MeanSquaredError
+from compiler.language.optimizers import SGD
+from compiler.modes import MODES
+from compiler.module_source import ModuleSource, compile_to_source
+from tests.machines import TARGETS
+from tests.workshop import ROOT
+
+HEADS = re.compile(r"^( *)(?:cdef |cpdef )?(class|def) (\w+)(?:\((.*)\))?:", re.MULTILINE)
+
+
+def classifier() -> Model:
+    return Sequential([Input(4), Dense(3), Softmax()], loss=CrossEntropy(), optimizer=SGD(0.1))
+
+
+def letters() -> Model:
+    layers = [Input(5, vocabulary=7), Embedding(7, 3), Flatten(), Dense(2)]
+    return Sequential(layers, loss=MeanSquaredError(), optimizer=SGD(0.1))
+
+
+def states() -> Model:
+    return load_model(ROOT / "models" / "mlp.py")
+
+
+def source(model: Model, **options: object) -> ModuleSource:
+    return compile_to_source(model, TARGETS["scalar"], "float64", "digest", **options)
+
+
+def arguments(node: ast.FunctionDef) -> list[tuple[str, str | None]]:
+    given, defaults = node.args.args, node.args.defaults
+    filled = [None] * (len(given) - len(defaults)) + [ast.unparse(d) for d in defaults]
+    names = [(a.arg, d) for a, d in zip(given, filled, strict=True)]
+    stars = [(f"{star}{a.arg}", None) for star, a in (("*", node.args.vararg), ("**", node.args.kwarg)) if a]
+    return names + stars
+
+
+def public(name: str) -> bool:
+    return not name.startswith("_") or name in ("__init__", "__copy__", "__deepcopy__")
+
+
+def of_stub(text: str) -> tuple[dict, set[str], set[str]]:
+    """Methods and functions with their arguments, properties and attributes of the class, constants."""
+    tree = ast.parse(text)
+    (network,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    functions = [node for node in (*tree.body, *network.body) if isinstance(node, ast.FunctionDef)]
+    properties = {node.name for node in functions if node.decorator_list}
+    properties |= {node.target.id for node in network.body if isinstance(node, ast.AnnAssign)}
+    constants = {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)}
+    return {n.name: arguments(n) for n in functions if not n.decorator_list}, properties, constants
+
+
+def of_module(text: str) -> tuple[dict, set[str], set[str]]:
+    """The same of the generated text."""
+    methods = {}
+    for indent, kind, name, given in HEADS.findall(text):
+        if kind == "def" and len(indent) <= 4 and public(name):
+            (node,) = ast.parse(f"def f({given.replace('Py_ssize_t ', '')}): ...").body
+            methods[name] = arguments(node)
+    properties = set(re.findall(r"    @property\n    def (\w+)\(", text))
+    properties |= set(re.findall(r"    cdef readonly object (\w+)", text))
+    constants = set(re.findall(r"^([A-Z][A-Z_]+) = ", text, re.MULTILINE))
+    return {name: given for name, given in methods.items() if name not in properties}, properties, constants
+
+
+@pytest.mark.parametrize("model", [classifier, letters, states], ids=lambda model: model.__name__)
+@pytest.mark.parametrize("modes", [("vjp",), MODES], ids=lambda modes: str(len(modes)))
+def test_stubs_say_what_modules_have(model, modes: tuple[str, ...]) -> None:
+    made = source(model(), modes=modes)
+    assert of_stub(made.stub) == of_module(made.text)
+
+
+def test_instruments_are_in_the_stub() -> None:
+    made = source(classifier(), instruments="kernels")
+    assert of_stub(made.stub) == of_module(made.text)
+    assert "kernel_clocks" in made.stub and "time_program" in made.stub
+
+
+def test_types_follow_from_roles() -> None:
+    tree = ast.parse(source(classifier(), modes=MODES).stub)
+    (network,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    types = {n.name: ast.unparse(n.returns) for n in network.body if isinstance(n, ast.FunctionDef)}
+    array = "NDArray[np.float64]"
+    assert {name: types[name] for name in types if public(name) and name[0] != "_"} == {
+        "parameters": f"Mapping[str, {array}]",
+        "state": f"Mapping[str, {array}]",
+        "optimizer_state": f"Mapping[str, {array}]",
+        "initialize": "None",
+        "train_step": "float",
+        "value_and_grad": f"tuple[float, dict[str, {array}]]",
+        "predict": array,
+        "evaluate": f"tuple[float, {array}]",
+        "jvp": "tuple[float, float]",
+        "hvp": f"dict[str, {array}]",
+        "per_example_gradients": f"tuple[{array}, dict[str, {array}]]",
+    }
