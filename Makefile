@@ -30,7 +30,7 @@ help:
 	@echo "make test      run the tests; make long runs those that take minutes"
 	@echo "               MACHINE=amd-avx512 as if on such a processor, TESTS=tests/ir only these"
 	@echo "make sanitize  run the kernels under AddressSanitizer and UndefinedBehaviorSanitizer (GCC)"
-	@echo "make lint      check style and architecture; make format rewrites"
+	@echo "make lint      check style, types and architecture; make format rewrites"
 	@echo "make bench     time steps and predictions against other frameworks (downloads them into $(BENCH_VENV))"
 	@echo "make epoch     time an epoch of models/mnist.py, data handling included, against bare steps"
 	@echo "make busy      time steps on one thread and on two while other programs want the processors"
@@ -59,6 +59,7 @@ sanitize: $(DEVELOPMENT)
 lint: $(DEVELOPMENT)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 format: $(DEVELOPMENT)
@@ -96,7 +97,7 @@ trained: $(INSTALLED)
 	$(BIN)/python -m benchmarks.trained $(TRAINED_OPTIONS)
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) .venv-3.* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) .venv-3.* build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find generated -mindepth 1 ! -name README.md -delete
 	find $(wildcard compiler runtime models tests benchmarks) -name __pycache__ -prune -exec rm -rf {} +
 

@@ -59,13 +59,11 @@ def jvp(program: Program, wrt: Iterable[str], outputs: Iterable[str]) -> tuple[P
 
 
 def _given_tangent(entry: Definition | Tensor, name: str) -> Tensor:
-    source = {"origin": entry.origin, "role": "tangent", "of": entry.name}
-    return Tensor(name, entry.shape, "tangent", **source)
+    return Tensor(name, entry.shape, "tangent", origin=entry.origin, role="tangent", of=entry.name)
 
 
 def _tangent(entry: Definition | Tensor, name: str, terms: tuple[Term, ...]) -> Definition:
-    source = {"origin": entry.origin, "role": "tangent", "of": entry.name}
-    return Definition(name, entry.shape, "sum", terms, **source)
+    return Definition(name, entry.shape, "sum", terms, origin=entry.origin, role="tangent", of=entry.name)
 
 
 def _recorded(name: str, before: Term, gained_by: str, after: Term) -> Rewrite:

@@ -17,10 +17,12 @@ Nothing else in the compiler differentiates anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from math import prod
 
 import sympy
 
 from compiler.errors import CompilerBug, ModelError, Problem
+from compiler.ir.affine.domain import sizes
 from compiler.ir.affine.expression import Affine, floor_div, mod
 from compiler.ir.affine.expression import Read as IntegerRead
 from compiler.ir.scalar.choices import masked
@@ -104,16 +106,15 @@ def at_winner(definition: Definition, winner: str) -> Term:
                 advice="reduce over the axes of one example, or use sum or mean over the batch",
             )
         )
-    size = 1
-    for reduction in reduced:
-        size *= reduction.extent
+    extents = sizes(reduced)
+    size = prod(extents)
     position = Affine(((IntegerRead(winner, term.target, size), 1),))
     digits: dict[str, Affine] = {}
     remaining = size
-    for reduction in reduced:
-        inner = remaining // reduction.extent
+    for reduction, extent in zip(reduced, extents, strict=True):
+        inner = remaining // extent
         digit = floor_div(position, inner)
-        digits[reduction.name] = digit if remaining == size else mod(digit, reduction.extent)
+        digits[reduction.name] = digit if remaining == size else mod(digit, extent)
         remaining = inner
     if remaining != 1:
         raise CompilerBug(f"{definition.name}: winner digits do not cover {size} positions")

@@ -104,8 +104,15 @@ def active_tensors(program: Program, wrt: Iterable[str], output: str) -> frozens
 def _cotangent(entry: Definition | Tensor, names: Rename, terms: list[Term]) -> Definition:
     if not terms:
         terms = [zero_term(entry.shape)]
-    source = {"origin": entry.origin, "role": "cotangent", "of": entry.name}
-    return Definition(names(entry.name), entry.shape, "sum", tuple(terms), **source)
+    return Definition(
+        names(entry.name),
+        entry.shape,
+        "sum",
+        tuple(terms),
+        origin=entry.origin,
+        role="cotangent",
+        of=entry.name,
+    )
 
 
 def _recorded(rule: str, name: str, before: Term, gained_by: str, after: Term) -> Rewrite:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Extent
 
 Shape = tuple[Extent, ...]
@@ -19,6 +21,16 @@ class Axis:
 
     def __str__(self) -> str:
         return f"{self.name}:{'batch' if self.extent is None else self.extent}"
+
+
+def sizes(axes: Iterable[Axis]) -> tuple[int, ...]:
+    """The extents of axes none of which is the batch. Raises CompilerBug for one that is."""
+    fixed = []
+    for axis in axes:
+        if axis.extent is None:
+            raise CompilerBug(f"{axis.name} is the batch, which has no extent yet")
+        fixed.append(axis.extent)
+    return tuple(fixed)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from math import gcd
 
 from compiler.errors import CompilerBug
 from compiler.ir.affine.domain import Guard, Shape
-from compiler.ir.affine.expression import Affine, Extent, constant
+from compiler.ir.affine.expression import Affine, Atom, Extent, constant
 
 ALWAYS = Guard(">=", constant(0))
 NEVER = Guard(">=", constant(-1))
@@ -57,7 +57,7 @@ def simplify_guards(guards: Iterable[Guard], extents: Mapping[str, Extent]) -> t
             return None
         if guard != ALWAYS:
             kept.setdefault(guard)
-    tightest: dict[tuple[object, ...], int] = {}
+    tightest: dict[tuple[tuple[Atom, int], ...], int] = {}
     for guard in kept:
         if guard.kind == ">=":
             key = guard.affine.terms

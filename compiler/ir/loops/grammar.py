@@ -25,14 +25,14 @@ number of examples in the tile at hand.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import sympy
 
 from compiler.ir.affine.expression import Affine, constant
 from compiler.ir.tensor.program import Guard
 
-Expression = sympy.Expr
+Expression: TypeAlias = sympy.Expr
 Width = int
 """Lanes of a value: 0 is a scalar, the machine's vector length a whole vector, between them a partial one."""
 Set = Annotated[str, "set"]

@@ -82,7 +82,7 @@ def run_kernel(
             memory.read, memory.written = (bytearray(len(memory.known)) for _ in range(2))
     given = [memories[buffer.name] for buffer in kernel.buffers]
     with np.errstate(all="ignore"):
-        _function(kernel, dtype, traced)(given, arguments)
+        _function(kernel, dtype, traced)(given, arguments)  # type: ignore[arg-type]  # a class has a hash
 
 
 def element_type(element: str, dtype: type[np.floating]) -> np.dtype:

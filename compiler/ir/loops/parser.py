@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import sympy
 
@@ -116,9 +116,9 @@ class _Reader:
         result: list[Statement] = []
         for (_, line), inner in _blocks(lines):
             if line == "else:":
-                result[-1] = replace(result[-1], otherwise=self.body(inner))
+                result[-1] = replace(cast(If, result[-1]), otherwise=self.body(inner))
             else:
-                statement = self.statement(line)
+                statement: Any = self.statement(line)
                 result.append(replace(statement, body=self.body(inner)) if line.endswith(":") else statement)
         return tuple(result)
 
@@ -144,7 +144,7 @@ class _Reader:
         assumption = "integer" if name in self.integers else "real"
         return sympy.Symbol(name, **{assumption: True})
 
-    def span(self, match: re.Match) -> Span | None:
+    def span(self, match: re.Match[str]) -> Span | None:
         return (
             Span(unquoted(match["start"]), int(match["first"]), int(match["end"])) if match["start"] else None
         )
@@ -167,19 +167,18 @@ def _affines(text: str) -> tuple[Affine, ...]:
 
 def _parts(text: str) -> list[str]:
     """What stands between commas, but those in brackets."""
-    tree = ast.parse(f"[{text}]", mode="eval").body
-    return [ast.unparse(item) for item in tree.elts]
+    return [ast.unparse(item) for item in cast(ast.List, ast.parse(f"[{text}]", mode="eval").body).elts]
 
 
 def _guards(text: str) -> tuple[Guard, ...]:
     return tuple(map(parse_guard, _parts(text)))
 
 
-def _width(match: re.Match) -> int:
+def _width(match: re.Match[str]) -> int:
     return int(match["width"] or 0)
 
 
-def _address(match: re.Match) -> Address:
+def _address(match: re.Match[str]) -> Address:
     return _at(match["buffer"], match["place"])
 
 
@@ -204,110 +203,111 @@ def _limit(node: ast.expr) -> Limit:
     return Limit(parse_index(ast.unparse(node)))
 
 
-def _is_call(node: ast.expr, *names: str) -> bool:
+def _is_call(node: ast.expr, *names: str) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
 
 
-def _loop(reader: _Reader, match: re.Match) -> Loop:
-    tree = ast.parse(f"[{match['bounds']}]", mode="eval").body
-    lower, upper, *step = map(ast.unparse, tree.elts)
+def _loop(reader: _Reader, match: re.Match[str]) -> Loop:
+    lower, upper, *step = _parts(match["bounds"])
     variable = reader.integer(match["variable"])
     return Loop(
         variable, _limits(lower), _limits(upper), (), int(step[0]) if step else 1, bool(match["shared"])
     )
 
 
-def _if(_reader: _Reader, match: re.Match) -> If:
+def _if(_reader: _Reader, match: re.Match[str]) -> If:
     tests, _, nonzero = match["tests"].rpartition("nonzero ")
     if nonzero and "nonzero " not in match["tests"]:
         tests, nonzero = nonzero, ""
     return If(_guards(tests.rstrip(", ")), (), (), unquoted(nonzero) or None)
 
 
-def _load(reader: _Reader, match: re.Match) -> Load:
+def _load(reader: _Reader, match: re.Match[str]) -> Load:
     name = reader.integer(match["name"]) if match["int"] else unquoted(match["name"])
     return Load(name, _address(match), _width(match), bool(match["int"]))
 
 
-def _let(reader: _Reader, match: re.Match) -> Let:
+def _let(reader: _Reader, match: re.Match[str]) -> Let:
     name, value = unquoted(match["name"]), reader.expression(match["value"])
     return Let(name, value, _width(match), match["sign"] == "+=")
 
 
-def _mask(_reader: _Reader, match: re.Match) -> Mask:
+def _mask(_reader: _Reader, match: re.Match[str]) -> Mask:
     return Mask(unquoted(match["name"]), _address(match), parse_index(match["value"]), _width(match))
 
 
-def _pick(_reader: _Reader, match: re.Match) -> Pick:
+def _pick(_reader: _Reader, match: re.Match[str]) -> Pick:
     values = tuple(map(unquoted, re.findall(NAME, match["values"])))
     return Pick(unquoted(match["name"]), values, _address(match), _width(match))
 
 
-def _lanes(_reader: _Reader, match: re.Match) -> Lanes:
+def _lanes(_reader: _Reader, match: re.Match[str]) -> Lanes:
     return Lanes(unquoted(match["sum"]), unquoted(match["name"]), _width(match))
 
 
-def _index(reader: _Reader, match: re.Match) -> Index:
+def _index(reader: _Reader, match: re.Match[str]) -> Index:
     return Index(reader.integer(match["name"]), parse_index(match["value"]), _width(match))
 
 
-def _choose(reader: _Reader, match: re.Match) -> Choose:
+def _choose(reader: _Reader, match: re.Match[str]) -> Choose:
     winner = unquoted(match["winner"]) if match["winner"] else None
     position, value = parse_index(match["position"]), reader.expression(match["value"])
     return Choose(unquoted(match["name"]), value, match["better"], winner, position, _width(match))
 
 
-def _store(reader: _Reader, match: re.Match) -> Store:
+def _store(reader: _Reader, match: re.Match[str]) -> Store:
     value = parse_index(match["value"]) if match["int"] else reader.expression(match["value"])
     return Store(_address(match), value, _width(match), match["sign"] == "+=")
 
 
-def _fill(_reader: _Reader, match: re.Match) -> Fill:
+def _fill(_reader: _Reader, match: re.Match[str]) -> Fill:
     return Fill(unquoted(match["name"]), parse_index(match["count"]))
 
 
-def _random(_reader: _Reader, match: re.Match) -> Random:
+def _random(_reader: _Reader, match: re.Match[str]) -> Random:
     return Random(unquoted(match["name"]), int(match["stream"]), int(match["row"]), match["per"] != "in all")
 
 
-def _lists(reader: _Reader, match: re.Match) -> Lists:
+def _lists(reader: _Reader, match: re.Match[str]) -> Lists:
     lists = Lists(unquoted(match["name"]), int(match["buckets"]), int(match["size"]), int(match["integers"]))
     reader.lists[lists.name] = lists
     return lists
 
 
-def _collect(reader: _Reader, match: re.Match) -> Collect:
+def _collect(reader: _Reader, match: re.Match[str]) -> Collect:
     entry = re.fullmatch(rf"(?P<value>{NAME})(?:, (?P<integers>.*))?", match["entry"])
+    if entry is None:
+        raise ValueError(f"not an entry: {match['entry']}")
     lists = reader.lists[unquoted(match["lists"])]
     return Collect(
         lists, parse_index(match["bucket"]), unquoted(entry["value"]), _affines(entry["integers"] or "")
     )
 
 
-def _points(reader: _Reader, match: re.Match) -> Points:
+def _points(reader: _Reader, match: re.Match[str]) -> Points:
     found = re.finditer(_ELEMENT, match["elements"])
     addresses = tuple(_at(one["buffer"], one["place"]) for one in found)
     variable = reader.integer(match["variable"])
     return Points(reader.lists[unquoted(match["lists"])], variable, parse_index(match["count"]), addresses)
 
 
-def _buckets(reader: _Reader, match: re.Match) -> Buckets:
+def _buckets(reader: _Reader, match: re.Match[str]) -> Buckets:
     return Buckets(reader.lists[unquoted(match["lists"])], reader.integer(match["variable"]), ())
 
 
-def _chunks(reader: _Reader, match: re.Match) -> Chunks:
+def _chunks(reader: _Reader, match: re.Match[str]) -> Chunks:
     lists, variable = reader.lists[unquoted(match["lists"])], reader.integer(match["variable"])
     return Chunks(lists, parse_index(match["bucket"]), variable, int(match["size"]), (), reader.span(match))
 
 
-def _each(reader: _Reader, match: re.Match) -> Each:
+def _each(reader: _Reader, match: re.Match[str]) -> Each:
     value, *integers = re.findall(rf"{NAME}|_(?=[,)]|$)", match["names"])
     lists, names = reader.lists[unquoted(match["lists"])], tuple(map(reader.integer, integers))
     bucket = parse_index(match["bucket"])
     return Each(lists, bucket, None if value == "_" else unquoted(value), names, (), reader.span(match))
 
 
-_FORMS: Sequence[tuple[re.Pattern[str], Callable[[_Reader, re.Match], Any]]] = [
+_FORMS: Sequence[tuple[re.Pattern[str], Callable[[_Reader, re.Match[str]], Any]]] = [
     (re.compile(pattern), read)
     for pattern, read in (
         (rf"for (?P<variable>{NAME}) in range\((?P<bounds>.*)\)(?P<shared> shared)?:", _loop),

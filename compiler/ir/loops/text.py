@@ -27,7 +27,8 @@ What stands in a body is indented. Names that are no plain ones are quoted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from compiler.ir.affine.expression import Affine
 from compiler.ir.loops.grammar import (
@@ -112,7 +113,7 @@ def _sized(name: str, width: Width) -> str:
     return f"{print_name(name)}<{width}>" if width else print_name(name)
 
 
-def _expression(value) -> str:
+def _expression(value: Any) -> str:
     # A local variable may be called `pi`, which is no number then.
     return print_body(value, {symbol: local_text(symbol.name) for symbol in value.free_symbols})
 
@@ -239,7 +240,7 @@ def _each(each: Each) -> str:
     return f"for entry ({names}) of {_bucket(each.lists, each.bucket, each.span)}:"
 
 
-_FORMS = {
+_FORMS: Mapping[type, Callable[[Any], str]] = {
     Loop: _loop,
     If: _if,
     Load: _load,

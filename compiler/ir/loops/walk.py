@@ -17,23 +17,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass, replace
 from functools import cache
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ParamSpec, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from compiler.ir.affine.domain import Guard
 from compiler.ir.affine.expression import Affine
 from compiler.ir.loops.grammar import Address, Body, Limit, Statement
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 Part = TypeVar("Part", Address, Affine, Guard, Limit)
 _LEAVES = (Affine, str, int, float, bool)
 """Types that nobody looks into."""
 
 
-@cache
+def _cached(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """`functools.cache`, whose own type holds that a class has no hash."""
+    return cast("Callable[Arguments, Result]", cache(function))
+
+
+@_cached
 def _body_fields(kind: type) -> tuple[str, ...]:
     return tuple(name for name, hint in get_type_hints(kind).items() if hint == Body)
 
 
-@cache
+@_cached
 def _fields_with(kind: type, wanted: type) -> tuple[str, ...]:
     """The fields of a class, other than bodies, that may hold something of the wanted type."""
     hints = get_type_hints(kind).items()
@@ -45,7 +52,7 @@ def _may_hold(hint: Any, wanted: type) -> bool:
         return True
     if hint in _LEAVES:
         return False
-    if is_dataclass(hint):
+    if is_dataclass(hint) and isinstance(hint, type):
         return bool(_fields_with(hint, wanted))
     return any(_may_hold(argument, wanted) for argument in get_args(hint))
 
@@ -76,7 +83,7 @@ def with_parts(node: Any, wanted: type[Part], change: Callable[[Part], Part]) ->
         return change(node)
     if isinstance(node, tuple):
         return tuple(with_parts(item, wanted, change) for item in node)
-    if is_dataclass(node):
+    if is_dataclass(node) and not isinstance(node, type):
         names = _fields_with(type(node), wanted)
         changes = {name: with_parts(getattr(node, name), wanted, change) for name in names}
         return replace(node, **changes) if changes else node
@@ -90,7 +97,9 @@ def bodies(statement: Statement) -> tuple[Body, ...]:
 
 def with_bodies(statement: Statement, change: Callable[[Body], Body]) -> Statement:
     """The statement with each body inside it changed."""
-    changes = {name: change(getattr(statement, name)) for name in _body_fields(type(statement))}
+    changes: dict[str, Any] = {
+        name: change(getattr(statement, name)) for name in _body_fields(type(statement))
+    }
     return replace(statement, **changes) if changes else statement
 
 
@@ -122,7 +131,7 @@ def _names(node: object, role: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-@cache
+@_cached
 def _naming_fields(kind: type, role: str) -> tuple[str, ...]:
     hints = get_type_hints(kind, include_extras=True).items()
     return tuple(name for name, hint in hints if _may_name(hint, role))
@@ -133,7 +142,7 @@ def _may_name(hint: Any, role: str) -> bool:
         return role in hint.__metadata__
     if hint in _LEAVES:
         return False
-    if is_dataclass(hint):
+    if is_dataclass(hint) and isinstance(hint, type):
         return bool(_naming_fields(hint, role))
     return hint != Body and any(_may_name(argument, role) for argument in get_args(hint))
 

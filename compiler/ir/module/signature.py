@@ -74,7 +74,7 @@ class Signature:
 def argument_names(uses: Iterable[Use]) -> list[str]:
     """Names of arguments for inputs and labels: x and y while there is one of each, else with numbers."""
     letters = {"input": "x", "label": "y"}
-    wanted = list(uses)
+    wanted: list[str] = list(uses)
     counts = {use: wanted.count(use) for use in letters}
     numbers = {use: 0 for use in letters}
     result = []

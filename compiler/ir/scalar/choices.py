@@ -19,6 +19,8 @@ exponent is 0 where the base is 0 and the exponent is not negative.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy
 from sympy.logic.boolalg import BooleanAtom
 
@@ -34,7 +36,7 @@ class Scalar(sympy.Expr):
     name: str
     """What a formula calls it."""
 
-    def _sympystr(self, printer) -> str:
+    def _sympystr(self, printer: Any) -> str:
         return f"{self.name}({', '.join(map(printer._print, self.args))})"
 
     def _branches(self) -> tuple[sympy.Expr, ...]:
@@ -60,11 +62,11 @@ class Scalar(sympy.Expr):
 class Select(Scalar):
     """`then` where the condition holds, else `otherwise`."""
 
-    def _sympystr(self, printer) -> str:
+    def _sympystr(self, printer: Any) -> str:
         condition, then, otherwise = map(printer._print, self.args)
         return f"({then} if {condition} else {otherwise})"
 
-    def __new__(cls, condition: sympy.Basic, then: object, otherwise: object, evaluate: bool = True):
+    def __new__(cls, condition: sympy.Basic, then: Any, otherwise: Any, evaluate: bool = True) -> Any:
         then, otherwise = sympy.sympify(then), sympy.sympify(otherwise)
         if not evaluate:
             return super().__new__(cls, condition, then, otherwise)
@@ -85,7 +87,7 @@ class Select(Scalar):
         condition, then, otherwise = self.args
         return Select(condition, then.diff(symbol), otherwise.diff(symbol))
 
-    def _numpycode(self, printer) -> str:
+    def _numpycode(self, printer: Any) -> str:
         condition, then, otherwise = map(printer._print, self.args)
         return f"{printer._module_format(printer._module + '.where')}({condition}, {then}, {otherwise})"
 
@@ -95,7 +97,7 @@ class Select(Scalar):
 class Extremum(Scalar):
     """The larger or the smaller of two: the second where they are equal, NaN where one is NaN."""
 
-    def __new__(cls, first: object, second: object, evaluate: bool = True):
+    def __new__(cls, first: Any, second: Any, evaluate: bool = True) -> Any:
         first, second = sympy.sympify(first), sympy.sympify(second)
         if evaluate:
             if first == second:
@@ -149,10 +151,10 @@ class Maximum(Extremum):
     def _eval_is_extended_nonnegative(self) -> bool | None:
         return True if any(a.is_extended_nonnegative for a in self.args) else None
 
-    def _numpycode(self, printer) -> str:
+    def _numpycode(self, printer: Any) -> str:
         return f"{printer._module_format('numpy.maximum')}({', '.join(map(printer._print, self.args))})"
 
-    def _jaxcode(self, printer) -> str:
+    def _jaxcode(self, printer: Any) -> str:
         return _chosen_in_jax(self, printer)
 
 
@@ -175,14 +177,14 @@ class Minimum(Extremum):
     def _eval_is_extended_nonpositive(self) -> bool | None:
         return True if any(a.is_extended_nonpositive for a in self.args) else None
 
-    def _numpycode(self, printer) -> str:
+    def _numpycode(self, printer: Any) -> str:
         return f"{printer._module_format('numpy.minimum')}({', '.join(map(printer._print, self.args))})"
 
-    def _jaxcode(self, printer) -> str:
+    def _jaxcode(self, printer: Any) -> str:
         return _chosen_in_jax(self, printer)
 
 
-def _chosen_in_jax(value: Extremum, printer) -> str:
+def _chosen_in_jax(value: Extremum, printer: Any) -> str:
     """With `jnp.where`, whose derivative at a tie is that of one side; `jnp.maximum` takes half of each."""
     first, second = value.args
     condition = value.choice[0] if second.is_number else Either(value.choice[0], NotEqual(first, first))
@@ -194,7 +196,7 @@ class Absolute(Scalar):
 
     name = "abs"
 
-    def __new__(cls, value: object, evaluate: bool = True):
+    def __new__(cls, value: Any, evaluate: bool = True) -> Any:
         value = sympy.sympify(value)
         if not evaluate:
             return super().__new__(cls, value)
@@ -228,7 +230,7 @@ class Absolute(Scalar):
         (value,) = self.args
         return Sign(value) * value.diff(symbol)
 
-    def _numpycode(self, printer) -> str:
+    def _numpycode(self, printer: Any) -> str:
         return f"abs({printer._print(self.args[0])})"
 
     _jaxcode = _numpycode
@@ -240,7 +242,7 @@ class Sign(Scalar):
     name = "sign"
     is_finite = True
 
-    def __new__(cls, value: object, evaluate: bool = True):
+    def __new__(cls, value: Any, evaluate: bool = True) -> Any:
         value = sympy.sympify(value)
         if evaluate and value.is_number:
             return sympy.sign(value)
@@ -254,7 +256,7 @@ class Sign(Scalar):
     def _eval_derivative(self, symbol: sympy.Symbol) -> sympy.Expr:
         return sympy.S.Zero
 
-    def _numpycode(self, printer) -> str:
+    def _numpycode(self, printer: Any) -> str:
         return f"{printer._module_format(printer._module + '.sign')}({printer._print(self.args[0])})"
 
     _jaxcode = _numpycode
@@ -265,7 +267,7 @@ class Power(Scalar):
 
     name = "pow"
 
-    def __new__(cls, base: object, exponent: object, evaluate: bool = True):
+    def __new__(cls, base: Any, exponent: Any, evaluate: bool = True) -> Any:
         base, exponent = sympy.sympify(base), sympy.sympify(exponent)
         if evaluate and not is_own_power(base, exponent):
             return sympy.Pow(base, exponent)
@@ -293,7 +295,7 @@ class Power(Scalar):
         along_exponent = Select(nothing, 0, self * sympy.log(base)) if base != 0 else Select(nothing, 0, self)
         return along_base * base.diff(symbol) + along_exponent * exponent.diff(symbol)
 
-    def _numpycode(self, printer) -> str:
+    def _numpycode(self, printer: Any) -> str:
         base, exponent = map(printer._print, self.args)
         return f"{printer._module_format(printer._module + '.power')}({base}, {exponent})"
 

@@ -10,6 +10,8 @@ folded.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy
 from sympy.logic.boolalg import BooleanAtom
 
@@ -25,7 +27,7 @@ class Comparison(Condition):
     mirrored: str
     """The sign that says the same of the sides exchanged."""
 
-    def __new__(cls, left: object, right: object, evaluate: bool = True):
+    def __new__(cls, left: Any, right: Any, evaluate: bool = True) -> Any:
         left, right = sympy.sympify(left), sympy.sympify(right)
         if evaluate and left.is_number and right.is_number:
             return sympy.true if cls.holds(left, right) else sympy.false
@@ -45,11 +47,11 @@ class Comparison(Condition):
             return right, self.mirrored, left
         return left, self.symbol, right
 
-    def _sympystr(self, printer) -> str:
+    def _sympystr(self, printer: Any) -> str:
         left, sign, right = self.sides
         return f"{printer._print(left)} {sign} {printer._print(right)}"
 
-    def _numpycode(self, printer) -> str:
+    def _numpycode(self, printer: Any) -> str:
         left, right = map(printer._print, self.args)
         return f"(({left}) {self.symbol} ({right}))"
 
@@ -61,7 +63,7 @@ class Less(Comparison):
 
     symbol, mirrored = "<", ">"
 
-    def __new__(cls, left: object, right: object, evaluate: bool = True):
+    def __new__(cls, left: Any, right: Any, evaluate: bool = True) -> Any:
         if evaluate and left == right:
             return sympy.false
         return super().__new__(cls, left, right, evaluate)
@@ -108,7 +110,7 @@ class _Joined(Condition):
     function: str
     word: str
 
-    def __new__(cls, *conditions: sympy.Basic, evaluate: bool = True):
+    def __new__(cls, *conditions: sympy.Basic, evaluate: bool = True) -> Any:
         if not evaluate:
             return super().__new__(cls, *conditions)
         flat: dict[sympy.Basic, None] = {}
@@ -121,10 +123,10 @@ class _Joined(Condition):
             return kept[0] if kept else cls.neutral
         return super().__new__(cls, *kept)
 
-    def _sympystr(self, printer) -> str:
+    def _sympystr(self, printer: Any) -> str:
         return f" {self.word} ".join(f"({printer._print(part)})" for part in self.args)
 
-    def _numpycode(self, printer) -> str:
+    def _numpycode(self, printer: Any) -> str:
         text, *others = map(printer._print, self.args)
         for other in others:
             text = f"({text} {self.function} {other})"
@@ -148,7 +150,7 @@ class Either(_Joined):
 class Negated(Condition):
     """The condition does not hold."""
 
-    def __new__(cls, condition: sympy.Basic, evaluate: bool = True):
+    def __new__(cls, condition: sympy.Basic, evaluate: bool = True) -> Any:
         if evaluate:
             if isinstance(condition, BooleanAtom):
                 return ~condition
@@ -158,10 +160,10 @@ class Negated(Condition):
                 return (NotEqual if isinstance(condition, Equal) else Equal)(*condition.args)
         return super().__new__(cls, condition)
 
-    def _sympystr(self, printer) -> str:
+    def _sympystr(self, printer: Any) -> str:
         return f"not ({printer._print(self.args[0])})"
 
-    def _numpycode(self, printer) -> str:
+    def _numpycode(self, printer: Any) -> str:
         return f"(~{printer._print(self.args[0])})"
 
     _jaxcode = _numpycode

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy
 
 from compiler.ir.scalar.choices import Scalar
@@ -22,7 +24,7 @@ class Together(Scalar):
     def _eval_derivative(self, symbol: sympy.Symbol) -> sympy.Expr:
         return self.args[0].diff(symbol)
 
-    def _numpycode(self, printer) -> str:
+    def _numpycode(self, printer: Any) -> str:
         return f"({printer._print(self.args[0])})"
 
     _jaxcode = _numpycode

@@ -43,8 +43,8 @@ def plain_axes(indices: Sequence[Affine]) -> tuple[str, ...] | None:
     """The axis that each index is, where each is one axis and no two are the same: for `[b, h]` b and h.
 
     None for `[b, h + 1]`, `[h, h]`, `[b, 0]`."""
-    names = tuple(index.single_axis for index in indices)
-    return names if None not in names and len(set(names)) == len(names) else None
+    names = tuple(index.single_axis for index in indices if index.single_axis is not None)
+    return names if len(set(names)) == len(indices) else None
 
 
 def are_whole(indices: Sequence[Affine], axes: Iterable[Axis], shape: Shape) -> bool:

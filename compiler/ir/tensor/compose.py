@@ -168,7 +168,7 @@ def put_in(outer: Term, symbol: sympy.Symbol, inner: Term) -> Term | None:
 
     None where no place that is written is read."""
     meeting = at_writes(outer, outer.access(symbol).indices, inner)
-    return meeting and compose(outer, symbol, inner, meeting)
+    return None if meeting is None else compose(outer, symbol, inner, meeting)
 
 
 def inlined(outer: Term, symbol: sympy.Symbol, function: Term) -> Term:

@@ -8,17 +8,19 @@ to a term's domain; use it on small shapes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import sympy
 
 from compiler.errors import CompilerBug
+from compiler.ir.affine.domain import sizes
 from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Mod, Read
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.counter_random import uniform
-from compiler.ir.tensor.program import IDENTITY, Definition, Program, Shape, Tensor, Term
+from compiler.ir.tensor.program import IDENTITY, Access, Definition, Program, Shape, Tensor, Term
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -31,7 +33,7 @@ def run(
     seed: int = 0,
     step: int = 0,
     dtype: type[np.floating] = np.float64,
-) -> dict:
+) -> dict[str, np.ndarray]:
     """Every tensor of the program by name: the given inputs, the random tensors, the definitions.
 
     `inputs` maps names to arrays; `batch` is found from an input with a batch dimension when it is not
@@ -68,7 +70,7 @@ def _given(tensor: Tensor, inputs: Arrays, batch: int, seed: int, step: int) -> 
     if tensor.kind == "iota":
         return np.arange(shape[0], dtype=np.float64)
     if tensor.kind == "batch_size":
-        return np.float64(batch)
+        return np.asarray(float(batch))
     raise ValueError(f"no value was given for {tensor.kind} {tensor.name}")
 
 
@@ -102,7 +104,7 @@ def _winners(
     kept = [a for a in term.axes if a not in term.reduction_axes]
     ordered = Term((*kept, *term.reduction_axes), term.target, term.body, term.reads, term.guards)
     points, target, value = _points(ordered, values, batch, dtype)
-    reduced = int(np.prod([a.extent for a in term.reduction_axes], dtype=np.int64))
+    reduced = int(np.prod(sizes(term.reduction_axes), dtype=np.int64))
     score = np.where(points, sign * np.broadcast_to(value, points.shape), -np.inf)
     allowed = points.reshape(-1, reduced)
     flat = score.reshape(-1, reduced)
@@ -136,7 +138,7 @@ def _points(
     return keep, target, np.asarray(value, dtype)
 
 
-def _read(access, axes, values, keep) -> np.ndarray:
+def _read(access: Access, axes: Arrays, values: Arrays, keep: np.ndarray) -> np.ndarray:
     array = values[access.tensor]
     index = [affine_values(i, axes, values) for i in access.indices]
     inside = _inside(index, array.shape)
@@ -151,7 +153,7 @@ def _read(access, axes, values, keep) -> np.ndarray:
 
 
 def _inside(index: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    inside = np.True_
+    inside: Any = np.True_
     for i, extent in zip(index, shape, strict=True):
         inside = inside & (i >= 0) & (i < extent)
     return inside
@@ -159,7 +161,7 @@ def _inside(index: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
 
 def affine_values(affine: Affine, axes: Mapping[str, np.ndarray], values: Arrays) -> np.ndarray:
     """The integer values of an index expression over grids of its axes."""
-    total = np.int64(affine.constant)
+    total: Any = np.int64(affine.constant)
     for atom, coefficient in affine.terms:
         total = total + coefficient * _atom_values(atom, axes, values)
     return total
@@ -181,7 +183,7 @@ def _atom_values(atom: Atom, axes: Mapping[str, np.ndarray], values: Arrays) -> 
     raise CompilerBug(f"unknown atom {atom!r}")
 
 
-def _body_function(term: Term, dtype: type[np.floating]):
+def _body_function(term: Term, dtype: type[np.floating]) -> Callable[..., Any]:
     symbols = [symbol for symbol, _ in term.reads]
     # A whole number that no integer of the machine holds is a float to every kernel.
     constants = {n: sympy.Float(n) for n in term.body.atoms(sympy.Integer) if abs(n) >= 2**63}
@@ -191,7 +193,7 @@ def _body_function(term: Term, dtype: type[np.floating]):
     own = {"erf": _erf, "where": partial(_where, dtype)}
     function = sympy.lambdify(symbols, term.body.xreplace(constants), modules=[own, "numpy"])
 
-    def evaluate(*arguments):
+    def evaluate(*arguments: np.ndarray) -> Any:
         with np.errstate(all="ignore"):
             return function(*arguments)
 

@@ -18,9 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import gcd, prod
+from typing import Any
 
 import numpy as np
 
+from compiler.errors import CompilerBug
+from compiler.ir.affine.domain import sizes
 from compiler.ir.affine.expression import Affine, Atom, Extent, FloorDiv, Mod, inner_affines
 from compiler.ir.affine.guards import boundary_guards, canonical_guard, dimension_inside
 from compiler.ir.tensor.axes import batch_axis
@@ -91,7 +94,8 @@ def _solve_row(row: Affine, known: set[Atom], extents: Mapping[str, Extent]) -> 
 def _is_determined(atom: Atom, c: int, others: list[tuple[Atom, int]], extents: Mapping[str, Extent]) -> bool:
     """`c·Δ + Σ d·Δ_other = 0` forces Δ = 0: by size, `|c| > Σ |d|·range`, or by divisibility of c·Δ."""
     spans = [_span(other, extents) for other, _ in others]
-    if None not in spans and sum(abs(d) * s for (_, d), s in zip(others, spans, strict=True)) < abs(c):
+    known = [abs(d) * span for (_, d), span in zip(others, spans, strict=True) if span is not None]
+    if len(known) == len(spans) and sum(known) < abs(c):
         return True
     span = _span(atom, extents)
     common = gcd(*(d for _, d in others))
@@ -143,7 +147,7 @@ def covers(term: Term, shape: Shape) -> bool:
     Dimensions that share no axis are decided apart, a single row by its digits, the rest by enumeration;
     guards that only keep the target inside the tensor are harmless. Exact but for reads and huge boxes.
     """
-    harmless = set()
+    harmless: set[Guard] = set()
     for index, extent in zip(term.target, shape, strict=True):
         if extent is None and (index.single_axis is None or term.extents[index.single_axis] is not None):
             return False
@@ -169,16 +173,17 @@ def _group_covers(axes: list[Axis], rows: list[tuple[Affine, Extent]], guards: l
     """The part of `covers` over axes that touch no other dimension; with no row: some point exists."""
     if not guards and len(rows) == 1 and _digits_cover(*rows[0], axes):
         return True
-    if batch_axis(axes) is not None or prod(a.extent for a in axes) > ENUMERATION_LIMIT:
+    if batch_axis(axes) is not None or prod(sizes(axes)) > ENUMERATION_LIMIT:
         return False
+    boxes = [(index, extent) for index, extent in rows if extent is not None]
     grids = _grids(axes)
     keep = _holds(axes, guards, grids)
     position = np.zeros_like(keep, dtype=np.int64)
-    for index, extent in rows:
+    for index, extent in boxes:
         value = _values(index, grids)
         keep = keep & (value >= 0) & (value < extent)
         position = position * extent + value
-    return len(np.unique(position[keep])) == prod(n for _, n in rows)
+    return len(np.unique(position[keep])) == prod(n for _, n in boxes)
 
 
 def _digits_cover(index: Affine, extent: Extent, axes: list[Axis]) -> bool:
@@ -188,11 +193,12 @@ def _digits_cover(index: Affine, extent: Extent, axes: list[Axis]) -> bool:
         return index.single_axis is not None and extents[index.single_axis] is None
     reach = 0
     for atom, c in sorted(index.terms, key=lambda item: abs(item[1])):
-        if not isinstance(atom, str) or extents[atom] is None or abs(c) > reach + 1:
+        size = extents[atom] if isinstance(atom, str) else None
+        if size is None or abs(c) > reach + 1:
             return False
-        reach += abs(c) * (extents[atom] - 1)
+        reach += abs(c) * (size - 1)
     low, high = index.interval(extents)
-    return low <= 0 and high >= extent - 1
+    return low is not None and high is not None and low <= 0 and high >= extent - 1
 
 
 def domain_size(term: Term, batch: int) -> int:
@@ -209,7 +215,7 @@ def domain_size(term: Term, batch: int) -> int:
     for group in _groups(axes, [g.affine for g in guards]):
         members = [a for a in axes if a.name in group]
         concerned = [g for g in guards if g.affine.axes & group]
-        points = prod(a.extent for a in members)
+        points = prod(sizes(members))
         if concerned and points <= ENUMERATION_LIMIT:
             points = int(np.count_nonzero(_holds(members, concerned, _grids(members))))
         total *= points
@@ -251,12 +257,12 @@ def _groups(axes: Sequence[Axis], affines: Sequence[Affine]) -> list[frozenset[s
 
 
 def _grids(axes: Sequence[Axis]) -> dict[str, np.ndarray]:
-    grids = np.indices([a.extent for a in axes], sparse=True)
+    grids = np.indices(sizes(axes), sparse=True)
     return {a.name: grid for a, grid in zip(axes, grids, strict=True)}
 
 
 def _holds(axes: Sequence[Axis], guards: Iterable[Guard], grids: Mapping[str, np.ndarray]) -> np.ndarray:
-    keep = np.ones([a.extent for a in axes], dtype=bool)
+    keep: np.ndarray = np.ones(sizes(axes), dtype=bool)
     for guard in guards:
         value = _values(guard.affine, grids)
         if guard.kind == "%":
@@ -268,13 +274,15 @@ def _holds(axes: Sequence[Axis], guards: Iterable[Guard], grids: Mapping[str, np
 
 def _values(affine: Affine, grids: Mapping[str, np.ndarray]) -> np.ndarray:
     """The values of an expression without reads over grids of its axes."""
-    total = np.int64(affine.constant)
+    total: Any = np.int64(affine.constant)
     for atom, c in affine.terms:
         if isinstance(atom, str):
             value = grids[atom]
         elif isinstance(atom, FloorDiv):
             value = _values(atom.numerator, grids) // atom.divisor
-        else:
+        elif isinstance(atom, Mod):
             value = _values(atom.numerator, grids) % atom.divisor
+        else:
+            raise CompilerBug(f"{atom} is read, and has no values over a grid")
         total = total + c * value
     return total

@@ -50,8 +50,8 @@ def digit_of(atom: Atom) -> Digit | None:
         return Digit(atom, inner, atom.divisor, -(-inner.extent // atom.divisor))
     if isinstance(atom, Mod) and isinstance(inner, Read):
         return Digit(atom, inner, 1, atom.divisor)
-    if isinstance(atom, Mod) and isinstance(inner, FloorDiv) and isinstance(_only_atom(inner), Read):
-        return Digit(atom, _only_atom(inner), inner.divisor, atom.divisor)
+    if isinstance(atom, Mod) and isinstance(inner, FloorDiv) and isinstance(read := _only_atom(inner), Read):
+        return Digit(atom, read, inner.divisor, atom.divisor)
     return None
 
 
@@ -65,7 +65,7 @@ def _only_atom(atom: Atom) -> Atom | None:
 
 def without_constant_atoms(term: Term) -> Term:
     """Atoms that can take one value only are replaced by it: `w//3` is 0 for a read `w` below 3."""
-    found = {}
+    found: dict[Atom, Affine] = {}
     for affine in term.affines():
         for atom in affine.atoms():
             low, high = atom_of(atom).interval(term.extents)
@@ -87,7 +87,7 @@ def open_read(term: Term, read: Read, indices: Sequence[Affine] | None = None) -
     mapping: dict[Atom, Affine] = {d.atom: axis(a.name) for d, a in zip(digits, axes, strict=True)}
     if _spell_the_whole(digits, read):
         number = sum((axis(a.name) * d.divisor for d, a in zip(digits, axes, strict=True)), constant(0))
-        guards = (Guard("==", number - atom_of(read)),)
+        guards: tuple[Guard, ...] = (Guard("==", number - atom_of(read)),)
     else:
         pairs = zip(digits, axes, strict=True)
         guards = tuple(Guard("==", axis(a.name) - atom_of(d.atom)) for d, a in pairs)

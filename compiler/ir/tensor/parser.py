@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import sympy
 from sympy.codegen.cfunctions import expm1, log1p
@@ -21,13 +22,14 @@ from compiler.ir.affine.expression import Affine, FloorDiv, Mod, Read, atom_of, 
 from compiler.ir.scalar.choices import OWN_FUNCTIONS, Select
 from compiler.ir.scalar.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
 from compiler.ir.scalar.together import Together
+from compiler.ir.tensor.kinds import Dtype, Kind, Operation, Role
 from compiler.ir.tensor.program import Access, Axis, Definition, Guard, Program, Tensor, Term, read_symbol
 
 _EXACT_NEAR_ZERO = {"expm1": expm1, "log1p": log1p}
 """Functions that SymPy keeps in a module of its own."""
 CONSTANTS = {"pi": sympy.pi, "E": sympy.E, "oo": sympy.oo, "nan": sympy.nan}
 
-_COMPARISONS = {
+_COMPARISONS: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.Lt: lambda left, right: (Less, (left, right)),
     ast.LtE: lambda left, right: (LessEqual, (left, right)),
     ast.Gt: lambda left, right: (Less, (right, left)),
@@ -78,23 +80,25 @@ def parse_program(text: str, functions: Iterable[type[sympy.Function]] = ()) -> 
     return Program(tuple(inputs), tuple(definitions), outputs)
 
 
-def _input(header: re.Match) -> Tensor:
+def _input(header: re.Match[str]) -> Tensor:
     limit = int(header["limit"]) if header["limit"] else None
     name, shape, stream = unquoted(header["name"]), _shape(header["shape"]), int(header["stream"] or 0)
-    return Tensor(name, shape, header["kind"], header["dtype"], limit, stream, *_source(header))
+    kind, dtype = cast(Kind, header["kind"]), cast(Dtype, header["dtype"])
+    return Tensor(name, shape, kind, dtype, limit, stream, *_source(header))
 
 
-def _definition(header: re.Match) -> Definition:
+def _definition(header: re.Match[str]) -> Definition:
     """The definition without its terms."""
     name, shape = unquoted(header["name"]), _shape(header["shape"])
     at_once = header["at_once"] is not None
-    return Definition(name, shape, header["operation"], (), header["dtype"], *_source(header), at_once)
+    operation, dtype = cast(Operation, header["operation"]), cast(Dtype, header["dtype"])
+    return Definition(name, shape, operation, (), dtype, *_source(header), at_once)
 
 
-def _source(header: re.Match) -> tuple[str, str | None, str]:
+def _source(header: re.Match[str]) -> tuple[str, Role | None, str]:
     """Origin, role, and what the role is to."""
     origin = ast.literal_eval(header["origin"]) if header["origin"] else ""
-    return origin, header["role"], unquoted(header["of"] or "")
+    return origin, cast("Role | None", header["role"]), unquoted(header["of"] or "")
 
 
 def _shape(text: str) -> tuple[int | None, ...]:
@@ -124,16 +128,21 @@ def _term(line: str, operation: str, limits: Limits, functions: Functions) -> Te
     symbols = {access: read_symbol(position) for position, access in enumerate(accesses)}
     return Term(
         tuple(Axis(unquoted(name), _extent(extent)) for name, _, extent in axes),
-        tuple(map(indices.affine, _expression(f"[{match['target']}]").elts)),
+        tuple(map(indices.affine, _items(match["target"]))),
         _Body(indices, symbols, functions).build(body),
         tuple((symbol, access) for access, symbol in symbols.items()),
-        tuple(map(indices.guard, _expression(f"[{guards}]").elts)),
+        tuple(map(indices.guard, _items(guards))),
     )
 
 
 def _expression(text: str) -> ast.expr:
     # A scalar's empty index list is the one thing that Python does not read.
     return ast.parse(re.sub(r"(?<=[\w)\"])\[\]", "[()]", text), mode="eval").body
+
+
+def _items(text: str) -> list[ast.expr]:
+    """What stands between commas, but those in brackets."""
+    return cast(ast.List, _expression(f"[{text}]")).elts
 
 
 def parse_index(text: str) -> Affine:
@@ -182,7 +191,7 @@ class _Indices:
             case ast.Subscript():
                 access = self.access(node)
                 return atom_of(Read(access.tensor, access.indices, self.limits[access.tensor]))
-            case ast.Call(func=ast.Name(id="bounded"), args=[read, extent]):
+            case ast.Call(func=ast.Name(id="bounded"), args=[ast.Subscript() as read, extent]):
                 access = self.access(read)
                 return atom_of(Read(access.tensor, access.indices, self.affine(extent).constant))
         raise ValueError(f"not an index: {ast.unparse(node)}")
@@ -197,9 +206,9 @@ class _Indices:
 
     def access(self, node: ast.Subscript) -> Access:
         tensor, outside = node.value, None
-        if isinstance(tensor, ast.Call):
-            tensor, outside = tensor.args[0], float(ast.unparse(tensor.args[1]))
-        name = tensor.value if isinstance(tensor, ast.Constant) else ast.unparse(tensor)
+        if isinstance(node.value, ast.Call):
+            tensor, outside = node.value.args[0], float(ast.unparse(node.value.args[1]))
+        name = str(tensor.value) if isinstance(tensor, ast.Constant) else ast.unparse(tensor)
         indices = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         return Access(name, tuple(map(self.affine, indices)), outside)
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 from operator import attrgetter
+from typing import Any
 
 import sympy
 
@@ -112,7 +113,7 @@ class Definition:
     at_once: bool = False
     """A sum over the batch that runs once over the whole of it, instead of tile by tile."""
 
-    def made_of(self, name: str, role: Role, **changes: object) -> Definition:
+    def made_of(self, name: str, role: Role, **changes: Any) -> Definition:
         """A definition of another name that has a role to this one."""
         return replace(self, name=name, role=role, of=self.name, **changes)
 
@@ -152,7 +153,8 @@ class Program:
 
     @cached_property
     def _index(self) -> dict[str, Tensor | Definition]:
-        return {entry.name: entry for entry in (*self.inputs, *self.definitions)}
+        entries: tuple[Tensor | Definition, ...] = (*self.inputs, *self.definitions)
+        return {entry.name: entry for entry in entries}
 
     def __getitem__(self, name: str) -> Tensor | Definition:
         return self._index[name]
@@ -182,7 +184,7 @@ class Program:
 
     @cached_property
     def _by_role(self) -> dict[tuple[Role | None, str], str]:
-        return {(entry.role, entry.of): entry.name for entry in (*self.inputs, *self.definitions)}
+        return {(entry.role, entry.of): entry.name for entry in self._index.values()}
 
     @cached_property
     def positions(self) -> Mapping[str, int]:
@@ -195,7 +197,7 @@ class Program:
         return frozenset(self.outputs)
 
     @cached_property
-    def readers(self) -> Mapping[str, tuple[Definition, ...]]:
+    def readers(self) -> dict[str, tuple[Definition, ...]]:
         """The definitions that read each tensor, in order; nobody reads a name that is not there."""
         found: defaultdict[str, list[Definition]] = defaultdict(list)
         for definition in self.definitions:
@@ -208,7 +210,7 @@ class Program:
         """The given tensor that holds the size of the batch, if there is one."""
         return next((tensor.name for tensor in self.inputs if tensor.kind == "batch_size"), None)
 
-    def replace(self, **changes: object) -> Program:
+    def replace(self, **changes: Any) -> Program:
         return replace(self, **changes)
 
     def with_definitions(self, definitions: Iterable[Definition]) -> Program:

@@ -34,7 +34,8 @@ def is_ravel(index: Affine, extents: Mapping[str, Extent]) -> bool:
     """Whether the axes of the index are its digits: each value comes from one place."""
     place = 1
     for atom, coefficient in sorted(index.terms, key=lambda term: term[1]):
-        if not isinstance(atom, str) or coefficient != place or extents[atom] is None:
+        extent = extents[atom] if isinstance(atom, str) else None
+        if extent is None or coefficient != place:
             return False
-        place *= extents[atom]
+        place *= extent
     return not index.constant

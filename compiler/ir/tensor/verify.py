@@ -34,7 +34,7 @@ def verify(program: Program) -> None:
 
 def violations(program: Program) -> Iterator[str]:
     """Every broken invariant, in program order."""
-    names = [entry.name for entry in (*program.inputs, *program.definitions)]
+    names = [*(tensor.name for tensor in program.inputs), *(d.name for d in program.definitions)]
     yield from (f"{name}: defined {n} times" for name, n in sorted(Counter(names).items()) if n > 1)
     for tensor in program.inputs:
         yield from (f"{tensor.kind} {tensor.name}: {message}" for message in _tensor(tensor))
