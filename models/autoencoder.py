@@ -1,6 +1,6 @@
 """A convolutional autoencoder of 28 × 28 images through 32 numbers; images, 0 to 1, are its labels too."""
 
-from compiler import (
+from chainrule import (
     Adam,
     BinaryCrossEntropy,
     Conv2D,

@@ -4,7 +4,7 @@ One of them no framework has: a pooling between the mean and the maximum of its 
 how near it comes to the one or the other.
 """
 
-from compiler import (
+from chainrule import (
     Adam,
     CrossEntropy,
     Formula,

@@ -1,6 +1,6 @@
 """LeNet-5 on 28 × 28 images (LeCun, Bottou, Bengio and Haffner, 1998), with a softmax at its end."""
 
-from compiler import Adam, AveragePooling2D, Conv2D, CrossEntropy, Dense, Flatten, Input, Sequential, Softmax
+from chainrule import Adam, AveragePooling2D, Conv2D, CrossEntropy, Dense, Flatten, Input, Sequential, Softmax
 
 model = Sequential(
     [

@@ -1,6 +1,6 @@
 """Reads an image of 8 × 8 pixels row by row, a sequence of eight steps, and says which digit it is."""
 
-from compiler import LSTM, Adam, CrossEntropy, Dense, Input, Sequential, Softmax
+from chainrule import LSTM, Adam, CrossEntropy, Dense, Input, Sequential, Softmax
 
 model = Sequential(
     [

@@ -1,6 +1,6 @@
 """A perceptron with one hidden layer on flattened 28 × 28 images."""
 
-from compiler import SGD, CrossEntropy, Dense, Input, Sequential, Softmax
+from chainrule import SGD, CrossEntropy, Dense, Input, Sequential, Softmax
 
 model = Sequential(
     [

@@ -1,6 +1,6 @@
 """The MNIST convolutional network."""
 
-from compiler import (
+from chainrule import (
     Adam,
     Conv2D,
     CrossEntropy,

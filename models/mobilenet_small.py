@@ -1,6 +1,6 @@
 """A small MobileNet (Howard et al., 2017): convolutions of each channel alone, then mixtures of channels."""
 
-from compiler import (
+from chainrule import (
     Adam,
     BatchNormalization,
     Conv2D,

@@ -4,7 +4,7 @@ He et al., "Deep residual learning for image recognition" (CVPR 2016), with one 
 three stages of 16, 32 and 64 channels.
 """
 
-from compiler import (
+from chainrule import (
     Adam,
     BatchNormalization,
     Conv2D,

@@ -1,6 +1,6 @@
 """A small residual network: 'same' and strided convolutions, two shortcuts, and a Concatenate."""
 
-from compiler import (
+from chainrule import (
     Adam,
     AveragePooling2D,
     Concatenate,

@@ -4,7 +4,7 @@ Vaswani et al., "Attention is all you need" (NeurIPS 2017), the decoder alone, w
 each part instead of behind it, as in GPT-2.
 """
 
-from compiler import (
+from chainrule import (
     Adam,
     CrossEntropy,
     Dense,

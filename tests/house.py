@@ -38,6 +38,8 @@ COMPILING = (
 
 # Component → the other components of ours that it may import. Everything may import from its own component.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    # The name that users import: no logic, only where to find what.
+    "chainrule": ("compiler", "compiler.toolchain.from_python", "compiler.cli", "runtime.beginning"),
     "compiler": (*LANGUAGE, "runtime.beginning"),  # only compiler/__init__.py, the public face
     # What everything stands on.
     "compiler.errors": (),
@@ -92,8 +94,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(*COMPILING[1:], *DRIVING, "compiler.machine"),
         *(*BUILDING, *OPTIONS, *LANGUAGE, *BORDER),
     ),
+    "compiler.toolchain.from_python": (
+        *("compiler.toolchain.built", "compiler.toolchain.compile_file", "compiler.pipeline"),
+        *("compiler.machine", *OPTIONS, *LANGUAGE),
+    ),
     "compiler.toolchain.doctor": ("compiler.toolchain.compile_file", *BUILDING, "compiler.errors", *BORDER),
-    "compiler.toolchain.built": ("compiler.toolchain.compile_file", *BASE, "runtime"),
+    "compiler.toolchain.built": ("compiler.toolchain.compile_file", *LANGUAGE, *BASE, "runtime"),
     "compiler.tools": (),
     "compiler.tools.pass_table": (*DRIVING, *BASE),
     "compiler.tools.summary": (
@@ -133,7 +139,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # Beside the compiler.
     **{"setup": (), "runtime": BORDER},
     **dict.fromkeys(BORDER, BORDER),
-    **dict.fromkeys(("models", "benchmarks.models"), ("compiler", *LANGUAGE)),
+    **dict.fromkeys(("models", "benchmarks.models"), ("chainrule", "compiler", *LANGUAGE)),
     "benchmarks": ("generated", "runtime", *BORDER),
 }
 

@@ -25,7 +25,7 @@ from tests.house import (
 
 ROOT = Path(__file__).resolve().parent.parent
 
-SOURCE_FOLDERS = ("compiler", "runtime", "models", "benchmarks", "tests")
+SOURCE_FOLDERS = ("chainrule", "compiler", "runtime", "models", "benchmarks", "tests")
 GENERATED_MODULES = ("generated/*.pyx", "tests/golden/**/*.pyx")
 OURS = {*SOURCE_FOLDERS, "generated"}
 
@@ -115,7 +115,7 @@ def check_order(source: Source) -> Iterator[str]:
 
 def check_outside_packages(source: Source) -> Iterator[str]:
     """The table OUTSIDE."""
-    if not (is_within(source.module, "compiler") or is_within(source.module, "runtime")):
+    if not any(is_within(source.module, top) for top in ("chainrule", "compiler", "runtime")):
         return
     for found in find_imports(source):
         if found.package in OURS or found.package in sys.stdlib_module_names:
@@ -180,7 +180,7 @@ def check_generated_modules(root: Path) -> Iterator[str]:
 
 def check_packages(root: Path) -> Iterator[str]:
     """A folder of modules without __init__.py works in a checkout and is missing once installed."""
-    for top in ("compiler", "runtime"):
+    for top in ("chainrule", "compiler", "runtime"):
         for folder in sorted({path.parent for path in (root / top).rglob("*.py")}):
             if not (folder / "__init__.py").is_file():
                 yield f"{folder.relative_to(root).as_posix()}: there is no __init__.py"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.test_architecture import OBEDIENT, ROOT, find_imports, plant, read_sources
 
-FOLDERS = ("compiler/", "runtime/")
+FOLDERS = ("chainrule/", "compiler/", "runtime/")
 
 
 def circles(root: Path) -> Iterator[frozenset[str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -11,14 +13,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("compiler", "runtime", "generated", "models", "tests", "benchmarks")
+FOLDERS = ("chainrule", "compiler", "runtime", "generated", "models", "tests", "benchmarks")
 
 # In a user's folder with packages of the same names; `site` reads what the installation has put down.
 USER = """
 import importlib, site, sys
 site.addsitedir(sys.argv[1])
-import compiler, runtime
-assert compiler.MARK == runtime.MARK == "the checkout's"
+import chainrule, compiler, runtime
+assert chainrule.MARK == compiler.MARK == runtime.MARK == "the checkout's"
 for name in ("generated", "models", "tests", "benchmarks"):
     module = importlib.import_module(f"{name}.mnist")
     assert module.MARK == "the user's", module.__file__
@@ -65,6 +67,80 @@ def site(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+# What a user does who has the wheel and no checkout.
+WHEEL = """
+import sys
+from pathlib import Path
+import numpy as np
+import chainrule, compiler
+from chainrule import SGD, CrossEntropy, Dense, Input, Sequential, Softmax
+assert Path(chainrule.__file__).is_relative_to(sys.prefix), chainrule.__file__
+assert Path(compiler.__file__).is_relative_to(sys.prefix), compiler.__file__
+layers = [Input(4), Dense(3), Softmax()]
+module = chainrule.compile(Sequential(layers, loss=CrossEntropy(), optimizer=SGD(0.1)), target="scalar")
+print(f"{module.Network(seed=0).train_step(np.zeros((2, 4)), np.zeros(2, int)):.4f}")
+module = chainrule.compile("small.py", target="scalar")
+print(module.Network(seed=0).predict(np.zeros((2, 4))).shape)
+from generated import model, small
+"""
+SMALL = """
+from chainrule import SGD, CrossEntropy, Dense, Input, Sequential, Softmax
+model = Sequential([Input(4), Dense(5), Softmax()], loss=CrossEntropy(), optimizer=SGD(0.1))
+"""
+
+
+@pytest.mark.long
+def test_the_wheel_works_in_an_empty_folder(tmp_path: Path) -> None:
+    """Built from the sources alone, installed into an environment of its own, away from every checkout."""
+    sources, dist, folder = tmp_path / "sources", tmp_path / "dist", tmp_path / "empty"
+    folder.mkdir()
+    for name in ("chainrule", "compiler", "runtime"):
+        shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, sources)
+    # As if an earlier installation had left something there.
+    (sources / "chainrule.egg-info").mkdir()
+    _run(sys.executable, "setup.py", "-q", "bdist_wheel", "--dist-dir", str(dist), cwd=sources)
+    (wheel,) = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        names = opened.namelist()
+    tops = {name.partition("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"chainrule", "compiler", "runtime"}
+    assert {f"{top}/py.typed" for top in ("chainrule", "compiler", "runtime")} <= set(names)
+    assert "chainrule/__init__.pyi" in names
+    environment = tmp_path / "environment"
+    _run(sys.executable, "-m", "venv", "--without-pip", str(environment), cwd=folder)
+    python = environment / "bin" / "python"
+    (site,) = environment.glob("lib/python*/site-packages")
+    # What it depends on is taken from here; an installation of the checkout is not, for that needs a .pth.
+    dependencies = {str(Path(importlib.util.find_spec(name).origin).parents[1]) for name in DEPENDENCIES}
+    (site / "dependencies.pth").write_text("\n".join(sorted(dependencies)) + "\n")
+    _run(sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", "--no-index",
+         "--force-reinstall", str(wheel), cwd=folder)  # fmt: skip
+    (folder / "small.py").write_text(SMALL)
+    assert _run(str(python), "-c", WHEEL, cwd=folder).split() == ["1.0986", "(2,", "5)"]
+    for command in ("chainrule", "compile"):
+        text = _run(str(environment / "bin" / command), "--help", cwd=folder)
+        assert "model" in text
+    said = _run(
+        str(environment / "bin" / "chainrule"), "compile", "small.py", "--target", "scalar", cwd=folder
+    )
+    assert "small" in said
+    assert sorted(path.name for path in folder.iterdir()) == ["generated", "small.py"]
+
+
+DEPENDENCIES = ("sympy", "mpmath", "numpy", "Cython", "jinja2", "platformdirs", "rich")
+
+
+def _run(*command: str, cwd: Path) -> str:
+    """What a command says, run by somebody whose path knows nothing of this checkout."""
+    surroundings = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    surroundings["CHAINRULE_CACHE"] = str(cwd.parent / "cache")
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=surroundings)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
 def _python(script: str, folder: Path, *arguments: str) -> str:
     """A Python that has no installation of its own, in this folder."""
     command = [sys.executable, "-E", "-S", "-c", script, *arguments]
@@ -82,7 +158,7 @@ def test_a_user_gets_their_own_modules(site: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_else_of_the_checkout_is_on_the_path(site: Path, tmp_path: Path) -> None:
-    assert _python(EMPTY, tmp_path, str(site), *FOLDERS) == "compiler runtime"
+    assert _python(EMPTY, tmp_path, str(site), *FOLDERS) == "chainrule compiler runtime"
 
 
 def test_the_root_of_the_checkout_goes_on_working(site: Path, checkout: Path) -> None:

@@ -1,6 +1,6 @@
 """LeNet-5 with ReLU and max pooling, as tutorials have it."""
 
-from compiler import Adam, Conv2D, CrossEntropy, Dense, Flatten, Input, MaxPool2D, Sequential, Softmax
+from chainrule import Adam, Conv2D, CrossEntropy, Dense, Flatten, Input, MaxPool2D, Sequential, Softmax
 
 model = Sequential(
     [

@@ -1,6 +1,6 @@
 """A perceptron with two hidden layers of 512 units on flattened 28 × 28 images."""
 
-from compiler import Adam, CrossEntropy, Dense, Input, Sequential, Softmax
+from chainrule import Adam, CrossEntropy, Dense, Input, Sequential, Softmax
 
 model = Sequential(
     [

@@ -1,6 +1,6 @@
 """A model whose step takes some microseconds, much less than it takes to wake a thread."""
 
-from compiler import Adam, CrossEntropy, Dense, Input, Sequential, Softmax
+from chainrule import Adam, CrossEntropy, Dense, Input, Sequential, Softmax
 
 model = Sequential(
     [

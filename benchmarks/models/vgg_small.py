@@ -1,6 +1,6 @@
 """In the manner of VGG, for 32 × 32 colour images: two pairs of 3 × 3 convolutions, each with a pool."""
 
-from compiler import Adam, Conv2D, CrossEntropy, Dense, Flatten, Input, MaxPool2D, Sequential, Softmax
+from chainrule import Adam, Conv2D, CrossEntropy, Dense, Flatten, Input, MaxPool2D, Sequential, Softmax
 
 model = Sequential(
     [

@@ -27,6 +27,7 @@ from runtime.signals import Stopped
 PROTECTED = frozenset(
     (
         *sys.stdlib_module_names,
+        "chainrule",
         "compiler",
         "runtime",
         "numpy",

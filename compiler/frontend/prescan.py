@@ -1,6 +1,6 @@
 """Mistakes in a model file that would stop it from running, found all at once without running it.
 
-    a name of the compiler that does not exist     from compiler import Conv3D
+    a name of the compiler that does not exist     from chainrule import Conv3D
     a name that is bound nowhere                   Dens(10)
     a call that does not fit                       Conv2D(32, kernel=3)
 
@@ -22,6 +22,8 @@ from types import ModuleType
 from compiler.errors import Problem, Span
 from compiler.language.layers.base import Placeholder
 
+FACES = ("chainrule", "compiler")
+"""The packages that model files import from: the same names. A file that has the second may go on with it."""
 _MAKER = "__chainrule_placeholder__"
 
 
@@ -92,7 +94,7 @@ class _Scan:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in bound:
                 advice = _close(node.id, {*public, *(name for name in bound if not hasattr(builtins, name))})
                 if node.id in public:
-                    advice = f"from compiler import {node.id}"
+                    advice = f"from {_face(tree)} import {node.id}"
                     self.known[node.id] = getattr(compiler, node.id)
                 self.report(node, f"the name {node.id} is not defined", width=len(node.id), advice=advice)
                 self.placeholders[node.id] = self.known.get(node.id, Placeholder(node.id.lower()))
@@ -157,12 +159,18 @@ def _is_variadic(parameter: inspect.Parameter) -> bool:
 
 def _is_ours(module: str | None) -> bool:
     """Whether this is a module of the compiler that exists; another is an error when the file runs."""
-    if module is None or module.split(".")[0] != "compiler":
+    if module is None or module.split(".")[0] not in FACES:
         return False
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
         return False
+
+
+def _face(tree: ast.Module) -> str:
+    """The package that this file imports names from: the first of them, unless it uses the other alone."""
+    used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
+    return next((face for face in FACES if face in used), FACES[0])
 
 
 def _public(module: ModuleType) -> list[str]:

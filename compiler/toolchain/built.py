@@ -7,19 +7,20 @@ from pathlib import Path
 from types import ModuleType
 
 from compiler.errors import ToolchainError
-from compiler.toolchain.compile_file import Options, Progress, compile_file, module_of
+from compiler.language.description import Model
+from compiler.toolchain.compile_file import Options, Progress, compile_file, module_of, silent
 from runtime.modules import load_module
 
 
-def built_module(path: str | Path, options: Options, progress: Progress) -> ModuleType:
+def built_module(model: Model | str | Path, options: Options, progress: Progress = silent) -> ModuleType:
     """Compile if needed and import the module from where it was put.
 
     Without a C compiler or a cache, a module serves that was built from this model. Raises as `compile_file`.
     """
     try:
-        return load_module(compile_file(path, options, progress).module)
+        return load_module(compile_file(model, options, progress).module)
     except (ToolchainError, OSError) as error:
-        file, digest = module_of(path, options)
+        file, digest = module_of(model, options)
         if not file.is_file():
             raise
         module = load_module(file)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from compiler.errors import ModelError, Problem
 from compiler.frontend.parse import load_model
+from compiler.language.description import Model
 from compiler.machine.elements import REALS
 from compiler.machine.registry import all_targets, native_flags, native_target
 from compiler.machine.target import Target
@@ -39,13 +40,16 @@ from runtime.files import try_folder, write_together
 
 if TYPE_CHECKING:
     from compiler.driver import Step
-    from compiler.language.description import Model
     from compiler.module_source import Instruments, ModuleSource
     from compiler.plan.plan import Plan
 
 LEAST_MODULE = 2**18
 """Bytes that the files of the smallest module take, together."""
 Progress = Callable[[str, float], None]
+
+
+def silent(stage: str, seconds: float) -> None:
+    """Progress that is not shown."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +81,21 @@ class Compiled:
 
 
 def compile_file(
-    path: str | Path,
+    model: Model | str | Path,
     options: Options,
-    progress: Progress = lambda stage, seconds: None,
+    progress: Progress = silent,
     after: Callable[[Step], None] | None = None,
 ) -> Compiled:
-    """Compile a model file. Raises ModelError for what the user can mend; OSError when a disk is full.
+    """Compile a model, or a model file.
+
+    Raises ModelError for what the user can mend, OSError when a disk is full.
 
     Whatever happens, the files in `options.out` are all the old ones or all the new ones. A cached build
     that cannot be used is said on standard error.
     """
     start = time.perf_counter()
     options = replace(options, modes=checked_modes(options.modes))
-    model = _timed(progress, "parse", lambda: load_model(path))
+    model = _timed(progress, "parse", lambda: described(model))
     too_large = model.memory_problems(REALS[options.dtype].bytes, available_memory())
     if too_large:
         raise ModelError(*too_large)
@@ -117,6 +123,14 @@ def compile_file(
     return Compiled(source, module, stub, cached, time.perf_counter() - start, facts)
 
 
+def described(model: Model | str | Path) -> Model:
+    """The model itself, or the one that a file describes. Raises ModelError with all that is wrong."""
+    if not isinstance(model, Model):
+        return load_model(model)
+    model.check()
+    return model
+
+
 def _check_out(out: Path) -> None:
     """Make the folder for the module, unless anyone at all could put another module there."""
     out.mkdir(parents=True, exist_ok=True)
@@ -140,12 +154,12 @@ def available_memory() -> int:
     return min([whole, *(int(text) for text in texts if text.isdigit())])
 
 
-def module_of(path: str | Path, options: Options) -> tuple[Path, str]:
-    """Where the module of a model file is put, and the hash that it says it was built from; nothing is built.
+def module_of(model: Model | str | Path, options: Options) -> tuple[Path, str]:
+    """Where a model's module is put, and the hash that it says it was built from; nothing is built.
 
-    Raises ModelError for what is wrong with the model file.
+    Raises ModelError for what is wrong with the model.
     """
-    model = load_model(path)
+    model = described(model)
     file = options.out / f"{model.name or 'model'}{extension_suffix()}"
     return file, digest_of(model, options.dtype)
 

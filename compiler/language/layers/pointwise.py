@@ -23,7 +23,7 @@ from compiler.language.layers.shaping import axis_names
 if TYPE_CHECKING:
     import sympy
 
-_ADVICE = "exp, where, maximum, equal, … from compiler, and & | ~ between conditions"
+_ADVICE = "exp, where, maximum, equal, … from chainrule, and & | ~ between conditions"
 
 
 @dataclass(frozen=True, init=False)

@@ -1,0 +1,33 @@
+"""chainrule: a gradient compiler. The one name to import: what model files are written with, and `compile`.
+
+    from chainrule import Adam, CrossEntropy, Dense, Input, Sequential, Softmax
+    net = chainrule.compile(model).Network(seed=0)
+
+In: nothing. Out: every public name of `compiler`, and what compiles from Python. No logic may enter: each
+name is looked up where it is made, when it is asked for, so that the import takes no time.
+"""
+
+from runtime.beginning import begin_command
+
+# Before everything else: a command that is stopped meanwhile ends quietly.
+begin_command("chainrule")
+
+
+def __getattr__(name: str) -> object:
+    if name == "compile":
+        from compiler.toolchain.from_python import compile
+
+        return compile
+    # Python and its tools ask modules for names of their own; the compiler is not imported for these.
+    if not name.startswith("__") or name == "__all__":
+        import compiler
+
+        if name == "__all__" or name in compiler.__all__:
+            return getattr(compiler, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+
+
+def __dir__() -> list[str]:
+    import compiler
+
+    return sorted([*globals(), *compiler.__all__, "compile"])

@@ -1,0 +1,2 @@
+from compiler import *
+from compiler.toolchain.from_python import compile as compile

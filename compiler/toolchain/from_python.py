@@ -1,0 +1,65 @@
+"""`chainrule.compile(model)`: from a model, in memory or in a file, to its imported module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+from types import ModuleType
+
+from compiler.errors import ModelError, Problem
+from compiler.language.description import Model
+from compiler.machine.elements import REALS
+from compiler.modes import checked_modes
+from compiler.toolchain.built import built_module
+from compiler.toolchain.compile_file import Options
+
+
+def compile(
+    model: Model | str | Path,
+    *,
+    out: str | Path = "generated",
+    target: str = "native",
+    dtype: str = "float32",
+    modes: str | Iterable[str] = (),
+    without: str | Iterable[str] = (),
+    force: bool = False,
+) -> ModuleType:
+    """Compile a model, or the model file at a path, and import the module: `compile(model).Network(seed=0)`.
+
+    The options are those of `chainrule compile`: the folder for the module, the target, "float32" or
+    "float64", what the module offers besides training ("jvp,hvp" or a list), passes to leave out, and whether
+    to build again though nothing has changed. A model without a name is called like its file, or "model".
+    What was compiled before comes from the cache. What is returned is always the module of this model,
+    whatever was imported from its place before.
+
+    Raises ModelError with every problem of the model or of an option, ToolchainError where there is no C
+    compiler and nothing in the cache, OSError where nothing can be written.
+    """
+    if not isinstance(model, Model | str | PurePath):
+        found = type(model).__name__
+        raise ModelError(Problem("this is no model", expected="a Model, or the path of a file", found=found))
+    if dtype not in REALS:
+        raise ModelError(Problem("unknown dtype", expected=", ".join(REALS), found=repr(dtype)))
+    options = Options(
+        Path(out),
+        target,
+        dtype,
+        force,
+        _switches(_names(without)),
+        checked_modes(_names(modes)),
+    )
+    return built_module(model, options)
+
+
+def _switches(names: list[str]) -> frozenset[str]:
+    if not names:
+        return frozenset()
+    # The table of passes stands on SymPy, which takes half a second to import.
+    from compiler.pipeline import parse_switches
+
+    return parse_switches(",".join(names))
+
+
+def _names(given: str | Iterable[str]) -> list[str]:
+    """Names from a text with commas, or from a list."""
+    return [name.strip() for name in (given.split(",") if isinstance(given, str) else given) if name.strip()]
