@@ -37,8 +37,8 @@ from compiler.pricing import pricer
 from compiler.schedule.layout import row_size
 from compiler.schedule.settings import Settings
 
-UPDATE_TILE = 2048
-"""Parameters in a tile of the update: a few arrays of them fill half of a first-level cache."""
+UPDATE_ARRAYS = 4
+"""Arrays, with as many values as a tile of the update has, that fill a first-level cache."""
 Instruments = Literal["none", "programs", "kernels"]
 """What a module can be asked for besides: the time of each program, and the time of each kernel call."""
 
@@ -120,7 +120,8 @@ def tile_examples(entry: EntryPoint, storage: Storage, settings: Settings, drive
 def _plan(entry: EntryPoint, storage: Storage, settings: Settings, driver: Driver, behind: int = 0) -> Plan:
     """Place what an entry point is given and gives, and plan it; sums of an update go `behind` others."""
     if entry.batch == "parameters":
-        settings = replace(settings, tile=UPDATE_TILE)
+        size = settings.machine.level1_bytes // UPDATE_ARRAYS
+        settings = replace(settings, tile=size // element_bytes("real", settings.dtype))
     where = placed(entry, storage, behind)
     facts = Facts(settings=settings, places=where.given)
     program = driver.through(("planning",), entry.name, entry.program, facts)

@@ -32,6 +32,8 @@ class Machine:
     fused_operations: int = 2
     """Operations of one instruction: a multiplication and an addition."""
     latency: int = 4
+    line_bytes: int = 64
+    """Bytes that a cache reads and writes at once."""
     level1_bytes: int = 32 * 1024
     level2_bytes: int = 1024 * 1024
     single: Costs = field(default_factory=Costs)

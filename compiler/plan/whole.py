@@ -31,6 +31,7 @@ from compiler.ir.tensor.program import (
     move_term,
 )
 from compiler.ir.tensor.rename import reading
+from compiler.machine.elements import REALS
 from compiler.schedule.layout import row_size
 from compiler.schedule.nest import make_nest
 from compiler.schedule.pieces import tile_of
@@ -56,7 +57,7 @@ def whole_sums(program: Program, settings: Settings) -> frozenset[str]:
 
 
 def _pays(definition: Definition, shapes: Mapping[str, Shape], settings: Settings) -> bool:
-    """One contraction over the batch, larger than what it reads; bytes cancel, so values are counted."""
+    """One contraction over the batch, larger than what it reads."""
     if definition.operation != "sum" or has_batch(definition.shape) or len(definition.terms) != 1:
         return False
     (term,) = definition.terms
@@ -66,7 +67,8 @@ def _pays(definition: Definition, shapes: Mapping[str, Shape], settings: Setting
     costs = settings.machine.costs(settings.dtype)
     in_lanes = row_size(definition.shape) * costs.lane_passes * (LANES + tiles)
     kept = sum(row_size(shapes[name]) for name in term.tensors if has_batch(shapes[name]))
-    if kept * TYPICAL_BATCH * costs.kept_passes + costs.phase >= in_lanes:
+    size = REALS[settings.dtype].bytes
+    if (kept * TYPICAL_BATCH * costs.kept_passes - in_lanes) * size + costs.phase_bytes >= 0:
         return False
     nest = make_nest(term, definition.name, shapes, "")
     tile = tile_of(nest, whole_settings(settings))
@@ -113,7 +115,8 @@ def can_be_shared(definition: Definition, kernel: Kernel, settings: Settings) ->
     points = row_size(definition.shape)
     once = all(is_injective(term) and not term.reduction_axes for term in definition.terms)
     loops = all(isinstance(statement, Loop | Load | Let) for statement in kernel.body)
-    worth = points >= settings.machine.costs(settings.dtype).shared
+    costs = settings.machine.costs(settings.dtype)
+    worth = points * REALS[settings.dtype].bytes >= costs.shared_bytes
     return worth and len(definition.terms) == 1 and once and loops
 
 

@@ -29,6 +29,7 @@ from compiler.ir.scalar.conditions import Both, Equal
 from compiler.ir.tensor.program import IDENTITY, Axis, Guard
 from compiler.ir.tensor.rename import substitute_guards
 from compiler.machine.costs import Costs
+from compiler.machine.elements import REALS
 from compiler.schedule.blocks import Accumulators, summed
 from compiler.schedule.lookups import Lookup, is_looked_up, lookup_of
 from compiler.schedule.nest import Integers, Nest, Shapes, local_name
@@ -59,7 +60,7 @@ def plain_nest(
     """Loops for `nest`; `injective` says that two points of the target axes never share a target."""
     costs = settings.machine.costs(settings.dtype)
     if injective and (pair := _transposed(nest, costs)) is not None:
-        return _in_blocks(nest, pair, outcome, shapes, costs)
+        return _in_blocks(nest, pair, outcome, shapes, settings)
     if not injective or (not nest.reduction_axes and operation == "sum"):
         # Every point writes on its own: no accumulator outlives a point.
         axes = _ordered(nest, (*nest.target_axes, *nest.reduction_axes))
@@ -93,12 +94,16 @@ def _transposed(nest: Nest, costs: Costs) -> tuple[Axis, Axis] | None:
     return None
 
 
-def _in_blocks(nest: Nest, pair: tuple[Axis, Axis], outcome: Outcome, shapes: Shapes, costs: Costs) -> Body:
+def _in_blocks(
+    nest: Nest, pair: tuple[Axis, Axis], outcome: Outcome, shapes: Shapes, settings: Settings
+) -> Body:
     """A transposed copy block by block, so that every line of the cache that is read or written is used up
     while it is there: `for j0 in steps of 16, i0 in steps of 8: for i, j of the block: y[i, j] = x[j, i]`."""
     written, read = pair
+    costs = settings.machine.costs(settings.dtype)
     body = _point(nest, outcome, shapes, (), costs)
-    blocks = ((written, costs.written_block), (read, costs.read_block))
+    line = settings.machine.line_bytes // REALS[settings.dtype].bytes
+    blocks = ((written, line), (read, costs.read_block))
     for a, size in blocks:
         whole = () if a.extent % size == 0 else (Limit(constant(a.extent)),)
         upper = (*whole, Limit(axis(_block_of(a)) + size))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from compiler.machine.costs import Costs
+from compiler.machine.elements import REALS
 from compiler.machine.machine import Machine
 from compiler.schedule.layout import extent_of, row_size
 from compiler.schedule.lookups import is_looked_up
@@ -18,7 +19,8 @@ def points_cycles(nest: Nest, shapes: Shapes, settings: Settings, machine: Machi
     costs = machine.costs(settings.dtype)
     points = prod(extent_of(a, settings.tile) for a in nest.axes)
     if is_selected(nest) and not _looked_up(nest, shapes, costs):
-        return costs.scatter_point * points + row_size(shapes[nest.buffer]) * settings.tile / costs.cleared
+        cleared = row_size(shapes[nest.buffer]) * settings.tile * REALS[settings.dtype].bytes
+        return costs.scatter_point * points + cleared / costs.cleared_bytes
     return costs.loop_point * points
 
 

@@ -26,7 +26,7 @@ def tile_cycles(tile: Tile, machine: Machine, dtype: str, batch: int) -> float:
     steps = prod(extent_of(a, batch) for a in nest.reduction_axes)
     operations = max(1.0, _operations(nest.body) / machine.fused_operations)
     slots = machine.slots(tile.vector_axis.extent, tile.lanes)
-    load_slots = machine.load_slots(tile.lanes * REALS["float32"].bytes)
+    load_slots = machine.load_slots(tile.lanes * REALS[dtype].bytes)
     collecting = total = 0.0
     for count, wide, across in _block_shapes(tile, batch):
         positions = prod(across.values())

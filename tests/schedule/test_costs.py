@@ -144,7 +144,21 @@ def test_choices_follow_the_machine() -> None:
     tiles = [scheduled("y", Settings(target, "float32", 4)) for target in machines]
     assert all(isinstance(tile, RegisterTile) for tile in tiles)
     assert tiles[0].tile != tiles[1].tile
-    free = replace(usual.machine.single, phase=-(10**9))
+    free = replace(usual.machine.single, phase_bytes=-(10**9))
     cheap = replace(usual, machine=replace(usual.machine, single=free))
     found = [whole_sums(PROGRAM, Settings(target, "float32", 4)) for target in (usual, cheap)]
     assert found == [frozenset(), frozenset({"w"})]
+
+
+@pytest.mark.parametrize("target", all_targets())
+def test_bytes_not_values(target: str) -> None:
+    """What memory decides is twice as much for values of twice the size: clearing; loads of vectors."""
+    usual = TARGETS[target]
+    machine = usual.machine
+    without = replace(machine.single, scatter_point=0.0), replace(machine.double, scatter_point=0.0)
+    bare = replace(usual, machine=replace(machine, single=without[0], double=without[1]))
+    single, double = (scheduled("z", Settings(bare, dtype, 4)) for dtype in ("float32", "float64"))
+    assert double.cycles(bare.machine) == 2 * single.cycles(bare.machine) > 0
+    lanes = [machine.lanes(dtype) for dtype in ("float32", "float64")]
+    if machine.vector_bytes:
+        assert machine.load_slots(lanes[0] * 4) == machine.load_slots(lanes[1] * 8)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from compiler.machine import x86
+from compiler.machine.costs import Costs
 from compiler.machine.machine import Machine
 from compiler.machine.target import Processor, Target
 
-MACHINE = Machine(vector_bytes=32, registers=16, level2_bytes=512 * 1024)
+MACHINE = Machine(vector_bytes=32, registers=16, level2_bytes=512 * 1024, single=Costs(random_value=6.7))
 
 TARGET = Target(
     name="x86-64-v3",

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compiler.machine import x86
+from compiler.machine.costs import Costs
 from compiler.machine.machine import Machine
 from compiler.machine.target import Processor, Target
 
-MACHINE = Machine(vector_bytes=64, registers=32)
+MACHINE = Machine(
+    vector_bytes=64, registers=32, single=Costs(random_value=3.6), double=Costs(random_value=4.1)
+)
 
 # AMD's first processors with 64-byte vectors compute half of one at a time; compilers that are older than
 # they are take them for the generation before.
