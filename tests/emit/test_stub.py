@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +85,35 @@ def test_instruments_are_in_the_stub() -> None:
     made = source(classifier(), instruments="kernels")
     assert of_stub(made.stub) == of_module(made.text)
     assert "kernel_clocks" in made.stub and "time_program" in made.stub
+
+
+USE = """
+import numpy as np
+from model import Network, reload
+
+net = Network(seed=0, threads=None)
+x, y = np.zeros((2, 4), np.float32), [0, 1]
+loss: float = net.train_step(x, y, rows=[1])
+loss, gradients = net.value_and_grad(x, y, inputs=True)
+net.parameters["dense_1.kernel"][...] += gradients["dense_1.kernel"]
+outputs: np.ndarray = net.predict(x)
+net.learning_rate = 0.5
+net.predict(x, y)
+net.parameters = {}
+"""
+WRONG = {12: "Too many arguments", 13: "read-only"}
+"""Lines that a type checker objects to, and what it says."""
+
+
+def test_a_type_checker_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = pytest.importorskip("mypy.api")
+    (tmp_path / "model.pyi").write_text(source(classifier()).stub)
+    (tmp_path / "use.py").write_text(USE)
+    monkeypatch.chdir(tmp_path)
+    output, errors, _ = api.run(["--strict", "--config-file=", "--no-incremental", "use.py", "model.pyi"])
+    found = {int(line.split(":")[1]): line for line in output.splitlines() if ": error: " in line}
+    assert errors == "" and found.keys() == WRONG.keys(), output
+    assert all(message in found[line] for line, message in WRONG.items())
 
 
 def test_types_follow_from_roles() -> None:
