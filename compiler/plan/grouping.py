@@ -92,7 +92,8 @@ def _longer(
             context.stage[name] != context.stage[first.name] for name in group
         ):
             continue
-        definitions = tuple(program[name] for name in (*chain, *group))
+        members = (program.definition(name) for name in (*chain, *group))
+        definitions = tuple(definition for definition in members if definition is not None)
         longer = _chain(definitions, fused, context)
         if longer is not None and _cycles(longer, settings) < _apart(definitions, context):
             return (*chain, *group), longer, there

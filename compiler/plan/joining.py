@@ -34,7 +34,12 @@ def join(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
     for name in [definition.name for definition in program.definitions]:
         inner = program.definition(name)
         readers = program.readers[name]
-        if len(readers) != 1 or name in program.results or not _can_be_put_in(inner, program, stage):
+        if (
+            inner is None
+            or len(readers) != 1
+            or name in program.results
+            or not _can_be_put_in(inner, program, stage)
+        ):
             continue
         (outer,) = readers
         if stage[name] == stage[outer.name] and (joined := _joined(outer, inner)) is not None:
@@ -67,8 +72,9 @@ def _joined(outer: Definition, inner: Definition) -> Definition | None:
     # A choice inside the conditions of another would be made several times.
     if _occurrences(term.body, symbol) > 1 and any(t.body.has(*CHOICES) for t in inner.terms):
         return None
-    parts = tuple(put_in(term, symbol, part) for part in inner.terms)
-    if None in parts or any(len(part.reads) > MOST_READS for part in parts):
+    made = (put_in(term, symbol, part) for part in inner.terms)
+    parts = tuple(part for part in made if part is not None)
+    if len(parts) < len(inner.terms) or any(len(part.reads) > MOST_READS for part in parts):
         return None
     return replace(outer, terms=parts)
 

@@ -12,11 +12,12 @@ in cache and the workspace is a tile's, not the batch's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 from compiler.ir.loops.grammar import Kernel
-from compiler.ir.module.grammar import Place
+from compiler.ir.module.grammar import Element, Place
 from compiler.ir.tensor.program import Definition, Program
 from compiler.machine.elements import element_bytes
 from compiler.plan.grouping import fused_groups
@@ -29,7 +30,7 @@ from compiler.plan.stages import (
 )
 from compiler.plan.whole import can_be_shared, shared_out, whole_settings
 from compiler.schedule.choosing import Table, schedule_of
-from compiler.schedule.context import context_of
+from compiler.schedule.context import Entries, context_of
 from compiler.schedule.elements import element_of
 from compiler.schedule.kernel import build_kernel
 from compiler.schedule.layout import aligned, row_size
@@ -68,7 +69,7 @@ class Plan:
     places: Mapping[str, Place]
     reduced: Mapping[str, Place]
     """Where tensors that are reduced over the batch are read once their phase is over ("total")."""
-    elements: Mapping[str, str]
+    elements: Mapping[str, Element]
     tile: int
     tile_bytes: int
     lane_elements: int
@@ -94,13 +95,14 @@ def make_plan(
     offsets of reduced outputs (a gradient arena laid out like the parameters); others follow behind."""
     settings = replace(settings, given=given_tensors(program) if settings.zeros else frozenset())
     stage = stages(program)
-    elements = {e.name: element_of(e) for e in (*program.inputs, *program.definitions)}
+    elements = {e.name: element_of(e) for e in program.entries}
     groups = kernel_groups(program)
     fused = fused_groups(groups, program, stage, settings, table) if settings.fuse else dict.fromkeys(groups)
     order = as_soon_as_possible(program, list(fused), stage)
     phases = []
     for number in range(1 + max((s.phase for s in stage.values()), default=0)):
-        before, tile = [], []
+        before: list[Call] = []
+        tile: list[Call] = []
         for group in order:
             if stage[group[0]].phase == number:
                 call = _call(group, program, settings, stage, fused.get(group), table)
@@ -146,7 +148,7 @@ def _call(
     table: Table,
 ) -> Call:
     """The call of a group's kernel, by the schedule that it has already, or by one that is chosen here."""
-    entries = tuple(program[name] for name in group)
+    entries = cast(Entries, tuple(program[name] for name in group))
     kind = stage[group[0]].kind
     if schedule is None:
         settings = whole_settings(settings) if kind == "whole" else settings
@@ -170,7 +172,7 @@ def _places(
     settings: Settings,
     given: Mapping[str, Place],
     lane_layout: Mapping[str, int],
-    elements: Mapping[str, str],
+    elements: Mapping[str, Element],
 ) -> tuple[dict[str, Place], tuple[int, int, int, int]]:
     """A place for every tensor, and (tile bytes, lane elements, shared bytes, batch elements)."""
     places = dict(given)
@@ -213,11 +215,13 @@ def _places(
     return places, (tile_bytes, lane_end, shared_bytes, batch_elements)
 
 
-def _row_bytes(program: Program, name: str, elements: Mapping[str, str], settings: Settings) -> int:
+def _row_bytes(program: Program, name: str, elements: Mapping[str, Element], settings: Settings) -> int:
     return row_size(program.shape(name)) * element_bytes(elements[name], settings.dtype)
 
 
-def _lifetimes(calls: Iterable[Call], places: Mapping[str, Place], size_of) -> list[Interval]:
+def _lifetimes(
+    calls: Iterable[Call], places: Mapping[str, Place], size_of: Callable[[str], int]
+) -> list[Interval]:
     """First and last call that touches each tile tensor."""
     first: dict[str, int] = {}
     last: dict[str, int] = {}

@@ -57,6 +57,9 @@ def split(program: Program, placed: frozenset[str] = frozenset()) -> tuple[Progr
     return program.with_definitions(definitions), tuple(rewrites)
 
 
+StageKind = Literal["before", "tile", "lane", "whole"]
+
+
 @dataclass(frozen=True)
 class Stage:
     """When a definition runs: its phase, and whether in the tiles or before them.
@@ -66,7 +69,7 @@ class Stage:
     """
 
     phase: int
-    kind: Literal["before", "tile", "lane", "whole"]
+    kind: StageKind
 
 
 def stages(program: Program) -> dict[str, Stage]:
@@ -82,7 +85,7 @@ def stages(program: Program) -> dict[str, Stage]:
             if name in result:
                 phase = max(phase, result[name].phase + (result[name].kind in finished))
         batched = runs_over_batch(*definition.terms)
-        kind = "tile" if has_batch(definition.shape) else "lane" if batched else "before"
+        kind: StageKind = "tile" if has_batch(definition.shape) else "lane" if batched else "before"
         result[definition.name] = Stage(phase, "whole" if definition.at_once else kind)
     return result
 
@@ -98,7 +101,7 @@ def kernel_groups(program: Program) -> list[tuple[str, ...]]:
     for definition in program.definitions:
         if definition.name in done:
             continue
-        group = (definition.name,)
+        group: tuple[str, ...] = (definition.name,)
         if definition.operation in ("max", "min") and definition.terms in winners:
             group += (winners[definition.terms],)
         done.update(group)

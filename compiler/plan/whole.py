@@ -52,7 +52,7 @@ def whole_settings(settings: Settings) -> Settings:
 
 def whole_sums(program: Program, settings: Settings) -> frozenset[str]:
     """Definitions whose sum over the batch moves fewer bytes when it runs once."""
-    shapes = {entry.name: entry.shape for entry in (*program.inputs, *program.definitions)}
+    shapes = {entry.name: entry.shape for entry in program.entries}
     return frozenset(d.name for d in program.definitions if _pays(d, shapes, settings))
 
 
@@ -106,8 +106,8 @@ def kept_for(
 def _copy(entry: Tensor | Definition, kept: str) -> Definition:
     axes = element_axes(entry.shape)
     here = tuple(axis(a.name) for a in axes)
-    source = {"origin": entry.origin, "role": "kept", "of": entry.name}
-    return Definition(kept, entry.shape, "sum", (move_term(axes, here, Access(entry.name, here)),), **source)
+    terms = (move_term(axes, here, Access(entry.name, here)),)
+    return Definition(kept, entry.shape, "sum", terms, origin=entry.origin, role="kept", of=entry.name)
 
 
 def can_be_shared(definition: Definition, kernel: Kernel, settings: Settings) -> bool:

@@ -142,6 +142,11 @@ class Tensor:
     of: str = ""
     """As in a definition."""
 
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """What is given reads nothing."""
+        return ()
+
 
 @dataclass(frozen=True)
 class Program:
@@ -151,10 +156,14 @@ class Program:
     definitions: tuple[Definition, ...]
     outputs: tuple[str, ...]
 
+    @property
+    def entries(self) -> tuple[Tensor | Definition, ...]:
+        """All that is given or computed, in order."""
+        return (*self.inputs, *self.definitions)
+
     @cached_property
     def _index(self) -> dict[str, Tensor | Definition]:
-        entries: tuple[Tensor | Definition, ...] = (*self.inputs, *self.definitions)
-        return {entry.name: entry for entry in entries}
+        return {entry.name: entry for entry in self.entries}
 
     def __getitem__(self, name: str) -> Tensor | Definition:
         return self._index[name]
