@@ -26,7 +26,7 @@ class Merge:
 
     @property
     def merged(self) -> Axis:
-        return Axis(f"{self.outer.name}_{self.inner.name}", self.outer.extent * self.inner.extent)
+        return Axis(f"{self.outer.name}_{self.inner.name}", self.outer.size * self.inner.size)
 
 
 def collapse(nest: Nest, apart: frozenset[str]) -> tuple[Nest, tuple[Merge, ...]]:
@@ -50,9 +50,12 @@ def _candidates(nest: Nest, apart: frozenset[str]) -> Iterator[Merge]:
 def merge_nest(nest: Nest, merge: Merge) -> tuple[Nest, Merge] | None:
     """The nest over the merged axis; None where some offset or guard does not allow it."""
     target = _merged(nest.target, merge)
-    offsets = [_merged(address.offset, merge) for _, address in nest.reads]
-    guards = [_merged(guard.affine, merge) for guard in nest.guards]
-    if target is None or None in offsets or None in guards or any(a.inside for _, a in nest.reads):
+    moved = (_merged(address.offset, merge) for _, address in nest.reads)
+    offsets = [offset for offset in moved if offset is not None]
+    tests = (_merged(guard.affine, merge) for guard in nest.guards)
+    guards = [test for test in tests if test is not None]
+    complete = len(offsets) == len(nest.reads) and len(guards) == len(nest.guards)
+    if target is None or not complete or any(a.inside for _, a in nest.reads):
         return None
 
     def axes(old: tuple[Axis, ...]) -> tuple[Axis, ...]:
@@ -79,6 +82,6 @@ def _merged(affine: Affine, merge: Merge) -> Affine | None:
     slope = affine.coefficient(inner)
     names = {outer, inner}
     kept = Affine(tuple(term for term in affine.terms if term[0] not in names), affine.constant)
-    if affine.coefficient(outer) != slope * merge.inner.extent or kept.axes & names:
+    if affine.coefficient(outer) != slope * merge.inner.size or kept.axes & names:
         return None
     return kept + axis(merge.merged.name) * slope

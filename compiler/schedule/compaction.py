@@ -47,7 +47,7 @@ class Compaction:
     @property
     def capacity(self) -> int:
         """Points that a list may have to hold."""
-        return prod(a.extent for a in self.axes)
+        return prod(a.size for a in self.axes)
 
     @property
     def buckets(self) -> int:

@@ -149,7 +149,7 @@ def _tiles(
     windows: Mapping[str, int],
 ) -> Iterator[tuple[Tile, float]]:
     lanes = machine.lanes(dtype)
-    whole = ceil(vector_axis.extent / lanes)
+    whole = ceil(vector_axis.size / lanes)
     fixed = _fixed_axes(nest).union(*(guard.affine.axes for guard in mask_guards(nest)))
     candidates = [
         a for a in nest.target_axes if a != vector_axis and a not in sequential and a.name not in fixed

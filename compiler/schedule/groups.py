@@ -27,8 +27,9 @@ def grouped(nests: Sequence[Nest]) -> tuple[Group, ...] | None:
     by_axes: dict[tuple[Axis, ...], list[Nest]] = {}
     for nest in nests:
         by_axes.setdefault(nest.axes, []).append(nest)
-    vectors = [_vector_axis(members) for members in by_axes.values()]
-    if None in vectors or not any(map(_share_reads, by_axes.values())):
+    found = (_vector_axis(members) for members in by_axes.values())
+    vectors = [vector for vector in found if vector is not None]
+    if len(vectors) < len(by_axes) or not any(map(_share_reads, by_axes.values())):
         return None
     return tuple(Group(tuple(n), v) for n, v in zip(by_axes.values(), vectors, strict=True))
 
@@ -47,7 +48,7 @@ def _vector_axis(nests: Sequence[Nest]) -> Axis | None:
         targets = {nest.target.coefficient(a.name) for nest in nests}
         if a.extent is not None and targets == {1} and 1 in slopes and slopes <= {0, 1}:
             found.append(a)
-    return max(found, key=lambda a: a.extent, default=None)
+    return max(found, key=lambda a: a.size, default=None)
 
 
 def group_loops(group: Group, lanes: int, point: Callable[[Tile, int], Body]) -> Body:
@@ -66,4 +67,4 @@ def group_loops(group: Group, lanes: int, point: Callable[[Tile, int], Body]) ->
 def vectors_of(group: Group, lanes: int, batch: int) -> int:
     """Vectors in which the loops of a group compute a tile of the batch."""
     others = prod(extent_of(a, batch) for a in group.nests[0].axes if a != group.vector_axis)
-    return others * ceil(group.vector_axis.extent / lanes)
+    return others * ceil(group.vector_axis.size / lanes)

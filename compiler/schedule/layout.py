@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Extent, axis, constant
@@ -92,7 +92,7 @@ def _bounds_axis(guard: Guard, name: str, outer: frozenset[str]) -> bool:
     return guard.kind == ">=" and plain and affine.coefficient(name) != 0 and affine.axes <= outer | {name}
 
 
-def _tightest(limits: list[Limit], choose) -> tuple[Limit, ...]:
+def _tightest(limits: list[Limit], choose: Callable[[Iterable[int]], int]) -> tuple[Limit, ...]:
     """Merge constant bounds into one; the others stand as they are."""
     constants, others = [], []
     for limit in limits:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from compiler.ir.affine.expression import Affine, Extent, axis, constant
+from compiler.ir.affine.expression import Affine, Atom, Extent, axis, constant
 from compiler.ir.affine.expression import Read as IntegerRead
 from compiler.ir.loops.grammar import Address, Let, Load, Statement
 from compiler.ir.scalar.conditions import Condition
@@ -143,7 +143,7 @@ class Integers:
             total = total + self._atom(atom) * coefficient
         return total
 
-    def _atom(self, atom) -> Affine:
+    def _atom(self, atom: Atom) -> Affine:
         if isinstance(atom, str):
             return axis(atom)
         if isinstance(atom, IntegerRead):

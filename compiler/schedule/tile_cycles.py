@@ -25,7 +25,7 @@ def tile_cycles(tile: Tile, machine: Machine, dtype: str, batch: int) -> float:
     around, outer = _outer_points(nest, tile, batch)
     steps = prod(extent_of(a, batch) for a in nest.reduction_axes)
     operations = max(1.0, _operations(nest.body) / machine.fused_operations)
-    slots = machine.slots(tile.vector_axis.extent, tile.lanes)
+    slots = machine.slots(tile.vector_axis.size, tile.lanes)
     load_slots = machine.load_slots(tile.lanes * REALS[dtype].bytes)
     collecting = total = 0.0
     for count, wide, across in _block_shapes(tile, batch):
@@ -67,7 +67,7 @@ def _outer_points(nest: Nest, tile: Tile, batch: int) -> tuple[int, int]:
 
 def _block_shapes(tile: Tile, batch: int) -> Iterator[tuple[int, int, dict[str, int]]]:
     """(how many blocks, vectors, positions along each unrolled axis) of every shape that covers the nest."""
-    whole = ceil(tile.vector_axis.extent / tile.lanes)
+    whole = ceil(tile.vector_axis.size / tile.lanes)
     blocks = [_split(whole, tile.vectors)]
     blocks += [_split(extent_of(a, batch), factor, unit_rest=a.extent is None) for a, factor in tile.unrolled]
     for shape in product(*blocks):

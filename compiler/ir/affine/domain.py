@@ -19,18 +19,20 @@ class Axis:
     name: str
     extent: Extent
 
+    @property
+    def size(self) -> int:
+        """The extent of an axis that is not the batch. Raises CompilerBug if it is."""
+        if self.extent is None:
+            raise CompilerBug(f"{self.name} is the batch, which has no extent yet")
+        return self.extent
+
     def __str__(self) -> str:
         return f"{self.name}:{'batch' if self.extent is None else self.extent}"
 
 
 def sizes(axes: Iterable[Axis]) -> tuple[int, ...]:
     """The extents of axes none of which is the batch. Raises CompilerBug for one that is."""
-    fixed = []
-    for axis in axes:
-        if axis.extent is None:
-            raise CompilerBug(f"{axis.name} is the batch, which has no extent yet")
-        fixed.append(axis.extent)
-    return tuple(fixed)
+    return tuple(axis.size for axis in axes)
 
 
 @dataclass(frozen=True)
