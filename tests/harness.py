@@ -20,6 +20,7 @@ from compiler.driver import Driver
 from compiler.emit.cython.render import render
 from compiler.ir.module.grammar import Place
 from compiler.ir.tensor.axes import has_batch, runs_over_batch
+from compiler.ir.loops.interpret import element_type
 from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Program
@@ -91,11 +92,12 @@ class CompiledPrograms:
             )
         arrays = []
         for name in self.arguments[number]:
-            kind = np.int32 if program[name].dtype == "index" else self.dtype
+            kind = element_type(plan.elements[name], np.dtype(self.dtype).type)
             if name in inputs:
                 arrays.append(np.ascontiguousarray(inputs[name], dtype=kind))
             else:
-                arrays.append(np.full(concrete_shape(program.shape(name), batch), np.nan, dtype=kind))
+                unset = np.nan if kind.kind == "f" else 0
+                arrays.append(np.full(concrete_shape(program.shape(name), batch), unset, dtype=kind))
         values = [
             float(batch) if program[n].kind == "batch_size" else float(inputs[n])
             for n in self.scalars[number]

@@ -1,0 +1,106 @@
+"""Every schedule, for every machine model and dtype, in the interpreter of loop nests, without a C compiler.
+
+What is computed is compared with the interpreter of tensor programs; every access is checked on the way.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import strategies as st
+
+from compiler.harness import plans_of
+from compiler.ir.loops.grammar import Statement
+from compiler.ir.loops.parser import parse_kernel
+from compiler.ir.loops.text import print_kernel
+from compiler.ir.loops.walk import statements
+from compiler.ir.tensor.printer import print_program
+from compiler.machine.machine import Machine
+from compiler.schedule.settings import Settings
+from tests.derive.cases import Case, NoRegularPoint
+from tests.derive.random_programs import random_cases
+from tests.derive.rungs import compare
+from tests.machines import MODELS, every_model
+from tests.schedule.building import SEED, STEP, computed, expected, lowered, pullback
+from tests.schedule.running import InterpretedPrograms, interpret_programs
+from tests.schedule.samples import Sample, samples
+
+DTYPES = {"float64": 1e-11, "float32": 2e-4}
+"""Tolerance relative to the largest entry; float32 is compared with float64."""
+SCHEDULES = (
+    r"register tile",
+    r"plain loops",
+    r"scatter, serial",
+    r"outermost, adding to memory",
+    r"nonzero factors listed along .*first$",
+    r"a list for each",
+    r"products along vectors",
+    r"sums computed together",
+    r"gather, computed together",
+    r"where the input is not 0",
+    r"sums in \d parts",
+    r"the rest in registers",
+    r"sums in the same registers",
+    r"counter-based",
+    r"plain loop$",
+)
+"""What a kernel's header says of its schedule: the table has each."""
+
+
+def worst(module: InterpretedPrograms, sample: Sample, batch: int) -> float:
+    """The largest error of any output, relative to its largest entry."""
+    found = module.run(0, sample.inputs(batch), batch=batch, seed=SEED, step=STEP)
+    errors = []
+    for name, wanted in sample.expected(batch).items():
+        assert found[name].shape == wanted.shape
+        errors.append(np.abs(found[name] - wanted).max(initial=0) / max(1, np.abs(wanted).max(initial=0)))
+    return max(errors)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@every_model
+def test_every_schedule(machine: Machine, dtype: str) -> None:
+    wrong = []
+    for sample in samples():
+        module = interpret_programs([sample.ready(machine, dtype)], sample.settings(machine, dtype))
+        for batch in sample.batches:
+            error = worst(module, sample, batch)
+            if not error <= DTYPES[dtype]:
+                wrong.append(f"{sample.name}, batch {batch}: off by {error:.1e}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_table_has_every_schedule_and_every_statement() -> None:
+    """And what is written down of each kernel reads back as the kernel."""
+    notes, kinds = set(), set()
+    for machine in (MODELS["intel-avx512"], MODELS["avx2"]):
+        for sample in samples():
+            (plan,) = plans_of([sample.ready(machine, "float32")], sample.settings(machine, "float32"))
+            for kernel in plan.kernels:
+                notes.add(kernel.schedule)
+                kinds |= {type(statement) for statement in statements(kernel.body)}
+                assert parse_kernel(print_kernel(kernel)) == kernel
+    assert kinds == set(Statement.__args__)
+    missing = [kind for kind in SCHEDULES if not any(re.search(kind, note) for note in notes)]
+    assert not missing
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(random_cases(), st.sampled_from(sorted(MODELS)), st.sampled_from([1, 2, 4]))
+def test_random_programs(case: Case, machine: str, tile: int) -> None:
+    """Any program and its cotangents, as the interpreter of tensor programs has them from the raw ones."""
+    pair = pullback(case)
+    note(print_program(pair.raw))
+    program = lowered(pair.simplified, MODELS[machine], "float64")
+    module = interpret_programs([program], Settings(MODELS[machine], "float64", tile))
+    for batch in (1, 3):
+        try:
+            wanted = expected(pair, batch)
+        except NoRegularPoint:
+            assume(False)
+        found = computed(module, 0, pair, batch)
+        for name, value in wanted.items():
+            assert compare(found[name], value, name).error < 1e-9, (name, machine, tile, batch)
