@@ -10,12 +10,21 @@ from sympy import S
 
 from compiler.language.initializers import GlorotUniform
 from compiler.language.layers import Forward, Layer, Parameter
+from compiler.machine.machine import Machine
 from tests.derive.cases import Case, NoRegularPoint, interpret, layer_program, sample
 from tests.derive.model_cases import model_cases
 from tests.derive.random_programs import random_cases
 from tests.derive.rungs import adjoint_identity, finite_difference, taylor_slope
-from tests.machines import native
-from tests.schedule.building import SWITCHES, Pair, build, disagreements, pullback, pushforward
+from tests.machines import TARGETS, every_model, native
+from tests.schedule.building import (
+    SWITCHES,
+    Pair,
+    build,
+    disagreements,
+    interpreted,
+    pullback,
+    pushforward,
+)
 from tests.schedule.test_kernels import BATCHES, report
 
 RANDOM_PROGRAMS = 14
@@ -30,7 +39,7 @@ def test_each_pass_can_be_switched_off() -> None:
     case = next(case for case in model_cases() if case.name == "digits")
     off = [frozenset(), *(frozenset([name]) for name in SWITCHES), frozenset(SWITCHES)]
     table = [replace(pullback(case, skip), name=f"without {', '.join(skip) or 'nothing'}") for skip in off]
-    module = build(table, native(), "float64", 2, off)
+    module = interpreted(table, TARGETS["x86-64-v3"], "float64", 2, off)
     found = disagreements(module, table, BATCHES, 1e-11)
     assert not found, report(found)
 
@@ -44,6 +53,7 @@ def test_passes_do_something_here() -> None:
 
 
 def test_random_programs() -> None:
+    """Through the C compiler; tests/schedule/test_interpreted.py has more of them for every machine."""
     table = random_pairs(RANDOM_PROGRAMS)
     assert len(table) > RANDOM_PROGRAMS // 3
     module = build(table, native(), "float64", 4)
@@ -113,9 +123,10 @@ def test_new_layers_on_the_rungs() -> None:
         assert finite_difference(case, interpret).error < 1e-7
 
 
-def test_new_layers_in_kernels() -> None:
+@every_model
+def test_new_layers_in_kernels(machine: Machine) -> None:
     table = [derive(case) for case in NEW_LAYERS for derive in (pullback, pushforward)]
-    module = build(table, native(), "float64", 4)
+    module = interpreted(table, machine, "float64", 4)
     found = disagreements(module, table, BATCHES, 1e-11)
     assert not found, report(found)
 

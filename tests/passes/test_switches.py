@@ -41,9 +41,9 @@ from compiler.toolchain.compile_file import Options
 from tests import machines
 from tests.derive.model_cases import MODELS
 from tests.derive.rungs import compare
-from tests.harness import compile_programs
 from tests.modules.test_phases import NORMALISED
 from tests.schedule.building import SEED, STEP
+from tests.schedule.running import interpret_programs
 
 PROGRAMS = {
     "residual": ("input_gradient", "predict"),
@@ -198,7 +198,7 @@ def check(
 
     All are planned without what is `unplanned`."""
     programs = [optimised(name, folder, off)[0][program] for off, name, program in rows]
-    module = compile_programs(programs, settings, extra_flags=("-O1",), without=unplanned)
+    module = interpret_programs(programs, settings, without=unplanned)
     for number, (off, name, program) in enumerate(rows):
         plain = raw(lowered(name, folder), program)
         known = {tensor.name for tensor in plain.inputs}

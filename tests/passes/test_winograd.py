@@ -9,7 +9,10 @@ import pytest
 import sympy
 
 from compiler.derive.jvp import jvp
+from tests.harness import plans_of
 from compiler.ir.affine.expression import axis
+from compiler.ir.loops.grammar import Let, Load, Store
+from compiler.ir.loops.walk import statements
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import (
     Access,
@@ -31,9 +34,9 @@ from compiler.passes.winograd.transforms import LARGEST, Transform, derive, erro
 from compiler.passes.winograd.winograd import LARGEST_ERROR_RATIO, winograd
 from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
-from tests.harness import compile_programs
-from tests.machines import TARGETS, every_model, native, targets
+from tests.machines import TARGETS, every_model
 from tests.schedule.building import random_inputs
+from tests.schedule.running import interpret_programs
 
 ALL_TRANSFORMS = [(m, r) for r in range(2, 7) for m in range(2, LARGEST - r + 2)]
 CASES = [
@@ -152,12 +155,11 @@ def test_programs_agree(case) -> None:
         np.testing.assert_allclose(ours[name], direct[name], atol=1e-12 * np.abs(direct[name]).max())
 
 
-# In `make test` the widest vectors; the pieces of kernel gradients also run on the next ones.
-@targets(1)
-def test_kernels_agree(machine) -> None:
+@every_model
+def test_kernels_agree(machine: Target) -> None:
     programs = [forward_and_transpose(*case[:3]) for case in CASES]
     changed = [with_tiles(p, case[3]) for p, case in zip(programs, CASES, strict=True)]
-    module = compile_programs(changed, Settings(machine, "float64", 2), extra_flags=("-O1",))
+    module = interpret_programs(changed, Settings(machine, "float64", 2))
     for number, program in enumerate(programs):
         for batch in (1, 3):
             inputs = random_inputs(program, batch)
@@ -169,14 +171,14 @@ def test_kernels_agree(machine) -> None:
 def test_sums_are_computed_together() -> None:
     """Each value of a tile is loaded once, and the vectors run along the channels."""
     program = with_tiles(forward_and_transpose((12, 12), (32, 64), (3, 3)), (2, 5))
-    module = compile_programs([program], Settings(TARGETS["scalar"], "float32", 2), extra_flags=("-O0",))
-    kernels = {kernel.name: kernel for kernel in module.plans[0].kernels}
+    (plan,) = plans_of([program], Settings(TARGETS["scalar"], "float32", 2))
+    kernels = {kernel.name: kernel for kernel in plan.kernels}
     for name in ("y", "y.winograd.image", "y.winograd.kernel"):
         assert "sums computed together" in kernels[name].schedule
-    body = module.source.split("cdef void y_winograd_image(")[1].split("cdef void")[0]
-    assert body.count("= load(x") == 4 * 7
-    assert body.count("store(") == 4 * 7
-    additions = body.count(" + sum") + body.count(" - sum")
+    body = list(statements(kernels["y.winograd.image"].body))
+    assert sum(isinstance(s, Load) and s.address.buffer == "x" for s in body) == 4 * 7
+    assert sum(isinstance(s, Store) for s in body) == 4 * 7
+    additions = sum(len(s.value.args) - 1 for s in body if isinstance(s, Let) and s.value.is_Add)
     assert 0 < additions < 4 * 7 * 4
 
 
@@ -184,11 +186,7 @@ def test_sums_are_computed_together() -> None:
 def test_error_bound_holds_in_float32(outputs: tuple[int, int]) -> None:
     """Against float64, for random values and for signs alone, which let sums grow as far as they can."""
     program = forward_and_transpose((14, 14), (24, 16), (3, 3))
-    module = compile_programs(
-        [with_tiles(program, outputs)],
-        Settings(native(), "float32", 2),
-        extra_flags=("-O1",),
-    )
+    module = interpret_programs([with_tiles(program, outputs)], Settings(TARGETS["x86-64-v4"], "float32", 2))
     products = 9 * 24
     ratio = error_ratio([transform(m, 3) for m in outputs], 24)
     bound = float(ratio) * products**2 * 2.0**-24
@@ -236,8 +234,8 @@ def test_a_tangent_is_one_sum() -> None:
     direct, ours = run(program, inputs), run(changed, inputs)
     for name in program.outputs:
         np.testing.assert_allclose(ours[name], direct[name], atol=1e-12 * np.abs(direct[name]).max())
-    settings = Settings(native(), "float64", 2)
-    found = compile_programs([changed], settings, extra_flags=("-O1",)).run(0, inputs)
+    settings = Settings(TARGETS["x86-64-v3"], "float64", 2)
+    found = interpret_programs([changed], settings).run(0, inputs)
     for name in program.outputs:
         np.testing.assert_allclose(found[name], direct[name], atol=1e-12 * np.abs(direct[name]).max())
 

@@ -18,9 +18,9 @@ from compiler.passes.winograd.transforms import transform
 from compiler.passes.winograd.winograd import winograd
 from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
-from tests.harness import compile_programs
-from tests.machines import every_model, native, targets
+from tests.machines import TARGETS, every_model
 from tests.schedule.building import random_inputs
+from tests.schedule.running import interpret_programs
 
 CASES = [
     # rows and columns summed over, channels, positions, taps of a piece along rows and columns (0: direct)
@@ -77,11 +77,11 @@ def test_programs_agree(case) -> None:
     np.testing.assert_allclose(ours, direct, atol=1e-12 * np.abs(direct).max())
 
 
-@targets(2)
-def test_kernels_agree(machine) -> None:
+@every_model
+def test_kernels_agree(machine: Target) -> None:
     programs = [kernel_gradient(*case[:3]) for case in CASES]
     changed = [with_pieces(p, case[3]) for p, case in zip(programs, CASES, strict=True)]
-    module = compile_programs(changed, Settings(machine, "float64", 2), extra_flags=("-O1",))
+    module = interpret_programs(changed, Settings(machine, "float64", 2))
     for number, program in enumerate(programs):
         for batch in (1, 5):
             inputs = random_inputs(program, batch)
@@ -93,7 +93,7 @@ def test_error_bound_holds_in_float32() -> None:
     """Against float64, for random values and for signs alone, which let sums grow as far as they can."""
     program = kernel_gradient((16, 16), (8, 16), (3, 3))
     changed = with_pieces(program, (4, 4))
-    module = compile_programs([changed], Settings(native(), "float32", 2), extra_flags=("-O1",))
+    module = interpret_programs([changed], Settings(TARGETS["x86-64-v4"], "float32", 2))
     (term,) = program["K"].terms
     along = [Along(1 + k, 1 + k, k, "pq"[k], "hw"[k], 16, 0, transform(3, 4)) for k in range(2)]
     accesses = {access.tensor: access for _, access in term.reads}

@@ -12,9 +12,9 @@ from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
 from compiler.plan.joining import join
 from compiler.schedule.settings import Settings
-from tests.harness import compile_programs
-from tests.machines import targets
+from tests.machines import every_model
 from tests.schedule.building import random_inputs
+from tests.schedule.running import interpret_programs
 
 
 def joined(text: str) -> Program:
@@ -82,11 +82,11 @@ def test_what_is_not(kept: str) -> None:
     assert "spread" in names(joined(kept))
 
 
-@targets(2)
+@every_model
 def test_values(machine: Target) -> None:
     """As the interpreter computes them; and the tensor that was joined is in no kernel."""
     programs = [parse_program(UNPOOLED), parse_program(TRANSPOSED)]
-    module = compile_programs(programs, Settings(machine, "float64", 2), extra_flags=("-O1",))
+    module = interpret_programs(programs, Settings(machine, "float64", 2))
     for number, program in enumerate(programs):
         kernels = [kernel.name for kernel in module.plans[number].kernels]
         assert not {"spread", "flat"} & set(kernels)

@@ -19,7 +19,7 @@ from tests.schedule.building import lowered, pullback
 CASE = Case("dense", partial(layer_program, Dense(150), (133,)), "y", ("x", "kernel", "bias"))
 
 
-@targets()
+@targets(1)
 def test_dense_of_any_batch(machine: Target) -> None:
     pair = pullback(CASE)
     settings = Settings(machine, "float64", 4)

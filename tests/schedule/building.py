@@ -21,10 +21,12 @@ from compiler.machine.target import Target
 from compiler.pipeline import PASSES
 from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
+from tests.harness import CompiledPrograms, compile_programs
 from tests.derive.cases import Arrays, Case
 from tests.derive.rungs import Finding, compare, drawn
-from tests.harness import CompiledPrograms, compile_programs
+from tests.schedule.running import InterpretedPrograms, interpret_programs
 
+Module = CompiledPrograms | InterpretedPrograms
 SEED, STEP = 5, 3
 """Of the counter-based generator, in the interpreter and in the kernels."""
 
@@ -81,10 +83,27 @@ def build(
     off: Sequence[frozenset[str]] = (),
 ) -> CompiledPrograms:
     """One module of all pairs' kernels; `off` says for each pair which passes are left out."""
-    off = off or [frozenset()] * len(pairs)
-    programs = [lowered(p.simplified, machine, dtype, skip) for p, skip in zip(pairs, off, strict=True)]
     # What is compared is the code's meaning: the C compiler's optimisation would only cost time.
-    return compile_programs(programs, Settings(machine, dtype, tile), extra_flags=("-O1",))
+    settings = Settings(machine, dtype, tile)
+    return compile_programs(_all_lowered(pairs, settings, off), settings, extra_flags=("-O1",))
+
+
+def interpreted(
+    pairs: Sequence[Pair],
+    machine: Target,
+    dtype: str,
+    tile: int,
+    off: Sequence[frozenset[str]] = (),
+) -> InterpretedPrograms:
+    """All pairs' kernels, to be run in the interpreter of loop nests."""
+    settings = Settings(machine, dtype, tile)
+    return interpret_programs(_all_lowered(pairs, settings, off), settings)
+
+
+def _all_lowered(pairs: Sequence[Pair], settings: Settings, off: Sequence[frozenset[str]]) -> list[Program]:
+    off = off or [frozenset()] * len(pairs)
+    both = zip(pairs, off, strict=True)
+    return [lowered(p.simplified, settings.machine, settings.dtype, skip) for p, skip in both]
 
 
 @cache
@@ -116,7 +135,7 @@ def expected(pair: Pair, batch: int) -> dict[str, np.ndarray]:
     return {name: np.asarray(values[name]) for name in pair.raw.outputs}
 
 
-def computed(module: CompiledPrograms, number: int, pair: Pair, batch: int, threads: int = 1) -> Arrays:
+def computed(module: Module, number: int, pair: Pair, batch: int, threads: int = 1) -> Arrays:
     """What the kernels of the pair give."""
     inputs = _known(pair.raw, point(pair.case, batch))
     return module.run(number, inputs, batch=batch, seed=SEED, step=STEP, threads=threads)
@@ -128,7 +147,7 @@ def _known(program: Program, values: Arrays) -> dict[str, np.ndarray]:
 
 
 def disagreements(
-    module: CompiledPrograms, pairs: Sequence[Pair], batches: Sequence[int], tolerance: float
+    module: Module, pairs: Sequence[Pair], batches: Sequence[int], tolerance: float
 ) -> list[Finding]:
     """Every output of every pair that is off by more than `tolerance`, relative to its largest entry."""
     found = []

@@ -9,14 +9,15 @@ import numpy as np
 
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import cotangent_name, vjp
+from tests.harness import plans_of
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program, Tensor
 from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
 from tests.derive.cases import formula_program
-from tests.harness import CompiledPrograms, compile_programs, plans_of
-from tests.machines import every_model, targets
+from tests.machines import every_model
 from tests.schedule.building import lowered
+from tests.schedule.running import interpret_programs
 
 BATCH = 5
 TILE = 2
@@ -128,7 +129,7 @@ def test_what_is_one_kernel(machine: Target) -> None:
     assert kernels(replace(settings, fuse=False)) == {name: chain.apart for name, chain in CHAINS.items()}
 
 
-@targets(2)
+@every_model
 def test_values_and_winners(machine: Target) -> None:
     """Numbers, ties and NaN: values and cotangents, which lie where the winners were."""
     settings = Settings(machine, "float32", TILE)
@@ -138,13 +139,12 @@ def test_values_and_winners(machine: Target) -> None:
         program, _ = vjp(forward, "y", tuple(chain.shapes), seed="input")
         programs.append(replace(program, outputs=("y", *program.outputs)))
     ready = [lowered(program, machine, "float32") for program in programs]
-    flags = ("-O1",)
-    fused = compile_programs(ready, settings, extra_flags=flags)
-    apart = compile_programs(ready, replace(settings, fuse=False), extra_flags=flags)
+    fused = interpret_programs(ready, settings)
+    apart = interpret_programs(ready, replace(settings, fuse=False))
     for number, name in enumerate(CHAINS):
         for kind in ("numbers", "ties", "NaN"):
             inputs = values(programs[number], kind)
-            found, same = (results(module, number, inputs) for module in (fused, apart))
+            found, same = (module.run(number, inputs, batch=BATCH) for module in (fused, apart))
             for output in programs[number].outputs:
                 np.testing.assert_array_equal(
                     found[output], same[output], err_msg=f"{name}, {kind}: {output}"
@@ -172,32 +172,23 @@ def test_what_tangents_are_computed_by(machine: Target) -> None:
     assert [len(plan.kernels) for plan in plans] == list(TANGENTS.values())
 
 
-@targets(2)
+@every_model
 def test_tangents(machine: Target) -> None:
     """What is read at saved winners: in the contraction's kernel and apart, and as the interpreter has it."""
     settings = Settings(machine, "float32", TILE)
     programs = tangents()
     ready = [lowered(program, machine, "float32", frozenset(["winograd"])) for program in programs]
-    fused = compile_programs(ready, settings, extra_flags=("-O1",))
-    apart = compile_programs(ready, replace(settings, fuse=False), extra_flags=("-O1",))
+    fused = interpret_programs(ready, settings)
+    apart = interpret_programs(ready, replace(settings, fuse=False))
     for number, name in enumerate(TANGENTS):
         for kind in ("numbers", "ties", "NaN"):
             inputs = values(programs[number], kind)
-            found, same = (results(module, number, inputs) for module in (fused, apart))
+            found, same = (module.run(number, inputs, batch=BATCH) for module in (fused, apart))
             wanted = run(programs[number], inputs, batch=BATCH) if kind != "NaN" else same
             for output in programs[number].outputs:
                 message = f"{name}, {kind}: {output}"
                 np.testing.assert_allclose(found[output], same[output], 1e-5, 1e-5, err_msg=message)
                 np.testing.assert_allclose(found[output], wanted[output], 1e-5, 1e-5, err_msg=message)
-
-
-def results(module: CompiledPrograms, number: int, inputs: Mapping[str, np.ndarray]):
-    """The outputs, and the same bits for any number of threads."""
-    one = module.run(number, inputs, batch=BATCH)
-    for threads in (2, 3, 4):
-        for name, array in module.run(number, inputs, batch=BATCH, threads=threads).items():
-            np.testing.assert_array_equal(array, one[name], err_msg=f"{name} with {threads} threads")
-    return one
 
 
 def values(program: Program, kind: str) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Compiled kernels against the interpreter, for every width of vectors."""
+"""Kernels against the interpreter of programs, for every machine model, and some of them compiled."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from compiler.derive.jvp import tangent_name
 from compiler.derive.vjp import cotangent_name
+from compiler.machine.machine import Machine
 from tests.derive.cases import Case
 from tests.derive.layer_cases import (
     convolution_cases,
@@ -18,22 +19,22 @@ from tests.derive.layer_cases import (
 )
 from tests.derive.model_cases import model_cases
 from tests.derive.rungs import Finding
-from tests.machines import TARGETS, native
+from tests.machines import MODELS, every_model, native, targets
 from tests.schedule.building import (
     Pair,
     build,
     computed,
     disagreements,
+    interpreted,
     point,
     pullback,
     pushforward,
 )
 
-MACHINES = tuple(TARGETS.values())
 BATCHES = (1, 3, 7)
 """One example, and batches that leave a partial tile and fill some lanes twice."""
 THINNING = 48
-"""A module takes one case in 48 of the grids; each target begins with another."""
+"""A table takes one case in 48 of the grids; each machine model begins with another."""
 SINGLE = 2e-4
 """float32 is compared with float64, relative to the largest entry of an array."""
 
@@ -51,20 +52,31 @@ def pairs(start: int, share: int = 3) -> tuple[Pair, ...]:
     return tuple(map(pullback, [*rectangles, *others, *models, *grids]))
 
 
-@pytest.mark.parametrize("number", range(len(MACHINES[:2])), ids=[machine.name for machine in MACHINES[:2]])
-def test_float64_kernels(number: int) -> None:
-    """The widest vectors and the next ones share the layers out with float32; see the test below for all."""
-    check_float64_kernels(number, pairs(number))
+@pytest.mark.parametrize("number", range(len(MODELS)), ids=list(MODELS))
+def test_interpreted_kernels(number: int) -> None:
+    """A third of the layers on each machine; see the test below for all."""
+    check_interpreted(number, pairs(number % 3))
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", range(len(MACHINES)), ids=[machine.name for machine in MACHINES])
-def test_float64_kernels_of_every_layer(number: int) -> None:
-    check_float64_kernels(number, pairs(number, share=1))
+@pytest.mark.parametrize("number", range(len(MODELS)), ids=list(MODELS))
+def test_interpreted_kernels_of_every_layer(number: int) -> None:
+    check_interpreted(number, pairs(number, share=1))
 
 
-def check_float64_kernels(number: int, table: tuple[Pair, ...]) -> None:
-    module = build(table, MACHINES[number], "float64", tile=2 if number % 2 else 4)
+def check_interpreted(number: int, table: tuple[Pair, ...]) -> None:
+    machine = tuple(MODELS.values())[number]
+    for dtype, tolerance in (("float64", 1e-11), ("float32", SINGLE)):
+        module = interpreted(table, machine, dtype, tile=2 if number % 2 else 4)
+        found = disagreements(module, table, BATCHES, tolerance)
+        assert not found, report(found)
+
+
+@pytest.mark.long
+@targets()
+def test_float64_kernels_of_every_layer(machine: Machine) -> None:
+    table = pairs(2, share=1)
+    module = build(table, machine, "float64", tile=4)
     found = disagreements(module, table, BATCHES, 1e-11)
     assert not found, report(found)
 
@@ -80,7 +92,7 @@ def test_adjoint_identity_of_kernels() -> None:
     """⟨Ju, w⟩ = ⟨u, Jᵀw⟩ with both sides computed by kernels; the JVP against the interpreter as well."""
     cases = [*rectangular_cases(), *list(model_cases())[:2]]
     table = [derive(case) for case in cases for derive in (pullback, pushforward)]
-    module = build(table, native(), "float64", tile=2)
+    module = interpreted(table, MODELS["avx2"], "float64", tile=2)
     found = disagreements(module, table, (3,), 1e-11)
     for k, case in enumerate(cases):
         pulled = computed(module, 2 * k, table[2 * k], 3)
@@ -114,9 +126,10 @@ def test_models_on_threads() -> None:
                 assert alone[name].tobytes() == together[name].tobytes(), (pair.name, name, threads)
 
 
-def test_dropout_alone() -> None:
+@every_model
+def test_dropout_alone(machine: Machine) -> None:
     table = [pullback(next(case for case in other_layer_cases() if case.name == "dropout"))]
-    module = build(table, native(), "float64", tile=4)
+    module = interpreted(table, machine, "float64", tile=4)
     found = disagreements(module, table, BATCHES, 1e-11)
     assert not found, report(found)
 

@@ -16,9 +16,9 @@ from compiler.ir.tensor.program import Program, Tensor
 from compiler.language.formula import Operand, compile_formula
 from compiler.schedule.settings import Settings
 from compiler.simplify.simplify import simplify
-from tests.harness import compile_programs
-from tests.machines import native
+from tests.machines import MODELS
 from tests.schedule.building import lowered
+from tests.schedule.running import interpret_programs
 
 WINDOWS = {
     "the padding wins at the end": ("max[j:2](pad(x, 9)[b, i + j])", 1),
@@ -49,19 +49,16 @@ def programs(window: str, rank: int) -> list[Program]:
     return [simplify(derived)[0] for derived in (jvp(plain, ("x",), ("y",))[0], second)]
 
 
-@pytest.fixture(scope="module")
-def module():
-    machine = native()
-    every = [lowered(p, machine, "float64") for case in WINDOWS.values() for p in programs(*case)]
-    return compile_programs(every, Settings(machine, "float64", 2), extra_flags=("-O1",))
-
-
 @pytest.mark.parametrize("name", WINDOWS)
-def test_derivatives_at_padded_winners(name: str, module) -> None:
+def test_derivatives_at_padded_winners(name: str) -> None:
     rng = np.random.default_rng(0)
-    for number, program in enumerate(programs(*WINDOWS[name])):
+    for program in programs(*WINDOWS[name]):
         given = {t.name: rng.normal(size=(3, *t.shape[1:])) for t in program.inputs}
         expected = run(program, given)
-        found = module.run(2 * list(WINDOWS).index(name) + number, given)
-        for output in program.outputs:
-            np.testing.assert_allclose(found[output], expected[output], rtol=1e-12, atol=1e-12)
+        for machine in MODELS.values():
+            module = interpret_programs(
+                [lowered(program, machine, "float64")], Settings(machine, "float64", 2)
+            )
+            found = module.run(0, given)
+            for output in program.outputs:
+                np.testing.assert_allclose(found[output], expected[output], rtol=1e-12, atol=1e-12)
