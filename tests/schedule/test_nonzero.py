@@ -72,7 +72,7 @@ def test_bits(machine: Target) -> None:
     assert any("where the input is not 0" in kernel.schedule for kernel in module.plans[0].kernels)
     assert not any("where the input is not 0" in kernel.schedule for kernel in plain.plans[0].kernels)
     for case, change in CASES.items():
-        for batch in (1, 16, 45):
+        for batch in (1, 18):
             given = inputs(batch, change)
             wanted = run(PROGRAM, given, batch=batch)
             expected = plain.run(0, given, batch=batch)
