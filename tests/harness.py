@@ -18,9 +18,9 @@ import numpy as np
 
 from compiler.driver import Driver
 from compiler.emit.cython.render import render
+from compiler.ir.loops.interpret import element_type
 from compiler.ir.module.grammar import Place
 from compiler.ir.tensor.axes import has_batch, runs_over_batch
-from compiler.ir.loops.interpret import element_type
 from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Program

@@ -10,7 +10,7 @@ from sympy import S
 
 from compiler.language.initializers import GlorotUniform
 from compiler.language.layers import Forward, Layer, Parameter
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from tests.derive.cases import Case, NoRegularPoint, interpret, layer_program, sample
 from tests.derive.model_cases import model_cases
 from tests.derive.random_programs import random_cases
@@ -124,7 +124,7 @@ def test_new_layers_on_the_rungs() -> None:
 
 
 @every_model
-def test_new_layers_in_kernels(machine: Machine) -> None:
+def test_new_layers_in_kernels(machine: Target) -> None:
     table = [derive(case) for case in NEW_LAYERS for derive in (pullback, pushforward)]
     module = interpreted(table, machine, "float64", 4)
     found = disagreements(module, table, BATCHES, 1e-11)

@@ -13,8 +13,8 @@ from compiler.language.initializers import GlorotUniform
 from compiler.language.layers import Forward, Layer, Parameter
 from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
-from tests.harness import plans_of
 from tests.derive.cases import Case, layer_program
+from tests.harness import plans_of
 from tests.machines import MODELS, every_model
 from tests.schedule.building import interpreted, lowered, pullback
 

@@ -9,7 +9,6 @@ import pytest
 import sympy
 
 from compiler.derive.jvp import jvp
-from tests.harness import plans_of
 from compiler.ir.affine.expression import axis
 from compiler.ir.loops.grammar import Let, Load, Store
 from compiler.ir.loops.walk import statements
@@ -34,6 +33,7 @@ from compiler.passes.winograd.transforms import LARGEST, Transform, derive, erro
 from compiler.passes.winograd.winograd import LARGEST_ERROR_RATIO, winograd
 from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
+from tests.harness import plans_of
 from tests.machines import TARGETS, every_model
 from tests.schedule.building import random_inputs
 from tests.schedule.running import interpret_programs

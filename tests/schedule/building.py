@@ -21,9 +21,9 @@ from compiler.machine.target import Target
 from compiler.pipeline import PASSES
 from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
-from tests.harness import CompiledPrograms, compile_programs
 from tests.derive.cases import Arrays, Case
 from tests.derive.rungs import Finding, compare, drawn
+from tests.harness import CompiledPrograms, compile_programs
 from tests.schedule.running import InterpretedPrograms, interpret_programs
 
 Module = CompiledPrograms | InterpretedPrograms
@@ -103,7 +103,7 @@ def interpreted(
 def _all_lowered(pairs: Sequence[Pair], settings: Settings, off: Sequence[frozenset[str]]) -> list[Program]:
     off = off or [frozenset()] * len(pairs)
     both = zip(pairs, off, strict=True)
-    return [lowered(p.simplified, settings.machine, settings.dtype, skip) for p, skip in both]
+    return [lowered(p.simplified, settings.target, settings.dtype, skip) for p, skip in both]
 
 
 @cache

@@ -265,6 +265,8 @@ class InterpretedPrograms:
         return result
 
 
-def interpret_programs(programs: Sequence[Program], settings: Settings) -> InterpretedPrograms:
+def interpret_programs(
+    programs: Sequence[Program], settings: Settings, without: frozenset[str] = frozenset()
+) -> InterpretedPrograms:
     """Programs (already through the passes), planned as `compile_programs` plans them."""
-    return InterpretedPrograms(plans_of(programs, settings), settings)
+    return InterpretedPrograms(plans_of(programs, settings, without), settings)

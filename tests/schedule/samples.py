@@ -17,9 +17,9 @@ from compiler.derive.vjp import vjp
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
-from compiler.machine.machine import Machine
-from compiler.module_source import pricer
+from compiler.machine.target import Target
 from compiler.passes.pick import pick
+from compiler.pricing import pricer
 from compiler.schedule.settings import Settings
 from tests.derive.cases import Arrays
 from tests.derive.layer_cases import other_layer_cases, pooling_cases
@@ -47,13 +47,13 @@ class Sample:
 
     name: str
     program: Program
-    ready: Callable[[Machine, str], Program]
+    ready: Callable[[Target, str], Program]
     tile: int = 2
     batches: tuple[int, ...] = (1, 5)
     change: Change = as_drawn
     fuse: bool = True
 
-    def settings(self, machine: Machine, dtype: str) -> Settings:
+    def settings(self, machine: Target, dtype: str) -> Settings:
         return Settings(machine, dtype, self.tile, fuse=self.fuse)
 
     def inputs(self, batch: int) -> Arrays:
@@ -165,6 +165,13 @@ def _windows() -> Iterator[Sample]:
             batches=(2,),
             change=_sparse,
         )
+    pair = pullback(test_selected.case(8))
+    yield Sample(
+        "selected: all of 8 channels",
+        pair.raw,
+        lambda machine, dtype: lowered(pair.simplified, machine, dtype),
+        batches=(1,),
+    )
     plain = parse_program(test_picked.text(20))
     picked = pick(plain, pricer(TARGETS["x86-64-v4"], "float64"))[0]
     yield Sample("picked", plain, lambda _machine, _dtype: picked)
@@ -223,7 +230,9 @@ which: (batch, 33) index < 20 = argmax as winner of best
     for b:batch, i:20, j:33: [b, j] argmax= x[b, i, j]
 triangle: (batch, 20) real = sum of "triangle"
     for b:batch, i:20, j:33 if i - j >= 0: [b, i] += x[b, i, j]
+corner: (batch, 33) real = sum of "corner"
+    for b:batch, j:33, i:20 if i - j >= 0: [b, j] += x[b, i, j]
 noisy: (batch, 4) real = sum of "noisy"
     for b:batch, i:4: [b, i] += 2*noise[b, i]
-outputs turned, packed, chosen, counted, ramp, best, which, triangle, noisy
+outputs turned, packed, chosen, counted, ramp, best, which, triangle, corner, noisy
 """

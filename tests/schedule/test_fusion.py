@@ -9,12 +9,12 @@ import numpy as np
 
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import cotangent_name, vjp
-from tests.harness import plans_of
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program, Tensor
 from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
 from tests.derive.cases import formula_program
+from tests.harness import plans_of
 from tests.machines import every_model
 from tests.schedule.building import lowered
 from tests.schedule.running import interpret_programs

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.harness import compile_programs
 from compiler.ir.loops.grammar import Statement
 from compiler.ir.loops.walk import statements
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
+from tests.harness import compile_programs
 from tests.machines import TARGETS, targets
 from tests.schedule.building import SEED, STEP
 from tests.schedule.running import interpret_programs
@@ -43,7 +43,7 @@ def chosen() -> list[Sample]:
 
 
 @targets(2)
-def test_compiled_kernels(machine: Machine) -> None:
+def test_compiled_kernels(machine: Target) -> None:
     """All in one module."""
     dtype = DTYPES.get(machine.name, "float64")
     settings = Settings(machine, dtype, TILE)

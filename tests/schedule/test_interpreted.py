@@ -12,17 +12,17 @@ import pytest
 from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
-from compiler.harness import plans_of
 from compiler.ir.loops.grammar import Statement
 from compiler.ir.loops.parser import parse_kernel
 from compiler.ir.loops.text import print_kernel
 from compiler.ir.loops.walk import statements
 from compiler.ir.tensor.printer import print_program
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
 from tests.derive.cases import Case, NoRegularPoint
 from tests.derive.random_programs import random_cases
 from tests.derive.rungs import compare
+from tests.harness import plans_of
 from tests.machines import MODELS, every_model
 from tests.schedule.building import SEED, STEP, computed, expected, lowered, pullback
 from tests.schedule.running import InterpretedPrograms, interpret_programs
@@ -62,7 +62,7 @@ def worst(module: InterpretedPrograms, sample: Sample, batch: int) -> float:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @every_model
-def test_every_schedule(machine: Machine, dtype: str) -> None:
+def test_every_schedule(machine: Target, dtype: str) -> None:
     wrong = []
     for sample in samples():
         module = interpret_programs([sample.ready(machine, dtype)], sample.settings(machine, dtype))

@@ -9,7 +9,7 @@ import pytest
 
 from compiler.derive.jvp import tangent_name
 from compiler.derive.vjp import cotangent_name
-from compiler.machine.machine import Machine
+from compiler.machine.target import Target
 from tests.derive.cases import Case
 from tests.derive.layer_cases import (
     convolution_cases,
@@ -74,7 +74,7 @@ def check_interpreted(number: int, table: tuple[Pair, ...]) -> None:
 
 @pytest.mark.long
 @targets()
-def test_float64_kernels_of_every_layer(machine: Machine) -> None:
+def test_float64_kernels_of_every_layer(machine: Target) -> None:
     table = pairs(2, share=1)
     module = build(table, machine, "float64", tile=4)
     found = disagreements(module, table, BATCHES, 1e-11)
@@ -127,7 +127,7 @@ def test_models_on_threads() -> None:
 
 
 @every_model
-def test_dropout_alone(machine: Machine) -> None:
+def test_dropout_alone(machine: Target) -> None:
     table = [pullback(next(case for case in other_layer_cases() if case.name == "dropout"))]
     module = interpreted(table, machine, "float64", tile=4)
     found = disagreements(module, table, BATCHES, 1e-11)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.harness import plans_of
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
+from tests.harness import plans_of
 from tests.machines import every_model
 from tests.schedule.building import random_inputs
 from tests.schedule.running import interpret_programs
