@@ -103,7 +103,7 @@ EMITTED = (
     Mutant("a missing clear", written._fill, "sizeof({name}[0])", "0"),
     Mutant("an entry that is counted twice", written_lists._collect, "] += ", "] += 1 + "),
     Mutant("a list that is never emptied", written_lists._lists, "0, {lists.buckets}", "0, 0"),
-    Mutant("a chunk that begins too late", written_lists._chunks, "start or 0", "start or 1"),
+    Mutant("chunks that overlap", written_lists._chunks, "{chunks.size}", "1"),
 )  # fmt: skip
 
 

@@ -117,7 +117,7 @@ CHAINS = {
 def kernels(settings: Settings) -> dict[str, int]:
     """How many kernels each chain is computed by."""
     programs = [chain.program() for chain in CHAINS.values()]
-    plans = plans_of(programs, settings)
+    plans = plans_of(programs, settings, frozenset() if settings.fuse else frozenset(["join"]))
     return {name: len(plan.kernels) for name, plan in zip(CHAINS, plans, strict=True)}
 
 
