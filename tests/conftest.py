@@ -40,8 +40,10 @@ def jax() -> ModuleType:
         pytest.skip("jax, the independent oracle, is not installed")
 
 
-NATIVE_FOLDERS = tuple(Path(__file__).parent / name for name in ("modules", "toolchain", "tools"))
-"""Their tests build modules as users build them."""
+NATIVE_FOLDERS = tuple(
+    Path(__file__).parent / name for name in ("modules", "toolchain", "tools", "test_chainrule.py")
+)
+"""Their tests, and those of one file, build modules as users build them."""
 
 PROCESSOR_TIME = "processor seconds"
 SPENT = pytest.StashKey[float]()
