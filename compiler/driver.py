@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from compiler.errors import CompilerBug
+from compiler.ir.tensor.axes import runs_over_batch
+from compiler.ir.tensor.fragment import fragment
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.ir.tensor.verify import verify
-from compiler.passes.select import Price
 from compiler.pipeline import NOTHING, PASSES, Facts, Part, Pass
+from compiler.pricing import Cost
+
+ONCE = 1 / 8
+"""Part of what is done once a step that counts for a tile: a step has at least this many tiles."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +35,38 @@ class Step:
 class Driver:
     """Takes programs through the passes, verifies what each gives, and keeps the record."""
 
-    price: Price
+    cost: Cost
+    """Of a definition as it stands; the price of one is what it costs behind the passes that follow."""
     without: frozenset[str] = frozenset()
     """Passes that are left out."""
     after: Callable[[Step], None] = lambda step: None
     """Called with each step as it ends."""
     passes: tuple[Pass, ...] = PASSES
     steps: list[Step] = field(default_factory=list)
+    prices: dict[tuple[str, Program], float] = field(default_factory=dict)
+    """Of what has been looked at, by the pass that asked."""
 
     def unrecorded(self) -> Driver:
         """The same passes, for a look at what would come out."""
         return replace(self, after=lambda step: None, steps=[])
+
+    def price(self, row: Pass, program: Program, names: Iterable[str]) -> float:
+        """Predicted cycles a tile of these definitions, if they go by themselves through those passes of the
+        row's part that follow it."""
+        part = fragment(program, names)
+        key = (row.name, part)
+        if key not in self.prices:
+            self.prices[key] = self._price(row, part)
+        return self.prices[key]
+
+    def _price(self, row: Pass, program: Program) -> float:
+        for later in self.passes[self.passes.index(row) + 1 :]:
+            if later.part == row.part and later.function is not None and later.name not in self.without:
+                facts = Facts(price=partial(self.price, later))
+                program, _ = later.function(program, facts)
+        return sum(
+            self.cost(d, program) * (1 if runs_over_batch(*d.terms) else ONCE) for d in program.definitions
+        )
 
     def has(self, name: str) -> bool:
         """Whether a pass of the table is not left out."""
@@ -66,7 +93,7 @@ class Driver:
         if row.function is None or row.name in self.without:
             return program
         start = time.perf_counter()
-        result, rewrites = row.function(program, replace(facts, price=self.price))
+        result, rewrites = row.function(program, replace(facts, price=partial(self.price, row)))
         verify(result)
         step = Step(label, row.name, time.perf_counter() - start, program, result, rewrites)
         self.steps.append(step)

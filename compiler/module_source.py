@@ -33,7 +33,7 @@ from compiler.plan.plan import Plan, make_plan
 from compiler.plan.storage import Storage, placed, storage_of
 from compiler.plan.tiling import cheapest_tile
 from compiler.plan.whole import LANES
-from compiler.pricing import pricer
+from compiler.pricing import cost_for
 from compiler.schedule.layout import row_size
 from compiler.schedule.settings import Settings
 
@@ -91,7 +91,7 @@ def compile_to_source(
     """
     lowered = lower(model)
     storage = storage_of(lowered.signature)
-    driver = Driver(pricer(target, dtype, without), without, after, passes)
+    driver = Driver(cost_for(target, dtype), without, after, passes)
     wanted = (*modes, *(() if instruments == "none" else (MEASURED,)))
     entries = entry_points(lowered, driver, wanted, recipes)
     settings = Settings(target, dtype, 1, fuse=driver.has("fuse"), zeros=driver.has("zeros"))

@@ -34,7 +34,8 @@ from compiler.passes.over_batch import over_batch
 from compiler.passes.pack import pack
 from compiler.passes.pad import pad
 from compiler.passes.pick import pick
-from compiler.passes.select import Price, select
+from compiler.passes.select import select
+from compiler.passes.sites import Price, Sites, choose
 from compiler.passes.winograd.winograd import winograd
 from compiler.plan.joining import join
 from compiler.plan.plan import Place
@@ -57,8 +58,8 @@ class Facts:
     """… these are differentiated."""
     size: int = 0
     """derivation: the values that become a batch."""
-    price: Price = lambda definition, program: 0.0
-    """lowering: predicted cycles of a definition; the driver's."""
+    price: Price = lambda program, names: 0.0
+    """lowering: predicted cycles of definitions behind the passes that follow; the driver's."""
     settings: Settings | None = None
     """planning: what kernels are made for."""
     places: Mapping[str, Place] = field(default_factory=dict)
@@ -91,6 +92,11 @@ class Pass:
 def plain(function: Callable[[Program], Result]) -> Callable[[Program, Facts], Result]:
     """A pass that asks for nothing but the program."""
     return lambda program, facts: function(program)
+
+
+def cheapest(rule: str, sites: Sites) -> Callable[[Program, Facts], Result]:
+    """A pass that says what there is to choose from, and takes what costs least."""
+    return lambda program, facts: choose(program, rule, sites, facts.price)
 
 
 PASSES: tuple[Pass, ...] = (
@@ -182,7 +188,7 @@ PASSES: tuple[Pass, ...] = (
         "select",
         "lowering",
         "the cotangent of a max is read as one value and one position a window",
-        lambda program, facts: select(program, facts.price),
+        cheapest("select", select),
         without="the cotangent of a max is stored with its zeros",
     ),
     Pass(
@@ -196,14 +202,14 @@ PASSES: tuple[Pass, ...] = (
         "pick",
         "lowering",
         "of a contraction from which a saved winner picks, only what it picks is computed",
-        lambda program, facts: pick(program, facts.price),
+        cheapest("pick", pick),
         without="a contraction is computed everywhere before a saved winner picks from it",
     ),
     Pass(
         "winograd",
         "lowering",
         "convolutions with fewer multiplications",
-        lambda program, facts: winograd(program, facts.price),
+        cheapest("winograd", winograd),
         without="convolutions multiply every position by every tap",
     ),
     Pass(

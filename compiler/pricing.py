@@ -1,39 +1,38 @@
-"""What a definition is predicted to cost, scheduled for a machine: what passes compare."""
+"""What a definition is predicted to cost as it stands, scheduled for a machine."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from compiler.ir.tensor.program import Definition, Program
 from compiler.machine.target import Target
-from compiler.passes.pack import pack
-from compiler.passes.select import Price
 from compiler.schedule.choosing import Table, schedule_of
 from compiler.schedule.context import context_of
 from compiler.schedule.settings import Settings
 from compiler.schedule.strategies.table import STRATEGIES
 
+Cost = Callable[[Definition, Program], float]
+"""Predicted cycles a tile of a definition, scheduled as it stands in the program."""
 TYPICAL_TILE = 4
-"""Examples in the tile that prices are compared for."""
+"""Examples in the tile that costs are compared for."""
 
 
-def pricer(
-    target: Target, dtype: str, without: frozenset[str] = frozenset(), table: Table = STRATEGIES
-) -> Price:
-    """Predicted cycles of a definition, scheduled for a typical tile: what `select` compares."""
+def cost_for(target: Target, dtype: str, table: Table = STRATEGIES) -> Cost:
+    """The cost on a machine, by the schedule that a definition gets there."""
     settings = Settings(target, dtype, TYPICAL_TILE)
     known: dict[tuple[object, ...], float] = {}
 
-    def price(definition: Definition, program: Program) -> float:
+    def cost(definition: Definition, program: Program) -> float:
         # The programs of a module have most definitions in common.
         key = (definition, *(program.shape(name) for name in definition.tensors))
         if key not in known:
-            known[key] = predicted(definition, program)
+            schedule = schedule_of((definition,), context_of((definition,), program, settings), table)
+            known[key] = schedule.cycles(target.machine)
         return known[key]
 
-    def predicted(definition: Definition, program: Program) -> float:
-        packed = program if "pack" in without else pack(program, definition.name)[0]
-        names = definition.name, packed.find("unpacked", definition.name)
-        own = [(d,) for d in packed.definitions if d.name in names]
-        schedules = (schedule_of(entries, context_of(entries, packed, settings), table) for entries in own)
-        return sum(schedule.cycles(target.machine) for schedule in schedules)
+    return cost
 
-    return price
+
+def costs_nothing(definition: Definition, program: Program) -> float:
+    """For programs that nothing is chosen for."""
+    return 0.0

@@ -27,6 +27,7 @@ from compiler.ir.tensor.program import Program
 from compiler.pipeline import Facts
 from compiler.plan.module import memory_of, routine_of
 from compiler.plan.plan import Plan, make_plan
+from compiler.pricing import costs_nothing
 from compiler.schedule.choosing import Table
 from compiler.schedule.layout import row_size
 from compiler.schedule.settings import Settings
@@ -177,7 +178,7 @@ def _planned(
         elif tensor.kind not in ("random", "iota"):
             given[tensor.name] = Place("argument", len(arguments))
             arguments.append(tensor.name)
-    driver = Driver(lambda definition, program: 0.0, without)
+    driver = Driver(costs_nothing, without)
     program = driver.through(("planning",), name, program, Facts(settings=settings, places=given))
     for output in program.outputs:
         definition = program.definition(output)

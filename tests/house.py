@@ -75,8 +75,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     # The table of passes, which alone knows their order, and what goes through it.
     "compiler.pipeline": (*STAGES, *BASE),
-    "compiler.pricing": ("compiler.passes", "compiler.machine", "compiler.schedule", *BASE),
-    "compiler.driver": ("compiler.pipeline", "compiler.passes", *BASE),
+    "compiler.pricing": ("compiler.machine", "compiler.schedule", *BASE),
+    "compiler.driver": ("compiler.pipeline", "compiler.pricing", *BASE),
     "compiler.entry_points": ("compiler.frontend.lowered", "compiler.offers", *DRIVING, MODULE, *BASE),
     "compiler.offers": (MODULE,),
     "compiler.module_source": (

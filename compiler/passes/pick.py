@@ -9,7 +9,7 @@
 It is `select` read backwards: there a scatter is put into the contraction that reads it, here a contraction
 into what reads it at winners. Another factor behind it, such as the mask of a dropout, is put in too: where
 that is 0 nothing is computed. `schedule/picked.py` says how it runs. Whether it pays, against the transforms
-that the whole contraction would get, the caller's price decides.
+that the whole contraction would get, the price decides (`sites.py`).
 """
 
 from __future__ import annotations
@@ -21,47 +21,31 @@ import sympy
 
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.compose import at_reads, compose, linear_factor, plain_read, put_in
-from compiler.ir.tensor.editing import inserted, replaced_all
-from compiler.ir.tensor.program import Access, Definition, Program, Rewrite, Term
+from compiler.ir.tensor.program import Access, Definition, Program, Term
 from compiler.ir.tensor.rename import with_accesses
 from compiler.passes.pack import permuted
-from compiler.passes.winograd.choice import LEAST_GAIN, Price, priced
-from compiler.passes.winograd.winograd import winograd
+from compiler.passes.sites import Site, Slot
+
+LEAST_GAIN = 0.9
+"""The price must fall to this share: half of the factors are taken to be zero, and lists take memory."""
 
 
-def pick(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]]:
-    """Put contractions into what reads them at saved winners alone, where the price falls."""
-    rewrites: list[Rewrite] = []
-    for name in [definition.name for definition in program.definitions]:
-        # What was put in before is gone.
-        outer = program.definition(name) if name in program else None
-        chain = outer and _chain(outer, program)
-        if not chain:
-            continue
-        source, *readers = chain
-        composed = _composed(source, readers)
-        if composed is None:
-            continue
+def pick(program: Program, name: str) -> Iterator[Site]:
+    """The contraction that `name` picks from, put into the last of what reads it, at saved winners alone."""
+    outer = program.definition(name)
+    chain = outer and _chain(outer, program)
+    composed = chain and _composed(chain[0], chain[1:])
+    if composed:
         copies, last = _with_copies(composed, program)
-        candidate = _replaced(program, chain, copies, last)
-        before = _price_of_all(chain, program, price)
-        after = sum(priced(part, candidate, price) for part in (*copies, last))
-        if after < LEAST_GAIN * before:
-            program = candidate
-            why = f"predicted {after:,.0f} cycles a tile instead of {before:,.0f}"
-            names = ", ".join(d.name for d in chain[:-1])
-            rewrites.append(Rewrite("pick", f"{names} stored, then read by {last.name}", last.name, why))
-    return program, tuple(rewrites)
-
-
-def _replaced(
-    program: Program, chain: Sequence[Definition], copies: Sequence[Definition], last: Definition
-) -> Program:
-    """The program with `last` in place of the chain, and each copy right behind what it copies, where all
-    that reads it comes later."""
-    gone = {definition.name: () for definition in chain}
-    program = replaced_all(program, gone | {last.name: (last,)})
-    return inserted(program, [copy for copy in copies if copy.name not in program])
+        slots = [Slot(d.name, ((),)) for d in chain[:-1]]
+        names = ", ".join(d.name for d in chain[:-1])
+        yield Site(
+            (*slots, Slot(last.name, ((last,),))),
+            f"{names} stored, then read by {last.name}",
+            last.name,
+            tuple(copy for copy in copies if copy.name not in program),
+            gain=LEAST_GAIN,
+        )
 
 
 def _chain(outer: Definition, program: Program) -> list[Definition] | None:
@@ -141,16 +125,3 @@ def _with_copies(definition: Definition, program: Program) -> tuple[list[Definit
                 changed[symbol] = Access(copy.name, tuple(access.indices[k] for k in order))
         terms.append(with_accesses(term, changed))
     return list(used.values()), replace(definition, terms=tuple(terms))
-
-
-def _price_of_all(chain: Sequence[Definition], program: Program, price: Price) -> float:
-    """What the definitions cost as they are, the contraction in the form that it would get."""
-    source, *others = chain
-    transformed, _ = winograd(program, price)
-    parts: Iterator[Definition] = (
-        d
-        for d in transformed.definitions
-        if d.name == source.name
-        or (d.role == "transformed" and d.of == source.name and d.name not in program)
-    )
-    return sum(priced(d, transformed, price) for d in (*parts, *others))

@@ -9,12 +9,12 @@
 A scatter is put into the contractions that read it linearly:
 Σ_h f(h) · Σ_i δ(h, 2i+w[i]) g[i] = Σ_i f(2i+w[i]) g[i]; the masked form is that sum over all positions d.
 Whether it pays, and which form does, depends on the schedule each gets (with one input channel there is
-nothing to run along vectors but the windows, which a mask allows): the caller gives a price for a definition.
+nothing to run along vectors but the windows, which a mask allows): the price decides (`sites.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import sympy
@@ -23,57 +23,24 @@ from compiler.ir.affine.expression import Affine, axis
 from compiler.ir.affine.guards import simplify_guards
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.compose import at_writes, compose
-from compiler.ir.tensor.editing import replaced_all
 from compiler.ir.tensor.open_reads import open_read
-from compiler.ir.tensor.program import Access, Definition, Program, Rewrite, Term, move_term
+from compiler.ir.tensor.program import Access, Definition, Program, Term, move_term
 from compiler.ir.tensor.rename import apart_from
-
-Price = Callable[[Definition, Program], float]
-"""Predicted cycles of a definition, scheduled as it would be in the given program."""
+from compiler.passes.sites import Site, Slot
 
 
-def select(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]]:
-    """Compose data-dependent scatters with the contractions that read them, where the price falls."""
-    rewrites: list[Rewrite] = []
-    for scatter in program.definitions:
-        if not _is_selection(scatter) or scatter.name in program.outputs:
-            continue
-        users = program.readers[scatter.name]
-        values, staged = _staged(scatter, program.fresh(f"{scatter.name}.selected"))
-        forms = [_forms(user, staged) for user in users]
-        if not users or not all(forms):
-            continue
-        before = price(scatter, program) + sum(price(user, program) for user in users)
-        chosen = [options[0] for options in forms]
-        for number, options in enumerate(forms):
-            chosen[number] = min(options, key=_price_among(program, scatter, values, chosen, price))
-        candidate = _replaced(program, scatter, values, chosen)
-        after = sum(price(definition, candidate) for definition in (values, *chosen))
-        if after < before:
-            program = candidate
-            why = f"predicted {after:,.0f} cycles a tile instead of {before:,.0f}"
-            names = ", ".join(d.name for d in users)
-            rewrites.append(Rewrite("select", f"{scatter.name} stored, then read by {names}", names, why))
-    return program, tuple(rewrites)
-
-
-def _replaced(
-    program: Program, scatter: Definition, values: Definition, users: Iterable[Definition]
-) -> Program:
-    """The program with the scatter's values in its place, and these users."""
-    return replaced_all(program, {user.name: (user,) for user in users} | {scatter.name: (values,)})
-
-
-def _price_among(
-    program: Program, scatter: Definition, values: Definition, users: list[Definition], price: Price
-) -> Callable[[Definition], float]:
-    """The price of one form of a user, the others being as they are in `users`."""
-
-    def of(form: Definition) -> float:
-        others = [user for user in users if user.name != form.name]
-        return price(form, _replaced(program, scatter, values, [*others, form]))
-
-    return of
+def select(program: Program, name: str) -> Iterator[Site]:
+    """The data-dependent scatter `name` composed with the contractions that read it."""
+    scatter = program.definition(name)
+    if scatter is None or not _is_selection(scatter) or name in program.results:
+        return
+    users = program.readers[name]
+    values, staged = _staged(scatter, program.fresh(f"{name}.selected"))
+    forms = [_forms(user, staged) for user in users]
+    if users and all(forms):
+        slots = [Slot(user.name, tuple((form,) for form in f)) for user, f in zip(users, forms, strict=True)]
+        names = ", ".join(user.name for user in users)
+        yield Site((Slot(name, ((values,),)), *slots), f"{name} stored, then read by {names}", names)
 
 
 def _is_selection(definition: Definition) -> bool:

@@ -25,7 +25,7 @@ from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program
 from compiler.language.description import Model
 from compiler.machine.target import Target
-from compiler.pricing import pricer
+from compiler.pricing import cost_for
 from compiler.schedule.settings import Settings
 from tests.derive.rungs import Finding, compare
 from tests.harness import CompiledPrograms, Loader, compile_programs
@@ -66,7 +66,7 @@ def _expected(program: Program, batch: int) -> dict[str, np.ndarray]:
 
 def lowered_programs(model: Model, target: Target, dtype: str) -> tuple[Program, ...]:
     """What a module of the model computes, ready for scheduling."""
-    driver = Driver(pricer(target, dtype))
+    driver = Driver(cost_for(target, dtype))
     entries = entry_points(lower(model), driver, ("vjp", "jvp"))
     return tuple(entry.program for entry in entries if entry.name in PROGRAMS)
 

@@ -19,6 +19,7 @@ from compiler.driver import Driver
 from compiler.entry_points import entry_points
 from compiler.frontend.lower import lower
 from compiler.frontend.parse import load_model
+from compiler.pricing import costs_nothing
 from compiler.toolchain.compile_file import Options, compile_file
 from compiler.tools.check.rungs import check
 from tests.workshop import compile_quickly, import_module
@@ -106,7 +107,7 @@ def test_derivation_comes_to_an_end(name: str, models, tmp_path: Path) -> None:
     """Simplifying second derivatives once took minutes; nobody looks for a factor in vain any more."""
     path = _written(name, tmp_path) if name in HIDDEN and name != "lstm" else models(name)
     start = time.process_time()
-    driver = Driver(lambda definition, program: 0.0)
+    driver = Driver(costs_nothing)
     entry_points(lower(load_model(path)), driver, ("vjp", "jvp", "hvp"))
     assert time.process_time() - start < LONGEST_DERIVATION
     assert not [rewrite for step in driver.steps for rewrite in step.rewrites if rewrite.rule == "self-check"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from compiler.driver import Driver
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
-from compiler.passes.pick import pick
-from compiler.pricing import pricer
+from compiler.pricing import cost_for
 from compiler.schedule.settings import Settings
 from tests.machines import MODELS, TARGETS, every_model
 from tests.schedule.building import random_inputs
@@ -48,7 +48,7 @@ MASK = "*(2 if mask[b, f] > 0 else 0)"
 
 
 def changed(program: Program, machine: Target = TARGETS["x86-64-v4"]) -> Program:
-    result, _ = pick(program, pricer(machine, "float64"))
+    result = Driver(cost_for(machine, "float64")).one("pick", "changed", program)
     verify(result)
     return result
 

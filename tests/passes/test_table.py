@@ -22,6 +22,7 @@ from compiler.language.optimizers import SGD
 from compiler.modes import MODES
 from compiler.module_source import ModuleSource, compile_to_source
 from compiler.pipeline import PASSES, Pass, parse_step, parse_switches, plain, steps_of, switchable
+from compiler.pricing import costs_nothing
 from compiler.tools.pass_table import listing, markdown, record, shown
 from tests.machines import TARGETS
 
@@ -190,7 +191,7 @@ def test_the_command_line_lists_the_table(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_driver_knows_its_table() -> None:
-    driver = Driver(lambda definition, program: 0.0, frozenset(["fuse"]))
+    driver = Driver(costs_nothing, frozenset(["fuse"]))
     assert driver.has("tile") and not driver.has("fuse") and not driver.has("nothing")
     with pytest.raises(CompilerBug, match="there is no pass nothing"):
         driver.one("nothing", "a", Program((), (), ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import sympy
 
 from compiler.derive.jvp import jvp
+from compiler.driver import Driver
 from compiler.ir.affine.expression import axis
 from compiler.ir.loops.grammar import Let, Load, Store
 from compiler.ir.loops.walk import statements
@@ -27,11 +29,12 @@ from compiler.ir.tensor.program import (
 from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
 from compiler.passes.distribute import distribute
+from compiler.passes.sites import choose
 from compiler.passes.winograd.definitions import Chosen, Planned, transformed
 from compiler.passes.winograd.match import convolution
 from compiler.passes.winograd.transforms import LARGEST, Transform, derive, error_ratio, transform
 from compiler.passes.winograd.winograd import LARGEST_ERROR_RATIO, winograd
-from compiler.pricing import pricer
+from compiler.pricing import cost_for
 from compiler.schedule.settings import Settings
 from tests.harness import plans_of
 from tests.machines import TARGETS, every_model
@@ -201,10 +204,13 @@ def test_error_bound_holds_in_float32(outputs: tuple[int, int]) -> None:
 def priced(program: Program, direct: float) -> tuple[Program, list[str]]:
     """The pass, where a convolution costs `direct` as it stands, and every part of a transformed one 1."""
 
-    def price(definition: Definition, _program: Program) -> float:
+    def price(priced: Program, names: Iterable[str]) -> float:
+        return sum(cost(priced[name]) for name in names)
+
+    def cost(definition: Definition) -> float:
         return 1.0 if any(".winograd" in name for name in (definition.name, *definition.tensors)) else direct
 
-    result, rewrites = winograd(program, price)
+    result, rewrites = choose(program, "winograd", winograd, price)
     verify(result)
     return result, [rewrite.after for rewrite in rewrites]
 
@@ -301,8 +307,8 @@ def test_guards_and_depthwise_filters_are_left_alone() -> None:
 @every_model
 def test_the_mnist_network_uses_it(machine: Target) -> None:
     """By its own price, on every machine: the second convolution, not the first."""
-    price = pricer(machine, "float32")
+    driver = Driver(cost_for(machine, "float32"))
     second = forward_and_transpose((12, 12), (32, 64), (3, 3))
     first = forward_and_transpose((26, 26), (1, 32), (3, 3))
-    assert "y.winograd.product" in winograd(second, price)[0]
-    assert "y.winograd.product" not in winograd(first, price)[0]
+    assert "y.winograd.product" in driver.one("winograd", "second", second)
+    assert "y.winograd.product" not in driver.one("winograd", "first", first)

@@ -7,16 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from compiler.driver import Driver
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
-from compiler.ir.tensor.program import Program
+from compiler.ir.tensor.program import Definition, Program
 from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
+from compiler.passes.sites import choose
 from compiler.passes.winograd.choice import LARGEST_ERROR_RATIO
 from compiler.passes.winograd.pieces import Along, Pair, error_bound, in_pieces
 from compiler.passes.winograd.transforms import transform
 from compiler.passes.winograd.winograd import winograd
-from compiler.pricing import pricer
+from compiler.pricing import cost_for
 from compiler.schedule.settings import Settings
 from tests.machines import TARGETS, every_model
 from tests.schedule.building import random_inputs
@@ -109,9 +111,12 @@ def test_error_bound_holds_in_float32() -> None:
 
 def rewritten(program: Program, direct: float = 1e9) -> list[str]:
     """What the pass writes down where the sum costs `direct`, and every part of another form 1."""
-    result, rewrites = winograd(
-        program,
-        lambda d, _: 1.0 if any(".winograd" in name for name in (d.name, *d.tensors)) else direct,
+
+    def cost(d: Definition) -> float:
+        return 1.0 if any(".winograd" in name for name in (d.name, *d.tensors)) else direct
+
+    result, rewrites = choose(
+        program, "winograd", winograd, lambda priced, names: sum(cost(priced[name]) for name in names)
     )
     verify(result)
     return [rewrite.after for rewrite in rewrites]
@@ -126,7 +131,7 @@ def test_the_price_decides() -> None:
 @every_model
 def test_every_machine_has_a_price(machine: Target) -> None:
     program = kernel_gradient((32, 32), (32, 32), (3, 3))
-    assert "K.winograd.product" in winograd(program, pricer(machine, "float32"))[0]
+    assert "K.winograd.product" in Driver(cost_for(machine, "float32")).one("winograd", "program", program)
 
 
 def test_few_channels_are_left_alone() -> None:

@@ -16,6 +16,7 @@ from compiler.language.layers import Dense
 from compiler.pipeline import PASSES, Facts
 from compiler.plan.plan import Place
 from compiler.plan.stages import stages
+from compiler.pricing import costs_nothing
 from compiler.schedule.settings import Settings
 from tests.derive.cases import Case, layer_program
 from tests.machines import TARGETS
@@ -48,7 +49,7 @@ PROGRAMS = {
 
 
 def planned(program: Program, without: frozenset[str] = frozenset()) -> tuple[Program, Driver]:
-    driver = Driver(lambda definition, program: 0.0, without)
+    driver = Driver(costs_nothing, without)
     places = {"x": Place("input")} if "x" in program else {}
     facts = Facts(settings=Settings(MACHINE, "float64", 4), places=places)
     return driver.through(("planning",), "planned", program, facts), driver

@@ -19,7 +19,7 @@ from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program
 from compiler.machine.target import Target
 from compiler.pipeline import PASSES
-from compiler.pricing import pricer
+from compiler.pricing import cost_for, costs_nothing
 from compiler.schedule.settings import Settings
 from tests.derive.cases import Arrays, Case
 from tests.derive.rungs import Finding, compare, drawn
@@ -64,14 +64,14 @@ def _seed_of(program: Program, case: Case) -> str:
 
 def _pair(name: str, case: Case, derive: Callable[[Program], Program], off: frozenset[str]) -> Pair:
     forward = case.build()
-    driver = Driver(lambda definition, program: 0.0, off)
+    driver = Driver(costs_nothing, off)
     program = derive(driver.through(("forward",), name, forward))
     return Pair(name, derive(forward), driver.through(("derived", "stable"), name, program), case)
 
 
 def lowered(program: Program, machine: Target, dtype: str, off: frozenset[str] = frozenset()) -> Program:
     """After the rest of the passes."""
-    driver = Driver(pricer(machine, dtype, off), off)
+    driver = Driver(cost_for(machine, dtype), off)
     return driver.through(("lowering",), "lowered", program)
 
 

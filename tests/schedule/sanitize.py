@@ -8,9 +8,9 @@ libraries must be loaded before Python, which `make sanitize` does.
 
 from __future__ import annotations
 
+from compiler.driver import Driver
 from compiler.ir.tensor.parser import parse_program
-from compiler.passes.pick import pick
-from compiler.pricing import pricer
+from compiler.pricing import cost_for
 from compiler.schedule.settings import Settings
 from tests.derive.layer_cases import other_layer_cases
 from tests.derive.model_cases import model_cases
@@ -26,7 +26,7 @@ FLAGS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined
 BATCHES = (1, 3, 7)
 PICKED = parse_program(test_picked.text(20))
 SCHEDULES = (
-    pick(PICKED, pricer(TARGETS["x86-64-v4"], "float64"))[0],
+    Driver(cost_for(TARGETS["x86-64-v4"], "float64")).one("pick", "picked", PICKED),
     test_nonzero.PROGRAM,
     test_parts.PROGRAM,
     parse_program(test_joining.UNPOOLED),

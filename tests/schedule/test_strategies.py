@@ -18,7 +18,7 @@ from compiler.ir.tensor.verify import verify
 from compiler.machine.machine import Machine
 from compiler.machine.target import Target
 from compiler.plan.plan import Call
-from compiler.pricing import pricer
+from compiler.pricing import cost_for
 from compiler.schedule.choosing import find_schedule, schedule_of
 from compiler.schedule.context import Context, Entries, context_of
 from compiler.schedule.layout import clear
@@ -227,7 +227,7 @@ def calls() -> list[Call]:
 def test_priced_written_and_explained_by_one_value() -> None:
     """What passes compare, what the header says and what is explained come from the kernel's own schedule."""
     settings = Settings(TARGET, "float32", 4)
-    price = pricer(TARGET, "float32", frozenset({"pack"}))
+    price = cost_for(TARGET, "float32")
     seen: set[type[Schedule]] = set()
     for call in calls():
         schedule = call.schedule
@@ -279,7 +279,7 @@ outputs nothing, y
 """)
     table = (match_zeros, *STRATEGIES)
     definition = program.definition("nothing")
-    prices = [pricer(TARGET, "float32", table=rows)(definition, program) for rows in (table, STRATEGIES)]
+    prices = [cost_for(TARGET, "float32", table=rows)(definition, program) for rows in (table, STRATEGIES)]
     assert prices == [
         TILE * 6 * 4 / WIDE.load_bytes,
         TILE * 6 * WIDE.costs("float32").loop_point,

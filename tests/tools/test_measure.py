@@ -16,7 +16,7 @@ from compiler.frontend.parse import load_model
 from compiler.ir.module.entry_point import with_duty
 from compiler.ir.tensor.interpreter import run
 from compiler.pipeline import steps_of
-from compiler.pricing import pricer
+from compiler.pricing import cost_for
 from compiler.toolchain.build import find_toolchain
 from compiler.toolchain.compile_file import Options
 from compiler.tools.measure.bench import bench, render, to_json
@@ -39,7 +39,7 @@ def test_forward_program_computes_the_training_loss(models) -> None:
     """What bench calls forward is the loss that a step begins with, dropout included."""
     model = lower(load_model(models("tiny")))
     target = native()
-    driver = Driver(pricer(target, "float32"))
+    driver = Driver(cost_for(target, "float32"))
     program = with_duty(entry_points(model, driver, (MEASURED,)), "forward").program
     rng = np.random.default_rng(1)
     values = {p.name: rng.normal(size=p.shape) for p in model.parameters}

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import get_args
 
 import sympy
@@ -21,7 +23,7 @@ from compiler.ir.affine.expression import Affine, Read
 from compiler.ir.affine.proofs import facts_of, is_nonnegative
 from compiler.ir.scalar.choices import NOT_NUMBERS
 from compiler.ir.tensor.axes import has_batch
-from compiler.ir.tensor.kinds import SCALAR_KINDS, Kind, Operation, Role
+from compiler.ir.tensor.kinds import SCALAR_KINDS, Dtype, Kind, Operation, Role
 from compiler.ir.tensor.printer import integer_limits, print_affine, print_term, window_size
 from compiler.ir.tensor.program import Definition, Program, Shape, Tensor, Term
 
@@ -38,16 +40,38 @@ def violations(program: Program) -> Iterator[str]:
     yield from (f"{name}: defined {n} times" for name, n in sorted(Counter(names).items()) if n > 1)
     for tensor in program.inputs:
         yield from (f"{tensor.kind} {tensor.name}: {message}" for message in _tensor(tensor))
-    known: dict[str, Tensor | Definition] = {tensor.name: tensor for tensor in program.inputs}
     limits = integer_limits(program)
+    known = {
+        tensor.name: _Known(tensor.shape, tensor.dtype, limits.get(tensor.name)) for tensor in program.inputs
+    }
     for definition in program.definitions:
         yield from (f"{definition.name}: {message}" for message in _definition(definition))
-        for number, term in enumerate(definition.terms, 1):
-            for message in _Term(definition, term, known, limits).violations():
-                line = print_term(term, definition.operation, limits)
-                yield f"{definition.name}, term {number}: {message}\n    {line}"
-        known[definition.name] = definition
+        yield from _of_terms(definition, tuple((n, known[n]) for n in definition.tensors if n in known))
+        known[definition.name] = _Known(definition.shape, definition.dtype, limits.get(definition.name))
     yield from (f"output {name} is not defined" for name in program.outputs if name not in known)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a reader relies on of a tensor that stands before it."""
+
+    shape: Shape
+    dtype: Dtype
+    limit: int | None
+
+
+@lru_cache(maxsize=4096)
+def _of_terms(definition: Definition, known: tuple[tuple[str, _Known], ...]) -> tuple[str, ...]:
+    """What is wrong with the terms of a definition that reads what is `known`.
+
+    Kept, because most definitions go through a pass unchanged, and the programs of a module share them."""
+    limits = {name: entry.limit for name, entry in known if entry.limit is not None}
+    found = []
+    for number, term in enumerate(definition.terms, 1):
+        for message in _Term(definition, term, dict(known), limits).violations():
+            line = print_term(term, definition.operation, limits)
+            found.append(f"{definition.name}, term {number}: {message}\n    {line}")
+    return tuple(found)
 
 
 def _tensor(tensor: Tensor) -> Iterator[str]:
@@ -100,7 +124,7 @@ class _Term:
         self,
         definition: Definition,
         term: Term,
-        known: Mapping[str, Tensor | Definition],
+        known: Mapping[str, _Known],
         limits: Mapping[str, int],
     ):
         self.definition, self.term, self.known, self.limits = definition, term, known, limits

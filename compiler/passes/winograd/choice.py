@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain, count
 
-from compiler.ir.tensor.axes import runs_over_batch
 from compiler.ir.tensor.program import Definition, Program
+from compiler.passes.sites import Site, Slot
 from compiler.passes.winograd.transforms import Transform
-
-Price = Callable[[Definition, Program], float]
-"""Predicted cycles of a definition, scheduled as it would be in the given program."""
 
 LARGEST_ERROR_RATIO = 16
 """The bound on rounding errors may be this many times the direct form's: 4 of a float32's 24 bits."""
@@ -19,14 +16,6 @@ MOVED = 6
 """Multiplications that a transformed value is worth: it is computed, stored and loaded."""
 LEAST_GAIN = 0.9
 """The price must fall to this share: prices are estimates, and the transforms take memory."""
-SHARE = 1 / 8
-"""Part of what is done once a step that counts for a tile: a step has at least this many tiles."""
-
-
-def priced(part: Definition, program: Program, price: Price) -> float:
-    """The price of a part for a tile of the batch; what no example goes into is computed once a step."""
-    per_example = runs_over_batch(*part.terms)
-    return price(part, program) * (1 if per_example else SHARE)
 
 
 def unused_prefix(definition: Definition, program: Program, endings: Sequence[str]) -> str:
@@ -42,10 +31,14 @@ def as_parts(parts: Iterable[Definition], definition: Definition) -> tuple[Defin
     return *(replace(p, role="transformed", of=definition.name) for p in before), last
 
 
-def reason(before: float, after: float, ratio: float, transforms: Sequence[Transform]) -> str:
-    """What the record of a rewrite says: the prices, the error bound and the points."""
+def in_place_of(
+    definition: Definition,
+    parts: tuple[Definition, ...],
+    along: str,
+    ratio: float,
+    transforms: Sequence[Transform],
+) -> Site:
+    """The parts in the place of the definition, and what the record says: the error bound and the points."""
     points = "; ".join(", ".join(map(str, t.points)) for t in dict.fromkeys(transforms))
-    return (
-        f"predicted {after:,.0f} cycles a tile instead of {before:,.0f}; error bound "
-        f"{ratio:.1f} times the direct form's; points {points} and infinity"
-    )
+    remark = f"error bound {ratio:.1f} times the direct form's; points {points} and infinity"
+    return Site((Slot(definition.name, (parts,)),), definition.name, along, remark=remark, gain=LEAST_GAIN)

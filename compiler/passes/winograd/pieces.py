@@ -25,28 +25,24 @@ import sympy
 
 from compiler.ir.affine.expression import Affine, axis, constant
 from compiler.ir.tensor.axes import AxisNames
-from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.program import (
     Access,
     Axis,
     Definition,
     Program,
     Reads,
-    Rewrite,
     Shape,
     Term,
     element_axes,
     make_term,
 )
 from compiler.passes.pad import padded_copy
+from compiler.passes.sites import Site
 from compiler.passes.winograd.choice import (
     LARGEST_ERROR_RATIO,
-    LEAST_GAIN,
     MOVED,
-    Price,
     as_parts,
-    priced,
-    reason,
+    in_place_of,
     unused_prefix,
 )
 from compiler.passes.winograd.definitions import MOST_DIRECTIONS, arranged
@@ -92,22 +88,14 @@ class Pair:
 ENDINGS = PADDED, FILLED, FILTER, IMAGE, PRODUCT = ".padded", ".filled", ".filter", ".image", ".product"
 
 
-def winograd_pieces(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]]:
-    """Put transformed sums in the place of direct ones, where the price falls."""
-    rewrites: list[Rewrite] = []
-    for definition in program.definitions:
-        pair = _cheapest(definition, program)
-        if pair is None:
-            continue
+def winograd_pieces(program: Program, name: str) -> Iterator[Site]:
+    """The sum `name` in transformed pieces."""
+    definition = program.definition(name)
+    pair = _cheapest(definition, program)
+    if pair is not None:
         shapes = program.shape(pair.image.tensor), program.shape(pair.filter.tensor)
         parts = in_pieces(definition, pair, *shapes, unused_prefix(definition, program, ENDINGS))
-        candidate = replaced(program, definition.name, *parts)
-        before = price(definition, program)
-        after = sum(priced(part, candidate, price) for part in parts)
-        if after < LEAST_GAIN * before:
-            program = candidate
-            rewrites.append(_record(definition, pair, before, after))
-    return program, tuple(rewrites)
+        yield _site(definition, pair, parts)
 
 
 def _cheapest(definition: Definition, program: Program) -> Pair | None:
@@ -303,9 +291,8 @@ def _result(name: str, definition: Definition, pair: Pair) -> Definition:
     return replace(definition, terms=tuple(terms))
 
 
-def _record(definition: Definition, pair: Pair, before: float, after: float) -> Rewrite:
+def _site(definition: Definition, pair: Pair, parts: tuple[Definition, ...]) -> Site:
     along = " x ".join(
         f"F({a.transform.outputs}, {a.transform.taps}) in pieces of {a.tap}" for a in pair.chosen
     )
-    why = reason(before, after, error_bound(pair), [a.transform for a in pair.chosen])
-    return Rewrite("winograd", definition.name, along, why)
+    return in_place_of(definition, parts, along, error_bound(pair), [a.transform for a in pair.chosen])

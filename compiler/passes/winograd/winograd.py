@@ -12,8 +12,8 @@ A kernel's gradient, whose filter is as long as its image, is taken in pieces (`
 `winograd_match` says what a convolution is, `winograd_transforms` derives G, B and A,
 `winograd_definitions` writes the definitions. Here it is decided which transform is used along which
 direction, if any: the cheapest by a count of multiplications and of values moved, among those whose
-worst-case error bound is at most `LARGEST_ERROR_RATIO` times that of the direct form; and whether it pays,
-by the caller's price.
+worst-case error bound is at most `LARGEST_ERROR_RATIO` times that of the direct form. Whether it pays, the
+price decides (`sites.py`).
 """
 
 from __future__ import annotations
@@ -22,43 +22,27 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
 
-from compiler.ir.tensor.editing import replaced
-from compiler.ir.tensor.program import Definition, Program, Rewrite, Shape
+from compiler.ir.tensor.program import Definition, Program, Shape
 from compiler.ir.tensor.rename import reading
-from compiler.passes.winograd.choice import (
-    LARGEST_ERROR_RATIO,
-    LEAST_GAIN,
-    MOVED,
-    Price,
-    priced,
-    reason,
-    unused_prefix,
-)
+from compiler.passes.sites import Site
+from compiler.passes.winograd.choice import LARGEST_ERROR_RATIO, MOVED, in_place_of, unused_prefix
 from compiler.passes.winograd.definitions import MOST_DIRECTIONS, Chosen, Planned, endings, transformed
 from compiler.passes.winograd.match import Convolution, Sliding, convolution
 from compiler.passes.winograd.pieces import winograd_pieces
 from compiler.passes.winograd.transforms import LARGEST, error_ratio, transform
 
 
-def winograd(program: Program, price: Price) -> tuple[Program, tuple[Rewrite, ...]]:
-    """Put transformed convolutions in the place of direct ones, where the price falls."""
-    rewrites: list[Rewrite] = []
-    for definition in program.definitions:
-        for found in _convolutions(definition, program):
-            planned = _cheapest(found, definition.shape, program)
-            if planned is None:
-                continue
+def winograd(program: Program, name: str) -> Iterator[Site]:
+    """The sum `name` with transformed convolutions in the place of direct ones: along what its terms slide
+    over, or, where that is as long as the image, in pieces."""
+    definition = program.definition(name)
+    for found in _convolutions(definition, program):
+        planned = _cheapest(found, definition.shape, program)
+        if planned is not None:
             prefix = unused_prefix(definition, program, endings(len(planned)))
             parts = _without_known(transformed(definition, planned, prefix), definition, program)
-            candidate = replaced(program, definition.name, *parts)
-            before = price(definition, program)
-            after = sum(priced(part, candidate, price) for part in parts)
-            if after < LEAST_GAIN * before:
-                program = candidate
-                rewrites.append(_record(definition, planned, before, after))
-                break
-    program, others = winograd_pieces(program, price)
-    return program, (*rewrites, *others)
+            yield _site(definition, planned, parts)
+    yield from winograd_pieces(program, name)
 
 
 def _convolutions(definition: Definition, program: Program) -> list[tuple[Convolution, ...]]:
@@ -153,7 +137,7 @@ def _work(
     return domains + (MOVED * (images + result) if first else 0)
 
 
-def _record(definition: Definition, planned: tuple[Planned, ...], before: float, after: float) -> Rewrite:
+def _site(definition: Definition, planned: tuple[Planned, ...], parts: tuple[Definition, ...]) -> Site:
     chosen = planned[0].chosen
     along = " x ".join(
         f"F({c.transform.outputs}, {c.transform.taps}) along {c.direction.position}" for c in chosen
@@ -161,5 +145,4 @@ def _record(definition: Definition, planned: tuple[Planned, ...], before: float,
     if len(planned) > 1:
         along = f"{len(planned)} convolutions in one sum, {along}"
     ratio = max(_error_ratio(plan.convolution, plan.chosen) for plan in planned)
-    why = reason(before, after, ratio, [c.transform for c in chosen])
-    return Rewrite("winograd", definition.name, along, why)
+    return in_place_of(definition, parts, along, ratio, [c.transform for c in chosen])

@@ -8,8 +8,9 @@ program under plain names, through every pass, in the interpreter; some are comp
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ from compiler.passes.pack import pack
 from compiler.passes.pad import pad
 from compiler.passes.pick import pick
 from compiler.passes.select import select
+from compiler.passes.sites import choose
 from compiler.passes.winograd.winograd import winograd
 from compiler.plan.stages import split
 from compiler.plan.whole import kept_for
@@ -101,6 +103,10 @@ def cheap_when_changed(definition, program: Program) -> float:
     return 0.0 if definition.role in ("selected", "transformed", "packed") else float(len(definition.tensors))
 
 
+def cheap_changes(program: Program, names: Iterable[str]) -> float:
+    return sum(cheap_when_changed(program[name], program) for name in names)
+
+
 def built(template: str, names: dict[str, str], prefix: str) -> Program:
     prefix = normalised(prefix)
     formula, parameters, shape = TEMPLATES[template]
@@ -147,8 +153,9 @@ def derived(program: Program) -> list[Program]:
 
 
 def lowered(program: Program) -> Program:
-    passes = (bounds, distribute, lambda p: select(p, cheap_when_changed))
-    passes += (lambda p: pick(p, cheap_when_changed), lambda p: winograd(p, cheap_when_changed), pack)
+    sites = (("select", select), ("pick", pick), ("winograd", winograd))
+    choices = [partial(choose, rule=rule, sites=found, price=cheap_changes) for rule, found in sites]
+    passes = (bounds, distribute, *choices, pack)
     for step in passes:
         program, _ = step(program)
         verify(program)

@@ -1,0 +1,166 @@
+"""Choices between forms: a pass says what there is, the driver prices it behind the passes that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from compiler.driver import ONCE, Driver
+from compiler.ir.tensor.fragment import fragment
+from compiler.ir.tensor.parser import parse_program
+from compiler.ir.tensor.program import Definition, Program, Rewrite
+from compiler.ir.tensor.verify import verify
+from compiler.passes.sites import Site, Slot, choose
+from compiler.pipeline import Pass, cheapest, plain
+
+PROGRAM = parse_program("""
+input x: (batch, 4) real
+input k: (4, 3) real
+winner: (batch) index < 4 = argmax of "winner"
+    for b:batch, i:4: [b] argmax= x[b, i]
+h: (batch, 3) real = sum of "h"
+    for b:batch, o:3, i:4: [b, o] += x[b, i]*k[i, o]
+y: (batch, 3) real = sum of "y"
+    for b:batch, o:3: [b, o] += h[b, o]**2 + x[b, winner[b]]
+z: (batch) real = sum of "z"
+    for b:batch, o:3: [b] += y[b, o]
+w: (3) real = sum of "w"
+    for o:3, i:4: [o] += k[i, o]
+outputs z, w
+""")
+
+
+def priced(prices: dict[str, float]):
+    """A price by names, of what is called otherwise 1."""
+    return lambda program, names: sum(prices.get(name, 1.0) for name in names)
+
+
+def named(definition: Definition, name: str) -> Definition:
+    return definition.made_of(name, "each")
+
+
+def site(*forms: str, gain: float = 1.0, remark: str = "") -> Site:
+    """The sum y, read through a copy of h called by one of these names; the copies differ in nothing else."""
+    h, y = PROGRAM["h"], PROGRAM["y"]
+    slots = Slot("y", tuple((named(h, form), y) for form in forms))
+    return Site((slots,), "y", "y by a copy", remark=remark, gain=gain)
+
+
+def sites_at(**found: Site):
+    def sites(program: Program, name: str) -> Iterator[Site]:
+        if name in found:
+            yield found[name]
+
+    return sites
+
+
+@pytest.mark.parametrize(
+    ("prices", "chosen"),
+    [
+        ({"y": 1.0, "one": 5.0, "two": 4.0}, None),
+        ({"y": 1.0, "one": -0.5, "two": -1.0}, "two"),
+        ({"y": 1.0, "one": -1.0, "two": -0.5}, "one"),
+        # At the same price the first form, and the change.
+        ({"y": 1.0, "one": 0.0, "two": 0.0}, "one"),
+    ],
+)
+def test_the_cheapest_form_is_taken(prices: dict[str, float], chosen: str | None) -> None:
+    result, rewrites = choose(PROGRAM, "rule", sites_at(y=site("one", "two")), priced(prices))
+    verify(result)
+    assert [name for name in ("one", "two") if name in result] == [chosen] * (chosen is not None)
+    assert len(rewrites) == (chosen is not None)
+    assert result == PROGRAM or result.positions[chosen] == PROGRAM.positions["y"]
+
+
+def test_how_much_must_be_gained_and_what_is_recorded() -> None:
+    prices = priced({"y": 1.0, "one": -0.05})
+    assert choose(PROGRAM, "rule", sites_at(y=site("one", gain=0.9)), prices) == (PROGRAM, ())
+    _, (rewrite,) = choose(PROGRAM, "rule", sites_at(y=site("one", gain=0.96, remark="so it is")), prices)
+    why = "predicted 1 cycles a tile instead of 1; so it is"
+    assert rewrite == Rewrite("rule", "y", "y by a copy", why)
+
+
+def test_of_several_sites_the_one_that_gains_most() -> None:
+    def sites(program: Program, name: str) -> Iterator[Site]:
+        if name == "y":
+            yield from (site("one"), site("two"))
+
+    prices = priced({"one": -0.5, "two": -0.6})
+    assert "two" in choose(PROGRAM, "rule", sites, prices)[0]
+
+
+def test_copies_stand_behind_what_they_copy() -> None:
+    copies = named(PROGRAM["h"], "of_inputs"), named(PROGRAM["y"], "of_h")
+    changed = replace(site("one"), copies=copies).applied(PROGRAM, [(PROGRAM["y"],)])
+    names = [definition.name for definition in changed.definitions]
+    assert names == ["of_inputs", "winner", "h", "of_h", "y", "z", "w"]
+
+
+# Fragments.
+
+
+def test_a_fragment_is_a_program() -> None:
+    part = fragment(PROGRAM, ["z", "y"])
+    verify(part)
+    assert [definition.name for definition in part.definitions] == ["y", "z"]
+    assert {t.name: (t.dtype, t.limit) for t in part.inputs} == {
+        "h": ("real", None),
+        "x": ("real", None),
+        "winner": ("index", 4),
+    }
+    assert part.outputs == ("z",)
+    # Somebody else reads h; nobody reads w.
+    assert fragment(PROGRAM, ["h", "w"]).outputs == ("h", "w")
+
+
+@pytest.mark.parametrize("first", [d.name for d in PROGRAM.definitions])
+@pytest.mark.parametrize("second", [d.name for d in PROGRAM.definitions])
+def test_every_fragment_is_verified(first: str, second: str) -> None:
+    part = fragment(PROGRAM, [first, second])
+    verify(part)
+    assert {d.name for d in part.definitions} == {first, second}
+
+
+# The driver's price.
+
+
+CHOOSER = Pass("chooser", "lowering", "", cheapest("chooser", sites_at(y=site("one", "two"))), without="y")
+
+
+def renamed(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
+    """An artificial pass: what is called two becomes something that costs nothing."""
+    changed = [replace(d, name="free") if d.name == "two" else d for d in program.definitions]
+    return program.with_definitions(changed), ()
+
+
+def cost(definition: Definition, program: Program) -> float:
+    """The first form costs 2, the second 3, and y 4 as it is."""
+    if definition.name == "y":
+        return 0.0 if {"one", "two", "free"} & {d.name for d in program.definitions} else 4.0
+    return {"one": 2.0, "two": 3.0}.get(definition.name, 0.0)
+
+
+def taken(table: tuple[Pass, ...], without: frozenset[str] = frozenset()) -> list[str]:
+    driver = Driver(cost, without, passes=table)
+    result = driver.one("chooser", "program", PROGRAM)
+    return [name for name in ("one", "two") if name in result]
+
+
+def test_what_follows_decides_too() -> None:
+    """A later pass that makes the dearer form the cheaper one: no pass knows of another."""
+    two_is_free = Pass("later", "lowering", "", plain(renamed), without="it stays")
+    assert taken((CHOOSER,)) == ["one"]
+    assert taken((CHOOSER, two_is_free)) == ["two"]
+    # What is left out, what came before, and what belongs to another part has no say.
+    assert taken((CHOOSER, two_is_free), frozenset(["later"])) == ["one"]
+    assert taken((two_is_free, CHOOSER)) == ["one"]
+    assert taken((CHOOSER, replace(two_is_free, part="planning"))) == ["one"]
+
+
+def test_what_is_done_once_a_step_counts_less() -> None:
+    driver = Driver(lambda definition, program: 16.0, passes=(CHOOSER,))
+    assert driver.price(CHOOSER, PROGRAM, ["z"]) == 16
+    assert driver.price(CHOOSER, PROGRAM, ["w"]) == 16 * ONCE
+    assert driver.price(CHOOSER, PROGRAM, ["z", "w"]) == 16 * (1 + ONCE)
