@@ -8,8 +8,8 @@
 
 It is `select` read backwards: there a scatter is put into the contraction that reads it, here a contraction
 into what reads it at winners. Another factor behind it, such as the mask of a dropout, is put in too: where
-that is 0 nothing is computed. `schedule/picked.py` says how it runs. Whether it pays, against the transforms
-that the whole contraction would get, the price decides (`sites.py`).
+that is 0 nothing is computed. `schedule/strategies/picked_sums.py` says how it runs. Whether it pays, against
+the transforms that the whole contraction would get, the price decides (`sites.py`).
 """
 
 from __future__ import annotations

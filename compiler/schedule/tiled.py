@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from compiler.ir.loops.grammar import Body
 from compiler.machine.machine import Machine
-from compiler.schedule.context import Begin, Context
+from compiler.schedule.context import Begin, Context, Stored
 from compiler.schedule.contraction import candidate_tiles
 from compiler.schedule.layout import clear
 from compiler.schedule.nest import Nest, Shapes
@@ -57,7 +57,12 @@ class TiledSum(TermsSchedule):
         return found and (found[0], found[1] + rest)
 
 
-def tiled_terms(context: Context) -> dict[str, object]:
+Pieces = tuple[Piece, ...]
+Fields = tuple[tuple[Stored, ...], Settings, Pieces, Piece, tuple[Nest, ...], Pieces, Begin]
+"""Those of a TiledSum, in order."""
+
+
+def tiled_terms(context: Context) -> Fields:
     """The next term, which has a tile, and what goes with it: the fields of a schedule."""
     lead, shape = context.next_piece, context.shapes[context.next_piece.nest.buffer]
     taken, starts, more = {lead.number}, [], ()
@@ -73,15 +78,7 @@ def tiled_terms(context: Context) -> dict[str, object]:
         taken.update(piece.number for piece in more)
         begin = "store"
     pieces = tuple(piece for piece in context.pieces if piece.number in taken)
-    return {
-        "tensors": context.tensors,
-        "settings": context.settings,
-        "pieces": pieces,
-        "lead": lead,
-        "starts": tuple(starts),
-        "more": more,
-        "begin": begin,
-    }
+    return context.tensors, context.settings, pieces, lead, tuple(starts), more, begin
 
 
 def contractions_cycles(

@@ -64,7 +64,7 @@ def match(entries: Entries, context: Context) -> CompactedTile | None:
     piece = context.next_piece
     if piece is None or piece.tile is None or piece.tile.compaction is None:
         return None
-    return CompactedTile(**tiled_terms(context), number=context.before)
+    return CompactedTile(*tiled_terms(context), context.before)
 
 
 def compacted_tile_nest(

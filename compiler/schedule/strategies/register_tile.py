@@ -45,4 +45,4 @@ def match(entries: Entries, context: Context) -> RegisterTile | None:
     piece = context.next_piece
     if piece is None or piece.tile is None or piece.tile.compaction is not None:
         return None
-    return RegisterTile(**tiled_terms(context))
+    return RegisterTile(*tiled_terms(context))
