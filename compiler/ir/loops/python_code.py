@@ -106,7 +106,13 @@ class Code:
 
     def namespace(self) -> dict[str, Any]:
         """What the lines refer to."""
-        named = {"leaves": self._leaves, "unknown": self._unknown, "fails": self._fails}
+        named = {
+            "largest": max,
+            "smallest": min,
+            "leaves": self._leaves,
+            "unknown": self._unknown,
+            "fails": self._fails,
+        }
         return {**FUNCTIONS, **self.expressions.constants, "dtype": self.dtype, "np": np, **named}
 
     def _leaves(self, number: int, k: int, at: int) -> None:

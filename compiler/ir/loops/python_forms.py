@@ -35,11 +35,11 @@ LIMITS = {"index": (-(2**31), 2**31), "small": (0, 2**8)}
 
 
 def _loop(code: Code, loop: Loop, level: int) -> None:
-    lower, upper = _limit(code, loop.lower, "max", "-"), _limit(code, loop.upper, "min", "")
+    lower, upper = _limit(code, loop.lower, "largest", "-"), _limit(code, loop.upper, "smallest", "")
     if loop.shared:
         steps = f"-(-{upper} // {loop.step})"
         first, last = (f"{loop.step} * ({steps} * {number} // parts)" for number in ("part", "(part + 1)"))
-        lower, upper = first, f"min({upper}, {last})"
+        lower, upper = first, f"smallest({upper}, {last})"
     code.line(level, f"for {code.names[loop.variable]} in range({lower}, {upper}, {loop.step}):")
     code.block(loop.body, level + 1)
 
@@ -226,7 +226,7 @@ def _range(code: Code, lists: Lists, bucket: Affine, span: Span | None) -> tuple
         return first, end
     start = code.names[span.start]
     # The first entry of a chunk is taken without a question.
-    stop = f"{start} + 1" if span.end == 1 else f"min({end}, {start} + {span.end})"
+    stop = f"{start} + 1" if span.end == 1 else f"smallest({end}, {start} + {span.end})"
     return f"{start} + {span.first}", stop
 
 

@@ -62,6 +62,7 @@ def test_every_statement_has_a_form() -> None:
     [
         ("for h in range(0, 8, 3):\n    x_0 = x[h]\n    y[h] = 2*x_0 + 1", [3, 0, 0, 9, 0, 0, 15, 0]),
         ("for h in range(max(0, ceil(-1, 2)), min(3, floor(5, 2))):\n    y[h] = 1", [1, 1] + [0] * 6),
+        ("for h in range(max(0, -1, 1), min(5, 3, 4)):\n    y[h] = 1", [0, 1, 1] + [0] * 5),
         ("for h in range(0, 2*batch):\n    y[h] = 1", [1] * 4 + [0] * 4),
         (BRANCH, [2, 2, 1, 2] + [0] * 4),
         ("a = x[0]\nb = 0\nif nonzero b:\n    y[0] = a\nif nonzero a:\n    y[1] = a", [0, 1] + [0] * 6),
