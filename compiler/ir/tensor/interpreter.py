@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
+from keyword import iskeyword
 from typing import Any
 
 import numpy as np
 import sympy
+from sympy.printing.numpy import NumPyPrinter
 
 from compiler.errors import CompilerBug
 from compiler.ir.affine.domain import sizes
@@ -88,10 +90,11 @@ def _evaluate(definition: Definition, values: Arrays, batch: int, dtype: type[np
     for term in definition.terms:
         points, target, value = _points(term, values, batch, dtype)
         keep = np.logical_and(points, _inside(target, shape))
-        flat = np.zeros(int(keep.sum()), dtype=np.int64)
+        flat = np.zeros((), np.int64)
         for index, extent in zip(target, shape, strict=True):
-            flat = flat * extent + np.broadcast_to(index, keep.shape)[keep]
-        combine.at(result.reshape(-1), flat, np.broadcast_to(value, keep.shape)[keep])
+            flat = flat * extent + index
+        flat, value = (np.broadcast_to(array, keep.shape)[keep] for array in (flat, value))
+        combine.at(result.reshape(-1), flat, value)
     return result
 
 
@@ -133,7 +136,7 @@ def _points(
         test = {">=": number >= 0, "==": number == 0}.get(guard.kind)
         keep = keep & (number % guard.modulus == 0 if test is None else test)
     arguments = [_read(access, axes, values, keep) for _, access in term.reads]
-    value = _body_function(term, dtype)(*arguments)
+    value = _body_function(tuple(symbol for symbol, _ in term.reads), term.body, np.dtype(dtype))(*arguments)
     target = [affine_values(index, axes, values) for index in term.target]
     return keep, target, np.asarray(value, dtype)
 
@@ -142,6 +145,8 @@ def _read(access: Access, axes: Arrays, values: Arrays, keep: np.ndarray) -> np.
     array = values[access.tensor]
     index = [affine_values(i, axes, values) for i in access.indices]
     inside = _inside(index, array.shape)
+    if np.all(inside):
+        return np.asarray(array[tuple(index)])
     if access.outside is None:
         if not np.all(inside | ~keep):
             raise CompilerBug(f"a read leaves its tensor: {access}")
@@ -183,15 +188,25 @@ def _atom_values(atom: Atom, axes: Mapping[str, np.ndarray], values: Arrays) -> 
     raise CompilerBug(f"unknown atom {atom!r}")
 
 
-def _body_function(term: Term, dtype: type[np.floating]) -> Callable[..., Any]:
-    symbols = [symbol for symbol, _ in term.reads]
+@lru_cache(maxsize=4096)
+def _body_function(reads: tuple[sympy.Symbol, ...], body: sympy.Expr, dtype: np.dtype) -> Callable[..., Any]:
+    """The body as a function of what it reads.
+
+    What `sympy.lambdify` prints, without its docstring and its names of arguments in two spellings, which
+    take five times as long as the rest. Programs are run again at other points, and share bodies.
+    """
     # A whole number that no integer of the machine holds is a float to every kernel.
-    constants = {n: sympy.Float(n) for n in term.body.atoms(sympy.Integer) if abs(n) >= 2**63}
+    constants = {n: sympy.Float(n) for n in body.atoms(sympy.Integer) if abs(n) >= 2**63}
     # A constant such as sqrt(2) would be computed as a float64, and make float64 of what it meets.
-    found = (node for node in term.body.atoms(sympy.Pow, sympy.Function) if node.is_number)
+    found = (node for node in body.atoms(sympy.Pow, sympy.Function) if node.is_number)
     constants |= {node: node.evalf(17) for node in found}
-    own = {"erf": _erf, "where": partial(_where, dtype)}
-    function = sympy.lambdify(symbols, term.body.xreplace(constants), modules=[own, "numpy"])
+    # A tensor may be called like nothing that Python can call an argument.
+    arguments = {s: s if s.name.isidentifier() and not iskeyword(s.name) else sympy.Dummy() for s in reads}
+    printer = NumPyPrinter({"fully_qualified_modules": False, "user_functions": {"erf": "erf"}})
+    names = ", ".join(map(printer.doprint, arguments.values()))
+    text = f"lambda {names}: ({printer.doprint(body.xreplace(constants | arguments))})"
+    # The text is the printer's: names of functions, and arguments.
+    function = eval(text, {**vars(np), "erf": _erf, "where": partial(_where, dtype)})
 
     def evaluate(*arguments: np.ndarray) -> Any:
         with np.errstate(all="ignore"):
@@ -200,7 +215,7 @@ def _body_function(term: Term, dtype: type[np.floating]) -> Callable[..., Any]:
     return evaluate
 
 
-def _where(dtype: type[np.floating], condition: np.ndarray, then: object, otherwise: object) -> np.ndarray:
+def _where(dtype: np.dtype, condition: np.ndarray, then: object, otherwise: object) -> np.ndarray:
     """NumPy's own makes integers of two whole numbers, and float64 of what they meet."""
     return np.where(condition, np.asarray(then, dtype), np.asarray(otherwise, dtype))
 
