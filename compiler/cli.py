@@ -337,7 +337,7 @@ def _built_module(arguments: argparse.Namespace) -> ModuleType:
     from compiler.toolchain.built import built_module
 
     with printing_to_stderr():
-        return built_module(arguments.model, _options(arguments), _progress(False))
+        return built_module(arguments.model, _options(arguments), _progress(arguments.quiet))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ With `inputs=True` the gradients also hold "input", of the shape of the batch. `
 )
 PREDICT = Offer(
     "predict",
-    "The model's outputs for any number of examples, as an array (batch, {output}).",
+    "The model's outputs for any number of examples, none included, as an array (batch, {output}).",
     gives=("output",),
 )
 EVALUATE = Offer(

@@ -75,6 +75,7 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads", type=positive_number, help="number of threads; the results do not depend on it"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object per line")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def wrong_environment() -> str | None:

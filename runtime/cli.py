@@ -202,7 +202,7 @@ def _train(
         epochs=arguments.epochs,
         validation_data=(data.x_test, data.y_test),
         callbacks=[*callbacks, *savers],
-        verbose=0 if arguments.json else 1,
+        verbose=0 if arguments.json or arguments.quiet else 1,
         resume=run.state,
         interface=interface,
     )

@@ -2852,6 +2852,12 @@ def _refuse_mask(name, part):
             )
 
 
+cdef object _filled(name, array):
+    if array.ndim and array.shape[0] == 0:
+        raise ValueError(f"{name}: the batch is empty")
+    return array
+
+
 cdef object _integers(name, array, int64 limit, what):
     # An own copy of integers from 0 to limit - 1. They become addresses without the GIL: in the caller's array
     # another thread could write others after the check.
@@ -2959,6 +2965,9 @@ def _default_threads(root="/"):
     return processors if quota is None else min(processors, int(-(-quota // 1)))
 
 
+_MOST_THREADS = LANE_COUNT if TEAM_THREADS else 1
+
+
 def _absent(mode):
     return RuntimeError(
         f"this module was compiled without {mode}; compile the model with --modes {','.join((*MODES[1:], mode))}"
@@ -3028,7 +3037,7 @@ cdef class Network:
         _warn_if_replaced()
         self.seed = seed
         self._rate = 0.1
-        self.threads = _default_threads() if threads is None else threads
+        self.threads = min(_default_threads(), _MOST_THREADS) if threads is None else threads
         self.initialize()
 
     def __dealloc__(self):
@@ -3085,7 +3094,10 @@ cdef class Network:
 
     @property
     def threads(self):
-        """How many threads a call uses at most: what is not worth another thread, or finds none free, uses fewer."""
+        """How many threads a call uses at most: what is not worth another thread, or finds none free, uses fewer.
+
+        More than 8 cannot take part; setting more warns and sets that.
+        """
         return self._threads
 
     @threads.setter
@@ -3093,8 +3105,12 @@ cdef class Network:
         count = _whole("threads", count)
         if count < 1:
             raise ValueError(f"threads: expected a positive integer, found {_shown(count)}")
+        if count > _MOST_THREADS:
+            warnings.warn(
+                f"threads: at most {_MOST_THREADS} can take part in a step, found {_shown(count)}", stacklevel=1
+            )
         with self._lock:
-            self._threads = min(count, LANE_COUNT) if TEAM_THREADS else 1
+            self._threads = min(count, _MOST_THREADS)
             team_free(self._team)
             self._team = team_new(self._threads, SITES) if self._threads > 1 else NULL
             self._tiles = _aligned(self._threads * TILE_BYTES, np.uint8)
@@ -3153,8 +3169,6 @@ cdef class Network:
             elif x.shape == INPUT_SHAPE:
                 hint = "; a single example needs a batch axis: x[None]"
             raise ValueError(f"x: expected shape ({', '.join(map(str, expected))}), found {x.shape}{hint}")
-        if x.shape[0] == 0:
-            raise ValueError("x: the batch is empty")
         self._fill(context, x.shape[0] if batch < 0 else batch)
         context.input_is_bytes = x.dtype == np.uint8
         x = _reals(x, np.uint8 if context.input_is_bytes else DTYPE)
@@ -3186,15 +3200,14 @@ cdef class Network:
         x, y = _array("x", x), _array("y", y)
         if rows is None:
             x = self._input(context, x)
-            return x, self._label(context, y, x.shape[0])
-        rows = _array("rows", rows)
+            return _filled("x", x), self._label(context, y, x.shape[0])
+        # A list of nothing has no dtype that would mean anything.
+        rows = _filled("rows", _array("rows", rows))
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
             raise TypeError(f"rows: expected a list of integers, found {rows.dtype} of shape {rows.shape}")
         if x.ndim == 0 or y.shape[:1] != x.shape[:1]:
             raise ValueError(f"x and y: expected as many labels as inputs, found shapes {x.shape} and {y.shape}")
-        if rows.shape[0] == 0 or x.shape[0] == 0:
-            raise ValueError(f"{'x' if rows.shape[0] else 'rows'}: the batch is empty")
-        rows = _integers("rows", rows, x.shape[0], "integers")
+        rows = _integers("rows", rows, _filled("x", x).shape[0], "integers")
         flags = x.flags
         in_place = INPUT_KIND == "real" and flags.c_contiguous and flags.aligned
         if in_place and x.dtype in (np.uint8, np.dtype(DTYPE)):
@@ -3249,21 +3262,22 @@ cdef class Network:
             return float(self._total[101776]), gradients
 
     def predict(self, x):
-        """The model's outputs for any number of examples, as an array (batch, 10)."""
+        """The model's outputs for any number of examples, none included, as an array (batch, 10)."""
         cdef Context context
         with self._lock:
             x = self._input(&context, _array("x", x))
             outputs = np.empty((x.shape[0], *OUTPUT_SHAPE), dtype=DTYPE)
             context.output = <real*>_address(outputs)
-            with nogil:
-                predict(&context, self._threads)
+            if x.shape[0]:
+                with nogil:
+                    predict(&context, self._threads)
             return outputs
 
     def evaluate(self, x, y):
         """(loss, outputs) as `predict` computes them: without dropout and without touching anything."""
         cdef Context context
         with self._lock:
-            x = self._input(&context, _array("x", x))
+            x = _filled("x", self._input(&context, _array("x", x)))
             y = self._label(&context, _array("y", y), x.shape[0])
             outputs = np.empty((x.shape[0], *OUTPUT_SHAPE), dtype=DTYPE)
             context.output = <real*>_address(outputs)

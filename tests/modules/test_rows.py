@@ -51,7 +51,8 @@ def test_the_images_are_not_copied(built) -> None:
     [
         ([0, 40], ValueError, "0 to 39"),
         ([-1, 3], ValueError, "found -1"),
-        ([], TypeError, "integers"),
+        ([], ValueError, "rows: the batch is empty"),
+        ((), ValueError, "rows: the batch is empty"),
         (np.array([], dtype=int), ValueError, "empty"),
         ([0.0, 1.0], TypeError, "float64"),
         ([[0, 1]], TypeError, "(1, 2)"),

@@ -95,6 +95,21 @@ def test_values_out_of_range(net) -> None:
     assert _settings(net) == before
 
 
+@pytest.mark.parametrize("count", [9, np.int64(64), 2**70, 10**5000], ids=["9", "64", "large", "huge"])
+def test_more_threads_than_can_take_part(count, net) -> None:
+    """Before, 9 became 8 without a word."""
+    with pytest.warns(UserWarning, match="^threads: at most 8 can take part in a step, found ") as caught:
+        net.threads = count
+        assert type(net)(threads=count).threads == net.threads == 8
+    assert len(caught) == 2 and all(len(str(one.message)) < 150 for one in caught)
+
+
+def test_a_machine_of_many_processors_is_no_mistake(net, monkeypatch, recwarn) -> None:
+    monkeypatch.setenv("CHAINRULE_THREADS", "64")
+    assert type(net)().threads == 8
+    assert not recwarn.list
+
+
 def test_values_that_are_taken(net) -> None:
     x, y = np.ones((3, 5), np.float32), [0, 1, 2]
     for name, value, read in RIGHT_VALUES:

@@ -73,6 +73,18 @@ def test_train_then_evaluate(data, capsys):
     assert "on 30 test samples, weights weights/fake.safetensors" in capsys.readouterr().out
 
 
+def test_quiet_is_without_progress_and_not_without_results(data, capsys):
+    """It was refused, though `compile` knows it."""
+    assert train("--data", data, "--epochs", 2, "--quiet") == 0
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("data: ") and second.startswith("model: ")
+    assert last == "weights: weights/fake.safetensors"
+    assert evaluate("--data", data, "--quiet") == 0
+    assert "on 30 test samples" in capsys.readouterr().out
+    assert train("--data", data, "--epochs", 1, "--no-save", "--quiet", "--json") == 0
+    assert [event["event"] for event in events(capsys)] == ["data", "model", "epoch"]
+
+
 def test_json_lines(data, capsys):
     assert train("--data", data, "--epochs", 2, "--json") == 0
     trained = events(capsys)

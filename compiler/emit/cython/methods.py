@@ -99,7 +99,10 @@ def _door(method: Method, names: Names) -> list[str]:
         for number, row in enumerate(method.takes):
             batch = f", {first}.shape[0]" if number else ""
             array = f'_array("{row.argument}", {row.argument})'
-            lines.append(f"{row.argument} = self._{names.fields[row.name]}(&context, {array}{batch})")
+            checked = f"self._{names.fields[row.name]}(&context, {array}{batch})"
+            if not (number or method.takes_none):
+                checked = f'_filled("{row.argument}", {checked})'
+            lines.append(f"{row.argument} = {checked}")
     return lines + (["along_input = self._tangent(&context, tangents)"] if method.tangents else [])
 
 
@@ -123,8 +126,8 @@ def _answer(method: Method, way: Way, names: Names) -> tuple[list[str], list[str
                 f"{local[array]} = np.empty({_shape(array, batch, names)}, dtype=DTYPE)",
                 f"context.output = <real*>_address({local[array]})",
             ]
-    for action in way.actions:
-        lines += _action(action)
+    actions = [line for action in way.actions for line in _action(action)]
+    lines += [f"if {batch}:", *_indented(actions)] if method.takes_none else actions
     after: list[str] = []
     values: list[str] = []
     for result in way.results:

@@ -121,6 +121,12 @@ class Method:
     mode: str = ""
     """The mode that asks for it; "": every module has it."""
 
+    @property
+    def takes_none(self) -> bool:
+        """Whether no example at all has an answer: each result is of an example, none of a sum."""
+        ways = [way for way in self.ways if isinstance(way, Way)]
+        return not self.rows and all(isinstance(result, Array) for way in ways for result in way.results)
+
 
 @dataclass(frozen=True)
 class Absent:

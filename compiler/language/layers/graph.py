@@ -218,7 +218,12 @@ class _Builder:
                 "wrong name", expected="letters, digits and _, not beginning with a digit", found=repr(name)
             )
         elif name in RESERVED_NAMES:
-            problem = Problem(f"the name {name} is reserved", expected="another name", found=repr(name))
+            problem = Problem(
+                f"the name {name} is reserved",
+                expected=f"another name; the module calls its own tensors {', '.join(RESERVED_NAMES)}",
+                found=repr(name),
+                advice=f"{name}_1, for example",
+            )
         elif name in self.given:
             problem = Problem(f"two layers are called {name}", expected="a name of its own for each layer")
         if problem is not None:
