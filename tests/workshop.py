@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from compiler.toolchain import build as build_module
 from compiler.toolchain import compile_file as compile_module
+from compiler.toolchain.build import find_toolchain
 from compiler.toolchain.compile_file import Compiled, Options, compile_file
 from tests.modules.borders import MODELS, MODES
 
@@ -88,8 +90,10 @@ def compiled(workshop: Path, models: Callable[[str], Path], tmp_path_factory) ->
         with (workshop / f"{label}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             options = Options(out, dtype=dtype, modes=modes)
-            as_users_do = dtype == "float32" and modes == ("vjp",)
-            return (compile_file if as_users_do else compile_quickly)(models(name), options)
+            if dtype == "float32" and modes == ("vjp",):
+                return compile_file(models(name), options)  # as users do
+            # Bits are compared: multiplications and additions are to be fused, as theirs are.
+            return compile_quickly(models(name), options, "-O1")
 
     return compile_
 
@@ -121,17 +125,40 @@ def border(workshop: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     return build
 
 
-def compile_quickly(path: Path, options: Options) -> Compiled:
+def compile_quickly(path: Path, options: Options, level: str = "-O0") -> Compiled:
     """As `compile_file`, where what is tested is what the code means, not what the C compiler makes of it.
 
-    Its -O3 takes as long as everything else together. The flags are part of the key in the cache. Work is
-    shared out wherever it can be, so that a test with two threads is one.
+    Its -O3 takes as long as everything else together, -O0 a sixth of that. The flags are part of the key in
+    the cache. Work is shared out wherever it can be, so that a test with two threads is one.
     """
-    quick = ("-O1", *build_module.OPTIMISATION[1:], *EAGER)
+    quick = (level, *build_module.OPTIMISATION[1:], *EAGER)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build_module, "OPTIMISATION", quick)
         patch.setattr(compile_module, "OPTIMISATION", quick)
         return compile_file(path, options)
+
+
+@pytest.fixture
+def hurried(workshop: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> None:
+    """A C compiler that does not optimise, for commands whose module is built and hardly run."""
+    script = workshop / "cc-in-a-hurry"
+    if not script.exists():
+        # Its name is part of a module's key: one for all tests, and never half written.
+        new = tmp_path_factory.mktemp("hurry") / "cc"
+        new.write_text(HURRIED.format(command=shlex.join(find_toolchain().command)))
+        new.chmod(0o755)
+        new.replace(script)
+    monkeypatch.setenv("CC", shlex.quote(str(script)))
+
+
+HURRIED = """#!/bin/sh
+# {command}, and what was asked to be optimised is not.
+for argument do
+    shift
+    if [ "$argument" = -O3 ]; then set -- "$@" -O0; else set -- "$@" "$argument"; fi
+done
+exec {command} "$@"
+"""
 
 
 def import_module(path: Path) -> ModuleType:

@@ -73,7 +73,7 @@ def test_module_needs_numpy_alone(compiled, tmp_path: Path, record_property) -> 
 
 
 def test_python_m_compiler(compiled, models, tmp_path: Path) -> None:
-    """As `chainrule compile`: a summary for a person, or one JSON object; dumps of a stage on request."""
+    """As `chainrule compile`: a summary for a person, or one JSON object."""
     compiled("small")
     arguments = ["-m", "compiler", str(models("small")), "--out", str(tmp_path / "generated")]
     text = run(arguments, tmp_path).stdout
@@ -83,6 +83,10 @@ def test_python_m_compiler(compiled, models, tmp_path: Path) -> None:
     assert facts["cached"] is True
     assert facts["parameters"] == 8
     assert facts["seconds"] < 1
+
+
+def test_dump_after_a_stage(hurried, models, tmp_path: Path) -> None:
+    arguments = ["-m", "compiler", str(models("small")), "--out", str(tmp_path / "generated")]
     dump = run([*arguments, "--quiet", "--dump-after", "vjp"], tmp_path).stdout
     assert "# gradient, after vjp" in dump
     assert "dense_1.kernel.cotangent" in dump

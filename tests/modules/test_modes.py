@@ -16,6 +16,7 @@ from compiler.ir.tensor.interpreter import run
 from compiler.toolchain.compile_file import Options, compile_file
 from tests.derive.rungs import compare
 from tests.modules.test_network import data, same_bits
+from tests.workshop import compile_quickly, import_module
 
 MODES = ("jvp", "hvp", "per_example")
 every_model = pytest.mark.parametrize("name", ["mlp", "tiny"])
@@ -232,12 +233,9 @@ model = Sequential([Input(2), Kinks()], loss=MeanSquaredError(), optimizer=SGD(0
 
 def test_kinks(workshop, tmp_path, models) -> None:
     """At corners and ties: max(x, 0) and abs have slope 0, and the first maximum wins, in every mode."""
-    from tests.workshop import import_module
-
     (tmp_path / "kinks.py").write_text(CONVENTIONS)
-    module = import_module(
-        compile_file(tmp_path / "kinks.py", Options(tmp_path, dtype="float64", modes=MODES)).module
-    )
+    options = Options(tmp_path, dtype="float64", modes=MODES)
+    module = import_module(compile_quickly(tmp_path / "kinks.py", options).module)
     net = module.Network(seed=0)
     x, y = np.array([[0.0, 0.0], [1.0, 1.0]]), np.zeros((2, 2))
     tangents = {"input": np.array([[1.0, 10.0], [100.0, 1000.0]])}

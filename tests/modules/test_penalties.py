@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +13,8 @@ from compiler.derive.vjp import cotangent_name, vjp
 from compiler.frontend.lower import lower
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.interpreter import run
-from compiler.toolchain.compile_file import Options, compile_file
+from compiler.toolchain.compile_file import Options
+from tests.workshop import compile_quickly, import_module
 
 MODEL = """
 from dataclasses import dataclass
@@ -54,11 +54,8 @@ def path(workshop: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def module(path: Path, workshop: Path) -> ModuleType:
-    compiled = compile_file(path, Options(workshop / "penalized", dtype="float64", modes=MODES))
-    spec = importlib.util.spec_from_file_location("penalized", compiled.module)
-    built = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(built)
-    return built
+    compiled = compile_quickly(path, Options(workshop / "penalized", dtype="float64", modes=MODES))
+    return import_module(compiled.module)
 
 
 def started(module: ModuleType, batch: int = 7):

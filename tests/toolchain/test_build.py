@@ -17,7 +17,12 @@ from compiler.toolchain import cache
 from compiler.toolchain.compile_file import Options, compile_file
 from tests.workshop import ROOT, SMALL, import_module
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+pytestmark = pytest.mark.usefixtures("hurried")
+
+
+def ours(**variables: str) -> dict[str, str]:
+    """The environment of a process in which the compiler can be imported."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **variables}
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def start(arguments: list[str], folder: Path, **environment: str) -> subprocess.
     return subprocess.Popen(
         [sys.executable, "-m", "compiler", *arguments],
         cwd=folder,
-        env=ENVIRONMENT | environment,
+        env=ours(**environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -90,7 +95,7 @@ def test_same_bytes_for_any_hash_seed_and_folder(models, tmp_path: Path) -> None
         subprocess.run(
             [sys.executable, "-c", script, str(models("tiny"))],
             cwd=folder,
-            env=ENVIRONMENT | {"PYTHONHASHSEED": seed},
+            env=ours(PYTHONHASHSEED=seed),
             check=True,
         )
         texts.append((folder / "out.pyx").read_bytes())

@@ -79,7 +79,7 @@ def test_instruments_change_no_result(workshop: Path, models, built) -> None:
             net.time_program("update", x, y)
 
 
-def test_bench(workshop: Path, models) -> None:
+def test_bench(hurried, models) -> None:
     result = bench(models("small"), Options(Path()), batch=16, threads=(1, 2), rounds=2)
     assert {f.threads for f in result.figures} == {1, 2}
     for threads in (1, 2):
@@ -104,7 +104,7 @@ def test_bench(workshop: Path, models) -> None:
         assert words in text
 
 
-def test_bench_command(workshop: Path, models, capsys: pytest.CaptureFixture) -> None:
+def test_bench_command(hurried, models, capsys: pytest.CaptureFixture) -> None:
     arguments = ["bench", str(models("small")), "--batch", "8", "--rounds", "1", "--json"]
     assert main(arguments) == 0
     result = json.loads(capsys.readouterr().out)
@@ -114,7 +114,7 @@ def test_bench_command(workshop: Path, models, capsys: pytest.CaptureFixture) ->
         main([*arguments, "--threads", "0"])
 
 
-def test_bench_of_other_modes(workshop: Path, models) -> None:
+def test_bench_of_other_modes(hurried, models) -> None:
     """Their calls are rows like the others, and what they cost is given in forwards."""
     result = bench(models("small"), Options(Path(), modes=("jvp", "hvp")), batch=8, threads=(1,), rounds=1)
     forward = result.figure("forward", 1).median
@@ -150,7 +150,7 @@ def test_schedule_is_explained(workshop: Path, models) -> None:
     assert text.count("predicted") >= len(wanted)
 
 
-def test_explain_schedule_command(workshop: Path, models, tmp_path: Path, capsys) -> None:
+def test_explain_schedule_command(hurried, models, tmp_path: Path, capsys) -> None:
     arguments = ["compile", str(models("small")), "--out", str(tmp_path), "--quiet", "--explain-schedule"]
     arguments += ["--modes", "jvp"]
     assert main([*arguments, "--batch", "8", "--json"]) == 0
