@@ -56,6 +56,8 @@ EAGER = ("-DTEAM_ALONE=0", "-DTEAM_WAKES=0", "-DTEAM_LOSS=1000000000000")
 
 Built = Callable[..., ModuleType]
 
+EVERY_MODE = ("jvp", "hvp", "per_example")
+
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -80,10 +82,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def compiled(workshop: Path, models: Callable[[str], Path], tmp_path_factory) -> Callable[..., Compiled]:
-    """Compile a model by name, once."""
+    """Compile a model by name, once. In float64 one module with every mode serves all tests."""
 
     @cache
-    def compile_(name: str, dtype: str = "float32", modes: tuple[str, ...] = ("vjp",)) -> Compiled:
+    def once(name: str, dtype: str, modes: tuple[str, ...]) -> Compiled:
         label = "-".join([name, dtype, *modes])
         out = tmp_path_factory.mktemp(label)
         # One worker builds, the others wait for its entry in the cache.
@@ -95,6 +97,9 @@ def compiled(workshop: Path, models: Callable[[str], Path], tmp_path_factory) ->
             # Bits are compared: multiplications and additions are to be fused, as theirs are.
             return compile_quickly(models(name), options, "-O1")
 
+    def compile_(name: str, dtype: str = "float32", modes: tuple[str, ...] | None = None) -> Compiled:
+        return once(name, dtype, modes or (("vjp",) if dtype == "float32" else EVERY_MODE))
+
     return compile_
 
 
@@ -102,11 +107,8 @@ def compiled(workshop: Path, models: Callable[[str], Path], tmp_path_factory) ->
 def built(compiled: Callable[..., Compiled]) -> Built:
     """The imported module of a model by name."""
 
-    @cache
-    def build(name: str, dtype: str = "float32", modes: tuple[str, ...] = ("vjp",)) -> ModuleType:
-        return import_module(compiled(name, dtype, modes).module)
-
-    return build
+    once = cache(import_module)
+    return lambda *arguments: once(compiled(*arguments).module)
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ from compiler.ir.tensor.interpreter import run
 from compiler.toolchain.compile_file import Options, compile_file
 from tests.derive.rungs import compare
 from tests.modules.test_network import data, same_bits
+from tests.workshop import EVERY_MODE as MODES
 from tests.workshop import compile_quickly, import_module
 
-MODES = ("jvp", "hvp", "per_example")
 every_model = pytest.mark.parametrize("name", ["mlp", "tiny"])
 
 
