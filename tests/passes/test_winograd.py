@@ -30,10 +30,12 @@ from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
 from compiler.passes.distribute import distribute
 from compiler.passes.sites import choose
-from compiler.passes.winograd.definitions import Chosen, Planned, transformed
+from compiler.passes.winograd.choice import LARGEST_ERROR_RATIO
+from compiler.passes.winograd.definitions import transformed
+from compiler.passes.winograd.form import Chosen, Planned
 from compiler.passes.winograd.match import convolution
 from compiler.passes.winograd.transforms import LARGEST, Transform, derive, error_ratio, transform
-from compiler.passes.winograd.winograd import LARGEST_ERROR_RATIO, winograd
+from compiler.passes.winograd.winograd import TILES, winograd
 from compiler.pricing import cost_for
 from compiler.schedule.settings import Settings
 from tests.harness import plans_of
@@ -137,7 +139,7 @@ def with_tiles(program: Program, outputs: tuple[int, int]) -> Program:
         found = convolution(definition.terms[0], definition, program)
         tiles = [outputs[d.kernel_dimension] for d in found.directions]
         chosen = tuple(
-            Chosen(d, transform(m, d.taps)) for d, m in zip(found.directions, tiles, strict=True) if m
+            Chosen(d, transform(m, d.taps), TILES) for d, m in zip(found.directions, tiles, strict=True) if m
         )
         shapes = program.shape(found.image.tensor), program.shape(found.kernel.tensor)
         planned = (Planned(found, chosen, *shapes),)

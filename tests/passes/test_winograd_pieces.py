@@ -15,7 +15,10 @@ from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
 from compiler.passes.sites import choose
 from compiler.passes.winograd.choice import LARGEST_ERROR_RATIO
-from compiler.passes.winograd.pieces import Along, Pair, error_bound, in_pieces
+from compiler.passes.winograd.definitions import transformed
+from compiler.passes.winograd.form import Chosen, Planned, error_bound
+from compiler.passes.winograd.match import Convolution, Sliding
+from compiler.passes.winograd.pieces import PIECES
 from compiler.passes.winograd.transforms import transform
 from compiler.passes.winograd.winograd import winograd
 from compiler.pricing import cost_for
@@ -50,22 +53,39 @@ outputs K
     )
 
 
-def with_pieces(program: Program, taps: tuple[int, int]) -> Program:
+def planned(program: Program, taps: tuple[int, int]) -> Planned:
     """The sum in pieces of these many taps along each direction, whatever it costs."""
     (definition,) = program.definitions
     (term,) = definition.terms
     accesses = {access.tensor: access for _, access in term.reads}
     chosen = tuple(
-        Along(
-            1 + k, 1 + k, k, "pq"[k], "hw"[k], term.extents["hw"[k]], 0, transform(definition.shape[k], size)
+        Chosen(
+            Sliding(
+                image_dimension=1 + k,
+                kernel_dimension=1 + k,
+                result_dimension=k,
+                position="pq"[k],
+                tap="hw"[k],
+                outputs=definition.shape[k],
+                taps=term.extents["hw"[k]],
+                start=0,
+                backwards=False,
+            ),
+            transform(definition.shape[k], size),
+            PIECES,
         )
         for k, size in enumerate(taps)
         if size
     )
     scale = term.body.as_coeff_mul()[0]
-    pair = Pair(term, accesses["x"], accesses["g"], scale, chosen)
-    shapes = program.shape("x"), program.shape("g")
-    result = program.with_definitions(in_pieces(definition, pair, *shapes, "K.winograd"))
+    convolution = Convolution(term, accesses["x"], accesses["g"], scale, tuple(c.direction for c in chosen))
+    return Planned(convolution, chosen, program.shape("x"), program.shape("g"))
+
+
+def with_pieces(program: Program, taps: tuple[int, int]) -> Program:
+    (definition,) = program.definitions
+    parts = transformed(definition, (planned(program, taps),), "K.winograd")
+    result = program.with_definitions(parts)
     verify(result)
     return result
 
@@ -96,10 +116,7 @@ def test_error_bound_holds_in_float32() -> None:
     program = kernel_gradient((16, 16), (8, 16), (3, 3))
     changed = with_pieces(program, (4, 4))
     module = interpret_programs([changed], Settings(TARGETS["x86-64-v4"], "float32", 2))
-    (term,) = program["K"].terms
-    along = [Along(1 + k, 1 + k, k, "pq"[k], "hw"[k], 16, 0, transform(3, 4)) for k in range(2)]
-    accesses = {access.tensor: access for _, access in term.reads}
-    ratio = error_bound(Pair(term, accesses["x"], accesses["g"], 1, tuple(along)))
+    ratio = error_bound(planned(program, (4, 4)))
     assert ratio <= LARGEST_ERROR_RATIO
     batch = 4
     for change in (np.asarray, np.sign, np.abs):

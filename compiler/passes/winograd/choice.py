@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from itertools import chain, count
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, count, product
 
 from compiler.ir.tensor.program import Definition, Program
 from compiler.passes.sites import Site, Slot
-from compiler.passes.winograd.transforms import Transform
+from compiler.passes.winograd.definitions import endings, transformed
+from compiler.passes.winograd.form import MOST_DIRECTIONS, Chosen, Planned, error_bound
 
 LARGEST_ERROR_RATIO = 16
 """The bound on rounding errors may be this many times the direct form's: 4 of a float32's 24 bits."""
@@ -17,28 +17,46 @@ MOVED = 6
 LEAST_GAIN = 0.9
 """The price must fall to this share: prices are estimates, and the transforms take memory."""
 
+Together = tuple[Planned, ...]
+"""The convolutions of one sum that are transformed together."""
 
-def unused_prefix(definition: Definition, program: Program, endings: Sequence[str]) -> str:
-    """What the names of a definition's parts begin with, so that the program has none of them."""
+
+def choices(ways: Iterable[Iterable[Chosen]]) -> Iterator[tuple[Chosen, ...]]:
+    """Every way to transform some of the directions, where there are these ways along each."""
+    for choice in product(*([None, *along] for along in ways)):
+        chosen = tuple(c for c in choice if c is not None)
+        if 1 <= len(chosen) <= MOST_DIRECTIONS:
+            yield chosen
+
+
+def cheapest(
+    candidates: Iterable[Together], work: Callable[[Together], float], direct: float
+) -> Together | None:
+    """The one with the least work whose error bound is allowed; None when that is the direct form."""
+    best, result = direct, None
+    for candidate in candidates:
+        needed = work(candidate)
+        if needed < best and max(map(error_bound, candidate)) <= LARGEST_ERROR_RATIO:
+            best, result = needed, candidate
+    return result
+
+
+def parts_of(definition: Definition, planned: Together, program: Program) -> tuple[Definition, ...]:
+    """Definitions in the place of `definition`, with names that the program does not have."""
     wanted = f"{definition.name}.winograd"
     prefixes = chain([wanted], (f"{wanted}_{number}" for number in count(2)))
-    return next(p for p in prefixes if not any(p + ending in program for ending in endings))
+    ends = endings(planned)
+    prefix = next(p for p in prefixes if not any(p + ending in program for ending in ends))
+    return transformed(definition, planned, prefix)
 
 
-def as_parts(parts: Iterable[Definition], definition: Definition) -> tuple[Definition, ...]:
-    """The parts of a definition, all of its layer; the last replaces it, the others are `of` it."""
-    *before, last = (replace(part, origin=definition.origin) for part in parts)
-    return *(replace(p, role="transformed", of=definition.name) for p in before), last
-
-
-def in_place_of(
-    definition: Definition,
-    parts: tuple[Definition, ...],
-    along: str,
-    ratio: float,
-    transforms: Sequence[Transform],
-) -> Site:
-    """The parts in the place of the definition, and what the record says: the error bound and the points."""
-    points = "; ".join(", ".join(map(str, t.points)) for t in dict.fromkeys(transforms))
+def in_place_of(definition: Definition, planned: Together, parts: tuple[Definition, ...]) -> Site:
+    """The parts in the place of the definition, and what the record says: transforms, error bound, points."""
+    chosen = planned[0].chosen
+    form = " x ".join(map(str, chosen))
+    if len(planned) > 1:
+        form = f"{len(planned)} convolutions in one sum, {form}"
+    ratio = max(map(error_bound, planned))
+    points = "; ".join(", ".join(map(str, t.points)) for t in dict.fromkeys(c.transform for c in chosen))
     remark = f"error bound {ratio:.1f} times the direct form's; points {points} and infinity"
-    return Site((Slot(definition.name, (parts,)),), definition.name, along, remark=remark, gain=LEAST_GAIN)
+    return Site((Slot(definition.name, (parts,)),), definition.name, form, remark=remark, gain=LEAST_GAIN)

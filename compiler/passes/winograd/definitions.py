@@ -1,13 +1,28 @@
-"""The definitions of a transformed convolution. For y[b,h,w,o] += x[b,h+p,w+q,c]·K[p,q,c,o] and F(m, r):
+"""The definitions of a transformed convolution, whichever is cut, its result or its kernel.
 
-    y.winograd.kernel   V[u,v,c,o]       = Σ_{p,q} G[u,p]·G[v,q]·K[p,q,c,o]                 once a step
-    y.winograd.image    U[b,u,v,i,j,c]   = Σ_{s,t} B[u,s]·B[v,t]·x[b, m·i + s, m·j + t, c]
-    y.winograd.product  M[b,u,v,i,j,o]  += U[b,u,v,i,j,c]·V[u,v,c,o]                        the work
-    y                   y[b, m·i + d, m·j + e, o] = Σ_{u,v} A[u,d]·A[v,e]·M[b,u,v,i,j,o]
+In miniature, with F(2, 3), which makes 2 outputs of 3 taps from 4 products:
 
-Each of the transforms is a sum written out, one term for each (u, v) or (d, e), with exact coefficients.
-Where the last tile would read past the image, a padded copy is read. What the last tile has too many of is
-not written: the terms of large d have fewer tiles.
+    y[h] += x[h+p]·K[p]        h:4, p:3: 2 tiles of the result      h:2, p:6: 2 pieces of the kernel
+
+    y.winograd.kernel          V[0] = -K[0]                         V[0,i] = -K[3i]
+                               V[1] = (K[0] + K[1] + K[2])/2        V[1,i] = (K[3i] + K[3i+1] + K[3i+2])/2
+                               V[2] = (K[0] - K[1] + K[2])/2        V[2,i] = (K[3i] - K[3i+1] + K[3i+2])/2
+                               V[3] = K[2]                          V[3,i] = K[3i+2]
+
+    y.winograd.image           U[0,i] = x[2i+2] - x[2i]             U[0,i] = x[3i+2] - x[3i]
+                               U[1,i] = x[2i+1] + x[2i+2]           U[1,i] = x[3i+1] + x[3i+2]
+                               U[2,i] = x[2i+2] - x[2i+1]           U[2,i] = x[3i+2] - x[3i+1]
+                               U[3,i] = x[2i+3] - x[2i+1]           U[3,i] = x[3i+3] - x[3i+1]
+
+    y.winograd.product         M[u,i] += U[u,i]·V[u]     8 for 12   M[u]   += U[u,i]·V[u,i]        8 for 12
+
+    y                          y[2i]   = M[0,i] + M[1,i] + M[2,i]   y[0]    = M[0] + M[1] + M[2]
+                               y[2i+1] = M[1,i] - M[2,i] + M[3,i]   y[1]    = M[1] - M[2] + M[3]
+
+So of the image, the kernel and the result two run over i, and M is summed over what y does not have. Each
+transform is a sum written out, one term for each (u, v) or (d, e), with exact coefficients. Where the last
+piece would read past the image or the kernel, a padded copy is read. What the last tile has too many of is
+not written: the terms of large d have fewer tiles. All other dimensions stay as they are.
 
 A sum of several convolutions, as the tangent of one is, has U and V for each and one M and one result: the
 transform of a sum is the sum of the transforms.
@@ -18,11 +33,12 @@ transform of a sum is the sum of the transforms.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
+from typing import TypeVar
 
 import sympy
 
@@ -39,42 +55,10 @@ from compiler.ir.tensor.program import (
 )
 from compiler.ir.tensor.rename import moved
 from compiler.passes.pad import padded_copy
-from compiler.passes.winograd.choice import as_parts
-from compiler.passes.winograd.match import Convolution, Sliding
-from compiler.passes.winograd.transforms import Transform
+from compiler.passes.winograd.form import Chosen, Form, Planned
+from compiler.passes.winograd.transforms import Matrix
 
-MOST_DIRECTIONS = 3
-"""Directions that are transformed together at most: a cube's."""
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A direction and the transform that is used along it."""
-
-    direction: Sliding
-    transform: Transform
-
-    @property
-    def tiles(self) -> int:
-        return -(-self.direction.outputs // self.transform.outputs)
-
-    @property
-    def margins(self) -> tuple[int, int]:
-        """What the tiles read along this direction: zeros before the image, and where it ends."""
-        start = self.direction.start
-        return max(0, -start), (self.tiles - 1) * self.transform.outputs + self.transform.size + start
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A convolution, the transform along each direction that has one, and the shapes of what it reads.
-
-    Those that are summed have the same transforms along the same dimensions of the result."""
-
-    convolution: Convolution
-    chosen: tuple[Chosen, ...]
-    image_shape: Shape
-    kernel_shape: Shape
+Entry = TypeVar("Entry")
 
 
 @lru_cache(maxsize=64)
@@ -85,198 +69,222 @@ def transformed(definition: Definition, planned: tuple[Planned, ...], prefix: st
     parts: list[Definition] = []
     products: list[Term] = []
     for number, plan in enumerate(planned):
-        names = _Names(prefix, plan.convolution.term, number)
-        source, shape = plan.convolution.image.tensor, plan.image_shape
-        padded = _padded(plan.convolution, shape, plan.chosen, names)
-        if padded is not None:
-            source, shape = padded.name, padded.shape
-            parts.append(padded)
-        parts.append(_kernel(plan.convolution, plan.kernel_shape, plan.chosen, names))
-        parts.append(_image(source, shape, plan.chosen, names))
-        products.append(_product(definition, plan.convolution, shape, plan.chosen, names))
-    names = _Names(prefix, planned[0].convolution.term)
-    shape = _product_shape(definition, planned[0].chosen)
-    parts.append(Definition(names.product, shape, "sum", tuple(products)))
-    parts += _result(definition, planned, names)
-    return as_parts(parts, definition)
-
-
-Tiled = Mapping[int, Chosen]
-"""Which dimensions of a tensor are transformed."""
-
-
-def _by_image(chosen: Sequence[Chosen]) -> Tiled:
-    return {c.direction.image_dimension: c for c in chosen}
-
-
-def _by_kernel(chosen: Sequence[Chosen]) -> Tiled:
-    return {c.direction.kernel_dimension: c for c in chosen}
-
-
-def _by_result(chosen: Sequence[Chosen]) -> Tiled:
-    return {c.direction.result_dimension: c for c in chosen}
+        names = _Names(prefix, plan, number)
+        image, kernel = _image(plan, names, parts), _kernel(plan, names, parts)
+        inputs = [c.transform.input for c in plan.chosen]
+        kernels = [c.transform.kernel for c in plan.chosen]
+        parts.append(_transform(names.kernel, kernel, kernels, plan.convolution.scale))
+        parts.append(_transform(names.image, image, inputs, sympy.S.One))
+        products.append(_product(plan, image, kernel, _result(definition, plan, names)))
+    result = _result(definition, planned[0], _Names(prefix, planned[0], 0))
+    parts.append(Definition(result.names.product, result.sizes, "sum", tuple(products)))
+    parts += _back(definition, planned, result)
+    *before, last = (replace(part, origin=definition.origin) for part in parts)
+    return *(replace(part, role="transformed", of=definition.name) for part in before), last
 
 
 _COMMON_ENDINGS = (".product", "")
 
 
-def _own_endings(number: int) -> tuple[str, str, str]:
-    """Of the kernel, the image and the padded image of convolution `number`, from 0."""
+def _own_endings(form: Form, number: int) -> tuple[str, str, str, str]:
+    """Of the kernel, the image and the padded copies of both, of convolution `number`, from 0."""
     label = str(number + 1) if number else ""
-    return f".kernel{label}", f".image{label}", f".padded{label}"
+    return f"{form.kernel}{label}", f".image{label}", f".filled{label}", f".padded{label}"
 
 
-def endings(number: int) -> tuple[str, ...]:
-    """What the names of the parts of so many convolutions end with."""
-    return *_COMMON_ENDINGS, *(ending for k in range(number) for ending in _own_endings(k))
+def endings(planned: Sequence[Planned]) -> tuple[str, ...]:
+    """What the names of the parts end with."""
+    own = (_own_endings(plan.chosen[0].form, number) for number, plan in enumerate(planned))
+    return *_COMMON_ENDINGS, *(ending for several in own for ending in several)
 
 
 class _Names:
     """Names of the new tensors, and of axes that the term does not have."""
 
-    def __init__(self, prefix: str, term: Term, number: int = 0):
-        self.kernel, self.image, self.padded = (prefix + ending for ending in _own_endings(number))
+    def __init__(self, prefix: str, plan: Planned, number: int):
+        self._form = plan.chosen[0].form
+        own = _own_endings(self._form, number)
+        self.kernel, self.image, self.filled, self.padded = (prefix + ending for ending in own)
         self.product, self.sum = (prefix + ending for ending in _COMMON_ENDINGS)
-        names = AxisNames(term.extents)
-        self.tiles = [names.fresh(letter) for letter in "ijk"]
+        names = AxisNames(plan.convolution.term.extents)
+        self.pieces = [names.fresh(letter) for letter in "ijk"]
         self.values = [names.fresh(letter) for letter in "uvw"]
-        batch = batch_axis(term.axes)
-        self.batch = batch and batch.name
+        self._batch = batch_axis(plan.convolution.term.axes)
+
+    def over(self, dimension: int, extent: int | None, direction: int | None = None) -> str:
+        """The axis over a dimension of a tensor, or over the pieces of a direction, by its number."""
+        if self._form.keeps_names and extent is None and self._batch is not None:
+            return self._batch.name
+        if self._form.keeps_names and direction is not None:
+            return self.pieces[direction]
+        return f"{self._form.letter}{dimension}"
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The image, the kernel or the result: where its pieces lie, and what is left of it when transformed."""
+
+    tensor: str
+    shape: Shape
+    chosen: tuple[Chosen, ...]
+    dimensions: tuple[int, ...]
+    """Which is transformed, for each of `chosen`."""
+    cut: bool
+    """Whether it is cut, so that the transformed tensor has pieces in the place of those dimensions."""
+    place: Callable[[Chosen, int], int]
+    """Where the first piece has its elements."""
+    names: _Names
+
+    @cached_property
+    def axes(self) -> dict[int, Axis]:
+        """An axis for every dimension of the transformed tensor, beside (u, v)."""
+        axes = {}
+        for k, extent in enumerate(self.shape):
+            if k not in self.dimensions:
+                axes[k] = Axis(self.names.over(k, extent), extent)
+            elif self.cut:
+                n = self.dimensions.index(k)
+                axes[k] = Axis(self.names.over(k, extent, n), self.chosen[n].pieces)
+        return axes
+
+    @property
+    def plain(self) -> dict[int, Affine]:
+        """Each of the axes as an index."""
+        return {k: axis(a.name) for k, a in self.axes.items()}
+
+    @property
+    def sizes(self) -> Shape:
+        """The shape of the transformed tensor."""
+        extents = {k: a.extent for k, a in self.axes.items()}
+        return tuple(self.arranged(extents, [c.transform.size for c in self.chosen]))
+
+    def arranged(self, entries: Mapping[int, Entry], values: Sequence[Entry]) -> list[Entry]:
+        """The order of a transformed tensor: the batch, (u, v), then the other dimensions as they were."""
+        batch = [entry for k, entry in entries.items() if self.shape[k] is None]
+        return [*batch, *values, *(entry for k, entry in entries.items() if self.shape[k] is not None)]
+
+    def element(self, numbers: Sequence[int]) -> list[Affine]:
+        """Where every piece has these of its elements: `[b, m·i + s, m·j + t, c]`."""
+        plain = self.plain
+        index = [plain.get(k, constant(0)) for k in range(len(self.shape))]
+        for c, k, number in zip(self.chosen, self.dimensions, numbers, strict=True):
+            index[k] = c.step * index[k] + self.place(c, number)
+        return index
+
+
+def _image(plan: Planned, names: _Names, copies: list[Definition]) -> _Side:
+    """The image, which is cut in every form; a padded copy, which is put to `copies`, where it is left."""
+    dimensions = tuple(c.direction.image_dimension for c in plan.chosen)
+    margins = {k: (c.before, c.image_end) for k, c in zip(dimensions, plan.chosen, strict=True)}
+    source = _padded(plan.convolution.image.tensor, plan.image_shape, margins, names.padded, copies)
+    return _Side(*source, plan.chosen, dimensions, True, Chosen.in_image, names)
+
+
+def _kernel(plan: Planned, names: _Names, copies: list[Definition]) -> _Side:
+    """The kernel, whose taps are summed away, or those of every piece."""
+    dimensions = tuple(c.direction.kernel_dimension for c in plan.chosen)
+    margins = {k: (0, c.kernel_end) for k, c in zip(dimensions, plan.chosen, strict=True)}
+    source = _padded(plan.convolution.kernel.tensor, plan.kernel_shape, margins, names.filled, copies)
+    cut = plan.chosen[0].form.summed
+    return _Side(*source, plan.chosen, dimensions, cut, Chosen.in_kernel, names)
+
+
+def _result(definition: Definition, plan: Planned, names: _Names) -> _Side:
+    """The result, which has tiles unless the pieces are summed."""
+    dimensions = tuple(c.direction.result_dimension for c in plan.chosen)
+    cut = not plan.chosen[0].form.summed
+    return _Side(definition.name, definition.shape, plan.chosen, dimensions, cut, Chosen.in_result, names)
 
 
 def _padded(
-    convolution: Convolution, shape: Shape, chosen: Sequence[Chosen], names: _Names
-) -> Definition | None:
-    """The padded copy that tiles read; None where they never leave the image."""
-    margins: list[tuple[int, int]] = [(0, 0)] * len(shape)
-    for c in chosen:
-        before, end = c.margins
-        margins[c.direction.image_dimension] = (before, max(0, end - shape[c.direction.image_dimension]))
+    tensor: str, shape: Shape, needed: Mapping[int, tuple[int, int]], copy: str, copies: list[Definition]
+) -> tuple[str, Shape]:
+    """The tensor, or a copy with zeros around it: so many before a dimension, and up to where reads end."""
+    margins = [(0, 0)] * len(shape)
+    for k, (before, end) in needed.items():
+        margins[k] = (before, max(0, end - (shape[k] or 0)))
     if not any(before or after for before, after in margins):
-        return None
-    return padded_copy(convolution.image.tensor, shape, tuple(margins), names.padded)
-
-
-def _dimensions(
-    shape: Shape, tiled: Tiled, chosen: Sequence[Chosen], names: _Names
-) -> tuple[list[Axis], list[Affine]]:
-    """Plain axes over a tensor, tiles in place of transformed dimensions; and each axis as an index."""
-    axes = []
-    for k, extent in enumerate(shape):
-        if extent is None:
-            axes.append(Axis(names.batch, None))
-        elif k in tiled:
-            axes.append(Axis(names.tiles[chosen.index(tiled[k])], tiled[k].tiles))
-        else:
-            axes.append(Axis(f"d{k}", extent))
-    return axes, [axis(a.name) for a in axes]
-
-
-def arranged(entries: Sequence, shape: Shape, values: Sequence) -> list:
-    """The order of a transformed tensor: the batch, (u, v), then the other dimensions as they were."""
-    pairs = list(zip(entries, shape, strict=True))
-    return [*(e for e, n in pairs if n is None), *values, *(e for e, n in pairs if n is not None)]
+        return tensor, shape
+    copies.append(padded_copy(tensor, shape, tuple(margins), copy))
+    return copy, copies[-1].shape
 
 
 def _points(sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
     return product(*map(range, sizes))
 
 
-def _kernel(convolution: Convolution, shape: Shape, chosen: Sequence[Chosen], names: _Names) -> Definition:
-    """V[u,v,…]: the kernel's taps are summed away."""
-    tiled = _by_kernel(chosen)
-    axes = [Axis(f"d{k}", extent) for k, extent in enumerate(shape) if k not in tiled]
+def _combination(
+    rows: Sequence[Sequence[sympy.Rational]],
+    accesses: Mapping[tuple[int, ...], Access],
+    scale: sympy.Rational,
+) -> tuple[Reads, list[sympy.Expr]]:
+    """The summands of Σ_{s,t} scale·row[s]·row'[t]·access[s,t], and what they read."""
+    reads, summands = Reads(), []
+    for places, access in accesses.items():
+        weight = prod(row[s] for row, s in zip(rows, places, strict=True))
+        if weight:
+            summands.append(scale * weight * reads.symbol(access))
+    return reads, summands
+
+
+def _transform(name: str, side: _Side, matrices: Sequence[Matrix], scale: sympy.Rational) -> Definition:
+    """U or V: every piece's elements under a matrix for each direction, a term for each (u, v)."""
+    accesses = {
+        numbers: Access(side.tensor, tuple(side.element(numbers)))
+        for numbers in _points([len(matrix[0]) for matrix in matrices])
+    }
     terms = []
-    for values in _points([c.transform.size for c in chosen]):
-        reads, summands = Reads(), []
-        for taps in _points([c.transform.taps for c in chosen]):
-            weight = prod(c.transform.kernel[u][p] for c, u, p in zip(chosen, values, taps, strict=True))
-            index: list[Affine] = [axis(f"d{k}") for k in range(len(shape))]
-            for c, p in zip(chosen, taps, strict=True):
-                d = c.direction
-                index[d.kernel_dimension] = constant(d.taps - 1 - p if d.backwards else p)
-            if weight:
-                symbol = reads.symbol(Access(convolution.kernel.tensor, tuple(index)))
-                summands.append(convolution.scale * weight * symbol)
-        target = [*map(constant, values), *(axis(a.name) for a in axes)]
-        terms.append(make_term(axes, target, sympy.Add(*summands), reads.pairs()))
-    sizes = (*(c.transform.size for c in chosen), *(a.extent for a in axes))
-    return Definition(names.kernel, sizes, "sum", tuple(terms))
+    for values in _points([len(matrix) for matrix in matrices]):
+        rows = [matrix[u] for matrix, u in zip(matrices, values, strict=True)]
+        reads, summands = _combination(rows, accesses, scale)
+        target = side.arranged(side.plain, list(map(constant, values)))
+        terms.append(make_term(side.axes.values(), target, sympy.Add(*summands), reads.pairs()))
+    return Definition(name, side.sizes, "sum", tuple(terms))
 
 
-def _image(source: str, shape: Shape, chosen: Sequence[Chosen], names: _Names) -> Definition:
-    """U[b,u,v,i,j,…]: each tile's inputs, transformed."""
-    axes, plain = _dimensions(shape, _by_image(chosen), chosen, names)
-    terms = []
-    for values in _points([c.transform.size for c in chosen]):
-        reads, summands = Reads(), []
-        for steps in _points([c.transform.size for c in chosen]):
-            weight = prod(c.transform.input[u][s] for c, u, s in zip(chosen, values, steps, strict=True))
-            index = list(plain)
-            for c, s in zip(chosen, steps, strict=True):
-                k = c.direction.image_dimension
-                before = c.direction.start + c.margins[0]
-                index[k] = c.transform.outputs * plain[k] + (s + before)
-            if weight:
-                summands.append(weight * reads.symbol(Access(source, tuple(index))))
-        target = arranged(plain, shape, list(map(constant, values)))
-        terms.append(make_term(axes, target, sympy.Add(*summands), reads.pairs()))
-    sizes = arranged([a.extent for a in axes], shape, [c.transform.size for c in chosen])
-    return Definition(names.image, tuple(sizes), "sum", tuple(terms))
-
-
-def _product(
-    definition: Definition,
-    convolution: Convolution,
-    image_shape: Shape,
-    chosen: Sequence[Chosen],
-    names: _Names,
-) -> Term:
-    """M[b,u,v,i,j,…] += U·V, summed over channels, and over taps along a direction not transformed."""
-    term = convolution.term
-    values = [Axis(names.values[n], c.transform.size) for n, c in enumerate(chosen)]
-    tiles = [Axis(names.tiles[n], c.tiles) for n, c in enumerate(chosen)]
-    gone = {name for c in chosen for name in (c.direction.tap, c.direction.position)}
+def _product(plan: Planned, image: _Side, kernel: _Side, result: _Side) -> Term:
+    """M[b,u,v,i,j,…] += U·V, summed over all that the result does not have: channels, taps along a direction
+    that is not transformed, and pieces of the kernel with the examples."""
+    term, names = plan.convolution.term, result.names
+    values = [Axis(names.values[n], c.transform.size) for n, c in enumerate(plan.chosen)]
+    pieces = [Axis(names.pieces[n], c.pieces) for n, c in enumerate(plan.chosen)]
+    gone = {name for c in plan.chosen for name in (c.direction.tap, c.direction.position)}
     kept = [a for a in term.axes if a.name not in gone]
     batch = [a for a in kept if a.extent is None]
-    axes = (*batch, *values, *tiles, *(a for a in kept if a.extent is not None))
-    here = [axis(a.name) for a in values]
+    axes = (*batch, *values, *pieces, *(a for a in kept if a.extent is not None))
 
-    def indices(old: Sequence[Affine], tiled: Tiled) -> list[Affine]:
-        return [axis(names.tiles[chosen.index(tiled[k])]) if k in tiled else i for k, i in enumerate(old)]
+    def index(side: _Side, old: Sequence[Affine]) -> list[Affine]:
+        entries = {k: old[k] for k in side.axes}
+        entries |= {k: axis(a.name) for k, a in zip(side.dimensions, pieces, strict=True) if k in entries}
+        return side.arranged(entries, [axis(a.name) for a in values])
 
-    image = arranged(indices(convolution.image.indices, _by_image(chosen)), image_shape, here)
-    kernel = [i for k, i in enumerate(convolution.kernel.indices) if k not in _by_kernel(chosen)]
-    target = arranged(indices(term.target, _by_result(chosen)), definition.shape, here)
     reads = Reads()
-    body = reads.symbol(Access(names.image, tuple(image)))
-    body *= reads.symbol(Access(names.kernel, (*here, *kernel)))
-    return make_term(axes, target, body, reads.pairs())
+    body = reads.symbol(Access(names.image, tuple(index(image, plan.convolution.image.indices))))
+    body *= reads.symbol(Access(names.kernel, tuple(index(kernel, plan.convolution.kernel.indices))))
+    return make_term(axes, index(result, term.target), body, reads.pairs())
 
 
-def _product_shape(definition: Definition, chosen: Sequence[Chosen]) -> Shape:
-    tiled = _by_result(chosen)
-    sizes = [tiled[k].tiles if k in tiled else extent for k, extent in enumerate(definition.shape)]
-    return tuple(arranged(sizes, definition.shape, [c.transform.size for c in chosen]))
-
-
-def _result(definition: Definition, planned: Sequence[Planned], names: _Names) -> list[Definition]:
+def _back(definition: Definition, planned: Sequence[Planned], result: _Side) -> list[Definition]:
     """y[b, m·i + d, m·j + e, …] = Σ A·A·M + the other terms; where these do not fit in, a sum of its own."""
-    chosen, convolved = planned[0].chosen, tuple(plan.convolution.term for plan in planned)
+    convolved = tuple(plan.convolution.term for plan in planned)
     others = [term for term in definition.terms if term not in convolved]
     taken = [term for term in others if _can_be_taken_in(term, definition.shape)]
     if len(taken) < len(others):
-        own = replace(definition, name=names.sum, terms=convolved)
+        own = replace(definition, name=result.names.sum, terms=convolved)
         axes = [Axis(f"d{k}", extent) for k, extent in enumerate(definition.shape)]
         plain = tuple(axis(a.name) for a in axes)
         reads = Reads()
-        symbol = reads.symbol(Access(names.sum, plain))
-        moved = make_term(axes, plain, symbol, reads.pairs())
-        return [*_result(own, planned, names), replace(definition, terms=(moved, *others))]
-    terms = []
-    for offsets in _points([min(c.transform.outputs, c.direction.outputs) for c in chosen]):
-        terms.append(_phase(definition, offsets, taken, chosen, names))
-    return [replace(definition, terms=tuple(terms))]
+        symbol = reads.symbol(Access(own.name, plain))
+        added = make_term(axes, plain, symbol, reads.pairs())
+        return [*_back(own, planned, result), replace(definition, terms=(added, *others))]
+    accesses = {
+        values: Access(
+            result.names.product, tuple(result.arranged(result.plain, list(map(constant, values))))
+        )
+        for values in _points([c.transform.size for c in result.chosen])
+    }
+    outputs = _points([min(c.transform.outputs, c.direction.outputs) for c in result.chosen])
+    return [replace(definition, terms=tuple(_phase(result, d, accesses, taken) for d in outputs))]
 
 
 def _can_be_taken_in(term: Term, shape: Shape) -> bool:
@@ -287,26 +295,16 @@ def _can_be_taken_in(term: Term, shape: Shape) -> bool:
 
 
 def _phase(
-    definition: Definition,
-    offsets: tuple[int, ...],
-    taken: Sequence[Term],
-    chosen: Sequence[Chosen],
-    names: _Names,
+    result: _Side, offsets: tuple[int, ...], products: Mapping[tuple[int, ...], Access], taken: Sequence[Term]
 ) -> Term:
     """The outputs number `offsets` of every tile that has them."""
-    tiled = _by_result(chosen)
-    axes, plain = _dimensions(definition.shape, tiled, chosen, names)
-    target = list(plain)
-    for k, c in tiled.items():
-        offset, step = offsets[chosen.index(c)], c.transform.outputs
-        axes[k] = replace(axes[k], extent=-(-(c.direction.outputs - offset) // step))
-        target[k] = step * plain[k] + offset
-    reads, summands = Reads(), []
-    for values in _points([c.transform.size for c in chosen]):
-        weight = prod(c.transform.output[u][d] for c, u, d in zip(chosen, values, offsets, strict=True))
-        if weight:
-            index = arranged(plain, definition.shape, list(map(constant, values)))
-            summands.append(weight * reads.symbol(Access(names.product, tuple(index))))
+    axes = dict(result.axes)
+    for c, k, offset in zip(result.chosen, result.dimensions, offsets, strict=True):
+        if result.cut:
+            axes[k] = replace(axes[k], extent=-(-(c.direction.outputs - offset) // c.step))
+    columns = [[row[d] for row in c.transform.output] for c, d in zip(result.chosen, offsets, strict=True)]
+    reads, summands = _combination(columns, products, sympy.S.One)
+    target = result.element(offsets)
     for term in taken:
-        summands.append(reads.body_of(moved(term, term.target, target, axes)))
-    return make_term(axes, target, sympy.Add(*summands), reads.pairs())
+        summands.append(reads.body_of(moved(term, term.target, target, axes.values())))
+    return make_term(axes.values(), target, sympy.Add(*summands), reads.pairs())

@@ -7,29 +7,31 @@
     M[b,u,v,i,j,o]  += U[b,u,v,i,j,c]·V[u,v,c,o]       16 for 4 outputs: F(2, 3) along both directions
     y[b,2i+d,2j+e,o] = Σ A·A·M[b,u,v,i,j,o]
 
-A kernel's gradient, whose filter is as long as its image, is taken in pieces (`winograd_pieces`).
+A kernel's gradient, whose filter is as long as its image, is taken in pieces (`pieces`).
 
-`winograd_match` says what a convolution is, `winograd_transforms` derives G, B and A,
-`winograd_definitions` writes the definitions. Here it is decided which transform is used along which
-direction, if any: the cheapest by a count of multiplications and of values moved, among those whose
-worst-case error bound is at most `LARGEST_ERROR_RATIO` times that of the direct form. Whether it pays, the
-price decides (`sites.py`).
+`match` says what a convolution is, `transforms` derives G, B and A, `form` says what is cut, `definitions`
+writes the definitions of either form. `choice` decides which transform is used along which direction, if any:
+the cheapest by a count of multiplications and of values moved, among those whose worst-case error bound is at
+most `LARGEST_ERROR_RATIO` times that of the direct form. Whether it pays, the price decides (`sites.py`).
+Here is what the form with tiles of the result has of its own: its convolutions, its transforms, its count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Iterator
 from math import prod
 
 from compiler.ir.tensor.program import Definition, Program, Shape
 from compiler.ir.tensor.rename import reading
 from compiler.passes.sites import Site
-from compiler.passes.winograd.choice import LARGEST_ERROR_RATIO, MOVED, in_place_of, unused_prefix
-from compiler.passes.winograd.definitions import MOST_DIRECTIONS, Chosen, Planned, endings, transformed
+from compiler.passes.winograd.choice import MOVED, Together, cheapest, choices, in_place_of, parts_of
+from compiler.passes.winograd.form import Chosen, Form, Planned
 from compiler.passes.winograd.match import Convolution, Sliding, convolution
 from compiler.passes.winograd.pieces import winograd_pieces
-from compiler.passes.winograd.transforms import LARGEST, error_ratio, transform
+from compiler.passes.winograd.transforms import LARGEST, transform
+
+TILES = Form(summed=False, kernel=".kernel", letter="d", keeps_names=True)
+"""A filter of a few taps: the result is cut in tiles."""
 
 
 def winograd(program: Program, name: str) -> Iterator[Site]:
@@ -39,9 +41,8 @@ def winograd(program: Program, name: str) -> Iterator[Site]:
     for found in _convolutions(definition, program):
         planned = _cheapest(found, definition.shape, program)
         if planned is not None:
-            prefix = unused_prefix(definition, program, endings(len(planned)))
-            parts = _without_known(transformed(definition, planned, prefix), definition, program)
-            yield _site(definition, planned, parts)
+            parts = _without_known(parts_of(definition, planned, program), definition, program)
+            yield in_place_of(definition, planned, parts)
     yield from winograd_pieces(program, name)
 
 
@@ -78,71 +79,38 @@ def _without_known(
     return tuple(kept)
 
 
-def _cheapest(found: tuple[Convolution, ...], shape: Shape, program: Program) -> tuple[Planned, ...] | None:
-    """The transforms with the least work whose error bound is allowed; None when that is the direct form."""
-    best = _work([(one, ()) for one in found], shape, program)
-    result = None
-    for chosen in zip(*map(_choices, found), strict=True):
-        candidate = list(zip(found, chosen, strict=True))
-        if max(_error_ratio(*one) for one in candidate) > LARGEST_ERROR_RATIO:
-            continue
-        work = _work(candidate, shape, program)
-        if work < best:
-            best, result = work, candidate
-    return result and tuple(
-        Planned(one, chosen, program.shape(one.image.tensor), program.shape(one.kernel.tensor))
-        for one, chosen in result
-    )
+def _cheapest(found: tuple[Convolution, ...], shape: Shape, program: Program) -> Together | None:
+    """The same transforms for all of these convolutions, along each direction or along some."""
+    shapes = [(program.shape(one.image.tensor), program.shape(one.kernel.tensor)) for one in found]
+
+    def together(*chosen: tuple[Chosen, ...]) -> Together:
+        return tuple(Planned(one, c, *n) for one, c, n in zip(found, chosen, shapes, strict=True))
+
+    ways = (choices(_along(d) for d in one.directions) for one in found)
+    direct = _work(together(*[()] * len(found)), shape)
+    return cheapest(map(together, *ways), lambda candidate: _work(candidate, shape), direct)
 
 
-def _choices(found: Convolution) -> Iterator[tuple[Chosen, ...]]:
-    """Every way to transform some of the directions."""
-    for choice in product(*(_along(d) for d in found.directions)):
-        chosen = tuple(c for c in choice if c is not None)
-        if 1 <= len(chosen) <= MOST_DIRECTIONS:
-            yield chosen
-
-
-def _along(direction: Sliding) -> Iterator[Chosen | None]:
-    """No transform, or one with 2 or more outputs a tile, up to the number of points there are."""
-    yield None
+def _along(direction: Sliding) -> Iterator[Chosen]:
+    """Transforms with 2 or more outputs a tile, up to the number of points there are."""
     for outputs in range(2, min(direction.outputs, LARGEST - direction.taps + 1) + 1):
-        yield Chosen(direction, transform(outputs, direction.taps))
+        yield Chosen(direction, transform(outputs, direction.taps), TILES)
 
 
-def _error_ratio(found: Convolution, chosen: tuple[Chosen, ...]) -> float:
-    taps = {d.tap: d.taps for d in found.directions}
-    summed = prod(a.extent for a in found.term.reduction_axes if a.name not in taps)
-    left = prod(n for name, n in taps.items() if name not in {c.direction.tap for c in chosen})
-    return float(error_ratio([c.transform for c in chosen], summed * left))
-
-
-def _work(
-    candidate: Sequence[tuple[Convolution, tuple[Chosen, ...]]], shape: Shape, program: Program
-) -> float:
+def _work(candidate: Together, shape: Shape) -> float:
     """Multiplications for an example, and values of U and M that are moved."""
     domains = images = 0.0
-    for found, chosen in candidate:
-        domain = float(prod(a.extent for a in found.term.axes if a.extent is not None))
-        image = float(prod(n for n in program.shape(found.image.tensor) if n is not None))
-        for c in chosen:
-            values = c.tiles * c.transform.size
-            domain *= values / (found.term.extents[c.direction.position] * c.direction.taps)
-            image *= values / program.shape(found.image.tensor)[c.direction.image_dimension]
+    for plan in candidate:
+        term = plan.convolution.term
+        domain = float(prod(a.extent for a in term.axes if a.extent is not None))
+        image = float(prod(n for n in plan.image_shape if n is not None))
+        for c in plan.chosen:
+            values = c.pieces * c.transform.size
+            domain *= values / (term.extents[c.direction.position] * c.direction.taps)
+            image *= values / plan.image_shape[c.direction.image_dimension]
         domains, images = domains + domain, images + image
-    first = candidate[0][1]
+    first = candidate[0].chosen
     result = float(prod(n for n in shape if n is not None))
     for c in first:
-        result *= c.tiles * c.transform.size / c.direction.outputs
+        result *= c.pieces * c.transform.size / c.direction.outputs
     return domains + (MOVED * (images + result) if first else 0)
-
-
-def _site(definition: Definition, planned: tuple[Planned, ...], parts: tuple[Definition, ...]) -> Site:
-    chosen = planned[0].chosen
-    along = " x ".join(
-        f"F({c.transform.outputs}, {c.transform.taps}) along {c.direction.position}" for c in chosen
-    )
-    if len(planned) > 1:
-        along = f"{len(planned)} convolutions in one sum, {along}"
-    ratio = max(_error_ratio(plan.convolution, plan.chosen) for plan in planned)
-    return in_place_of(definition, parts, along, ratio, [c.transform for c in chosen])
