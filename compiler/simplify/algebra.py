@@ -18,7 +18,7 @@ from math import comb, prod
 
 import sympy
 
-from compiler.simplify.factor import factor
+from compiler.simplify.factor import cancelled, factor
 from compiler.simplify.scalar import hide, operations
 
 LONGEST_POLYNOMIAL = 80
@@ -107,10 +107,10 @@ def algebraic_forms(expression: sympy.Expr) -> Iterator[sympy.Expr]:
     yield sympy.factor_terms(flat).xreplace(back)
     yield collected(flat).xreplace(back)
     if is_small(flat):
-        cancelled = sympy.cancel(flat)
+        fraction = cancelled(flat)
         yield sympy.together(flat).xreplace(back)
-        yield cancelled.xreplace(back)
-        yield factor(cancelled).xreplace(back)
+        yield fraction.xreplace(back)
+        yield factor(fraction).xreplace(back)
 
 
 def collected(flat: sympy.Expr) -> sympy.Expr:
@@ -141,7 +141,7 @@ def _collected_in(node: sympy.Expr, symbol: sympy.Symbol) -> sympy.Expr:
             groups[coefficient] = groups.get(coefficient, sympy.S.Zero) + number * own
         else:
             rest += summand
-    parts = (c * (factor(sympy.cancel(own)) if is_small(own) else own) for c, own in groups.items())
+    parts = (c * (factor(cancelled(own)) if is_small(own) else own) for c, own in groups.items())
     return sympy.Add(rest, *parts)
 
 
@@ -150,4 +150,4 @@ def factored(expression: sympy.Expr) -> sympy.Expr:
     hidden = hide(expression)
     if not is_small(hidden.expression):
         return expression
-    return factor(sympy.cancel(hidden.expression)).xreplace(hidden.back)
+    return factor(cancelled(hidden.expression)).xreplace(hidden.back)

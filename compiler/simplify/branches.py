@@ -22,8 +22,8 @@ from compiler.ir.scalar.cases import Cases, as_cases
 from compiler.ir.scalar.choices import Select
 from compiler.ir.scalar.conditions import Less, LessEqual
 
-SolvedBody = Callable[[sympy.Expr, sympy.Expr], sympy.Expr]
-"""Given a case's formula f and a body: the body with parts of f expressed by the output."""
+SolvedBody = Callable[[sympy.Expr, sympy.Symbol, sympy.Expr], sympy.Expr]
+"""Given a case's formula f, the output and a body: the body with parts of f expressed by the output."""
 
 _RELATIONS: dict[str, Callable[[sympy.Expr, sympy.Expr], sympy.Basic]] = {
     "<": Less,
@@ -51,7 +51,7 @@ def in_cases_of_output(
             return node
         same = other.relation == cases.relation
         own = (cases.then, cases.otherwise) if same else (cases.otherwise, cases.then)
-        then, otherwise = solved(own[0], other.then), solved(own[1], other.otherwise)
+        then, otherwise = solved(own[0], output, other.then), solved(own[1], output, other.otherwise)
         return Select(_RELATIONS[other.relation](output, threshold), then, otherwise)
 
     return body.replace(lambda node: isinstance(node, Select), change)

@@ -9,7 +9,7 @@ those that lose no more bits than the best.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import sympy
@@ -17,9 +17,10 @@ import sympy
 from compiler.ir.scalar.choices import Select
 from compiler.simplify.algebra import algebraic_forms
 from compiler.simplify.exponentials import in_exponentials
+from compiler.simplify.orders import orders
 from compiler.simplify.rounding import Question, excess, needs_care, wrong
 from compiler.simplify.scalar import REMEMBERED, absorb_sign, cheaper_key
-from compiler.simplify.settle import ENOUGH, MANY, most_accurate, settled_as
+from compiler.simplify.settle import ENOUGH, MANY, is_poor, most_accurate, settled_as
 
 MOST_MEASURED = 4
 """Of the forms of a body, the cheapest ones."""
@@ -40,17 +41,23 @@ def cheapest(expression: sympy.Expr) -> sympy.Expr:
 
 
 @lru_cache(maxsize=REMEMBERED)
+def ranked_forms(expression: sympy.Expr) -> tuple[sympy.Expr, ...]:
+    """All forms of the expression that algebra gives, the cheapest first; they are not measured."""
+    forms = dict.fromkeys(signed for form in _forms(expression) for signed in (form, absorb_sign(form)))
+    return tuple(sorted(forms, key=cheaper_key))
+
+
+@lru_cache(maxsize=REMEMBERED)
 def choose_form(question: Question) -> Choice:
     """The cheapest accurate form of a value; the programs of a module share most bodies."""
     expression = question.value
-    forms = dict.fromkeys(signed for form in _forms(expression) for signed in (form, absorb_sign(form)))
-    ranked = sorted(forms, key=cheaper_key)
+    ranked = ranked_forms(expression)
     if not needs_care(expression):
         return Choice(ranked[0])
     if wrong(question, settled_as(expression, question)) < MANY:
         # What is dearer than the plain form has nothing to gain.
         ranked = ranked[: ranked.index(expression)][:MOST_MEASURED]
-    if ranked in ([], [expression]):
+    if ranked in ((), (expression,)):
         return Choice(expression)
     candidates = dict.fromkeys([*ranked, expression])
     return first_accurate(question, sorted(candidates, key=partial(final_cost, question)))
@@ -63,10 +70,35 @@ def finished(question: Question) -> sympy.Expr:
     if not needs_care(body):
         return body
     form = settled_as(body, question)
-    if wrong(question, form) >= MANY:
-        form = settled_as(choose_form(question).form, question)
+    for others in (_of_other_forms, orders, _of_accurate_parts):
+        if is_poor(question, form):
+            form = most_accurate(question, [form, *others(question, form)])
     # Brought into exponentials of -|u| it may have common factors again.
     return form if form == body else most_accurate(question, [form, *algebraic_forms(form)])
+
+
+def _of_other_forms(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:
+    yield settled_as(choose_form(question).form, question)
+
+
+def _of_accurate_parts(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:
+    """Forms whose functions have arguments that are themselves accurate: log(1 - p) is made of 1 - p."""
+    opened = in_exponentials(question.value, bounded=True)
+    for body in dict.fromkeys([question.value, opened]):
+        parts = body.replace(_hides_a_sum, lambda node: _with_accurate_argument(node, question))
+        for form in dict.fromkeys([body, parts]):
+            if form != question.value:
+                yield settled_as(choose_form(replace(question, value=form)).form, question)
+
+
+def _hides_a_sum(node: sympy.Basic) -> bool:
+    """Whether algebra does not look into it, and a difference in it may cancel."""
+    root = node.is_Pow and node.exp.is_Rational and not node.exp.is_Integer
+    return (root or isinstance(node, sympy.Function)) and node.args[0].has(sympy.Add)
+
+
+def _with_accurate_argument(node: sympy.Expr, question: Question) -> sympy.Expr:
+    return node.func(finished(replace(question, value=node.args[0])), *node.args[1:])
 
 
 def first_accurate(question: Question, ranked: Sequence[sympy.Expr]) -> Choice:

@@ -44,15 +44,14 @@ def ordered(node: sympy.Basic) -> tuple[sympy.Basic, ...]:
     return tuple(sorted(node.args, key=sympy.default_sort_key))
 
 
-def in_floats(
-    expression: sympy.Expr, values: Mapping[sympy.Symbol, Array], dtype: type, first: int = 0
-) -> Array:
-    """The expression at every point of `values`, which are arrays of `dtype`, as a kernel computes it.
+def in_floats(expression: sympy.Expr, known: dict[sympy.Basic, Array], dtype: type, first: int = 0) -> Array:
+    """The expression at every point, as a kernel computes it.
 
-    What a kernel begins a sum with depends on its names; here it is the summand with the number `first`.
+    `known` holds an array of `dtype` for each symbol, and is given those of all parts: what has parts in
+    common can be computed with the same one. What a kernel begins a sum with depends on its names; here it is
+    the summand with the number `first`.
     Raises UnknownScalar for an operation that is not known here.
     """
-    known: dict[sympy.Basic, Array] = dict(values)
 
     def visit(node: sympy.Basic) -> Array:
         if node not in known:

@@ -146,11 +146,16 @@ class Scaled:
         return self.rest * self.exponent.exponential
 
 
-def in_exponentials(expression: sympy.Expr) -> sympy.Expr:
-    """The hyperbolic functions, that grow without bound, as what they are: only so do they cancel."""
+def in_exponentials(expression: sympy.Expr, bounded: bool = False) -> sympy.Expr:
+    """The hyperbolic functions, that grow without bound, as what they are: only so do they cancel.
+
+    With `bounded` the hyperbolic tangent too: one less it has its digits as an exponential alone."""
     half = sympy.Rational(1, 2)
     opened = expression.replace(sympy.cosh, lambda u: (sympy.exp(u) + sympy.exp(-u)) * half)
-    return opened.replace(sympy.sinh, lambda u: (sympy.exp(u) - sympy.exp(-u)) * half)
+    opened = opened.replace(sympy.sinh, lambda u: (sympy.exp(u) - sympy.exp(-u)) * half)
+    if not bounded:
+        return opened
+    return opened.replace(sympy.tanh, lambda u: (1 - sympy.exp(-2 * u)) / (1 + sympy.exp(-2 * u)))
 
 
 def has_exponentials(node: sympy.Basic) -> bool:

@@ -25,16 +25,31 @@ from math import gcd
 from operator import sub
 
 import sympy
+from sympy.polys.rings import PolyRing
 
 Monomial = tuple[int, ...]
 Polynomial = dict[Monomial, int]
 """The coefficient of each monomial; a monomial holds the exponent of every variable. Never empty."""
 
 
+def cancelled(flat: sympy.Expr) -> sympy.Expr:
+    """What `sympy.cancel` gives for a rational function of symbols: one polynomial over another.
+
+    Numerator and denominator are multiplied out as polynomials, where SymPy expands expressions."""
+    if not flat.free_symbols:
+        return flat
+    above, below = sympy.factor_terms(flat, radical=True).as_numer_denom()
+    whole = all(number.is_Integer for number in above.atoms(sympy.Number) | below.atoms(sympy.Number))
+    generators = sympy.Poly(sympy.Add(*flat.free_symbols)).gens
+    ring = PolyRing(generators, sympy.ZZ if whole else sympy.QQ)
+    numerator, denominator = ring.from_expr(above).cancel(ring.from_expr(below))
+    return numerator.as_expr() / denominator.as_expr()
+
+
 def factor(expression: sympy.Expr) -> sympy.Expr:
     """What `sympy.factor` gives: a product of irreducible factors.
 
-    The expression is one polynomial of plain symbols over another, as `sympy.cancel` gives it."""
+    The expression is one polynomial of plain symbols over another, as `cancelled` gives it."""
     number, factors = sympy.S.One, []
     for part in sympy.Mul.make_args(expression):
         base, exponent = part.as_base_exp()

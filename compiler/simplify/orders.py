@@ -1,30 +1,34 @@
 """Orders of computation that SymPy has no form for: which two of a sum meet first, and what divides when.
 
-    a + (b + c)     b and c cancel; had a been added to b first, its last digits would be those of b
-    x/y/y           not x/y**2, which is infinite or 0 long before the quotient is
+    a + (b + c)         b and c cancel; had a been added to b first, its last digits would be those of b
+    x/y/y               not x/y**2, which is infinite or 0 long before the quotient is
+    x/y*x/y             not x**2/y**2
+    e^(a/2)*x*e^(a/2)   not x*e^a: the exponential alone may be infinite, or 0 where x is infinite
 
 The orders are tried, and measured like any other form. `Together` keeps the one that is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Iterator, Sequence
+from itertools import combinations, zip_longest
 
 import sympy
 
 from compiler.ir.scalar.together import Together
 from compiler.simplify.evaluate import ordered
+from compiler.simplify.rounding import Question
 
 LONGEST_SUM = 6
 """Of more summands no two are tried as the first."""
 
 
-def orders(body: sympy.Expr) -> Iterator[sympy.Expr]:
+def orders(_: Question, body: sympy.Expr) -> Iterator[sympy.Expr]:
     """The body with one sum or quotient computed in another order, in every way that is tried."""
-    divided = body.replace(lambda node: node.is_Mul, _divided_one_by_one)
-    if divided != body:
-        yield divided
+    for change in (_divided_one_by_one, _by_turns, _between_halves):
+        changed = body.replace(lambda node: node.is_Mul, change)
+        if changed != body:
+            yield changed
     for total in sorted(body.atoms(sympy.Add), key=sympy.default_sort_key):
         if 2 < len(total.args) <= LONGEST_SUM:
             for pair in combinations(ordered(total), 2):
@@ -32,15 +36,52 @@ def orders(body: sympy.Expr) -> Iterator[sympy.Expr]:
                 yield body.xreplace({total: sympy.Add(Together(sympy.Add(*pair)), *rest)})
 
 
-def _divided_one_by_one(product: sympy.Mul) -> sympy.Expr:
-    """x·y⁻² as x/y/y, from the left: each quotient is as large as what is divided by it can make it."""
+def _above_and_below(product: sympy.Mul, powers: bool) -> tuple[list[sympy.Expr], list[sympy.Expr]]:
+    """The factors of numerator and denominator; with `powers` those of powers of the numerator one by one."""
     above, below = [], []
     for factor in ordered(product):
         base, exponent = factor.as_base_exp()
-        if exponent.is_Integer and exponent < 0 and not base.is_number:
+        if not exponent.is_Integer or base.is_number or isinstance(factor, sympy.exp):
+            above.append(factor)
+        elif exponent < 0:
             below += [base] * -int(exponent)
         else:
-            above.append(factor)
+            above += [base] * int(exponent) if powers else [factor]
+    return above, below
+
+
+def _by_turns(product: sympy.Mul) -> sympy.Expr:
+    """x²·y⁻² as x/y·x/y: what grows and what shrinks, by turns."""
+    above, below = _above_and_below(product, powers=True)
+    if len(above) < 2 or not below:
+        return product
+    first, *others = above
+    turns = [
+        step for pair in zip_longest((1 / b for b in below), others) for step in pair if step is not None
+    ]
+    return _one_after_another(first, turns)
+
+
+def _between_halves(product: sympy.Mul) -> sympy.Expr:
+    """x·e^a as e^(a/2)·x·e^(a/2)."""
+    above, below = _above_and_below(product, powers=True)
+    exponentials = [factor for factor in above if isinstance(factor, sympy.exp)]
+    others = [factor for factor in above if not isinstance(factor, sympy.exp)]
+    if len(exponentials) != 1 or not (others or below):
+        return product
+    half = sympy.exp(exponentials[0].args[0] / 2)
+    return _one_after_another(half, [*(1 / b for b in below), *others, half])
+
+
+def _one_after_another(start: sympy.Expr, factors: Sequence[sympy.Expr]) -> sympy.Expr:
+    for factor in factors[:-1]:
+        start = Together(start * factor)
+    return start * factors[-1]
+
+
+def _divided_one_by_one(product: sympy.Mul) -> sympy.Expr:
+    """x·y⁻² as x/y/y, from the left: each quotient is as large as what is divided by it can make it."""
+    above, below = _above_and_below(product, powers=False)
     if len(below) < 2 or not above:
         return product
     quotient = sympy.Mul(*above)

@@ -30,7 +30,7 @@ from compiler.ir.tensor.projections import projects
 from compiler.ir.tensor.rename import body_among, substitute_all
 from compiler.simplify.algebra import is_small
 from compiler.simplify.branches import in_cases_of_output
-from compiler.simplify.cheapest import cheapest, choose_form, first_accurate
+from compiler.simplify.cheapest import cheapest, choose_form, first_accurate, ranked_forms
 from compiler.simplify.cost import kept_alive, term_cost
 from compiler.simplify.memo import Memo
 from compiler.simplify.outputs import known_outputs
@@ -265,12 +265,21 @@ def _with_output(
     assumed = assume(program, replace(term, reads=reads.pairs()), memo.signs)
     formula = value.xreplace(assumed.forth)
     question = Question(assumed.body, ((assumed.forth[symbol], formula),))
-    for body in _bodies(formula, assumed.forth[symbol], assumed.body):
+
+    def changed(body: sympy.Expr) -> Term:
+        return make_term(term.axes, term.target, assumed.back(body), reads.pairs(), term.guards)
+
+    def pays(body: sympy.Expr) -> bool:
+        return term_cost(changed(body)) <= term_cost(term)
+
+    output_symbol = assumed.forth[symbol]
+    # Most cost more in each of their forms, which is known before any is measured.
+    solved = (b for b in _bodies(formula, output_symbol, assumed.body) if any(map(pays, ranked_forms(b)[:3])))
+    for body in (*map(cheapest, solved), in_cases_of_output(formula, output_symbol, assumed.body, _solved)):
         if body == assumed.body or not _divides_safely(body, assumed.body):
             continue
-        changed = make_term(term.axes, term.target, assumed.back(body), reads.pairs(), term.guards)
-        if term_cost(changed) <= term_cost(term) and _is_accurate(question, body):
-            yield changed
+        if pays(body) and _is_accurate(question, body):
+            yield changed(body)
 
 
 def _is_accurate(question: Question, body: sympy.Expr) -> bool:
@@ -281,16 +290,18 @@ def _is_accurate(question: Question, body: sympy.Expr) -> bool:
 
 
 def _bodies(formula: sympy.Expr, output: sympy.Symbol, body: sympy.Expr) -> Iterator[sympy.Expr]:
-    def solved(case: sympy.Expr, inner: sympy.Expr) -> sympy.Expr:
-        inner = inner if case.is_number else inner.xreplace({case: output})
-        forms = [form for form in forms_of(case, output) if _occurs(form.part, inner)]
-        return min((replace_part(inner, f.part, f.value) for f in forms), key=cheaper_key, default=inner)
-
+    """The body with each part of the formula in turn expressed by the output."""
     for form in forms_of(formula, output):
         changed = replace_part(body, form.part, form.value)
         if changed != body:
-            yield cheapest(changed)
-    yield in_cases_of_output(formula, output, body, solved)
+            yield changed
+
+
+def _solved(case: sympy.Expr, output: sympy.Symbol, inner: sympy.Expr) -> sympy.Expr:
+    """What stands in one case of a choice, by the output, which is that case's formula there."""
+    inner = inner if case.is_number else inner.xreplace({case: output})
+    forms = [form for form in forms_of(case, output) if _occurs(form.part, inner)]
+    return min((replace_part(inner, f.part, f.value) for f in forms), key=cheaper_key, default=inner)
 
 
 def _divides_safely(body: sympy.Expr, before: sympy.Expr) -> bool:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.ir.tensor.program import Program, Reads, Term
-from compiler.ir.tensor.rename import at_places, body_among
+from compiler.ir.tensor.program import Access, Program, Reads, Term
+from compiler.ir.tensor.rename import at_places, body_among, substitute_access
 from compiler.simplify.memo import Memo
 from compiler.simplify.signs import assume
 
@@ -37,3 +37,34 @@ def known_outputs(program: Program, term: Term, memo: Memo) -> Outputs:
         return ()
     forth = assume(program, replace(term, reads=reads.pairs()), memo.signs).forth
     return tuple((forth[symbol], formula.xreplace(forth)) for symbol, formula in found.items())
+
+
+DEEPEST = 2
+"""Functions of functions are looked through so far."""
+
+
+def functions_read(
+    program: Program, term: Term, memo: Memo
+) -> tuple[tuple[tuple[sympy.Symbol, Access], ...], dict[sympy.Symbol, sympy.Expr]]:
+    """The term's reads and those of the functions behind them; and for each read of a function that has an
+    exponential or the like somewhere, its formula by what these functions read."""
+    reads, formulas = Reads(term.reads), {}
+
+    def formula_of(symbol: sympy.Symbol, access: Access, depth: int) -> sympy.Expr:
+        if symbol in formulas:
+            return formulas[symbol]
+        definition = program.definition(access.tensor)
+        function = None if definition is None else memo.pointwise(definition)
+        if function is None or access.outside is not None or not depth:
+            return symbol
+        places = at_places(function.target, access.indices)
+        inner = [(s, substitute_access(a, places)) for s, a in function.reads]
+        put = {s: formula_of(reads.symbol(a), a, depth - 1) for s, a in inner}
+        return function.body.xreplace(put)
+
+    for symbol, access in term.reads:
+        formula = formula_of(symbol, access, DEEPEST)
+        if formula.has(sympy.Function):
+            formulas[symbol] = formula
+    used = {s for s, _ in term.reads}.union(*(formula.free_symbols for formula in formulas.values()))
+    return tuple((s, access) for s, access in reads.pairs() if s in used), formulas

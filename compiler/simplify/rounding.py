@@ -22,6 +22,7 @@ import sympy
 
 from compiler.ir.scalar.choices import Power
 from compiler.simplify.evaluate import UnknownScalar, exactly, in_floats
+from compiler.simplify.scalar import parts_of
 
 POINTS = (
     *(0.0, 1e-4, 0.03, 0.5, 1.3, 2.7, 3.0, 4.4, 6.0, 7.3, 9.0, 11.7, 13.1, 15.0, 17.3),
@@ -29,6 +30,9 @@ POINTS = (
 )
 """Where exponentials, logistic functions and their products overflow, vanish and cancel; each with its
 negative. They are many, because a form that has lost its digits can be right at one of them by chance."""
+EDGES = (88.0, -88.0, 90.0, -90.0)
+"""Where an exponential is just below the largest float, or just above it. It is only asked there whether a
+form is finite."""
 SCALES = (1.0, 1.7, 1e-4, 1e4, 1e-12, 1e12, 1e-19, 1e19, 1e-30, 1e30)
 """For what is only added, multiplied and divided."""
 MILD = (1.0, 0.75, -1.25, 0.5, -0.875, 1.5, -0.625)
@@ -36,6 +40,8 @@ MILD = (1.0, 0.75, -1.25, 0.5, -0.875, 1.5, -0.625)
 ALONE, MOST_POINTS = 2 * len(POINTS) - 1, 64
 FINE, HOPELESS = -20, 4
 """Relative errors below 2**-20 are as good as none; those above 2**4, or not finite, as bad as can be."""
+MOST_STARTS = 3
+"""Of the summands that a kernel may begin a sum with."""
 BITS_ALLOWED = 2
 """A factor of 4 in the error is no reason to take a dearer form."""
 
@@ -60,22 +66,29 @@ class Question:
 
 def excess(question: Question, forms: Sequence[sympy.Expr]) -> tuple[int, ...]:
     """The wrong bits of each form beyond the best one; all 0 where nothing is known about the value."""
-    names, renamed = _canonical(question)
-    return _excess(renamed, tuple(form.xreplace(names) for form in forms))
+    return _excess(question, tuple(forms))
 
 
 def wrong(question: Question, form: sympy.Expr) -> int:
     """The wrong bits of one form, of all points together; 0 where nothing is known about the value."""
-    names, renamed = _canonical(question)
     try:
-        return int(_wrong_bits(renamed, form.xreplace(names)).sum())
+        return int(_wrong_bits(question, form).sum())
+    except UnknownScalar:
+        return 0
+
+
+def failures(question: Question, form: sympy.Expr) -> int:
+    """At how many points the form is infinite or no number though the value is a float; 0 where nothing is
+    known about the value."""
+    try:
+        return int((_wrong_bits(question, form) == HOPELESS - FINE).sum())
     except UnknownScalar:
         return 0
 
 
 def needs_care(expression: sympy.Expr) -> bool:
     """Whether rounding could do more to it than to a polynomial: it divides by a sum, or has a function."""
-    for node in sympy.preorder_traversal(expression):
+    for node in parts_of(expression):
         if isinstance(node, sympy.Function | Power) or (node.is_Pow and not node.exp.is_Integer):
             return True
         if node.is_Pow and node.exp.is_negative and node.base.is_Add:
@@ -97,25 +110,38 @@ def _excess(question: Question, forms: tuple[sympy.Expr, ...]) -> tuple[int, ...
 def _wrong_bits(question: Question, form: sympy.Expr) -> Bits:
     """How many bits of the form are wrong at each point where the value is known and representable.
 
-    The symbols must be canonical ones, as `_canonical` gives them. Raises UnknownScalar."""
-    longest = max((len(total.args) for total in form.atoms(sympy.Add)), default=0)
-    starts = range(min(longest, 3) if longest > 2 else 1)
+    Raises UnknownScalar."""
+    longest = max((len(node.args) for node in parts_of(form) if node.is_Add), default=0)
+    starts = range(min(longest, MOST_STARTS) if longest > 2 else 1)
     return np.max([_bits_from(question, form, first) for first in starts], axis=0)
 
 
 def _bits_from(question: Question, form: sympy.Expr, first: int) -> Bits:
-    points, exact = _exact_values(question)
+    given = _given(question)
+    exact, known = given.exact, given.known[first]
     with np.errstate(all="ignore"):
-        found = np.broadcast_to(in_floats(form, points, DTYPE, first), exact.shape).astype(float)
+        found = np.broadcast_to(in_floats(form, known, DTYPE, first), exact.shape).astype(float)
         error = np.abs(found - exact) / (np.abs(exact) + UNDERFLOW)
         bits = np.log2(np.where(np.isfinite(error), error, np.inf)) - FINE
     bits = np.clip(bits, 0, HOPELESS - FINE)
+    bits[given.edges] *= bits[given.edges] == HOPELESS - FINE
     return np.where(np.abs(exact) <= HUGE, bits, 0)
 
 
-@lru_cache(maxsize=4096)
-def _exact_values(question: Question) -> tuple[Mapping[sympy.Symbol, np.ndarray], np.ndarray]:
-    """The points, and the value at each in float64: NaN where it is not known, infinite if it overflows."""
+@dataclass(frozen=True)
+class _Given:
+    """What the forms of one value are measured with."""
+
+    exact: np.ndarray
+    """The value at each point in float64: NaN where it is not known, infinite if it overflows."""
+    edges: slice
+    """The points that are `EDGES`."""
+    known: tuple[dict[sympy.Basic, np.ndarray], ...]
+    """For each beginning of sums, what symbols and parts of forms are in floats: forms share most parts."""
+
+
+@lru_cache(maxsize=512)
+def _given(question: Question) -> _Given:
     given = sample(question)
     outputs = dict(question.outputs)
     columns = {symbol: column.tolist() for symbol, column in given.items()}
@@ -123,7 +149,8 @@ def _exact_values(question: Question) -> tuple[Mapping[sympy.Symbol, np.ndarray]
     value = question.value.xreplace(outputs)
     exact = _as_floats(exactly(value, columns))
     rounded = {s: _saved(formula, given, _as_floats(exact_outputs[s])) for s, formula in outputs.items()}
-    return given | rounded, exact
+    edges = slice(ALONE, None) if len(exact) == ALONE + len(EDGES) else slice(0)
+    return _Given(exact, edges, tuple(given | rounded for _ in range(MOST_STARTS)))
 
 
 def _saved(formula: sympy.Expr, given: Mapping[sympy.Symbol, np.ndarray], exact: np.ndarray) -> np.ndarray:
@@ -131,7 +158,7 @@ def _saved(formula: sympy.Expr, given: Mapping[sympy.Symbol, np.ndarray], exact:
     or has lost its digits, another form will have been found for it: the float nearest to the value."""
     with np.errstate(all="ignore"):
         nearest = exact.astype(DTYPE)
-        computed = np.broadcast_to(in_floats(formula, given, DTYPE), exact.shape)
+        computed = np.broadcast_to(in_floats(formula, dict(given), DTYPE), exact.shape)
         good = np.abs(computed - nearest) <= FEW_UNITS * np.abs(nearest)
     return np.where(good, computed, nearest)
 
@@ -153,7 +180,10 @@ def sample(question: Question) -> dict[sympy.Symbol, np.ndarray]:
     alone = sum(role != "factor" for role in roles.values()) <= 1
     columns = {}
     for position, symbol in enumerate(symbols):
-        values = _column(roles[symbol], 0 if alone else position)[: ALONE if alone else MOST_POINTS]
+        values = _column(roles[symbol], 0 if alone else position)
+        if alone:
+            edges = EDGES if roles[symbol] == "argument" else values[: len(EDGES)]
+            values = np.concatenate([values[:ALONE], edges])
         if symbol.is_nonnegative:
             values = np.abs(values)
         if symbol.is_positive:
@@ -189,14 +219,3 @@ def _column(role: str, position: int) -> np.ndarray:
     values = signed[mixed]
     values[: min(count, MOST_POINTS)] = signed[: min(count, MOST_POINTS)] * (1 + position / 64)
     return values
-
-
-def _canonical(question: Question) -> tuple[dict[sympy.Symbol, sympy.Symbol], Question]:
-    """Names for the symbols that say nothing of the program, so that equal questions are one."""
-    symbols = question.value.free_symbols.union(*({s} | f.free_symbols for s, f in question.outputs))
-    names = {
-        symbol: sympy.Symbol(f"v{number}", **symbol.assumptions0)
-        for number, symbol in enumerate(sorted(symbols, key=lambda s: (s.name, str(s.assumptions0))))
-    }
-    outputs = tuple((names[s], f.xreplace(names)) for s, f in question.outputs)
-    return names, Question(question.value.xreplace(names), outputs)

@@ -14,9 +14,10 @@ polynomial algebra it is one thing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from itertools import combinations
 from math import gcd
 
@@ -37,18 +38,24 @@ def operations(expression: sympy.Expr, once: frozenset[sympy.Symbol] = frozenset
 
     What depends on nothing but the symbols of `once` is free: it is there before the loops begin.
     """
-    seen: set[sympy.Basic] = set()
-    pending, total = [expression], 0
-    while pending:
-        node = pending.pop()
-        if node in seen or (once and node.free_symbols <= once):
-            continue
-        seen.add(node)
-        pending.extend(node.args)
+    total = 0
+    for node in parts_of(expression, once):
         total += own_cost(node)
         if once and (node.is_Add or node.is_Mul):
             total -= max(0, sum(arg.free_symbols <= once for arg in node.args) - 1)
     return total
+
+
+def parts_of(expression: sympy.Basic, once: frozenset[sympy.Symbol] = frozenset()) -> Iterator[sympy.Basic]:
+    """Every different subexpression; without those that depend on nothing but the symbols of `once`."""
+    seen: set[sympy.Basic] = set()
+    pending = [expression]
+    while pending:
+        node = pending.pop()
+        if node not in seen and not (once and node.free_symbols <= once):
+            seen.add(node)
+            pending.extend(node.args)
+            yield node
 
 
 def own_cost(node: sympy.Basic) -> int:
@@ -75,15 +82,20 @@ def own_cost(node: sympy.Basic) -> int:
 
 def transcendentals(expression: sympy.Expr) -> int:
     """How many different exponentials, logarithms, … one evaluation computes."""
-    nodes = expression.atoms(sympy.Function, sympy.Pow, Power)
-    return sum(own_cost(node) >= TRANSCENDENTAL for node in nodes)
+    return sum(own_cost(node) >= TRANSCENDENTAL for node in parts_of(expression))
 
 
 def cheaper_key(expression: sympy.Expr) -> tuple[int, int, int]:
     """Orders forms of one value: by cost, then by how often reads occur, then by length."""
-    nodes = list(sympy.preorder_traversal(expression))
-    signs = sum(node == -1 for node in nodes)
-    return operations(expression), sum(node.is_Symbol for node in nodes), len(nodes) + signs
+    return operations(expression), *_reads_and_length(expression)
+
+
+@lru_cache(maxsize=65_536)
+def _reads_and_length(node: sympy.Basic) -> tuple[int, int]:
+    """How often symbols stand in the expression as it is written, and how long that is; -1 counts twice."""
+    inner = [_reads_and_length(argument) for argument in node.args]
+    reads, length = (sum(counts) for counts in zip(*inner, strict=True)) if inner else (0, 0)
+    return reads + bool(node.is_Symbol), length + 1 + bool(node == -1)
 
 
 def absorb_sign(product: sympy.Expr) -> sympy.Expr:

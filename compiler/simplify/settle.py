@@ -13,10 +13,9 @@ from functools import lru_cache
 import sympy
 
 from compiler.simplify.exponentials import Scaling, has_exponentials
-from compiler.simplify.orders import orders
-from compiler.simplify.rounding import Question, excess, needs_care, wrong
+from compiler.simplify.rounding import Question, excess, failures, needs_care, wrong
 from compiler.simplify.scalar import REMEMBERED, cheaper_key, transcendentals
-from compiler.simplify.stable_scalars import divided_through, near_zero, stable_softplus
+from compiler.simplify.stable_scalars import divided_through, near_zero, of_small_parts, stable_softplus
 
 ENOUGH = 8
 """Wrong bits, of all points together, with which nothing better is looked for."""
@@ -32,8 +31,12 @@ def settled_as(body: sympy.Expr, question: Question) -> sympy.Expr:
     usual = near_zero(divided_through(stable_softplus(body)))
     if transcendentals(usual) <= 1 and wrong(question, usual) <= ENOUGH:
         return usual
-    best = most_accurate(question, [usual, *_scaled(body)])
-    return best if wrong(question, best) < MANY else most_accurate(question, [best, *orders(best)])
+    return most_accurate(question, [usual, of_small_parts(usual), *_scaled(body)])
+
+
+def is_poor(question: Question, form: sympy.Expr) -> bool:
+    """Whether other forms of the value are worth a try."""
+    return wrong(question, form) >= MANY or failures(question, form) > 0
 
 
 def most_accurate(question: Question, forms: Iterable[sympy.Expr]) -> sympy.Expr:

@@ -1,9 +1,10 @@
 """Forms that neither overflow nor lose everything: applied last, after differentiation and algebra.
 
-Three general laws, none of which knows a layer:
+General laws, none of which knows a layer:
 
     logarithm  log(p), p = exp(z)/s     becomes  z - log(s): a pointwise definition goes under its logarithm
     shift      s = Σ_k exp(a_k)         becomes  m = max_k a_k,  s' = Σ_k exp(a_k - m),  and s = s'·exp(m)
+    put in     what is stored in between and no float holds (put_in.py)
     scalar     every body               becomes  the cheapest form that is measured to be accurate
 
 Together they turn exp(z)/Σexp(z) into exp(z - m)/s', and its negative logarithm into log(s') + m - z. The
@@ -31,6 +32,7 @@ from compiler.simplify.algebra import factored
 from compiler.simplify.cheapest import cheapest, finished
 from compiler.simplify.memo import Memo
 from compiler.simplify.outputs import known_outputs
+from compiler.simplify.put_in import put_in
 from compiler.simplify.rounding import Question
 from compiler.simplify.scalar import absorb_sign, cheaper_key
 from compiler.simplify.share import share
@@ -47,7 +49,7 @@ from compiler.simplify.terms import (
 def stable_forms(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
     """The same values, finite for inputs of any size where the mathematics is."""
     rewrites: list[Rewrite] = []
-    for law in (under_logarithms, shift_sums, stable_scalars):
+    for law in (under_logarithms, shift_sums, put_in, stable_scalars):
         program, steps = law(program, memo)
         rewrites += steps
     if rewrites:

@@ -68,3 +68,12 @@ def near_zero(body: sympy.Expr) -> sympy.Expr:
 
     body = body.replace(is_logarithm, lambda node: log1p(node.args[0] - 1))
     return body.replace(lambda node: node.is_Add and node.args[0].is_Number, in_sum)
+
+
+def of_small_parts(body: sympy.Expr) -> sympy.Expr:
+    """`log(1 + u)` as `log1p(u)`, whatever u is: where it is small, its digits are kept."""
+
+    def is_logarithm(node: sympy.Basic) -> bool:
+        return isinstance(node, sympy.log) and node.args[0].is_Add and node.args[0].args[0] == 1
+
+    return body.replace(is_logarithm, lambda node: log1p(node.args[0] - 1))

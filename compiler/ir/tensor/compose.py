@@ -109,15 +109,19 @@ def _ranges(term: Term, places: Mapping[str, Affine]) -> Iterator[Guard]:
             yield Guard(">=", a.extent - 1 - places[a.name])
 
 
-def common(outer: Term, indices: Sequence[Affine], inner: Term, shape: Shape) -> Meeting | None:
+def common(
+    outer: Term, indices: Sequence[Affine], inner: Term, shape: Shape, shifted: bool = False
+) -> Meeting | None:
     """The meeting of a read at `indices` and a write into a tensor of `shape`, each equation solved for
-    whichever side has a plain axis; None where one has none, or a range is not proven."""
+    whichever side has a plain axis; None where one has none, or a range is not proven.
+
+    With `shifted`, what is written may be an axis and a number: a part of the tensor."""
     names = AxisNames(outer.extents)
     new = {a.name: names.fresh(a.name) for a in inner.axes}
     renamed = tuple(Axis(new[a.name], a.extent) for a in inner.axes)
     equations = _Equations({a.name: a.extent for a in (*outer.axes, *renamed)})
     for read, written, size in zip(indices, substitute_all(inner.target, renaming(new)), shape, strict=True):
-        if not equations.solve(read, written, size, frozenset(new.values())):
+        if not equations.solve(read, written, size, frozenset(new.values()), shifted):
             return None
     places = equations.places
     axes = tuple(a for a in (*outer.axes, *renamed) if a.name not in places)
@@ -131,10 +135,13 @@ class _Equations:
         self.extents = extents
         self.places: dict[str, Affine] = {}
 
-    def solve(self, read: Affine, written: Affine, size: Extent, theirs: frozenset[str]) -> bool:
+    def solve(
+        self, read: Affine, written: Affine, size: Extent, theirs: frozenset[str], shifted: bool
+    ) -> bool:
         """Make `read` and `written` equal, by an axis of `theirs` where there is one; whether that went."""
         read, written = read.substitute(self.places), written.substitute(self.places)
-        if not projects((read, written)) or not dimension_inside(written, size, self.extents):
+        plain = written - written.constant if shifted else written
+        if not projects((read, plain)) or not dimension_inside(written, size, self.extents):
             return False
         if read == written:
             return True

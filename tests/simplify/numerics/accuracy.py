@@ -127,11 +127,11 @@ _IN_DIGITS = {
 }
 
 
-def _in_digits(expression: sympy.Expr) -> Callable:
+def in_digits(expression: sympy.Expr) -> Callable:
     return sympy.lambdify(x, expression, [_IN_DIGITS, "mpmath"])
 
 
-def _value(function: Callable, point: float) -> mpmath.mpf:
+def value_at(function: Callable, point: float) -> mpmath.mpf:
     """NaN where it does not exist."""
     try:
         value = function(mpmath.mpf(point))
@@ -171,12 +171,12 @@ def wrong_values(
     given = np.array(points, dtype=np.float32)
     found = computed(derived(forward(text or as_text(expression)), modes), given)
     theirs = None if jax is None else in_jax(jax, expression, given)
-    functions = [_in_digits(sympy.diff(expression, x, n) if n else expression) for n in range(3)]
+    functions = [in_digits(sympy.diff(expression, x, n) if n else expression) for n in range(3)]
     for k, point in enumerate(map(float, given)):
         with mpmath.workdps(DIGITS):
-            right = [_value(f, point) for f in functions]
+            right = [value_at(f, point) for f in functions]
         with mpmath.workprec(SINGLE):
-            plain = [_value(f, point) for f in functions]
+            plain = [value_at(f, point) for f in functions]
         if not representable(right[0]):
             continue
         for mode in found:
