@@ -23,7 +23,7 @@ from compiler import (
 from compiler.cli import main
 from compiler.frontend.lower import lower
 from compiler.language.description import Model
-from compiler.tools.check.numerics import NumericsReport, numerics_report
+from compiler.tools.check.numerics import LayerNumerics, NumericsReport, Worst, numerics_report
 
 OVERFLOWS = "y[b, i] = (x[b, i]**4 + 1)**(1/4)"
 """Its value is near |x|, but x**4 is no float32 beyond 4e9."""
@@ -66,7 +66,22 @@ def test_a_form_that_loses_digits_is_said() -> None:
     found = report(Formula("z[b, i] = exp(x[b, i]); y[b, i] = log(z[b, i] + 1e-7*x[b, i]) * 1e4"), reach=1.0)
     (row,) = (row for row in found.layers if row.layer == "formula_1")
     assert row.worst["value"].error > 1e-5
-    assert "formula_1: " in str(found)
+    assert "formula_1: value off by" in str(found)
+
+
+def test_the_verdict_names_what_is_loose() -> None:
+    """It said "passed" and no more, beside a derivative that was off by a tenth of itself."""
+    good, bad = (Worst(error, "y", 1.0, 1.0, (0.0, 0.0)) for error in (1e-7, 0.1))
+    layers = (
+        LayerNumerics("a", {"value": good, "VJP": bad, "HVP": bad}),
+        LayerNumerics("b", {"value": good}),
+    )
+    text = str(NumericsReport("model", 100.0, layers))
+    assert text.endswith("but loose, off by more than 0.0001: a (VJP), a (HVP)")
+    assert "a: VJP off by 1.0e-01" in text and "a: HVP off by 1.0e-01" in text
+    assert str(NumericsReport("model", 100.0, layers[1:])).endswith(
+        "passed: finite wherever the right value is"
+    )
 
 
 def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
