@@ -19,11 +19,13 @@ from compiler.simplify.algebra import algebraic_forms
 from compiler.simplify.exponentials import in_exponentials
 from compiler.simplify.orders import orders
 from compiler.simplify.rounding import Question, excess, needs_care, wrong
-from compiler.simplify.scalar import REMEMBERED, absorb_sign, cheaper_key
+from compiler.simplify.scalar import REMEMBERED, absorb_sign, cheaper_key, transcendentals
 from compiler.simplify.settle import ENOUGH, MANY, is_poor, most_accurate, settled_as
 
 MOST_MEASURED = 4
 """Of the forms of a body, the cheapest ones."""
+MOST_OPENED = 3
+"""A body with more exponentials and the like is not looked into: the maximum of many exponents grows deep."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ def _of_other_forms(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:
 
 def _of_accurate_parts(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:
     """Forms whose functions have arguments that are themselves accurate: log(1 - p) is made of 1 - p."""
+    if transcendentals(question.value) > MOST_OPENED:
+        return
     opened = in_exponentials(question.value, bounded=True)
     for body in dict.fromkeys([question.value, opened]):
         parts = body.replace(_hides_a_sum, lambda node: _with_accurate_argument(node, question))

@@ -37,12 +37,13 @@ from compiler.simplify.memo import Memo
 from compiler.simplify.output_forms import in_output_forms
 from compiler.simplify.outputs import functions_read
 from compiler.simplify.rounding import Question, failures
-from compiler.simplify.scalar import cheaper_key, operations, parts_of
+from compiler.simplify.scalar import cheaper_key, operations, parts_of, transcendentals
 from compiler.simplify.signs import Assumed, assume
 from compiler.simplify.terms import describe_all, is_algebraic, is_clean, is_contraction, replace_body
 
-LONGEST = 240
-"""The operations of a body with all formulas put in; a longer one is left as it is."""
+LONGEST, MOST_FUNCTIONS = 160, 4
+"""The operations of a body with all formulas put in, and its different exponentials and the like; a longer
+one is left as it is."""
 
 
 def put_in(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
@@ -95,7 +96,7 @@ def _with_formulas(program: Program, term: Term, memo: Memo) -> Term:
         return term
     seen = _seen(program, term, memo)
     body, formulas = seen.assumed.body, seen.formulas
-    if not formulas or operations(seen.whole) > LONGEST:
+    if not formulas or _is_long(seen.whole):
         return term
     question = seen.question(body)
     stored = finished(question)
@@ -116,6 +117,10 @@ def _may_be_infinite(body: sympy.Expr) -> bool:
         or (node.is_Pow and node.free_symbols and not (node.exp.is_Integer and node.exp > 0))
         for node in parts_of(body)
     )
+
+
+def _is_long(body: sympy.Expr) -> bool:
+    return operations(body) > LONGEST or transcendentals(body) > MOST_FUNCTIONS
 
 
 def _summands_put_in(program: Program, definition: Definition, memo: Memo) -> Program:
@@ -156,16 +161,15 @@ def _is_harmed(program: Program, put: Term, memo: Memo) -> bool:
     """Whether the product is worse if the summand, which is marked in it, is stored first."""
     seen = _seen(program, put, memo)
     (mark,) = seen.assumed.body.atoms(Together)
-    if operations(seen.whole) > LONGEST:
+    if _is_long(seen.whole):
         return False
     stored = sympy.Symbol("stored", real=True)
     summand = mark.args[0].xreplace(seen.formulas)
     with_stored = replace(seen, formulas={**seen.formulas, stored: summand})
     question = with_stored.question(seen.assumed.body.xreplace({mark: stored}))
     whole = seen.whole.xreplace({Together(summand): summand})
-    forms = [finished(question), finished(with_stored.question(whole))]
-    stored_first, at_once = (failures(question, form) for form in forms)
-    return stored_first > at_once
+    stored_first = failures(question, finished(question))
+    return stored_first > 0 and stored_first > failures(question, finished(with_stored.question(whole)))
 
 
 def _moved(
