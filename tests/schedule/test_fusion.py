@@ -160,6 +160,10 @@ TANGENTS = {"max and relu": 2, "min over rows, leaky, into another shape": 2, "w
 overlap; the tangents of kernel and image are summed in the same registers."""
 
 
+FUSED_ALONE = frozenset({"winograd", "pick"})
+"""Passes that make other contractions of these tangents, where that pays: what is tested is what joins one."""
+
+
 def tangents() -> list[Program]:
     """The tangent of each chain of the table."""
     return [jvp(CHAINS[name].program(), tuple(CHAINS[name].shapes), ("y",))[0] for name in TANGENTS]
@@ -167,7 +171,7 @@ def tangents() -> list[Program]:
 
 @every_model
 def test_what_tangents_are_computed_by(machine: Target) -> None:
-    ready = [lowered(program, machine, "float32", frozenset(["winograd"])) for program in tangents()]
+    ready = [lowered(program, machine, "float32", FUSED_ALONE) for program in tangents()]
     plans = plans_of(ready, Settings(machine, "float32", TILE))
     assert [len(plan.kernels) for plan in plans] == list(TANGENTS.values())
 
@@ -177,7 +181,7 @@ def test_tangents(machine: Target) -> None:
     """What is read at saved winners: in the contraction's kernel and apart, and as the interpreter has it."""
     settings = Settings(machine, "float32", TILE)
     programs = tangents()
-    ready = [lowered(program, machine, "float32", frozenset(["winograd"])) for program in programs]
+    ready = [lowered(program, machine, "float32", FUSED_ALONE) for program in programs]
     fused = interpret_programs(ready, settings)
     apart = interpret_programs(ready, replace(settings, fuse=False))
     for number, name in enumerate(TANGENTS):
