@@ -161,7 +161,7 @@ overlap; the tangents of kernel and image are summed in the same registers."""
 
 
 FUSED_ALONE = frozenset({"winograd", "pick"})
-"""Passes that make other contractions of these tangents, where that pays: what is tested is what joins one."""
+"""Passes that make other contractions of these tangents, where it pays; what is tested is what joins one."""
 
 
 def tangents() -> list[Program]:
