@@ -247,7 +247,7 @@ class _Writer:
         """Sums of one level: the first block goes on from what the accumulators hold."""
         first, *others = loops
         block = self.loops(others, 0, (), frozenset())
-        (loop,) = self.loops(loops, 1, (), frozenset())
+        loop = self.loop(loops, 1, (), frozenset())
         return (
             *substituted(block, {first.variable: constant(0)}),
             *self.sums.from_zero(1),
@@ -258,42 +258,46 @@ class _Writer:
     def loops(
         self, loops: Sequence[Turn], level: int, guards: tuple[Guard, ...], outer: frozenset[str]
     ) -> Body:
-        if not loops:
-            return self.inside(guards)
+        return (self.loop(loops, level, guards, outer),) if loops else self.inside(guards)
+
+    def loop(
+        self, loops: Sequence[Turn], level: int, guards: tuple[Guard, ...], outer: frozenset[str]
+    ) -> Loop:
+        """The outermost of the loops, with the others inside."""
         first, *others = loops
         innermost = first.variable == first.axis.name
         lower, upper, used = loop_limits(first.axis, guards if innermost else (), outer)
         if first.around is not None:
-            lower, upper = _within(first, lower, upper)
+            lower, upper = _within(first, first.around, lower, upper)
         around = outer | {first.variable} if innermost else outer
         left = tuple(guard for guard in guards if guard not in used)
         if not first.apart:
             body = self.loops(others, level, left, around)
         elif level == 1 and self.begun is not None:
-            body = self.block(others)
+            body = self.block(others, self.begun)
         else:
             inner = self.group(others, level - 1, left, around)
             body = (*self.sums.from_zero(level - 1), *inner, *self.sums.raised(level - 1))
-        return (Loop(first.variable, lower, upper, body, first.step),)
+        return Loop(first.variable, lower, upper, body, first.step)
 
-    def block(self, loops: Sequence[Turn]) -> Body:
-        """A block whose first point is not like the others."""
+    def block(self, loops: Sequence[Turn], begun: Body) -> Body:
+        """A block whose first point, `begun`, is not like the others."""
         if not loops:
-            return self.begun
+            return begun
         first, *others = loops
         begin = constant(0) if first.around is None else axis(first.around)
-        head = substituted(self.block(others), {first.variable: begin})
-        (loop,) = self.loops(loops, 0, (), frozenset())
+        head = substituted(self.block(others, begun), {first.variable: begin})
+        loop = self.loop(loops, 0, (), frozenset())
         return (*head, replace(loop, lower=(Limit(begin + first.step),)))
 
 
 def _within(
-    turn: Turn, lower: tuple[Limit, ...], upper: tuple[Limit, ...]
+    turn: Turn, around: str, lower: tuple[Limit, ...], upper: tuple[Limit, ...]
 ) -> tuple[tuple[Limit, ...], tuple[Limit, ...]]:
-    """Bounds of a loop over a block, given those of its axis."""
+    """Bounds of a loop over a block of the loop `around` it, given those of its axis."""
     zero, whole = Limit(constant(0)), Limit(constant(turn.axis.extent or 0))
     fits = turn.axis.extent is not None and turn.axis.extent % turn.size == 0
     below = tuple(limit for limit in lower if limit != zero)
     above = tuple(limit for limit in upper if not (fits and limit == whole))
-    begin = axis(turn.around)
+    begin = axis(around)
     return (*below, Limit(begin)), (*above, Limit(begin + turn.size))

@@ -89,14 +89,9 @@ def _compares(condition: sympy.Basic) -> bool:
 
 def fitted(epilogue: Epilogue, tile: Tile) -> Epilogue | None:
     """The epilogue over the tile's merged axes; None where something does not run along its vectors."""
-    window = epilogue.window
-    for name in ("winner", "given"):
-        nest = getattr(window, name, None)
-        if nest is not None:
-            nest = _fitted(nest, tile)
-            if nest is None:
-                return None
-            window = replace(window, **{name: nest})
+    window = None if epilogue.window is None else _fitted_window(epilogue.window, tile)
+    if window is None and epilogue.window is not None:
+        return None
     steps = []
     for step in epilogue.steps:
         nest = _fitted(step.nest, tile)
@@ -104,6 +99,13 @@ def fitted(epilogue: Epilogue, tile: Tile) -> Epilogue | None:
             return None
         steps.append(replace(step, nest=nest))
     return replace(epilogue, window=window, steps=tuple(steps))
+
+
+def _fitted_window(window: Window, tile: Tile) -> Window | None:
+    winner = None if window.winner is None else _fitted(window.winner, tile)
+    given = None if window.given is None else _fitted(window.given, tile)
+    lost = (winner is None) != (window.winner is None) or (given is None) != (window.given is None)
+    return None if lost else replace(window, winner=winner, given=given)
 
 
 def _fitted(nest: Nest, tile: Tile) -> Nest | None:
@@ -158,22 +160,21 @@ def _finish_one(
     ending = "" if width == tile.lanes else f"_of_{width}"
     result: list[Statement] = []
     value = _symbol(values[0])
-    if epilogue.window is not None and epilogue.window.given is not None:
-        winners = _moved(epilogue.window.given, steps, tile, j)
+    window = epilogue.window
+    if window is not None and window.given is not None:
+        winners = _moved(window.given, steps, tile, j)
         value = _symbol(f"best{ending}")
         result.append(Pick(value.name, tuple(values), winners, width))
-    elif epilogue.window is not None:
-        best, winner = f"best{ending}", None
+    elif window is not None:
+        best, winner = f"best{ending}", None if window.winner is None else f"winner{ending}"
         result.append(Let(best, value, width))
-        if epilogue.window.winner is not None:
-            winner = f"winner{ending}"
+        if winner is not None:
             result.append(Index(winner, constant(0), width))
         for number, name in enumerate(values[1:], 1):
             position = constant(number)
-            result.append(Choose(best, _symbol(name), epilogue.window.better, winner, position, width))
-        if winner is not None:
-            nest = epilogue.window.winner
-            result.append(Store(_moved(nest, steps, tile, j), axis(winner), width))
+            result.append(Choose(best, _symbol(name), window.better, winner, position, width))
+        if winner is not None and window.winner is not None:
+            result.append(Store(_moved(window.winner, steps, tile, j), axis(winner), width))
         value = _symbol(best)
     for number, step in enumerate(epilogue.steps):
         loads = Loads(tile, f"after{number}_")

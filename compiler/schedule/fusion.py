@@ -41,10 +41,11 @@ def epilogue_of(
     main, *chain = definitions
     names = {d.name for d in definitions}
     here, previous = term.target, main.name
-    window, steps = None, []
+    window: Window | None = None
+    steps: list[Step] = []
     pick = fresh(f"{main.name}.picked", shapes)
-    picked = chain and _picked(chain[0], main.name, pick, here, term, shapes)
-    if picked:
+    picked = _picked(chain[0], main.name, pick, here, term, shapes) if chain else None
+    if picked is not None:
         window, chain[0], here, shape = picked
         previous = pick
         names, shapes = {*names, previous}, {**shapes, previous: shape}
@@ -65,8 +66,10 @@ def epilogue_of(
         previous = top.name
     for number, definition in enumerate(chain):
         moved = _moved(definition, previous, here, term.target_axes, shapes)
-        step = moved and _step(moved, definition.name, previous, shapes, f"after{number}_", outside)
-        if step is None or set(definition.tensors) & names != {previous}:
+        if moved is None or set(definition.tensors) & names != {previous}:
+            return None
+        step = _step(moved, definition.name, previous, shapes, f"after{number}_", outside)
+        if step is None:
             return None
         steps.append(step)
         # What follows reads this tensor at its own axes, and every element of it.
@@ -152,13 +155,13 @@ def _windows(
         if len(outer) != 1 or outer[0] in places:
             return None
         extent = reduced[inner[0]] if len(inner) == 1 else 1
+        if extent is None:
+            return None
         expected = axis(outer[0]) * extent + (axis(inner[0]) if inner else constant(0))
         (name,) = position.axes
         whole = extents[name]
         length = term.extents[outer[0]]
-        if index != expected or (whole is None) != (length is None):
-            return None
-        if whole is not None and whole != extent * length:
+        if index != expected or whole != (None if length is None else extent * length):
             return None
         if inner:
             windows[inner[0]] = (name, extent)

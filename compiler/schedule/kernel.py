@@ -24,13 +24,14 @@ def build_kernel(entries: Entries, schedule: Schedule) -> Kernel:
     Kept, because the programs of a module share most of their kernels.
     """
     first = entries[0]
+    definitions = tuple(entry for entry in entries if isinstance(entry, Definition))
     if isinstance(first, Tensor):
         formula, operations, per_example = filled_lines(first), 0, has_batch(first.shape)
     else:
-        for definition in entries:
+        for definition in definitions:
             _check_writes(definition, schedule.shapes[definition.name])
-        formula = (*all_formula_lines(entries), shapes_line(entries, schedule.shapes))
-        operations = sum(operation_count(term) for d in counted(entries) for term in d.terms)
+        formula = (*all_formula_lines(definitions), shapes_line(definitions, schedule.shapes))
+        operations = sum(operation_count(term) for d in counted(definitions) for term in d.terms)
         per_example = runs_over_batch(*first.terms)
     body = schedule.lower()
     elements = {tensor.name: tensor.element for tensor in schedule.tensors}

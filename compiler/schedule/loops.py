@@ -22,7 +22,7 @@ from math import prod
 import sympy
 
 from compiler.errors import CompilerBug
-from compiler.ir.affine.expression import Affine, FloorDiv, atom_of, axis, constant, ravel
+from compiler.ir.affine.expression import Affine, FloorDiv, Read, atom_of, axis, constant, ravel
 from compiler.ir.loops.grammar import Address, Choose, If, Index, Let, Limit, Load, Loop, Statement, Store
 from compiler.ir.scalar.choices import Select
 from compiler.ir.scalar.conditions import Both, Equal
@@ -105,11 +105,11 @@ def _in_blocks(
     line = settings.machine.line_bytes // REALS[settings.dtype].bytes
     blocks = ((written, line), (read, costs.read_block))
     for a, size in blocks:
-        whole = () if a.extent % size == 0 else (Limit(constant(a.extent)),)
+        whole = () if a.size % size == 0 else (Limit(constant(a.size)),)
         upper = (*whole, Limit(axis(_block_of(a)) + size))
         body = (Loop(a.name, (Limit(axis(_block_of(a))),), upper, body),)
     for a, size in reversed(blocks):
-        upper = (Limit(constant(a.extent)),)
+        upper = (Limit(constant(a.size)),)
         body = (Loop(_block_of(a), (Limit(constant(0)),), upper, body, size),)
     others = [a for a in _ordered(nest, nest.target_axes) if a not in pair]
     return guarded_loops(others, (), frozenset(), lambda _g, _o: body)
@@ -175,7 +175,7 @@ def _reduced(
 ) -> Body:
     """One target element: start, combine every point of the reduction, store."""
     reduction = nest.reduction_axes
-    static = [a.extent for a in reduction]
+    static = [a.extent for a in reduction if a.extent is not None]
     first_guards = tuple(guard for guard in guards if not guard.affine.axes & {a.name for a in reduction})
     inner_guards = tuple(guard for guard in guards if guard not in first_guards)
     position = ravel(
@@ -188,7 +188,7 @@ def _reduced(
     def combine(left: tuple[Guard, ...]) -> Body:
         return _combine(nest, operation, outcome, shapes, left, {}, position)
 
-    if None not in static and prod(static) <= settings.machine.costs(settings.dtype).unrolled:
+    if len(static) == len(reduction) and prod(static) <= settings.machine.costs(settings.dtype).unrolled:
         body: Body = ()
         for number, digits in enumerate(product(*(range(extent) for extent in static))):
             values = {a.name: constant(d) for a, d in zip(reduction, digits, strict=True)}
@@ -286,11 +286,14 @@ def _chosen(local: sympy.Symbol, lookup: Lookup, buffer: str, integers: Integers
 
 
 def affine_expression(affine: Affine) -> sympy.Expr:
-    """An affine over local integers as a SymPy expression, for use in a select."""
+    """An affine over local integers as a SymPy expression, for use in a select. Raises CompilerBug where it
+    reads a tensor."""
     total: sympy.Expr = sympy.Integer(affine.constant)
     for atom, coefficient in affine.terms:
         if isinstance(atom, str):
             value: sympy.Expr = sympy.Symbol(atom, integer=True)
+        elif isinstance(atom, Read):
+            raise CompilerBug(f"{atom} is not in a local integer")
         else:
             inner = affine_expression(atom.numerator)
             function = "index_div" if isinstance(atom, FloorDiv) else "index_mod"
