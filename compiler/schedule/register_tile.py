@@ -46,13 +46,14 @@ from compiler.schedule.accumulators import (
     split_scale,
     start_accumulators,
 )
-from compiler.schedule.blocks import summed, summed_list
+from compiler.schedule.blocks import Inside, summed, summed_list
 from compiler.schedule.layout import BATCH, loop_limits, offset
 from compiler.schedule.masks import mask_of
 from compiler.schedule.nest import Integers, Nest, Shapes
-from compiler.schedule.nonzero import each_point, listed
+from compiler.schedule.nonzero import Nonzero, each_point, listed
 from compiler.schedule.tile import (
     Tile,
+    Unrolled,
     block_positions,
     is_selected,
     reduction_order,
@@ -89,41 +90,42 @@ def register_tile_nest(
 
     static = [a for a in rest if a.extent is not None]
 
-    def block(widths, sizes, guards, outer, points=False) -> Body:
-        shape = Block(widths, sizes)
+    def block(
+        shape: Block, guards: tuple[Guard, ...], outer: frozenset[str], points: Nonzero | None = None
+    ) -> Body:
         return _block((nest, *more), tile, shape, starts, adds, guards, outer, shapes, finish, points, batch)
 
     def inside(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
         def vector_block(widths: tuple[int, ...]) -> Body:
             def positions(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
-                return unrolled_loops(tile.unrolled, lambda sizes: block(widths, sizes, guards, outer))
+                return unrolled_loops(tile.unrolled, lambda sizes: block(Block(widths, sizes), guards, outer))
 
             return guarded_loops(static, guards, outer, positions)
 
         return vector_loops(tile, vector_block)
 
-    def listing(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
+    def listing(nonzero: Nonzero, guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
         # The points of a block are listed once for all of its vectors, whose loop is therefore inside.
         def positions(sizes: tuple[tuple[str, int], ...]) -> Body:
-            some, every = (
-                vector_loops(tile, lambda widths, some=some: block(widths, sizes, guards, outer, some))
-                for some in (True, False)
-            )
-            return _listed(nest, tile, sizes, some, every)
+            def vectors(points: Nonzero | None) -> Body:
+                return vector_loops(tile, lambda widths: block(Block(widths, sizes), guards, outer, points))
+
+            return _listed(nest, tile, nonzero, sizes, vectors(nonzero), vectors(None))
 
         return guarded_loops(static, guards, outer, lambda _g, _o: unrolled_loops(tile.unrolled, positions))
 
-    if tile.nonzero is not None:
-        inside = listing
-    return guarded_loops([*examples, *tile.sequential], nest.guards, frozenset(), inside)
+    fill = inside if tile.nonzero is None else partial(listing, tile.nonzero)
+    return guarded_loops([*examples, *tile.sequential], nest.guards, frozenset(), fill)
 
 
-def _listed(nest: Nest, tile: Tile, sizes: tuple[tuple[str, int], ...], some: Body, every: Body) -> Body:
+def _listed(
+    nest: Nest, tile: Tile, nonzero: Nonzero, sizes: tuple[tuple[str, int], ...], some: Body, every: Body
+) -> Body:
     """A block of positions: lists the points worth visiting for `some`; `every` if they could be too many."""
-    address = dict(nest.reads)[tile.nonzero.factor]
+    address = dict(nest.reads)[nonzero.factor]
     positions = block_positions(tile.unrolled, dict(sizes))
     addresses = dict.fromkeys(replace(address, offset=shifted(address.offset, s)) for s in positions)
-    return listed(tile.nonzero, tuple(addresses), some, every)
+    return listed(nonzero, tuple(addresses), some, every)
 
 
 def guarded_loops(
@@ -144,7 +146,7 @@ def guarded_loops(
 
 def vector_loops(tile: Tile, block: Callable[[tuple[int, ...]], Body]) -> Body:
     """Loops over the vector axis: groups of whole vectors, then what is left with one partial vector."""
-    name, extent, lanes = tile.vector_axis.name, tile.vector_axis.extent, tile.lanes
+    name, extent, lanes = tile.vector_axis.name, tile.vector_axis.size, tile.lanes
     whole, tail = divmod(extent, lanes)
     groups, left = divmod(whole, tile.vectors)
     step = tile.vectors * lanes
@@ -161,7 +163,7 @@ def vector_loops(tile: Tile, block: Callable[[tuple[int, ...]], Body]) -> Body:
 
 
 def unrolled_loops(
-    unrolled: tuple[tuple[Axis, int], ...],
+    unrolled: Unrolled,
     block: Callable[[tuple[tuple[str, int], ...]], Body],
     sizes: tuple[tuple[str, int], ...] = (),
 ) -> Body:
@@ -202,7 +204,7 @@ def _block(
     outer: frozenset[str],
     shapes: Shapes,
     finish: Finish | None,
-    points: bool,
+    points: Nonzero | None,
     batch: int,
 ) -> Body:
     """One tile: start, reduce by each of the nests (the first at its listed `points` alone), store."""
@@ -215,22 +217,22 @@ def _block(
     continues = adds and scale == 1 and not starts and block.has_partial_vector(tile)
     sums = bool(nest.reduction_axes or starts or continues)
     if continues:
-        start = (*integers.statements, *accumulators_from_memory(kept, positions, block, tile))
+        start: Body = (*integers.statements, *accumulators_from_memory(kept, positions, block, tile))
     else:
         start = tuple(start_accumulators(starts, positions, block, tile)) if sums else ()
     reduce: Body = ()
     for one, summand in [(nest, body), *((other, other.body) for other in nests[1:])]:
-        step = partial(_step, one, summand, positions, block, tile, shapes, sums)
+        step = _step(one, summand, positions, block, tile, shapes, sums)
         reduction = reduction_order(one)
-        if points and one is nest:
-            reduce += summed_list(each_point(tile.nonzero, step()), accumulators(positions, block, tile))
+        if points is not None and one is nest:
+            reduce += summed_list(each_point(points, step), accumulators(positions, block, tile))
         else:
             reduce += summed(
                 reduction,
                 batch,
                 guards,
                 around,
-                lambda _guards, step=step: step(),
+                _whatever_holds(step),
                 accumulators(positions, block, tile),
                 step=tile.parts,
                 apart=continues or len(nests) > 1,
@@ -239,11 +241,16 @@ def _block(
     if finish:
         stores = tuple(finish(block, kept, scale))
     else:
-        stores = accumulator_stores(kept, scale, positions, block, tile, adds and not continues)
+        stores = tuple(accumulator_stores(kept, scale, positions, block, tile, adds and not continues))
     whole = (*start, *reduce, *(() if continues else integers.statements), *stores)
     if nest.reduction_axes or not is_selected(nest):
         return whole
     return _skipping(nest, tile, whole, shapes)
+
+
+def _whatever_holds(body: Body) -> Inside:
+    """The same body at every point: a guard that no loop decides is a mask, which the body has."""
+    return lambda _guards: body
 
 
 def _skipping(nest: Nest, tile: Tile, body: Body, shapes: Shapes) -> Body:

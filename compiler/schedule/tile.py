@@ -23,6 +23,9 @@ from compiler.schedule.compaction import Compaction
 from compiler.schedule.nest import Nest
 from compiler.schedule.nonzero import Nonzero
 
+Unrolled = tuple[tuple[Axis, int], ...]
+"""Axes of which a tile has several positions, and how many."""
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -31,7 +34,7 @@ class Tile:
     vector_axis: Axis
     lanes: int
     vectors: int
-    unrolled: tuple[tuple[Axis, int], ...]
+    unrolled: Unrolled
     sequential: tuple[Axis, ...]
     nest: Nest
     """What the tile spans: the term's nest with contiguous axes merged."""
@@ -98,7 +101,7 @@ def skipped_symbol(nest: Nest, tile_axes: frozenset[str]) -> sympy.Symbol | None
     return None
 
 
-def block_positions(unrolled: tuple[tuple[Axis, int], ...], sizes: Mapping[str, int]) -> list[dict[str, int]]:
+def block_positions(unrolled: Unrolled, sizes: Mapping[str, int]) -> list[dict[str, int]]:
     """Every position inside a block: axis name to its step from the block's first element."""
     names = [a.name for a, _ in unrolled]
     return [dict(zip(names, ks, strict=True)) for ks in product(*(range(sizes[name]) for name in names))]
