@@ -10,6 +10,7 @@ from compiler.ir.loops.grammar import Address, Body, Limit, Loop, Store
 from compiler.ir.tensor.program import Tensor
 from compiler.machine.machine import Machine
 from compiler.schedule.context import Context, Entries
+from compiler.schedule.layout import row_size
 from compiler.schedule.nest import Nest
 from compiler.schedule.schedule import Schedule
 
@@ -32,8 +33,7 @@ class Iota(Schedule):
 
     @property
     def extent(self) -> int:
-        (extent,) = self.tensor.shape
-        return extent
+        return row_size(self.tensor.shape)
 
     def cycles(self, machine: Machine) -> float:
         return machine.costs(self.settings.dtype).loop_point * self.extent

@@ -34,6 +34,8 @@ from compiler.schedule.schedule import TermsSchedule
 
 Row = dict[int, sympy.Rational]
 """A sum: number of a value -> its factor."""
+FrozenRow = tuple[tuple[int, sympy.Rational], ...]
+"""The same, in the order of the numbers."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Sum:
     """Value number `number` is this sum of earlier ones; `result` says which sum that was asked for."""
 
     number: int
-    row: tuple[tuple[int, sympy.Rational], ...]
+    row: FrozenRow
     result: int | None = None
 
 
@@ -82,7 +84,9 @@ class LinearSums(TermsSchedule):
 def match(entries: Entries, context: Context) -> LinearSums | None:
     """All terms, where they write every element once between them and all are sums of multiples."""
     groups = groups_of([piece.nest for piece in context.pieces]) if context.stores_together else None
-    return groups and LinearSums(context.tensors, context.settings, context.pieces, groups)
+    if groups is None:
+        return None
+    return LinearSums(context.tensors, context.settings, context.pieces, groups)
 
 
 def groups_of(nests: Sequence[Nest]) -> tuple[Group, ...] | None:
@@ -191,7 +195,7 @@ def _split(row: Row, classes: Sequence[int]) -> list[Row]:
     return [parts[key] for key in sorted(parts)]
 
 
-def _normalised(row: Row) -> tuple[tuple[int, sympy.Rational], ...]:
+def _normalised(row: Row) -> FrozenRow:
     """The row divided by its first factor: multiples of one sum are the same."""
     scale = row[min(row)]
     return tuple((number, row[number] / scale) for number in sorted(row))
@@ -199,7 +203,7 @@ def _normalised(row: Row) -> tuple[tuple[int, sympy.Rational], ...]:
 
 def _by_classes(rows: Sequence[Row], classes: Sequence[int], sums: _Sums) -> list[Row]:
     """Compute the different sums of each class; the rows as sums of these."""
-    made: dict[tuple, int] = {}
+    made: dict[FrozenRow, int] = {}
     for key in sorted(set(classes)):
         parts = [part for row in rows for part in _split(row, classes) if classes[min(part)] == key]
         different = [p for p in dict.fromkeys(map(_normalised, parts)) if len(p) > 1]

@@ -107,7 +107,7 @@ def match(entries: Entries, context: Context) -> PickedSums | None:
     settings = context.settings
     nests = [piece.nest for piece in context.pieces]
     picked = picked_of(nests, settings.machine, settings.dtype)
-    return picked and PickedSums(context.tensors, settings, context.pieces, picked)
+    return None if picked is None else PickedSums(context.tensors, settings, context.pieces, picked)
 
 
 def picked_of(nests: Sequence[Nest], machine: Machine, dtype: str) -> Picked | None:
@@ -119,14 +119,14 @@ def picked_of(nests: Sequence[Nest], machine: Machine, dtype: str) -> Picked | N
         return None
     first = sums[0]
     common = set.intersection(*(set(_factors(nest)) for nest in nests))
-    products = [_product(nest, common) for nest in sums]
+    products = [found for nest in sums if (found := _product(nest, common)) is not None]
     starts = [(nest, _without(nest, common)) for nest in nests if nest not in sums]
-    if None in products or batch_axis(first.reduction_axes) is not None:
+    if len(products) < len(sums) or batch_axis(first.reduction_axes) is not None:
         return None
     stays = frozenset().union(*(p.staying.offset.axes for p in products))
     around = tuple(a for a in first.target_axes if a.extent is None or a.name in stays)
     listed = tuple(a for a in first.target_axes if a not in around)
-    if not listed or prod(a.extent for a in listed) > LARGEST_LIST or not _fit(starts, first, listed):
+    if not listed or prod(a.size for a in listed) > LARGEST_LIST or not _fit(starts, first, listed):
         return None
     factors = _factors(first)
     factor = sympy.Mul(*(factors[key] for key in sorted(common)))
@@ -134,9 +134,9 @@ def picked_of(nests: Sequence[Nest], machine: Machine, dtype: str) -> Picked | N
     if vector_axis is None or not common:
         return None
     unrolled = tuple(a for a in first.reduction_axes if a != vector_axis)
-    found = Picked(first, factor, tuple(products), tuple(starts), around, listed, unrolled, vector_axis)
-    fits = _vectors(found, machine.lanes(dtype)) <= machine.registers - machine.costs(dtype).spare_registers
-    return found if fits and machine.lanes(dtype) > 1 else None
+    picked = Picked(first, factor, tuple(products), tuple(starts), around, listed, unrolled, vector_axis)
+    fits = _vectors(picked, machine.lanes(dtype)) <= machine.registers - machine.costs(dtype).spare_registers
+    return picked if fits and machine.lanes(dtype) > 1 else None
 
 
 def _factors(nest: Nest) -> dict[str, sympy.Expr]:
@@ -184,11 +184,11 @@ def _vector_axis(first: Nest, products: Sequence[Product]) -> Axis | None:
     """The longest reduction along which everything that is multiplied is contiguous."""
     addresses = [a for p in products for a in (p.staying, p.moving)]
     axes = (a for a in first.reduction_axes if all(x.offset.coefficient(a.name) == 1 for x in addresses))
-    return max(axes, key=lambda a: a.extent, default=None)
+    return max(axes, key=lambda a: a.size, default=None)
 
 
 def _vectors(picked: Picked, lanes: int) -> int:
-    return ceil(picked.vector_axis.extent / lanes) * prod(a.extent for a in picked.unrolled)
+    return ceil(picked.vector_axis.size / lanes) * prod(a.size for a in picked.unrolled)
 
 
 def _loops(picked: Picked, lanes: int, row: int, shapes: Shapes) -> Body:
@@ -196,7 +196,7 @@ def _loops(picked: Picked, lanes: int, row: int, shapes: Shapes) -> Body:
     reduced = {a.name for a in picked.nest.reduction_axes}
     moving = dict.fromkeys(_part(p.moving.offset, reduced, False) for p in picked.products)
     names = {affine: f"place_{number}" for number, affine in enumerate(moving)}
-    lists = Lists("picked", 1, prod(a.extent for a in picked.listed), 1 + len(moving))
+    lists = Lists("picked", 1, prod(a.size for a in picked.listed), 1 + len(moving))
     passes: list[Statement] = []
     for number, one in enumerate(picked.products):
         there = names[_part(one.moving.offset, reduced, False)]
@@ -217,7 +217,8 @@ def _collection(picked: Picked, lists: Lists, moving: tuple[Affine, ...], shapes
     """The pass that lists where the factor is not zero."""
     integers = Integers(shapes, "")
     entry = (integers.local(picked.nest.target), *map(integers.local, moving))
-    put, loads = {}, []
+    put: dict[sympy.Symbol, sympy.Symbol] = {}
+    loads: list[Statement] = []
     for symbol, address in picked.nest.reads:
         if symbol in picked.factor.free_symbols:
             put[symbol] = sympy.Symbol(f"{local_name(address.buffer)}_{len(put)}", real=True)
@@ -254,8 +255,8 @@ def _pass(
 
 def _points(picked: Picked, lanes: int) -> Iterator[tuple[dict[str, int], int]]:
     """Where each vector of a sum begins, and its lanes."""
-    extent = picked.vector_axis.extent
-    for steps in product(*(range(a.extent) for a in picked.unrolled)):
+    extent = picked.vector_axis.size
+    for steps in product(*(range(a.size) for a in picked.unrolled)):
         for begin in range(0, extent, lanes):
             point = dict(zip((a.name for a in picked.unrolled), steps, strict=True))
             yield point | {picked.vector_axis.name: begin}, min(lanes, extent - begin)
@@ -270,7 +271,7 @@ def _start(picked: Picked) -> Iterator[Statement]:
     """What the terms without a reduction add, once for the list."""
     total = sympy.S.Zero
     for number, (nest, rest) in enumerate(picked.starts):
-        put = {}
+        put: dict[sympy.Symbol, sympy.Symbol] = {}
         for symbol, address in nest.reads:
             if symbol in rest.free_symbols:
                 put[symbol] = _symbol(f"start_{number}_{len(put)}")
@@ -283,10 +284,10 @@ def _cycles(picked: Picked, settings: Settings, machine: Machine) -> float:
     """Cycles for one tile of the batch, a part of the factors being zero."""
     lanes, costs = machine.lanes(settings.dtype), machine.costs(settings.dtype)
     vectors = _vectors(picked, lanes)
-    slots = machine.slots(picked.vector_axis.extent, lanes)
+    slots = machine.slots(picked.vector_axis.size, lanes)
     width = machine.load_slots(machine.vector_bytes)
     entry = vectors * max(slots / machine.multiply_adds_per_cycle, width / machine.loads_per_cycle)
-    points = prod(a.extent for a in picked.listed)
+    points = prod(a.size for a in picked.listed)
     one = vectors * width + costs.density * points * (entry + costs.lanes_sum + costs.entry)
     blocks = prod(extent_of(a, settings.tile) for a in picked.around)
     return blocks * (costs.collect * points + len(picked.products) * one)

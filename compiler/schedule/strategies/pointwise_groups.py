@@ -10,6 +10,7 @@ common parts once; here every term is computed by itself, and only loads are sha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import sympy
@@ -43,10 +44,7 @@ class PointwiseGroups(TermsSchedule):
 
     def loops(self) -> Body:
         lanes = self.settings.machine.lanes(self.settings.dtype)
-        made = (
-            group_loops(group, lanes, lambda tile, width, group=group: _point(group, tile, width))
-            for group in self.groups
-        )
+        made = (group_loops(group, lanes, partial(_point, group)) for group in self.groups)
         return tuple(statement for body in made for statement in body)
 
 
@@ -56,7 +54,9 @@ def match(entries: Entries, context: Context) -> PointwiseGroups | None:
     if not context.stores_together or not all(_can_be_vectors(piece.nest) for piece in context.pieces):
         return None
     groups = grouped([piece.nest for piece in context.pieces])
-    return groups and PointwiseGroups(context.tensors, context.settings, context.pieces, groups)
+    if groups is None:
+        return None
+    return PointwiseGroups(context.tensors, context.settings, context.pieces, groups)
 
 
 def _can_be_vectors(nest: Nest) -> bool:
