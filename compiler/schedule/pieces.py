@@ -10,9 +10,10 @@ from math import prod
 
 import sympy
 
+from compiler.ir.affine.expression import Affine
 from compiler.ir.tensor.axes import plain_axes
 from compiler.ir.tensor.maps import covers, disjoint, is_injective
-from compiler.ir.tensor.program import Definition, Shape, Term
+from compiler.ir.tensor.program import Axis, Definition, Guard, Shape, Term
 from compiler.ir.tensor.rename import moved
 from compiler.schedule.accumulators import split_scale
 from compiler.schedule.collapse import merge_nest
@@ -20,17 +21,26 @@ from compiler.schedule.contraction import choose_tile
 from compiler.schedule.layout import row_size
 from compiler.schedule.nest import Nest, make_nest
 from compiler.schedule.settings import Settings
-from compiler.schedule.tile import Tile, is_polynomial, is_selected
+from compiler.schedule.tile import Tile, Unrolled, is_polynomial, is_selected
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One term of a definition by its number there, laid out, and the register tile it gets, if any."""
+    """One term of a definition by its number there, laid out."""
 
     number: int
     term: Term
     nest: Nest
-    tile: Tile | None
+
+    def tiled(self, tile: Tile) -> TiledPiece:
+        return TiledPiece(self.number, self.term, self.nest, tile)
+
+
+@dataclass(frozen=True)
+class TiledPiece(Piece):
+    """A term that gets a register tile."""
+
+    tile: Tile
 
 
 def tile_of(nest: Nest, settings: Settings, windows: Mapping[str, int] | None = None) -> Tile | None:
@@ -48,21 +58,23 @@ def pieces_of(
     pieces = []
     for number, term in enumerate(definition.terms):
         nest = make_nest(term, definition.name, shapes, f"term{number}_" if number else "")
-        pieces.append(Piece(number, term, nest, None if settings is None else tile_of(nest, settings)))
+        piece = Piece(number, term, nest)
+        tile = None if settings is None else tile_of(nest, settings)
+        pieces.append(piece if tile is None else piece.tiled(tile))
     return tuple(pieces)
 
 
 def can_be_first(piece: Piece, shape: Shape) -> bool:
     """A contraction that writes every element of its target once."""
-    return piece.tile is not None and not piece.tile.adds and covers(targets_only(piece.term), shape)
+    return isinstance(piece, TiledPiece) and not piece.tile.adds and covers(targets_only(piece.term), shape)
 
 
-def continues(piece: Piece, first: Piece) -> bool:
+def continues(piece: TiledPiece, first: TiledPiece) -> bool:
     """Whether another contraction can go on with the accumulators of the first: ẏ += K̇·x, then ẏ += K·ẋ.
 
     Their tiles are the same, and what is summed is not scaled when all of it is there."""
     pieces = (piece, first)
-    if None in (piece.tile, first.tile) or any(p.nest.guards or is_selected(p.nest) for p in pieces):
+    if any(p.nest.guards or is_selected(p.nest) for p in pieces):
         return False
     scales = [split_scale(p.nest.body, frozenset(s for s, _ in p.nest.reads))[0] for p in pieces]
     plain = all(p.nest.reduction_axes and not p.tile.adds and p.tile.compaction is None for p in pieces)
@@ -70,12 +82,12 @@ def continues(piece: Piece, first: Piece) -> bool:
     return plain and scales == [1, 1] and shape_of(piece.tile) == shape_of(first.tile)
 
 
-def shape_of(tile: Tile) -> tuple:
+def shape_of(tile: Tile) -> tuple[Axis, int, Unrolled, Affine, tuple[Axis, ...]]:
     """What decides which elements of the target a tile's accumulators are."""
     return tile.vector_axis, tile.vectors, tile.unrolled, tile.nest.target, tile.nest.target_axes
 
 
-def start_of(piece: Piece, first: Piece, shapes: Mapping[str, Shape]) -> Nest | None:
+def start_of(piece: Piece, first: TiledPiece, shapes: Mapping[str, Shape]) -> Nest | None:
     """A term without reduction over the same plain target can be what the accumulators start from.
 
     The nest is over the contraction's own axes: `bias[k]` at `y[…, k]` becomes `bias[o]`.
@@ -101,7 +113,7 @@ def start_of(piece: Piece, first: Piece, shapes: Mapping[str, Shape]) -> Nest | 
 
 def stores_all(piece: Piece, shape: Shape) -> bool:
     """The term alone writes every element exactly once."""
-    if piece.tile is not None and piece.tile.adds:
+    if isinstance(piece, TiledPiece) and piece.tile.adds:
         return False
     bare = storing(piece.term)
     return is_injective(bare) and covers(bare, shape)
@@ -118,7 +130,7 @@ def storing(term: Term) -> Term:
 
 def store_together(pieces: Sequence[Piece], shape: Shape) -> bool:
     """Several terms without register tiles that write every element once: the phases of a gather."""
-    if len(pieces) < 2 or any(piece.tile is not None for piece in pieces):
+    if len(pieces) < 2 or any(isinstance(piece, TiledPiece) for piece in pieces):
         return False
     return write_all_once([storing(piece.term) for piece in pieces], shape)
 
@@ -148,6 +160,6 @@ def targets_only(term: Term) -> Term:
     return Term(term.target_axes, term.target, sympy.S.One, (), _target_guards(term))
 
 
-def _target_guards(term: Term):
+def _target_guards(term: Term) -> tuple[Guard, ...]:
     names = {a.name for a in term.target_axes}
     return tuple(guard for guard in term.guards if guard.affine.axes <= names)

@@ -11,7 +11,7 @@ from compiler.schedule.context import Begin, Context, Stored
 from compiler.schedule.contraction import candidate_tiles
 from compiler.schedule.layout import clear
 from compiler.schedule.nest import Nest, Shapes
-from compiler.schedule.pieces import Piece, can_be_first, continues, start_of
+from compiler.schedule.pieces import Piece, TiledPiece, can_be_first, continues, start_of
 from compiler.schedule.points import points_cycles
 from compiler.schedule.schedule import TermsSchedule
 from compiler.schedule.settings import Settings
@@ -24,9 +24,9 @@ class TiledSum(TermsSchedule):
     """A contraction in a register tile, with the terms that its accumulators take along: what they start
     from, and `more` contractions that go on with them."""
 
-    lead: Piece
+    lead: TiledPiece
     starts: tuple[Nest, ...]
-    more: tuple[Piece, ...]
+    more: tuple[TiledPiece, ...]
     begin: Begin
 
     @property
@@ -57,15 +57,18 @@ class TiledSum(TermsSchedule):
         return found and (found[0], found[1] + rest)
 
 
-Pieces = tuple[Piece, ...]
-Fields = tuple[tuple[Stored, ...], Settings, Pieces, Piece, tuple[Nest, ...], Pieces, Begin]
+TiledPieces = tuple[TiledPiece, ...]
+Fields = tuple[
+    tuple[Stored, ...], Settings, tuple[Piece, ...], TiledPiece, tuple[Nest, ...], TiledPieces, Begin
+]
 """Those of a TiledSum, in order."""
 
 
-def tiled_terms(context: Context) -> Fields:
+def tiled_terms(context: Context, lead: TiledPiece) -> Fields:
     """The next term, which has a tile, and what goes with it: the fields of a schedule."""
-    lead, shape = context.next_piece, context.shapes[context.next_piece.nest.buffer]
-    taken, starts, more = {lead.number}, [], ()
+    shape = context.shapes[lead.nest.buffer]
+    taken, starts = {lead.number}, []
+    more: TiledPieces = ()
     begin = context.begin(lead)
     if not context.written and can_be_first(lead, shape):
         others = [piece for piece in context.pieces if piece is not lead]
@@ -74,7 +77,7 @@ def tiled_terms(context: Context) -> Fields:
             if start is not None:
                 starts.append(start)
                 taken.add(piece.number)
-        more = tuple(piece for piece in others if continues(piece, lead))
+        more = tuple(p for p in others if isinstance(p, TiledPiece) and continues(p, lead))
         taken.update(piece.number for piece in more)
         begin = "store"
     pieces = tuple(piece for piece in context.pieces if piece.number in taken)
@@ -82,7 +85,7 @@ def tiled_terms(context: Context) -> Fields:
 
 
 def contractions_cycles(
-    tiled: Sequence[Piece], starts: Sequence[Nest], shapes: Shapes, settings: Settings, machine: Machine
+    tiled: Sequence[TiledPiece], starts: Sequence[Nest], shapes: Shapes, settings: Settings, machine: Machine
 ) -> float:
     """Predicted cycles of contractions in the same registers. What these start from counts as loops would: it
     is read once, and takes the place of zeros."""
@@ -96,7 +99,7 @@ def cycles_of(tile: Tile, settings: Settings, machine: Machine) -> float:
 
 
 def next_tile(
-    lead: Piece, settings: Settings, machine: Machine, windows: Mapping[str, int]
+    lead: TiledPiece, settings: Settings, machine: Machine, windows: Mapping[str, int]
 ) -> tuple[str, float] | None:
     """The cheapest tile of another form that the nest could have had, in words, and its cycles."""
     own = str(replace(lead.tile, nonzero=None))

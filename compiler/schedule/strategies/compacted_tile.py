@@ -37,6 +37,7 @@ from compiler.schedule.blocks import summed_list
 from compiler.schedule.compaction import BUCKET, Compaction, without_read
 from compiler.schedule.context import Context, Entries
 from compiler.schedule.nest import Integers, Nest, Shapes
+from compiler.schedule.pieces import TiledPiece
 from compiler.schedule.register_tile import guarded_loops, unrolled_loops, vector_loops
 from compiler.schedule.tile import Tile, block_positions
 from compiler.schedule.tiled import TiledSum, tiled_terms
@@ -50,28 +51,30 @@ class CompactedTile(TiledSum):
 
     strategy: ClassVar[str] = "compacted tile"
 
+    compaction: Compaction
+    """How the tile lists its points."""
     number: int
     """Schedules before it in its kernel: lists are named by it."""
 
     def loops(self) -> Body:
         name, adds = f"listed{self.number or ''}", self.begin != "store"
-        nest = compacted_tile_nest(self.tile.nest, self.tile, self.starts, adds, self.shapes, name)
+        nest = compacted_tile_nest(self.tile, self.compaction, self.starts, adds, self.shapes, name)
         return (*self.cleared, *nest)
 
 
 def match(entries: Entries, context: Context) -> CompactedTile | None:
     """The next term, where the cheapest of its tiles lists points."""
     piece = context.next_piece
-    if piece is None or piece.tile is None or piece.tile.compaction is None:
+    if not isinstance(piece, TiledPiece) or piece.tile.compaction is None:
         return None
-    return CompactedTile(*tiled_terms(context), context.before)
+    return CompactedTile(*tiled_terms(context, piece), piece.tile.compaction, context.before)
 
 
 def compacted_tile_nest(
-    nest: Nest, tile: Tile, starts: Sequence[Nest], accumulate: bool, shapes: Shapes, name: str
+    tile: Tile, compaction: Compaction, starts: Sequence[Nest], accumulate: bool, shapes: Shapes, name: str
 ) -> Body:
-    """The loops of `nest` under a tile with a compaction; `name` names its lists in the kernel."""
-    compaction = tile.compaction
+    """The loops of a tile's nest with its compaction; `name` names its lists in the kernel."""
+    nest = tile.nest
     listed = {a.name for a in compaction.axes}
     loops = [a for a in nest.target_axes if a.name not in tile.axes and a.name not in listed]
     around = [a for a in loops if a.name in compaction.outside or a in tile.sequential]
@@ -84,7 +87,7 @@ def compacted_tile_nest(
 
     def vector_block(widths: tuple[int, ...]) -> Body:
         def block(sizes: tuple[tuple[str, int], ...]) -> Body:
-            return _listed_block(nest, tile, Block(widths, sizes), starts, adds, lists, moving)
+            return _listed_block(tile, compaction, Block(widths, sizes), starts, adds, lists, moving)
 
         return guarded_loops(between, (), frozenset(), lambda _g, _o: unrolled_loops(tile.unrolled, block))
 
@@ -122,8 +125,8 @@ def _collection(
 
 
 def _listed_block(
-    nest: Nest,
     tile: Tile,
+    compaction: Compaction,
     block: Block,
     starts: Sequence[Nest],
     adds: bool,
@@ -131,7 +134,7 @@ def _listed_block(
     moving: dict[sympy.Symbol, Affine],
 ) -> Body:
     """One tile: start, one update of every accumulator for each entry of the list, store."""
-    compaction = tile.compaction
+    nest = tile.nest
     scale, body = split_scale(nest.body, frozenset(symbol for symbol, _ in nest.reads))
     positions = block_positions(tile.unrolled, dict(block.sizes))
     bucket = constant(0) if compaction.key is None else axis(BUCKET)

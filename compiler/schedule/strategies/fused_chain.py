@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from compiler.ir.loops.grammar import Body
@@ -25,6 +25,7 @@ from compiler.schedule.layout import clear
 from compiler.schedule.nest import Nest
 from compiler.schedule.pieces import (
     Piece,
+    TiledPiece,
     can_be_first,
     continues,
     pieces_of,
@@ -47,8 +48,8 @@ class FusedChain(Schedule):
 
     strategy: ClassVar[str] = "fused chain"
 
-    contraction: Piece
-    more: tuple[Piece, ...]
+    contraction: TiledPiece
+    more: tuple[TiledPiece, ...]
     starts: tuple[Nest, ...]
     epilogue: Epilogue
     cleared: tuple[str, ...]
@@ -109,37 +110,43 @@ def match(entries: Entries, context: Context) -> FusedChain | None:
         return None
     shapes, settings = context.shapes, context.settings
     pieces = pieces_of(main, shapes)
-    lead = next((piece for piece in pieces if piece.nest.reduction_axes), None)
-    if lead is None or is_selected(lead.nest) or lead.nest.guards:
+    first = next((piece for piece in pieces if piece.nest.reduction_axes), None)
+    if first is None or is_selected(first.nest) or first.nest.guards:
         return None
-    if not all(index.single_axis for index in lead.term.target):
+    if not all(index.single_axis for index in first.term.target):
         return None
-    epilogue = epilogue_of(entries, lead.term, context.outside, shapes)
+    epilogue = epilogue_of(entries, first.term, context.outside, shapes)
     if epilogue is None:
         return None
-    lead = replace(lead, tile=context.tile or tile_of(lead.nest, settings, epilogue.windows))
+    tile = context.tile or tile_of(first.nest, settings, epilogue.windows)
+    if tile is None:
+        return None
+    lead = first.tiled(tile)
     if not can_be_first(lead, main.shape):
         return None
-    others = [piece for piece in pieces if piece.number != lead.number]
-    more = [
-        replace(p, tile=_same_tile(p.nest, lead.tile, epilogue.windows, settings))
-        for p in others
-        if p.nest.reduction_axes
-    ]
-    if not all(continues(other, lead) for other in more):
-        return None
-    starts = tuple(start_of(other, lead, shapes) for other in others if not other.nest.reduction_axes)
+    others = [piece for piece in pieces if piece is not first]
+    tiled = [_like(p, lead, epilogue.windows, settings) for p in others if p.nest.reduction_axes]
+    begun = [start_of(p, lead, shapes) for p in others if not p.nest.reduction_axes]
+    more = tuple(piece for piece in tiled if piece is not None)
+    starts = tuple(nest for nest in begun if nest is not None)
     epilogue = fitted(epilogue, lead.tile)
-    if epilogue is None or None in starts:
+    if epilogue is None or len(more) + len(starts) < len(others):
         return None
     cleared = _stored_in_part(entries, epilogue)
-    return FusedChain(context.tensors, settings, lead, tuple(more), starts, epilogue, cleared)
+    return FusedChain(context.tensors, settings, lead, more, starts, epilogue, cleared)
 
 
-def _same_tile(nest: Nest, tile: Tile, windows: Mapping[str, int], settings: Settings) -> Tile | None:
-    """The tile of another contraction of the same shape as the chain's; None where it has none."""
-    candidates = candidate_tiles(nest, settings.machine, settings.dtype, settings.tile, windows)
-    return next((other for other, _ in candidates if shape_of(other) == shape_of(tile)), None)
+def _like(
+    piece: Piece, lead: TiledPiece, windows: Mapping[str, int], settings: Settings
+) -> TiledPiece | None:
+    """Another contraction in a tile of the same shape as the chain's, which goes on with its accumulators;
+    None where it cannot."""
+    candidates = candidate_tiles(piece.nest, settings.machine, settings.dtype, settings.tile, windows)
+    tile = next((tile for tile, _ in candidates if shape_of(tile) == shape_of(lead.tile)), None)
+    if tile is None:
+        return None
+    other = piece.tiled(tile)
+    return other if continues(other, lead) else None
 
 
 def _stored_in_part(definitions: tuple[Definition, ...], epilogue: Epilogue) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from compiler.schedule.collapse import collapse
 from compiler.schedule.context import Begin, Context, Entries
 from compiler.schedule.layout import clear
 from compiler.schedule.loops import Outcome, plain_nest
-from compiler.schedule.pieces import targets_only
+from compiler.schedule.pieces import TiledPiece, targets_only
 from compiler.schedule.points import points_cycles
 from compiler.schedule.schedule import TermsSchedule
 
@@ -53,6 +53,6 @@ def match(entries: Entries, context: Context) -> PlainLoops | None:
     if context.stores_together:
         return PlainLoops(context.tensors, context.settings, context.pieces, "store")
     piece = context.next_piece
-    if piece is None or piece.tile is not None or not is_injective(targets_only(piece.term)):
+    if piece is None or isinstance(piece, TiledPiece) or not is_injective(targets_only(piece.term)):
         return None
     return PlainLoops(context.tensors, context.settings, (piece,), context.begin(piece))

@@ -16,6 +16,7 @@ from typing import ClassVar
 from compiler.ir.loops.grammar import Body
 from compiler.schedule.blocks import for_any_batch
 from compiler.schedule.context import Context, Entries
+from compiler.schedule.pieces import TiledPiece
 from compiler.schedule.register_tile import register_tile_nest
 from compiler.schedule.tiled import TiledSum, tiled_terms
 
@@ -43,6 +44,6 @@ class RegisterTile(TiledSum):
 def match(entries: Entries, context: Context) -> RegisterTile | None:
     """The next term, where the cheapest of its tiles lists no points."""
     piece = context.next_piece
-    if piece is None or piece.tile is None or piece.tile.compaction is not None:
+    if not isinstance(piece, TiledPiece) or piece.tile.compaction is not None:
         return None
-    return RegisterTile(*tiled_terms(context))
+    return RegisterTile(*tiled_terms(context, piece))

@@ -13,6 +13,7 @@ from compiler.machine.machine import Machine
 from compiler.schedule.context import Begin, Context, Entries
 from compiler.schedule.layout import clear
 from compiler.schedule.loops import Outcome, plain_nest
+from compiler.schedule.pieces import TiledPiece
 from compiler.schedule.points import points_cycles
 from compiler.schedule.schedule import TermsSchedule
 
@@ -41,6 +42,6 @@ class Scatter(TermsSchedule):
 def match(entries: Entries, context: Context) -> Scatter | None:
     """The next term, where it has no register tile."""
     piece = context.next_piece
-    if piece is None or piece.tile is not None:
+    if piece is None or isinstance(piece, TiledPiece):
         return None
     return Scatter(context.tensors, context.settings, (piece,), context.begin(piece))
