@@ -65,12 +65,14 @@ def mutants() -> Iterator[tuple[str, ast.Module]]:
 
 
 def _unmutated(node: ast.AST) -> Iterator[ast.AST]:
-    """Annotations, equivalent comparisons, conditions that only raise an error, and all below them."""
+    """Annotations, equivalent comparisons, what only raises an error, zip's `strict` too; all below them."""
     inside: list[ast.AST] = []
     if isinstance(node, ast.Compare) and ast.unparse(node) in EQUIVALENT:
         inside.append(node)
     if isinstance(node, ast.If) and all(isinstance(line, ast.Raise) for line in node.body):
         inside.append(node)
+    if isinstance(node, ast.keyword) and node.arg == "strict":
+        inside.append(node.value)
     if isinstance(node, ast.FunctionDef):
         inside += [argument for argument in node.args.args]
         inside += [node.returns] if node.returns else []

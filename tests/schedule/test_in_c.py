@@ -67,6 +67,6 @@ def test_every_statement_is_compiled() -> None:
     kinds = set()
     for sample in chosen():
         settings = Settings(TARGETS["x86-64-v4"], "float64", TILE)
-        programs = interpret_programs([sample.ready(settings.machine, "float64")], settings)
+        programs = interpret_programs([sample.ready(settings.target, "float64")], settings)
         kinds |= {type(s) for kernel in programs.plans[0].kernels for s in statements(kernel.body)}
     assert kinds == set(Statement.__args__)

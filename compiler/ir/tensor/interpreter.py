@@ -94,7 +94,8 @@ def _evaluate(definition: Definition, values: Arrays, batch: int, dtype: type[np
         for index, extent in zip(target, shape, strict=True):
             flat = flat * extent + index
         flat, value = (np.broadcast_to(array, keep.shape)[keep] for array in (flat, value))
-        combine.at(result.reshape(-1), flat, value)
+        with np.errstate(all="ignore"):  # floats follow IEEE 754, and say nothing
+            combine.at(result.reshape(-1), flat, value)
     return result
 
 

@@ -27,6 +27,7 @@ Role = Literal[
     "unpacked",
     "batch",
     "kept",
+    "rest",
 ]
 """What a tensor is to the tensor `of` which it was made."""
 Dtype = Literal["real", "index"]
