@@ -180,7 +180,10 @@ def _start_or_resume(
             network.learning_rate = arguments.learning_rate
         except ValueError as error:  # finite, but not in the model's dtype
             raise TrainingError(f"--learning-rate {arguments.learning_rate:g}", found=str(error)) from error
-    return _Run(network, arguments.batch_size or batch_size, state)
+    batch_size = arguments.batch_size or batch_size
+    # With --force what was asked for counts, not what the checkpoint says.
+    state = state and replace(state, seed=int(network.seed), batch_size=batch_size)
+    return _Run(network, batch_size, state)
 
 
 def _train(

@@ -67,12 +67,16 @@ def fit(
     was before that epoch.
     """
     interface = interface or ModelInterface.of_network(network)
+    _check_callbacks(callbacks)
+    _check_resumed(network, resume, batch_size)
     begin = resume or TrainingState(initial_epoch, 0, 0, 0.0, TRAIN_BATCH_SIZE)
     batch_size = begin.batch_size if batch_size is None else batch_size
     _check_arguments(batch_size, epochs, initial_epoch, steps_per_epoch)
     interface.check_pair(x, y, "training")
     x, y, validation_data = _held_out(x, y, validation_split, validation_data)
     if validation_data is not None:
+        if not isinstance(validation_data, list | tuple) or len(validation_data) != 2:
+            raise TrainingError("validation_data makes no sense", expected="a pair (x, y)")
         interface.check_pair(*validation_data, "validation")
     if history is None:
         history = History.restored(begin.epoch, begin.history)
@@ -290,6 +294,41 @@ def _check_arguments(batch_size: int, epochs: int, initial_epoch: int, steps_per
     ):
         if value < least:
             raise TrainingError(f"{name} makes no sense", expected=f"{least} or more", found=str(value))
+
+
+def _check_callbacks(callbacks: Sequence[Callback]) -> None:
+    if not isinstance(callbacks, list | tuple) or not all(isinstance(one, Callback) for one in callbacks):
+        raise TrainingError(
+            "callbacks makes no sense",
+            expected="a list of callbacks, such as [EarlyStopping()]",
+            found=repr(callbacks),
+        )
+
+
+def _check_resumed(network: Any, resume: TrainingState | None, batch_size: int | None) -> None:
+    """A run that goes on must do so with what it was: else its bits are not those of one long run."""
+    if resume is None:
+        return
+    if not isinstance(resume, TrainingState):
+        raise TrainingError(
+            "resume makes no sense",
+            expected="what a checkpoint says: load_checkpoint(network, path).state",
+            found=repr(resume),
+        )
+    if (network.step, network.seed) != (resume.step, resume.seed):
+        raise TrainingError(
+            "the network is not the one that the checkpoint was loaded into",
+            expected=f"step {resume.step}, seed {resume.seed}",
+            found=f"step {network.step}, seed {network.seed}",
+            advice="state = load_checkpoint(network, path).state, and then fit(network, …, resume=state)",
+        )
+    if batch_size not in (None, resume.batch_size):
+        raise TrainingError(
+            "batches of another size would not give the bits of one long run",
+            expected=f"batch_size={resume.batch_size}, as the checkpoint has it, or none",
+            found=str(batch_size),
+            advice="dataclasses.replace(state, batch_size=…) to go on all the same",
+        )
 
 
 def _check_history(training: Training, validates: bool) -> None:

@@ -132,6 +132,14 @@ def test_a_run_that_is_stopped_in_an_epoch_goes_on_there(data, monkeypatch, caps
     assert Path("second").read_bytes() == Path("straight").read_bytes()
 
 
+def test_forced_to_go_on_otherwise(data, capsys):
+    assert train("--data", data, "--epochs", 1, "--weights", "first") == 0
+    forced = ("--force", "--seed", 9, "--batch-size", 7)
+    assert train("--data", data, "--epochs", 2, "--resume", "first", "--weights", "second", *forced) == 0
+    state = read_checkpoint("second").state
+    assert (state.seed, state.batch_size, state.epoch) == (9, 7, 2)
+
+
 def test_resume_of_a_finished_run(data, capsys):
     assert train("--data", data, "--epochs", 1) == 0
     before = Path("weights/fake.safetensors").read_bytes()

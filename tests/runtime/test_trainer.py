@@ -128,6 +128,26 @@ def test_a_state_that_is_not_the_callbacks(tmp_path):
         quietly(network, X, Y, epochs=2, resume=wrong, callbacks=[ReduceLROnPlateau("loss")])
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"resume": "file"}, "load_checkpoint"),
+        ({"batch_size": 8}, "batches of another size"),
+        ({"callbacks": ModelCheckpoint}, "list of callbacks"),
+        ({"callbacks": [ModelCheckpoint]}, "list of callbacks"),
+        ({"validation_data": X}, "a pair"),
+    ],
+)
+def test_going_on_with_something_else(tmp_path, options, message):
+    quietly(fake_network.Network(), X, Y, callbacks=[ModelCheckpoint(tmp_path / "file")])
+    network = fake_network.Network()
+    state = load_checkpoint(network, tmp_path / "file").state
+    with pytest.raises(TrainingError, match=message):
+        fit(network, X, Y, **{"epochs": 2, "verbose": 0, "resume": state, **options})
+    with pytest.raises(TrainingError, match="not the one that the checkpoint was loaded into"):
+        quietly(fake_network.Network(), X, Y, epochs=2, resume=state)
+
+
 def test_held_out_by_a_fraction():
     network = Recorder()
     history = quietly(network, X, Y, validation_split=0.3)

@@ -8,6 +8,7 @@ not exist: max(a, b) is `b` where both are equal, so max(x, 0) has derivative 0 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 
 import sympy
@@ -58,6 +59,9 @@ _COMPARISONS = {
     "!=": NotEqual,
 }
 
+LARGEST = sympy.Rational(sys.float_info.max)
+"""The largest number of float64."""
+
 
 @dataclass
 class ScalarBuilder:
@@ -75,6 +79,14 @@ class ScalarBuilder:
         body = self.value(node)
         if body.has(*NOT_NUMBERS):
             raise self.scope.error(node.place, "this is not a finite real number", found=str(body))
+        too_large = [number for number in body.atoms(sympy.Number) if abs(number) > LARGEST]
+        if too_large:
+            raise self.scope.error(
+                node.place,
+                "a number here is too large to compute with",
+                expected="at most 1.8e308, the largest that float64 holds",
+                found=str(sympy.Float(max(too_large, key=abs), 3)),
+            )
         # SymPy turns sqrt(x**2) into Abs(x), whose derivative at 0 is not ours.
         return own_nodes(body)
 
