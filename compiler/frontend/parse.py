@@ -10,8 +10,10 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import io
 import os
 import sys
+import tokenize
 import traceback
 import types
 from pathlib import Path
@@ -25,6 +27,8 @@ from runtime.signals import Stopped
 
 LONGEST_SOURCE = 2**20
 """Bytes. Reading Python takes a hundred times the memory of its text, and no model needs so much."""
+LONGEST_EXPRESSION = 50_000
+"""Tokens of one logical line that Python 3.10 reads without harm."""
 
 
 def load_model(path: str | Path) -> Model:
@@ -104,7 +108,24 @@ def _decoded(text: bytes, path: Path) -> str:
         raise ModelError(Problem(f"Python cannot read this: {error.msg}", Span(str(path), 1))) from None
 
 
+def _check_longest_expression(source: str, path: Path) -> None:
+    """Python 3.10 overflows its stack over sums of which later ones say that they are nested too deeply."""
+    if sys.version_info >= (3, 11):
+        return
+    tokens = 0
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            tokens = 0 if token.type == tokenize.NEWLINE else tokens + 1
+            if tokens > LONGEST_EXPRESSION:
+                raise ModelError(
+                    Problem("this is too long for one line of Python", Span(str(path), token.start[0]))
+                )
+    except (tokenize.TokenError, SyntaxError):
+        return  # what is wrong, the parser says better
+
+
 def _syntax_tree(source: str, path: Path) -> ast.Module:
+    _check_longest_expression(source, path)
     try:
         return ast.parse(source, filename=str(path))
     except SyntaxError as error:
