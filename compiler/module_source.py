@@ -15,7 +15,7 @@ from compiler.emit.cython.render import render_module
 from compiler.emit.stub import print_stub
 from compiler.entry_points import ALWAYS, ENTRY_POINTS, MEASURED, Recipe, entry_points
 from compiler.frontend.lower import lower
-from compiler.frontend.lowered import LoweredModel
+from compiler.frontend.lowered import LoweredModel, shape_text
 from compiler.ir.module.entry_point import Duty, EntryPoint, with_duty
 from compiler.ir.module.grammar import Area
 from compiler.ir.module.methods import Absent, Method
@@ -207,7 +207,7 @@ def summary_lines(source: ModuleSource) -> list[str]:
     model, settings = source.lowered, source.settings
     width = max(len(row.name) for row in model.layers)
     lines = [
-        f"{row.name:<{width}}  {_shape_text(row.shape):>12}  {row.parameters:>10,} parameters"
+        f"{row.name:<{width}}  {shape_text(row.shape, 'x'):>12}  {row.parameters:>10,} parameters"
         + (f", {row.states:,} of state" if row.states else "")
         for row in model.layers
     ]
@@ -220,10 +220,3 @@ def summary_lines(source: ModuleSource) -> list[str]:
     if source.without:
         lines.append(f"passes left out: {', '.join(sorted(source.without))}")
     return [line.rstrip() for line in lines]
-
-
-def _shape_text(shape: tuple) -> str:
-    """`28x28x1`, or the shapes of several results."""
-    if shape and isinstance(shape[0], tuple):
-        return ", ".join(map(_shape_text, shape))
-    return "x".join(map(str, shape))

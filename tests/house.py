@@ -101,9 +101,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.toolchain.doctor": ("compiler.toolchain.compile_file", *BUILDING, "compiler.errors", *BORDER),
     "compiler.toolchain.built": ("compiler.toolchain.compile_file", *LANGUAGE, *BASE, "runtime"),
     "compiler.tools": (),
+    "compiler.tools.words": (),
     "compiler.tools.pass_table": (*DRIVING, *BASE),
     "compiler.tools.summary": (
-        *(*LOWERING, "compiler.frontend.parse", "compiler.machine", "compiler.schedule", *BASE),
+        *(
+            "compiler.tools.words",
+            *LOWERING,
+            "compiler.frontend.parse",
+            "compiler.machine",
+            "compiler.schedule",
+            *BASE,
+        ),
     ),
     "compiler.tools.check": (
         MODULE,
@@ -114,6 +122,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *BASE,
     ),
     "compiler.tools.measure": (
+        "compiler.tools.words",
         *COMPILING,
         "compiler.toolchain.build",
         "compiler.machine",

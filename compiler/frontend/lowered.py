@@ -49,6 +49,13 @@ class LayerRow:
     states: int = 0
 
 
+def shape_text(shape: tuple, times: str) -> str:
+    """`28x28x1` with `times` between, or the shapes of several results."""
+    if shape and isinstance(shape[0], tuple):
+        return ", ".join(shape_text(one, times) for one in shape)
+    return times.join(map(str, shape))
+
+
 @dataclass(frozen=True)
 class LoweredModel:
     """A model as tensor programs.

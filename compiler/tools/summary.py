@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from compiler.frontend.lower import lower
-from compiler.frontend.lowered import LoweredModel
+from compiler.frontend.lowered import LoweredModel, shape_text
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.maps import is_injective
@@ -20,6 +20,7 @@ from compiler.ir.tensor.program import Term
 from compiler.machine.elements import element_bytes
 from compiler.schedule.header import counted, operation_count
 from compiler.schedule.layout import row_size
+from compiler.tools.words import bytes_text
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def render(summary: Summary) -> str:
         (
             layer.name,
             layer.kind,
-            _shape_text(layer.shape),
+            shape_text(layer.shape, " × ") or "number",
             f"{layer.parameters:,}" + (f" + {layer.state:,}" if layer.state else ""),
             f"{layer.operations:,}",
             f"{layer.values:,}",
@@ -135,7 +136,7 @@ def render(summary: Summary) -> str:
             lines[-1],
             "",
             f"Operations and values of one example, forwards, as the formulas say{has_state}.",
-            f"Training with {summary.optimizer} keeps {_bytes_text(summary.training_bytes)}: parameters, "
+            f"Training with {summary.optimizer} keeps {bytes_text(summary.training_bytes)}: parameters, "
             f"gradients, {summary.slots} slots" + (", states." if summary.state else "."),
         ]
     )
@@ -146,17 +147,3 @@ def _line(row: tuple[str, ...], widths: list[int]) -> str:
     left = [text.ljust(width) for text, width in zip(row[:3], widths[:3], strict=True)]
     right = [text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True)]
     return "  ".join([*left, *right]).rstrip()
-
-
-def _shape_text(shape: tuple) -> str:
-    """`28 × 28 × 1`, or the shapes of several results."""
-    if shape and isinstance(shape[0], tuple):
-        return ", ".join(map(_shape_text, shape))
-    return " × ".join(map(str, shape)) or "number"
-
-
-def _bytes_text(count: int) -> str:
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} bytes"

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import fake_network
 import pytest
+from quiet import bits, quietly
 
 from runtime.callbacks import Callback, ModelCheckpoint, ReduceLROnPlateau
 from runtime.checkpoint import load_checkpoint
@@ -12,15 +13,6 @@ from runtime.trainer import fit
 
 X, Y = fake_network.small_images(100)
 HELD_OUT = fake_network.small_images(30, seed=1)
-
-
-def bits(network):
-    arrays = {**network.parameters, **network.optimizer_state}
-    return {name: array.tobytes() for name, array in arrays.items()}
-
-
-def quietly(network, *arguments, **options):
-    return fit(network, *arguments, **{"batch_size": 16, "verbose": 0, **options})
 
 
 class Stopped(Exception):

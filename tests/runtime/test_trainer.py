@@ -5,25 +5,16 @@ import math
 import fake_network
 import numpy as np
 import pytest
+from quiet import bits, quietly
 
 from runtime.callbacks import Callback, History, ModelCheckpoint
 from runtime.checkpoint import load_checkpoint
 from runtime.errors import DataError, TrainingError
 from runtime.evaluation import evaluate
 from runtime.interface import ModelInterface
-from runtime.trainer import fit
 
 X, Y = fake_network.small_images(100)
 HELD_OUT = fake_network.small_images(30, seed=1)
-
-
-def bits(network):
-    arrays = {**network.parameters, **network.optimizer_state}
-    return {name: array.tobytes() for name, array in arrays.items()}
-
-
-def quietly(network, *arguments, **options):
-    return fit(network, *arguments, **{"batch_size": 16, "verbose": 0, **options})
 
 
 class Recorder(fake_network.Network):

@@ -10,6 +10,7 @@ from compiler.machine.machine import Machine
 from compiler.schedule.schedule import Schedule
 from compiler.tools.measure.agreement import agreements
 from compiler.tools.measure.schedule import KernelReport, ScheduleReport
+from compiler.tools.words import bytes_text
 
 WIDTH = 110
 
@@ -52,7 +53,7 @@ def _wrapped(text: str) -> list[str]:
 def why(part: Schedule, machine: Machine) -> str:
     """What one of a kernel's schedules was predicted to cost, and what would have come next."""
     cost, following = part.cost(machine), part.next_best(machine)
-    predicted = f"predicted {cost.cycles:,.0f} cycles a tile, {_bytes(cost.moved)} touched ({cost.level})"
+    predicted = f"predicted {cost.cycles:,.0f} cycles a tile, {bytes_text(cost.moved)} touched ({cost.level})"
     if following is None:
         return predicted
     more = following[1] / cost.cycles - 1
@@ -77,15 +78,8 @@ def _figures(kernel: KernelReport, report: ScheduleReport) -> str:
             f"{kernel.operations / 1e6:,.2f} MFLOP, {gigaflops:.1f} GFLOP/s, "
             f"{gigaflops / report.peak.gigaflops:.0%} of peak"
         )
-    parts.append(f"{_bytes(kernel.moved)} moved")
+    parts.append(f"{bytes_text(kernel.moved)} moved")
     return "; ".join(parts)
-
-
-def _bytes(count: int) -> str:
-    for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} bytes"
 
 
 def _step(report: ScheduleReport) -> list[str]:
@@ -100,8 +94,8 @@ def _step(report: ScheduleReport) -> list[str]:
         f"{1e3 * (report.step - inside):.3f} (the door, scaled inputs, sums of lanes, clocks)",
         f"  operations  {operations / 1e6:,.1f} MFLOP, {gigaflops:.1f} GFLOP/s, "
         f"{gigaflops / report.peak.gigaflops:.0%} of peak",
-        f"  workspace   tile {_bytes(space.tile)} a thread, lanes {_bytes(space.lanes)}, "
-        f"shared {_bytes(space.shared)}, from phase to phase {_bytes(space.crossing)}",
+        f"  workspace   tile {bytes_text(space.tile)} a thread, lanes {bytes_text(space.lanes)}, "
+        f"shared {bytes_text(space.shared)}, from phase to phase {bytes_text(space.crossing)}",
     ]
 
 
