@@ -23,7 +23,6 @@ from compiler.machine.registry import all_targets
 from compiler.modes import MODES
 from compiler.toolchain.compile_file import Compiled, Options, compile_file
 from compiler.toolchain.doctor import report
-from compiler.toolchain.versions import version_of
 from runtime.arguments import add_evaluate_arguments, add_train_arguments, seed, wrong_environment
 from runtime.border import guarded, print_anything
 
@@ -63,7 +62,7 @@ _COMPILE_HELP = (
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="chainrule", description="The gradient compiler.")
-    parser.add_argument("--version", action="version", version=f"chainrule {version_of('chainrule')}")
+    parser.add_argument("--version", action=values.Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(required=True, metavar="command")
     compile_ = commands.add_parser("compile", help="compile a model", description=_COMPILE_HELP)
     _add_compile_arguments(compile_)

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from compiler.errors import ModelError
 from compiler.modes import checked_modes
+from compiler.toolchain.versions import version_of
 
 T = TypeVar("T")
 
@@ -57,3 +58,11 @@ def positive_number(text: str) -> float:
 
 def positives(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(positive, text.split(","))))
+
+
+class Version(argparse.Action):
+    """Looks for the version only where somebody asks: every command makes this parser."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *arguments: object) -> None:
+        print(f"chainrule {version_of('chainrule')}")
+        parser.exit()

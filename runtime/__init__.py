@@ -3,6 +3,7 @@
 Imports NumPy and the standard library, nothing of the compiler. From the ground up:
 
     beginning.py     what a command does before anything else is imported
+    defaults.py      sizes of batches where nobody says another
     signals.py       how a command ends when it is asked to
     errors.py        the errors a user can meet, each saying what was expected, found, and what to do
     files.py         writing files so that a crash leaves the old ones or the new ones, never a mixture

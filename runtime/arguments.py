@@ -6,8 +6,7 @@ import argparse
 import math
 import os
 
-from runtime.evaluation import BATCH_SIZE
-from runtime.trainer import TRAIN_BATCH_SIZE
+from runtime.defaults import EVALUATION_BATCH_SIZE, TRAIN_BATCH_SIZE
 
 EPOCHS = 12
 MAXIMUM_SEED = 2**63 - 1
@@ -57,7 +56,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size",
         type=positive_number,
-        default=BATCH_SIZE,
+        default=EVALUATION_BATCH_SIZE,
         help="samples at a time (default: %(default)s)",
     )
 

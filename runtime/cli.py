@@ -30,12 +30,13 @@ from runtime.checkpoint import (
     read_description,
 )
 from runtime.data import Arrays, load_arrays, load_mnist, load_text, reads_text
+from runtime.defaults import TRAIN_BATCH_SIZE
 from runtime.errors import DataError, TrainingError, WeightsError
 from runtime.evaluation import evaluate as evaluate_network
 from runtime.files import try_folder
 from runtime.interface import ModelInterface
 from runtime.progress import percent
-from runtime.trainer import TRAIN_BATCH_SIZE, fit
+from runtime.trainer import fit
 from runtime.weights import check_place, check_replaceable, check_resumable, differences, identity_of
 
 __all__ = [

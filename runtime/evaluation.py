@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from runtime.defaults import EVALUATION_BATCH_SIZE
 from runtime.errors import TrainingError
 from runtime.interface import ModelInterface
-
-BATCH_SIZE = 1024
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ def evaluate(
     network: Any,
     x: np.ndarray,
     y: np.ndarray,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int = EVALUATION_BATCH_SIZE,
     interface: ModelInterface | None = None,
 ) -> Evaluation:
     """Evaluate, in inference mode, on x (N, *INPUT_SHAPE) and y, (N,) classes or (N, *OUTPUT_SHAPE) targets.

@@ -12,14 +12,13 @@ import numpy as np
 
 from runtime.callbacks.base import Callback, Training, overriding, state_names
 from runtime.checkpoint import TrainingState
+from runtime.defaults import EVALUATION_BATCH_SIZE, TRAIN_BATCH_SIZE
 from runtime.errors import TrainingError
-from runtime.evaluation import BATCH_SIZE, evaluate
+from runtime.evaluation import evaluate
 from runtime.history import History
 from runtime.interface import ModelInterface
 from runtime.progress import ProgressBar, epoch_line
 from runtime.shuffle import permutation
-
-TRAIN_BATCH_SIZE = 128
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -38,7 +37,7 @@ def fit(
     shuffle: bool = True,
     initial_epoch: int = 0,
     steps_per_epoch: int | None = None,
-    validation_batch_size: int = BATCH_SIZE,
+    validation_batch_size: int = EVALUATION_BATCH_SIZE,
     shuffle_seed: int | None = None,
     history: History | None = None,
     resume: TrainingState | None = None,

@@ -131,7 +131,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *LANGUAGE,
         *BASE,
     ),
-    "compiler.values": ("compiler.pipeline", *OPTIONS, "compiler.errors"),
+    "compiler.values": ("compiler.toolchain.versions", "compiler.pipeline", *OPTIONS, "compiler.errors"),
     "compiler.cli": (
         "compiler.frontend.isolation",
         *("compiler", "compiler.values", "compiler.toolchain.doctor", "compiler.toolchain.built"),
