@@ -24,10 +24,22 @@ def __getattr__(name: str) -> object:
 
         if name == "__all__" or name in compiler.__all__:
             return getattr(compiler, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("chainrule")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_near(name)}", name=name)
+
+
+def _near(name: str) -> str:
+    """What was probably meant."""
+    from difflib import get_close_matches
+
+    near = [] if name.startswith("__") else get_close_matches(name, __dir__(), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def __dir__() -> list[str]:
     import compiler
 
-    return sorted([*globals(), *compiler.__all__, "compile"])
+    return sorted([*globals(), *compiler.__all__, "compile", "__version__"])

@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def compile_main(arguments: Sequence[str] | None = None) -> int:
     """`compile models/mnist.py`: the same as `chainrule compile models/mnist.py`."""
     parser = argparse.ArgumentParser(prog="compile", description=_COMPILE_HELP)
+    parser.add_argument("--version", action=values.Version, nargs=0, help="say which version this is")
     _add_compile_arguments(parser)
     parser.set_defaults(run=_compile)
     return _run(parser, arguments)

@@ -21,6 +21,7 @@ Imports NumPy and the standard library, nothing of the compiler. From the ground
     callbacks/       what may be hooked into `fit`
     progress.py      a progress bar for terminals
     arguments.py     the options of these commands
+    commands/        what commands share: the data that options name, what is printed
     cli.py           the `train` and `evaluate` commands
     __main__.py      the same for a module that is built already: `python -m runtime train generated/mnist`
 """

@@ -7,15 +7,11 @@ the progress bar go to standard error. Exit codes: 0 done, 1 failed, 128 + n end
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-
-import numpy as np
 
 from runtime.arguments import add_evaluate_arguments, add_train_arguments
 from runtime.border import SUCCESS, guarded
@@ -29,15 +25,17 @@ from runtime.checkpoint import (
     read_checkpoint,
     read_description,
 )
-from runtime.data import Arrays, load_arrays, load_mnist, load_text, reads_text
+from runtime.commands.data import check_data_exist, load_data
+from runtime.commands.output import print_json, remark, say
+from runtime.data import Arrays
 from runtime.defaults import TRAIN_BATCH_SIZE
-from runtime.errors import DataError, TrainingError, WeightsError
+from runtime.errors import TrainingError, WeightsError
 from runtime.evaluation import evaluate as evaluate_network
 from runtime.files import try_folder
 from runtime.interface import ModelInterface
 from runtime.progress import percent
 from runtime.trainer import fit
-from runtime.weights import check_place, check_replaceable, check_resumable, differences, identity_of
+from runtime.weights import check_place, check_replaceable, check_resumable, differences
 
 __all__ = [
     "add_evaluate_arguments",
@@ -61,23 +59,14 @@ def check_train_files(arguments: argparse.Namespace) -> None:
         check_place(Path(arguments.weights), arguments.overwrite)
     if arguments.resume:
         read_description(arguments.resume)
-    _check_data_exist(arguments)
+    check_data_exist(arguments)
 
 
 def check_evaluate_files(arguments: argparse.Namespace) -> None:
     """The same for `evaluate`."""
     if arguments.weights:
         read_description(arguments.weights)
-    _check_data_exist(arguments)
-
-
-def _check_data_exist(arguments: argparse.Namespace) -> None:
-    if arguments.data and not os.path.exists(arguments.data):
-        raise DataError(
-            f"there is no {arguments.data}",
-            expected="a folder with the files of MNIST, a .npz file, or a text",
-            advice="check --data, or leave it out",
-        )
+    check_data_exist(arguments)
 
 
 def train(arguments: argparse.Namespace, module: ModuleType) -> int:
@@ -107,7 +96,7 @@ def _train_as_asked(arguments: argparse.Namespace, module: ModuleType, progress:
     path = _weights_path(arguments, interface)
     if not arguments.no_save:
         check_place(path, arguments.overwrite)
-    data, identity = _load_data(arguments, interface)
+    data, identity = load_data(arguments, interface)
     run = _start_or_resume(arguments, module, interface, identity)
     _announce(arguments, interface, run.network, data)
     if not arguments.no_save:
@@ -125,6 +114,9 @@ class _Saver(ModelCheckpoint):
     """Saves as asked, and can say at any moment what is on disk."""
 
     begun = False
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._save(epoch + 1, 0)  # however many batches lie between two savings
 
     def _save(self, epoch: int, samples: int) -> None:
         self.begun = True
@@ -147,7 +139,7 @@ class _Saver(ModelCheckpoint):
 
 class _JsonLines(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        _print_json("epoch", epoch=epoch + 1, epochs=self.training.epochs, **(logs or {}))
+        print_json("epoch", epoch=epoch + 1, epochs=self.training.epochs, **(logs or {}))
 
 
 @dataclass(frozen=True)
@@ -172,7 +164,7 @@ def _start_or_resume(
         if not arguments.resume_anyway:
             check_resumable(arguments.resume, found)
         for difference in found:
-            _remark(f"note: {difference}")
+            remark(f"note: {difference}")
         batch_size = state.batch_size
     if arguments.seed is not None:
         network.seed = arguments.seed
@@ -195,7 +187,7 @@ def _train(
     savers: list[_Saver],
 ) -> None:
     if run.state is not None and run.state.epoch >= arguments.epochs:
-        _remark(f"{run.state.epoch} epochs are done already; ask for more with --epochs")
+        remark(f"{run.state.epoch} epochs are done already; ask for more with --epochs")
         return
     callbacks: list[Callback] = [_JsonLines()] if arguments.json else []
     fit(
@@ -211,7 +203,7 @@ def _train(
         interface=interface,
     )
     for saver in savers:
-        _say(arguments, "saved", f"weights: {saver.path}", weights=str(saver.path))
+        say(arguments, "saved", f"weights: {saver.path}", weights=str(saver.path))
 
 
 def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
@@ -226,76 +218,20 @@ def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
             advice=f"train this model, or --weights {path} to use them all the same",
         )
     if difference := checkpoint.differs_from(interface):
-        _remark(f"note: {difference}; names and shapes agree, so it is used")
-    data, _ = _load_data(arguments, interface)
-    _say(arguments, "data", f"data: {data.source}", source=data.source)
+        remark(f"note: {difference}; names and shapes agree, so it is used")
+    data, _ = load_data(arguments, interface)
+    say(arguments, "data", f"data: {data.source}", source=data.source)
     result = evaluate_network(network, data.x_test, data.y_test, arguments.batch_size, interface)
     text = f"loss {result.loss:.4f}"
     if result.accuracy is not None:
         text += f"  accuracy {percent(result.accuracy, result.accuracy_error)}"
     text += f"  on {result.samples:,} test samples, weights {path}"
-    _say(arguments, "evaluation", text, weights=str(path), **vars(result))
+    say(arguments, "evaluation", text, weights=str(path), **vars(result))
     return SUCCESS
 
 
-def _load_data(arguments: argparse.Namespace, interface: ModelInterface) -> tuple[Arrays, DataIdentity]:
-    """The data set in the shapes that the model takes, and which it is."""
-    if arguments.data and arguments.data.endswith(".npz"):
-        data = load_arrays(arguments.data)
-    elif arguments.data and reads_text(interface):
-        data = load_text(arguments.data, interface.input_shape[0])
-    else:
-        if not (arguments.data or os.environ.get("MNIST_DIR")):
-            _check_suits_mnist(interface)
-        data = load_mnist(arguments.data, offline=arguments.offline, report=_remark).arrays()
-    x_train = interface.fit_inputs(data.x_train, "training inputs")
-    x_test = interface.fit_inputs(data.x_test, "test inputs")
-    _say_what_is_scaled(x_train, x_test, interface)
-    x_train, y_train = interface.convert(x_train, data.y_train)
-    x_test, y_test = interface.convert(x_test, data.y_test)
-    interface.check_pair(x_train, y_train, "training")
-    interface.check_pair(x_test, y_test, "test")
-    converted = replace(data, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-    return converted, identity_of(data)
-
-
-def _say_what_is_scaled(x_train: np.ndarray, x_test: np.ndarray, interface: ModelInterface) -> None:
-    """Of integers uint8 alone is scaled. Raises DataError where a set mixes it with others."""
-    if interface.input_limit is not None or {x_train.dtype.kind, x_test.dtype.kind} - set("biu"):
-        return
-    if (x_train.dtype == np.uint8) != (x_test.dtype == np.uint8):
-        raise DataError(
-            "the training and the test inputs do not mean the same",
-            expected="the same dtype: uint8 is scaled to [0, 1], and other integers are taken as they are",
-            found=f"{x_train.dtype} to train and {x_test.dtype} to test",
-        )
-    if x_train.dtype != np.uint8 and x_train.size:
-        _remark(
-            f"note: the inputs are {x_train.dtype}, {x_train.min()} to {x_train.max()}, taken as they are; "
-            "pixels stored as uint8 would be scaled to [0, 1]"
-        )
-
-
-def _check_suits_mnist(interface: ModelInterface) -> None:
-    """Find out before a download that MNIST is of no use to this model. Raises DataError."""
-    try:
-        interface.fit_inputs(np.empty((0, 28, 28, 1), np.uint8), "MNIST images")
-        suits = interface.label_shape == () and interface.label_kind == "index"
-    except DataError:
-        suits = False
-    if not suits:
-        raise DataError(
-            f"the model {interface.name!r} needs data of its own, MNIST does not fit it",
-            expected=f"samples of shape {interface.input_shape}, {interface.label_kind} labels of shape "
-            f"{interface.label_shape}",
-            advice="--data FILE.txt, or a folder of texts"
-            if reads_text(interface)
-            else "--data FILE.npz, from numpy.savez(path, x_train=…, y_train=…, x_test=…, y_test=…)",
-        )
-
-
 def _announce(arguments: argparse.Namespace, interface: ModelInterface, network: Any, data: Arrays) -> None:
-    _say(arguments, "data", f"data: {data.source}", source=data.source)
+    say(arguments, "data", f"data: {data.source}", source=data.source)
     facts = {
         "model": interface.name,
         "parameters": sum(array.size for array in network.parameters.values()),
@@ -309,7 +245,7 @@ def _announce(arguments: argparse.Namespace, interface: ModelInterface, network:
     text += "{state:,} values of state, ".format(**facts) if facts["state"] else ""
     text += "{dtype}, threads {threads}, seed {seed}".format(**facts)
     text += ", learning rate {learning_rate:g}".format(**facts)
-    _say(arguments, "model", text, **facts)
+    say(arguments, "model", text, **facts)
 
 
 def _weights_path(arguments: argparse.Namespace, interface: ModelInterface) -> Path:
@@ -331,18 +267,3 @@ def _check_writable(path: Path, network: Any) -> None:
             expected="a file in a folder that you may write to, on a disk with room for the weights",
             advice="free some disk space; another --weights PATH; or --no-save",
         ) from error
-
-
-def _say(arguments: argparse.Namespace, event: str, text: str, **facts: Any) -> None:
-    if arguments.json:
-        _print_json(event, **facts)
-    else:
-        print(text, flush=True)
-
-
-def _print_json(event: str, **facts: Any) -> None:
-    print(json.dumps({"event": event, **facts}, allow_nan=False), flush=True)
-
-
-def _remark(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

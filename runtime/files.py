@@ -120,6 +120,23 @@ def _second_name(target: Path) -> Iterator[Path | None]:
             os.unlink(second)
 
 
+@contextlib.contextmanager
+def folder_made(folder: Path) -> Iterator[None]:
+    """Make a folder for what the block puts there. Raises OSError.
+
+    Where the block ends with an exception, the folders that were made and hold nothing are gone again.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for one in missing:
+            with contextlib.suppress(OSError):  # it was not made, or another has put something there
+                one.rmdir()
+        raise
+
+
 def try_folder(target: Path, size: int) -> None:
     """Find out, before work is spent, whether a file `target` of `size` bytes can be written. Raises OSError.
 

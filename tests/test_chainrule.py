@@ -51,6 +51,8 @@ def test_it_has_the_names_of_the_language_and_no_list_of_its_own() -> None:
 def test_what_it_has_not_is_said() -> None:
     with pytest.raises(AttributeError, match="'chainrule' has no attribute 'Conv3D'"):
         chainrule.Conv3D  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'Dens'; did you mean 'Dense'"):
+        chainrule.Dens  # noqa: B018
     with pytest.raises(ImportError, match="Conv3D"):
         exec("from chainrule import Conv3D")
     assert not hasattr(chainrule, "language"), "a room of the compiler is no name of the language"
@@ -63,6 +65,13 @@ def test_importing_it_loads_nothing() -> None:
 
 def test_describing_a_model_needs_no_sympy() -> None:
     assert python("import sys; from chainrule import Conv2D, Model; print('sympy' in sys.modules)") == "False"
+
+
+@pytest.mark.parametrize("package", ["chainrule", "compiler"])
+def test_it_says_its_version(package: str) -> None:
+    command = [sys.executable, "-m", package, "--version"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == f"chainrule {chainrule.__version__}\n"
 
 
 def test_it_runs_as_a_command() -> None:
@@ -124,12 +133,22 @@ def test_no_neighbour_of_a_model_file_stands_in_for_it(tmp_path: Path) -> None:
         ({"target": "vax"}, "unknown target"),
         ({"modes": "jvp,hpv"}, "unknown mode"),
         ({"modes": ["hpv"]}, "unknown mode"),
+        ({"modes": 3}, "modes makes no sense"),
+        ({"without": [3]}, "without makes no sense"),
+        ({"dtype": np.int32}, "unknown dtype"),
+        ({"dtype": None}, "unknown dtype"),
         ({"without": "nothing"}, "no such pass"),
     ],
 )
 def test_options_are_checked(options: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=message):
         chainrule.compile(small_model(), out=tmp_path, **options)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match="file/new for the module cannot be made"):
+        chainrule.compile(small_model(), out=tmp_path / "file" / "new")
 
 
 def test_what_is_wrong_with_a_model_is_said_all_at_once(tmp_path: Path) -> None:
@@ -162,7 +181,7 @@ class TestModules:
     def test_the_options_are_those_of_the_command(self, workshop: Path, tmp_path: Path) -> None:
         path = tmp_path / "small.py"
         path.write_text(FILE.format(package="chainrule"))
-        asked = {"target": "scalar", "dtype": "float64", "modes": ["jvp"], "without": "winograd"}
+        asked = {"target": "scalar", "dtype": np.float64, "modes": ["jvp"], "without": "winograd"}
         module = chainrule.compile(str(path), out=tmp_path / "generated", **asked)
         options = Options(
             tmp_path / "again", "scalar", "float64", without=frozenset({"winograd"}), modes=("vjp", "jvp")

@@ -6,12 +6,13 @@ model is a hash and a file copy.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ from compiler.toolchain.build import (
 from compiler.toolchain.cache import compiler_digest, fetch
 from compiler.toolchain.cache_entry import everyone_may_write, key_of
 from compiler.toolchain.versions import version_of
-from runtime.files import try_folder, write_together
+from runtime.files import folder_made, try_folder, write_together
 
 if TYPE_CHECKING:
     from compiler.driver import Step
@@ -107,7 +108,6 @@ def compile_file(
     suffix = extension_suffix()
 
     source, module, stub = (options.out / f"{name}{ending}" for ending in (".pyx", suffix, ".pyi"))
-    _check_out(options.out)
 
     def build(folder: Path) -> None:
         for file in (source, module, stub):
@@ -117,8 +117,9 @@ def compile_file(
     if options.force or after is not None:
         # Asked to show its work, or to do it again: the hash of the moment makes a key of its own.
         key = key_of(key, str(time.time_ns()))
-    files, cached = fetch(key, build, lambda text: print(f"note: {text}", file=sys.stderr))
-    write_together({file: files[file.name] for file in (source, module, stub)})
+    with _checked_out(options.out):
+        files, cached = fetch(key, build, lambda text: print(f"note: {text}", file=sys.stderr))
+        write_together({file: files[file.name] for file in (source, module, stub)})
     facts = json.loads(files["facts.json"])
     return Compiled(source, module, stub, cached, time.perf_counter() - start, facts)
 
@@ -131,19 +132,32 @@ def described(model: Model | str | Path) -> Model:
     return model
 
 
-def _check_out(out: Path) -> None:
-    """Make the folder for the module, unless anyone at all could put another module there."""
-    out.mkdir(parents=True, exist_ok=True)
-    status = out.stat()
-    if everyone_may_write(status):
-        raise ModelError(
-            Problem(
-                f"everyone may write to {out}, so no module is put there",
-                expected="a folder in which nobody else can replace it",
-                found=f"mode {status.st_mode & 0o7777:04o}",
-                advice=f"chmod o-w {out}, or another --out",
+@contextlib.contextmanager
+def _checked_out(out: Path) -> Iterator[None]:
+    """The folder for the module, made, unless anyone at all could put another module there."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(folder_made(out))
+        except OSError as error:
+            raise ModelError(
+                Problem(
+                    f"the folder {out} for the module cannot be made",
+                    expected="a folder, or the name of one, where you may write",
+                    found=error.strerror or str(error),
+                    advice="another --out (out= from Python)",
+                )
+            ) from error
+        status = out.stat()
+        if everyone_may_write(status):
+            raise ModelError(
+                Problem(
+                    f"everyone may write to {out}, so no module is put there",
+                    expected="a folder in which nobody else can replace it",
+                    found=f"mode {status.st_mode & 0o7777:04o}",
+                    advice=f"chmod o-w {out}, or another --out",
+                )
             )
-        )
+        yield
 
 
 def available_memory() -> int:

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 from types import ModuleType
 
+import numpy as np
+from numpy.typing import DTypeLike
+
 from compiler.errors import ModelError, Problem
 from compiler.language.description import Model
 from compiler.machine.elements import REALS
@@ -19,36 +22,46 @@ def compile(
     *,
     out: str | Path = "generated",
     target: str = "native",
-    dtype: str = "float32",
-    modes: str | Iterable[str] = (),
-    without: str | Iterable[str] = (),
+    dtype: DTypeLike = "float32",
+    modes: str | Iterable[str] | None = (),
+    without: str | Iterable[str] | None = (),
     force: bool = False,
 ) -> ModuleType:
     """Compile a model, or the model file at a path, and import the module: `compile(model).Network(seed=0)`.
 
     The options are those of `chainrule compile`: the folder for the module, the target, "float32" or
-    "float64", what the module offers besides training ("jvp,hvp" or a list), passes to leave out, and whether
-    to build again though nothing has changed. A model without a name is called like its file, or "model".
-    What was compiled before comes from the cache. What is returned is always the module of this model,
-    whatever was imported from its place before.
+    "float64" (NumPy's dtypes too), what the module offers besides training ("jvp,hvp" or a list), passes to
+    leave out, and whether to build again though nothing has changed. A model without a name is called like
+    its file, or "model". What was compiled before comes from the cache. What is returned is always the
+    module of this model, whatever was imported from its place before.
 
-    Raises ModelError with every problem of the model or of an option, ToolchainError where there is no C
+    Raises ModelError with every problem of the model or of an option, and where the folder cannot be made,
+    ToolchainError where there is no C
     compiler and nothing in the cache, OSError where nothing can be written.
     """
     if not isinstance(model, Model | str | PurePath):
         found = type(model).__name__
         raise ModelError(Problem("this is no model", expected="a Model, or the path of a file", found=found))
-    if dtype not in REALS:
-        raise ModelError(Problem("unknown dtype", expected=", ".join(REALS), found=repr(dtype)))
     options = Options(
         Path(out),
         target,
-        dtype,
+        _real(dtype),
         force,
-        _switches(_names(without)),
-        checked_modes(_names(modes)),
+        _switches(_names("without", without)),
+        checked_modes(_names("modes", modes)),
     )
     return built_module(model, options)
+
+
+def _real(dtype: DTypeLike) -> str:
+    """The name of a dtype, however NumPy lets one say it. Raises ModelError for one that no module has."""
+    try:
+        name = np.dtype(dtype).name if dtype is not None else "None"
+    except TypeError:
+        name = repr(dtype)
+    if name not in REALS:
+        raise ModelError(Problem("unknown dtype", expected=", ".join(REALS), found=name))
+    return name
 
 
 def _switches(names: list[str]) -> frozenset[str]:
@@ -60,6 +73,11 @@ def _switches(names: list[str]) -> frozenset[str]:
     return parse_switches(",".join(names))
 
 
-def _names(given: str | Iterable[str]) -> list[str]:
-    """Names from a text with commas, or from a list."""
-    return [name.strip() for name in (given.split(",") if isinstance(given, str) else given) if name.strip()]
+def _names(option: str, given: str | Iterable[str] | None) -> list[str]:
+    """Names from a text with commas, or from a list; None is none. Raises ModelError for anything else."""
+    names = given.split(",") if isinstance(given, str) else () if given is None else given
+    names = list(names) if isinstance(names, Iterable) else [given]
+    if not all(isinstance(name, str) for name in names):
+        expected = 'a list of names, or a text such as "jvp,hvp"'
+        raise ModelError(Problem(f"{option} makes no sense", expected=expected, found=repr(given)))
+    return [name.strip() for name in names if name.strip()]

@@ -17,9 +17,10 @@ from runtime.errors import TrainingError, WeightsError
 class ModelCheckpoint(Callback):
     """Save everything needed to resume to `path`, atomically: after each epoch, or in the middle of one too.
 
-    `save_freq` is "epoch", or every so many batches; `every_minutes` saves when so much time has gone by
-    since the last time, after a batch. Epochs are saved always. With `save_best_only`, only epochs are saved,
-    and those only whose quantity `monitor` is better than in all epochs before.
+    `save_freq` is "epoch", or, as in Keras, a number of batches: after so many updates, and not after epochs.
+    `every_minutes` saves besides, after a batch, when so much time has gone by since the last time. With
+    `save_best_only`, only epochs are saved, and those only whose quantity `monitor` is better than in all
+    epochs before.
 
     `path` may hold "{epoch}" (counted from 1), "{step}" and quantities of the history, "{val_loss:.4f}":
     every save then has a file of its own, and `keep_last` removes all but so many of those that this
@@ -67,10 +68,11 @@ class ModelCheckpoint(Callback):
             self._save(self.training.epoch, self.training.samples)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        best = self.save_best_only
-        if best and epochs_since_best(self.training.history, self.monitor, self.mode) > 0:
-            return
-        self._save(epoch + 1, 0)
+        if self.save_best_only:
+            if epochs_since_best(self.training.history, self.monitor, self.mode) == 0:
+                self._save(epoch + 1, 0)
+        elif not self.every_batches:
+            self._save(epoch + 1, 0)
 
     def file(self, epoch: int) -> Path:
         """The file of a save after `epoch` whole epochs. Raises TrainingError for a name without a value."""

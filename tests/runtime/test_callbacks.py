@@ -229,12 +229,11 @@ def test_lambda_callback():
 
 
 def test_checkpoints_with_names_of_their_own_and_the_last_of_them(tmp_path):
-    saver = ModelCheckpoint(tmp_path / "at-{epoch}-{step}.safetensors", save_freq=2, keep_last=3)
+    saver = ModelCheckpoint(tmp_path / "at-{epoch}-{step}.safetensors", save_freq=3, keep_last=2)
     fit(fake_network.Network(), X, Y, batch_size=10, epochs=2, verbose=0, callbacks=[saver])
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["at-1-6.safetensors", "at-1-8.safetensors", "at-2-8.safetensors"]
+    assert names == ["at-0-3.safetensors", "at-1-6.safetensors"], "epochs are not saved besides"
     assert read_checkpoint(tmp_path / "at-1-6.safetensors").state.samples == 20
-    assert read_checkpoint(tmp_path / "at-2-8.safetensors").state.samples == 0
 
 
 def test_a_checkpoint_name_without_a_value(tmp_path):

@@ -174,7 +174,7 @@ def test_a_model_on_flat_images_and_one_with_too_few_classes(tmp_path, monkeypat
 
 def test_nothing_is_downloaded_for_a_model_that_mnist_does_not_fit(monkeypatch, capsys):
     monkeypatch.setattr(
-        "runtime.cli.load_mnist", lambda *arguments, **options: pytest.fail("data were fetched")
+        "runtime.commands.data.load_mnist", lambda *arguments, **options: pytest.fail("data were fetched")
     )
     colour = fake_network.make_module("fake_colour", INPUT_SHAPE=(32, 32, 3), MODEL_NAME="colour")
     assert train(module=colour) == 1

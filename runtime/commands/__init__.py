@@ -1,0 +1,1 @@
+"""What commands share: the data that options name, and what is printed."""

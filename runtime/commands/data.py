@@ -1,0 +1,82 @@
+"""The data set that the options of a command name, in the shapes that a model takes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+
+import numpy as np
+
+from runtime.checkpoint import DataIdentity
+from runtime.commands.output import remark
+from runtime.data import Arrays, load_arrays, load_mnist, load_text, reads_text
+from runtime.errors import DataError
+from runtime.interface import ModelInterface
+from runtime.weights import identity_of
+
+
+def check_data_exist(arguments: argparse.Namespace) -> None:
+    """Raises DataError where `--data` names nothing."""
+    if arguments.data and not os.path.exists(arguments.data):
+        raise DataError(
+            f"there is no {arguments.data}",
+            expected="a folder with the files of MNIST, a .npz file, or a text",
+            advice="check --data, or leave it out",
+        )
+
+
+def load_data(arguments: argparse.Namespace, interface: ModelInterface) -> tuple[Arrays, DataIdentity]:
+    """The data set in the shapes that the model takes, and which it is."""
+    if arguments.data and arguments.data.endswith(".npz"):
+        data = load_arrays(arguments.data)
+    elif arguments.data and reads_text(interface):
+        data = load_text(arguments.data, interface.input_shape[0])
+    else:
+        if not (arguments.data or os.environ.get("MNIST_DIR")):
+            _check_suits_mnist(interface)
+        data = load_mnist(arguments.data, offline=arguments.offline, report=remark).arrays()
+    x_train = interface.fit_inputs(data.x_train, "training inputs")
+    x_test = interface.fit_inputs(data.x_test, "test inputs")
+    _say_what_is_scaled(x_train, x_test, interface)
+    x_train, y_train = interface.convert(x_train, data.y_train)
+    x_test, y_test = interface.convert(x_test, data.y_test)
+    interface.check_pair(x_train, y_train, "training")
+    interface.check_pair(x_test, y_test, "test")
+    converted = replace(data, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    return converted, identity_of(data)
+
+
+def _say_what_is_scaled(x_train: np.ndarray, x_test: np.ndarray, interface: ModelInterface) -> None:
+    """Of integers uint8 alone is scaled. Raises DataError where a set mixes it with others."""
+    if interface.input_limit is not None or {x_train.dtype.kind, x_test.dtype.kind} - set("biu"):
+        return
+    if (x_train.dtype == np.uint8) != (x_test.dtype == np.uint8):
+        raise DataError(
+            "the training and the test inputs do not mean the same",
+            expected="the same dtype: uint8 is scaled to [0, 1], and other integers are taken as they are",
+            found=f"{x_train.dtype} to train and {x_test.dtype} to test",
+        )
+    if x_train.dtype != np.uint8 and x_train.size:
+        remark(
+            f"note: the inputs are {x_train.dtype}, {x_train.min()} to {x_train.max()}, taken as they are; "
+            "pixels stored as uint8 would be scaled to [0, 1]"
+        )
+
+
+def _check_suits_mnist(interface: ModelInterface) -> None:
+    """Find out before a download that MNIST is of no use to this model. Raises DataError."""
+    try:
+        interface.fit_inputs(np.empty((0, 28, 28, 1), np.uint8), "MNIST images")
+        suits = interface.label_shape == () and interface.label_kind == "index"
+    except DataError:
+        suits = False
+    if not suits:
+        raise DataError(
+            f"the model {interface.name!r} needs data of its own, MNIST does not fit it",
+            expected=f"samples of shape {interface.input_shape}, {interface.label_kind} labels of shape "
+            f"{interface.label_shape}",
+            advice="--data FILE.txt, or a folder of texts"
+            if reads_text(interface)
+            else "--data FILE.npz, from numpy.savez(path, x_train=…, y_train=…, x_test=…, y_test=…)",
+        )
