@@ -113,6 +113,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
             *BASE,
         ),
     ),
+    "compiler.tools.derive": ("compiler.derive", "compiler.simplify", *BASE),
     "compiler.tools.check": (
         MODULE,
         *LOWERING,

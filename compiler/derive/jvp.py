@@ -12,9 +12,9 @@ from collections.abc import Iterable
 
 from compiler.derive.rules import at_winner, jvp_term, winner_definition
 from compiler.ir.tensor.editing import extended
-from compiler.ir.tensor.printer import describe_term
 from compiler.ir.tensor.program import Definition, Program, Rewrite, Tensor, Term, zero_term
 from compiler.ir.tensor.prune import in_order
+from compiler.ir.tensor.record import alone, rewritten
 
 
 def tangent_name(name: str) -> str:
@@ -42,13 +42,18 @@ def jvp(program: Program, wrt: Iterable[str], outputs: Iterable[str]) -> tuple[P
                 winner = fresh.fresh(f"{definition.name}.winner")
                 definitions.append(winner_definition(definition, winner))
             terms = (at_winner(definition, winner),)
+            new = winner_definition(definition, winner), alone(definition, terms[0])
+            rewrites.append(rewritten("winner", definition, new, "what wins is read at its saved position"))
         tangents = [(t, jvp_term(t, names)) for t in terms]
         kept = [(before, after) for before, after in tangents if after is not None]
         if kept:
             names[definition.name] = fresh.fresh(tangent_name(definition.name))
             tangent = _tangent(definition, names[definition.name], tuple(t for _, t in kept))
             definitions.append(tangent)
-            rewrites += [_recorded(definition.name, before, tangent.name, after) for before, after in kept]
+            rewrites += [
+                rewritten("jvp", alone(definition, before), alone(tangent, after), "perturb the reads")
+                for before, after in kept
+            ]
     for name in outputs:
         if name not in names:
             names[name] = fresh.fresh(tangent_name(name))
@@ -64,8 +69,3 @@ def _given_tangent(entry: Definition | Tensor, name: str) -> Tensor:
 
 def _tangent(entry: Definition | Tensor, name: str, terms: tuple[Term, ...]) -> Definition:
     return Definition(name, entry.shape, "sum", terms, origin=entry.origin, role="tangent", of=entry.name)
-
-
-def _recorded(name: str, before: Term, gained_by: str, after: Term) -> Rewrite:
-    what = describe_term(name, before), describe_term(gained_by, after)
-    return Rewrite("jvp", *what, "perturb the reads")

@@ -17,8 +17,10 @@ from compiler.derive.rules import Rename, at_winner, vjp_terms, winner_definitio
 from compiler.errors import CompilerBug
 from compiler.ir.tensor.editing import extended
 from compiler.ir.tensor.names import Names
-from compiler.ir.tensor.printer import describe_term
 from compiler.ir.tensor.program import Definition, Program, Rewrite, Tensor, Term, make_term, zero_term
+from compiler.ir.tensor.record import alone, rewritten
+
+SWAPPED = "swap target and access maps"
 
 
 def cotangent_name(name: str) -> str:
@@ -58,10 +60,12 @@ def vjp(
         terms = definition.terms
         if definition.operation != "sum":
             terms = (at_winner(definition, winners[definition.name]),)
+            rewrites.append(_at_winner(definition, winners[definition.name], terms[0]))
         for term in terms:
             for tensor, gained in vjp_terms(term, definition.name, definition.shape, active, names):
                 cotangents[tensor].append(gained)
-                rewrites.append(_recorded("vjp", definition.name, term, names(tensor), gained))
+                part = _cotangent(program[tensor], names, [gained])
+                rewrites.append(rewritten("vjp", alone(definition, term), part, SWAPPED))
     for name in wrt:
         if program.definition(name) is None:
             derived.append(_cotangent(program[name], names, cotangents.get(name, [])))
@@ -115,6 +119,6 @@ def _cotangent(entry: Definition | Tensor, names: Rename, terms: list[Term]) -> 
     )
 
 
-def _recorded(rule: str, name: str, before: Term, gained_by: str, after: Term) -> Rewrite:
-    after_text = describe_term(gained_by, after)
-    return Rewrite(rule, describe_term(name, before), after_text, "swap target and access maps")
+def _at_winner(definition: Definition, winner: str, term: Term) -> Rewrite:
+    new = winner_definition(definition, winner), alone(definition, term)
+    return rewritten("winner", definition, new, "what wins is read at its saved position")

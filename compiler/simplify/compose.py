@@ -27,12 +27,13 @@ from compiler.ir.tensor.compose import common, inlined
 from compiler.ir.tensor.compose import compose as put_in
 from compiler.ir.tensor.editing import replaced, without_unused
 from compiler.ir.tensor.program import Definition, Program, Rewrite, Term, make_term
+from compiler.ir.tensor.record import rewritten
 from compiler.simplify.cost import definition_cost
 from compiler.simplify.memo import Memo
 from compiler.simplify.merge import tidy_definition
 from compiler.simplify.output_forms import in_output_forms
 from compiler.simplify.scalar import transcendentals
-from compiler.simplify.terms import describe_all, is_clean, is_contraction
+from compiler.simplify.terms import is_clean, is_contraction
 
 MOST_READS = 4
 """A term that reads one tensor at more places than this is left alone."""
@@ -74,7 +75,7 @@ def _put(
     for old, new in changes:
         program = replaced(program, old.name, new)
         because = f"{inner.name} is put in: {why}"
-        rewrites.append(Rewrite("compose", describe_all(old), describe_all(new), because))
+        rewrites.append(rewritten("compose", old, new, because))
     read = dict.fromkeys(tensor for old, _ in changes for tensor in old.tensors)
     return without_unused(program, read), rewrites
 

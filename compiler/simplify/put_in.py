@@ -31,6 +31,7 @@ from compiler.ir.tensor.compose import common, compose
 from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.program import Access, Definition, Program, Reads, Rewrite, Term, make_term
 from compiler.ir.tensor.prune import prune
+from compiler.ir.tensor.record import rewritten
 from compiler.simplify.cheapest import finished
 from compiler.simplify.exponentials import EXPONENTIAL
 from compiler.simplify.memo import Memo
@@ -39,7 +40,7 @@ from compiler.simplify.outputs import functions_read
 from compiler.simplify.rounding import Question, failures
 from compiler.simplify.scalar import cheaper_key, operations, parts_of, transcendentals
 from compiler.simplify.signs import Assumed, assume
-from compiler.simplify.terms import describe_all, is_algebraic, is_clean, is_contraction, replace_body
+from compiler.simplify.terms import is_algebraic, is_clean, is_contraction, replace_body
 
 LONGEST, MOST_FUNCTIONS = 160, 4
 """The operations of a body with all formulas put in, and its different exponentials and the like; a longer
@@ -54,9 +55,10 @@ def put_in(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
             before = program
             program = law(program, program.definition(name), memo)
             if program is not before:
-                old, new = (describe_all(p.definition(name)) for p in (before, program))
+                had = set(before.definitions)
+                new = [d for d in program.definitions if d not in had]
                 why = "measured in float32, what is stored in between makes it infinite or no number"
-                rewrites.append(Rewrite("put in", old, new, why))
+                rewrites.append(rewritten("put in", before.definition(name), new, why))
     return prune(program), rewrites
 
 

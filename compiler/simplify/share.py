@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from compiler.ir.tensor.program import Definition, Program, Rewrite
 from compiler.ir.tensor.prune import in_order
+from compiler.ir.tensor.record import rewritten
 from compiler.ir.tensor.rename import canonical, reading
-from compiler.simplify.terms import describe_all
 
 
 def share(program: Program) -> tuple[Program, list[Rewrite]]:
@@ -30,9 +30,7 @@ def share(program: Program) -> tuple[Program, list[Rewrite]]:
         moved = [*standing.pop(drop.name, ()), drop.name]
         names.update(dict.fromkeys(moved, keep.name))
         standing[keep.name] += moved
-        rewrites.append(
-            Rewrite("share", describe_all(renamed), describe_all(first), "the same up to the names of axes")
-        )
+        rewrites.append(rewritten("share", drop, keep, "the same up to the names of axes"))
     if not rewrites:
         return program, rewrites
     definitions = (_renamed(d, names) for d in program.definitions if d.name not in names)

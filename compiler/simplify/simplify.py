@@ -21,6 +21,7 @@ from compiler.errors import CompilerBug
 from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.ir.tensor.prune import prune
+from compiler.ir.tensor.record import rewritten
 from compiler.simplify.compose import compose
 from compiler.simplify.memo import Memo
 from compiler.simplify.merge import tidy_definition
@@ -30,7 +31,6 @@ from compiler.simplify.self_check import differences
 from compiler.simplify.share import share
 from compiler.simplify.stabilise import stable_forms
 from compiler.simplify.sums import look_up, pull_out
-from compiler.simplify.terms import describe_all
 
 Rule = Callable[[Program, Memo], tuple[Program, list[Rewrite]]]
 
@@ -47,7 +47,7 @@ def tidy(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
             program = replaced(program, definition.name, changed)
             rule = "algebra" if set(changed.tensors) <= set(definition.tensors) else "output form"
             why = "the same value for less work" if rule == "algebra" else "a saved output says it for less"
-            rewrites.append(Rewrite(rule, describe_all(definition), describe_all(changed), why))
+            rewrites.append(rewritten(rule, definition, changed, why))
     return program, rewrites
 
 

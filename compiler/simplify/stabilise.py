@@ -27,6 +27,7 @@ from compiler.ir.tensor.compose import inlined
 from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.program import Access, Definition, Program, Reads, Rewrite, Term, make_term
 from compiler.ir.tensor.prune import in_order, prune
+from compiler.ir.tensor.record import rewritten
 from compiler.ir.tensor.rename import canonical
 from compiler.simplify.algebra import factored
 from compiler.simplify.cheapest import cheapest, finished
@@ -40,7 +41,6 @@ from compiler.simplify.signs import assume
 from compiler.simplify.stable_scalars import stable_softplus
 from compiler.simplify.terms import (
     axes_of,
-    describe_all,
     is_clean,
     replace_body,
 )
@@ -69,7 +69,7 @@ def _rewrite_terms(
         if terms != definition.terms:
             changed = replace(definition, terms=terms)
             program = replaced(program, definition.name, changed)
-            rewrites.append(Rewrite(rule, describe_all(definition), describe_all(changed), why))
+            rewrites.append(rewritten(rule, definition, changed, why))
     return program, rewrites
 
 
@@ -133,18 +133,17 @@ def shift_sums(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
             program = replaced(program, definition.name, *shifted)
             restored.append(shifted[-1])
             tops += shifted[:-2]
-            after = "; ".join(map(describe_all, shifted))
             why = (
                 "each exponent is at most 0 and one is 0, so nothing overflows and a plain sum is at least 1"
             )
-            rewrites.append(Rewrite("shift", describe_all(definition), after, why))
+            rewrites.append(rewritten("shift", definition, shifted, why))
     program = program.with_definitions(in_order(program.definitions))
     program, steps = _put_into_uses(program, restored, memo)
     for top in filter(partial(_is_added_alone, program), tops):
         kept = _kept_finite(program, top)
         program = replaced(program, top.name, *kept)
         why = "an infinite maximum less itself would be NaN"
-        steps.append(Rewrite("shift", describe_all(top), "; ".join(map(describe_all, kept)), why))
+        steps.append(rewritten("shift", top, kept, why))
     return prune(program), rewrites + steps
 
 

@@ -26,6 +26,7 @@ from compiler.ir.tensor.compose import inlined
 from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.program import Access, Definition, Program, Reads, Rewrite, Term, make_term
 from compiler.ir.tensor.prune import in_order
+from compiler.ir.tensor.record import rewritten
 from compiler.ir.tensor.rename import substitute_access, substitute_all
 from compiler.simplify.cost import definition_cost
 from compiler.simplify.memo import Memo
@@ -34,7 +35,6 @@ from compiler.simplify.output_forms import in_output_forms
 from compiler.simplify.scalar import hide
 from compiler.simplify.terms import (
     axes_of,
-    describe_all,
     is_clean,
     is_contraction,
     matchings,
@@ -52,9 +52,8 @@ def pull_out(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
         split = _pulled_out(program, definition, memo)
         if split is not None:
             program = replaced(program, definition.name, *split)
-            after = "; ".join(map(describe_all, split))
             why = "a factor that does not depend on the summed axes leaves the sum"
-            rewrites.append(Rewrite("pull out", describe_all(definition), after, why))
+            rewrites.append(rewritten("pull out", definition, split, why))
     return program, rewrites
 
 
@@ -125,7 +124,7 @@ def look_up(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
         if any(_stands_after(program, tensor, definition.name) for tensor in changed.tensors):
             program = program.with_definitions(in_order(program.definitions))
         why = "every part of this sum is a sum that the program computes already"
-        rewrites.append(Rewrite("look up", describe_all(definition), describe_all(changed), why))
+        rewrites.append(rewritten("look up", definition, changed, why))
     return program, rewrites
 
 

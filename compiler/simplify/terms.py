@@ -14,7 +14,6 @@ from compiler.ir.affine.expression import Affine, atom_of
 from compiler.ir.affine.guards import dimension_inside
 from compiler.ir.tensor.axes import are_all
 from compiler.ir.tensor.maps import inside
-from compiler.ir.tensor.printer import describe_term
 from compiler.ir.tensor.program import Access, Definition, Reads, Term, make_term
 from compiler.ir.tensor.projections import projects
 from compiler.ir.tensor.rename import moved
@@ -129,8 +128,3 @@ def _within_range(binding: Mapping[str, Affine], pattern: Term, term: Term) -> b
 
 def replace_body(term: Term, body: sympy.Expr) -> Term:
     return make_term(term.axes, term.target, body, term.reads, term.guards)
-
-
-def describe_all(definition: Definition) -> str:
-    """One line for a definition, as the rewrite records show it."""
-    return "; ".join(describe_term(definition.name, term, definition.operation) for term in definition.terms)

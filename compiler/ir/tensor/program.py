@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from operator import attrgetter
@@ -323,6 +323,10 @@ class Rewrite:
     before: str
     after: str
     why: str
+    old: tuple[Definition, ...] = field(default=(), compare=False, repr=False)
+    """What was there, where the step is one from definitions to definitions …"""
+    new: tuple[Definition, ...] = field(default=(), compare=False, repr=False)
+    """… and what is there instead, each in an order in which it reads only what stands before it."""
 
     def __str__(self) -> str:
         return f"[{self.rule}] {self.before}\n    -> {self.after}\n    because {self.why}"

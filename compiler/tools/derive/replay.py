@@ -1,0 +1,130 @@
+"""Recorded steps played again with numbers: does each do what its rule says, and no more?
+
+A step that rewrites has the values of what it replaces. A step that derives is compared with differences of
+what it derives from, in extended precision: the cotangent's part with a direction is the cotangent with the
+slope along that direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from compiler.ir.tensor.interpreter import run
+from compiler.ir.tensor.program import Access, Definition, Program, Rewrite, Tensor, Term, make_term
+from compiler.ir.tensor.rename import reading
+
+Arrays = Mapping[str, np.ndarray]
+STEP = 2.0**-16
+"""Of the differences, whose error is of the fourth order in it; what extended precision rounds is less."""
+MOVED = "what is moved"
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A step, and by how much its two sides differ on numbers, relative to their size."""
+
+    rewrite: Rewrite
+    error: float
+
+
+def replayed(
+    given: Program, rewrites: Iterable[Rewrite], inputs: Arrays, *, batch: int, seed: int = 0
+) -> Iterator[Replayed]:
+    """Each step from definitions to definitions, in order, on the values of the program that they start from.
+
+    `inputs` are values of what that program is given. A remark, which changes nothing, is left out.
+    """
+    rng = np.random.default_rng(seed)
+    values = dict(run(given, inputs, batch=batch, dtype=np.longdouble))
+    shapes = {entry.name: entry for entry in given.entries}
+    for rewrite in rewrites:
+        if not rewrite.new:
+            continue
+        play = {"vjp": _swapped, "jvp": _perturbed}.get(rewrite.rule, _replaced)
+        yield Replayed(rewrite, play(rewrite, values, shapes, batch, rng))
+
+
+def _replaced(rewrite: Rewrite, values: dict, shapes: dict, batch: int, rng: np.random.Generator) -> float:
+    (old,) = rewrite.old
+    before = _value(old, values, shapes, batch)
+    for definition in rewrite.new:
+        shapes[definition.name] = definition
+        values[definition.name] = _value(definition, values, shapes, batch)
+    return _difference(values[rewrite.new[-1].name], before)
+
+
+def _swapped(rewrite: Rewrite, values: dict, shapes: dict, batch: int, rng: np.random.Generator) -> float:
+    """⟨part of the cotangent, direction⟩ against ⟨cotangent, slope of the term along the direction⟩."""
+    (old,), (new,) = rewrite.old, rewrite.new
+    seed = next(n for n in new.tensors if shapes[n].role == "cotangent" and shapes[n].of == old.name)
+    shape = np.shape(values[new.of])
+    direction = rng.standard_normal(shape).astype(np.longdouble)
+    by = [a for _, a in old.terms[0].reads if a.tensor == new.of and a.indices == new.terms[0].target]
+    slopes = (_slope(old, {a: direction}, values, shapes, batch) for a in by)
+    found = np.sum(_value(new, values, shapes, batch) * direction)
+    return min(_difference(found, np.sum(values[seed] * slope)) for slope in slopes)
+
+
+def _perturbed(rewrite: Rewrite, values: dict, shapes: dict, batch: int, rng: np.random.Generator) -> float:
+    """The tangent's part against the slope of the term along the tangents of what it reads."""
+    (old,), (new,) = rewrite.old, rewrite.new
+    tangents = {e.of: n for n, e in shapes.items() if e.role == "tangent" and n in values}
+    along = {a: values[tangents[a.tensor]] for _, a in old.terms[0].reads if a.tensor in tangents}
+    return _difference(_value(new, values, shapes, batch), _slope(old, along, values, shapes, batch))
+
+
+def _slope(
+    old: Definition, along: Mapping[Access, np.ndarray], values: Arrays, shapes: Mapping, batch: int
+) -> np.ndarray:
+    """The derivative of a term along directions of some of its reads, by differences of the fourth order."""
+    (term,) = old.terms
+    names = {access: f"{MOVED} {number}" for number, access in enumerate(along)}
+    moved = _reading(term, {a: replace(a, tensor=name) for a, name in names.items()})
+    shapes = {**shapes, **{names[a]: replace(shapes[a.tensor], name=names[a]) for a in along}}
+
+    def at(step: float) -> np.ndarray:
+        there = {names[a]: values[a.tensor] + np.longdouble(step) * d for a, d in along.items()}
+        return _value(replace(old, terms=(moved,)), {**values, **there}, shapes, batch)
+
+    near, far = at(STEP) - at(-STEP), at(2 * STEP) - at(-2 * STEP)
+    return (8 * near - far) / np.longdouble(12 * STEP)
+
+
+def _reading(term: Term, accesses: Mapping[Access, Access]) -> Term:
+    reads = ((symbol, accesses.get(access, access)) for symbol, access in term.reads)
+    return make_term(term.axes, term.target, term.body, reads, term.guards)
+
+
+def _value(definition: Definition, values: Arrays, shapes: Mapping, batch: int) -> np.ndarray:
+    """The value of one definition, what it reads being given."""
+    given = tuple(_given(name, shapes[name]) for name in definition.tensors)
+    alone = Program(given, (definition,), (definition.name,))
+    inputs = {tensor.name: values[tensor.name] for tensor in given}
+    return run(alone, inputs, batch=batch, dtype=np.longdouble)[definition.name]
+
+
+def _given(name: str, entry: Tensor | Definition) -> Tensor:
+    return Tensor(name, entry.shape, "input", entry.dtype, getattr(entry, "limit", None))
+
+
+def _difference(found: np.ndarray, right: np.ndarray) -> float:
+    found, right = np.asarray(found), np.asarray(right)
+    same = (found == right) | (np.isnan(found) & np.isnan(right))
+    size = max(1.0, float(np.abs(right[np.isfinite(right)]).max(initial=0.0)))
+    with np.errstate(invalid="ignore"):
+        return float(np.where(same, 0.0, np.abs(found - right)).max(initial=0.0)) / size
+
+
+def unrecorded(given: Program, rewrites: Iterable[Rewrite], result: Program) -> list[str]:
+    """Definitions of a simplified program that no recorded step, and nothing given, says: none, if the record
+    is complete."""
+    standing = {definition.name: definition for definition in given.definitions}
+    for rewrite in rewrites:
+        if rewrite.rule == "share":
+            names = {rewrite.old[-1].name: rewrite.new[-1].name}
+            standing = {n: replace(reading(d, names), of=names.get(d.of, d.of)) for n, d in standing.items()}
+        standing.update((definition.name, definition) for definition in rewrite.new)
+    return [d.name for d in result.definitions if standing.get(d.name) != d]
