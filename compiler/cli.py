@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TextIO
+from typing import Any
 
 from compiler import values
 from compiler.errors import CompilerBug, ModelError
@@ -23,6 +23,7 @@ from compiler.machine.registry import all_targets
 from compiler.modes import MODES
 from compiler.toolchain.compile_file import Compiled, Options, compile_file
 from compiler.toolchain.doctor import report
+from compiler.tools.watch import Watch
 from runtime.arguments import add_evaluate_arguments, add_train_arguments, seed, wrong_environment
 from runtime.border import guarded, print_anything
 
@@ -205,30 +206,27 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _compile(arguments: argparse.Namespace) -> int:
     with printing_to_stderr() as results:
-        dump = _dumper(arguments.dump_after, results) if arguments.dump_after else None
-        steps: list[Any] = []
-        after = _both(dump, steps.append) if arguments.explain_passes else dump
-        result = compile_file(arguments.model, _options(arguments), _progress(arguments.quiet), after)
+        watch = Watch(arguments.dump_after, arguments.explain_passes, None if arguments.json else results)
+        options, progress = _options(arguments), _progress(arguments.quiet)
+        result = compile_file(arguments.model, options, progress, watch if watch.wanted else None)
+    if arguments.json:
+        found = _schedule(arguments) if arguments.explain_schedule else _compiled_to_json(result)
+        print(json.dumps({**found, **watch.to_json()}))
+        return OK
     if arguments.explain_passes:
-        from compiler.tools.pass_table import record
-
-        print(record(steps, times=True))
-    if arguments.explain_schedule:
-        print(_schedule(arguments))
-    elif arguments.json:
-        print(json.dumps({**result.facts, "cached": result.cached, "seconds": result.seconds}))
-    else:
-        print(summary(result))
+        print(watch.record())
+    print(_schedule(arguments) if arguments.explain_schedule else summary(result))
     return OK
 
 
-def _schedule(arguments: argparse.Namespace) -> str:
+def _schedule(arguments: argparse.Namespace) -> Any:
+    """The report of `--explain-schedule`: as text, or as what JSON can hold."""
     from compiler.tools.measure.schedule import explain_schedule
     from compiler.tools.measure.schedule_text import render, to_json
 
     with printing_to_stderr():
         report = explain_schedule(arguments.model, _options(arguments), arguments.batch)
-    return json.dumps(to_json(report)) if arguments.json else render(report)
+    return to_json(report) if arguments.json else render(report)
 
 
 def _options(arguments: argparse.Namespace) -> Options:
@@ -252,30 +250,8 @@ def _progress(quiet: bool) -> Callable[[str, float], None]:
     return show
 
 
-def _both(first: Callable[[Any], None] | None, second: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Calls one after the other."""
-
-    def call(step: Any) -> None:
-        if first is not None:
-            first(step)
-        second(step)
-
-    return call
-
-
-def _dumper(wanted: str, results: TextIO) -> Callable[[Any], None]:
-    """Prints every step called `wanted` as it ends: the rewrites that it took, then the program.
-
-    To `results`: while a model is compiled, standard output leads to standard error.
-    """
-
-    def show(step: Any) -> None:
-        from compiler.tools.pass_table import shown
-
-        if wanted in ("all", step.name):
-            print(shown(step), file=results, flush=True)
-
-    return show
+def _compiled_to_json(result: Compiled) -> dict[str, Any]:
+    return {**result.facts, "cached": result.cached, "seconds": result.seconds}
 
 
 def summary(result: Compiled) -> str:

@@ -103,6 +103,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.tools": (),
     "compiler.tools.words": (),
     "compiler.tools.pass_table": (*DRIVING, *BASE),
+    "compiler.tools.watch": ("compiler.tools.pass_table", "compiler.driver"),
     "compiler.tools.summary": (
         *(
             "compiler.tools.words",
@@ -138,7 +139,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("compiler", "compiler.values", "compiler.toolchain.doctor", "compiler.toolchain.built"),
         *(
             "compiler.tools.measure",
-            *("compiler.tools.check", "compiler.tools.pass_table", "compiler.tools.summary"),
+            *(
+                "compiler.tools.check",
+                "compiler.tools.pass_table",
+                "compiler.tools.summary",
+                "compiler.tools.watch",
+            ),
             *COMPILING,
             *DRIVING,
             "compiler.machine",

@@ -35,6 +35,29 @@ def shown(step: Step) -> str:
     return "\n".join([head, *map(str, step.rewrites), print_program(step.result)])
 
 
+def shown_to_json(step: Step) -> dict[str, object]:
+    """What `--dump-after` prints, as JSON."""
+    rewrites = [str(rewrite) for rewrite in step.rewrites]
+    return {**_facts(step), "rewrites": rewrites, "text": print_program(step.result)}
+
+
+def record_to_json(steps: Iterable[Step]) -> list[dict[str, object]]:
+    """What `--explain-passes` prints, as JSON."""
+    return [
+        {
+            **_facts(step),
+            "rewrites": len(step.rewrites),
+            "before": len(step.before.definitions),
+            "after": len(step.result.definitions),
+        }
+        for step in steps
+    ]
+
+
+def _facts(step: Step) -> dict[str, object]:
+    return {"program": step.program, "pass": step.name, "seconds": step.seconds}
+
+
 def record(steps: Iterable[Step], *, times: bool = False) -> str:
     """What each pass did to each program: rewrites, and definitions before and after; the same text for the
     same model, but for `times`."""

@@ -18,13 +18,15 @@ from compiler.language.formula.affine_index import (
     size_of,
 )
 from compiler.language.formula.elaborate import Elaborator, Operation, exact_numbers, groups, writes_once
-from compiler.language.formula.functions import FUNCTION_NAMES
 from compiler.language.formula.normalise import Piece
-from compiler.language.formula.parser import REDUCTIONS, parse_formula
+from compiler.language.formula.notations import NAMES, written_here
+from compiler.language.formula.parser import parse_formula
 from compiler.language.formula.resolve import Resolved
 from compiler.language.formula.scope import SIZE, UNIFORM, Operand, Scope, did_you_mean, with_batch_size
 from compiler.language.formula.spelling import with_normalised_keys
 from compiler.language.formula.syntax import (
+    FUNCTION_NAMES,
+    REDUCTIONS,
     Binary,
     Call,
     Compare,
@@ -42,6 +44,7 @@ from compiler.language.formula.syntax import (
 )
 
 CHOICES = ("max", "min", "abs", "sign")
+KNOWN_FUNCTIONS = (*FUNCTION_NAMES, *CHOICES, SIZE)
 
 
 def formula_problems(
@@ -151,6 +154,9 @@ class _Values:
                     self.error(node, f"{operator} is for axes, not for real numbers")
                 else:
                     self.attempt(lambda: axis_value(node, self.extents, self.scope))
+            case Binary(operator="**", left=Name(name="e"), right=right) if self.is_unknown("e"):
+                self.error(node, "there is no constant e", advice=f"exp({self.scope.written(right)})")
+                self.value(right)
             case Binary(left=left, right=right):
                 self.value(left)
                 self.value(right)
@@ -195,12 +201,19 @@ class _Values:
         elif name in self.scope.operands:
             indices = "…" if self.scope.operands[name].shape else ""
             self.error(node, f"{name} is a tensor, so it needs indices", expected=f"{name}[{indices}]")
+        elif name in KNOWN_FUNCTIONS:
+            argument = "axis" if name == SIZE else "expression"
+            self.error(node, f"{name} is a function", expected=f"{name}({argument})")
+        elif name in REDUCTIONS:
+            self.error(node, f"{name} reduces over axes", expected=f"{name}[axes](expression)")
         else:
-            advice = did_you_mean(name, (*constants, "pi"))
+            advice = NAMES.get(name) or did_you_mean(name, (*constants, "pi"))
             self.error(node, f"there is no constant {name}", advice=advice)
 
+    def is_unknown(self, name: str) -> bool:
+        return not any(name in known for known in (self.scope.constants, self.extents, self.scope.operands))
+
     def call(self, node: Call, function: str, arguments: tuple[Node, ...]) -> None:
-        known = (*FUNCTION_NAMES, *CHOICES, SIZE)
         if function == SIZE:
             self.attempt(lambda: size_of(node, self.extents, self.scope))
             return
@@ -210,11 +223,23 @@ class _Values:
             if len(arguments) != 1:
                 self.error(node, f"{function} takes one argument", found=str(len(arguments)))
         elif function in REDUCTIONS:
-            self.error(node, f"{function} reduces over axes", expected=f"{function}[axes](expression)")
+            *axes, body = map(self.scope.written, arguments) if arguments else ("expression",)
+            advice = f"{function}[{', '.join(axes)}]({body})" if axes else None
+            expected = f"{function}[axes](expression)"
+            self.error(node, f"{function} reduces over axes", expected=expected, advice=advice)
+            if axes:
+                return
+        elif function in self.scope.operands:
+            written = f"{function}[{', '.join(map(self.scope.written, arguments))}]"
+            self.error(node, f"{function} is a tensor: its indices stand in square brackets", advice=written)
+            return
         else:
-            expected = f"one of {', '.join(known)}"
-            advice = did_you_mean(function, known)
+            instead = written_here(function, tuple(map(self.scope.written, arguments)))
+            expected = None if instead else f"one of {', '.join(KNOWN_FUNCTIONS)}"
+            advice = instead or did_you_mean(function.lower(), KNOWN_FUNCTIONS)
             self.error(node, f"there is no function {function}", expected=expected, advice=advice)
+            if instead:
+                return
         for argument in arguments:
             self.value(argument)
 

@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     Condition = sympy.logic.boolalg.Boolean | OwnCondition
 
 
-FUNCTION_NAMES = (
-    *("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan"),
-    *("sinh", "cosh", "tanh", "erf"),
-)
-"""What the formula language can call beside max, min, abs and sign; `scalar.FUNCTIONS` says what each is."""
-
-
 def _function(name: str) -> Callable[[Scalar], Scalar]:
     def function(argument: Scalar) -> Scalar:
         from compiler.language.formula.scalar import FUNCTIONS

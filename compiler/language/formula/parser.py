@@ -11,9 +11,13 @@ import ast
 import inspect
 import re
 import sys
+import warnings
 
+from compiler.errors import ModelError
+from compiler.language.formula.meant import meant
 from compiler.language.formula.problems import formula_error
 from compiler.language.formula.syntax import (
+    REDUCTIONS,
     Binary,
     Bound,
     Call,
@@ -32,7 +36,6 @@ from compiler.language.formula.syntax import (
     Statement,
 )
 
-REDUCTIONS = ("sum", "max", "min", "mean", "prod")
 _BINARY = {
     ast.Add: "+",
     ast.Sub: "-",
@@ -58,6 +61,35 @@ def parse_formula(text: str) -> Formula:
     docs/formulas.md.
     """
     text = inspect.cleandoc(text)
+    try:
+        return _parsed(text)
+    except ModelError:
+        better = "\n".join(map(meant, text.splitlines()))
+        if better != text and _is_readable(better):
+            raise _written_differently(text, better) from None
+        raise
+
+
+def _is_readable(text: str) -> bool:
+    try:
+        _parsed(text)
+    except ModelError:
+        return False
+    return True
+
+
+def _written_differently(text: str, better: str) -> ModelError:
+    """Points at the first character that is another notation's, and shows the line as it is written here."""
+    lines = zip(text.splitlines(), better.splitlines(), strict=True)
+    number, (line, instead) = next((k, pair) for k, pair in enumerate(lines, 1) if pair[0] != pair[1])
+    column = next(
+        (k for k, (old, new) in enumerate(zip(line, instead, strict=False)) if old != new), len(line)
+    )
+    message = "the formula language writes this differently"
+    return formula_error(text, Place(number, column, column + 1), message, advice=instead.strip())
+
+
+def _parsed(text: str) -> Formula:
     source = _EMPTY_INDICES.sub(lambda match: "." + _EMPTY_MARK + match[1], text)
     try:
         tree = _syntax_tree(source)
@@ -81,7 +113,10 @@ def _syntax_tree(source: str) -> ast.Module:
     """Python's own syntax tree. A sum of thousands of terms is as deep as it is long, and needs no more
     stack than that: a limit that keeps it from being read is raised for the time of reading."""
     try:
-        return ast.parse(source)
+        with warnings.catch_warnings():
+            # `1if` is a warning to Python; here it is either read or said.
+            warnings.simplefilter("ignore", SyntaxWarning)
+            return ast.parse(source)
     except RecursionError:
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, DEEPEST))
@@ -118,6 +153,7 @@ class _Parser:
                 node,
                 "this is not a definition",
                 expected="name[indices] = expression, or += for a term of a sum",
+                advice=_instead_of(node),
             )
         name, items = self.subscripted(target)
         if name is None:
@@ -165,6 +201,9 @@ class _Parser:
                 return Logical(place, "not", (self.expression(operand),))
             case ast.BinOp(op=ast.Add() | ast.Sub()):
                 return self.sum(node)
+            case ast.BinOp(op=ast.MatMult()):
+                advice = "a sum of products, such as sum[i](x[b, i]*kernel[i, o])"
+                self.fail(node, "products of matrices are written in indices", advice=advice)
             case ast.BinOp(op=operator) if type(operator) in _BINARY:
                 return Binary(
                     place, _BINARY[type(operator)], self.expression(node.left), self.expression(node.right)
@@ -232,6 +271,7 @@ class _Parser:
                 node.func,
                 "this cannot be called",
                 expected="a function, or one of sum[…] max[…] min[…] mean[…] prod[…]",
+                advice="* between them, if a product is meant",
             )
         if len(arguments) != 1 or not items:
             self.fail(
@@ -272,6 +312,13 @@ class _Parser:
             case ast.Call(func=ast.Name(id="pad"), args=[ast.Name(id=name), value], keywords=[]):
                 return name, self.expression(value)
         self.fail(node, "only a tensor or its padded form has indices", expected="pad(name, value)[indices]")
+
+
+def _instead_of(node: ast.stmt) -> str | None:
+    """What to write for a statement that Python has and formulas have not."""
+    if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Sub):
+        return "+= with a minus sign before the value"
+    return "a statement for each left side" if isinstance(node, ast.Assign) else None
 
 
 def _items(node: ast.expr) -> list[ast.expr]:

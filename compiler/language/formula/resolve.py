@@ -127,6 +127,14 @@ def _expand(node: Node, leading: tuple[str, ...]) -> Node:
     return rebuild(node, lambda child: _expand(child, leading))
 
 
+def _of_whole_batch(node: Reduce, outer: Extents, scope: Scope) -> str:
+    """The statement that defines a reduction over the batch, for the axes around it that it depends on."""
+    bound = {axis.name for axis in node.axes}
+    used = {inner.name for inner in walk(node.body) if isinstance(inner, Name)}
+    indices = ", ".join(name for name in outer if name in used - bound)
+    return f"whole[{indices}] = {scope.written(node)}, and whole[{indices}] here"
+
+
 def _resolve_reductions(
     node: Node, around: Mapping[str, Binder], outer: Extents, finder: ExtentFinder, scope: Scope
 ) -> Node:
@@ -139,6 +147,13 @@ def _resolve_reductions(
     inside, inner = inside_of(node, around), dict(outer)
     axes = []
     for bound in node.axes:
+        if bound.name in inner and bound.name == BATCH_AXIS:
+            raise scope.error(
+                bound.place,
+                f"{BATCH_AXIS} is the batch axis, which the left side has already",
+                expected="a statement of its own for what is of the whole batch",
+                advice=_of_whole_batch(node, outer, scope),
+            )
         if bound.name in inner:
             raise scope.error(
                 bound.place, f"axis {bound.name} is already bound", advice="another name for it here"

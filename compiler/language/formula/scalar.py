@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import sympy
 
-from compiler.errors import CompilerBug
+from compiler.errors import CompilerBug, ModelError
 from compiler.ir.affine.domain import Guard
 from compiler.ir.scalar.choices import NOT_NUMBERS, OWN_FUNCTIONS, Power, Select
 from compiler.ir.scalar.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
@@ -59,6 +59,14 @@ _COMPARISONS = {
     "!=": NotEqual,
 }
 
+DOMAINS = {
+    "log": "an argument greater than 0",
+    "sqrt": "an argument of 0 or more",
+    "asin": "an argument from -1 to 1",
+    "acos": "an argument from -1 to 1",
+    "**": "a base greater than 0, or a whole exponent that is not negative where the base is 0",
+}
+"""Where functions of real numbers have a value, in words."""
 LARGEST = sympy.Rational(sys.float_info.max)
 """The largest number of float64."""
 
@@ -78,7 +86,7 @@ class ScalarBuilder:
         """The SymPy scalar of a value. Raises ModelError for one that is not finite."""
         body = self.value(node)
         if body.has(*NOT_NUMBERS):
-            raise self.scope.error(node.place, "this is not a finite real number", found=str(body))
+            raise self.not_a_number(node, "")
         too_large = [number for number in body.atoms(sympy.Number) if abs(number) > LARGEST]
         if too_large:
             raise self.scope.error(
@@ -149,7 +157,7 @@ class ScalarBuilder:
                     raise self.scope.error(node.right.place, "division by zero")
                 return left / right
             case "**":
-                return Power(left, right)
+                return self.number(node, "**", Power(left, right))
         raise CompilerBug(f"unknown operator {node.operator}")
 
     def call(self, node: Call, function: str, arguments: tuple[Node, ...]) -> sympy.Expr:
@@ -160,7 +168,17 @@ class ScalarBuilder:
         values = [self.value(argument) for argument in arguments]
         if function in ("max", "min"):
             return _extreme(function, values)
-        return {**OWN_FUNCTIONS, **FUNCTIONS}[function](*values)
+        return self.number(node, function, {**OWN_FUNCTIONS, **FUNCTIONS}[function](*values))
+
+    def number(self, node: Node, function: str, value: sympy.Expr) -> sympy.Expr:
+        """The value of a function. Raises ModelError where it is a constant that is no real number."""
+        if value.has(*NOT_NUMBERS) or (value.is_number and value.is_real is False):
+            raise self.not_a_number(node, function)
+        return value
+
+    def not_a_number(self, node: Node, function: str) -> ModelError:
+        message = f"{self.scope.written(node)} is not a finite real number"
+        return self.scope.error(node.place, message, expected=DOMAINS.get(function))
 
     def read(self, node: Read) -> sympy.Symbol:
         operand = self.scope.operand(node)

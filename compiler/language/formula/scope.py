@@ -11,7 +11,7 @@ from compiler.errors import ModelError
 from compiler.ir.affine.domain import Shape
 from compiler.language.formula.problems import formula_error
 from compiler.language.formula.spelling import with_normalised_keys
-from compiler.language.formula.syntax import Place, Read
+from compiler.language.formula.syntax import FUNCTION_NAMES, REDUCTIONS, Node, Place, Read
 
 BATCH_AXIS = "b"
 BATCH_SIZE = "batch_size"
@@ -66,6 +66,10 @@ class Scope:
     def error(self, place: Place | None, message: str, **details: str | None) -> ModelError:
         return formula_error(self.text, place, message, **details)
 
+    def written(self, node: Node) -> str:
+        """What stands in the text for a node, as far as it is on one line."""
+        return self.text.splitlines()[node.place.line - 1][node.place.column : node.place.end]
+
     def operand(self, read: Read) -> Operand:
         """The tensor of a read. Raises ModelError for an unknown name or a wrong number of indices."""
         if read.tensor not in self.operands:
@@ -80,6 +84,10 @@ class Scope:
     def unknown_tensor(self, name: str, place: Place) -> ModelError:
         if name in self.constants:
             return self.error(place, f"{name} is a constant, not a tensor", advice=f"{name}, without indices")
+        if name in REDUCTIONS:
+            return self.error(place, f"{name} reduces over axes", expected=f"{name}[axes](expression)")
+        if name in FUNCTION_NAMES or name in ("abs", "sign"):
+            return self.error(place, f"{name} is a function", expected=f"{name}(expression)")
         known = sorted(key for key in self.operands if key.isidentifier())
         return self.error(
             place,

@@ -12,6 +12,13 @@ from dataclasses import dataclass, field, fields, replace
 
 from compiler.ir.affine.expression import Extent
 
+REDUCTIONS = ("sum", "max", "min", "mean", "prod")
+FUNCTION_NAMES = (
+    *("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan"),
+    *("sinh", "cosh", "tanh", "erf"),
+)
+"""What the formula language can call beside max, min, abs and sign; `scalar.FUNCTIONS` says what each is."""
+
 
 @dataclass(frozen=True)
 class Place:

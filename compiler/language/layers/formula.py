@@ -16,7 +16,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from compiler.errors import ModelError, Problem
 from compiler.language.formula.infer import infer_shapes
 from compiler.language.formula.parser import parse_formula
-from compiler.language.formula.scope import RESERVED, UNKNOWN, Operand
+from compiler.language.formula.scope import BATCH_AXIS, RESERVED, UNKNOWN, Operand
 from compiler.language.formula.spelling import normalised, with_normalised_keys
 from compiler.language.formula.syntax import Read, Statement, walk
 from compiler.language.initializers.base import Initializer
@@ -137,6 +137,8 @@ def _name_problems(layer: Formula) -> Iterator[Problem]:
                 yield wrong(f"name of a {kind}", "a name, such as scale", key)
                 continue
             yield from reserved_problems(key)
+            if key == BATCH_AXIS and kind in ("constant", "size"):
+                yield Problem(f"a {kind} is called {key}, which is the batch axis", expected="another name")
             if normalised(key) in taken:
                 yield Problem(f"{key} is the name of two things", found=f"a {kind} of that name as well")
             taken.add(normalised(key))

@@ -116,7 +116,11 @@ def _called(function: Callable[..., object], arguments: Mapping[str, object]) ->
         value = sympy.sympify(function(**arguments))
     except (TypeError, ValueError, AttributeError, sympy.SympifyError) as error:
         message = f"the function cannot be called with symbols: {error}"
-        raise ModelError(Problem(message, expected="arithmetic and functions", advice=_ADVICE)) from None
+        advice = "** for powers" if "for ^" in message else _ADVICE
+        raise ModelError(Problem(message, expected="arithmetic and functions", advice=advice)) from None
+    if value.has(sympy.I, sympy.nan, sympy.zoo, sympy.oo, -sympy.oo):
+        message = "the function gives a constant that is not a finite real number"
+        raise ModelError(Problem(message, found=str(value)))
     if not isinstance(value, sympy.Expr):
         raise ModelError(Problem("the function gives no value", expected="an expression", found=repr(value)))
     return value
