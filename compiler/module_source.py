@@ -25,9 +25,9 @@ from compiler.ir.module.verify import verify_routine
 from compiler.language.description import Model
 from compiler.machine.elements import element_bytes
 from compiler.machine.target import Target
-from compiler.offers import ORDER, TRAIN_STEP
+from compiler.offers import APPLY_GRADIENTS, GRADIENTS, ORDER, TRAIN_STEP
 from compiler.pipeline import PASSES, Facts, Pass
-from compiler.plan.methods import methods_of, training_method
+from compiler.plan.methods import Halves, methods_of, training_methods
 from compiler.plan.module import memory_of, routine_of
 from compiler.plan.plan import Plan, make_plan
 from compiler.plan.storage import Storage, placed, storage_of
@@ -181,7 +181,7 @@ def _methods(source: ModuleSource, recipes: tuple[Recipe, ...]) -> tuple[Method 
     modes = {recipe.offer.method: recipe.mode for recipe in recipes if recipe.offer and recipe.mode != ALWAYS}
     absent = {name: mode for name, mode in modes.items() if mode not in source.modes}
     methods: list[Method | Absent] = [
-        training_method(TRAIN_STEP, training, update, plans, signature),
+        *training_methods(Halves(training, update, TRAIN_STEP, GRADIENTS, APPLY_GRADIENTS), plans, signature),
         *methods_of(entries, plans, signature),
     ]
     methods = [replace(method, mode=modes.get(method.name, "")) for method in methods]

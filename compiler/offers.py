@@ -18,6 +18,24 @@ inputs are gathered tile by tile inside the step and never copied as a whole.
     gives=("value",),
     rows=True,
 )
+GRADIENTS = Offer(
+    "gradients",
+    """The first half of a step of training, without its second, `apply_gradients`: (loss, gradients).
+
+Parameters stay; states, such as running averages, are renewed. `gradients.flat` is the array that all of
+them lie in. A batch may come in parts: `before` is how many of its examples came earlier, and dropout goes
+on behind them. Means of the parts, weighted by their numbers of examples, are those of the batch. `rows` as
+in `train_step`.
+""",
+    gives=("value", "gradient"),
+    rows=True,
+    part=True,
+)
+APPLY_GRADIENTS = Offer(
+    "apply_gradients",
+    """The second half of a step of training: one update of the parameters, by an array for each of them.""",
+    gives=(),
+)
 VALUE_AND_GRAD = Offer(
     "value_and_grad",
     """The training loss and its gradients, by parameter name; nothing is updated.
@@ -68,5 +86,5 @@ loss is a mean over the batch, means of these are what `value_and_grad` gives. `
     gives=("example_value", "example_gradient"),
     rows=True,
 )
-ORDER = (TRAIN_STEP, VALUE_AND_GRAD, PREDICT, EVALUATE, JVP, HVP, PER_EXAMPLE)
+ORDER = (TRAIN_STEP, GRADIENTS, APPLY_GRADIENTS, VALUE_AND_GRAD, PREDICT, EVALUATE, JVP, HVP, PER_EXAMPLE)
 """In which a reader of a module finds them; others follow."""

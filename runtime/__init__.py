@@ -17,6 +17,11 @@ Imports NumPy and the standard library, nothing of the compiler. From the ground
     weights.py       which file a run may replace, and which it may go on from
     evaluation.py    loss and accuracy on held-out data
     history.py       what a training has measured, its plot and its table
+    batches.py       what an epoch is made of
+    updates.py       one update, by one batch or the mean of several
+    averages.py      moving averages of what is trained
+    epochs.py        one epoch: updates, evaluation, what is undone
+    checks.py        whether the arguments of `fit` make sense
     trainer.py       `fit`, the training loop
     callbacks/       what may be hooked into `fit`
     progress.py      a progress bar for terminals

@@ -30,6 +30,18 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--learning-rate", type=learning_rate, metavar="RATE", help="default: the model's own, or as resumed"
     )
     parser.add_argument(
+        "--accumulate",
+        type=positive_number,
+        metavar="N",
+        help="update by the mean gradient of so many batches (default: 1, or as resumed)",
+    )
+    parser.add_argument(
+        "--ema",
+        type=decay,
+        metavar="DECAY",
+        help="keep moving averages of the weights, such as 0.999, and evaluate these (default: as resumed)",
+    )
+    parser.add_argument(
         "--resume", metavar="PATH", help="go on from the weights file of an earlier run, exactly"
     )
     parser.add_argument(
@@ -86,7 +98,7 @@ def wrong_environment() -> str | None:
     return None
 
 
-# argparse puts the names of the three functions below into its messages, so they read as words.
+# argparse puts the names of the functions below into its messages, so they read as words.
 
 
 def positive_number(text: str) -> int:
@@ -100,6 +112,13 @@ def seed(text: str) -> int:
     value = int(text)
     if not 0 <= value <= MAXIMUM_SEED:
         raise argparse.ArgumentTypeError(f"must be from 0 to {MAXIMUM_SEED}, not {value}")
+    return value
+
+
+def decay(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to below 1, not {text}")
     return value
 
 

@@ -1,8 +1,9 @@
 """Everything needed to continue a training run exactly, in one safetensors file.
 
-Parameters and states are stored under their own names, optimizer state under "optimizer/" + its name, and
-all else as text in the file's metadata. Order of samples and dropout masks are functions of (seed, epoch,
-step), so these few numbers hold the whole state of the random generators too.
+Parameters and states are stored under their own names, optimizer state under "optimizer/" + its name,
+averages of parameters under "average/" + its name, and all else as text in the file's metadata. Order of
+samples and dropout masks are functions of (seed, epoch, step), so these few numbers hold the whole state of
+the random generators too.
 """
 
 from __future__ import annotations
@@ -12,22 +13,24 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from runtime.averages import Averages
 from runtime.errors import WeightsError
 from runtime.interface import ModelInterface
 from runtime.safetensors import TensorFile, load_file, read_metadata, save_file
 
-FORMAT = "chainrule checkpoint 3"
-OLDER_FORMATS = ("chainrule checkpoint 1", "chainrule checkpoint 2")
-"""The first has a checksum of the arrays alone; neither can stand in the middle of an epoch."""
+FORMAT = "chainrule checkpoint 4"
+OLDER_FORMATS = tuple(f"chainrule checkpoint {number}" for number in (1, 2, 3))
+"""The first has a checksum of the arrays alone; it and the second cannot stand in the middle of an epoch; the
+third knows no averages and no updates by several batches."""
 FORMATS = (*OLDER_FORMATS, FORMAT)
 COVERED_FORMATS = FORMATS[1:]
 """Whose checksum covers what is said besides the arrays."""
-OPTIMIZER = "optimizer/"
+OPTIMIZER, AVERAGE = "optimizer/", "average/"
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,9 @@ class TrainingState:
 
     `epoch` and `step` count what is finished. In the middle of an epoch, `samples` of its samples have been
     visited and `loss` is the sum of their losses. `history` holds one list per measured quantity, all equally
-    long, with one value per epoch; `callbacks` what callbacks have to remember, by their names.
+    long, with one value per epoch; `callbacks` what callbacks have to remember, by their names. `accumulate`
+    batches make an update. `ema` is the decay of `averages`, by parameter names, after `ema_updates` updates;
+    None: there are none.
     """
 
     epoch: int
@@ -58,6 +63,10 @@ class TrainingState:
     samples: int = 0
     loss: float = 0.0
     callbacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    accumulate: int = 1
+    ema: float | None = None
+    ema_updates: int = 0
+    averages: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def place(self) -> str:
@@ -108,6 +117,8 @@ def save_checkpoint(
     callbacks: Mapping[str, Mapping[str, Any]] | None = None,
     interface: ModelInterface | None = None,
     data: DataIdentity | None = None,
+    accumulate: int = 1,
+    averages: Averages | None = None,
 ) -> None:
     """Write parameters, states, optimizer state and training state to `path`, atomically.
 
@@ -117,6 +128,8 @@ def save_checkpoint(
     """
     interface = interface or ModelInterface.of_network(network)
     tensors = _everything(network)
+    if averages is not None:
+        tensors |= {AVERAGE + name: array for name, array in averages.arrays.items()}
     metadata = {
         "format": FORMAT,
         "model_name": interface.name,
@@ -130,6 +143,10 @@ def save_checkpoint(
     }
     if samples:
         metadata |= {"samples": str(samples), "loss": repr(float(loss))}
+    if accumulate > 1:
+        metadata["accumulate"] = str(accumulate)
+    if averages is not None:
+        metadata |= {"ema": repr(float(averages.decay)), "ema_updates": str(averages.updates)}
     if callbacks:
         metadata["callbacks"] = json.dumps(callbacks, sort_keys=True)
     if data is not None:
@@ -140,15 +157,26 @@ def save_checkpoint(
 def load_weights(network: Any, path: str | os.PathLike) -> Checkpoint:
     """Set the parameters and states of `network`, and nothing else, from a safetensors file.
 
-    Floating-point weights of another precision are converted. Raises WeightsError naming every difference in
-    names and shapes at once; nothing is set then.
+    Where the file holds averages of the parameters, as of a run with `ema`, these are taken. Floating-point
+    weights of another precision are converted. Raises WeightsError naming every difference in names and
+    shapes at once; nothing is set then.
     """
     file, checkpoint = _read(path)
-    weights = {name: array for name, array in file.tensors.items() if not name.startswith(OPTIMIZER)}
+    weights = _weights(file)
     targets = {**network.parameters, **network.state}
     _check_match(checkpoint.path, weights, targets, same_precision=False)
     _assign(weights, targets)
     return checkpoint
+
+
+def _weights(file: TensorFile) -> dict[str, np.ndarray]:
+    """What a network predicts by: parameters, averaged where there are averages, and states."""
+    weights = {name: a for name, a in file.tensors.items() if not name.startswith((OPTIMIZER, AVERAGE))}
+    return weights | _averages(file)
+
+
+def _averages(file: TensorFile) -> dict[str, np.ndarray]:
+    return {n.removeprefix(AVERAGE): a for n, a in file.tensors.items() if n.startswith(AVERAGE)}
 
 
 def load_checkpoint(network: Any, path: str | os.PathLike) -> Checkpoint:
@@ -166,12 +194,15 @@ def load_checkpoint(network: Any, path: str | os.PathLike) -> Checkpoint:
             advice="use it to evaluate, or start a new training run",
         )
     targets = _everything(network)
-    _check_match(checkpoint.path, file.tensors, targets, same_precision=True)
-    _assign(file.tensors, targets)
+    found = {name: array for name, array in file.tensors.items() if not name.startswith(AVERAGE)}
+    _check_match(checkpoint.path, found, targets, same_precision=True)
+    if state.ema is not None:
+        _check_match(checkpoint.path, _averages(file), network.parameters, same_precision=True)
+    _assign(found, targets)
     network.step = state.step
     network.seed = state.seed
     network.learning_rate = state.learning_rate
-    return checkpoint
+    return replace(checkpoint, state=replace(state, averages=_averages(file)))
 
 
 def _everything(network: Any) -> dict[str, np.ndarray]:
@@ -220,6 +251,10 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         data = DataIdentity(**json.loads(metadata["data"])) if "data" in metadata else None
         samples, loss = int(metadata.get("samples", 0)), float(metadata.get("loss", 0.0))
         callbacks = json.loads(metadata.get("callbacks", "{}"))
+        accumulate, ema_updates = (
+            int(metadata.get(name, n)) for name, n in (("accumulate", 1), ("ema_updates", 0))
+        )
+        ema = float(metadata["ema"]) if "ema" in metadata else None
         epochs = counters["epoch"]
         valid = (
             all(abs(counter) < 2**64 for counter in counters.values())
@@ -230,6 +265,9 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
             and all(len(values) <= epochs for values in history.values())
             and 0 <= samples < 2**63
             and math.isfinite(loss)
+            and 0 < accumulate < 2**32
+            and 0 <= ema_updates < 2**63
+            and (ema is None or 0 <= ema < 1)
             and all(type(state) is dict for state in callbacks.values())
             and (data is None or {type(data.name), type(data.sha256)} == {str})
         )
@@ -249,6 +287,9 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         samples=samples,
         loss=loss,
         callbacks=callbacks,
+        accumulate=accumulate,
+        ema=ema,
+        ema_updates=ema_updates,
     )
 
 

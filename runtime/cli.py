@@ -159,7 +159,8 @@ def _start_or_resume(
     if arguments.resume:
         checkpoint = load_checkpoint(network, arguments.resume)
         state = checkpoint.state
-        options = {name: getattr(arguments, name) for name in ("seed", "batch_size", "learning_rate")}
+        asked = ("seed", "batch_size", "learning_rate", "accumulate", "ema")
+        options = {name: getattr(arguments, name) for name in asked}
         found = list(differences(checkpoint, interface, data, **options))
         if not arguments.resume_anyway:
             check_resumable(arguments.resume, found)
@@ -175,7 +176,14 @@ def _start_or_resume(
             raise TrainingError(f"--learning-rate {arguments.learning_rate:g}", found=str(error)) from error
     batch_size = arguments.batch_size or batch_size
     # With --force what was asked for counts, not what the checkpoint says.
-    state = state and replace(state, seed=int(network.seed), batch_size=batch_size)
+    if state is not None:
+        state = replace(
+            state,
+            seed=int(network.seed),
+            batch_size=batch_size,
+            accumulate=arguments.accumulate or state.accumulate,
+            ema=state.ema if arguments.ema is None else arguments.ema,
+        )
     return _Run(network, batch_size, state)
 
 
@@ -199,6 +207,8 @@ def _train(
         validation_data=(data.x_test, data.y_test),
         callbacks=[*callbacks, *savers],
         verbose=0 if arguments.json or arguments.quiet else 1,
+        accumulate=arguments.accumulate,
+        ema=arguments.ema,
         resume=run.state,
         interface=interface,
     )

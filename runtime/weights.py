@@ -121,6 +121,8 @@ def differences(
     seed: int | None,
     batch_size: int | None,
     learning_rate: float | None,
+    accumulate: int | None = None,
+    ema: float | None = None,
 ) -> Iterator[str]:
     """How a run that goes on from `checkpoint` would not be the one long run: a sentence for each reason.
 
@@ -136,6 +138,8 @@ def differences(
         ("seed", state.seed, seed),
         ("batch size", state.batch_size, batch_size),
         ("learning rate", state.learning_rate, learning_rate),
+        ("batches of an update", state.accumulate, accumulate),
+        ("decay of averages", state.ema, ema),
     ):
         if now is not None and now != then:
             yield f"{name} {then} then, {now} now"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from compiler.errors import CompilerBug
 from compiler.ir.module.entry_point import EntryPoint, Offer, Use
@@ -37,14 +38,36 @@ def methods_of(entries: Iterable[EntryPoint], plans: Plans, signature: Signature
     return [_method(offer, group, plans, signature) for offer, group in groups.items()]
 
 
-def training_method(
-    offer: Offer, training: EntryPoint, update: EntryPoint, plans: Plans, signature: Signature
-) -> Method:
-    """A step: the gradient, its new states, and the update of all parameters."""
+@dataclass(frozen=True)
+class Halves:
+    """What a step of training consists of, and the methods that run all of it, or one half."""
+
+    training: EntryPoint
+    update: EntryPoint
+    step: Offer
+    gradients: Offer
+    apply: Offer
+
+
+def training_methods(halves: Halves, plans: Plans, signature: Signature) -> list[Method]:
+    """A step: the gradient, its new states, and the update of all parameters; then its halves."""
+    training, update = halves.training, Run(halves.update.name, parameters=True)
     renewed = (RenewStates(),) if signature.of("state") else ()
-    actions: tuple[Action, ...] = (Run(training.name), CountStep(), *renewed, Run(update.name, True))
-    way = Way("always", actions, _results(offer, training, plans, signature))
-    return _worded(offer, [training], signature, (way,))
+    runs: list[tuple[Offer, tuple[Action, ...]]] = [
+        (halves.step, (Run(training.name), CountStep(), *renewed, update)),
+        (halves.gradients, (Run(training.name), *renewed)),
+    ]
+    methods = [
+        _worded(
+            offer,
+            [training],
+            signature,
+            (Way("always", actions, _results(offer, training, plans, signature)),),
+        )
+        for offer, actions in runs
+    ]
+    applied = _worded(halves.apply, [], signature, (Way("always", (CountStep(), update), ()),))
+    return [*methods, replace(applied, gradients=True)]
 
 
 def _method(offer: Offer, group: list[EntryPoint], plans: Plans, signature: Signature) -> Method:
@@ -81,9 +104,8 @@ def _worded(
     document = offer.document.replace("{output}", "; ".join(shapes))
     asks = any(way.when in ("no input gradient", "input gradient") for way in ways)
     flag = asks and not tangents
-    return Method(
-        offer.method, tuple(document.splitlines()), takes, tangents, flag, offer.rows, ways, offer.words
-    )
+    lines = tuple(document.splitlines())
+    return Method(offer.method, lines, takes, tangents, flag, offer.rows, ways, offer.words, part=offer.part)
 
 
 def _results(offer: Offer, entry: EntryPoint, plans: Plans, signature: Signature) -> tuple[Result, ...]:

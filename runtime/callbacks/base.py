@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.averages import Averages
 from runtime.history import History
 from runtime.interface import ModelInterface
 
@@ -17,8 +18,9 @@ class Training:
     """A running `fit`, for callbacks, which know it as `self.training` and, as in Keras, as `self.model`.
 
     `epoch` counts from 0; `samples` is how many samples of it have been visited and `loss` the sum of their
-    losses; `stop_training` ends the run after this epoch. What else is asked of it is asked of the network:
-    `self.model.predict(x)`, `self.model.learning_rate`.
+    losses; `stop_training` ends the run after this epoch. `accumulate` batches of `batch_size` make an
+    update; `averages` are those of the parameters, where there are any. What else is asked of it is asked of
+    the network: `self.model.predict(x)`, `self.model.learning_rate`.
     """
 
     network: Any
@@ -31,6 +33,8 @@ class Training:
     samples: int = 0
     loss: float = 0.0
     stop_training: bool = False
+    accumulate: int = 1
+    averages: Averages | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "network"), name)

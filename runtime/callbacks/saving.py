@@ -101,6 +101,8 @@ class ModelCheckpoint(Callback):
             callbacks=training.callback_states,
             interface=training.interface,
             data=self.data,
+            accumulate=training.accumulate,
+            averages=training.averages,
         )
         self._saved_at = self.clock()
         self._forget_oldest(path)

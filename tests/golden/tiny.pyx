@@ -769,6 +769,8 @@ cdef struct Context:
     bint input_is_bytes
     # Which rows of the input make the batch; NULL: the first ones, in order.
     const int64* chosen
+    # Examples of a step's batch that came in parts before this one: random numbers go on behind them.
+    Py_ssize_t before
     const void* label
     real* output
     real* parameters
@@ -2329,7 +2331,7 @@ cdef void gradient_tile_0(
         context.parameters + 160, context.parameters + 48, <real*>(tile), <uint8*>(tile + 6400),
         <real*>(tile + 3072), batch,
     )
-    dropout_1_uniform(<real*>(tile + 3328), batch, context.seed, context.step, first)
+    dropout_1_uniform(<real*>(tile + 3328), batch, context.seed, context.step, context.before + first)
     dropout_1(<real*>(tile + 3328), <real*>(tile + 3072), <real*>(tile + 3584), batch)
     dense_1(
         context.parameters + 192, context.parameters + 176, <real*>(tile + 3584), <real*>(tile + 3840),
@@ -2428,7 +2430,7 @@ cdef void input_gradient_tile_0(
         context.parameters + 160, context.parameters + 48, <real*>(tile), <uint8*>(tile + 6400),
         <real*>(tile + 3072), batch,
     )
-    dropout_1_uniform(<real*>(tile + 3328), batch, context.seed, context.step, first)
+    dropout_1_uniform(<real*>(tile + 3328), batch, context.seed, context.step, context.before + first)
     dropout_1(<real*>(tile + 3328), <real*>(tile + 3072), <real*>(tile + 3584), batch)
     dense_1(
         context.parameters + 192, context.parameters + 176, <real*>(tile + 3584), <real*>(tile + 3840),
@@ -2692,6 +2694,14 @@ cdef object _whole(name, value):
     raise TypeError(f"{name}: expected an integer, found {_shown(value)}")
 
 
+cdef Py_ssize_t _earlier(name, count) except -1:
+    # How many examples came before; their numbers and those that follow are unsigned and of 32 bits.
+    count = _whole(name, count)
+    if not 0 <= count < 1 << 32:
+        raise ValueError(f"{name}: expected 0 to 2**32 - 1, found {_shown(count)}")
+    return count
+
+
 cdef object _array(name, given):
     # As an array that nobody else holds, so that no other thread can change its shape or dtype after the checks.
     if type(given) is not np.ndarray:
@@ -2703,6 +2713,16 @@ cdef object _array(name, given):
         except ValueError as error:
             raise ValueError(f"{name}: expected an array: {error}") from error
     return given.view()
+
+
+cdef object _shaped(name, given, shape):
+    # One of the arrays that a caller gives by names.
+    array = _array(name, given)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name}: expected {DTYPE} values, found {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, found {array.shape}")
+    return array
 
 
 def _refuse_mask(name, part):
@@ -2842,6 +2862,16 @@ def _after_fork():
     """A forked child has none of the threads of its parent, and nobody who would release their locks."""
     for network in list(_NETWORKS):
         (<Network>network)._forget_threads()
+
+
+class Gradients(dict):
+    """Gradients by the names of parameters. `flat` is the array (ARENA,) that they lie in, with zeros between."""
+
+    __slots__ = ("flat",)
+
+    def __reduce__(self):
+        """What is copied or pickled is an ordinary dictionary: its arrays no longer lie in one."""
+        return dict, (dict(self),)
 
 
 _NETWORKS = weakref.WeakSet()
@@ -2996,6 +3026,7 @@ cdef class Network:
         context.input = NULL
         context.input_is_bytes = False
         context.chosen = NULL
+        context.before = 0
         context.label = NULL
         context.output = NULL
         context.parameters = <real*>_address(self._arena)
@@ -3084,7 +3115,26 @@ cdef class Network:
 
     cdef object _gradients(self):
         arena = self._total[:ARENA].copy()
-        return self._views(arena)
+        gradients = Gradients(self._views(arena))
+        gradients.flat = arena
+        return gradients
+
+    cdef int _take_gradients(self, gradients) except -1:
+        """Check gradients and put them where the update reads them; nothing is changed before all are checked."""
+        if not hasattr(gradients, "items"):
+            raise TypeError(f"gradients: expected a mapping from names to arrays, found {type(gradients).__name__}")
+        taken = {}
+        for name, gradient in gradients.items():
+            if name not in self.parameters:
+                raise ValueError(f"gradients: expected those of {', '.join(map(repr, self.parameters))}, found {name!r}")
+            taken[name] = _shaped(f"gradients[{name!r}]", gradient, self.parameters[name].shape)
+        missing = [name for name in self.parameters if name not in taken]
+        if missing:
+            raise ValueError(f"gradients: expected one of every parameter, found none of {', '.join(map(repr, missing))}")
+        self._total[:ARENA] = 0
+        for name, view in self._views(self._total).items():
+            view[...] = taken[name]
+        return 0
 
     def train_step(self, x, y, rows=None):
         """One step of training: forward, backward, update of the parameters. Returns the loss before it.
@@ -3104,6 +3154,35 @@ cdef class Network:
             with nogil:
                 update(&context, self._threads)
             return float(self._total[208])
+
+    def gradients(self, x, y, rows=None, before=0):
+        """The first half of a step of training, without its second, `apply_gradients`: (loss, gradients).
+
+        Parameters stay; states, such as running averages, are renewed. `gradients.flat` is the array that all of
+        them lie in. A batch may come in parts: `before` is how many of its examples came earlier, and dropout goes
+        on behind them. Means of the parts, weighted by their numbers of examples, are those of the batch. `rows` as
+        in `train_step`.
+        """
+        cdef Context context
+        with self._lock:
+            alive = self._batch(&context, x, y, rows)
+            context.before = _earlier("before", before)
+            with nogil:
+                gradient(&context, self._threads)
+            return float(self._total[208]), self._gradients()
+
+    def apply_gradients(self, gradients):
+        """The second half of a step of training: one update of the parameters, by an array for each of them."""
+        cdef Context context
+        with self._lock:
+            self._take_gradients(gradients)
+            context.batch = 1
+            self._step += 1
+            self._fill(&context, context.batch)
+            # The update's batch are the parameters.
+            context.batch = ARENA
+            with nogil:
+                update(&context, self._threads)
 
     def value_and_grad(self, x, y, inputs=False, rows=None):
         """The training loss and its gradients, by parameter name; nothing is updated.

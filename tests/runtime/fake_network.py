@@ -18,6 +18,10 @@ MODEL_HASH = "0123abcd"
 DROPOUT = 0.1
 
 
+class Gradients(dict):
+    flat = None
+
+
 class Network:
     home = __name__  # the module whose constants count
 
@@ -41,17 +45,34 @@ class Network:
         self.threads = threads or 1
 
     def train_step(self, x, y, rows=None):
+        loss, gradients = self.gradients(x, y, rows)
+        self.apply_gradients(gradients)
+        return loss
+
+    def gradients(self, x, y, rows=None, before=0):
         if rows is not None:
             x, y = np.take(x, rows, axis=0), np.take(y, rows, axis=0)
-        mask = np.random.Philox(key=[self.seed, self.step]).random_raw(len(x) * self.inputs) >> 11
-        keep = (mask.reshape(len(x), -1) >= DROPOUT * 2.0**53).astype(self.dtype)
-        loss, gradients = self._gradients(self._flat(x) * keep, y)
+        words = np.random.Philox(key=[self.seed, self.step]).random_raw((before + len(x)) * self.inputs)
+        keep = (words[before * self.inputs :].reshape(len(x), -1) >> 11 >= DROPOUT * 2.0**53).astype(
+            self.dtype
+        )
+        loss, found = self._gradients(self._flat(x) * keep, y)
+        flat = np.concatenate([gradient.ravel() for gradient in found.values()])
+        places = np.cumsum([gradient.size for gradient in found.values()])
+        views = np.split(flat, places[:-1])
+        gradients = Gradients(
+            (name, view.reshape(gradient.shape))
+            for (name, gradient), view in zip(found.items(), views, strict=True)
+        )
+        gradients.flat = flat
+        return loss, gradients
+
+    def apply_gradients(self, gradients):
         for name, gradient in gradients.items():
             velocity = self.optimizer_state[f"velocity/{name}"]
             velocity[...] = self.dtype.type(0.9) * velocity + gradient
             self.parameters[name] -= self.dtype.type(self.learning_rate) * velocity
         self.step += 1
-        return loss
 
     def value_and_grad(self, x, y):
         return self._gradients(self._flat(x), y)

@@ -50,8 +50,10 @@ def arguments(method: Method) -> list[tuple[str, str | None]]:
     """Names of a method's arguments, each with its default, None where it has none."""
     result: list[tuple[str, str | None]] = [(row.argument, None) for row in method.takes]
     result += [("tangents", None)] if method.tangents else []
+    result += [("gradients", None)] if method.gradients else []
     result += [("inputs", "False")] if method.flag else []
-    return result + ([("rows", "None")] if method.rows else [])
+    result += [("rows", "None")] if method.rows else []
+    return result + ([("before", "0")] if method.part else [])
 
 
 def _absent(method: Absent) -> list[str]:
@@ -90,9 +92,12 @@ def _method(method: Method, names: Names) -> list[str]:
 
 def _door(method: Method, names: Names) -> list[str]:
     """What is given is checked, and the context points at it."""
+    if method.gradients:
+        return ["self._take_gradients(gradients)", "context.batch = 1"]
     given = ", ".join(row.argument for row in method.takes)
     if method.rows:
         lines = [f"alive = self._batch(&context, {given}, rows)"]
+        lines += ['context.before = _earlier("before", before)'] if method.part else []
     else:
         lines = []
         first = method.takes[0].argument
@@ -108,7 +113,7 @@ def _door(method: Method, names: Names) -> list[str]:
 
 def _answer(method: Method, way: Way, names: Names) -> tuple[list[str], list[str]]:
     """Lines under the lock, and those that may stand outside it."""
-    batch = "context.batch" if method.rows else f"{method.takes[0].argument}.shape[0]"
+    batch = f"{method.takes[0].argument}.shape[0]" if method.takes and not method.rows else "context.batch"
     arrays, flat = way.arrays, way.of_examples or len(way.arrays) > 1
     local = {a: _local(a, k, method, way, names) for k, a in enumerate(arrays)}
     lines: list[str] = []
@@ -147,7 +152,7 @@ def _answer(method: Method, way: Way, names: Names) -> tuple[list[str], list[str
                     "arena[offset * batch:stop * batch].reshape(batch, *shape)",
                 ]
                 values.append(method.words[0])
-    ending = [f"return {', '.join(values)}"]
+    ending = [f"return {', '.join(values)}"] if values else []
     # What was written for this call alone is taken apart when others may go on.
     return (lines, [*after, *ending]) if after else ([*lines, *ending], [])
 

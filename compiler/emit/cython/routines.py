@@ -14,6 +14,7 @@ ELEMENT_TYPES = {"real": "real", "index": "int32", "small": "uint8"}
 CONTEXT_FIELDS = frozenset(
     [
         "chosen",
+        "before",
         "output",
         "parameters",
         "states",
@@ -205,7 +206,7 @@ def print_call(call: Call, routine: str, name_of: NameOf, fields: Fields, *, in_
         "Py_ssize_t parts": "parts",
         "uint32 seed": "context.seed",
         "uint32 step": "context.step",
-        "Py_ssize_t first": "first",
+        "Py_ssize_t first": "context.before + first",
     }
     rows = rows_of([*pointers, *(values[parameter] for parameter in extra_parameters(call.kernel))])
     if len(rows) == 1 and len(name) + len(rows[0]) < 100:

@@ -68,6 +68,8 @@ class Offer:
     """Whether the batch may be chosen rows of a data set."""
     words: tuple[str, str] = ("gradients", "cotangent")
     """What the derivatives are called, all of them and the one by an input."""
+    part: bool = False
+    """Whether the batch may be a part of a step's: random numbers go on behind the examples before it."""
 
 
 @dataclass(frozen=True)

@@ -120,12 +120,20 @@ class Method:
     """What the derivatives are called, all of them and the one by an input."""
     mode: str = ""
     """The mode that asks for it; "": every module has it."""
+    part: bool = False
+    """Whether it has the argument `before`: how many examples of the step's batch come before these."""
+    gradients: bool = False
+    """Whether it takes gradients, by the names of all parameters, and no batch."""
 
     @property
     def takes_none(self) -> bool:
         """Whether no example at all has an answer: each result is of an example, none of a sum."""
         ways = [way for way in self.ways if isinstance(way, Way)]
-        return not self.rows and all(isinstance(result, Array) for way in ways for result in way.results)
+        return (
+            bool(self.takes)
+            and not self.rows
+            and all(isinstance(result, Array) for way in ways for result in way.results)
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""What an epoch is made of: batches of samples, in an order that follows from a seed and the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from runtime.shuffle import permutation
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one update is computed from: x and y, or those `rows` of them."""
+
+    x: np.ndarray
+    y: np.ndarray
+    rows: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.y if self.rows is None else self.rows)
+
+    def parts(self, size: int) -> Iterator[Batch]:
+        """The batch in pieces of at most `size` samples, in order."""
+        for begin in range(0, len(self), size):
+            piece = slice(begin, begin + size)
+            if self.rows is None:
+                yield Batch(self.x[piece], self.y[piece])
+            else:
+                yield Batch(self.x, self.y, self.rows[piece])
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """The inputs of these samples alone."""
+        return self.x if self.rows is None else self.x[self.rows]
+
+
+@dataclass(frozen=True)
+class ArrayBatches:
+    """Arrays x and y, of which each epoch visits the first `samples` in its own order.
+
+    Without a `seed` they are visited as they lie. `size` samples make an update; the last may have fewer.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    samples: int
+    size: int
+    seed: int | None
+
+    def batches(self, epoch: int, begin: int) -> Iterator[Batch]:
+        """The batches of an epoch whose first `begin` samples have been visited."""
+        count = len(self.x)
+        order = np.arange(count) if self.seed is None else permutation(count, self.seed, epoch)
+        order = order[: self.samples]
+        for first in range(begin, len(order), self.size):
+            yield Batch(self.x, self.y, order[first : first + self.size])

@@ -1,0 +1,89 @@
+"""Whether the arguments of `fit` make sense, together too. Each raises TrainingError."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from runtime.callbacks.base import Callback, Training
+from runtime.checkpoint import TrainingState
+from runtime.errors import TrainingError
+
+
+def check_arguments(
+    batch_size: int, accumulate: int, epochs: int, initial_epoch: int, steps_per_epoch: int | None
+) -> None:
+    """Numbers that are too small."""
+    for name, value, least in (
+        ("batch_size", batch_size, 1),
+        ("accumulate", accumulate, 1),
+        ("epochs", epochs, 0),
+        ("initial_epoch", initial_epoch, 0),
+        ("steps_per_epoch", 1 if steps_per_epoch is None else steps_per_epoch, 1),
+    ):
+        if value < least:
+            raise TrainingError(f"{name} makes no sense", expected=f"{least} or more", found=str(value))
+
+
+def check_callbacks(callbacks: Sequence[Callback]) -> None:
+    """Anything but a list of callbacks."""
+    if not isinstance(callbacks, list | tuple) or not all(isinstance(one, Callback) for one in callbacks):
+        raise TrainingError(
+            "callbacks makes no sense",
+            expected="a list of callbacks, such as [EarlyStopping()]",
+            found=repr(callbacks),
+        )
+
+
+def check_resumed(
+    network: Any,
+    resume: TrainingState | None,
+    batch_size: int | None,
+    accumulate: int | None,
+    ema: float | None,
+) -> None:
+    """A run that goes on must do so with what it was: else its bits are not those of one long run."""
+    if resume is None:
+        return
+    if not isinstance(resume, TrainingState):
+        raise TrainingError(
+            "resume makes no sense",
+            expected="what a checkpoint says: load_checkpoint(network, path).state",
+            found=repr(resume),
+        )
+    if (network.step, network.seed) != (resume.step, resume.seed):
+        raise TrainingError(
+            "the network is not the one that the checkpoint was loaded into",
+            expected=f"step {resume.step}, seed {resume.seed}",
+            found=f"step {network.step}, seed {network.seed}",
+            advice="state = load_checkpoint(network, path).state, and then fit(network, …, resume=state)",
+        )
+    for what, name, given, then in (
+        ("batches of another size", "batch_size", batch_size, resume.batch_size),
+        ("updates by another number of batches", "accumulate", accumulate, resume.accumulate),
+        ("averages with another decay", "ema", ema, resume.ema),
+    ):
+        if given not in (None, then):
+            raise TrainingError(
+                f"{what} would not give the bits of one long run",
+                expected=f"{name}={then}, as the checkpoint has it, or none",
+                found=str(given),
+                advice=f"dataclasses.replace(state, {name}=…) to go on all the same",
+            )
+
+
+def check_history(training: Training, validates: bool) -> None:
+    """A history that goes on must measure the same quantities, or its lists would no longer line up."""
+    expected = {"loss", "learning_rate"}
+    if validates:
+        expected.add("val_loss")
+        if training.interface.classes is not None:
+            expected |= {"val_accuracy", "val_accuracy_error"}
+    found = set(training.history.history)
+    if found and found != expected:
+        raise TrainingError(
+            "the history of the earlier epochs measures other quantities than this run will",
+            expected=", ".join(sorted(expected)),
+            found=", ".join(sorted(found)),
+            advice="pass validation_data as before, or leave the history out",
+        )

@@ -1,0 +1,168 @@
+"""One epoch of `fit`: its updates, its evaluation, its line; undone when the numbers stop being finite."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from runtime.batches import ArrayBatches
+from runtime.callbacks.base import Training, overriding
+from runtime.errors import TrainingError
+from runtime.evaluation import evaluate
+from runtime.progress import ProgressBar, epoch_line
+from runtime.updates import update
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Course:
+    """What `fit` trains on, and what it evaluates on, so many samples at a time."""
+
+    batches: ArrayBatches
+    validation: Pair | None
+    validation_batch_size: int
+
+
+def run_epoch(training: Training, course: Course, verbose: int) -> None:
+    """Run the epoch at which `training` stands, or the rest of it. Raises TrainingError."""
+    last_good = _Snapshot(training)
+    epoch, callbacks = training.epoch, training.callbacks
+    for callback in callbacks:
+        callback.on_epoch_begin(epoch)
+    learning_rate = float(training.network.learning_rate)
+    started, visited_before = time.perf_counter(), training.samples
+    try:
+        loss = _train_epoch(training, course, show_bar=verbose == 1)
+        seconds = time.perf_counter() - started
+        measured = {"loss": loss, "learning_rate": learning_rate}
+        if course.validation is not None:
+            measured.update(_validate(training, course))
+    except TrainingError as error:
+        last_good.restore(training)
+        if not any(callback.stops_where_not_finite for callback in callbacks):
+            raise
+        training.stop_training = True
+        if verbose:
+            print(error, flush=True)
+        return
+    count = training.samples - visited_before
+    training.samples, training.loss = 0, 0.0
+    training.history.append(epoch, measured)
+    logs = {**measured, "seconds": seconds, "samples_per_second": count / max(seconds, 1e-9)}
+    if verbose:
+        print(epoch_line(epoch, training.epochs, logs, _unit(training)), flush=True)
+    for callback in callbacks:
+        callback.on_epoch_end(epoch, logs)
+
+
+def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
+    """The updates of one epoch that are still to do; the mean loss over all its samples."""
+    network, size = training.network, training.batch_size * training.accumulate
+    before = overriding(training.callbacks, "on_train_batch_begin")
+    after = overriding(training.callbacks, "on_train_batch_end")
+    title = f"epoch {training.epoch + 1}/{training.epochs}"
+    bar = ProgressBar(title, course.batches.samples, unit=_unit(training)) if show_bar else None
+    batch = None
+    try:
+        for batch in course.batches.batches(training.epoch, training.samples):
+            number = training.samples // size
+            for hook in before:
+                hook(number)
+            loss = update(network, batch, training.batch_size)
+            if not math.isfinite(loss):
+                raise _not_finite(training, f"the loss is {loss}", number, batch.inputs)
+            if training.averages is not None:
+                training.averages.follow()
+            training.loss += loss * len(batch)
+            training.samples += len(batch)
+            if after:
+                logs = {"loss": loss}
+                for hook in after:
+                    hook(number, logs)
+            if bar:
+                bar.update(training.samples, f"loss {training.loss / training.samples:.4f}")
+    finally:
+        if bar:
+            bar.close()
+    # The loss is computed before the update, so the last update of an epoch has not been looked at yet.
+    arrays = {**network.parameters, **network.state, **network.optimizer_state}
+    broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if broken:
+        what = f"{', '.join(broken)} holds NaN or infinity"
+        inputs = np.empty(0) if batch is None else batch.inputs
+        raise _not_finite(training, what, (training.samples - 1) // size, inputs)
+    return training.loss / training.samples
+
+
+def _unit(training: Training) -> str:
+    return "images" if len(training.interface.input_shape) == 3 else "samples"
+
+
+def _validate(training: Training, course: Course) -> dict[str, float]:
+    for callback in training.callbacks:
+        callback.on_test_begin()
+    averaged = training.averages.in_place() if training.averages is not None else contextlib.nullcontext()
+    try:
+        with averaged:
+            result = evaluate(
+                training.network, *course.validation, course.validation_batch_size, training.interface
+            )
+    except TrainingError as error:
+        raise TrainingError(
+            f"after epoch {training.epoch + 1}, {error.message}",
+            found=_undone(training),
+            advice=error.advice,
+        ) from error
+    measured = {"val_loss": result.loss}
+    if result.accuracy is not None:
+        measured["val_accuracy"] = result.accuracy
+        measured["val_accuracy_error"] = result.accuracy_error
+    for callback in training.callbacks:
+        callback.on_test_end(measured)
+    return measured
+
+
+class _Snapshot:
+    """A copy of everything that training changes."""
+
+    def __init__(self, training: Training):
+        self.kept = [
+            {name: array.copy() for name, array in arrays.items()} for arrays in self.changed(training)
+        ]
+        self.step = training.network.step
+
+    def restore(self, training: Training) -> None:
+        for arrays, kept in zip(self.changed(training), self.kept, strict=True):
+            for name, array in kept.items():
+                arrays[name][...] = array
+        training.network.step = self.step
+
+    @staticmethod
+    def changed(training: Training) -> tuple[Mapping[str, np.ndarray], ...]:
+        network, averages = training.network, training.averages
+        averaged = {} if averages is None else averages.arrays
+        return network.parameters, network.state, network.optimizer_state, averaged
+
+
+def _not_finite(training: Training, what: str, batch: int, inputs: np.ndarray) -> TrainingError:
+    if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
+        advice = "remove NaN and infinity from the training inputs: this batch holds some"
+    else:
+        rate = float(training.network.learning_rate)
+        advice = f"a smaller learning rate (now {rate:g}); inputs scaled to about 0 … 1; clipped gradients"
+    return TrainingError(
+        f"training diverged in epoch {training.epoch + 1}, batch {batch + 1} of it "
+        f"(update {training.network.step}): {what}",
+        found=_undone(training),
+        advice=advice,
+    )
+
+
+def _undone(training: Training) -> str:
+    return f"the network is back where it was before epoch {training.epoch + 1}"
