@@ -76,16 +76,23 @@ class _Kinds:
 def _kinds(program: Program, parameters: frozenset[str]) -> _Kinds:
     statics: set[str] = set()
     wholes: set[str] = set()
-    for definition in program.definitions:
-        if has_batch(definition.shape):
-            for term in definition.terms:
-                _check_alone(definition, term, wholes, program.batch_size)
-        elif runs_over_batch(*definition.terms) or wholes.intersection(definition.tensors):
-            for term in definition.terms:
-                _check_sum(definition, term, wholes, program.batch_size)
-            wholes.add(definition.name)
-        elif (parameters | statics).intersection(definition.tensors):
-            statics.add(definition.name)
+    known = -1
+    # Once, and again where a circle reads what comes later in it.
+    while known < len(statics) + 2 * len(wholes):
+        known = len(statics) + 2 * len(wholes)
+        for definition in program.definitions:
+            if has_batch(definition.shape):
+                for term in definition.terms:
+                    _check_alone(definition, term, wholes, program.batch_size)
+            elif runs_over_batch(*definition.terms) or wholes.intersection(definition.tensors):
+                for term in definition.terms:
+                    _check_sum(definition, term, wholes, program.batch_size)
+                wholes.add(definition.name)
+                statics.discard(definition.name)
+            elif (parameters | statics).intersection(definition.tensors):
+                statics.add(definition.name)
+        if not program.circle_of:
+            break
     return _Kinds(parameters, frozenset(statics), frozenset(wholes))
 
 

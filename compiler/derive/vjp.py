@@ -3,7 +3,8 @@
     program, rewrites = vjp(forward, "loss", wrt=("dense_1.kernel",))
 
 The definitions of the forward program are kept, and after them stand, in reverse order, one definition of
-role "cotangent" for each tensor on a path from `wrt` to the output. Cost: each cotangent term has the
+role "cotangent" for each tensor on a path from `wrt` to the output. Those of a circle are a circle that runs
+the other way: rule one makes h̄[t-1] += r·s̄[t] of s[t] += r·h[t-1]. Cost: each cotangent term has the
 domain of the forward term that it comes from, and no Jacobian is formed.
 """
 
@@ -15,10 +16,23 @@ import sympy
 
 from compiler.derive.rules import Rename, at_winner, vjp_terms, winner_definition
 from compiler.errors import CompilerBug
+from compiler.ir.affine.expression import axis
 from compiler.ir.tensor.editing import extended
 from compiler.ir.tensor.names import Names
-from compiler.ir.tensor.program import Definition, Program, Rewrite, Tensor, Term, make_term, zero_term
+from compiler.ir.tensor.program import (
+    Access,
+    Definition,
+    Program,
+    Rewrite,
+    Tensor,
+    Term,
+    element_axes,
+    make_term,
+    move_term,
+    zero_term,
+)
 from compiler.ir.tensor.record import alone, rewritten
+from compiler.ir.tensor.stepwise import stepwise
 
 SWAPPED = "swap target and access maps"
 
@@ -42,21 +56,22 @@ def vjp(
     names = {name: fresh.fresh(cotangent_name(name)) for name in sorted({*active, *wrt, output})}.__getitem__
     winners = winner_names(program, active, fresh)
     cotangents: dict[str, list[Term]] = {name: [] for name in active}
-    derived: list[Definition] = []
     rewrites: list[Rewrite] = []
     given: tuple[Tensor, ...] = ()
     if seed == "one":
         if program.shape(output) != ():
             raise CompilerBug(f"{output} is not a scalar: its cotangent must be given")
-        one = make_term((), (), sympy.S.One)
-        derived.append(Definition(names(output), (), "sum", (one,), role="cotangent", of=output))
+        cotangents[output] = [make_term((), (), sympy.S.One)]
+    elif output in program.circle_of:
+        # An output that needs itself has the cotangents of its own later elements besides the given one.
+        seed_name = fresh.fresh(f"{cotangent_name(output)}.given")
+        given = (_seed(program, output, seed_name),)
+        cotangents[output] = [_copy(given[0])]
     else:
-        given = (Tensor(names(output), program.shape(output), "input", role="cotangent", of=output),)
+        given = (_seed(program, output, names(output)),)
     for definition in reversed(program.definitions):
         if definition.name not in active:
             continue
-        if definition.name != output:
-            derived.append(_cotangent(definition, names, cotangents[definition.name]))
         terms = definition.terms
         if definition.operation != "sum":
             terms = (at_winner(definition, winners[definition.name]),)
@@ -66,11 +81,27 @@ def vjp(
                 cotangents[tensor].append(gained)
                 part = _cotangent(program[tensor], names, [gained])
                 rewrites.append(rewritten("vjp", alone(definition, term), part, SWAPPED))
+    computed = [d for d in reversed(program.definitions) if d.name in active or d.name == output]
+    if output not in program.circle_of and given:
+        computed = [d for d in computed if d.name != output]
+    derived = [_cotangent(d, names, cotangents[d.name]) for d in computed]
     for name in wrt:
         if program.definition(name) is None:
             derived.append(_cotangent(program[name], names, cotangents.get(name, [])))
     forward = program.with_definitions(with_winners(program, winners))
-    return extended(forward, given, derived, map(names, wrt)), tuple(rewrites)
+    return stepwise(extended(forward, given, derived, map(names, wrt))), tuple(rewrites)
+
+
+def _seed(program: Program, output: str, name: str) -> Tensor:
+    """The cotangent of the output, where it is given."""
+    return Tensor(name, program.shape(output), "input", role="cotangent", of=output)
+
+
+def _copy(tensor: Tensor) -> Term:
+    """A term that adds each element of a tensor."""
+    axes = element_axes(tensor.shape)
+    place = tuple(axis(a.name) for a in axes)
+    return move_term(axes, place, Access(tensor.name, place))
 
 
 def winner_names(program: Program, active: Collection[str], names: Names) -> dict[str, str]:
@@ -92,17 +123,25 @@ def with_winners(program: Program, winners: Mapping[str, str]) -> list[Definitio
 
 def active_tensors(program: Program, wrt: Iterable[str], output: str) -> frozenset[str]:
     """Real tensors on a path of differentiable reads from `wrt` to `output`, both ends included."""
-    reached = set(wrt)
+    read_by: dict[str, list[str]] = {}
+    reads: dict[str, list[str]] = {}
     for definition in program.definitions:
-        if definition.dtype == "real" and any(
-            access.tensor in reached for term in definition.terms for _, access in term.reads
-        ):
-            reached.add(definition.name)
-    needed = {output}
-    for definition in reversed(program.definitions):
-        if definition.name in needed:
-            needed.update(access.tensor for term in definition.terms for _, access in term.reads)
-    return frozenset(reached & needed)
+        names = {access.tensor: None for term in definition.terms for _, access in term.reads}
+        reads[definition.name] = list(names)
+        if definition.dtype == "real":
+            for name in names:
+                read_by.setdefault(name, []).append(definition.name)
+    return frozenset(_reachable(wrt, read_by) & _reachable((output,), reads))
+
+
+def _reachable(starts: Iterable[str], onwards: Mapping[str, Iterable[str]]) -> set[str]:
+    """All that one comes to from the starts, these included; circles are gone round once."""
+    reached, waiting = set(starts), list(starts)
+    while waiting:
+        new = [name for name in onwards.get(waiting.pop(), ()) if name not in reached]
+        reached.update(new)
+        waiting += new
+    return reached
 
 
 def _cotangent(entry: Definition | Tensor, names: Rename, terms: list[Term]) -> Definition:

@@ -29,13 +29,13 @@ def replaced_all(program: Program, by: Mapping[str, Sequence[Definition]]) -> Pr
 
 
 def inserted(program: Program, new: Iterable[Definition]) -> Program:
-    """The program with more definitions, which read only what it has: each right behind what it reads."""
-    positions = program.positions
+    """The program with more definitions, which read only what it has: each right behind what it reads, and
+    behind the circle that this is in."""
+    positions, circle_of = program.positions, program.circle_of
     behind: defaultdict[int, list[Definition]] = defaultdict(list)
     for definition in new:
-        behind[max((positions.get(tensor, -1) for tensor in definition.tensors), default=-1)].append(
-            definition
-        )
+        read = (circle_of.get(tensor, (tensor,))[-1] for tensor in definition.tensors)
+        behind[max((positions.get(tensor, -1) for tensor in read), default=-1)].append(definition)
     definitions = list(behind[-1])
     for position, definition in enumerate(program.definitions):
         definitions += [definition, *behind[position]]
@@ -100,6 +100,10 @@ def _spliced(program: Program, place: int, by: tuple[Definition, ...]) -> Progra
             found = [d for one in readers[tensor] for d in (new if one is old else (one,))]
         readers[tensor] = tuple(found)
     known = {"_index": index, "positions": positions, "readers": readers, "results": program.results}
+    if old.name not in program.circle_of and all(
+        program.positions.get(name, -1) < place for new in by for name in new.tensors
+    ):
+        known["circle_of"] = program.circle_of
     # A frozen dataclass keeps its cached properties here.
     result.__dict__.update(known)
     return result

@@ -21,6 +21,7 @@ from compiler.errors import CompilerBug
 from compiler.ir.affine.domain import sizes
 from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Mod, Read
 from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.circles import Circle, circles
 from compiler.ir.tensor.counter_random import uniform
 from compiler.ir.tensor.program import IDENTITY, Access, Definition, Program, Shape, Tensor, Term
 
@@ -47,9 +48,45 @@ def run(
     for tensor in program.inputs:
         value = _given(tensor, inputs, batch, seed, step)
         values[tensor.name] = value if tensor.dtype == "index" else np.asarray(value, dtype)
+    in_circles = {name: circle for circle in circles(program) for name in circle.names}
     for definition in program.definitions:
-        values[definition.name] = _evaluate(definition, values, batch, dtype)
+        if definition.name not in values:
+            values[definition.name] = _identity(definition, batch, dtype)
+            circle = in_circles.get(definition.name)
+            if circle is None:
+                _evaluate(definition, values, batch, dtype, {})
+            else:
+                _in_steps(program, circle, values, batch, dtype)
     return values
+
+
+def _in_steps(
+    program: Program, circle: Circle, values: dict[str, np.ndarray], batch: int, dtype: type[np.floating]
+) -> None:
+    """Compute all members of a circle."""
+    for name in circle.names:
+        values[name] = _identity(program.definitions[program.positions[name]], batch, dtype)
+    _steps(program, circle, values, batch, dtype, {name: {} for name in circle.names})
+
+
+def _steps(
+    program: Program,
+    circle: Circle,
+    values: Arrays,
+    batch: int,
+    dtype: type[np.floating],
+    fixed: Mapping[str, Mapping[int, int]],
+) -> None:
+    """The steps of a circle inside of one step of those around it, which have `fixed` some dimensions."""
+    carried = dict(zip(circle.names, circle.dimensions, strict=True))
+    for step in circle.steps:
+        now = {name: {**fixed[name], dimension: step} for name, dimension in carried.items()}
+        for part in circle.body:
+            if isinstance(part, Circle):
+                _steps(program, part, values, batch, dtype, now)
+            else:
+                definition = program.definitions[program.positions[part]]
+                _evaluate(definition, values, batch, dtype, now[part])
 
 
 def _batch_of(program: Program, inputs: Arrays) -> int:
@@ -81,33 +118,53 @@ def concrete_shape(shape: Shape, batch: int) -> tuple[int, ...]:
     return tuple(batch if extent is None else extent for extent in shape)
 
 
-def _evaluate(definition: Definition, values: Arrays, batch: int, dtype: type[np.floating]) -> np.ndarray:
+def _identity(definition: Definition, batch: int, dtype: type[np.floating]) -> np.ndarray:
+    """The tensor before anything is combined into it."""
     shape = concrete_shape(definition.shape, batch)
     if definition.operation in ("argmax", "argmin"):
-        return _winners(definition, values, batch, shape, dtype)
-    result = np.full(shape, IDENTITY[definition.operation], dtype)
+        return np.zeros(shape, np.int64)
+    return np.full(shape, IDENTITY[definition.operation], dtype)
+
+
+def _evaluate(
+    definition: Definition,
+    values: Arrays,
+    batch: int,
+    dtype: type[np.floating],
+    fixed: Mapping[int, int],
+) -> None:
+    """Combine into the definition's tensor the points whose target is at the `fixed` places."""
+    if any(place >= (definition.shape[dimension] or 0) for dimension, place in fixed.items()):
+        return
+    result = values[definition.name]
+    if definition.operation in ("argmax", "argmin"):
+        _winners(definition, values, batch, dtype, fixed)
+        return
     combine = {"sum": np.add, "max": np.maximum, "min": np.minimum}[definition.operation]
     for term in definition.terms:
-        points, target, value = _points(term, values, batch, dtype)
-        keep = np.logical_and(points, _inside(target, shape))
+        points, target, value = _points(term, values, batch, dtype, fixed)
+        keep = np.logical_and(points, _inside(target, result.shape))
         flat = np.zeros((), np.int64)
-        for index, extent in zip(target, shape, strict=True):
+        for index, extent in zip(target, result.shape, strict=True):
             flat = flat * extent + index
         flat, value = (np.broadcast_to(array, keep.shape)[keep] for array in (flat, value))
         with np.errstate(all="ignore"):  # floats follow IEEE 754, and say nothing
             combine.at(result.reshape(-1), flat, value)
-    return result
 
 
 def _winners(
-    definition: Definition, values: Arrays, batch: int, shape: tuple[int, ...], dtype: type[np.floating]
-) -> np.ndarray:
+    definition: Definition,
+    values: Arrays,
+    batch: int,
+    dtype: type[np.floating],
+    fixed: Mapping[int, int],
+) -> None:
     """Row-major position of the first best point among the reduction axes, in loop order."""
     (term,) = definition.terms
     sign = 1.0 if definition.operation == "argmax" else -1.0
     kept = [a for a in term.axes if a not in term.reduction_axes]
     ordered = Term((*kept, *term.reduction_axes), term.target, term.body, term.reads, term.guards)
-    points, target, value = _points(ordered, values, batch, dtype)
+    points, target, value = _points(ordered, values, batch, dtype, fixed)
     reduced = int(np.prod(sizes(term.reduction_axes), dtype=np.int64))
     score = np.where(points, sign * np.broadcast_to(value, points.shape), -np.inf)
     allowed = points.reshape(-1, reduced)
@@ -116,21 +173,29 @@ def _winners(
     best = np.where(allowed, flat, -np.inf).max(axis=1, keepdims=True)
     # A NaN equals nothing, and beats everything.
     winner = np.argmax(allowed & ((flat == best) | np.isnan(flat)), axis=1)
-    result = np.zeros(shape, dtype=np.int64)
     first = tuple(np.broadcast_to(t, points.shape).reshape(-1, reduced)[:, 0] for t in target)
     # A single element has no index, and takes no array.
-    result[first] = winner if first else winner[0]
-    return result
+    values[definition.name][first] = winner if first else winner[0]
 
 
 def _points(
-    term: Term, values: Arrays, batch: int, dtype: type[np.floating]
+    term: Term, values: Arrays, batch: int, dtype: type[np.floating], fixed: Mapping[int, int]
 ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
-    """Over the whole domain box: which points' guards hold, the target indices, the body's values."""
-    extents = [batch if axis.extent is None else axis.extent for axis in term.axes]
+    """Over the domain box where the target is at the `fixed` places: which points' guards hold, the target
+    indices, the body's values."""
+    bound: dict[str | None, int] = {}
+    for dimension, place in fixed.items():
+        bound[term.target[dimension].single_axis] = place
+    loops = [axis for axis in term.axes if axis.name not in bound]
+    extents = [batch if axis.extent is None else axis.extent for axis in loops]
     grids = np.indices(extents, sparse=True) if extents else ()
-    axes = {axis.name: grid for axis, grid in zip(term.axes, grids, strict=True)}
+    axes = {axis.name: grid for axis, grid in zip(loops, grids, strict=True)}
+    axes |= {axis.name: np.asarray(bound[axis.name]) for axis in term.axes if axis.name in bound}
     keep = np.ones(extents, dtype=bool)
+    for dimension, place in fixed.items():
+        keep = keep & (affine_values(term.target[dimension], axes, values) == place)
+    for axis in term.axes:
+        keep = keep & (axis.name not in bound or bound[axis.name] < axis.size)
     # Guards that read no tensor come first: a saved winner may only be read where they hold.
     for guard in sorted(term.guards, key=lambda g: len(g.affine.reads)):
         number = affine_values(guard.affine, axes, values)

@@ -29,6 +29,7 @@ import sympy
 
 from compiler.ir.affine.domain import Axis, Guard, Shape
 from compiler.ir.affine.expression import Affine, Extent, Read, axis
+from compiler.ir.tensor.components import circles_among
 from compiler.ir.tensor.kinds import Dtype, Kind, Operation, Role
 from compiler.ir.tensor.names import Names, fresh
 
@@ -150,7 +151,10 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Program:
-    """Given tensors, definitions in an order in which each reads only what stands before it, outputs."""
+    """Given tensors, definitions in an order in which each reads only what stands before it, outputs.
+
+    Definitions that need each other, or themselves, are a circle, whose members stand together: each computes
+    a step of its elements from those of earlier steps (`circles.py`)."""
 
     inputs: tuple[Tensor, ...]
     definitions: tuple[Definition, ...]
@@ -213,6 +217,15 @@ class Program:
             for name in definition.tensors:
                 found[name].append(definition)
         return defaultdict(tuple, {name: tuple(readers) for name, readers in found.items()})
+
+    @cached_property
+    def circle_of(self) -> Mapping[str, tuple[str, ...]]:
+        """For each definition that needs itself: all that are in its circle, in order."""
+        places = self.positions
+        if not any(places.get(n, -1) >= k for k, d in enumerate(self.definitions) for n in d.tensors):
+            return {}
+        found = circles_among({d.name: d.tensors for d in self.definitions})
+        return {name: names for names in found for name in names}
 
     @cached_property
     def batch_size(self) -> str | None:

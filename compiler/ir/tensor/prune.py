@@ -1,19 +1,22 @@
 """Drop the definitions that no output needs, and put definitions into an order in which each reads only
-what stands before it."""
+what stands before it, or what is in its circle."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from compiler.ir.tensor.components import components
 from compiler.ir.tensor.program import Definition, Program, Tensor
 
 
 def prune(program: Program) -> Program:
     """The same outputs from fewer definitions; inputs are kept, they are the program's signature."""
-    needed = set(program.outputs)
-    for definition in reversed(program.definitions):
-        if definition.name in needed:
-            needed.update(definition.tensors)
+    needed, waiting = set(program.outputs), list(program.outputs)
+    while waiting:
+        place = program.positions.get(waiting.pop())
+        reads = () if place is None else program.definitions[place].tensors
+        waiting += (name for name in reads if name not in needed)
+        needed.update(reads)
     kept = tuple(definition for definition in program.definitions if definition.name in needed)
     return program if len(kept) == len(program.definitions) else program.with_definitions(kept)
 
@@ -35,19 +38,8 @@ def without_unread(program: Program) -> Program:
 
 
 def in_order(definitions: Iterable[Definition]) -> tuple[Definition, ...]:
-    """The given order, changed only where a definition reads one that stands after it.
-
-    It does not recurse, so a chain of definitions may be as long as it likes."""
-    waiting = {definition.name: definition for definition in definitions}
-    placed: dict[str, Definition] = {}
-    for definition in waiting.values():
-        stack = [(definition, iter(definition.tensors))]
-        while stack:
-            current, reads = stack[-1]
-            later = next((name for name in reads if name in waiting and name not in placed), None)
-            if later is not None:
-                stack.append((waiting[later], iter(waiting[later].tensors)))
-            else:
-                placed.setdefault(current.name, current)
-                stack.pop()
-    return tuple(placed.values())
+    """The given order, changed only where a definition reads one that stands after it, or where something
+    else stands among those of a circle."""
+    by_name = {definition.name: definition for definition in definitions}
+    found = components({name: definition.tensors for name, definition in by_name.items()})
+    return tuple(by_name[name] for names in found for name in names)

@@ -3,9 +3,9 @@
     verify(program)     raises CompilerBug, naming the definition and the term, or returns nothing
 
 What holds for a verified program: every name is defined once and before it is read; every axis is bound
-once; every read without a value for "outside" stays inside its tensor wherever the term's guards hold;
-integer reads keep their declared limits; the batch dimension is indexed by the batch axis alone. So neither
-the interpreter nor a kernel generated from the program ever reads outside a tensor.
+once; circles go in steps; every read without a value for "outside" stays inside its tensor wherever the
+term's guards hold; integer reads keep their declared limits; the batch dimension is indexed by the batch axis
+alone. So neither the interpreter nor a kernel generated from the program ever reads outside a tensor.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from compiler.ir.affine.expression import Affine, Read
 from compiler.ir.affine.proofs import facts_of, is_nonnegative
 from compiler.ir.scalar.choices import NOT_NUMBERS
 from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.circles import NoOrder, circle_of
 from compiler.ir.tensor.kinds import SCALAR_KINDS, Dtype, Kind, Operation, Role
 from compiler.ir.tensor.printer import integer_limits, print_affine, print_term, window_size
 from compiler.ir.tensor.program import Definition, Program, Shape, Tensor, Term
+from compiler.ir.tensor.stepwise import has_plain_steps
 
 
 def verify(program: Program) -> None:
@@ -44,11 +46,33 @@ def violations(program: Program) -> Iterator[str]:
     known = {
         tensor.name: _Known(tensor.shape, tensor.dtype, limits.get(tensor.name)) for tensor in program.inputs
     }
+    computed = {d.name: _Known(d.shape, d.dtype, limits.get(d.name)) for d in program.definitions}
     for definition in program.definitions:
         yield from (f"{definition.name}: {message}" for message in _definition(definition))
+        # A member of a circle may read all of it; of which steps is looked at for the circle as a whole.
+        known.update((name, computed[name]) for name in program.circle_of.get(definition.name, ()))
         yield from _of_terms(definition, tuple((n, known[n]) for n in definition.tensors if n in known))
-        known[definition.name] = _Known(definition.shape, definition.dtype, limits.get(definition.name))
+        known[definition.name] = computed[definition.name]
+    yield from _circles(program)
     yield from (f"output {name} is not defined" for name in program.outputs if name not in known)
+
+
+def _circles(program: Program) -> Iterator[str]:
+    """The members of a circle stand together, in plain steps, and no read goes forward."""
+    for names in dict.fromkeys(program.circle_of.values()):
+        first = program.positions[names[0]]
+        members = program.definitions[first : first + len(names)]
+        if tuple(member.name for member in members) != names:
+            yield f"{', '.join(names)}: something else stands among the members of the circle"
+            return
+        circle = circle_of(members)
+        if isinstance(circle, NoOrder):
+            yield f"{names[0]}: {circle.problem()}"
+            return
+        for member in members:
+            for number, term in enumerate(member.terms, 1):
+                if not has_plain_steps(term, member.shape, circle.carried(member.name)):
+                    yield f"{member.name}, term {number}: a step writes more than its own slice"
 
 
 @dataclass(frozen=True)
