@@ -21,6 +21,7 @@ from compiler.ir.module.grammar import Area
 from compiler.ir.module.methods import Absent, Method
 from compiler.ir.module.module import Instruments as Measuring
 from compiler.ir.module.module import Module
+from compiler.ir.module.sharing import with_shared_kernels
 from compiler.ir.module.verify import verify_routine
 from compiler.language.description import Model
 from compiler.machine.elements import element_bytes
@@ -134,7 +135,7 @@ def _module(
     """The module as data: what the emitter prints."""
     model, settings, entries, plans = source.lowered, source.settings, source.entries, source.plans
     dtype, sites, clocks = settings.dtype, count(), count() if instruments == "kernels" else None
-    routines = tuple(routine_of(plans[entry.name], dtype, sites, clocks) for entry in entries)
+    routines = with_shared_kernels(routine_of(plans[e.name], dtype, sites, clocks) for e in entries)
     first = with_duty(entries, "initial_values")
     others = [plans[entry.name] for entry in entries if entry is not first]
     return Module(

@@ -20,6 +20,7 @@ from compiler.driver import Driver
 from compiler.emit.cython.render import render
 from compiler.ir.loops.interpret import element_type
 from compiler.ir.module.grammar import Place
+from compiler.ir.module.sharing import with_shared_kernels
 from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.kinds import SCALAR_KINDS
@@ -131,7 +132,7 @@ def compile_programs(
     planned = [_planned(f"program_{n}", program, settings, without) for n, program in enumerate(programs)]
     plans, arguments, scalars = map(tuple, zip(*planned, strict=True))
     sites = count()
-    routines = [routine_of(plan, settings.dtype, sites) for plan in plans]
+    routines = with_shared_kernels(routine_of(plan, settings.dtype, sites) for plan in plans)
     memory = replace(
         memory_of(plans, settings.dtype),
         lanes=LANES,

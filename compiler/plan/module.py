@@ -56,7 +56,7 @@ def _call(call: planned.Call, plan: Plan, clocks: Iterator[int] | None, *, in_ti
             raise CompilerBug(f"{plan.name}: {tensor} has a batch dimension but is used outside the tiles")
         element = plan.elements[tensor]
         pointers.append(Pointer(tensor, place, element, row_size(shape), has_batch(shape), buffer.base))
-    return Call(call.kernel, tuple(pointers), None if clocks is None else next(clocks))
+    return Call(call.kernel, tuple(pointers), call.kernel.name, None if clocks is None else next(clocks))
 
 
 def _gathers(calls: Iterable[Call], plan: Plan, dtype: str) -> tuple[Gather, ...]:

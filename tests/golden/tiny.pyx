@@ -2238,6 +2238,7 @@ cdef void conv2d_1_bias(
     # shapes: conv2d_1.bias (3)
     # schedule: gather, plain loops
     # operations: 0 for each call
+    # the same, under other names, for dense_1.bias
     cdef Py_ssize_t i
     for i in range(3):
         conv2d_1_bias[i] = <real>0
@@ -2299,17 +2300,6 @@ cdef void dense_1_kernel(
     for i_j in range(12):
         dense_1_kernel_dense_1_kernel_uniform_0 = dense_1_kernel_dense_1_kernel_uniform[i_j]
         dense_1_kernel[i_j] = <real>0.14285714285714285 * <real>6.48074069840786 * (<real>2 * dense_1_kernel_dense_1_kernel_uniform_0 - <real>1)
-
-cdef void dense_1_bias(
-    real* dense_1_bias
-) noexcept nogil:
-    # dense_1.bias[i] += 0  for i:3
-    # shapes: dense_1.bias (3)
-    # schedule: gather, plain loops
-    # operations: 0 for each call
-    cdef Py_ssize_t i
-    for i in range(3):
-        dense_1_bias[i] = <real>0
 
 # ---------------------------------------------------------------------------------------------------------
 # Programs: which kernels run, in which order, on which memory
@@ -2663,7 +2653,7 @@ cdef void initialize_before_0(const Context* context, int threads) noexcept nogi
     conv2d_2_bias(context.parameters + 160)
     dense_1_kernel_dense_1_kernel_uniform(<real*>(context.shared + 576), context.seed, context.step)
     dense_1_kernel(<real*>(context.shared + 576), context.parameters + 176)
-    dense_1_bias(context.parameters + 192)
+    conv2d_1_bias(context.parameters + 192)  # dense_1.bias
 
 
 cdef void initialize(const Context* context, int threads) noexcept nogil:

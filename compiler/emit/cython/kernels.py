@@ -1,73 +1,58 @@
-"""Kernels as functions of a module: which of them share one, and what stands above it."""
+"""Kernels as functions of a module: what they are called, and what stands above each."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from typing import Any
 
 from compiler.emit.cython.names import RESERVED, identifier
 from compiler.emit.cython.printer import PrintedKernel, print_kernel
 from compiler.emit.cython.routines import extra_parameters, rows_of
 from compiler.ir.loops.grammar import Kernel
+from compiler.ir.module.grammar import Call
+from compiler.ir.tensor.printer import print_name
 
 
 class KernelNames:
-    """One function for each distinct kernel of a layer; programs, and steps of an unrolled loop, share it.
-
-    Two kernels are the same if their texts differ in the names of parameters and local variables alone.
-    Those of other layers stay apart, so that a call says what it computes.
-    """
+    """A function for each kernel, with the name of what it was written for."""
 
     def __init__(self, lengths: tuple[int, ...], taken: set[str]):
         self._lengths = lengths
         self._used = set(taken) | RESERVED
-        self.kernels: dict[tuple, dict[str, object]] = {}
-        self._first: list[str] = []
-        self._serves: dict[str, set[str]] = {}
+        # Kernels by `id`, since hashing one is slow; they are kept, so that no id is used twice.
+        self._names: dict[int, str] = {}
+        self._kernels: list[Kernel] = []
+        self._serves: dict[int, dict[str, None]] = {}
 
-    def name_of(self, kernel: Kernel, program: str) -> str:
-        printed = print_kernel(kernel, self._lengths)
-        key = (kernel.origin, *_meaning(printed))
-        if key not in self.kernels:
-            name = identifier(kernel.name)
-            if name in self._used:
-                name = f"{program}_{name}"
-            while name in self._used:
-                name += "_"
-            self._used.add(name)
-            self.kernels[key] = _kernel(kernel, printed, name)
-            self._first.append(kernel.name)
-            self._serves[name] = set()
-        name = str(self.kernels[key]["name"])
-        self._serves[name].add(kernel.name)
+    def name_of(self, call: Call, program: str) -> str:
+        kernel = call.kernel
+        if id(kernel) not in self._names:
+            self._names[id(kernel)] = self._fresh(kernel, program)
+            self._kernels.append(kernel)
+        self._serves.setdefault(id(kernel), {})[call.computes] = None
+        return self._names[id(kernel)]
+
+    def _fresh(self, kernel: Kernel, program: str) -> str:
+        name = identifier(kernel.name)
+        if name in self._used:
+            name = f"{program}_{name}"
+        while name in self._used:
+            name += "_"
+        self._used.add(name)
         return name
 
-    def described(self) -> list[dict[str, object]]:
+    def described(self) -> list[dict[str, Any]]:
         """Every function, and in its header what else it computes."""
         result = []
-        for kernel, first in zip(self.kernels.values(), self._first, strict=True):
-            others = sorted(self._serves[str(kernel["name"])] - {first})
+        for kernel in self._kernels:
+            described = _kernel(kernel, print_kernel(kernel, self._lengths), self._names[id(kernel)])
+            others = [print_name(name) for name in self._serves[id(kernel)] if name != kernel.name]
             also = _wrapped(f"the same, under other names, for {', '.join(others)}") if others else []
-            result.append(kernel | {"header": [*kernel["header"], *also]})
+            result.append(described | {"header": [*described["header"], *also]})
         return result
 
 
-def _meaning(printed: PrintedKernel) -> tuple[str, ...]:
-    """The text with every name that is the kernel's own replaced by its place in the order of occurrence."""
-    own = {parameter.split()[-1] for parameter in printed.parameters}
-    own |= {name.partition("[")[0] for names in printed.variables.values() for name in names}
-    places: dict[str, str] = {}
-
-    def place(match: re.Match[str]) -> str:
-        word = match.group()
-        return places.setdefault(word, f"${len(places)}") if word in own else word
-
-    declared = (f"{kind} {name}" for kind, names in sorted(printed.variables.items()) for name in names)
-    text = (*printed.parameters, *printed.lines, *declared)
-    return tuple(re.sub(r"[A-Za-z_]\w*", place, line) for line in text)
-
-
-def _kernel(kernel: Kernel, printed: PrintedKernel, name: str) -> dict[str, object]:
+def _kernel(kernel: Kernel, printed: PrintedKernel, name: str) -> dict[str, Any]:
     per = "example" if kernel.per_example else "call"
     header = [
         *kernel.formula,

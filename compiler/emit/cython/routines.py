@@ -9,6 +9,7 @@ from compiler.ir.loops.grammar import Kernel, Random
 from compiler.ir.loops.walk import statements
 from compiler.ir.module.grammar import Call, Once, Parts, Phase, Pointer, Routine, Tiles
 from compiler.ir.module.signature import Row
+from compiler.ir.tensor.printer import print_name
 
 ELEMENT_TYPES = {"real": "real", "index": "int32", "small": "uint8"}
 CONTEXT_FIELDS = frozenset(
@@ -36,8 +37,8 @@ CONTEXT_FIELDS = frozenset(
 """What a Context holds besides the arrays of inputs and labels."""
 WIDTH = 96
 
-NameOf = Callable[[Kernel, str], str]
-"""The function of a kernel that a routine calls."""
+NameOf = Callable[[Call, str], str]
+"""The function that a routine calls."""
 Fields = Mapping[str, str]
 """What a Context calls the array of each input and label."""
 
@@ -196,8 +197,8 @@ def _whole(routine: Routine) -> list[str]:
 
 
 def print_call(call: Call, routine: str, name_of: NameOf, fields: Fields, *, in_tile: bool) -> str:
-    """One kernel call, on one line where it fits."""
-    name = name_of(call.kernel, routine)
+    """One kernel call, on one line where it fits; it says what it computes where its function does not."""
+    name = name_of(call, routine)
     whole = call.kernel.shared
     pointers = [_pointer(pointer, fields, in_tile=in_tile) for pointer in call.pointers]
     values = {
@@ -209,10 +210,11 @@ def print_call(call: Call, routine: str, name_of: NameOf, fields: Fields, *, in_
         "Py_ssize_t first": "context.before + first",
     }
     rows = rows_of([*pointers, *(values[parameter] for parameter in extra_parameters(call.kernel))])
-    if len(rows) == 1 and len(name) + len(rows[0]) < 100:
-        return f"{name}({rows[0]})"
+    other = f"  # {print_name(call.computes)}" if call.computes != call.kernel.name else ""
+    if len(rows) == 1 and len(name) + len(rows[0]) + len(other) < 100:
+        return f"{name}({rows[0]}){other}"
     inner = ",\n        ".join(rows)
-    return f"{name}(\n        {inner},\n    )"
+    return f"{name}({other}\n        {inner},\n    )"
 
 
 def _pointer(pointer: Pointer, fields: Fields, *, in_tile: bool) -> str:

@@ -74,7 +74,10 @@ class Call:
     """One kernel call; a pointer for each buffer of the kernel, in order."""
 
     kernel: Kernel
+    """Which may have been written for another call, of tensors with other names."""
     pointers: tuple[Pointer, ...]
+    computes: str
+    """The tensor that is computed, or the first of them."""
     clock: int | None = None
     """The number of the clock that measures this call, in an instrumented module."""
 

@@ -8,6 +8,7 @@
           dense_1(input = input, dense_1.kernel.packed = shared + 0, dense_1 > tile + 0)
 
 `=` stands before what a kernel reads, `>` before what it writes; `*` behind what each example has.
+`by` stands before the kernel, where that was written for another call.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ def _lines(routine: Routine) -> Iterator[str]:
 
 
 def call_text(call: Call) -> str:
-    """The kernel's name, and each tensor with its place."""
+    """What is computed, each tensor with its place, and whose kernel it is if it was written for another."""
     pairs = zip(call.kernel.buffers, call.pointers, strict=True)
-    return f"{call.kernel.name}({', '.join(_pointer(buffer, pointer) for buffer, pointer in pairs)})"
+    kernel = f" by {call.kernel.name}" if call.kernel.name != call.computes else ""
+    return f"{call.computes}({', '.join(_pointer(buffer, pointer) for buffer, pointer in pairs)}){kernel}"
 
 
 def _pointer(buffer: Buffer, pointer: Pointer) -> str:

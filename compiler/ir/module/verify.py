@@ -34,7 +34,7 @@ class _State:
     owners: dict[Area, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
     def wrong(self, call: Call, what: str) -> CompilerBug:
-        return CompilerBug(f"{self.routine.name}, {call.kernel.name}: {what}")
+        return CompilerBug(f"{self.routine.name}, {call.computes}: {what}")
 
     def extent(self, pointer: Pointer) -> tuple[int, int]:
         """The range of its area that a tensor takes."""
