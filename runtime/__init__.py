@@ -13,6 +13,7 @@ Imports NumPy and the standard library, nothing of the compiler. From the ground
     interface.py     what a generated module declares about its inputs and outputs
     modules.py       built modules, imported by their files
     data/            IDX files, MNIST and its stand-in, .npz files
+    matching.py      saved arrays beside those of a network
     checkpoint.py    everything needed to continue a training run exactly, in one safetensors file
     weights.py       which file a run may replace, and which it may go on from
     evaluation.py    loss and accuracy on held-out data

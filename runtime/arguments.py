@@ -41,8 +41,12 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DECAY",
         help="keep moving averages of the weights, such as 0.999, and evaluate these (default: as resumed)",
     )
-    parser.add_argument(
+    earlier = parser.add_mutually_exclusive_group()
+    earlier.add_argument(
         "--resume", metavar="PATH", help="go on from the weights file of an earlier run, exactly"
+    )
+    earlier.add_argument(
+        "--init-from", metavar="PATH", help="begin a new run with what fits of the weights in a file"
     )
     parser.add_argument(
         "--force",
@@ -81,7 +85,11 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "for a model of characters, a text or a folder of texts",
     )
     parser.add_argument("--offline", action="store_true", help="never download; use what is here")
-    parser.add_argument("--weights", metavar="PATH", help="weights file (default: weights/MODEL.safetensors)")
+    parser.add_argument(
+        "--weights",
+        metavar="PATH",
+        help="weights file (default: weights/MODEL.safetensors; for the embedded digits MODEL-digits)",
+    )
     parser.add_argument(
         "--threads", type=positive_number, help="number of threads; the results do not depend on it"
     )

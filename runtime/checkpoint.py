@@ -21,6 +21,7 @@ import numpy as np
 from runtime.averages import Averages
 from runtime.errors import WeightsError
 from runtime.interface import ModelInterface
+from runtime.matching import assign, check_match, differences, does_not_fit
 from runtime.safetensors import TensorFile, load_file, read_metadata, save_file
 
 FORMAT = "chainrule checkpoint 4"
@@ -84,6 +85,8 @@ class Checkpoint:
     model_name: str | None
     model_hash: str | None
     state: TrainingState | None
+    left: Mapping[str, str] = field(default_factory=dict)
+    """What did not fit a network that was loaded by name, and so was not: a sentence for each array."""
 
     def differs_from(self, interface: ModelInterface) -> str | None:
         """A sentence when the file was written by another model than this one, or another version of it."""
@@ -154,19 +157,23 @@ def save_checkpoint(
     save_file(path, tensors, metadata | {"checksum": _checksum(tensors, metadata)})
 
 
-def load_weights(network: Any, path: str | os.PathLike) -> Checkpoint:
+def load_weights(network: Any, path: str | os.PathLike, by_name: bool = False) -> Checkpoint:
     """Set the parameters and states of `network`, and nothing else, from a safetensors file.
 
     Where the file holds averages of the parameters, as of a run with `ema`, these are taken. Floating-point
-    weights of another precision are converted. Raises WeightsError naming every difference in names and
-    shapes at once; nothing is set then.
+    weights of another precision are converted. With `by_name` the arrays that fit are taken, and `left` of
+    the result says which did not and why. Else, and where none fits, raises WeightsError naming every
+    difference in names and shapes at once; nothing is set then.
     """
     file, checkpoint = _read(path)
     weights = _weights(file)
     targets = {**network.parameters, **network.state}
-    _check_match(checkpoint.path, weights, targets, same_precision=False)
-    _assign(weights, targets)
-    return checkpoint
+    left = differences(weights, targets, same_precision=False)
+    fitting = {name: target for name, target in targets.items() if name not in left}
+    if left and not (by_name and fitting):
+        raise does_not_fit(checkpoint.path, left)
+    assign(weights, fitting)
+    return replace(checkpoint, left=dict(sorted(left.items())))
 
 
 def _weights(file: TensorFile) -> dict[str, np.ndarray]:
@@ -195,10 +202,10 @@ def load_checkpoint(network: Any, path: str | os.PathLike) -> Checkpoint:
         )
     targets = _everything(network)
     found = {name: array for name, array in file.tensors.items() if not name.startswith(AVERAGE)}
-    _check_match(checkpoint.path, found, targets, same_precision=True)
+    check_match(checkpoint.path, found, targets, same_precision=True)
     if state.ema is not None:
-        _check_match(checkpoint.path, _averages(file), network.parameters, same_precision=True)
-    _assign(found, targets)
+        check_match(checkpoint.path, _averages(file), network.parameters, same_precision=True)
+    assign(found, targets)
     network.step = state.step
     network.seed = state.seed
     network.learning_rate = state.learning_rate
@@ -291,31 +298,6 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         ema=ema,
         ema_updates=ema_updates,
     )
-
-
-def _check_match(
-    path: str, found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], same_precision: bool
-) -> None:
-    """Raise one WeightsError that lists every way in which the two sets of arrays differ."""
-    differences = [f"{name} is missing, shape {wanted[name].shape}" for name in wanted if name not in found]
-    differences += [f"{name} is unknown to the model" for name in found if name not in wanted]
-    for name in wanted.keys() & found.keys():
-        array, target = found[name], wanted[name]
-        if array.shape != target.shape:
-            differences.append(f"{name} has shape {array.shape}, the model wants {target.shape}")
-        convertible = array.dtype.kind == target.dtype.kind == "f" and not same_precision
-        if array.dtype != target.dtype and not convertible:
-            differences.append(f"{name} has dtype {array.dtype}, the model wants {target.dtype}")
-    if differences:
-        raise WeightsError(
-            f"{path} does not fit this model:\n  " + "\n  ".join(sorted(differences)),
-            advice="use the model that the file was written by; nothing was loaded",
-        )
-
-
-def _assign(found: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray]) -> None:
-    for name, target in targets.items():
-        target[...] = found[name]
 
 
 def _checksum(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:

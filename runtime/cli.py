@@ -35,7 +35,7 @@ from runtime.files import try_folder
 from runtime.interface import ModelInterface
 from runtime.progress import percent
 from runtime.trainer import fit
-from runtime.weights import check_place, check_replaceable, check_resumable, differences
+from runtime.weights import check_place, check_replaceable, check_resumable, differences, weights_path
 
 __all__ = [
     "add_evaluate_arguments",
@@ -57,8 +57,8 @@ def check_train_files(arguments: argparse.Namespace) -> None:
     """
     if arguments.weights and not arguments.no_save:
         check_place(Path(arguments.weights), arguments.overwrite)
-    if arguments.resume:
-        read_description(arguments.resume)
+    for earlier in filter(None, (arguments.resume, arguments.init_from)):
+        read_description(earlier)
     check_data_exist(arguments)
 
 
@@ -93,13 +93,14 @@ class _Progress:
 
 def _train_as_asked(arguments: argparse.Namespace, module: ModuleType, progress: _Progress) -> int:
     interface = ModelInterface.of_module(module)
-    path = _weights_path(arguments, interface)
     if not arguments.no_save:
-        check_place(path, arguments.overwrite)
+        check_place(weights_path(arguments.weights, interface, stand_in=False), arguments.overwrite)
     data, identity = load_data(arguments, interface)
+    path = weights_path(arguments.weights, interface, identity.stand_in)
     run = _start_or_resume(arguments, module, interface, identity)
     _announce(arguments, interface, run.network, data)
     if not arguments.no_save:
+        check_place(path, arguments.overwrite)
         goes_on = arguments.resume and path.exists() and os.path.samefile(arguments.resume, path)
         if not (arguments.overwrite or goes_on):
             check_replaceable(path, interface, identity)
@@ -167,6 +168,8 @@ def _start_or_resume(
         for difference in found:
             remark(f"note: {difference}")
         batch_size = state.batch_size
+    elif arguments.init_from:
+        _begin_from(arguments.init_from, network)
     if arguments.seed is not None:
         network.seed = arguments.seed
     if arguments.learning_rate is not None:
@@ -185,6 +188,16 @@ def _start_or_resume(
             ema=state.ema if arguments.ema is None else arguments.ema,
         )
     return _Run(network, batch_size, state)
+
+
+def _begin_from(path: str, network: Any) -> None:
+    """Weights of another run, as far as they fit; optimizer, counters and all else are those of a new one."""
+    checkpoint = load_weights(network, path, by_name=True)
+    arrays = len(network.parameters) + len(network.state)
+    taken = arrays - sum(name in (*network.parameters, *network.state) for name in checkpoint.left)
+    remark(f"note: {taken} of {arrays} arrays of the model begin as in {path}")
+    for sentence in checkpoint.left.values():
+        remark(f"note: not from {path}: {sentence}")
 
 
 def _train(
@@ -218,8 +231,12 @@ def _train(
 
 def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
     interface = ModelInterface.of_module(module)
-    path = _weights_path(arguments, interface)
     network = module.Network(seed=0, threads=arguments.threads)
+    own, digits = (weights_path(arguments.weights, interface, stand_in) for stand_in in (False, True))
+    if not digits.exists():  # nothing is downloaded for weights that are not there
+        load_weights(network, own)
+    data, identity = load_data(arguments, interface)
+    path = digits if digits.exists() and (identity.stand_in or not own.exists()) else own
     checkpoint = load_weights(network, path)
     if not arguments.weights and checkpoint.is_of_another_network(interface):
         raise WeightsError(
@@ -229,7 +246,9 @@ def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
         )
     if difference := checkpoint.differs_from(interface):
         remark(f"note: {difference}; names and shapes agree, so it is used")
-    data, _ = load_data(arguments, interface)
+    seen = checkpoint.state.data if checkpoint.state else None
+    if seen is not None and seen.sha256 != identity.sha256:
+        remark(f"note: {path} was trained on {seen.name}, and this is {identity.name}")
     say(arguments, "data", f"data: {data.source}", source=data.source)
     result = evaluate_network(network, data.x_test, data.y_test, arguments.batch_size, interface)
     text = f"loss {result.loss:.4f}"
@@ -256,10 +275,6 @@ def _announce(arguments: argparse.Namespace, interface: ModelInterface, network:
     text += "{dtype}, threads {threads}, seed {seed}".format(**facts)
     text += ", learning rate {learning_rate:g}".format(**facts)
     say(arguments, "model", text, **facts)
-
-
-def _weights_path(arguments: argparse.Namespace, interface: ModelInterface) -> Path:
-    return Path(arguments.weights or Path("weights") / f"{interface.name}.safetensors")
 
 
 def _check_writable(path: Path, network: Any) -> None:

@@ -84,11 +84,14 @@ def _check_parents(path: Path) -> None:
         )
 
 
-def check_replaceable(path: Path, interface: ModelInterface, data: DataIdentity) -> None:
-    """Refuse to replace weights of another model, or trained on something else. Raises WeightsError.
+def weights_path(asked: str | None, interface: ModelInterface, stand_in: bool) -> Path:
+    """The weights file that was asked for, or that of the model, or of the model and the embedded digits."""
+    ending = "-digits" if stand_in else ""
+    return Path(asked) if asked else Path("weights") / f"{interface.name}{ending}.safetensors"
 
-    Weights that were trained on the embedded digits may be replaced: these only stand in for other data.
-    """
+
+def check_replaceable(path: Path, interface: ModelInterface, data: DataIdentity) -> None:
+    """Refuse to replace weights of another model, or trained on something else. Raises WeightsError."""
     if not path.exists() or path.stat().st_size == 0:
         return
     old = read_description(path)
@@ -103,7 +106,7 @@ def check_replaceable(path: Path, interface: ModelInterface, data: DataIdentity)
     seen = old.state.data if old.state else None
     if seen is None and data.stand_in:
         reasons.append(f"weights trained on data that it does not name, and this run is on {data.name}")
-    if seen is not None and not seen.stand_in and seen.sha256 != data.sha256:
+    if seen is not None and seen.sha256 != data.sha256:
         reasons.append(f"weights trained on {_other(seen, data)}, and this run is on {data.name}")
     if reasons:
         raise WeightsError(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from runtime import cli
-from runtime.checkpoint import OLDER_FORMATS, read_checkpoint
+from runtime.checkpoint import OLDER_FORMATS, load_weights, read_checkpoint
 from runtime.errors import DataError, WeightsError
 from runtime.safetensors import load_file, save_file
 
@@ -141,21 +141,46 @@ def test_the_mode_of_weights_is_kept(folder):
         (["--data", "one.npz"], ["--data", "one.npz", "--seed", "7", "--batch-size", "8"], None),
         (["--offline"], ["--offline"], None),
         (["--offline"], ["--data", "one.npz"], None),
-        (["--data", "one.npz"], ["--offline"], "trained on one.npz, and this run is on the embedded digits"),
+        (["--data", "one.npz"], ["--offline"], None),
         (["--data", "one.npz"], ["--data", "two.npz"], "trained on one.npz, and this run is on two.npz"),
     ],
 )
 def test_weights_of_other_data(folder, capsys, first, second, words):
     assert train(*first) == 0
-    before = Path("weights/fake.safetensors").read_bytes()
     assert train(*second) == (1 if words else 0)
     if words:
+        before = Path("weights/fake.safetensors").read_bytes()
         error = capsys.readouterr().err
         assert words in error and "--overwrite" in error
         assert Path("weights/fake.safetensors").read_bytes() == before
         assert train(*second, "--no-save") == 0 and train(*second, "--weights", "other") == 0
         assert train(*second, "--overwrite") == 0
         assert Path("weights/fake.safetensors").read_bytes() != before
+
+
+def test_the_embedded_digits_have_a_file_of_their_own(folder, capsys):
+    """And are evaluated by it where it is there; a file that was asked for is not shared either."""
+    own, digits = Path("weights/fake.safetensors"), Path("weights/fake-digits.safetensors")
+    assert evaluate("--offline") == 1
+    assert "cannot read weights/fake.safetensors" in capsys.readouterr().err
+    assert train("--offline") == 0 and not own.exists()
+    kept = digits.read_bytes()
+    assert evaluate("--data", "one.npz") == 0
+    captured = capsys.readouterr()
+    assert (
+        "fake-digits.safetensors was trained on the embedded digits, which are not MNIST, and this is one.npz"
+        in captured.err
+    )
+    assert train("--data", "one.npz") == 0 and digits.read_bytes() == kept
+    for data, path in ((["--data", "one.npz"], own), (["--offline"], digits)):
+        capsys.readouterr()
+        assert evaluate(*data) == 0
+        captured = capsys.readouterr()
+        assert f"weights {path}" in captured.out and "was trained on" not in captured.err
+    for data, path in ((["--data", "one.npz"], digits), (["--offline"], own)):
+        before = path.read_bytes()
+        assert train(*data, "--weights", path) == 1
+        assert "is not replaced" in capsys.readouterr().err and path.read_bytes() == before
 
 
 def test_other_data_of_one_name(folder, capsys):
@@ -203,7 +228,7 @@ def test_older_weights_say_neither(folder, capsys):
     assert evaluate("--data", "one.npz") == 0
     assert train("--data", "one.npz", "--epochs", 2, "--resume", path, "--weights", "other") == 0
     capsys.readouterr()
-    assert train("--offline") == 1
+    assert train("--offline", "--weights", path) == 1
     assert "data that it does not name" in capsys.readouterr().err
     assert train("--data", "two.npz") == 0
 
@@ -266,3 +291,44 @@ def test_a_disk_without_room_for_the_weights_is_found_before_the_first_step(fold
     error = capsys.readouterr().err
     assert "cannot write weights/fake.safetensors" in error and "free some disk space" in error
     assert os.listdir("weights") == []
+
+
+def test_a_new_run_begins_with_what_fits(folder, capsys):
+    """Another number of classes: the bias is lost, the optimizer and all counters are fresh."""
+    data = ("--data", "one.npz")
+    assert train(*data, "--weights", "earlier") == 0
+    earlier = load_file("earlier").tensors
+    capsys.readouterr()
+    assert train(*data, "--init-from", "earlier", "--learning-rate", "1e-30") == 0
+    assert "2 of 2 arrays of the model begin as in earlier" in capsys.readouterr().err
+    state, now = (
+        read_checkpoint("weights/fake.safetensors").state,
+        load_file("weights/fake.safetensors").tensors,
+    )
+    assert (state.epoch, state.step) == (1, 1)
+    assert all((now[name] == earlier[name]).all() for name in ("dense.kernel", "dense.bias"))
+    assert (now["optimizer/velocity/dense.bias"] != earlier["optimizer/velocity/dense.bias"]).any()
+
+    save_file("part", {"dense.kernel": earlier["dense.kernel"], "dense.bias": np.zeros(3, np.float32)})
+    assert train(*data, "--init-from", "part", "--no-save") == 0
+    error = capsys.readouterr().err
+    assert "1 of 2 arrays" in error and "dense.bias has shape (3,), the model wants (10,)" in error
+    save_file("nothing", {"other": np.zeros(3, np.float32)})
+    assert train(*data, "--init-from", "nothing") == 1
+    assert "does not fit this model" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parsed("--init-from", "part", "--resume", "part")
+
+
+def test_weights_by_name(folder):
+    network = fake_network.Network()
+    save_file("part", {"dense.kernel": np.ones((784, 10)), "extra": np.zeros(3)})
+    with pytest.raises(WeightsError, match=r"dense\.bias is missing") as error:
+        load_weights(network, "part")
+    assert "extra is unknown" in str(error.value) and not (network.parameters["dense.kernel"] == 1).any()
+    left = load_weights(network, "part", by_name=True).left
+    assert left == {
+        "dense.bias": "dense.bias is missing, shape (10,)",
+        "extra": "extra is unknown to the model",
+    }
+    assert (network.parameters["dense.kernel"] == 1).all()
