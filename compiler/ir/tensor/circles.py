@@ -195,7 +195,8 @@ def _arranged(
         if not inside:
             body += names
             continue
-        part = _arranged(inside, {name: shapes[name] for name in names}, rest)
+        own = {name: shapes[name] for name in names}
+        part = _arranged(inside, own, {name: rest[name] for name in names})
         if isinstance(part, NoOrder):
             return part
         body.append(part)

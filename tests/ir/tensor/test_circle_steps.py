@@ -44,6 +44,24 @@ def test_members_run_in_the_order_of_a_step():
     assert circle.levels == (circle,)
 
 
+def test_a_circle_inside_of_a_step_has_its_own_members():
+    text = """
+input x: (4, 5) real
+
+n: (4) real = sum
+    for t:4, j:5 if t - 1 >= 0: [t] += x[t, j]*y[t - 1, j]
+
+y: (4, 5) real = sum
+    for t:4, j:5: [t, j] += n[t] + x[t, j]
+    for t:4, j:5 if j - 1 >= 0: [t, j] += 1/2*y[t, j - 1]
+
+outputs y
+"""
+    (circle,) = circles(parse_program(text))
+    assert circle == Circle(("n", "y"), (0, 0), 1, 4, ("n", Circle(("y",), (1,), 1, 5, ("y",))))
+    assert circle.carried("n") == (0,) and circle.carried("y") == (0, 1)
+
+
 def test_a_program_with_a_circle_is_verified_printed_and_read_back():
     program = parse_program(RECURRENT)
     verify(program)
