@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
+from compiler.errors import CompilerBug
 from compiler.ir.loops.grammar import Kernel
 from compiler.ir.module.grammar import Element, Place
+from compiler.ir.tensor.circles import Circle, NoOrder, circle_of
 from compiler.ir.tensor.program import Definition, Program
 from compiler.machine.elements import element_bytes
-from compiler.plan.grouping import fused_groups
 from compiler.plan.memory import ALIGNMENT, Interval, pack
 from compiler.plan.stages import (
     Stage,
@@ -29,7 +31,8 @@ from compiler.plan.stages import (
     stages,
 )
 from compiler.plan.whole import can_be_shared, shared_out, whole_settings
-from compiler.schedule.choosing import Table, schedule_of
+from compiler.schedule.chains import Fusing, Group, fused_groups
+from compiler.schedule.choosing import Table, find_schedule, schedule_of
 from compiler.schedule.context import Entries, context_of
 from compiler.schedule.elements import element_of
 from compiler.schedule.kernel import build_kernel
@@ -97,7 +100,7 @@ def make_plan(
     stage = stages(program)
     elements = {e.name: element_of(e) for e in program.entries}
     groups = kernel_groups(program)
-    fused = fused_groups(groups, program, stage, settings, table) if settings.fuse else dict.fromkeys(groups)
+    fused = _fused(groups, program, stage, settings, table) if settings.fuse else dict.fromkeys(groups)
     order = as_soon_as_possible(program, list(fused), stage)
     phases = []
     for number in range(1 + max((s.phase for s in stage.values()), default=0)):
@@ -112,6 +115,21 @@ def make_plan(
     phases = [replace(p, sums=_sums(program, places, stage, k)) for k, p in enumerate(phases)]
     reduced = {n: Place("total", p.offset) for n, p in places.items() if p.area == "lane"}
     return Plan(name, program, tuple(phases), places, reduced, elements, settings.tile, *sizes)
+
+
+def _fused(
+    groups: list[Group],
+    program: Program,
+    stage: Mapping[str, Stage],
+    settings: Settings,
+    table: Table,
+) -> dict[Group, Schedule | None]:
+    """The groups with chains of them joined. A circle neither follows a contraction nor is followed."""
+    apart = {name: (when, program.circle_of.get(name)) for name, when in stage.items()}
+    first = {n for n, when in stage.items() if when.kind == "tile" and n not in program.circle_of}
+    choose = partial(find_schedule, table=table)
+    context = partial(context_of, program=program, settings=settings)
+    return fused_groups(groups, Fusing(program, apart, first, settings.machine, choose, context))
 
 
 def _sums(
@@ -152,17 +170,37 @@ def _call(
     kind = stage[group[0]].kind
     if schedule is None:
         settings = whole_settings(settings) if kind == "whole" else settings
-        context = context_of(entries, program, settings, adds=kind == "lane")
+        circle = _circle(program, group)
+        outside = _read_outside(program, group) if circle else frozenset()
+        adds = kind == "lane"
+        context = context_of(entries, program, settings, adds=adds, outside=outside, circle=circle)
         schedule = schedule_of(entries, context, table)
     kernel = build_kernel(entries, schedule)
     shared = (
         kind == "before"
         and isinstance(entries[0], Definition)
+        and group[0] not in program.circle_of
         and can_be_shared(entries[0], kernel, settings)
     )
     if kind == "whole" or shared:
         kernel = shared_out(kernel)
     return Call(kernel, tuple(buffer.tensor for buffer in kernel.buffers), schedule)
+
+
+def _circle(program: Program, group: Group) -> Circle | None:
+    """The steps of a group that is a circle."""
+    if group[0] not in program.circle_of:
+        return None
+    circle = circle_of(tuple(d for d in program.definitions if d.name in group))
+    if isinstance(circle, NoOrder):
+        raise CompilerBug(f"{group[0]}: {circle.problem()}")
+    return circle
+
+
+def _read_outside(program: Program, group: Group) -> frozenset[str]:
+    """The members of a circle that something else reads, or that are asked for."""
+    read = (name for name in group if any(d.name not in group for d in program.readers[name]))
+    return frozenset(read) | (program.results & frozenset(group))
 
 
 def _places(

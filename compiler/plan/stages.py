@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import axis
 from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.program import (
@@ -25,6 +26,7 @@ from compiler.ir.tensor.program import (
     element_axes,
     move_term,
 )
+from compiler.schedule.chains import groups_of
 
 FILLED = ("random", "iota")
 """Kinds of given tensors that a kernel of their own fills."""
@@ -73,40 +75,47 @@ class Stage:
 
 
 def stages(program: Program) -> dict[str, Stage]:
-    """Phase and kind of every definition and every tensor that is filled."""
+    """Phase and kind of every definition and every tensor that is filled; those of a circle have one.
+
+    Raises CompilerBug for a circle through a sum over the batch, which no step can finish."""
     result: dict[str, Stage] = {}
     for tensor in program.inputs:
         if tensor.kind in FILLED:
             result[tensor.name] = Stage(0, "tile" if has_batch(tensor.shape) else "before")
     for definition in program.definitions:
+        circle = program.circle_of.get(definition.name, ())
+        if definition.name in result:
+            continue
         phase = 0
         finished = ("lane", "tile") if definition.at_once else ("lane",)
-        for name in definition.tensors:
+        for name in (n for member in circle or (definition.name,) for n in program[member].tensors):
             if name in result:
                 phase = max(phase, result[name].phase + (result[name].kind in finished))
-        batched = runs_over_batch(*definition.terms)
-        kind: StageKind = "tile" if has_batch(definition.shape) else "lane" if batched else "before"
-        result[definition.name] = Stage(phase, "whole" if definition.at_once else kind)
+        stage = Stage(phase, _kind(definition))
+        result.update(dict.fromkeys(circle or (definition.name,), stage))
+        kinds = {_kind(member) for member in program.definitions if member.name in circle}
+        if circle and kinds not in ({"tile"}, {"before"}):
+            raise CompilerBug(f"{definition.name}: a circle through a sum over the batch")
     return result
 
 
+def _kind(definition: Definition) -> StageKind:
+    if definition.at_once:
+        return "whole"
+    if has_batch(definition.shape):
+        return "tile"
+    return "lane" if runs_over_batch(*definition.terms) else "before"
+
+
 def kernel_groups(program: Program) -> list[tuple[str, ...]]:
-    """Names computed by one kernel: a max with its winner; everything else alone."""
-    groups: list[tuple[str, ...]] = []
-    done: set[str] = set()
-    winners = {d.terms: d.name for d in program.definitions if d.operation in ("argmax", "argmin")}
-    for tensor in program.inputs:
-        if tensor.kind in FILLED:
-            groups.append((tensor.name,))
-    for definition in program.definitions:
-        if definition.name in done:
-            continue
-        group: tuple[str, ...] = (definition.name,)
-        if definition.operation in ("max", "min") and definition.terms in winners:
-            group += (winners[definition.terms],)
-        done.update(group)
-        groups.append(group)
-    return groups
+    """Names computed by one kernel: a max with its winner; a circle, with the winners of its members;
+    everything else alone."""
+    filled: list[tuple[str, ...]] = [(tensor.name,) for tensor in program.inputs if tensor.kind in FILLED]
+    groups = {group[0]: group for group in groups_of(program.definitions)}
+    for names in dict.fromkeys(program.circle_of.values()):
+        found = dict.fromkeys(n for name in names for n in groups.pop(name, ()))
+        groups[names[0]] = (*names, *(name for name in found if name not in names))
+    return filled + [groups[d.name] for d in program.definitions if d.name in groups]
 
 
 def as_soon_as_possible(

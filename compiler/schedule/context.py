@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from compiler.ir.tensor.circles import Circle
 from compiler.ir.tensor.program import Definition, Program, Shape, Tensor
 from compiler.schedule.elements import element_of
 from compiler.schedule.pieces import Piece, can_be_first, store_together, stores_all
@@ -44,11 +45,13 @@ class Context:
     adds: bool = False
     """The target is a lane's accumulator, which a kernel never clears."""
     outside: frozenset[str] = frozenset()
-    """Of the definitions of a chain those that something else reads: they are stored."""
+    """Of the definitions of a chain, or of a circle, those that something else reads: they are stored."""
     tile: Tile | None = None
     """The tile of a shorter chain of the same contraction, which is kept."""
     pieces: tuple[Piece, ...] = ()
     before: int = 0
+    circle: Circle | None = None
+    """The steps of the entries, where they read each other at earlier ones."""
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
@@ -91,11 +94,12 @@ def context_of(
     adds: bool = False,
     outside: frozenset[str] = frozenset(),
     tile: Tile | None = None,
+    circle: Circle | None = None,
 ) -> Context:
     """The context of some of a program's entries."""
     names = dict.fromkeys(name for entry in entries for name in (entry.name, *_read(entry)))
     tensors = (Stored(name, program.shape(name), element_of(program[name])) for name in names)
-    return Context(tuple(tensors), settings, adds, outside, tile)
+    return Context(tuple(tensors), settings, adds, outside, tile, circle=circle)
 
 
 def _read(entry: Definition | Tensor) -> tuple[str, ...]:

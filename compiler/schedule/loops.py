@@ -65,13 +65,13 @@ def plain_nest(
         # Every point writes on its own: no accumulator outlives a point.
         axes = _ordered(nest, (*nest.target_axes, *nest.reduction_axes))
         return guarded_loops(
-            axes, nest.guards, frozenset(), lambda guards, _: _point(nest, outcome, shapes, guards, costs)
+            axes, nest.guards, nest.around, lambda guards, _: _point(nest, outcome, shapes, guards, costs)
         )
     axes = _ordered(nest, nest.target_axes)
     return guarded_loops(
         axes,
         nest.guards,
-        frozenset(),
+        nest.around,
         lambda guards, outer: _reduced(nest, operation, outcome, shapes, guards, outer, settings),
     )
 

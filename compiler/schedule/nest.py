@@ -36,10 +36,17 @@ class Nest:
     guards: tuple[Guard, ...]
     prelude: tuple[Statement, ...]
     term: Term
+    outer: tuple[Axis, ...] = ()
+    """Axes of the term over which loops outside the nest run: in it each has one value."""
 
     @property
     def extents(self) -> dict[str, Extent]:
-        return {a.name: a.extent for a in self.axes}
+        return {a.name: a.extent for a in (*self.outer, *self.axes)}
+
+    @property
+    def around(self) -> frozenset[str]:
+        """Names of the axes that have a value already where the nest begins."""
+        return frozenset(a.name for a in self.outer)
 
 
 def make_nest(term: Term, target: str, shapes: Shapes, prefix: str) -> Nest:
@@ -57,18 +64,24 @@ def make_nest(term: Term, target: str, shapes: Shapes, prefix: str) -> Nest:
     body, lets = _hoist(body, frozenset(fixed.values()), prefix)
     prelude += lets
     reads = tuple((s, a) for s, a in addresses.items() if s not in fixed)
+    outer = tuple(a for a in term.axes if a.outer)
     return Nest(
-        term.axes,
+        _inner(term.axes),
         target,
         offset(term.target, shapes[target]),
-        term.target_axes,
-        term.reduction_axes,
+        _inner(term.target_axes),
+        _inner(term.reduction_axes),
         body,
         reads,
         term.guards,
         tuple(prelude),
         term,
+        outer,
     )
+
+
+def _inner(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    return tuple(a for a in axes if not a.outer)
 
 
 def _address(access: Access, shape: Shape, extents: Mapping[str, Extent]) -> Address:

@@ -115,7 +115,7 @@ def register_tile_nest(
         return guarded_loops(static, guards, outer, lambda _g, _o: unrolled_loops(tile.unrolled, positions))
 
     fill = inside if tile.nonzero is None else partial(listing, tile.nonzero)
-    return guarded_loops([*examples, *tile.sequential], nest.guards, frozenset(), fill)
+    return guarded_loops([*examples, *tile.sequential], nest.guards, nest.around, fill)
 
 
 def _listed(

@@ -18,6 +18,9 @@ class Axis:
 
     name: str
     extent: Extent
+    outer: bool = False
+    """A loop around all that the term's definition is scheduled with runs over it: for each of its values the
+    term is computed apart."""
 
     @property
     def size(self) -> int:

@@ -6,6 +6,7 @@
     with_bodies(statement, f)          the statement with f applied to each body inside it
     rebuilt(body, f)                   the body with f applied to every statement, inner before outer
     names_set(statement)               the local variables to which it gives a value
+    with_names(body, names)            the body with other names of these
 
 A field that is declared `Body` holds statements; all others belong to the statement itself. So what
 stands inside a loop is no part of the loop. A field that names a local variable says in its type whether
@@ -15,13 +16,15 @@ the statement sets it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Annotated, Any, ParamSpec, TypeVar, cast, get_args, get_origin, get_type_hints
 
+import sympy
+
 from compiler.ir.affine.domain import Guard
 from compiler.ir.affine.expression import Affine
-from compiler.ir.loops.grammar import Address, Body, Limit, Statement
+from compiler.ir.loops.grammar import Address, Body, Limit, Lists, Statement
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -154,3 +157,39 @@ def substituted(body: Body, values: Mapping[str, Affine]) -> Body:
         return with_parts(statement, Affine, lambda affine: affine.substitute(values))
 
     return rebuilt(body, change)
+
+
+def with_names(body: Body, names: Mapping[str, str]) -> Body:
+    """The body with other names of local variables and lists, wherever one occurs."""
+    values = {old: Affine(((new, 1),)) for old, new in names.items()}
+
+    def change(statement: Statement) -> Statement:
+        statement = with_parts(statement, Affine, lambda affine: affine.substitute(values))
+        return cast(Statement, _with_names(statement, names))
+
+    return rebuilt(body, change)
+
+
+def _with_names(node: Any, names: Mapping[str, str]) -> Any:
+    naming = {*_naming_fields(type(node), "set"), *_naming_fields(type(node), "used")}
+    changes: dict[str, Any] = {}
+    for name in (field.name for field in fields(node)):
+        value = getattr(node, name)
+        if name in naming and isinstance(value, str):
+            changes[name] = names.get(value, value)
+        elif name in naming and isinstance(value, tuple):
+            changes[name] = tuple(names.get(one, one) for one in value)
+        elif isinstance(value, Lists):
+            changes[name] = replace(value, name=names.get(value.name, value.name))
+        elif isinstance(value, sympy.Basic):
+            changes[name] = _with_symbols(value, names)
+        elif name in naming and is_dataclass(value):
+            changes[name] = _with_names(value, names)
+    if isinstance(node, Lists):
+        changes["name"] = names.get(node.name, node.name)
+    return replace(node, **changes) if changes else node
+
+
+def _with_symbols(value: sympy.Basic, names: Mapping[str, str]) -> sympy.Basic:
+    found = (s for s in value.free_symbols if isinstance(s, sympy.Symbol) and s.name in names)
+    return value.xreplace({s: sympy.Symbol(names[s.name], **s.assumptions0) for s in found})

@@ -82,7 +82,7 @@ def at_places(indices: Sequence[Affine], places: Sequence[Affine]) -> dict[str, 
 
 def rename_axes(term: Term, names: Mapping[str, str]) -> Term:
     """The same term with axes of other names; an axis that is not in `names` keeps its own."""
-    axes = (Axis(names.get(a.name, a.name), a.extent) for a in term.axes)
+    axes = (replace(a, name=names.get(a.name, a.name)) for a in term.axes)
     return substitute_axes(term, renaming(names), axes)
 
 

@@ -1,0 +1,145 @@
+"""A circle of definitions: loops over its steps, in which members are computed by schedules of their own.
+
+    s[b,t,u] += r[v,u]·h[b,t-1,v]  if t >= 1       for t:
+    h[b,t,u] += tanh(z[b,t,u] + s[b,t,u])              if t >= 1: s[·,t,·] by register tile
+                                                       else:      s[·,t,·] = 0
+                                                       h[·,t,·] in plain loops
+
+What a step does hangs on where it stands only through tests of the loops' variables, and these stand around
+the members' loops: nothing inside them asks. Where nothing is added to a member, what reads it in the same
+kernel has a zero instead. A contraction takes along what follows it in the step, as it would outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from compiler.errors import CompilerBug
+from compiler.ir.affine.expression import axis, constant
+from compiler.ir.loops.grammar import Address, Body, If, Limit, Loop
+from compiler.ir.loops.walk import rebuilt, substituted, with_parts
+from compiler.ir.tensor.program import Axis, Definition
+from compiler.machine.machine import Machine
+from compiler.schedule.context import Context, Entries
+from compiler.schedule.nest import Nest
+from compiler.schedule.one_body import OneBody
+from compiler.schedule.schedule import Schedule, Strategy
+from compiler.schedule.step_parts import Branch, Parts, StepScheduler, Turn
+from compiler.schedule.steps import stepped
+
+
+@dataclass(frozen=True)
+class Recurrence(Schedule):
+    """The loops over the steps of a circle."""
+
+    strategy: ClassVar[str] = "recurrence"
+
+    turn: Turn
+    earlier: tuple[tuple[str, str], ...]
+    """Under which name the earlier steps of a member are read, and the member."""
+
+    @property
+    def members(self) -> tuple[Schedule, ...]:
+        """The schedules inside, in order."""
+        return tuple(_schedules((self.turn,)))
+
+    @property
+    def nests(self) -> tuple[Nest, ...]:
+        return tuple(nest for schedule in self.members for nest in schedule.nests)
+
+    @property
+    def touched(self) -> frozenset[str]:
+        names = dict(self.earlier)
+        found = frozenset().union(*(schedule.touched for schedule in self.members))
+        return frozenset(names.get(name, name) for name in found)
+
+    def cycles(self, machine: Machine) -> float:
+        return _cycles((self.turn,), machine)
+
+    def describe(self) -> str:
+        notes = "; ".join(dict.fromkeys(schedule.describe() for schedule in self.members))
+        return f"{_loops_in_words(self.turn)}: {notes}"
+
+    @property
+    def prelude(self) -> Body:
+        """Nothing: `loops` begins with what no loop changes."""
+        return ()
+
+    def loops(self) -> Body:
+        one = OneBody()
+        body = _lowered((self.turn,), one)
+        names = dict(self.earlier)
+
+        def placed(address: Address) -> Address:
+            return replace(address, buffer=names.get(address.buffer, address.buffer))
+
+        whole = (*one.before, *body)
+        return rebuilt(whole, lambda statement: with_parts(statement, Address, placed))
+
+
+def match(entries: Entries, context: Context, choose: Strategy) -> Recurrence | None:
+    """A circle, whose members are scheduled by what `choose` chooses; None where that finds nothing for one.
+
+    Raises CompilerBug where a member is a sum over the batch, which no step can finish."""
+    if context.circle is None:
+        return None
+    if context.adds:
+        raise CompilerBug(f"{entries[0].name}: a sum over the batch in a circle")
+    definitions = tuple(entry for entry in entries if isinstance(entry, Definition))
+    found = stepped(definitions, context.circle)
+    turn = StepScheduler(found, definitions, context, choose).turn(found.steps)
+    earlier = tuple(found.earlier.items())
+    return None if turn is None else Recurrence(context.tensors, context.settings, turn, earlier)
+
+
+def _schedules(parts: Parts) -> Iterator[Schedule]:
+    for part in parts:
+        match part:
+            case Turn():
+                yield from _schedules(part.body)
+            case Branch():
+                yield from _schedules((*part.then, *part.otherwise))
+            case Schedule():
+                yield part
+
+
+def _cycles(parts: Parts, machine: Machine) -> float:
+    """Of all steps; of two ways to compute one, the first, which is that of most steps."""
+    total = 0.0
+    for part in parts:
+        match part:
+            case Turn():
+                total += part.axis.size * _cycles(part.body, machine)
+            case Branch():
+                total += _cycles(part.then, machine)
+            case Schedule():
+                total += part.cycles(machine)
+    return total
+
+
+def _lowered(parts: Parts, one: OneBody) -> Body:
+    body: Body = ()
+    for part in parts:
+        match part:
+            case Turn():
+                body += (_loop(part.axis, part.direction, _lowered(part.body, one)),)
+            case Branch():
+                body += (If((part.test,), _lowered(part.then, one), _lowered(part.otherwise, one)),)
+            case Schedule():
+                body += one.inside(part)
+    return body
+
+
+def _loop(a: Axis, direction: int, body: Body) -> Loop:
+    """Steps in their order: of those that run backwards, the loop counts how many are done."""
+    if direction < 0:
+        body = substituted(body, {a.name: constant(a.size - 1) - axis(a.name)})
+    return Loop(a.name, (Limit(constant(0)),), (Limit(constant(a.size)),), body)
+
+
+def _loops_in_words(turn: Turn) -> str:
+    ways = {1: "forwards", -1: "backwards"}
+    inner = (f", {_loops_in_words(part)}" for part in turn.body if isinstance(part, Turn))
+    return f"steps of {turn.axis.name} {ways[turn.direction]}" + "".join(inner)
