@@ -32,7 +32,7 @@ from compiler.plan.methods import Halves, methods_of, training_methods
 from compiler.plan.module import memory_of, routine_of
 from compiler.plan.plan import Plan, make_plan
 from compiler.plan.storage import Storage, placed, storage_of
-from compiler.plan.tiling import cheapest_tile
+from compiler.plan.tiling import cheapest_tile, smallest_tile
 from compiler.plan.whole import LANES
 from compiler.pricing import cost_for
 from compiler.schedule.layout import row_size
@@ -126,7 +126,10 @@ def _plan(entry: EntryPoint, storage: Storage, settings: Settings, driver: Drive
     where = placed(entry, storage, behind)
     facts = Facts(settings=settings, places=where.given)
     program = driver.through(("planning",), entry.name, entry.program, facts)
-    return make_plan(entry.name, program, settings, where.given, where.lanes)
+    plan = make_plan(entry.name, program, settings, where.given, where.lanes)
+    if entry.batch == "parameters":
+        return plan
+    return replace(plan, least=smallest_tile(plan, settings.machine, settings.dtype))
 
 
 def _module(

@@ -123,14 +123,16 @@ def compile_programs(
     extra_flags: tuple[str, ...] = (),
     without: frozenset[str] = frozenset(),
     load: Loader | None = None,
+    least: int = 0,
 ) -> CompiledPrograms:
     """Build programs into a module loaded from a temporary folder. They are through the passes but those of
-    planning, which are done here, `without` some.
+    planning, which are done here, `without` some; small batches are divided into tiles of `least`.
 
     `load` makes something else of the text that has the module's `run`: a program of another processor, say.
     """
     planned = [_planned(f"program_{n}", program, settings, without) for n, program in enumerate(programs)]
     plans, arguments, scalars = map(tuple, zip(*planned, strict=True))
+    plans = tuple(replace(plan, least=least) for plan in plans)
     sites = count()
     routines = with_shared_kernels(routine_of(plan, settings.dtype, sites) for plan in plans)
     memory = replace(

@@ -111,6 +111,12 @@ class Costs:
     shared_bytes: int = 64 * 1024
     """Bytes of a tensor without a batch axis that are worth more than one thread. Reckoned: a few
     microseconds, below which a team leaves work to one."""
+    shared_cycles: int = 75_000
+    """Cycles of a tile that are worth more than one thread: 20 microseconds, below which a team wakes
+    nobody."""
+    small_tile: float = 0.1
+    """Share of its time that an example may take longer in a smaller tile, so that a batch of few examples is
+    work for several threads. A choice: two do it in 0.55 of the time."""
     spill_passes: int = 2
     """Passes over a workspace that does not fit: it is written to the next level and read again."""
     workspace_share: float = 0.5

@@ -35,7 +35,7 @@ def routine_of(plan: Plan, dtype: str, sites: Iterator[int], clocks: Iterator[in
         elif number and not before:
             raise CompilerBug(f"{plan.name}: phase {number} is empty")
         phases.append(grammar.Phase(before, tiles))
-    return Routine(plan.name, plan.tile, tuple(phases))
+    return Routine(plan.name, plan.tile, tuple(phases), plan.least or plan.tile)
 
 
 def _before(

@@ -79,6 +79,8 @@ class Plan:
     shared_bytes: int
     batch_elements: int
     """Elements an example that live from one phase to another."""
+    least: int = 0
+    """The smallest tile that a small batch is divided into; 0: it is one tile, if it fits."""
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:

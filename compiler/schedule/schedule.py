@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from compiler.ir.affine.expression import Affine
@@ -33,7 +33,7 @@ class Cost:
     moved: int
     """Bytes of every tensor that is read or written, each counted once."""
     level: str
-    """The nearest level of memory that holds all of these: "level 1", "level 2" or "memory"."""
+    """The nearest level of memory that holds all of these: "level 1", "level 2", "level 3" or "memory"."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,12 @@ class Schedule(ABC):
 
     def cost(self, machine: Machine) -> Cost:
         """What it is predicted to take on a machine."""
-        return Cost(self.cycles(machine), self.moved, machine.level_of(self.moved))
+        return Cost(self.cycles(machine), self.moved, machine.level_of(self.moved).name)
+
+    def cycles_for(self, machine: Machine, examples: int) -> float:
+        """Predicted cycles of the same loops for a tile of so many examples."""
+        settings = replace(self.settings, tile=examples)
+        return sum(replace(part, settings=settings).cycles(machine) for part in self.parts)
 
     @property
     def shapes(self) -> Shapes:

@@ -176,7 +176,8 @@ def test_what_is_moved() -> None:
     cost = schedule_of(both, context_of(both, PROGRAM, SETTINGS)).cost(WIDE)
     assert (cost.moved, cost.level) == (TILE * ((8 * 16 + 8) * 4 + 8), "level 1")
     assert scheduled("tile", tile=64).cost(WIDE).level == "level 2"
-    assert scheduled("tile", tile=1024).cost(WIDE).level == "memory"
+    assert scheduled("tile", tile=1024).cost(WIDE).level == "level 3"
+    assert scheduled("tile", tile=65536).cost(WIDE).level == "memory"
 
 
 def test_a_chain() -> None:

@@ -79,6 +79,7 @@ def render(
     return environment.get_template(template).render(
         routines=printed,
         kernels=kernels,
+        small_tiles=any(routine.least < routine.tile for routine in routines),
         sites=sum(routine.sites for routine in routines),
         memory=memory,
         dtype=dtype,

@@ -128,7 +128,10 @@ def _tile(routine: Routine, number: int, tiles: Tiles, name_of: NameOf, fields: 
 
 def _lane(routine: Routine, number: int, tiles: Tiles) -> list[str]:
     """What one lane does: its tiles in order, with its sums cleared before them."""
-    sums, tile = tiles.sums, routine.tile
+    sums = tiles.sums
+    size, most = (
+        ("size", "size") if routine.least < routine.tile else (routine.tile, f"<Py_ssize_t>{routine.tile}")
+    )
     added = "added = 0, " if sums else ""
     lines = [
         f"cdef void {routine.name}_lane_{number}(",
@@ -137,12 +140,12 @@ def _lane(routine: Routine, number: int, tiles: Tiles) -> list[str]:
         "    # A lane is a fixed set of tiles in a fixed order.",
         "    cdef const Context* context = <const Context*>given",
         f"    cdef Py_ssize_t first, {added}number = lane",
-        f"    cdef Py_ssize_t tiles = (context.batch + {tile} - 1) // {tile}",
+        *_tile_count(routine),
     ]
     for s in sums:
-        size = s.stop - s.start
+        count = s.stop - s.start
         lines.append(
-            f"    memset(context.lanes + lane * LANE_ELEMENTS + {s.start}, 0, {size} * sizeof(real))"
+            f"    memset(context.lanes + lane * LANE_ELEMENTS + {s.start}, 0, {count} * sizeof(real))"
         )
     lines.append("    while number < tiles:")
     if sums:
@@ -152,11 +155,11 @@ def _lane(routine: Routine, number: int, tiles: Tiles) -> list[str]:
         ]
         lines.append("        added += 1")
     lines += [
-        f"        first = number * {tile}",
+        f"        first = number * {size}",
         f"        {routine.name}_tile_{number}(",
         "            context,",
         "            first,",
-        f"            min(<Py_ssize_t>{tile}, context.batch - first),",
+        f"            min({most}, context.batch - first),",
         "            context.tiles + member * TILE_BYTES,",
         "            context.lanes + lane * LANE_ELEMENTS,",
         "        )",
@@ -168,6 +171,17 @@ def _lane(routine: Routine, number: int, tiles: Tiles) -> list[str]:
     return lines
 
 
+def _tile_count(routine: Routine) -> list[str]:
+    """How many tiles a batch has; where their size depends on it, that first."""
+    least, tile = routine.least, routine.tile
+    if least == tile:
+        return [f"    cdef Py_ssize_t tiles = (context.batch + {tile} - 1) // {tile}"]
+    return [
+        f"    cdef Py_ssize_t size = tile_size(context.batch, {least}, {tile})",
+        "    cdef Py_ssize_t tiles = (context.batch + size - 1) // size",
+    ]
+
+
 def _whole(routine: Routine) -> list[str]:
     """The function that runs all phases."""
     lines = [f"cdef void {routine.name}(const Context* context, int threads) noexcept nogil:"]
@@ -177,10 +191,7 @@ def _whole(routine: Routine) -> list[str]:
             "    pass  # there is nothing to compute, as in the update of a model without parameters"
         )
     if any(phase.tiles for phase in phases):
-        lines += [
-            f"    cdef Py_ssize_t tiles = (context.batch + {routine.tile} - 1) // {routine.tile}",
-            "    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)",
-        ]
+        lines += [*_tile_count(routine), "    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)"]
     for number, phase in enumerate(phases):
         if phase.before:
             lines.append(f"    {routine.name}_before_{number}(context, threads)")

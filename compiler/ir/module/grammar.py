@@ -130,8 +130,17 @@ class Phase:
 class Routine:
     name: str
     tile: int
-    """Examples in a tile."""
+    """Examples in a tile at most."""
     phases: tuple[Phase, ...]
+    least: int
+    """Examples in a tile of a batch that has fewer than one such tile for each lane."""
+
+    def tile_of(self, batch: int, lanes: int) -> int:
+        """Examples in a tile of such a batch: as many tiles as lanes, where that leaves enough in one."""
+        tile = self.least
+        while tile < self.tile and tile * lanes < batch:
+            tile *= 2
+        return tile
 
     @property
     def calls(self) -> Iterator[Call]:

@@ -64,7 +64,8 @@ def run_routine(routine: Routine, memory: Memory, given: Given, dtype: type[np.f
 
 def _tiles(tiles: Tiles, state: _Run) -> None:
     """Every tile in its lane, then the sums of the lanes."""
-    batch, size = state.given.batch, state.routine.tile
+    batch = state.given.batch
+    size = state.routine.tile_of(batch, len(state.lanes))
     for s in tiles.sums:
         state.lanes[:, s.start : s.stop] = 0
     for number, first in enumerate(range(0, batch, size)):

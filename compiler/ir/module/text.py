@@ -25,7 +25,8 @@ def print_routine(routine: Routine) -> str:
 
 
 def _lines(routine: Routine) -> Iterator[str]:
-    yield f"{routine.name}: tiles of {routine.tile} examples"
+    sizes = f"{routine.least} to {routine.tile}" if routine.least < routine.tile else f"{routine.tile}"
+    yield f"{routine.name}: tiles of {sizes} examples"
     for number, phase in enumerate(routine.phases):
         yield f"  phase {number}"
         for step in phase.before:
