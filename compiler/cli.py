@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--numerics",
         action="store_true",
-        help="instead, each layer's worst float32 error in value and derivatives, and at which input",
+        help="instead, the worst float32 error of each layer, and of neighbours together, and at which input",
     )
     check.add_argument(
         "--range",

@@ -14,8 +14,10 @@ from compiler.driver import Driver, Step
 from compiler.emit.cython.render import render_module
 from compiler.emit.stub import print_stub
 from compiler.entry_points import ALWAYS, ENTRY_POINTS, MEASURED, Recipe, entry_points
+from compiler.errors import ModelError
 from compiler.frontend.lower import lower
 from compiler.frontend.lowered import LoweredModel, shape_text
+from compiler.frontend.number_range import number_problems
 from compiler.ir.module.entry_point import Duty, EntryPoint, with_duty
 from compiler.ir.module.grammar import Area
 from compiler.ir.module.methods import Absent, Method
@@ -89,8 +91,12 @@ def compile_to_source(
 
     `without` names those of the `passes` to leave out; `modes` are some of `compiler.modes.MODES`,
     vjp among them; `instruments` are for measurements; of `recipes` the module has those of its modes.
+    Raises ModelError for numbers that the dtype cannot hold.
     """
     lowered = lower(model)
+    problems = number_problems(lowered, dtype, {step.name: step.span for step in model.graph.steps})
+    if problems:
+        raise ModelError(*problems)
     storage = storage_of(lowered.signature)
     driver = Driver(cost_for(target, dtype), without, after, passes)
     wanted = (*modes, *(() if instruments == "none" else (MEASURED,)))

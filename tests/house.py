@@ -18,7 +18,7 @@ FORMULAS = (
 )
 FORMULA = ("compiler.language.formula", "compiler.errors")
 LANGUAGE = ("compiler.language.description", *FORMULAS, *FORMULA)
-LOWERING = ("compiler.frontend.lower", "compiler.frontend.lowered")
+LOWERING = ("compiler.frontend.lower", "compiler.frontend.lowered", "compiler.frontend.number_range")
 STAGES = (
     *("compiler.derive", "compiler.simplify", "compiler.passes"),
     *("compiler.machine", "compiler.schedule", "compiler.plan"),
@@ -65,6 +65,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *BORDER,
     ),
     "compiler.frontend.lowered": (MODULE, *BASE),
+    "compiler.frontend.number_range": ("compiler.frontend.lowered", *BASE),
     "compiler.frontend.lower": ("compiler.frontend.lowered", MODULE, *LANGUAGE, *BASE),
     # The stages: each stands on the representations, and on none of its neighbours; a plan on its schedules.
     **dict.fromkeys(("compiler.derive", "compiler.simplify", "compiler.passes"), BASE),
@@ -160,7 +161,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 
 # All stages but emit: the scheduler takes the bodies of terms apart and differentiates nothing.
-SCALAR_CALCULUS = ("compiler.tools.check", *IR, "compiler.ir.loops", "compiler.language", *STAGES)
+SCALAR_CALCULUS = (
+    "compiler.tools.check",
+    "compiler.frontend.number_range",
+    *IR,
+    "compiler.ir.loops",
+    "compiler.language",
+    *STAGES,
+)
 
 # Package from outside → the components that may import it. Applies to compiler and runtime.
 OUTSIDE: dict[str, tuple[str, ...]] = {

@@ -41,6 +41,8 @@ ROUNDING = 1e-5
 LOOSE = 1e-4
 """Errors above this are named in the verdict too."""
 AGREEMENT = 1e-6
+BEHIND = " > "
+"""Between the names of two layers, the second of which reads the first."""
 MOST_POINTS = 2**21
 """Points of one term's domain that are evaluated at once: a tenth of a gigabyte in extended precision."""
 
@@ -127,20 +129,35 @@ def numerics_report(model: LoweredModel, *, reach: float, seed: int = 0) -> Nume
 def layer_numerics(model: LoweredModel, *, reach: float, seed: int = 0) -> Iterator[LayerNumerics]:
     """Measure each layer of a model, the loss last, over inputs from -reach to reach."""
     training = needed_for(model.training, "loss")
-    for origin in dict.fromkeys(definition.origin for definition in training.definitions):
+    for origins in (*_origins(training), *_neighbours(training)):
         worst: dict[str, Worst | None] = dict.fromkeys(QUANTITIES)
-        for program in _layer(training, origin):
+        for program in _part(training, origins):
             for quantity, found in _measure(program, reach, seed).items():
                 old = worst[quantity]
                 worst[quantity] = found if old is None or found.error > old.error else old
-        yield LayerNumerics(origin or model.name, worst)
+        yield LayerNumerics(BEHIND.join(origin or model.name for origin in origins), worst)
 
 
-def _layer(training: Program, origin: str) -> Iterator[Program]:
-    """The layer's programs, one for each tensor that others read of it: what it reads is an input."""
-    own = {d.name: d for d in training.definitions if d.origin == origin}
+def _origins(training: Program) -> tuple[tuple[str, ...], ...]:
+    """Each layer by itself, in order, the loss last."""
+    return tuple((name,) for name in dict.fromkeys(d.origin for d in training.definitions))
+
+
+def _neighbours(training: Program) -> tuple[tuple[str, ...], ...]:
+    """Each layer with one that reads it: what is right apart can be wrong together, and is compiled so."""
+    of = {d.name: d.origin for d in training.definitions}
+    pairs = ((of[name], d.origin) for d in training.definitions for name in d.tensors if name in of)
+    return tuple(dict.fromkeys(pair for pair in pairs if pair[0] != pair[1]))
+
+
+def _part(training: Program, origins: tuple[str, ...]) -> Iterator[Program]:
+    """The programs of some layers, one for each tensor that others read of the last: what they read is an
+    input."""
+    own = {d.name: d for d in training.definitions if d.origin in origins}
     elsewhere = {name for d in training.definitions if d.name not in own for name in d.tensors}
     for result in own:
+        if own[result].origin != origins[-1]:
+            continue
         if result not in elsewhere and result not in training.outputs:
             continue
         given = dict.fromkeys(name for d in own.values() for name in d.tensors if name not in own)

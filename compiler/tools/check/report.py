@@ -33,18 +33,26 @@ class Report:
     """Errors that belong to no parameter, by what they are."""
     slopes: Mapping[str, float]
     """Taylor slopes, which are 2 where a derivative is one."""
+    note: str = ""
+    """Where the examples are from, if they are not the usual ones."""
 
     @property
     def passed(self) -> bool:
         """Whether every error and every slope is within its tolerance; nan is not."""
         errors = [error for row in self.errors.values() for error in row.values()]
+        if not (errors or self.wholes or self.slopes):
+            return False
         small = all(error <= TOLERANCE for error in (*errors, *self.wholes.values()))
         return small and all(abs(slope - 2) <= SLOPE_TOLERANCE for slope in self.slopes.values())
 
     def __str__(self) -> str:
+        if not self.errors and self.note:
+            return f"{self.model}: float64\n\nFAILED: {self.note}"
         columns = [c for c in COLUMNS if any(c in row for row in self.errors.values())]
         width = max(len("parameter"), *map(len, self.errors))
         lines = [f"{self.model}: float64, {self.batch} random examples, random parameters", ""]
+        if self.note:
+            lines[-1:] = [self.note, ""]
         lines.append(f"{'':<{width}}" + "".join(f"  {mode:>11}" for mode, _ in columns))
         lines.append(f"{'parameter':<{width}}" + "".join(f"  {rung:>11}" for _, rung in columns))
         for name, row in self.errors.items():

@@ -21,10 +21,10 @@ import numpy as np
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
 from compiler.frontend.lowered import LoweredModel
-from compiler.ir.module.signature import Row
-from compiler.ir.tensor.interpreter import concrete_shape, run
+from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.prune import needed_for
+from compiler.tools.check.draws import USUAL, all_finite, draws, not_finite
 from compiler.tools.check.in_jax import in_jax
 from compiler.tools.check.report import Report
 
@@ -44,18 +44,27 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
     training = needed_for(model.training, "loss")
     for parameter in network.parameters.values():
         parameter += SPREAD * rng.standard_normal(parameter.shape)
-    batches = {row.name: _drawn(rng, row, batch) for row in model.signature.of("input", "label")}
-    x, y = batches.values()
     wrt = (*network.parameters, *model.differentiable)
-    inputs = {**batches, **network.parameters, **network.state}
-    directions = {name: rng.standard_normal(np.shape(inputs[name])) for name in wrt}
-    others = {name: rng.standard_normal(np.shape(inputs[name])) for name in wrt}
+    rows = model.signature.of("input", "label")
+    first: tuple[str, ...] = ()
+    for batches, words in draws(rng, rows, batch, network.parameters):  # noqa: B007
+        inputs = {**batches, **network.parameters, **network.state}
+        directions = {name: rng.standard_normal(np.shape(inputs[name])) for name in wrt}
+        others = {name: rng.standard_normal(np.shape(inputs[name])) for name in wrt}
+        with np.errstate(all="ignore"):
+            expected = _interpreted(training, wrt, inputs, directions, network)
+        if all_finite([*expected[0].values(), *expected[1].values(), expected[2]]):
+            break
+        first = first or not_finite(training, inputs, seed=network.seed, step=network.step)
+    else:
+        return Report(model.name, batch, {}, {}, {}, _nowhere_finite(first))
+    note = _elsewhere(first, words) if words != USUAL else ""
+    x, y = batches.values()
 
     with_input = bool(model.differentiable)
     _, gradient = network.value_and_grad(x, y, inputs=with_input)
     products = network.hvp(x, y, directions)
     slopes = {name: network.jvp(x, y, {name: directions[name]})[1] for name in wrt}
-    expected = _interpreted(training, wrt, inputs, directions, network)
     errors: dict[str, dict[tuple[str, str], float]] = {name: {} for name in wrt}
     _compare(errors, "interpreter", gradient, products, expected)
     for name in wrt:
@@ -86,14 +95,17 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
             _flat(network.hvp(x, y, {n: directions[n] for n in network.parameters}), network),
         ),
     }
-    return Report(model.name, batch, errors, wholes, taylor)
+    return Report(model.name, batch, errors, wholes, taylor, note)
 
 
-def _drawn(rng: np.random.Generator, row: Row, batch: int) -> np.ndarray:
-    shape = concrete_shape(row.shape, batch)
-    if row.dtype == "index":
-        return rng.integers(0, row.limit, shape)
-    return rng.standard_normal(shape) if row.use == "input" else rng.uniform(0.1, 0.9, shape)
+def _elsewhere(layers: tuple[str, ...], words: str) -> str:
+    what = f"values of {', '.join(layers)} are" if layers else "derivatives are"
+    return f"at normally distributed inputs {what} not finite; checked at {words}"
+
+
+def _nowhere_finite(layers: tuple[str, ...]) -> str:
+    what = f"values of {', '.join(layers)}" if layers else "derivatives"
+    return f"{what} are not finite at any random inputs that were tried, so nothing can be compared"
 
 
 def _interpreted(

@@ -1,0 +1,76 @@
+"""Random examples for a check: normally distributed ones, or where the model is not finite there, others.
+
+A logarithm or a root of its inputs has no value at half of all random numbers. So other ranges are tried, in
+order, until the loss and its derivatives are finite, as the interpreter computes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compiler.ir.module.signature import Row
+from compiler.ir.tensor.interpreter import concrete_shape, run
+from compiler.ir.tensor.program import Program
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where random values lie; normally distributed around 0 without ends."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        return "normally distributed" if self.low is None else f"from {self.low:g} to {self.high:g}"
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        return rng.standard_normal(shape) if self.low is None else rng.uniform(self.low, self.high, shape)
+
+
+RANGES = (Range(), Range(0.1, 2.0), Range(0.1, 0.9), Range(1.1, 3.0), Range(-0.9, -0.1), Range(-0.1, 0.1))
+USUAL = f"inputs {RANGES[0]}"
+"""The words of the first that are tried."""
+
+
+def drawn(rng: np.random.Generator, row: Row, batch: int, values: Range) -> np.ndarray:
+    """Random values of one input or label."""
+    shape = concrete_shape(row.shape, batch)
+    if row.dtype == "index":
+        return rng.integers(0, row.limit, shape)
+    return values.draw(rng, shape) if row.use == "input" else rng.uniform(0.1, 0.9, shape)
+
+
+def draws(
+    rng: np.random.Generator, rows: Iterable[Row], batch: int, parameters: Arrays
+) -> Iterator[tuple[Arrays, str]]:
+    """Examples from every range in turn, each with a word on where they are from; then again, the parameters
+    made positive, in place."""
+    rows = tuple(rows)
+    for positive in (False, True):
+        if positive:
+            for parameter in parameters.values():
+                np.absolute(parameter, out=parameter)
+        for values in RANGES:
+            words = f"inputs {values}" + (", parameters made positive" if positive else "")
+            yield {row.name: drawn(rng, row, batch, values) for row in rows}, words
+
+
+def all_finite(results: Iterable[Any]) -> bool:
+    """Whether there is no NaN and no infinity in arrays."""
+    return all(np.all(np.isfinite(result)) for result in results)
+
+
+def not_finite(training: Program, inputs: Arrays, **options: int) -> tuple[str, ...]:
+    """The layers whose own values are not finite at these inputs, though all that they read are."""
+    read = {tensor.name for tensor in training.inputs}
+    with np.errstate(all="ignore"):
+        values = run(training, {name: array for name, array in inputs.items() if name in read}, **options)
+    bad = {d.name for d in training.definitions if not all_finite([values[d.name]])}
+    first = (d for d in training.definitions if d.name in bad and not bad & {*d.tensors})
+    return tuple(dict.fromkeys(d.origin or d.name for d in first))

@@ -1,0 +1,112 @@
+"""`chainrule check` of models that have values at some inputs alone: it looks for such inputs, and says so.
+
+The network is the interpreter's, so nothing is built.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chainrule import SGD, Formula, GlorotUniform, Input, MeanSquaredError, Ones, Sequential
+from compiler.derive.jvp import jvp
+from compiler.derive.vjp import vjp
+from compiler.frontend.lower import LoweredModel, lower
+from compiler.ir.tensor.interpreter import run
+from compiler.ir.tensor.program import Program
+from compiler.ir.tensor.prune import needed_for
+from compiler.tools.check.report import Report
+from compiler.tools.check.rungs import check
+
+
+class Interpreted:
+    """What a module's network does that check asks for, by the interpreter."""
+
+    def __init__(self, model: LoweredModel):
+        self.training = needed_for(model.training, "loss")
+        self.seed = self.step = 0
+        rng = np.random.default_rng(0)
+        given = (t for t in self.training.inputs if t.kind == "parameter")
+        self.parameters = {t.name: rng.standard_normal(t.shape) for t in given}
+        self.state: dict[str, np.ndarray] = {}
+        self.wrt = (*self.parameters, *model.differentiable)
+
+    def _run(self, program: Program, x: Any, y: Any, tangents: dict) -> dict[str, np.ndarray]:
+        given = {"input": x, "label": y, **self.parameters}
+        read = {t.name: t for t in program.inputs}
+        zeros = {t.name: np.zeros(np.shape(given[t.of])) for t in read.values() if t.kind == "tangent"}
+        along = {t.name: tangents[t.of] for t in read.values() if t.kind == "tangent" and t.of in tangents}
+        return run(program, {n: v for n, v in {**given, **zeros, **along}.items() if n in read})
+
+    def value_and_grad(self, x, y, inputs=False):
+        program, _ = vjp(self.training, "loss", self.wrt)
+        values = self._run(program, x, y, {})
+        names = program.outputs[-len(self.wrt) :]
+        return float(values["loss"]), {w: values[n] for w, n in zip(self.wrt, names, strict=True)}
+
+    def hvp(self, x, y, tangents):
+        pullback, _ = vjp(self.training, "loss", self.wrt)
+        program, _ = jvp(pullback, self.wrt, pullback.outputs[-len(self.wrt) :])
+        values = self._run(program, x, y, tangents)
+        names = program.outputs[-len(self.wrt) :]
+        return {w: values[n] for w, n in zip(self.wrt, names, strict=True)}
+
+    def jvp(self, x, y, tangents):
+        program, _ = jvp(self.training, self.wrt, ("loss",))
+        values = self._run(program, x, y, tangents)
+        return float(values["loss"]), float(values[program.outputs[-1]])
+
+
+def checked(formula: str, **parameters: Any) -> Report:
+    layer = Formula(formula, parameters=parameters or {"w": Ones()})
+    model = Sequential([Input(3), layer], loss=MeanSquaredError(), optimizer=SGD(0.1), name="model")
+    model.check()
+    lowered = lower(model)
+    return check(lowered, Interpreted(lowered), None, batch=3)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("log(x[b, i])", "inputs from 0.1 to 2"),
+        ("sqrt(x[b, i])", "inputs from 0.1 to 2"),
+        ("x[b, i]**1.5", "inputs from 0.1 to 2"),
+        ("asin(x[b, i])", "inputs from 0.1 to 0.9"),
+        ("log(1 - x[b, i]**2)", "inputs from 0.1 to 0.9"),
+        ("log(log(x[b, i]))", "inputs from 1.1 to 3"),
+        ("sqrt(x[b, i]**2 - 1)", "inputs from 1.1 to 3"),
+        ("log(-x[b, i])", "inputs from -0.9 to -0.1"),
+    ],
+)
+def test_inputs_are_drawn_from_where_there_are_values(body: str, words: str) -> None:
+    report = checked(f"y[b, i] = w[i] + {body}")
+    assert report.passed, str(report)
+    assert "at normally distributed inputs values of formula_1 are not finite" in str(report)
+    assert f"checked at {words}" in str(report)
+
+
+def test_parameters_are_made_positive_where_that_is_what_it_takes() -> None:
+    report = checked("y[b, i] = sqrt(w[i])*x[b, i]", w=GlorotUniform())
+    assert report.passed, str(report)
+    assert "parameters made positive" in str(report)
+
+
+def test_nowhere_finite_is_said() -> None:
+    report = checked("y[b, i] = w[i] + sqrt(-1 - x[b, i]**2)")
+    assert not report.passed
+    assert "FAILED: values of formula_1 are not finite at any random inputs" in str(report)
+
+
+def test_usual_inputs_need_no_word() -> None:
+    report = checked("y[b, i] = w[i]*tanh(x[b, i])")
+    assert report.passed, str(report)
+    assert "distributed" not in str(report)
+
+
+def test_derivatives_decide_too() -> None:
+    """√0 has a value, and no slope."""
+    report = checked("y[b, i] = w[i] + sqrt(max(x[b, i], 0))")
+    assert report.passed, str(report)
+    assert "derivatives are not finite" in str(report) or "distributed" not in str(report)
