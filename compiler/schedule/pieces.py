@@ -14,7 +14,7 @@ from compiler.ir.affine.expression import Affine
 from compiler.ir.tensor.axes import plain_axes
 from compiler.ir.tensor.maps import covers, disjoint, is_injective
 from compiler.ir.tensor.program import Axis, Definition, Guard, Shape, Term
-from compiler.ir.tensor.rename import moved
+from compiler.ir.tensor.rename import moved, without_single_values
 from compiler.schedule.accumulators import split_scale
 from compiler.schedule.collapse import merge_nest
 from compiler.schedule.contraction import choose_tile
@@ -92,7 +92,9 @@ def start_of(piece: Piece, first: TiledPiece, shapes: Mapping[str, Shape]) -> Ne
 
     The nest is over the contraction's own axes: `bias[k]` at `y[…, k]` becomes `bias[o]`.
     """
-    term, contraction = piece.term, first.term
+    contraction = first.term
+    # A reduction over one value is none, but its axis stands in the reads.
+    term = without_single_values(piece.term, (a.name for a in piece.term.reduction_axes))
     symbols = frozenset(symbol for symbol, _ in first.nest.reads)
     plain = plain_axes(term.target) is not None and plain_axes(contraction.target) is not None
     if not plain or term.guards or piece.nest.reduction_axes or not is_polynomial(piece.nest.body):

@@ -120,6 +120,7 @@ def _contractions() -> Iterator[Sample]:
         tile=4,
         batches=(3,),
     )
+    yield as_it_is("heads", HEADS, tile=4, batches=(5,))
     yield as_it_is("long sums", LONG, batches=(3,))
     yield as_it_is("a sum over a long batch", OVER_BATCH, tile=128, batches=(130,))
 
@@ -128,6 +129,17 @@ def _of_x(change: Callable[[np.ndarray], np.ndarray]) -> Change:
     return lambda name, values: change(values) if name == "x" else values
 
 
+HEADS = """
+input a: (batch, 4) real
+input c: (batch, 1) real
+parameter k: (4, 5) real
+parameter l: (1, 5) real
+y: (batch, 5) real = sum of "y"
+    for b:batch, o:4, i:5: [b, i] += a[b, o]*k[o, i]
+    for b:batch, o:1, i:5: [b, i] += c[b, o]*l[o, i]
+outputs y
+"""
+"""What the cotangent of a layer under two others is, one of them of a single unit."""
 LONG = """
 input x: (batch, 2000) real
 input w: (2000,) real
