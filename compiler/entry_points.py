@@ -67,7 +67,7 @@ def _wrt(model: LoweredModel, inputs: bool) -> tuple[str, ...]:
 
 def _losses_alone(model: LoweredModel) -> Program:
     """Only a step of training keeps new states, so only its program computes them."""
-    return model.training.replace(outputs=model.losses)
+    return model.training.replace(outputs=model.values)
 
 
 def _entry(
@@ -99,16 +99,17 @@ def _gradient(
 def _cotangents(
     name: str, wrt: tuple[str, ...], model: LoweredModel, driver: Driver, forward: Program
 ) -> Program:
-    return driver.one("vjp", name, forward, Facts(wrt=wrt, of=model.losses))
+    return driver.one("vjp", name, forward, Facts(wrt=wrt, of=(model.total,)))
 
 
 def _pushforward(name: str, model: LoweredModel, driver: Driver, *, inputs: bool) -> EntryPoint | None:
     if inputs and not model.differentiable:
         return None
-    wrt, losses = _wrt(model, inputs), model.losses
+    wrt, values = _wrt(model, inputs), model.values
     forward = driver.through(("forward",), name, _losses_alone(model))
-    program = driver.one("jvp", name, forward, Facts(wrt=wrt, of=losses))
-    return _finished(_entry(name, program, model, _gained("slope", program, forward, losses)), driver)
+    program = driver.one("jvp", name, forward, Facts(wrt=wrt, of=values))
+    of = [model.roles[value].of for value in values]
+    return _finished(_entry(name, program, model, _gained("slope", program, forward, of)), driver)
 
 
 def _hessian(name: str, model: LoweredModel, driver: Driver, *, inputs: bool) -> EntryPoint | None:
@@ -128,12 +129,12 @@ def _hessian(name: str, model: LoweredModel, driver: Driver, *, inputs: bool) ->
 
 
 def _per_example(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
-    wrt, (loss,) = _wrt(model, False), model.losses
+    wrt, total = _wrt(model, False), model.total
     forward = driver.through(("forward",), name, _losses_alone(model))
-    program = driver.one("per_example", name, forward, Facts(wrt=wrt, of=(loss,)))
+    program = driver.one("per_example", name, forward, Facts(wrt=wrt, of=(total,)))
     value, *gradients = program.outputs
     each = {n: Role("example_gradient", of) for n, of in zip(gradients, wrt, strict=True)}
-    return _finished(_entry(name, program, model, {value: Role("example_value", loss)} | each), driver)
+    return _finished(_entry(name, program, model, {value: Role("example_value", total)} | each), driver)
 
 
 def _finished(entry: EntryPoint, driver: Driver) -> EntryPoint:

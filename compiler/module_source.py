@@ -208,7 +208,7 @@ def _instruments(source: ModuleSource, instruments: Instruments) -> Measuring | 
     return Measuring(
         clocks=calls if instruments == "kernels" else 0,
         timed=tuple(with_duty(source.entries, duty).name for duty in duties),
-        output_row=max(row_size(row.shape) for row in source.lowered.signature.of("output")),
+        output_row=sum(row_size(row.shape) for row in source.lowered.signature.of("output")),
     )
 
 

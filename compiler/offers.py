@@ -47,7 +47,7 @@ With `inputs=True` the gradients also hold "input", of the shape of the batch. `
 )
 PREDICT = Offer(
     "predict",
-    "The model's outputs for any number of examples, none included, as an array (batch, {output}).",
+    "The model's outputs for any number of examples, none included, as {output}.",
     gives=("output",),
 )
 EVALUATE = Offer(

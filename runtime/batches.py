@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 
+from runtime.given import Arrays, each, examples_of
 from runtime.shuffle import permutation
 
 
@@ -14,26 +16,26 @@ from runtime.shuffle import permutation
 class Batch:
     """What one update is computed from: x and y, or those `rows` of them."""
 
-    x: np.ndarray
-    y: np.ndarray
+    x: Arrays
+    y: Arrays
     rows: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.y if self.rows is None else self.rows)
+        return examples_of(self.x) if self.rows is None else len(self.rows)
 
     def parts(self, size: int) -> Iterator[Batch]:
         """The batch in pieces of at most `size` samples, in order."""
         for begin in range(0, len(self), size):
             piece = slice(begin, begin + size)
             if self.rows is None:
-                yield Batch(self.x[piece], self.y[piece])
+                yield Batch(*(each(itemgetter(piece), given) for given in (self.x, self.y)))
             else:
                 yield Batch(self.x, self.y, self.rows[piece])
 
     @property
-    def inputs(self) -> np.ndarray:
+    def inputs(self) -> Arrays:
         """The inputs of these samples alone."""
-        return self.x if self.rows is None else self.x[self.rows]
+        return self.x if self.rows is None else each(itemgetter(self.rows), self.x)
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,15 @@ class ArrayBatches:
     Without a `seed` they are visited as they lie. `size` samples make an update; the last may have fewer.
     """
 
-    x: np.ndarray
-    y: np.ndarray
+    x: Arrays
+    y: Arrays
     samples: int
     size: int
     seed: int | None
 
     def batches(self, epoch: int, begin: int) -> Iterator[Batch]:
         """The batches of an epoch whose first `begin` samples have been visited."""
-        count = len(self.x)
+        count = examples_of(self.x)
         order = np.arange(count) if self.seed is None else permutation(count, self.seed, epoch)
         order = order[: self.samples]
         for first in range(begin, len(order), self.size):

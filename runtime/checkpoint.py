@@ -48,10 +48,10 @@ class TrainingState:
     """Where a training run stands, apart from its arrays.
 
     `epoch` and `step` count what is finished. In the middle of an epoch, `samples` of its samples have been
-    visited and `loss` is the sum of their losses. `history` holds one list per measured quantity, all equally
-    long, with one value per epoch; `callbacks` what callbacks have to remember, by their names. `accumulate`
-    batches make an update. `ema` is the decay of `averages`, by parameter names, after `ema_updates` updates;
-    None: there are none.
+    visited and `loss` is the sum of their losses, `losses` that of each loss with a name. `history` holds one
+    list per measured quantity, all equally long, with one value per epoch; `callbacks` what callbacks have to
+    remember, by their names. `accumulate` batches make an update. `ema` is the decay of `averages`, by
+    parameter names, after `ema_updates` updates; None: there are none.
     """
 
     epoch: int
@@ -64,6 +64,7 @@ class TrainingState:
     samples: int = 0
     loss: float = 0.0
     callbacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=dict)
     accumulate: int = 1
     ema: float | None = None
     ema_updates: int = 0
@@ -116,6 +117,7 @@ def save_checkpoint(
     batch_size: int,
     samples: int = 0,
     loss: float = 0.0,
+    losses: Mapping[str, float] | None = None,
     history: Mapping[str, list[float]] | None = None,
     callbacks: Mapping[str, Mapping[str, Any]] | None = None,
     interface: ModelInterface | None = None,
@@ -125,7 +127,8 @@ def save_checkpoint(
 ) -> None:
     """Write parameters, states, optimizer state and training state to `path`, atomically.
 
-    `epoch` epochs are finished and `samples` samples of the next, whose losses add up to `loss`. The same
+    `epoch` epochs are finished and `samples` samples of the next, whose losses add up to `loss`, those that
+    have names to `losses`. The same
     state gives the same bytes. Raises WeightsError when writing fails; an older file is then
     unchanged.
     """
@@ -146,6 +149,8 @@ def save_checkpoint(
     }
     if samples:
         metadata |= {"samples": str(samples), "loss": repr(float(loss))}
+    if losses:
+        metadata["losses"] = json.dumps(losses, sort_keys=True)
     if accumulate > 1:
         metadata["accumulate"] = str(accumulate)
     if averages is not None:
@@ -258,6 +263,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         data = DataIdentity(**json.loads(metadata["data"])) if "data" in metadata else None
         samples, loss = int(metadata.get("samples", 0)), float(metadata.get("loss", 0.0))
         callbacks = json.loads(metadata.get("callbacks", "{}"))
+        losses = json.loads(metadata.get("losses", "{}"))
         accumulate, ema_updates = (
             int(metadata.get(name, n)) for name, n in (("accumulate", 1), ("ema_updates", 0))
         )
@@ -271,7 +277,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
             and len({len(values) for values in history.values()} | {0}) <= 2
             and all(len(values) <= epochs for values in history.values())
             and 0 <= samples < 2**63
-            and math.isfinite(loss)
+            and all(map(math.isfinite, (loss, *losses.values())))
             and 0 < accumulate < 2**32
             and 0 <= ema_updates < 2**63
             and (ema is None or 0 <= ema < 1)
@@ -294,6 +300,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         samples=samples,
         loss=loss,
         callbacks=callbacks,
+        losses=losses,
         accumulate=accumulate,
         ema=ema,
         ema_updates=ema_updates,

@@ -74,9 +74,10 @@ def check_resumed(
 
 def check_history(training: Training, validates: bool) -> None:
     """A history that goes on must measure the same quantities, or its lists would no longer line up."""
-    expected = {"loss", "learning_rate"}
+    losses = ["loss", *(f"{name}_loss" for name in training.interface.losses)]
+    expected = {*losses, "learning_rate"}
     if validates:
-        expected.add("val_loss")
+        expected.update(f"val_{name}" for name in losses)
         if training.interface.classes is not None:
             expected |= {"val_accuracy", "val_accuracy_error"}
     found = set(training.history.history)

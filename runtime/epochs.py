@@ -14,10 +14,11 @@ from runtime.batches import ArrayBatches
 from runtime.callbacks.base import Training, overriding
 from runtime.errors import TrainingError
 from runtime.evaluation import evaluate
+from runtime.given import Arrays, arrays_of
 from runtime.progress import ProgressBar, epoch_line
 from runtime.updates import update
 
-Pair = tuple[np.ndarray, np.ndarray]
+Pair = tuple[Arrays, Arrays]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
     try:
         loss = _train_epoch(training, course, show_bar=verbose == 1)
         seconds = time.perf_counter() - started
-        measured = {"loss": loss, "learning_rate": learning_rate}
+        means = {f"{name}_loss": total / training.samples for name, total in training.losses.items()}
+        measured = {"loss": loss, **means, "learning_rate": learning_rate}
         if course.validation is not None:
             measured.update(_validate(training, course))
     except TrainingError as error:
@@ -52,7 +54,7 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
             print(error, flush=True)
         return
     count = training.samples - visited_before
-    training.samples, training.loss = 0, 0.0
+    training.samples, training.loss, training.losses = 0, 0.0, {}
     training.history.append(epoch, measured)
     logs = {**measured, "seconds": seconds, "samples_per_second": count / max(seconds, 1e-9)}
     if verbose:
@@ -74,15 +76,18 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
             number = training.samples // size
             for hook in before:
                 hook(number)
-            loss = update(network, batch, training.batch_size)
+            values = update(network, batch, training.batch_size)
+            loss = values.pop("loss")
             if not math.isfinite(loss):
                 raise _not_finite(training, f"the loss is {loss}", number, batch.inputs)
             if training.averages is not None:
                 training.averages.follow()
             training.loss += loss * len(batch)
+            for name, value in values.items():
+                training.losses[name] = training.losses.get(name, 0.0) + value * len(batch)
             training.samples += len(batch)
             if after:
-                logs = {"loss": loss}
+                logs = {"loss": loss, **{f"{name}_loss": value for name, value in values.items()}}
                 for hook in after:
                     hook(number, logs)
             if bar:
@@ -95,7 +100,7 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
     broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if broken:
         what = f"{', '.join(broken)} holds NaN or infinity"
-        inputs = np.empty(0) if batch is None else batch.inputs
+        inputs = None if batch is None else batch.inputs
         raise _not_finite(training, what, (training.samples - 1) // size, inputs)
     return training.loss / training.samples
 
@@ -120,6 +125,7 @@ def _validate(training: Training, course: Course) -> dict[str, float]:
             advice=error.advice,
         ) from error
     measured = {"val_loss": result.loss}
+    measured |= {f"val_{name}_loss": value for name, value in result.losses.items()}
     if result.accuracy is not None:
         measured["val_accuracy"] = result.accuracy
         measured["val_accuracy_error"] = result.accuracy_error
@@ -150,8 +156,8 @@ class _Snapshot:
         return network.parameters, network.state, network.optimizer_state, averaged
 
 
-def _not_finite(training: Training, what: str, batch: int, inputs: np.ndarray) -> TrainingError:
-    if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
+def _not_finite(training: Training, what: str, batch: int, inputs: Arrays) -> TrainingError:
+    if any(x.dtype.kind == "f" and not np.isfinite(x).all() for x in arrays_of(inputs)):
         advice = "remove NaN and infinity from the training inputs: this batch holds some"
     else:
         rate = float(training.network.learning_rate)

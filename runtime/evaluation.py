@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from runtime.defaults import EVALUATION_BATCH_SIZE
 from runtime.errors import TrainingError
+from runtime.given import Arrays, batch_of, examples_of, values_of
 from runtime.interface import ModelInterface
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Mean loss over `samples` samples and, for classifiers, accuracy as a fraction with its standard error.
+
+    `losses` are the means of those that have names.
 
     The error is that of a proportion, sqrt(p·(1 - p) / n): how far the accuracy on another test set of the
     same size and origin would typically be from this one. Both are None when the targets are real numbers.
@@ -25,30 +29,37 @@ class Evaluation:
     accuracy: float | None
     accuracy_error: float | None
     samples: int
+    losses: Mapping[str, float] = field(default_factory=dict)
 
 
 def evaluate(
     network: Any,
-    x: np.ndarray,
-    y: np.ndarray,
+    x: Arrays,
+    y: Arrays,
     batch_size: int = EVALUATION_BATCH_SIZE,
     interface: ModelInterface | None = None,
 ) -> Evaluation:
     """Evaluate, in inference mode, on x (N, *INPUT_SHAPE) and y, (N,) classes or (N, *OUTPUT_SHAPE) targets.
 
+    Of a model with several of them, x and y are tuples or dictionaries.
+
     Raises DataError when the arrays do not fit the model, TrainingError when the loss is not a finite number.
     """
     interface = interface or ModelInterface.of_network(network)
     interface.check_pair(x, y, "evaluation")
-    losses, correct, predictions = [], 0, 0
-    for begin in range(0, len(x), batch_size):
-        labels = np.ascontiguousarray(y[begin : begin + batch_size])
-        loss, outputs = network.evaluate(np.ascontiguousarray(x[begin : begin + batch_size]), labels)
-        losses.append(float(loss) * len(labels))
+    count, correct, predictions = examples_of(x), 0, 0
+    sums: dict[str, list[float]] = {}
+    for begin in range(0, count, batch_size):
+        part = slice(begin, begin + batch_size)
+        batch, labels = batch_of(x, part), batch_of(y, part)
+        loss, outputs = network.evaluate(batch, labels)
+        for name, value in values_of(loss).items():
+            sums.setdefault(name, []).append(value * examples_of(batch))
         if interface.classes is not None:
             correct += int((np.asarray(outputs).argmax(axis=-1) == labels).sum())
             predictions += labels.size
-    loss = math.fsum(losses) / len(x)
+    losses = {name: math.fsum(parts) / count for name, parts in sums.items()}
+    loss = losses.pop("loss")
     if not math.isfinite(loss):
         raise TrainingError(
             f"the loss on held-out data is {loss}",
@@ -56,6 +67,7 @@ def evaluate(
             advice="look for NaN or huge values in the data and in the weights",
         )
     if not predictions:
-        return Evaluation(loss, None, None, len(x))
+        return Evaluation(loss, None, None, count, losses)
     accuracy = correct / predictions
-    return Evaluation(loss, accuracy, math.sqrt(accuracy * (1 - accuracy) / predictions), len(x))
+    error = math.sqrt(accuracy * (1 - accuracy) / predictions)
+    return Evaluation(loss, accuracy, error, count, losses)

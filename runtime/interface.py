@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -11,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from runtime.errors import DataError, InterfaceError
+from runtime.given import Arrays, Given, by_key
 
 CONSTANTS = ("INPUT_SHAPE", "OUTPUT_SHAPE", "LABEL_KIND", "DTYPE", "MODEL_NAME", "MODEL_HASH")
+SEVERAL = ("INPUTS", "LABELS", "OUTPUTS", "LOSSES", *CONSTANTS[3:])
+"""What a module has in place of the first of these when there is not one of each."""
 SHOWN_LABELS = 5
 
 
@@ -22,6 +26,8 @@ class ModelInterface:
 
     `label_kind` is "index" (integer labels, counting from 0, of shape `output_shape[:-1]`) or "real"
     (targets of shape `output_shape`). `input_limit` is given where inputs are integers in [0, input_limit).
+    `inputs` and `labels` are all that a network is given; the fields before speak of the first of them.
+    `losses` are the names of losses whose values a step gives beside their sum.
     """
 
     input_shape: tuple[int, ...]
@@ -31,18 +37,37 @@ class ModelInterface:
     name: str
     hash: str
     input_limit: int | None = None
+    inputs: tuple[Given, ...] = ()
+    labels: tuple[Given, ...] | None = None
+    losses: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ("output",)
+    weighted: bool = False
+    """Whether a network takes `sample_weight`."""
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            kind = "real" if self.input_limit is None else "index"
+            one = Given("input", self.input_shape, kind, self.input_limit)
+            object.__setattr__(self, "inputs", (one,))
+        if self.labels is None:
+            limit = self.output_shape[-1] if self.label_kind == "index" else None
+            shape = self.output_shape[:-1] if self.label_kind == "index" else self.output_shape
+            object.__setattr__(self, "labels", (Given("label", shape, self.label_kind, limit),))
 
     @classmethod
     def of_module(cls, module: ModuleType) -> ModelInterface:
         """Read the constants of a generated module. Raises InterfaceError when some are missing."""
-        missing = [constant for constant in (*CONSTANTS, "Network") if not hasattr(module, constant)]
+        constants = SEVERAL if hasattr(module, "INPUTS") else CONSTANTS
+        missing = [constant for constant in (*constants, "Network") if not hasattr(module, constant)]
         if missing:
             raise InterfaceError(
                 f"{getattr(module, '__name__', module)!s} is not a module that chainrule generated",
-                expected="the names " + ", ".join((*CONSTANTS, "Network")),
+                expected="the names " + ", ".join((*constants, "Network")),
                 found="no " + ", ".join(missing),
                 advice="compile the model again",
             )
+        if constants is SEVERAL:
+            return cls._of_several(module)
         return cls(
             tuple(module.INPUT_SHAPE),
             tuple(module.OUTPUT_SHAPE),
@@ -51,6 +76,29 @@ class ModelInterface:
             module.MODEL_NAME,
             module.MODEL_HASH,
             getattr(module, "INPUT_LIMIT", None),
+        )
+
+    @classmethod
+    def _of_several(cls, module: ModuleType) -> ModelInterface:
+        """Of a module that says what it is given and gives, each by its name."""
+        inputs, labels = (
+            tuple(Given.of_module(module, key, constant) for key, constant in names.items())
+            for names in (module.INPUTS, module.LABELS)
+        )
+        outputs = tuple(module.OUTPUTS)
+        return cls(
+            inputs[0].shape,
+            tuple(getattr(module, f"{module.OUTPUTS[outputs[0]]}_SHAPE")),
+            labels[0].kind if labels else "real",
+            np.dtype(module.DTYPE),
+            module.MODEL_NAME,
+            module.MODEL_HASH,
+            inputs[0].limit,
+            inputs=inputs,
+            labels=labels,
+            losses=tuple(module.LOSSES),
+            outputs=outputs,
+            weighted=hasattr(module, "SAMPLE_WEIGHT_SHAPE"),
         )
 
     @classmethod
@@ -71,13 +119,19 @@ class ModelInterface:
 
     @property
     def classes(self) -> int | None:
-        """The number of classes of a classifier; None when the targets are real numbers."""
-        return self.output_shape[-1] if self.label_kind == "index" else None
+        """The number of classes of a classifier; None when the targets are real numbers, or there are several
+        outputs or labels."""
+        if len(self.labels) != 1 or len(self.outputs) != 1 or self.label_kind != "index":
+            return None
+        fits = (
+            self.labels[0].shape == self.output_shape[:-1] and self.labels[0].limit == self.output_shape[-1]
+        )
+        return self.output_shape[-1] if fits else None
 
     @property
     def label_shape(self) -> tuple[int, ...]:
-        """The shape of the target of one sample."""
-        return self.output_shape[:-1] if self.label_kind == "index" else self.output_shape
+        """The shape of the target of one sample; of the first, where there are several."""
+        return self.labels[0].shape if self.labels else ()
 
     def fit_inputs(self, x: np.ndarray, what: str) -> np.ndarray:
         """`x` (N, …) as (N, *input_shape): flattened, or with a channel axis of extent 1 added or dropped.
@@ -97,62 +151,85 @@ class ModelInterface:
             )
         return x.reshape(len(x), *self.input_shape)
 
-    def convert(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def convert(self, x: Arrays, y: Arrays) -> tuple[Arrays, Arrays]:
         """Numbers of any kind as a Network takes them: x and y, copied only where their dtypes are others.
 
         For a model of real inputs, integers (but uint8, bytes that are scaled to [0, 1]) and booleans become
         numbers of the model's dtype, as they are; so do the booleans of real targets. Classes and indices are
         left to `check_pair`, which says what is wrong with them.
         """
-        if self.input_limit is None and x.dtype.kind in "biu" and x.dtype != np.uint8:
-            x = x.astype(self.dtype)
-        if self.label_kind == "real" and y.dtype.kind == "b":
-            y = y.astype(self.dtype)
-        return x, y
+        return self._converted(x, self.inputs, "biu"), self._converted(y, self.labels, "b")
 
-    def check_pair(self, x: np.ndarray, y: np.ndarray, what: str) -> None:
+    def _converted(self, given: Arrays, expected: Sequence[Given], kinds: str) -> Arrays:
+        """Reals of these kinds of dtype made the model's; bytes that are inputs stay."""
+
+        def converted(array: np.ndarray, one: Given) -> np.ndarray:
+            becomes = one.kind == "real" and array.dtype.kind in kinds and array.dtype != np.uint8
+            return array.astype(self.dtype) if becomes else array
+
+        if len(expected) == 1 and isinstance(given, np.ndarray):
+            return converted(given, expected[0])
+        found = by_key(given, expected, "arrays")
+        return {one.key: converted(found[one.key], one) for one in expected} if found else given
+
+    def check_pair(self, x: Arrays, y: Arrays, what: str) -> None:
         """Check that `x` (N, *input_shape) and `y` (N, *label_shape) can be trained on. Raises DataError.
 
         Class labels must be integers from 0 to `classes` - 1. Real inputs are floats or uint8, real targets
-        floats or integers; `convert` makes such of other numbers.
+        floats or integers; `convert` makes such of other numbers. Where a model has several inputs or labels,
+        each of them must be so.
         """
-        if x.shape[1:] != self.input_shape or x.ndim < 1:
-            raise DataError(
-                f"the {what} inputs do not fit the model {self.name!r}",
-                expected=f"shape (N, {', '.join(map(str, self.input_shape))})",
-                found=f"shape {x.shape}",
-            )
-        if y.shape[1:] != self.label_shape or y.ndim < 1:
-            raise DataError(
-                f"the {what} labels do not fit the model {self.name!r}",
-                expected=f"shape {('N', *self.label_shape)}".replace("'", ""),
-                found=f"shape {y.shape}",
-            )
-        if len(x) != len(y):
-            raise DataError(
-                f"the {what} inputs and labels do not belong together",
-                expected="as many labels as inputs",
-                found=f"{len(x):,} inputs and {len(y):,} labels",
-            )
-        if len(x) == 0:
+        inputs, labels = by_key(x, self.inputs, f"{what} inputs"), by_key(y, self.labels, f"{what} labels")
+        count = len(inputs[self.inputs[0].key]) if np.ndim(inputs[self.inputs[0].key]) else 0
+        for one in self.inputs:
+            self._check_shape(inputs[one.key], one, _named(f"{what} inputs", one, self.inputs))
+        for one in self.labels:
+            self._check_shape(labels[one.key], one, _named(f"{what} labels", one, self.labels))
+        for key, array in [*labels.items(), *inputs.items()]:
+            if len(array) != count:
+                several = len(self.inputs) + len(self.labels) > 2
+                raise DataError(
+                    f"the {what} inputs and labels do not belong together",
+                    expected="as many labels as inputs",
+                    found=f"{count:,} inputs and {len(array):,} {repr(key) if several else 'labels'}",
+                )
+        if count == 0:
             raise DataError(f"the {what} data are empty", expected="one sample or more", found="none")
-        _check_unmasked(x, f"{what} inputs")
-        _check_unmasked(y, f"{what} labels")
-        if self.input_limit is not None:
-            self._check_integers(x, self.input_limit, f"{what} inputs")
-        elif x.dtype != np.uint8 and x.dtype.kind != "f":
+        for one in self.inputs:
+            self._check_input(inputs[one.key], one, _named(f"{what} inputs", one, self.inputs))
+        for one in self.labels:
+            self._check_label(labels[one.key], one, _named(f"{what} labels", one, self.labels))
+
+    def _check_shape(self, array: np.ndarray, one: Given, what: str) -> None:
+        if array.shape[1:] != one.shape or array.ndim < 1:
             raise DataError(
-                f"the {what} inputs are not numbers that the model {self.name!r} takes",
+                f"the {what} do not fit the model {self.name!r}",
+                expected=f"shape {('N', *one.shape)}".replace("'", ""),
+                found=f"shape {array.shape}",
+            )
+
+    def _check_input(self, x: np.ndarray, one: Given, what: str) -> None:
+        _check_unmasked(x, what)
+        if one.kind == "index":
+            self._check_integers(x, one.limit, what)
+        elif one.kind == "bool" and x.dtype != np.bool_:
+            raise DataError(f"the {what} are no truth values", expected="bool", found=str(x.dtype))
+        elif one.kind == "real" and x.dtype != np.uint8 and x.dtype.kind != "f":
+            raise DataError(
+                f"the {what} are not numbers that the model {self.name!r} takes",
                 expected=f"{self.dtype}, another float, or uint8, which is scaled to [0, 1]",
                 found=str(x.dtype),
                 advice=f"x.astype('uint8') for pixels, or x.astype('{self.dtype}') for numbers as they are",
             )
-        if self.label_kind == "index":
+
+    def _check_label(self, y: np.ndarray, one: Given, what: str) -> None:
+        _check_unmasked(y, what)
+        if one.kind == "index":
             advice = "one-hot labels become class numbers with y.argmax(axis=-1), booleans with y.astype(int)"
-            self._check_integers(y, self.classes, f"{what} labels", advice)
+            self._check_integers(y, one.limit, what, advice)
         elif y.dtype.kind not in "fiu":
             raise DataError(
-                f"the {what} labels are not numbers that the model {self.name!r} takes",
+                f"the {what} are not numbers that the model {self.name!r} takes",
                 expected=f"{self.dtype}, another float, or integers",
                 found=str(y.dtype),
                 advice=f"y.astype('{self.dtype}')",
@@ -174,8 +251,13 @@ class ModelInterface:
             raise DataError(
                 f"the {what} do not fit the model {self.name!r}",
                 expected=f"whole numbers from 0 to {limit - 1}",
-                found=f"{shown} ({int(wrong.sum()):,} {what.split()[-1]}; the first at sample {first})",
+                found=f"{shown} ({int(wrong.sum()):,} {what.split()[1]}; the first at sample {first})",
             )
+
+
+def _named(what: str, one: Given, of: Sequence[Given]) -> str:
+    """What is spoken of: one of several has its name."""
+    return f"{what} {one.key!r}" if len(of) > 1 else what
 
 
 def _check_unmasked(values: np.ndarray, what: str) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
-
-import numpy as np
 
 from runtime.averages import Averages
 from runtime.batches import ArrayBatches
@@ -15,14 +14,15 @@ from runtime.checks import check_arguments, check_callbacks, check_history, chec
 from runtime.defaults import EVALUATION_BATCH_SIZE, TRAIN_BATCH_SIZE
 from runtime.epochs import Course, Pair, run_epoch
 from runtime.errors import TrainingError
+from runtime.given import Arrays, each, examples_of
 from runtime.history import History
 from runtime.interface import ModelInterface
 
 
 def fit(
     network: Any,
-    x: np.ndarray,
-    y: np.ndarray,
+    x: Arrays,
+    y: Arrays = None,
     *,
     batch_size: int | None = None,
     epochs: int = 1,
@@ -43,9 +43,11 @@ def fit(
 ) -> History:
     """Train a Network of a generated module on x (N, *INPUT_SHAPE) and y (N,) or (N, *OUTPUT_SHAPE).
 
-    The arguments are those of Keras. Epochs `initial_epoch` … `epochs` - 1 are run, in batches of
-    `batch_size` (128). Samples are visited in an order given by (`shuffle_seed`, epoch), the seed of the
-    network by default, or as they lie without `shuffle`; the last batch of an epoch may be smaller.
+    Of a model with several inputs or labels, x or y is a tuple of arrays or a dictionary by name; y is None
+    where there is no label. The arguments are those of Keras. Epochs `initial_epoch` … `epochs` - 1 are run,
+    in batches of `batch_size` (128). Samples are visited in an order given by (`shuffle_seed`, epoch), the
+    seed of the network by default, or as they lie without `shuffle`; the last batch of an epoch may be
+    smaller.
     `steps_per_epoch` ends an epoch after so many updates.
 
     With `accumulate` the gradients of so many batches make one update, by their mean, as one large batch
@@ -61,7 +63,8 @@ def fit(
     begin, and what the history and the callbacks knew.
 
     Returns the history: "loss" (mean over the epoch, while training), "learning_rate", and with validation
-    data "val_loss" and for classifiers "val_accuracy" and "val_accuracy_error" (see `Evaluation`).
+    data "val_loss" and for classifiers "val_accuracy" and "val_accuracy_error" (see `Evaluation`). Losses
+    with names are in it beside their sum, "digit_loss" and "val_digit_loss".
 
     Raises DataError when the arrays do not fit the model. Raises TrainingError when an argument makes no
     sense, and when the loss, a parameter or the optimizer state is no longer finite; `network` is then as it
@@ -95,13 +98,15 @@ def fit(
         accumulate=accumulate,
         averages=_averages(network, begin, ema),
     )
+    training.losses = dict(begin.losses)
     check_history(training, validation_data is not None)
     size = batch_size * accumulate
-    steps = -(-len(x) // size)
+    count = examples_of(x)
+    steps = -(-count // size)
     steps = steps if steps_per_epoch is None else min(steps, steps_per_epoch)
     _tell_callbacks(training, {"epochs": epochs, "steps": steps, "verbose": verbose}, begin)
     seed = network.seed if shuffle_seed is None else shuffle_seed
-    batches = ArrayBatches(x, y, min(len(x), steps * size), size, seed if shuffle else None)
+    batches = ArrayBatches(x, y, min(count, steps * size), size, seed if shuffle else None)
     course = Course(batches, validation_data, validation_batch_size)
     for callback in callbacks:
         callback.on_train_begin()
@@ -127,20 +132,21 @@ def _averages(network: Any, begin: TrainingState, ema: float | None) -> Averages
     return averages
 
 
-def _held_out(
-    x: np.ndarray, y: np.ndarray, split: float, given: Pair | None
-) -> tuple[np.ndarray, np.ndarray, Pair | None]:
+def _held_out(x: Arrays, y: Arrays, split: float, given: Pair | None) -> tuple[Arrays, Arrays, Pair | None]:
     """x, y, and what is held out of them: the last samples, as they lie. Raises TrainingError."""
     if split == 0.0 or given is not None:
         return x, y, given
-    kept = int(len(x) * (1.0 - split)) if 0.0 < split < 1.0 else 0
-    if not 0 < kept < len(x):
+    count = examples_of(x)
+    kept = int(count * (1.0 - split)) if 0.0 < split < 1.0 else 0
+    if not 0 < kept < count:
         raise TrainingError(
             "validation_split makes no sense",
             expected="a fraction between 0 and 1 that leaves samples on both sides",
-            found=f"{split} of {len(x):,} samples",
+            found=f"{split} of {count:,} samples",
         )
-    return x[:kept], y[:kept], (x[kept:], y[kept:])
+    parts = slice(None, kept), slice(kept, None)
+    first, last = (tuple(each(itemgetter(part), given) for given in (x, y)) for part in parts)
+    return *first, last
 
 
 def _tell_callbacks(training: Training, params: Mapping[str, Any], begin: TrainingState) -> None:

@@ -6,21 +6,26 @@ import math
 from typing import Any
 
 from runtime.batches import Batch
+from runtime.given import values_of
 
 
-def update(network: Any, batch: Batch, part_size: int) -> float:
+def update(network: Any, batch: Batch, part_size: int) -> dict[str, float]:
     """Train on a batch, computing at most `part_size` samples at a time; the mean loss before the update.
+
+    It is "loss"; where losses have names, their means are there too.
 
     The gradient of parts is the mean of theirs, weighted by their samples: that of the whole batch but for
     rounding. Dropout is that of the whole batch. What a layer computes over a batch, such as the statistics
     of BatchNormalization, it computes over each part.
     """
     if len(batch) <= part_size:
-        return float(network.train_step(batch.x, batch.y, rows=batch.rows))
-    losses, before, mean = [], 0, None
+        return values_of(network.train_step(batch.x, batch.y, rows=batch.rows))
+    sums: dict[str, list[float]] = {}
+    before, mean = 0, None
     for part in batch.parts(part_size):
         loss, gradients = network.gradients(part.x, part.y, rows=part.rows, before=before)
-        losses.append(len(part) * float(loss))
+        for name, value in values_of(loss).items():
+            sums.setdefault(name, []).append(len(part) * value)
         before += len(part)
         flat = gradients.flat
         flat *= len(part) / len(batch)
@@ -29,4 +34,4 @@ def update(network: Any, batch: Batch, part_size: int) -> float:
         else:
             mean.flat += flat
     network.apply_gradients(mean)
-    return math.fsum(losses) / len(batch)
+    return {name: math.fsum(parts) / len(batch) for name, parts in sums.items()}

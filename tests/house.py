@@ -17,8 +17,9 @@ FORMULAS = (
     *PARAMETERS,
 )
 FORMULA = ("compiler.language.formula", "compiler.errors")
-LANGUAGE = ("compiler.language.description", *FORMULAS, *FORMULA)
-LOWERING = ("compiler.frontend.lower", "compiler.frontend.lowered", "compiler.frontend.number_range")
+WHOLE = tuple(f"compiler.language.{name}" for name in ("boundary", "objectives", "fingerprint"))
+LANGUAGE = ("compiler.language.description", *WHOLE, *FORMULAS, *FORMULA)
+LOWERING = tuple(f"compiler.frontend.{name}" for name in ("lower", "lower_losses", "lowered", "number_range"))
 STAGES = (
     *("compiler.derive", "compiler.simplify", "compiler.passes"),
     *("compiler.machine", "compiler.schedule", "compiler.plan"),
@@ -54,7 +55,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.language.formula": BASE,
     **dict.fromkeys(FORMULAS, FORMULA),
     "compiler.language.layers": (*PARAMETERS, *FORMULA),
-    "compiler.language.description": (*FORMULAS, *FORMULA),
+    **dict.fromkeys(("compiler.language.description", *WHOLE), (*WHOLE, *FORMULAS, *FORMULA)),
     "compiler.frontend": (),
     "compiler.frontend.isolation": ("compiler.errors", *BORDER),
     "compiler.frontend.prescan": ("compiler", *FORMULAS, "compiler.errors"),
@@ -66,7 +67,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "compiler.frontend.lowered": (MODULE, *BASE),
     "compiler.frontend.number_range": ("compiler.frontend.lowered", *BASE),
-    "compiler.frontend.lower": ("compiler.frontend.lowered", MODULE, *LANGUAGE, *BASE),
+    **dict.fromkeys(LOWERING[:2], (*LOWERING[1:3], MODULE, *LANGUAGE, *BASE)),
     # The stages: each stands on the representations, and on none of its neighbours; a plan on its schedules.
     **dict.fromkeys(("compiler.derive", "compiler.simplify", "compiler.passes"), BASE),
     "compiler.schedule": ("compiler.machine", "compiler.ir.loops", *BASE),
@@ -179,7 +180,6 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "jinja2": ("compiler.emit.cython",),
         "Cython": ("compiler.toolchain.build",),
         "matplotlib": ("runtime.history",),
-        "PIL": ("runtime.confusion", "runtime.data.images"),
         "tensorboardX": ("runtime.callbacks.logging",),
         "rich": ("runtime.progress",),
         "platformdirs": ("runtime.cache_folder",),

@@ -12,17 +12,17 @@ from itertools import count
 from typing import Literal
 
 from compiler.errors import ModelError
+from compiler.frontend.lower_losses import TOTAL, LoweredLosses, lower_losses
 from compiler.frontend.lowered import LayerRow, LoweredModel, OptimizerSpec, ParameterSpec
 from compiler.ir.module.entry_point import Role
-from compiler.ir.module.signature import BYTES_AS_SHARES, Row, Signature, argument_names
-from compiler.ir.tensor.names import Names, fresh
-from compiler.ir.tensor.program import Access, Dtype, Program, Tensor, make_term, read_symbol
+from compiler.ir.module.signature import BOOLEANS, BYTES_AS_SHARES, Row, Signature, argument_names
+from compiler.ir.tensor.names import Names
+from compiler.ir.tensor.program import Dtype, Program, Tensor
 from compiler.language.description import Model
 from compiler.language.formula import CompiledFormula, Operand, compile_formula
 from compiler.language.formula.scope import BATCH_SIZE, IOTA
 from compiler.language.layers.base import Parameter
 from compiler.language.layers.graph import Step
-from compiler.language.layers.shaping import Input
 from compiler.language.optimizers.base import Optimizer
 
 
@@ -31,20 +31,27 @@ def lower(model: Model) -> LoweredModel:
     model.check()
     steps = model.graph.steps
     tensors = _tensor_names(steps)
-    output = tensors[model.graph.output.name]
-    given, loss = _given(model), _with_penalties(_loss(model, output), steps)
+    parameters, states = _kept(steps, "parameters"), _kept(steps, "state")
+    penalised = [k for k in parameters if k.parameter.regularizer is not None]
+    losses = lower_losses(model, tensors, [(k.name, k.layer, k.parameter) for k in penalised])
+    given = _given(model, losses)
     training, inference = (_layers(steps, tensors, training=mode) for mode in (True, False))
     streams = count()
-    parameters, states = _kept(steps, "parameters"), _kept(steps, "state")
-    results = {"loss": Role("value", "loss"), output: Role("output", output)}
+    outputs = _outputs(model, tensors)
+    values = {TOTAL: TOTAL} | {tensor: name for name, tensor in losses.values.items()}
+    roles = {tensor: Role("value", name) for tensor, name in values.items()}
+    roles |= {row.name: Role("output", row.name) for row in outputs}
+    roles |= {state.new_name: Role("new_state", state.name) for state in states}
+    results = tuple(row.name for row in outputs)
+    renewed = tuple(state.new_name for state in states)
     return LoweredModel(
         name=model.name or "model",
-        output=output,
-        signature=_signature(model, given, output),
-        roles=results | {state.new_name: Role("new_state", state.name) for state in states},
-        training=_program(given, [*training, loss], ("loss", *(state.new_name for state in states)), streams),
-        inference=_program(given, [*inference, loss], (output, "loss"), streams),
-        predict=_program([t for t in given if t.kind != "label"], inference, (output,), streams),
+        total=TOTAL,
+        signature=_signature(model, given, losses, outputs),
+        roles=roles,
+        training=_program(given, [*training, *losses.formulas], (*values, *renewed), streams),
+        inference=_program(given, [*inference, *losses.formulas], (*results, *values), streams),
+        predict=_program([t for t in given if t.kind != "label"], inference, results, streams),
         parameters=_specs(parameters, streams),
         optimizer=_optimizer(model.optimizer, sum(math.prod(kept.parameter.shape) for kept in parameters)),
         layers=tuple(_row(step) for step in steps if not step.is_part),
@@ -54,8 +61,17 @@ def lower(model: Model) -> LoweredModel:
 
 def _tensor_names(steps: tuple[Step, ...]) -> dict[str, str]:
     """What programs call the result of each step: its name, unless another tensor is called that."""
-    names = Names(("label", "loss", BATCH_SIZE, IOTA))
+    names = Names(("label", TOTAL, BATCH_SIZE, IOTA))
     return {step.name: step.name if step.is_part else names.fresh(step.name) for step in steps}
+
+
+def _outputs(model: Model, tensors: Mapping[str, str]) -> list[Row]:
+    """The outputs, each with the name that callers know it by."""
+    keys = model.ends[1].names or [step.name for step in model.output_steps]
+    return [
+        Row(tensors[step.name], "output", (None, *step.shape), key=str(key))
+        for key, step in zip(keys, model.output_steps, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -93,29 +109,37 @@ def _specs(kept: list[_Kept], streams: Iterator[int]) -> tuple[ParameterSpec, ..
     return tuple(ParameterSpec(*row) for row in rows)
 
 
-def _given(model: Model) -> list[Tensor]:
-    """The tensors that programs are given: input, label, parameters, and the size of the batch."""
-    steps, loss = model.graph.steps, model.loss_forward
-    (image,) = (step for step in steps if isinstance(step.layer, Input))
-    dtype = "real" if loss.classes is None else "index"
+def _given(model: Model, losses: LoweredLosses) -> list[Tensor]:
+    """The tensors that programs are given: inputs, labels, parameters, and the size of the batch."""
+    steps = model.graph.steps
     return [
-        Tensor("input", (None, *image.shape), "input", _dtype(image), limit=image.vocabulary),
-        Tensor("label", (None, *loss.label_shape), "label", dtype, loss.classes),
+        *(
+            Tensor(step.name, (None, *step.shape), "input", _dtype(step), limit=step.vocabulary)
+            for step in model.input_steps
+        ),
+        *losses.labels.values(),
         *(kept.tensor("parameter") for kept in _kept(steps, "parameters")),
         *(kept.tensor("state") for kept in _kept(steps, "state")),
         Tensor(BATCH_SIZE, (), "batch_size"),
     ]
 
 
-def _signature(model: Model, given: list[Tensor], output: str) -> Signature:
+def _signature(model: Model, given: list[Tensor], losses: LoweredLosses, outputs: list[Row]) -> Signature:
     """What a module of the model is given and gives; `given` are the tensors of its programs."""
     batches = [t for t in given if t.kind in ("input", "label")]
     arguments = dict(zip((t.name for t in batches), argument_names(t.kind for t in batches), strict=True))
+    keys = {label.name: name for name, label in losses.labels.items()}
+    scalings = {
+        step.name: BOOLEANS if step.layer.boolean else BYTES_AS_SHARES
+        for step in model.input_steps
+        if step.vocabulary is None
+    }
     rows = [
         Row(
             *(t.name, t.kind, t.shape, t.dtype, t.limit),
-            scaling=BYTES_AS_SHARES if t.kind == "input" and t.dtype == "real" else None,
+            scaling=scalings.get(t.name) if t.kind == "input" else None,
             argument=arguments.get(t.name, ""),
+            key=keys.get(t.name, "") or t.name,
         )
         for t in given
     ]
@@ -124,8 +148,8 @@ def _signature(model: Model, given: list[Tensor], output: str) -> Signature:
         Row("step", "step", (), "index", limit=2**64, default=0, argument="step"),
     ]
     slots = [Row(name, "slot", ()) for name in model.optimizer.slots]
-    results = [Row(output, "output", (None, *model.graph.output.shape)), Row("loss", "value", ())]
-    return Signature((*rows, *numbers, *slots, *results))
+    values = [Row(name, "value", ()) for name in (TOTAL, *losses.values)]
+    return Signature((*rows, *numbers, *slots, *outputs, *values), model.ends[1].keyed)
 
 
 def _dtype(step: Step) -> Dtype:
@@ -178,60 +202,6 @@ def _results(step: Step, tensors: Mapping[str, str]) -> dict[str, Operand]:
     results = step.forward.results
     names = {key: tensors[step.name] if len(results) == 1 else f"{step.name}.{key}" for key in results}
     return {key: Operand(names[key], (None, *shape)) for key, shape in results.items()}
-
-
-def _loss(model: Model, prediction: str) -> CompiledFormula:
-    loss, output = model.loss_forward, model.graph.output
-    dtype = "real" if loss.classes is None else "index"
-    try:
-        return compile_formula(
-            loss.formula,
-            operands={
-                "prediction": Operand(prediction, (None, *output.shape)),
-                "label": Operand("label", (None, *loss.label_shape), dtype, loss.classes),
-            },
-            results={"loss": Operand("loss", ())},
-            constants=loss.constants,
-            prefix="loss",
-            origin="loss",
-        )
-    except ModelError as error:
-        raise ModelError(
-            *(replace(p, layer="loss", span=p.span or model.span) for p in error.problems)
-        ) from None
-
-
-def _with_penalties(loss: CompiledFormula, steps: tuple[Step, ...]) -> CompiledFormula:
-    """The loss and the penalties of all parameters that have one."""
-    penalties = [
-        _penalty(kept) for kept in _kept(steps, "parameters") if kept.parameter.regularizer is not None
-    ]
-    if not penalties:
-        return loss
-    *before, data = loss.definitions
-    reads = [read_symbol(0)]
-    added = [p.definitions[-1].name for p in penalties]
-    if data.operation != "sum":
-        part = replace(data, name=fresh("loss.data", {d.name for d in before}))
-        before, added, data = [*before, part], [part.name, *added], replace(data, terms=())
-    terms = [make_term((), (), *reads, [(*reads, Access(name, ()))]) for name in added]
-    whole = replace(data, operation="sum", terms=(*data.terms, *terms))
-    defined = [definition for penalty in penalties for definition in penalty.definitions]
-    iota = max(formula.iota for formula in (loss, *penalties))
-    random = [operand for penalty in penalties for operand in penalty.random]
-    return CompiledFormula((*before, *defined, whole), (*loss.random, *random), iota, loss.origin)
-
-
-def _penalty(kept: _Kept) -> CompiledFormula:
-    name, parameter, regularizer = kept.name, kept.parameter, kept.parameter.regularizer
-    return compile_formula(
-        regularizer.formula,
-        operands={"parameter": Operand(name, parameter.shape)},
-        results={"penalty": Operand(f"{name}.penalty", ())},
-        constants=regularizer.constants,
-        prefix=name,
-        origin=kept.layer,
-    )
 
 
 def _program(

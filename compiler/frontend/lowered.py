@@ -60,13 +60,14 @@ def shape_text(shape: tuple, times: str) -> str:
 class LoweredModel:
     """A model as tensor programs.
 
-    `training` gives ("loss",) and the new value of every state, called its `new_name`; `inference`,
-    without what acts in training alone, (output, "loss"); `predict` gives (output,) and takes no label.
-    `roles` says what each of these results is. Parameters and states are in graph order everywhere.
+    `training` gives the values of losses, the `total` that is made small first, and the new value of every
+    state, called its `new_name`; `inference`, without what acts in training alone, outputs and values;
+    `predict` gives the outputs and takes no label. `roles` says what each of these results is. Parameters
+    and states are in graph order everywhere.
     """
 
     name: str
-    output: str
+    total: str
     signature: Signature
     roles: Mapping[str, Role]
     training: Program
@@ -78,14 +79,14 @@ class LoweredModel:
     states: tuple[ParameterSpec, ...] = ()
 
     @property
-    def losses(self) -> tuple[str, ...]:
-        """The numbers that training makes small, as programs call them."""
+    def values(self) -> tuple[str, ...]:
+        """What a step gives the value of, as programs call it: the total and every loss that has a name."""
         return tuple(name for name, role in self.roles.items() if role.use == "value")
 
     @property
     def differentiable(self) -> tuple[str, ...]:
         """Inputs of real numbers: what a loss has a gradient by, besides parameters."""
-        return tuple(row.name for row in self.signature.of("input") if row.dtype == "real")
+        return tuple(row.name for row in self.signature.of("input") if row.differentiable)
 
     @property
     def parameter_count(self) -> int:

@@ -8,6 +8,9 @@
     y = Softmax()(Dense(10)(Flatten()(h + ReLU()(h))))
     model = Model(x, y, loss=CrossEntropy(), optimizer=Adam(1e-3))
 
+    losses = {"digit": CrossEntropy()(digit), "same": BinaryCrossEntropy()(same)}
+    model = Model([left, right], [digit, same], losses=losses, loss_weights={"same": 0.5}, optimizer=Adam())
+
 Writing a model down raises nothing. What is wrong with it is in `model.problems`, all of it, and whoever
 goes on with the model raises it.
 """
@@ -17,18 +20,28 @@ from __future__ import annotations
 import keyword
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
 
 from compiler.errors import ModelError, Problem, Span
-from compiler.language.layers.base import Forward, Layer, Node, Placeholder
+from compiler.language.boundary import (
+    Values,
+    described,
+    input_names,
+    input_problems,
+    output_problems,
+    values_of,
+)
+from compiler.language.fingerprint import loss_lines, optimizer_lines, step_lines
+from compiler.language.layers.base import Layer, Node, Placeholder
 from compiler.language.layers.caller import caller
 from compiler.language.layers.graph import Graph, Step, analyse
 from compiler.language.layers.shaping import Input
-from compiler.language.losses.base import Loss, LossForward, loss_formula_problems
+from compiler.language.losses.base import Loss, Objective
+from compiler.language.objectives import Losses, NamedLoss, losses_of, objective_problems
 from compiler.language.optimizers.base import Optimizer, optimizer_formula_problems
 
 TAKEN = frozenset((*sys.stdlib_module_names, "numpy"))
@@ -37,16 +50,21 @@ TAKEN = frozenset((*sys.stdlib_module_names, "numpy"))
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network with its loss and its optimizer: everything that a training step needs.
+    """A network with its losses and its optimizer: everything that a training step needs.
 
-    `input` is an Input, `output` the value computed from it. The name, by default that of the model's file,
+    `inputs` is an Input and `outputs` the value computed from it; or both are lists of several, or
+    dictionaries by name. `loss` is that of the only output. `losses` are losses by name: each of the output
+    of that name, or applied to values, as `CrossEntropy()(digit)` is. What is made small is their sum, each
+    times its number in `loss_weights`, 1 if it has none. The name, by default that of the model's file,
     becomes the name of the generated module.
     """
 
-    input: object
-    output: object
+    inputs: object
+    outputs: object
     _: KW_ONLY
-    loss: Loss | None = None
+    loss: Loss | Objective | None = None
+    losses: Mapping[str, Loss | Objective] | None = None
+    loss_weights: Mapping[str, float] | None = None
     optimizer: Optimizer | None = None
     name: str | None = None
     span: Span | None = field(default=None, repr=False)
@@ -64,15 +82,57 @@ class Model:
         return replace(self, name=name)
 
     @cached_property
+    def ends(self) -> tuple[Values, Values]:
+        """The inputs and the outputs."""
+        return values_of(self.inputs), values_of(self.outputs)
+
+    @cached_property
+    def _losses(self) -> Losses:
+        return losses_of(self.loss, self.losses, self.loss_weights, self._outputs_by_name())
+
+    def _outputs_by_name(self) -> dict[str, object]:
+        """The outputs by the names that losses may know them by: a dictionary's, or those of their layers."""
+        outputs = self.ends[1]
+        if outputs.keyed:
+            return dict(zip(map(str, outputs.names), outputs.given, strict=True))
+        own = (v.layer.name if isinstance(v, Node) else None for v in outputs.given)
+        return {
+            name or f"output_{k}": v for k, (name, v) in enumerate(zip(own, outputs.given, strict=True), 1)
+        }
+
+    @property
+    def objectives(self) -> tuple[NamedLoss, ...]:
+        """The losses, each of values of the graph."""
+        return self._losses.losses
+
+    @property
+    def named_losses(self) -> bool:
+        """Whether losses have names, by which their values are given back beside their sum."""
+        return self._losses.named
+
+    @cached_property
     def graph(self) -> Graph:
         """Every layer with its name, its shape and its formula."""
-        return analyse(self.output)
+        inputs, outputs = self.ends
+        losses = [value for one in self.objectives for value in one.values]
+        wanted = [v for v in (*outputs.given, *losses) if isinstance(v, Node | Input | Placeholder)]
+        return analyse(wanted, input_names(inputs))
+
+    @cached_property
+    def input_steps(self) -> tuple[Step, ...]:
+        """The inputs, in the order in which callers give them."""
+        return tuple(self.graph.step(value) for value in self.ends[0].given)
+
+    @cached_property
+    def output_steps(self) -> tuple[Step, ...]:
+        """What computes the outputs."""
+        return tuple(self.graph.step(value) for value in self.ends[1].given)
 
     @cached_property
     def problems(self) -> tuple[Problem, ...]:
         """Everything that is wrong with the description; empty for a model that can be compiled."""
         found = [*self.written_wrong, *self._name_problems()]
-        if isinstance(self.output, Node):
+        if any(isinstance(value, Node) for value in self.ends[1].given):
             found += self.graph.problems
         found += [*self._boundary_problems(), *self._loss_problems(), *self._optimizer_problems()]
         return tuple(replace(problem, span=problem.span or self.span) for problem in found)
@@ -82,17 +142,12 @@ class Model:
         if self.problems:
             raise ModelError(*self.problems)
 
-    @cached_property
-    def loss_forward(self) -> LossForward:
-        """The loss's formula on this model's predictions. Raises ModelError if it cannot take them."""
-        return self.loss.forward(self.graph.output.shape)
-
     def network(self) -> str:
         """The part of the fingerprint that the layers make, whatever the loss and the optimizer."""
         self.check()
         lines = [f"model {self.name}"]
         for step in self.graph.steps:
-            lines += _step_lines(step)
+            lines += step_lines(step)
         return "\n".join(lines)
 
     def memory_problems(self, value_bytes: int, available: int) -> tuple[Problem, ...]:
@@ -125,16 +180,14 @@ class Model:
         Raises ModelError for a model with problems.
         """
         lines = [self.network()]
-        loss, optimizer = self.loss_forward, self.optimizer
-        lines.append(
-            f"loss {loss.formula} label={loss.label_shape} classes={loss.classes} {_sorted(loss.constants)}"
-        )
-        lines.append(
-            f"optimizer {optimizer.slots} rate={optimizer.learning_rate!r} {_sorted(optimizer.constants)}"
-        )
-        if optimizer.clipping is not None:
-            lines.append(f"{optimizer.clipping} {_sorted(optimizer.clipping_constants)}")
-        lines.append(optimizer.formula)
+        inputs, outputs = self.ends
+        for one in self.objectives:
+            alone = not self.named_losses and one.values == outputs.given
+            lines += loss_lines(one, self.graph, alone=alone)
+        if inputs.several or outputs.several or self.input_steps[0].name != "input":
+            lines.append(f"inputs {' '.join(step.name for step in self.input_steps)}")
+            lines.append(f"outputs {' '.join(step.name for step in self.output_steps)} {outputs.names}")
+        lines += optimizer_lines(self.optimizer)
         return "\n".join(lines) + "\n"
 
     def _name_problems(self) -> Iterable[Problem]:
@@ -153,49 +206,17 @@ class Model:
         """What is wrong with where the model begins and ends."""
         if self.written_wrong:
             return
-        if not isinstance(self.input, Input | Placeholder):
-            found = _described(self.input)
-            yield Problem("the model's input is not an Input", expected="one Input(…)", found=found)
-        if not isinstance(self.output, Node | Placeholder):
-            found = _described(self.output)
-            yield Problem("the model's output is not a value", expected="the result of a layer", found=found)
-        elif isinstance(self.output, Node) and isinstance(self.input, Input):
-            inputs = [step.layer for step in self.graph.steps if isinstance(step.layer, Input)]
-            unknown = any(isinstance(step.layer, Placeholder) for step in self.graph.steps)
-            if not unknown and not any(layer is self.input for layer in inputs):
-                yield Problem("the output does not depend on the model's input")
-            for layer in inputs:
-                if layer is not self.input:
-                    expected = "one input; a model of several is not supported"
-                    yield Problem("the output depends on another Input", layer.span, expected=expected)
+        inputs, outputs = self.ends
+        ends = list(output_problems(outputs))
+        known = not ends and all(isinstance(value, Node) for value in outputs.given)
+        yield from input_problems(inputs, self.graph if known else None)
+        yield from ends
 
     def _loss_problems(self) -> Iterable[Problem]:
-        if self.loss is None:
-            yield Problem("the model has no loss", expected="loss=CrossEntropy(), for instance")
-        elif isinstance(self.loss, Placeholder):
-            return
-        elif not isinstance(self.loss, Loss):
-            yield Problem(
-                "wrong loss", expected="a loss, such as CrossEntropy()", found=_described(self.loss)
-            )
-        elif isinstance(self.output, Node) and self.graph.output.shape is not None:
-            last = self.graph.output
-            try:
-                self.loss_forward  # noqa: B018
-            except ModelError as error:
-                yield from (replace(problem, layer=problem.layer or "loss") for problem in error.problems)
-                return
-            found = loss_formula_problems(self.loss_forward, last.shape)
-            yield from (replace(problem, layer="loss") for problem in found)
-            if self.loss.needs_probabilities and last.layer.any_number:
-                yield Problem(
-                    f"{type(self.loss).__name__} needs probabilities",
-                    last.span,
-                    last.name,
-                    expected="an output between 0 and 1",
-                    found=f"a {type(last.layer).__name__} at the end, whose output can be any number",
-                    advice="Softmax() as the last layer",
-                )
+        yield from self._losses.problems
+        if all(isinstance(value, Node) for value in self.ends[1].given):
+            for one in self.objectives:
+                yield from objective_problems(one, self.graph)
 
     def _optimizer_problems(self) -> Iterable[Problem]:
         if self.optimizer is None:
@@ -203,7 +224,7 @@ class Model:
         elif isinstance(self.optimizer, Placeholder):
             return
         elif not isinstance(self.optimizer, Optimizer):
-            expected, found = "an optimizer, such as Adam(1e-3)", _described(self.optimizer)
+            expected, found = "an optimizer, such as Adam(1e-3)", described(self.optimizer)
             yield Problem("wrong optimizer", expected=expected, found=found)
         else:
             found = list(self.optimizer.problems()) or optimizer_formula_problems(self.optimizer)
@@ -274,15 +295,8 @@ def Sequential(
 def _not_a_layer(position: int, item: object) -> Problem:
     advice = f"{item.__name__}(…)" if isinstance(item, type) else None
     return Problem(
-        f"item {position} is not a layer", expected="a layer", found=_described(item), advice=advice
+        f"item {position} is not a layer", expected="a layer", found=described(item), advice=advice
     )
-
-
-def _described(value: object) -> str:
-    """A value as an error shows it."""
-    if isinstance(value, list | tuple):
-        return f"a {type(value).__name__} of {len(value)}"
-    return f"the class {value.__name__}" if isinstance(value, type) else repr(value)
 
 
 def _values(step: Step, copies: int) -> int:
@@ -293,27 +307,3 @@ def _values(step: Step, copies: int) -> int:
 
 def _gibibytes(number: int) -> str:
     return f"{number / 2**30:,.1f} GiB"
-
-
-def _sorted(constants) -> str:
-    return " ".join(f"{name}={value!r}" for name, value in sorted(constants.items()))
-
-
-def _step_lines(step: Step) -> Iterable[str]:
-    yield f"{step.name} {step.layer.kind}({', '.join(step.inputs)}) {step.shape} parameters of {step.owner}"
-    if isinstance(step.layer, Input) and step.layer.vocabulary is not None:
-        yield f"    integers below {step.layer.vocabulary}"
-    if step.forward is not None:
-        yield from _forward_lines(step.forward)
-
-
-def _forward_lines(forward: Forward) -> Iterable[str]:
-    yield f"    {forward.formula}"
-    yield f"    inference {forward.inference}"
-    yield f"    {_sorted(forward.constants)} {_sorted(forward.sizes)} {forward.inputs}"
-    yield f"    states {' '.join(forward.state)}"
-    for name, parameter in [*forward.parameters.items(), *forward.state.items()]:
-        constants = _sorted(parameter.initializer.constants(parameter.shape))
-        yield f"    {name} {parameter.shape} {parameter.initializer.formula} {constants}"
-        if parameter.regularizer is not None:
-            yield f"    {parameter.regularizer.formula} {_sorted(parameter.regularizer.constants)}"

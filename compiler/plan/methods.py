@@ -10,11 +10,13 @@ from compiler.ir.module.entry_point import EntryPoint, Offer, Use
 from compiler.ir.module.methods import (
     Action,
     Array,
+    Arrays,
     CountStep,
     ExampleGradients,
     Gradients,
     Method,
     Number,
+    Numbers,
     Refusal,
     RenewStates,
     Result,
@@ -100,19 +102,27 @@ def _worded(
     tangents = any(entry.given("tangent") for entry in group)
     known = {of for entry in group for use in ("input", "label") for of in entry.given(use).values()}
     takes = tuple(row for row in signature.of("input", "label") if row.name in known)
-    shapes = [", ".join(map(str, row.example)) for row in signature.of("output")]
-    document = offer.document.replace("{output}", "; ".join(shapes))
+    shapes = [f"({', '.join(['batch', *map(str, row.example)])})" for row in signature.of("output")]
+    document = offer.document.replace(
+        "{output}", ("an array " if len(shapes) == 1 else "arrays ") + ", ".join(shapes)
+    )
     asks = any(way.when in ("no input gradient", "input gradient") for way in ways)
     flag = asks and not tangents
+    compares = any(use != "output" for use in offer.gives)
+    unlabelled = compares and not any(row.use == "label" and row.default is None for row in takes)
     lines = tuple(document.splitlines())
-    return Method(offer.method, lines, takes, tangents, flag, offer.rows, ways, offer.words, part=offer.part)
+    return Method(
+        *(offer.method, lines, takes, tangents, flag, offer.rows, ways, offer.words),
+        part=offer.part,
+        unlabelled=unlabelled,
+    )
 
 
 def _results(offer: Offer, entry: EntryPoint, plans: Plans, signature: Signature) -> tuple[Result, ...]:
     plan = plans[entry.name]
 
-    def numbers(use: Use) -> list[Result]:
-        return [Number(plan.places[name].offset) for name in entry.results(use)]
+    def numbers(use: Use) -> dict[str, Number]:
+        return {of: Number(plan.places[name].offset) for name, of in entry.results(use).items()}
 
     def arrays(use: Use) -> list[Array]:
         return [
@@ -124,8 +134,14 @@ def _results(offer: Offer, entry: EntryPoint, plans: Plans, signature: Signature
     results: list[Result] = []
     for use in offer.gives:
         match use:
+            case "value" | "slope" if len(signature.of("value")) > 1:
+                results.append(Numbers(tuple(numbers(use).items())))
             case "value" | "slope":
-                results += numbers(use)
+                results += numbers(use).values()
+            case "output" if signature.keyed or len(entry.results(use)) > 1:
+                keys = {row.name: row.key for row in signature.of("output")}
+                found = tuple(arrays(use))
+                results.append(Arrays(found, tuple(keys[a.name] for a in found) if signature.keyed else ()))
             case "output" | "example_value":
                 results += arrays(use)
             case "gradient":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.averages import Averages
@@ -32,6 +32,8 @@ class Training:
     callbacks: Sequence[Callback] = ()
     samples: int = 0
     loss: float = 0.0
+    losses: dict[str, float] = field(default_factory=dict)
+    """The same of each loss that has a name."""
     stop_training: bool = False
     accumulate: int = 1
     averages: Averages | None = None

@@ -97,6 +97,7 @@ class ModelCheckpoint(Callback):
             batch_size=training.batch_size,
             samples=samples,
             loss=training.loss if samples else 0.0,
+            losses=training.losses if samples else None,
             history=training.history.history,
             callbacks=training.callback_states,
             interface=training.interface,

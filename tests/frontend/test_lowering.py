@@ -62,8 +62,10 @@ def test_classifier():
     np.testing.assert_allclose(run(lowered.training, inputs)["loss"], loss, rtol=1e-13)
     result = run(lowered.inference, inputs)
     np.testing.assert_allclose(result["loss"], loss, rtol=1e-13)
-    np.testing.assert_allclose(result[lowered.output], p, rtol=1e-13)
-    np.testing.assert_allclose(run(lowered.predict, {"input": x, **values})[lowered.output], p, rtol=1e-13)
+    np.testing.assert_allclose(result[lowered.predict.outputs[0]], p, rtol=1e-13)
+    np.testing.assert_allclose(
+        run(lowered.predict, {"input": x, **values})[lowered.predict.outputs[0]], p, rtol=1e-13
+    )
 
 
 def test_cross_entropy_of_a_sequence():

@@ -35,7 +35,7 @@ def test_a_product_is_a_formula(tmp_path):
     path = tmp_path / "net.py"
     product = 'Formula("y[...] = x1[...] * x2[...]")(Dense(2)(x), Dense(2)(x))'
     path.write_text(HEAD.format("x") + TAIL.replace("Dense(2)(x)", product))
-    assert load_model(path).graph.output.shape == (2,)
+    assert load_model(path).output_steps[0].shape == (2,)
     path.write_text(HEAD.format("Dense(2)(x)") + "c = a * b\n" + TAIL)
     with pytest.raises(ModelError, match=r"Formula\(.y\[...\] = x1\[...\] \* x2\[...\].\)"):
         load_model(path)

@@ -42,9 +42,9 @@ def hidden(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
 def gradient_norm(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
     """The loss, and the sum of the squares of its gradient by every parameter."""
     parameters = tuple(p.name for p in model.parameters)
-    (loss,) = model.losses
-    forward = driver.through(("forward",), name, model.training.replace(outputs=model.losses))
-    program = driver.one("vjp", name, forward, Facts(wrt=parameters, of=model.losses))
+    loss = model.total
+    forward = driver.through(("forward",), name, model.training.replace(outputs=(loss,)))
+    program = driver.one("vjp", name, forward, Facts(wrt=parameters, of=(loss,)))
     squares = Definition("squares", (), "sum", tuple(squared(n, program) for n in program.outputs[1:]))
     program = Program(program.inputs, (*program.definitions, squares), (loss, "squares"))
     roles = given_roles(program) | {loss: Role("value", loss), "squares": Role("value", "squares")}

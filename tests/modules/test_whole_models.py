@@ -50,7 +50,7 @@ def test_module_equals_the_interpreter(name: str, built, models) -> None:
         worst = compare(gradients[tensor], np.asarray(expected[cotangent_name(tensor)]), f"{name}: {tensor}")
         assert worst.error <= TOLERANCE, worst
 
-    outputs = run(model.predict, given, seed=net.seed, step=net.step)[model.output]
+    outputs = run(model.predict, given, seed=net.seed, step=net.step)[model.predict.outputs[0]]
     assert compare(net.predict(x), np.asarray(outputs), f"{name}: predict").error <= TOLERANCE
     evaluated, again = net.evaluate(x, y)
     inferred = run(model.inference, given, seed=net.seed, step=net.step)["loss"]

@@ -9,11 +9,13 @@ from math import prod
 from compiler.ir.module.methods import (
     Absent,
     Array,
+    Arrays,
     CountStep,
     ExampleGradients,
     Gradients,
     Method,
     Number,
+    Numbers,
     Refusal,
     RenewStates,
     Run,
@@ -36,6 +38,8 @@ class Names:
     """The field of the Context for each input and label; their constants and checks are called after it."""
     shapes: Mapping[str, str]
     """The constant that holds an example's shape, of each input, label and output."""
+    shown: Mapping[str, str]
+    """What messages call each input and label."""
     arena: int
     """Values of all parameters, as ARENA."""
 
@@ -48,12 +52,16 @@ def print_method(method: Method | Absent, names: Names) -> str:
 
 def arguments(method: Method) -> list[tuple[str, str | None]]:
     """Names of a method's arguments, each with its default, None where it has none."""
-    result: list[tuple[str, str | None]] = [(row.argument, None) for row in method.takes]
+    result: list[tuple[str, str | None]] = [("x", None)] if method.inputs else []
+    result += [("y", None)] if method.labels else []
+    # Where tangents follow, which must be given, so must be the None.
+    result += [("y", None if method.tangents else "None")] if method.unlabelled else []
     result += [("tangents", None)] if method.tangents else []
     result += [("gradients", None)] if method.gradients else []
     result += [("inputs", "False")] if method.flag else []
     result += [("rows", "None")] if method.rows else []
-    return result + ([("before", "0")] if method.part else [])
+    result += [("before", "0")] if method.part else []
+    return result + [(row.argument, "None") for row in method.optional]
 
 
 def _absent(method: Absent) -> list[str]:
@@ -95,20 +103,34 @@ def _door(method: Method, names: Names) -> list[str]:
     if method.gradients:
         return ["self._take_gradients(gradients)", "context.batch = 1"]
     given = ", ".join(row.argument for row in method.takes)
+    lines = [*taken_apart(method)]
     if method.rows:
-        lines = [f"alive = self._batch(&context, {given}, rows)"]
+        lines += [f"alive = self._batch(&context, {given}, rows)"]
         lines += ['context.before = _earlier("before", before)'] if method.part else []
     else:
-        lines = []
         first = method.takes[0].argument
         for number, row in enumerate(method.takes):
             batch = f", {first}.shape[0]" if number else ""
-            array = f'_array("{row.argument}", {row.argument})'
+            array = f'_array("{names.shown[row.name]}", {row.argument})'
             checked = f"self._{names.fields[row.name]}(&context, {array}{batch})"
             if not (number or method.takes_none):
-                checked = f'_filled("{row.argument}", {checked})'
+                checked = f'_filled("{names.shown[row.name]}", {checked})'
             lines.append(f"{row.argument} = {checked}")
     return lines + (["along_input = self._tangent(&context, tangents)"] if method.tangents else [])
+
+
+def taken_apart(method: Method) -> Iterable[str]:
+    """The arrays of arguments that hold several; what may be left out is a one for each example."""
+    for argument, rows in (("x", method.inputs), ("y", method.labels)):
+        if len(rows) > 1:
+            names, keys = ", ".join(row.argument for row in rows), tuple(row.key for row in rows)
+            yield f'{names} = _several("{argument}", {argument}, {keys!r})'
+    if method.unlabelled:
+        yield '_nothing("y", y)'
+    for row in method.optional:
+        yield f"if {row.argument} is None:"
+        examples = f"np.shape({method.takes[0].argument})[:1]"
+        yield f"    {row.argument} = np.broadcast_to(np.ones((), DTYPE), {examples})"
 
 
 def _answer(method: Method, way: Way, names: Names) -> tuple[list[str], list[str]]:
@@ -137,10 +159,16 @@ def _answer(method: Method, way: Way, names: Names) -> tuple[list[str], list[str
     values: list[str] = []
     for result in way.results:
         match result:
-            case Number(offset):
-                values.append(f"float(self._total[{offset}])")
+            case Number():
+                values.append(_number(result))
+            case Numbers(entries):
+                values.append(_dictionary({name: _number(number) for name, number in entries}))
             case Array():
                 values.append(_part(result, names) if flat else local[result])
+            case Arrays(entries, keys):
+                parts = [_part(array, names) if flat else local[array] for array in entries]
+                named = _dictionary(dict(zip(keys, parts, strict=True))) if keys else ""
+                values.append(named or f"({', '.join(parts)})")
             case Gradients():
                 values.append(_gradients(result, method, way, local, names, lines))
             case ExampleGradients():
@@ -155,6 +183,15 @@ def _answer(method: Method, way: Way, names: Names) -> tuple[list[str], list[str
     ending = [f"return {', '.join(values)}"] if values else []
     # What was written for this call alone is taken apart when others may go on.
     return (lines, [*after, *ending]) if after else ([*lines, *ending], [])
+
+
+def _number(number: Number) -> str:
+    return f"float(self._total[{number.offset}])"
+
+
+def _dictionary(values: Mapping[str, str]) -> str:
+    """A display of values, by their expressions."""
+    return f"{{{', '.join(f'{name!r}: {value}' for name, value in values.items())}}}"
 
 
 def _gradients(

@@ -9,12 +9,13 @@ import jinja2
 
 from compiler.emit.cython import elementary
 from compiler.emit.cython.kernels import KernelNames
-from compiler.emit.cython.methods import Names, print_method
+from compiler.emit.cython.methods import Names, print_method, taken_apart
 from compiler.emit.cython.names import TEMPLATES
 from compiler.emit.cython.routines import context_fields, function_names, print_routine
-from compiler.emit.cython.rows import row_names, row_texts
+from compiler.emit.cython.rows import one_of_each, row_names, row_texts
 from compiler.emit.cython.vectors import vector_types
 from compiler.ir.module.grammar import Memory, Routine
+from compiler.ir.module.methods import Method
 from compiler.ir.module.module import Module
 from compiler.ir.module.signature import Row
 from compiler.ir.tensor.kinds import SCALAR_KINDS
@@ -30,7 +31,10 @@ def render_module(module: Module, target: Target) -> str:
     signature = module.signature
     rows = row_texts(signature, module.dtype)
     fields = {row.name: row.field for row in rows if row.field}
-    names = Names(fields, {row.name: f"{row.constant}_SHAPE" for row in rows}, module.storage.parameters.size)
+    shapes = {row.name: f"{row.constant}_SHAPE" for row in rows}
+    shown = {row.name: row.called for row in rows}
+    names = Names(fields, shapes, shown, module.storage.parameters.size)
+    batch = next((m for m in module.methods if isinstance(m, Method) and m.rows), None)
     ordinary = [print_method(method, names) for method in module.methods if not method.mode]
     of_modes = [print_method(method, names) for method in module.methods if method.mode]
     return render(
@@ -41,9 +45,12 @@ def render_module(module: Module, target: Target) -> str:
         inputs=[row for row in rows if row.use == "input"],
         labels=[row for row in rows if row.use == "label"],
         outputs=[row for row in rows if row.use == "output"],
+        several=not one_of_each(signature),
+        losses=tuple(row.name for row in signature.of("value"))[1:],
         tangents=module.tangents,
         methods=ordinary,
         methods_of_modes=of_modes,
+        apart=[] if batch is None else [*taken_apart(batch)],
         learning_rate=signature.one("rate").default,
         scalars=[SCALARS[kind] for kind in SCALAR_KINDS],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
@@ -42,61 +43,107 @@ class RowText:
     shape: tuple[int, ...]
     size: int
     kind: str
+    """real, index or, of truth values, bool."""
     limit: int | None
     scaling: ScalingText | None
     shown: str
     """The shape in words, the batch included."""
     document: str
     """What may be given for it."""
+    called: str
+    """What messages call it: its argument, or its part of one that holds several."""
+    key: str
+    optional: bool
+    """Whether it may be left out."""
+
+    @property
+    def entry(self) -> str:
+        """Its name and what its constants begin with, as an entry of a dictionary."""
+        return f"{self.key!r}: {self.constant!r}"
+
+
+def one_of_each(signature: Signature) -> bool:
+    """Whether there is one input, one label, one output and one value, which need no names."""
+    uses = ("input", "label", "output", "value")
+    plain = all(len(signature.of(use)) == 1 for use in uses) and not signature.keyed
+    return plain and signature.one("input").name == "input" and signature.one("label").default is None
 
 
 def row_names(rows: Iterable[Row]) -> Iterator[str]:
     """What a module defines for its inputs and labels."""
-    for field in context_fields(rows).values():
+    rows = list(rows)
+    constants = _constants(rows)
+    for name, field in context_fields(rows).items():
         yield f"{field}_rows"
-        yield from (f"{field.upper()}_{what}" for what in ("ROW", "SHAPE", "KIND", "LIMIT"))
+        yield from (f"{constants[name]}_{what}" for what in ("ROW", "SHAPE", "KIND", "LIMIT"))
+
+
+def _constants(rows: Iterable[Row]) -> dict[str, str]:
+    """What the module's constants for each row begin with: INPUT, LABEL and OUTPUT where there is one."""
+    rows = list(rows)
+    fields = context_fields(row for row in rows if row.use != "output")
+    counts = Counter(row.use for row in rows if row.default is None)
+    constants: dict[str, str] = {}
+    used: set[str] = set()
+    for row in rows:
+        alone = counts[row.use] == 1 and row.default is None
+        constant = row.use.upper() if alone else fields.get(row.name, identifier(row.key)).upper()
+        while constant in used:
+            constant += "_"
+        used.add(constant)
+        constants[row.name] = constant
+    return constants
 
 
 def row_texts(signature: Signature, dtype: str) -> list[RowText]:
     """Inputs, labels and outputs, in this order."""
+    rows = signature.of("input", "label", "output")
     fields = context_fields(signature.of("input", "label"))
-    outputs = signature.of("output")
-    constants = {
-        row.name: field.upper() for row in signature.of("input", "label") for field in [fields[row.name]]
-    }
-    constants |= {r.name: "OUTPUT" if len(outputs) == 1 else identifier(r.name).upper() for r in outputs}
-    return [_row(row, fields, constants, dtype) for row in signature.of("input", "label", "output")]
+    counts = Counter(row.use for row in rows if row.default is None)
+    constants = _constants(rows)
+    return [_row(row, fields, constants, dtype, several=counts[row.use] > 1) for row in rows]
 
 
-def _row(row: Row, fields: dict[str, str], constants: dict[str, str], dtype: str) -> RowText:
+def _row(
+    row: Row, fields: dict[str, str], constants: dict[str, str], dtype: str, *, several: bool
+) -> RowText:
     scaling = None
     if row.scaling is not None:
-        factor, largest = row.scaling.factor, int(np.iinfo(row.scaling.dtype).max)
+        factor, kind = row.scaling.factor, np.dtype(row.scaling.dtype)
+        largest = 1 if kind == np.bool_ else int(np.iinfo(kind).max)
         ratio = f"{factor.numerator}/{factor.denominator}"
         text = f"(<real>{factor.numerator} / <real>{factor.denominator})"
         scaling = ScalingText(row.scaling.dtype, text, ratio, largest, str(largest * factor))
+    called = f"{row.argument.rstrip('0123456789')}['{row.key}']" if several and row.argument else row.argument
     return RowText(
         *(row.name, row.use, row.argument, fields.get(row.name, ""), constants[row.name]),
         shape=row.example,
         size=prod(row.example),
-        kind=row.dtype,
+        kind="bool" if scaling is not None and row.scaling.only else row.dtype,
         limit=row.limit,
         scaling=scaling,
         shown=", ".join(["batch", *map(str, row.example)]),
-        document=_document(row, scaling, dtype),
+        document=_document(row, called if row.default is None else row.argument, scaling, dtype),
+        called=called if row.default is None else row.argument,
+        key=row.key,
+        optional=row.default is not None,
     )
 
 
-def _document(row: Row, scaling: ScalingText | None, dtype: str) -> str:
+def _document(row: Row, called: str, scaling: ScalingText | None, dtype: str) -> str:
     shape = ", ".join(["batch", *map(str, row.example)])
     if row.use == "label":
+        if row.default is not None:
+            return f"`{called}` are numbers ({shape}), each {row.default:g} where none are given."
         if row.dtype == "index":
-            return f"Labels `{row.argument}` are integers from 0 to {row.limit - 1}."
-        return f"Targets `{row.argument}` are arrays of shape (batch, {', '.join(map(str, row.example))})."
+            return f"Labels `{called}` are integers from 0 to {row.limit - 1}."
+        return f"Targets `{called}` are arrays of shape (batch, {', '.join(map(str, row.example))})."
     if row.dtype == "index":
         values = f"integers from 0 to {row.limit - 1}"
+    elif scaling is not None and row.scaling.only:
+        values = "truth values"
     elif scaling is not None:
         values = f"{dtype}, other floats (converted), or {scaling.dtype} (scaled by {scaling.words})"
     else:
         values = f"{dtype}, or other floats (converted)"
-    return f"Inputs `{row.argument}` are arrays ({shape}) of {values}."
+    return f"Inputs `{called}` are arrays ({shape}) of {values}."

@@ -61,7 +61,7 @@ class Offer:
 
     method: str
     document: str
-    """`{output}` in it is the shape of an output."""
+    """`{output}` in it are the shapes of outputs, in words."""
     gives: tuple[Use, ...]
     """What is given back, in order."""
     rows: bool = False

@@ -23,6 +23,13 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """Several values of the whole batch, by name."""
+
+    entries: tuple[tuple[str, Number], ...]
+
+
+@dataclass(frozen=True)
 class Array:
     """A result for each example."""
 
@@ -31,6 +38,14 @@ class Array:
     shape: Shape
     offset: int
     """Values of an example in front of it, in the memory that the caller gives for all results."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Several results for each example: in order, or by name where there are `names`."""
+
+    entries: tuple[Array, ...]
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,7 +62,7 @@ class ExampleGradients:
     """Of all parameters, for each example; laid out like the arena."""
 
 
-Result = Number | Array | Gradients | ExampleGradients
+Result = Number | Numbers | Array | Arrays | Gradients | ExampleGradients
 
 
 @dataclass(frozen=True)
@@ -85,6 +100,7 @@ class Way:
     def arrays(self) -> tuple[Array, ...]:
         """Everything that the routine writes for each example, in order."""
         own = [result for result in self.results if isinstance(result, Array)]
+        own += [a for result in self.results if isinstance(result, Arrays) for a in result.entries]
         return (*own, *(a for r in self.results if isinstance(r, Gradients) for a in r.by_inputs))
 
     @property
@@ -108,7 +124,7 @@ class Method:
     name: str
     document: tuple[str, ...]
     takes: tuple[Row, ...]
-    """Inputs and labels, in the order of its arguments."""
+    """Inputs and labels, in the order of the model; those that have a default may be left out."""
     tangents: bool
     """Whether it takes tangents, by the names of parameters and inputs."""
     flag: bool
@@ -124,6 +140,23 @@ class Method:
     """Whether it has the argument `before`: how many examples of the step's batch come before these."""
     gradients: bool = False
     """Whether it takes gradients, by the names of all parameters, and no batch."""
+    unlabelled: bool = False
+    """Whether it takes a label that must be None, as a model without labels is trained like any other."""
+
+    @property
+    def inputs(self) -> tuple[Row, ...]:
+        """What is given as x, one or several by name."""
+        return tuple(row for row in self.takes if row.use == "input")
+
+    @property
+    def labels(self) -> tuple[Row, ...]:
+        """What is given as y, one or several by name."""
+        return tuple(row for row in self.takes if row.use == "label" and row.default is None)
+
+    @property
+    def optional(self) -> tuple[Row, ...]:
+        """What may be given by the name of its argument."""
+        return tuple(row for row in self.takes if row.default is not None)
 
     @property
     def takes_none(self) -> bool:
@@ -132,7 +165,7 @@ class Method:
         return (
             bool(self.takes)
             and not self.rows
-            and all(isinstance(result, Array) for way in ways for result in way.results)
+            and all(isinstance(result, Array | Arrays) for way in ways for result in way.results)
         )
 
 

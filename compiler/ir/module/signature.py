@@ -11,9 +11,10 @@ arguments and types, and what `check` and `measure` feed to a module.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from compiler.ir.module.entry_point import Use
 from compiler.ir.tensor.kinds import Dtype
@@ -26,10 +27,14 @@ class Scaling:
 
     dtype: str
     factor: Fraction
+    only: bool = False
+    """Whether nothing else is taken: no reals lie between these, and nothing has a derivative by them."""
 
 
 BYTES_AS_SHARES = Scaling("uint8", Fraction(1, 255))
 """Pixels: 0 to 255 is 0 to 1."""
+BOOLEANS = Scaling("bool_", Fraction(1), only=True)
+"""Truth values: False and True are 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,14 @@ class Row:
     default: float | None = None
     """What it is where nobody sets it."""
     argument: str = ""
-    """The name of a method's argument for it."""
+    """The name of a method's argument for it, or of its part of one where there are several."""
+    key: str = ""
+    """What callers know it by among several of its use."""
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether there are derivatives by it."""
+        return self.dtype == "real" and not (self.scaling and self.scaling.only)
 
     @property
     def example(self) -> tuple[int, ...]:
@@ -61,6 +73,8 @@ class Signature:
     """All rows, those of one use in the order of the model."""
 
     rows: tuple[Row, ...]
+    keyed: bool = False
+    """Whether outputs are given back by name."""
 
     def of(self, *uses: Use) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.use in uses)
@@ -69,6 +83,16 @@ class Signature:
         """The only row of this use: for what knows of one alone."""
         (row,) = self.of(use)
         return row
+
+
+def arguments_of(signature: Signature, given: Mapping[str, Any]) -> tuple[Any, Any]:
+    """x and y as methods take them, from arrays by the names of rows: one, or several by their keys."""
+    found = []
+    for use in ("input", "label"):
+        rows = [row for row in signature.of(use) if row.default is None]
+        arrays = {row.key: given[row.name] for row in rows}
+        found.append(arrays if len(rows) > 1 else next(iter(arrays.values()), None))
+    return found[0], found[1]
 
 
 def argument_names(uses: Iterable[Use]) -> list[str]:

@@ -1,4 +1,4 @@
-"""From the value that a model returns back to its input: every layer's name, shape and formula.
+"""From the values that a model computes back to its inputs: every layer's name, shape and formula.
 
 A layer with a problem has an unknown shape, and nothing is said about the layers that depend on it except
 what is wrong with their own arguments; so one mistake is one message.
@@ -6,7 +6,7 @@ what is wrong with their own arguments; so one mistake is one message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from compiler.errors import ModelError, Problem, Span
@@ -47,32 +47,38 @@ class Step:
 
 @dataclass(frozen=True)
 class Graph:
-    """The steps that lead to the output, each after its inputs, and everything found wrong on the way."""
+    """The steps that lead to some values, each after its inputs, and what is wrong with them."""
 
     steps: tuple[Step, ...]
     problems: tuple[Problem, ...]
+    results: Mapping[int, Step | None]
+    """The step that computes a value, by the value's identity; None where it is no part of a model."""
 
-    @property
-    def output(self) -> Step:
-        return self.steps[-1]
+    def step(self, value: object) -> Step | None:
+        """The step that computes a value, None where none does."""
+        return self.results.get(id(value))
 
 
-def analyse(output: object) -> Graph:
-    """The graph that computes `output`, a Node. Raises nothing: problems are part of the result."""
-    values = list(_in_order(output))
-    builder = _Builder(value.layer.name for value in values if isinstance(value, Node))
-    for value in values:
+def analyse(values: Iterable[object], inputs: Mapping[int, str] | None = None) -> Graph:
+    """The graph that computes these values, each a Node. Raises nothing: problems are part of the result.
+
+    `inputs` are the names of the model's inputs, by their identity.
+    """
+    ordered = list(_in_order(values))
+    layers = (value.layer for value in ordered if isinstance(value, Node))
+    builder = _Builder((layer.name for layer in layers), inputs or {})
+    for value in ordered:
         builder.add(value)
-    return Graph(tuple(builder.steps), tuple(builder.problems))
+    return Graph(tuple(builder.steps), tuple(builder.problems), builder.results)
 
 
-def _in_order(output: object) -> Iterator[object]:
-    """Every value that the output depends on, inputs before results, left to right.
+def _in_order(values: Iterable[object]) -> Iterator[object]:
+    """Everything that the values depend on, inputs before results, left to right.
 
     It does not recurse, so the depth of a model has no limit.
     """
     seen: set[int] = set()
-    stack: list[tuple[object, bool]] = [(output, False)]
+    stack: list[tuple[object, bool]] = [(value, False) for value in reversed(list(values))]
     while stack:
         value, ready = stack.pop()
         if ready:
@@ -87,23 +93,26 @@ def _in_order(output: object) -> Iterator[object]:
 class _Builder:
     """Steps and problems so far; `results` maps the identity of a value to the step that computes it."""
 
-    def __init__(self, given: Iterable[object]) -> None:
+    def __init__(self, given: Iterable[object], inputs: Mapping[int, str]) -> None:
+        self.inputs = inputs
         self.steps: list[Step] = []
         self.problems: list[Problem] = []
         self.results: dict[int, Step | None] = {}
         # A name that is given to any layer is no automatic one.
-        self.names = set(RESERVED_NAMES) | {normalised(name) for name in given if isinstance(name, str)}
+        named = {normalised(name) for name in given if isinstance(name, str)}
+        self.names = {*RESERVED_NAMES, *inputs.values(), *named}
         self.numbers: dict[str, int] = {}
-        self.given: set[str] = set()
+        self.given: set[str] = set(inputs.values())
         self.owners: dict[str, Step] = {}
         self.first_use: dict[int, str] = {}
 
     def add(self, value: object) -> None:
         if isinstance(value, Input):
             problems = list(value.problems())
-            self.report(problems, "input", value.span)
+            name = self.inputs.get(id(value), "input")
+            self.report(problems, name, value.span)
             self.results[id(value)] = self.append(
-                "input", value, (), value.span, None if problems else value.shape
+                name, value, (), value.span, None if problems else value.shape
             )
         elif isinstance(value, Placeholder):
             self.results[id(value)] = self.append(value.kind, value, (), value.span, None)
@@ -225,7 +234,8 @@ class _Builder:
                 advice=f"{name}_1, for example",
             )
         elif name in self.given:
-            problem = Problem(f"two layers are called {name}", expected="a name of its own for each layer")
+            kind = "an input and a layer" if name in self.inputs.values() else "two layers"
+            problem = Problem(f"{kind} are called {name}", expected="a name of its own for each layer")
         if problem is not None:
             self.report([problem], str(name), span)
         self.given.add(str(name))

@@ -13,29 +13,51 @@ from compiler.language.layers.checks import is_integer, number, positive_integer
 
 @dataclass(frozen=True, init=False, eq=False)
 class Input(Layer):
-    """The model's input: `Input(28, 28, 1)` for images; the batch dimension is left out.
+    """An input of the model: `Input(28, 28, 1)` for images; the batch dimension is left out.
 
     `Input(64, vocabulary=65)` is one of integers from 0 to 64, such as characters or words: it is no number
-    to compute with but a position to read at, which Embedding does.
+    to compute with but a position to read at, which Embedding does. `Input(64, dtype="bool")` is one of truth
+    values, 1 and 0 to compute with. `Input(())` is one number for each example. `name` is what callers know
+    it by where a model has several.
 
     The first layer of a Sequential, or a value that layers are applied to.
     """
 
-    shape: Shape
+    shape: Shape | None
+    """None where nothing was given, which is a mistake."""
     vocabulary: int | None
+    dtype: str | None
 
     arity = (0, 0)
 
-    def __init__(self, *shape: int, vocabulary: int | None = None):
-        object.__setattr__(self, "shape", _sizes(shape))
+    def __init__(
+        self,
+        *shape: int | Shape,
+        vocabulary: int | None = None,
+        dtype: str | None = None,
+        name: str | None = None,
+    ):
+        object.__setattr__(self, "shape", _sizes(shape) if shape else None)
         object.__setattr__(self, "vocabulary", vocabulary)
+        object.__setattr__(self, "dtype", dtype)
+        object.__setattr__(self, "name", name)
         self.__post_init__()
 
+    @property
+    def boolean(self) -> bool:
+        """Whether it is of truth values."""
+        return self.dtype == "bool"
+
     def problems(self) -> Iterator[Problem]:
-        if not self.shape or not all(is_integer(size) and size > 0 for size in self.shape):
-            yield wrong("shape", "one or more positive integers, such as Input(28, 28, 1)", self.shape)
+        if self.shape is None or not all(is_integer(size) and size > 0 for size in self.shape):
+            expected = "one or more positive integers, such as Input(28, 28, 1)"
+            yield wrong("shape", expected, () if self.shape is None else self.shape)
         if self.vocabulary is not None:
             yield from positive_integer("vocabulary", self.vocabulary)
+        if self.dtype not in (None, "bool"):
+            yield wrong("dtype", '"bool", or none for real numbers', self.dtype)
+        elif self.boolean and self.vocabulary is not None:
+            yield wrong("vocabulary", "none for truth values", self.vocabulary)
 
     def __add__(self, other: object) -> Node:
         return add(self, other)

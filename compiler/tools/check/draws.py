@@ -43,6 +43,8 @@ def drawn(rng: np.random.Generator, row: Row, batch: int, values: Range) -> np.n
     shape = concrete_shape(row.shape, batch)
     if row.dtype == "index":
         return rng.integers(0, row.limit, shape)
+    if row.scaling is not None and row.scaling.only:
+        return rng.integers(0, 2, shape).astype(row.scaling.dtype)
     return values.draw(rng, shape) if row.use == "input" else rng.uniform(0.1, 0.9, shape)
 
 

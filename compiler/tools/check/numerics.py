@@ -128,7 +128,7 @@ def numerics_report(model: LoweredModel, *, reach: float, seed: int = 0) -> Nume
 
 def layer_numerics(model: LoweredModel, *, reach: float, seed: int = 0) -> Iterator[LayerNumerics]:
     """Measure each layer of a model, the loss last, over inputs from -reach to reach."""
-    training = needed_for(model.training, "loss")
+    training = needed_for(model.training, model.total)
     for origins in (*_origins(training), *_neighbours(training)):
         worst: dict[str, Worst | None] = dict.fromkeys(QUANTITIES)
         for program in _part(training, origins):

@@ -21,6 +21,7 @@ import numpy as np
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
 from compiler.frontend.lowered import LoweredModel
+from compiler.ir.module.signature import arguments_of
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.prune import needed_for
@@ -41,7 +42,7 @@ NEGLIGIBLE = 1e-5
 def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: int, seed: int = 0) -> Report:
     """Measure every rung of a float64 network with the modes jvp and hvp; its parameters are changed."""
     rng = np.random.default_rng(seed)
-    training = needed_for(model.training, "loss")
+    training = needed_for(model.training, model.total)
     for parameter in network.parameters.values():
         parameter += SPREAD * rng.standard_normal(parameter.shape)
     wrt = (*network.parameters, *model.differentiable)
@@ -52,19 +53,19 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
         directions = {name: rng.standard_normal(np.shape(inputs[name])) for name in wrt}
         others = {name: rng.standard_normal(np.shape(inputs[name])) for name in wrt}
         with np.errstate(all="ignore"):
-            expected = _interpreted(training, wrt, inputs, directions, network)
+            expected = _interpreted(training, model.total, wrt, inputs, directions, network)
         if all_finite([*expected[0].values(), *expected[1].values(), expected[2]]):
             break
         first = first or not_finite(training, inputs, seed=network.seed, step=network.step)
     else:
         return Report(model.name, batch, {}, {}, {}, _nowhere_finite(first))
     note = _elsewhere(first, words) if words != USUAL else ""
-    x, y = batches.values()
+    x, y = arguments_of(model.signature, batches)
 
     with_input = bool(model.differentiable)
     _, gradient = network.value_and_grad(x, y, inputs=with_input)
     products = network.hvp(x, y, directions)
-    slopes = {name: network.jvp(x, y, {name: directions[name]})[1] for name in wrt}
+    slopes = {name: _total(network.jvp(x, y, {name: directions[name]})[1]) for name in wrt}
     errors: dict[str, dict[tuple[str, str], float]] = {name: {} for name in wrt}
     _compare(errors, "interpreter", gradient, products, expected)
     for name in wrt:
@@ -72,7 +73,7 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
         size = float(np.linalg.norm(expected[0][name]) * np.linalg.norm(directions[name]))
         errors[name]["JVP", "adjoint"] = abs(slopes[name] - along) / max(size, _floor(expected[0]))
     if jax is not None:
-        theirs = _in_jax(jax, training, wrt, inputs, directions, network, batch)
+        theirs = _in_jax(jax, training, model.total, wrt, inputs, directions, network, batch)
         _compare(errors, "JAX", gradient, products, theirs[:2])
         for name in wrt:
             size = float(np.linalg.norm(theirs[0][name]) * np.linalg.norm(directions[name]))
@@ -80,14 +81,14 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
             errors[name]["JVP", "JAX"] = error
     wholes = {
         "jvp along all tangents against the interpreter": _relative(
-            network.jvp(x, y, directions)[1], expected[2]
+            _total(network.jvp(x, y, directions)[1]), expected[2]
         ),
         "Hessian: ⟨Hu, v⟩ against ⟨u, Hv⟩": _relative(
             _dot(products, others), _dot(network.hvp(x, y, others), directions)
         ),
     }
     taylor = {
-        "Taylor, loss": _taylor(lambda: network.value_and_grad(x, y)[0], network, directions, slopes),
+        "Taylor, loss": _taylor(lambda: _total(network.value_and_grad(x, y)[0]), network, directions, slopes),
         "Taylor, gradient": _taylor(
             lambda: _flat(network.value_and_grad(x, y)[1], network),
             network,
@@ -108,13 +109,23 @@ def _nowhere_finite(layers: tuple[str, ...]) -> str:
     return f"{what} are not finite at any random inputs that were tried, so nothing can be compared"
 
 
+def _total(values: float | Mapping[str, float]) -> float:
+    """What is made small, of a model whose losses have names too: the first is their sum."""
+    return next(iter(values.values())) if isinstance(values, Mapping) else values
+
+
 def _interpreted(
-    training: Program, wrt: tuple[str, ...], inputs: Arrays, directions: Arrays, network: Any
+    training: Program,
+    total: str,
+    wrt: tuple[str, ...],
+    inputs: Arrays,
+    directions: Arrays,
+    network: Any,
 ) -> tuple[Arrays, Arrays, float]:
     """(gradient, Hessian times directions, derivative of the loss along all directions)."""
-    derived, _ = vjp(training, "loss", wrt)
+    derived, _ = vjp(training, total, wrt)
     cotangents = derived.outputs[-len(wrt) :]
-    program, _ = jvp(derived, wrt, ("loss", *cotangents))
+    program, _ = jvp(derived, wrt, (total, *cotangents))
     slope, *seconds = program.outputs[-1 - len(wrt) :]
     along = {t.name: directions[t.of] for t in program.inputs if t.kind == "tangent"}
     used = {t.name for t in program.inputs}
@@ -130,6 +141,7 @@ def _interpreted(
 def _in_jax(
     jax: ModuleType,
     training: Program,
+    total: str,
     wrt: tuple[str, ...],
     inputs: Arrays,
     directions: Arrays,
@@ -143,7 +155,7 @@ def _in_jax(
         values = in_jax(
             jax, training, dict(inputs) | points, batch=batch, seed=network.seed, step=network.step
         )
-        return values["loss"]
+        return values[total]
 
     def second(points, directions):
         return jax.jvp(jax.grad(loss), (points,), (directions,))

@@ -43,14 +43,23 @@ def load_module(path: Path) -> ModuleType:
     return module
 
 
-def random_batch(module: ModuleType, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and labels (batch, …), the same every time: integers below their limit, or reals from 0 to 1."""
+def random_batch(module: ModuleType, batch: int) -> tuple[Any, Any]:
+    """Inputs and labels (batch, …), the same every time: integers below their limit, or reals from 0 to 1.
+
+    Where there are several of them, by their names; None where a model has no labels.
+    """
     generator = np.random.default_rng(0)
 
-    def draw(shape: tuple[int, ...], kind: str, limit: int | None) -> np.ndarray:
+    def draw(constant: str) -> np.ndarray:
+        shape, kind, limit = (getattr(module, f"{constant}_{what}") for what in ("SHAPE", "KIND", "LIMIT"))
         if kind == "index":
             return generator.integers(limit, size=(batch, *shape), dtype=np.int32)
+        if kind == "bool":
+            return generator.random((batch, *shape)) < 0.5
         return generator.random((batch, *shape)).astype(module.DTYPE)
 
-    x = draw(module.INPUT_SHAPE, module.INPUT_KIND, module.INPUT_LIMIT)
-    return x, draw(module.LABEL_SHAPE, module.LABEL_KIND, module.LABEL_LIMIT)
+    found = []
+    for names in (getattr(module, "INPUTS", {"": "INPUT"}), getattr(module, "LABELS", {"": "LABEL"})):
+        arrays = {key: draw(constant) for key, constant in names.items()}
+        found.append(arrays if len(arrays) > 1 else next(iter(arrays.values()), None))
+    return found[0], found[1]

@@ -116,7 +116,7 @@ def test_a_part_can_be_the_output_and_one_can_be_left_out() -> None:
     x = Input(3)
     mean, centred = Formula("y1[b, o:1] = mean[i](x[b, i]); y2[b, i] = x[b, i] - mean[j](x[b, j])")(x)
     model = lower(learning(x, centred))
-    assert model.output == "formula_1.y2"
+    assert model.predict.outputs[0] == "formula_1.y2"
     assert model.predict.shape("formula_1.y2") == (None, 3)
     given = np.array([[1.0, 2.0, 6.0]])
     np.testing.assert_allclose(interpret(model.predict, {"input": given})["formula_1.y2"], [[-2, -1, 3]])

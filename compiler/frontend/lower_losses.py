@@ -1,0 +1,146 @@
+"""The losses of a model as tensor programs: the value of each, their weighted sum, and what each is given.
+
+loss[] = mean[b](-log(softmax_1[b, label[b]]))                  one without a name
+
+loss.digit[] = mean[b](-log(softmax_1[b, loss.digit.label[b]]))  several by name
+loss.same[] = …
+loss[] = loss.digit[] + weight_2 * loss.same[]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from compiler.errors import ModelError
+from compiler.ir.tensor.names import fresh
+from compiler.ir.tensor.program import Access, Tensor, make_term, read_symbol
+from compiler.language.description import Model
+from compiler.language.formula import CompiledFormula, Operand, compile_formula
+from compiler.language.layers.base import Parameter
+from compiler.language.losses.base import loss_operands
+from compiler.language.objectives import NamedLoss, operand_of
+
+TOTAL = "loss"
+"""What training makes small, as programs call it."""
+
+
+@dataclass(frozen=True)
+class LoweredLosses:
+    """`values` are the losses that have names, by these, as programs call them; `labels` what callers give,
+    with the name of the loss, "" for the only one."""
+
+    formulas: tuple[CompiledFormula, ...]
+    values: Mapping[str, str]
+    labels: Mapping[str, Tensor]
+
+
+def lower_losses(
+    model: Model, tensors: Mapping[str, str], penalised: Sequence[tuple[str, str, Parameter]]
+) -> LoweredLosses:
+    """`tensors` are what programs call the results of steps; `penalised` parameters with a regularizer, each
+    with its name and its layer. Raises ModelError with the problems of formulas."""
+    named = model.named_losses
+    names = {one.name: f"{TOTAL}.{one.name}" if named else TOTAL for one in model.objectives}
+    labels = _labels(model, names)
+    formulas, problems = [], []
+    for one in model.objectives:
+        try:
+            formulas.append(_formula(one, model, names[one.name], labels.get(one.name), tensors))
+        except ModelError as error:
+            problems += [replace(p, layer=one.name, span=p.span or model.span) for p in error.problems]
+    if problems:
+        raise ModelError(*problems)
+    if named:
+        formulas.append(_sum(model.objectives, names))
+    formulas[-1] = _with_penalties(formulas[-1], penalised)
+    if len(labels) == 1:
+        labels = {"": next(iter(labels.values()))}
+    return LoweredLosses(tuple(formulas), names if named else {}, labels)
+
+
+def _labels(model: Model, names: Mapping[str, str]) -> dict[str, Tensor]:
+    """What callers give for the losses that compare with no value of the model."""
+    wanted = {}
+    for one in model.objectives:
+        loss = one.forward(model.graph)
+        if loss.label_shape is not None and one.objective.target is None:
+            wanted[one.name] = loss
+    return {
+        name: Tensor(
+            f"{names[name]}.label" if len(wanted) > 1 else "label",
+            (None, *loss.label_shape),
+            "label",
+            "real" if loss.classes is None else "index",
+            loss.classes,
+        )
+        for name, loss in wanted.items()
+    }
+
+
+def _formula(
+    one: NamedLoss, model: Model, name: str, label: Tensor | None, tensors: Mapping[str, str]
+) -> CompiledFormula:
+    loss = one.forward(model.graph)
+    operands = [operand_of(step, tensors[step.name]) for step in one.steps(model.graph)]
+    number = len(loss.inputs)
+    target = operands[number] if len(operands) > number else None
+    return compile_formula(
+        loss.formula,
+        operands=loss_operands(loss, operands[:number], target, label.name if label else "label"),
+        results={"loss": Operand(name, ())},
+        constants=loss.constants,
+        sizes=loss.sizes,
+        prefix=name,
+        origin=name,
+    )
+
+
+def _sum(losses: Sequence[NamedLoss], names: Mapping[str, str]) -> CompiledFormula:
+    """The sum of all losses, each times its weight: a formula like any other."""
+    weights = {f"weight_{k}": one.weight for k, one in enumerate(losses) if one.weight != 1}
+    terms = [
+        f"weight_{k} * value_{k}[]" if f"weight_{k}" in weights else f"value_{k}[]"
+        for k in range(len(losses))
+    ]
+    return compile_formula(
+        f"loss[] = {' + '.join(terms)}",
+        operands={f"value_{k}": Operand(names[one.name], ()) for k, one in enumerate(losses)},
+        results={"loss": Operand(TOTAL, ())},
+        constants=weights,
+        prefix=TOTAL,
+        origin=TOTAL,
+    )
+
+
+def _with_penalties(
+    loss: CompiledFormula, penalised: Sequence[tuple[str, str, Parameter]]
+) -> CompiledFormula:
+    """The loss and the penalties of all parameters that have one."""
+    penalties = [_penalty(*one) for one in penalised]
+    if not penalties:
+        return loss
+    *before, data = loss.definitions
+    reads = [read_symbol(0)]
+    added = [p.definitions[-1].name for p in penalties]
+    if data.operation != "sum":
+        part = replace(data, name=fresh("loss.data", {d.name for d in before}))
+        before, added, data = [*before, part], [part.name, *added], replace(data, terms=())
+    terms = [make_term((), (), *reads, [(*reads, Access(name, ()))]) for name in added]
+    whole = replace(data, operation="sum", terms=(*data.terms, *terms))
+    defined = [definition for penalty in penalties for definition in penalty.definitions]
+    iota = max(formula.iota for formula in (loss, *penalties))
+    random = [operand for penalty in penalties for operand in penalty.random]
+    return CompiledFormula((*before, *defined, whole), (*loss.random, *random), iota, loss.origin)
+
+
+def _penalty(name: str, layer: str, parameter: Parameter) -> CompiledFormula:
+    regularizer = parameter.regularizer
+    return compile_formula(
+        regularizer.formula,
+        operands={"parameter": Operand(name, parameter.shape)},
+        results={"penalty": Operand(f"{name}.penalty", ())},
+        constants=regularizer.constants,
+        prefix=name,
+        origin=layer,
+    )

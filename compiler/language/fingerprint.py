@@ -1,0 +1,53 @@
+"""Everything that generated code depends on, as lines of text that are the same in every process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from compiler.language.layers.base import Forward
+from compiler.language.layers.graph import Graph, Step
+from compiler.language.layers.shaping import Input
+from compiler.language.objectives import NamedLoss
+from compiler.language.optimizers.base import Optimizer
+
+
+def optimizer_lines(optimizer: Optimizer) -> Iterable[str]:
+    yield f"optimizer {optimizer.slots} rate={optimizer.learning_rate!r} {_sorted(optimizer.constants)}"
+    if optimizer.clipping is not None:
+        yield f"{optimizer.clipping} {_sorted(optimizer.clipping_constants)}"
+    yield optimizer.formula
+
+
+def loss_lines(one: NamedLoss, graph: Graph, *, alone: bool) -> Iterable[str]:
+    """Of a loss; `alone` is one without a name, of the only output."""
+    loss = one.forward(graph)
+    yield f"loss {loss.formula} label={loss.label_shape} classes={loss.classes} {_sorted(loss.constants)}"
+    if not alone:
+        of = ", ".join(step.name for step in one.steps(graph))
+        yield f"    {one.name} of {of} {one.weight!r} {_sorted(loss.sizes)} {loss.inputs}"
+
+
+def _sorted(constants: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={value!r}" for name, value in sorted(constants.items()))
+
+
+def step_lines(step: Step) -> Iterable[str]:
+    yield f"{step.name} {step.layer.kind}({', '.join(step.inputs)}) {step.shape} parameters of {step.owner}"
+    if isinstance(step.layer, Input) and step.layer.vocabulary is not None:
+        yield f"    integers below {step.layer.vocabulary}"
+    if isinstance(step.layer, Input) and step.layer.boolean:
+        yield "    truth values"
+    if step.forward is not None:
+        yield from _forward_lines(step.forward)
+
+
+def _forward_lines(forward: Forward) -> Iterable[str]:
+    yield f"    {forward.formula}"
+    yield f"    inference {forward.inference}"
+    yield f"    {_sorted(forward.constants)} {_sorted(forward.sizes)} {forward.inputs}"
+    yield f"    states {' '.join(forward.state)}"
+    for name, parameter in [*forward.parameters.items(), *forward.state.items()]:
+        constants = _sorted(parameter.initializer.constants(parameter.shape))
+        yield f"    {name} {parameter.shape} {parameter.initializer.formula} {constants}"
+        if parameter.regularizer is not None:
+            yield f"    {parameter.regularizer.formula} {_sorted(parameter.regularizer.constants)}"
