@@ -1,4 +1,4 @@
-"""The command line: `chainrule compile | train | evaluate | bench | check | passes | doctor`, and `compile`.
+"""The command line: `chainrule compile`, `compile`, what uses a module (`train`, …), what looks into a model.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 128 + n ended by signal n (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP).
 Results alone go to standard output; progress, and what a model file prints, go to standard error.
@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,7 +25,7 @@ from compiler.modes import MODES
 from compiler.toolchain.compile_file import Compiled, Options, compile_file
 from compiler.toolchain.doctor import report
 from compiler.tools.watch import Watch
-from runtime.arguments import add_evaluate_arguments, add_train_arguments, seed, wrong_environment
+from runtime.arguments import COMMANDS, seed, wrong_environment
 from runtime.border import guarded, print_anything
 
 OK, FAILED = 0, 1
@@ -69,14 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     compile_ = commands.add_parser("compile", help="compile a model", description=_COMPILE_HELP)
     _add_compile_arguments(compile_)
     compile_.set_defaults(run=_compile)
-    train = commands.add_parser("train", help="compile if needed, then train")
-    _add_build_arguments(train)
-    add_train_arguments(train)
-    train.set_defaults(run=_train)
-    evaluate = commands.add_parser("evaluate", help="measure a trained model")
-    _add_build_arguments(evaluate)
-    add_evaluate_arguments(evaluate)
-    evaluate.set_defaults(run=_evaluate)
+    for command in COMMANDS:
+        used = commands.add_parser(command.name, help=command.help)
+        _add_build_arguments(used)
+        command.add_arguments(used)
+        used.set_defaults(run=partial(_use_module, command.name))
     bench = commands.add_parser("bench", help="measure a model's step, forward and backward pass, prediction")
     _add_bench_arguments(bench)
     bench.set_defaults(run=_bench)
@@ -273,19 +271,14 @@ def summary(result: Compiled) -> str:
     return "\n".join(lines)
 
 
-def _train(arguments: argparse.Namespace) -> int:
+def _use_module(name: str, arguments: argparse.Namespace) -> int:
+    """Run a command of the runtime with the module of a model."""
     # NumPy and the trainer are imported only by the commands that need them: `compile` stays quick.
-    from runtime.cli import check_train_files, train
+    from runtime.commands.table import RUNS
 
-    check_train_files(arguments)
-    return train(arguments, _built_module(arguments))
-
-
-def _evaluate(arguments: argparse.Namespace) -> int:
-    from runtime.cli import check_evaluate_files, evaluate
-
-    check_evaluate_files(arguments)
-    return evaluate(arguments, _built_module(arguments))
+    run = RUNS[name]
+    run.check(arguments)
+    return run.run(arguments, _built_module(arguments))
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -25,9 +25,11 @@ Imports NumPy and the standard library, nothing of the compiler. From the ground
     checks.py        whether the arguments of `fit` make sense
     trainer.py       `fit`, the training loop
     callbacks/       what may be hooked into `fit`
+    finding.py       a learning rate to begin with
+    confusion.py     where a classifier is wrong
     progress.py      a progress bar for terminals
     arguments.py     the options of these commands
-    commands/        what commands share: the data that options name, what is printed
-    cli.py           the `train` and `evaluate` commands
+    commands/        `evaluate`, `predict`, `find-lr`, and what commands share
+    cli.py           the `train` command
     __main__.py      the same for a module that is built already: `python -m runtime train generated/mnist`
 """

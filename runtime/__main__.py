@@ -6,28 +6,31 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from runtime.arguments import COMMANDS
 from runtime.border import guarded
-from runtime.cli import add_evaluate_arguments, add_train_arguments, evaluate, train
+from runtime.commands.table import RUNS
 from runtime.modules import load_module
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run one command; returns the exit code."""
     parsed = _parser().parse_args(arguments)
-    return guarded(lambda: parsed.run(parsed, load_module(parsed.module)))
+    return guarded(lambda: _run(parsed))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    run = RUNS[arguments.command]
+    run.check(arguments)
+    return run.run(arguments, load_module(arguments.module))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m runtime", description="Use a built module.")
-    commands = parser.add_subparsers(required=True, metavar="command")
-    for run, add_arguments, words in (
-        (train, add_train_arguments, "train a built module"),
-        (evaluate, add_evaluate_arguments, "measure saved weights on the test data"),
-    ):
-        command = commands.add_parser(run.__name__, help=words)
-        command.add_argument("module", metavar="MODULE", help="a built module, such as generated/mnist")
-        add_arguments(command)
-        command.set_defaults(run=run)
+    commands = parser.add_subparsers(required=True, metavar="command", dest="command")
+    for command in COMMANDS:
+        used = commands.add_parser(command.name, help=command.help)
+        used.add_argument("module", metavar="MODULE", help="a built module, such as generated/mnist")
+        command.add_arguments(used)
     return parser
 
 

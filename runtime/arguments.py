@@ -1,10 +1,12 @@
-"""The options of the `train` and `evaluate` commands."""
+"""The options of the commands that use a module."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from runtime.defaults import EVALUATION_BATCH_SIZE, TRAIN_BATCH_SIZE
 
@@ -60,6 +62,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BATCHES",
         help="save after so many batches too, in the middle of an epoch (default: after each epoch)",
     )
+    parser.add_argument(
+        "--plot",
+        nargs="?",
+        const="",
+        metavar="PNG",
+        help="draw the history after each epoch (default: beside the weights file)",
+    )
     parser.add_argument("--no-save", action="store_true", help="do not write a weights file")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace weights of another model or of other data"
@@ -75,6 +84,63 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         default=EVALUATION_BATCH_SIZE,
         help="samples at a time (default: %(default)s)",
     )
+
+
+def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `predict`."""
+    add_evaluate_arguments(parser)
+    parser.add_argument(
+        "images",
+        nargs="*",
+        metavar="IMAGE",
+        help="images, folders of images, .npy files; none: the test data. A folder of folders says by their "
+        "names what its images are",
+    )
+    parser.add_argument("--resize", action="store_true", help="scale images to the size that the model takes")
+    parser.add_argument(
+        "--invert", action="store_true", help="for dark drawings on white: swap dark and light"
+    )
+    parser.add_argument(
+        "--worst",
+        nargs="?",
+        const="worst.png",
+        metavar="PNG",
+        help="draw the worst mistakes (worst.png), and print which classes are taken for which",
+    )
+
+
+def add_find_rate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `find-lr`."""
+    _add_common_arguments(parser)
+    parser.add_argument(
+        "--batch-size",
+        type=positive_number,
+        default=TRAIN_BATCH_SIZE,
+        help="samples per update (%(default)s)",
+    )
+    parser.add_argument("--seed", type=seed, default=0, help="seed of weights, order and dropout (0)")
+    parser.add_argument("--from", dest="lowest", type=learning_rate, default=1e-6, help="first rate (1e-6)")
+    parser.add_argument("--to", dest="highest", type=learning_rate, default=10.0, help="last rate (10)")
+    parser.add_argument("--steps", type=positive_number, default=100, help="updates at most (%(default)s)")
+    parser.add_argument("--plot", metavar="PNG", help="draw the losses over the rates")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that uses a module, before anything is imported that takes time."""
+
+    name: str
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+
+
+COMMANDS = (
+    Command("train", "train a model", add_train_arguments),
+    Command("evaluate", "measure saved weights on the test data", add_evaluate_arguments),
+    Command("predict", "say what images show, or where the model is wrong", add_predict_arguments),
+    Command("find-lr", "find a learning rate to begin with", add_find_rate_arguments),
+)
+"""What they do stands in `runtime.commands.table`."""
 
 
 def _add_common_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The `train` and `evaluate` commands, for a program that has already found the generated module.
+"""The `train` command, for a program that has already found the generated module.
 
 Results go to standard output, as text or with --json as one JSON object per line; errors, remarks and
 the progress bar go to standard error. Exit codes: 0 done, 1 failed, 128 + n ended by signal n.
@@ -15,7 +15,7 @@ from typing import Any
 
 from runtime.arguments import add_evaluate_arguments, add_train_arguments
 from runtime.border import SUCCESS, guarded
-from runtime.callbacks import Callback, ModelCheckpoint
+from runtime.callbacks import Callback, ModelCheckpoint, PlotHistory
 from runtime.callbacks.base import Logs
 from runtime.checkpoint import (
     DataIdentity,
@@ -26,14 +26,14 @@ from runtime.checkpoint import (
     read_description,
 )
 from runtime.commands.data import check_data_exist, load_data
+from runtime.commands.evaluate import check_evaluate_files, evaluate
 from runtime.commands.output import print_json, remark, say
 from runtime.data import Arrays
 from runtime.defaults import TRAIN_BATCH_SIZE
 from runtime.errors import TrainingError, WeightsError
-from runtime.evaluation import evaluate as evaluate_network
 from runtime.files import try_folder
+from runtime.history import check_plotting
 from runtime.interface import ModelInterface
-from runtime.progress import percent
 from runtime.trainer import fit
 from runtime.weights import check_place, check_replaceable, check_resumable, differences, weights_path
 
@@ -62,22 +62,10 @@ def check_train_files(arguments: argparse.Namespace) -> None:
     check_data_exist(arguments)
 
 
-def check_evaluate_files(arguments: argparse.Namespace) -> None:
-    """The same for `evaluate`."""
-    if arguments.weights:
-        read_description(arguments.weights)
-    check_data_exist(arguments)
-
-
 def train(arguments: argparse.Namespace, module: ModuleType) -> int:
     """Train the model of a generated module as the options say; returns the exit code."""
     progress = _Progress()
     return guarded(lambda: _train_as_asked(arguments, module, progress), kept=progress.kept)
-
-
-def evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
-    """Measure loss and accuracy of a weights file on the test data; returns the exit code."""
-    return guarded(lambda: _evaluate(arguments, module))
 
 
 @dataclass
@@ -95,6 +83,8 @@ def _train_as_asked(arguments: argparse.Namespace, module: ModuleType, progress:
     interface = ModelInterface.of_module(module)
     if not arguments.no_save:
         check_place(weights_path(arguments.weights, interface, stand_in=False), arguments.overwrite)
+    if arguments.plot is not None:
+        check_plotting()
     data, identity = load_data(arguments, interface)
     path = weights_path(arguments.weights, interface, identity.stand_in)
     run = _start_or_resume(arguments, module, interface, identity)
@@ -107,7 +97,8 @@ def _train_as_asked(arguments: argparse.Namespace, module: ModuleType, progress:
         _check_writable(path, run.network)
         every = arguments.save_every or "epoch"
         progress.savers.append(_Saver(path, save_freq=every, data=identity))
-    _train(arguments, interface, data, run, progress.savers)
+    drawers = [] if arguments.plot is None else [PlotHistory(arguments.plot or path.with_suffix(".png"))]
+    _train(arguments, interface, data, run, [*drawers, *progress.savers])
     return SUCCESS
 
 
@@ -205,7 +196,7 @@ def _train(
     interface: ModelInterface,
     data: Arrays,
     run: _Run,
-    savers: list[_Saver],
+    writers: list[Callback],
 ) -> None:
     if run.state is not None and run.state.epoch >= arguments.epochs:
         remark(f"{run.state.epoch} epochs are done already; ask for more with --epochs")
@@ -218,45 +209,18 @@ def _train(
         batch_size=run.batch_size,
         epochs=arguments.epochs,
         validation_data=(data.x_test, data.y_test),
-        callbacks=[*callbacks, *savers],
+        callbacks=[*callbacks, *writers],
         verbose=0 if arguments.json or arguments.quiet else 1,
         accumulate=arguments.accumulate,
         ema=arguments.ema,
         resume=run.state,
         interface=interface,
     )
-    for saver in savers:
-        say(arguments, "saved", f"weights: {saver.path}", weights=str(saver.path))
-
-
-def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
-    interface = ModelInterface.of_module(module)
-    network = module.Network(seed=0, threads=arguments.threads)
-    own, digits = (weights_path(arguments.weights, interface, stand_in) for stand_in in (False, True))
-    if not digits.exists():  # nothing is downloaded for weights that are not there
-        load_weights(network, own)
-    data, identity = load_data(arguments, interface)
-    path = digits if digits.exists() and (identity.stand_in or not own.exists()) else own
-    checkpoint = load_weights(network, path)
-    if not arguments.weights and checkpoint.is_of_another_network(interface):
-        raise WeightsError(
-            f"{path} holds the weights of another model, though their names and shapes agree",
-            expected=f"weights that the layers of {interface.name!r} were trained to",
-            advice=f"train this model, or --weights {path} to use them all the same",
-        )
-    if difference := checkpoint.differs_from(interface):
-        remark(f"note: {difference}; names and shapes agree, so it is used")
-    seen = checkpoint.state.data if checkpoint.state else None
-    if seen is not None and seen.sha256 != identity.sha256:
-        remark(f"note: {path} was trained on {seen.name}, and this is {identity.name}")
-    say(arguments, "data", f"data: {data.source}", source=data.source)
-    result = evaluate_network(network, data.x_test, data.y_test, arguments.batch_size, interface)
-    text = f"loss {result.loss:.4f}"
-    if result.accuracy is not None:
-        text += f"  accuracy {percent(result.accuracy, result.accuracy_error)}"
-    text += f"  on {result.samples:,} test samples, weights {path}"
-    say(arguments, "evaluation", text, weights=str(path), **vars(result))
-    return SUCCESS
+    for writer in writers:
+        if isinstance(writer, PlotHistory):
+            say(arguments, "drawn", f"history: {writer.path}", plot=str(writer.path))
+        else:
+            say(arguments, "saved", f"weights: {writer.path}", weights=str(writer.path))
 
 
 def _announce(arguments: argparse.Namespace, interface: ModelInterface, network: Any, data: Arrays) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.errors import TrainingError
+from runtime.files import atomic_write
 
 SHOWN_EPOCHS = 8
 """Rows of a notebook's table: the last ones."""
@@ -43,7 +44,7 @@ class History:
         `path` writes it to a file, in the format that its ending names. Needs matplotlib. Raises
         TrainingError where that is missing.
         """
-        figure_class = _matplotlib_figure()
+        figure_class = check_plotting()
         panels = self._panels()
         figure = figure_class(figsize=(4.2 * max(len(panels), 1), 3.2), layout="constrained")
         for axes, (title, names) in zip(figure.subplots(1, max(len(panels), 1), squeeze=False)[0], panels):  # noqa: B905
@@ -52,7 +53,7 @@ class History:
             axes.set(title=title, xlabel="epoch")
             axes.legend()
         if path is not None:
-            figure.savefig(path)
+            write_figure(figure, path)
         return figure
 
     def _panels(self) -> list[tuple[str, list[str]]]:
@@ -83,13 +84,25 @@ class History:
         return f'{table}<img alt="history" src="data:image/png;base64,{picture}">'
 
 
-def _matplotlib_figure() -> type:
+def check_plotting() -> type:
     """Matplotlib's Figure, which needs no display and no global state. Raises TrainingError."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise TrainingError(
-            "a history is plotted by matplotlib, which is not installed",
+            "plots are drawn by matplotlib, which is not installed",
             advice="pip install 'chainrule[plot]'; the numbers are in history.history",
         ) from error
     return Figure
+
+
+def write_figure(figure: Any, path: str | os.PathLike) -> None:
+    """Write a figure in the format that the ending of `path` names. Raises TrainingError, OSError."""
+    drawn = io.BytesIO()
+    ending = os.path.splitext(os.fspath(path))[1].removeprefix(".") or "png"
+    try:
+        figure.savefig(drawn, format=ending)
+    except ValueError as error:
+        raise TrainingError(f"{os.fspath(path)} cannot be drawn", found=str(error)) from error
+    with atomic_write(path) as handle:
+        handle.write(drawn.getvalue())

@@ -180,6 +180,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "jinja2": ("compiler.emit.cython",),
         "Cython": ("compiler.toolchain.build",),
         "matplotlib": ("runtime.history",),
+        "PIL": ("runtime.confusion", "runtime.data.images"),
         "tensorboardX": ("runtime.callbacks.logging",),
         "rich": ("runtime.progress",),
         "platformdirs": ("runtime.cache_folder",),

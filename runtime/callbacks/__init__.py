@@ -5,7 +5,7 @@
     saving.py      ModelCheckpoint
     stopping.py    EarlyStopping, TerminateOnNaN
     rates.py       LearningRateScheduler, ReduceLROnPlateau
-    logging.py     CSVLogger, TensorBoard, LambdaCallback
+    logging.py     CSVLogger, PlotHistory, TensorBoard, LambdaCallback
 
 They decide from `training.history` wherever that is enough, since a checkpoint stores it: a resumed run then
 behaves as if it had never been interrupted. What else a callback has to remember is its `state`, which a
@@ -13,7 +13,7 @@ checkpoint stores too.
 """
 
 from runtime.callbacks.base import Callback, Training
-from runtime.callbacks.logging import CSVLogger, LambdaCallback, TensorBoard
+from runtime.callbacks.logging import CSVLogger, LambdaCallback, PlotHistory, TensorBoard
 from runtime.callbacks.monitor import epochs_since_best
 from runtime.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
 from runtime.callbacks.saving import ModelCheckpoint
@@ -28,6 +28,7 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "PlotHistory",
     "ReduceLROnPlateau",
     "TensorBoard",
     "TerminateOnNaN",

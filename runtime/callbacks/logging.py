@@ -33,6 +33,16 @@ class CSVLogger(Callback):
             handle.write(text.getvalue().encode())
 
 
+class PlotHistory(Callback):
+    """Draw the history to a file after each epoch, by matplotlib. Raises TrainingError, OSError."""
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = path
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.training.history.plot(self.path)
+
+
 class TensorBoard(Callback):
     """Write the quantities of each epoch for TensorBoard to `log_dir`, through tensorboardX.
 

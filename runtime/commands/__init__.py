@@ -1,1 +1,1 @@
-"""What commands share: the data that options name, and what is printed."""
+"""The commands that use a module, but for `train`, and what they share: data, weights, what is printed."""

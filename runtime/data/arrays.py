@@ -39,6 +39,26 @@ class Arrays:
     source: str
     name: str = "arrays"
     stand_in: bool = False
+    classes: tuple[str, ...] = ()
+    """What the classes are called, where the data say so."""
+
+
+def load_array(path: str | os.PathLike) -> np.ndarray:
+    """One array of numbers from a .npy file, mapped into memory. Raises DataError, for pickles too."""
+    path = os.fspath(path)
+    try:
+        with open_regular(path):
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except MALFORMED as error:
+        raise DataError(f"{path} is not a .npy file of a plain array", found=_words(error)) from error
+    except MemoryError as error:
+        raise DataError(f"{path} does not fit in memory", found=str(error)) from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.ndim < 1:
+        found = f"dtype {array.dtype}, shape {array.shape}" if isinstance(array, np.ndarray) else "no array"
+        raise DataError(f"{path} holds no samples", expected="an array of numbers", found=found)
+    return array
 
 
 def load_arrays(path: str | os.PathLike) -> Arrays:

@@ -14,12 +14,15 @@ from dataclasses import dataclass, fields, is_dataclass
 
 import sympy
 
+from compiler.ir.affine.domain import Guard
 from compiler.ir.affine.expression import Affine
 from compiler.ir.loops.grammar import Choose, Kernel
 
 Meaning = tuple[object, ...]
 GIVEN = ("batch", "part", "parts")
 """Variables that a kernel has without setting them."""
+WORDS = {Choose: "better", Guard: "kind"}
+"""The field of a node that says what it does, instead of naming something."""
 
 
 def meaning(kernel: Kernel) -> Meaning:
@@ -49,6 +52,7 @@ class _Numbers:
             symbols = sorted(node.free_symbols, key=lambda symbol: self.known.get(symbol.name, -1))
             return node.xreplace({s: sympy.Symbol(f"n{self.of(s.name)}", **s.assumptions0) for s in symbols})
         if is_dataclass(node):
-            own = (node.better,) if isinstance(node, Choose) else ()
-            return type(node), *own, *(self.meaning(getattr(node, f.name)) for f in fields(node))
+            word = WORDS.get(type(node))
+            values = {f.name: getattr(node, f.name) for f in fields(node)}
+            return type(node), *(v if n == word else self.meaning(v) for n, v in values.items())
         return repr(node)

@@ -6,7 +6,9 @@ from dataclasses import fields, replace
 
 import pytest
 
-from compiler.ir.loops.grammar import Address, Choose, Kernel, Let, Load, Loop, Store
+from compiler.ir.affine.domain import Guard
+from compiler.ir.affine.expression import axis
+from compiler.ir.loops.grammar import Address, Choose, If, Kernel, Let, Load, Loop, Store
 from compiler.ir.loops.meaning import meaning
 from compiler.ir.loops.parser import parse_kernel
 from compiler.ir.loops.text import print_kernel
@@ -97,6 +99,20 @@ def test_relations_are_no_names() -> None:
 
     assert {type(s) for s in statements(best(">", "x").body)} == {Loop, Load, Choose, Store}
     assert meaning(best(">", "x")) != meaning(best("<", "x"))
+
+
+@pytest.mark.parametrize("other", ["==", "%"])
+def test_kinds_of_guards_are_no_names(other: str) -> None:
+    """Each is the only one of its kernel, so that numbering them like names would make them one."""
+    one = kernel()
+    (loop,) = one.body
+
+    def guarded(kind: str) -> Kernel:
+        test = Guard(kind, axis("i"), 2)  # type: ignore[arg-type]
+        return replace(one, body=(replace(loop, body=(If((test,), loop.body),)),))
+
+    assert meaning(guarded(">=")) != meaning(guarded(other))
+    assert meaning(guarded(other)) == meaning(guarded(other))
 
 
 def test_an_own_variable_is_not_the_batch() -> None:
