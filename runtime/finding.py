@@ -15,6 +15,7 @@ import numpy as np
 
 from runtime.batches import ArrayBatches
 from runtime.errors import TrainingError
+from runtime.given import Arrays, examples_of
 from runtime.history import check_plotting, write_figure
 from runtime.interface import ModelInterface
 from runtime.updates import update
@@ -60,8 +61,8 @@ class RateSearch:
 
 def find_learning_rate(
     network: Any,
-    x: np.ndarray,
-    y: np.ndarray,
+    x: Arrays,
+    y: Arrays,
     *,
     batch_size: int = 128,
     lowest: float = 1e-6,
@@ -90,7 +91,7 @@ def find_learning_rate(
     for number, batch in zip(range(steps), _endless(x, y, batch_size, int(network.seed)), strict=False):
         rate = lowest * (highest / lowest) ** (number / (steps - 1))
         tried.learning_rate = rate
-        loss = update(tried, batch, batch_size)
+        loss = update(tried, batch, batch_size)["loss"]
         average = SMOOTHING * average + (1 - SMOOTHING) * loss
         smoothed = average / (1 - SMOOTHING ** (number + 1))
         diverged = not math.isfinite(smoothed) or smoothed > DIVERGED * min([smoothed, *losses])
@@ -107,7 +108,7 @@ def find_learning_rate(
 
 
 def _endless(x: np.ndarray, y: np.ndarray, size: int, seed: int) -> Any:
-    batches = ArrayBatches(x, y, len(x), size, seed)
+    batches = ArrayBatches(x, y, examples_of(x), size, seed)
     epoch = 0
     while True:
         yield from batches.batches(epoch, 0)
