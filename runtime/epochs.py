@@ -18,7 +18,8 @@ from runtime.given import Arrays, arrays_of
 from runtime.progress import ProgressBar, epoch_line
 from runtime.updates import update
 
-Pair = tuple[Arrays, Arrays]
+Held = tuple[Arrays, Arrays, np.ndarray | None]
+"""x, y and weights of what is not trained on."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Course:
     """What `fit` trains on, and what it evaluates on, so many samples at a time."""
 
     batches: ArrayBatches
-    validation: Pair | None
+    validation: Held | None
     validation_batch_size: int
 
 
@@ -115,8 +116,14 @@ def _validate(training: Training, course: Course) -> dict[str, float]:
     averaged = training.averages.in_place() if training.averages is not None else contextlib.nullcontext()
     try:
         with averaged:
+            x, y, weights = course.validation
             result = evaluate(
-                training.network, *course.validation, course.validation_batch_size, training.interface
+                training.network,
+                x,
+                y,
+                course.validation_batch_size,
+                training.interface,
+                sample_weight=weights,
             )
     except TrainingError as error:
         raise TrainingError(

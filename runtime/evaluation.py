@@ -38,26 +38,33 @@ def evaluate(
     y: Arrays,
     batch_size: int = EVALUATION_BATCH_SIZE,
     interface: ModelInterface | None = None,
+    *,
+    sample_weight: np.ndarray | None = None,
 ) -> Evaluation:
     """Evaluate, in inference mode, on x (N, *INPUT_SHAPE) and y, (N,) classes or (N, *OUTPUT_SHAPE) targets.
 
     Of a model with several of them, x and y are tuples or dictionaries.
 
+    `sample_weight` (N,) are weights of the samples, of a model that takes them; they are in the loss alone.
     Raises DataError when the arrays do not fit the model, TrainingError when the loss is not a finite number.
     """
     interface = interface or ModelInterface.of_network(network)
     interface.check_pair(x, y, "evaluation")
+    weights = interface.weights(y, sample_weight, None, examples_of(x))
     count, correct, predictions = examples_of(x), 0, 0
     sums: dict[str, list[float]] = {}
     for begin in range(0, count, batch_size):
         part = slice(begin, begin + batch_size)
         batch, labels = batch_of(x, part), batch_of(y, part)
-        loss, outputs = network.evaluate(batch, labels)
+        weighed = {} if weights is None else {"sample_weight": batch_of(weights, part)}
+        loss, outputs = network.evaluate(batch, labels, **weighed)
         for name, value in values_of(loss).items():
             sums.setdefault(name, []).append(value * examples_of(batch))
         if interface.classes is not None:
-            correct += int((np.asarray(outputs).argmax(axis=-1) == labels).sum())
-            predictions += labels.size
+            right = np.asarray(outputs).argmax(axis=-1) == labels
+            correct += int(right.sum())
+            ignored = interface.labels[0].ignored
+            predictions += labels.size if ignored is None else int((labels != ignored).sum())
     losses = {name: math.fsum(parts) / count for name, parts in sums.items()}
     loss = losses.pop("loss")
     if not math.isfinite(loss):

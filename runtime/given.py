@@ -26,13 +26,15 @@ class Given:
     shape: tuple[int, ...]
     kind: str
     limit: int | None = None
+    ignored: int | None = None
+    """A label that counts for nothing, besides those below the limit."""
 
     @classmethod
     def of_module(cls, module: ModuleType, key: str, constant: str) -> Given:
         """What the constants of a module say that begin with `constant`."""
         names = [f"{constant}_{what}" for what in ("SHAPE", "KIND", "LIMIT")]
         shape, kind, limit = (getattr(module, name) for name in names)
-        return cls(key, tuple(shape), kind, limit)
+        return cls(key, tuple(shape), kind, limit, getattr(module, f"{constant}_IGNORED", None))
 
 
 def each(function: Callable[[np.ndarray], Any], given: Arrays) -> Arrays:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -76,6 +76,9 @@ class ModelInterface:
             module.MODEL_NAME,
             module.MODEL_HASH,
             getattr(module, "INPUT_LIMIT", None),
+            # Older modules and those of tests say less.
+            labels=(Given.of_module(module, "label", "LABEL"),) if hasattr(module, "LABEL_SHAPE") else None,
+            weighted=hasattr(module, "SAMPLE_WEIGHT_SHAPE"),
         )
 
     @classmethod
@@ -200,6 +203,55 @@ class ModelInterface:
         for one in self.labels:
             self._check_label(labels[one.key], one, _named(f"{what} labels", one, self.labels))
 
+    def weights(
+        self, y: Arrays, sample_weight: Any, class_weight: Mapping[int, float] | None, count: int
+    ) -> np.ndarray | None:
+        """A number for each of `count` examples: those given, times those of their classes; None for neither.
+
+        Raises DataError where they do not fit, or the model takes none.
+        """
+        if sample_weight is None and class_weight is None:
+            return None
+        if not self.weighted:
+            raise DataError(
+                f"the model {self.name!r} takes no weights of examples",
+                expected="neither sample_weight nor class_weight",
+                advice="Model(…, sample_weight=True), and compile it again",
+            )
+        weights = np.ones(count, self.dtype)
+        if sample_weight is not None:
+            given = np.asarray(sample_weight)
+            if given.shape != (count,) or given.dtype.kind not in "fiub":
+                raise DataError(
+                    "the sample_weight do not fit the data",
+                    expected=f"{count:,} numbers, one for each sample",
+                    found=f"{given.dtype} of shape {given.shape}",
+                )
+            weights *= given
+        if class_weight is not None:
+            weights *= self._weights_of_classes(y, class_weight)
+        return weights
+
+    def _weights_of_classes(self, y: Arrays, class_weight: Mapping[int, float]) -> np.ndarray:
+        """The weight of each label, 1 for classes that have none."""
+        one = self.labels[0] if len(self.labels) == 1 else None
+        if one is None or one.kind != "index" or one.shape or not isinstance(class_weight, Mapping):
+            raise DataError(
+                "class_weight makes no sense",
+                expected="numbers by class, for a model with one label, a class number for each sample",
+                found=repr(class_weight),
+            )
+        table = np.ones(one.limit + 1, self.dtype)
+        for number, weight in class_weight.items():
+            if number not in range(one.limit):
+                expected = f"classes from 0 to {one.limit - 1}"
+                raise DataError(
+                    "class_weight has a class that is not there", expected=expected, found=repr(number)
+                )
+            table[number] = weight
+        (labels,) = by_key(y, self.labels, "labels").values()
+        return table[labels if one.ignored is None else np.where(labels == one.ignored, one.limit, labels)]
+
     def _check_shape(self, array: np.ndarray, one: Given, what: str) -> None:
         if array.shape[1:] != one.shape or array.ndim < 1:
             raise DataError(
@@ -226,7 +278,8 @@ class ModelInterface:
         _check_unmasked(y, what)
         if one.kind == "index":
             advice = "one-hot labels become class numbers with y.argmax(axis=-1), booleans with y.astype(int)"
-            self._check_integers(y, one.limit, what, advice)
+            counted = y if one.ignored is None else np.where(y == one.ignored, 0, y)
+            self._check_integers(counted, one.limit, what, advice)
         elif y.dtype.kind not in "fiu":
             raise DataError(
                 f"the {what} are not numbers that the model {self.name!r} takes",

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+import numpy as np
+
 from runtime.averages import Averages
 from runtime.batches import ArrayBatches
 from runtime.callbacks.base import Callback, Training, state_names
 from runtime.checkpoint import TrainingState
 from runtime.checks import check_arguments, check_callbacks, check_history, check_resumed
 from runtime.defaults import EVALUATION_BATCH_SIZE, TRAIN_BATCH_SIZE
-from runtime.epochs import Course, Pair, run_epoch
+from runtime.epochs import Course, Held, run_epoch
 from runtime.errors import TrainingError
 from runtime.given import Arrays, each, examples_of
 from runtime.history import History
@@ -29,7 +31,9 @@ def fit(
     verbose: int = 1,
     callbacks: Sequence[Callback] = (),
     validation_split: float = 0.0,
-    validation_data: Pair | None = None,
+    validation_data: Any = None,
+    sample_weight: np.ndarray | None = None,
+    class_weight: Mapping[int, float] | None = None,
     shuffle: bool = True,
     initial_epoch: int = 0,
     steps_per_epoch: int | None = None,
@@ -55,8 +59,12 @@ def fit(
     `runtime.averages`): they are what is evaluated, and what the network has in the end.
 
     `validation_data` (x, y), or the last `validation_split` of x and y, which is then not trained on, is
-    evaluated after each epoch. `verbose` 0 prints nothing, 1 a bar on standard error (if a terminal) and one
-    line for each epoch on standard output, 2 the lines alone.
+    evaluated after each epoch; it may be (x, y, sample_weight). `verbose` 0 prints nothing, 1 a bar on
+    standard error (if a terminal) and one line for each epoch on standard output, 2 the lines alone.
+
+    `sample_weight` (N,) multiplies what each sample has in the loss, and `class_weight` does by its class, in
+    a model that takes them, `Model(…, sample_weight=True)`. As in Keras, the loss is divided by the number of
+    samples all the same.
 
     To go on from a checkpoint: `fit(…, resume=load_checkpoint(network, path).state)`, in the middle of an
     epoch too; the result has the bits of an uninterrupted run. It says then what `batch_size` is, where to
@@ -78,11 +86,10 @@ def fit(
     accumulate = begin.accumulate if accumulate is None else accumulate
     check_arguments(batch_size, accumulate, epochs, initial_epoch, steps_per_epoch)
     interface.check_pair(x, y, "training")
-    x, y, validation_data = _held_out(x, y, validation_split, validation_data)
-    if validation_data is not None:
-        if not isinstance(validation_data, list | tuple) or len(validation_data) != 2:
-            raise TrainingError("validation_data makes no sense", expected="a pair (x, y)")
-        interface.check_pair(*validation_data, "validation")
+    weights = interface.weights(y, sample_weight, class_weight, examples_of(x))
+    x, y, weights, validation = _held_out(x, y, weights, validation_split, validation_data)
+    if validation is not None:
+        interface.check_pair(*validation[:2], "validation")
     if history is None:
         history = History.restored(begin.epoch, begin.history)
     training = Training(
@@ -99,15 +106,15 @@ def fit(
         averages=_averages(network, begin, ema),
     )
     training.losses = dict(begin.losses)
-    check_history(training, validation_data is not None)
+    check_history(training, validation is not None)
     size = batch_size * accumulate
     count = examples_of(x)
     steps = -(-count // size)
     steps = steps if steps_per_epoch is None else min(steps, steps_per_epoch)
     _tell_callbacks(training, {"epochs": epochs, "steps": steps, "verbose": verbose}, begin)
     seed = network.seed if shuffle_seed is None else shuffle_seed
-    batches = ArrayBatches(x, y, min(count, steps * size), size, seed if shuffle else None)
-    course = Course(batches, validation_data, validation_batch_size)
+    batches = ArrayBatches(x, y, min(count, steps * size), size, seed if shuffle else None, weights)
+    course = Course(batches, validation, validation_batch_size)
     for callback in callbacks:
         callback.on_train_begin()
     for epoch in range(begin.epoch, epochs):
@@ -132,10 +139,18 @@ def _averages(network: Any, begin: TrainingState, ema: float | None) -> Averages
     return averages
 
 
-def _held_out(x: Arrays, y: Arrays, split: float, given: Pair | None) -> tuple[Arrays, Arrays, Pair | None]:
-    """x, y, and what is held out of them: the last samples, as they lie. Raises TrainingError."""
-    if split == 0.0 or given is not None:
-        return x, y, given
+def _held_out(
+    x: Arrays, y: Arrays, weights: np.ndarray | None, split: float, given: Any
+) -> tuple[Arrays, Arrays, np.ndarray | None, Held | None]:
+    """x, y, weights, and what is held out of them: the last samples, as they lie, or what is `given`.
+
+    Raises TrainingError."""
+    if given is not None:
+        if not isinstance(given, list | tuple) or len(given) not in (2, 3):
+            raise TrainingError("validation_data makes no sense", expected="(x, y) or (x, y, sample_weight)")
+        return x, y, weights, (*given, *(None,) * (3 - len(given)))
+    if split == 0.0:
+        return x, y, weights, None
     count = examples_of(x)
     kept = int(count * (1.0 - split)) if 0.0 < split < 1.0 else 0
     if not 0 < kept < count:
@@ -145,7 +160,7 @@ def _held_out(x: Arrays, y: Arrays, split: float, given: Pair | None) -> tuple[A
             found=f"{split} of {count:,} samples",
         )
     parts = slice(None, kept), slice(kept, None)
-    first, last = (tuple(each(itemgetter(part), given) for given in (x, y)) for part in parts)
+    first, last = (tuple(each(itemgetter(part), all_of) for all_of in (x, y, weights)) for part in parts)
     return *first, last
 
 

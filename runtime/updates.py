@@ -19,11 +19,11 @@ def update(network: Any, batch: Batch, part_size: int) -> dict[str, float]:
     of BatchNormalization, it computes over each part.
     """
     if len(batch) <= part_size:
-        return values_of(network.train_step(batch.x, batch.y, rows=batch.rows))
+        return values_of(network.train_step(batch.x, batch.y, rows=batch.rows, **batch.weighed))
     sums: dict[str, list[float]] = {}
     before, mean = 0, None
     for part in batch.parts(part_size):
-        loss, gradients = network.gradients(part.x, part.y, rows=part.rows, before=before)
+        loss, gradients = network.gradients(part.x, part.y, rows=part.rows, before=before, **part.weighed)
         for name, value in values_of(loss).items():
             sums.setdefault(name, []).append(len(part) * value)
         before += len(part)

@@ -118,6 +118,7 @@ def _given(model: Model, losses: LoweredLosses) -> list[Tensor]:
             for step in model.input_steps
         ),
         *losses.labels.values(),
+        *((losses.weights,) if losses.weights else ()),
         *(kept.tensor("parameter") for kept in _kept(steps, "parameters")),
         *(kept.tensor("state") for kept in _kept(steps, "state")),
         Tensor(BATCH_SIZE, (), "batch_size"),
@@ -126,7 +127,7 @@ def _given(model: Model, losses: LoweredLosses) -> list[Tensor]:
 
 def _signature(model: Model, given: list[Tensor], losses: LoweredLosses, outputs: list[Row]) -> Signature:
     """What a module of the model is given and gives; `given` are the tensors of its programs."""
-    batches = [t for t in given if t.kind in ("input", "label")]
+    batches = [t for t in given if t.kind in ("input", "label") and t != losses.weights]
     arguments = dict(zip((t.name for t in batches), argument_names(t.kind for t in batches), strict=True))
     keys = {label.name: name for name, label in losses.labels.items()}
     scalings = {
@@ -138,8 +139,10 @@ def _signature(model: Model, given: list[Tensor], losses: LoweredLosses, outputs
         Row(
             *(t.name, t.kind, t.shape, t.dtype, t.limit),
             scaling=scalings.get(t.name) if t.kind == "input" else None,
-            argument=arguments.get(t.name, ""),
+            default=1.0 if t == losses.weights else None,
+            argument=t.name if t == losses.weights else arguments.get(t.name, ""),
             key=keys.get(t.name, "") or t.name,
+            ignored=losses.ignored.get(t.name),
         )
         for t in given
     ]

@@ -12,15 +12,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from compiler.errors import ModelError
+from compiler.errors import ModelError, Problem
+from compiler.ir.affine.expression import axis
+from compiler.ir.tensor.axes import batch_axis, runs_over_batch
 from compiler.ir.tensor.names import fresh
-from compiler.ir.tensor.program import Access, Tensor, make_term, read_symbol
+from compiler.ir.tensor.program import Access, Reads, Tensor, Term, make_term, read_symbol
 from compiler.language.description import Model
 from compiler.language.formula import CompiledFormula, Operand, compile_formula
 from compiler.language.layers.base import Parameter
 from compiler.language.losses.base import loss_operands
 from compiler.language.objectives import NamedLoss, operand_of
 
+WEIGHTS = "sample_weight"
+"""The weights of examples, in programs and as an argument."""
 TOTAL = "loss"
 """What training makes small, as programs call it."""
 
@@ -33,6 +37,10 @@ class LoweredLosses:
     formulas: tuple[CompiledFormula, ...]
     values: Mapping[str, str]
     labels: Mapping[str, Tensor]
+    ignored: Mapping[str, int]
+    """The label that counts for nothing, by the tensor of those labels that have one."""
+    weights: Tensor | None
+    """A number for each example, which its part of every loss is multiplied by."""
 
 
 def lower_losses(
@@ -43,10 +51,13 @@ def lower_losses(
     named = model.named_losses
     names = {one.name: f"{TOTAL}.{one.name}" if named else TOTAL for one in model.objectives}
     labels = _labels(model, names)
+    weights = Tensor(WEIGHTS, (None,), "label") if model.sample_weight else None
     formulas, problems = [], []
     for one in model.objectives:
         try:
-            formulas.append(_formula(one, model, names[one.name], labels.get(one.name), tensors))
+            formula = _formula(one, model, names[one.name], labels.get(one.name), tensors)
+            summed = one.forward(model.graph).summed
+            formulas.append(_weighted(formula, summed) if weights else formula)
         except ModelError as error:
             problems += [replace(p, layer=one.name, span=p.span or model.span) for p in error.problems]
     if problems:
@@ -54,9 +65,13 @@ def lower_losses(
     if named:
         formulas.append(_sum(model.objectives, names))
     formulas[-1] = _with_penalties(formulas[-1], penalised)
+    forwards = {one.name: one.forward(model.graph) for one in model.objectives}
+    ignored = {
+        t.name: forwards[name].ignored for name, t in labels.items() if forwards[name].ignored is not None
+    }
     if len(labels) == 1:
         labels = {"": next(iter(labels.values()))}
-    return LoweredLosses(tuple(formulas), names if named else {}, labels)
+    return LoweredLosses(tuple(formulas), names if named else {}, labels, ignored, weights)
 
 
 def _labels(model: Model, names: Mapping[str, str]) -> dict[str, Tensor]:
@@ -72,7 +87,7 @@ def _labels(model: Model, names: Mapping[str, str]) -> dict[str, Tensor]:
             (None, *loss.label_shape),
             "label",
             "real" if loss.classes is None else "index",
-            loss.classes,
+            loss.limit,
         )
         for name, loss in wanted.items()
     }
@@ -94,6 +109,36 @@ def _formula(
         prefix=name,
         origin=name,
     )
+
+
+def _weighted(formula: CompiledFormula, summed: str) -> CompiledFormula:
+    """The formula with the part of each example in its sum over examples times the weight of this example.
+
+    Raises ModelError where what is summed is no such sum.
+    """
+    result = formula.definitions[-1].name
+    wanted = result if summed == "loss" else f"{result}.{summed}"
+    definitions = []
+    for definition in formula.definitions:
+        if definition.name == wanted:
+            alone = definition.operation == "sum" and runs_over_batch(*definition.terms)
+            if not alone or not all(runs_over_batch(term) for term in definition.terms):
+                raise ModelError(
+                    Problem(
+                        "a loss that is no sum over examples cannot be weighted",
+                        expected="a sum or mean over the batch, each example read alone",
+                        advice="no sample_weight=True, or another loss",
+                    )
+                )
+            definition = replace(definition, terms=tuple(map(_times_weight, definition.terms)))
+        definitions.append(definition)
+    return replace(formula, definitions=tuple(definitions))
+
+
+def _times_weight(term: Term) -> Term:
+    reads = Reads(term.reads)
+    weight = reads.symbol(Access(WEIGHTS, (axis(batch_axis(term.axes).name),)))
+    return make_term(term.axes, term.target, weight * reads.body_of(term), reads.pairs(), term.guards)
 
 
 def _sum(losses: Sequence[NamedLoss], names: Mapping[str, str]) -> CompiledFormula:

@@ -55,8 +55,9 @@ class Model:
     `inputs` is an Input and `outputs` the value computed from it; or both are lists of several, or
     dictionaries by name. `loss` is that of the only output. `losses` are losses by name: each of the output
     of that name, or applied to values, as `CrossEntropy()(digit)` is. What is made small is their sum, each
-    times its number in `loss_weights`, 1 if it has none. The name, by default that of the model's file,
-    becomes the name of the generated module.
+    times its number in `loss_weights`, 1 if it has none. With `sample_weight` the module takes a number for
+    each example, by which its part of every loss is multiplied. The name, by default that of the model's
+    file, becomes the name of the generated module.
     """
 
     inputs: object
@@ -66,6 +67,7 @@ class Model:
     losses: Mapping[str, Loss | Objective] | None = None
     loss_weights: Mapping[str, float] | None = None
     optimizer: Optimizer | None = None
+    sample_weight: bool = False
     name: str | None = None
     span: Span | None = field(default=None, repr=False)
     written_wrong: tuple[Problem, ...] = field(default=(), repr=False)
@@ -187,6 +189,7 @@ class Model:
         if inputs.several or outputs.several or self.input_steps[0].name != "input":
             lines.append(f"inputs {' '.join(step.name for step in self.input_steps)}")
             lines.append(f"outputs {' '.join(step.name for step in self.output_steps)} {outputs.names}")
+        lines += ["sample_weight"] if self.sample_weight else []
         lines += optimizer_lines(self.optimizer)
         return "\n".join(lines) + "\n"
 
@@ -213,6 +216,12 @@ class Model:
         yield from ends
 
     def _loss_problems(self) -> Iterable[Problem]:
+        if not isinstance(self.sample_weight, bool):
+            found = described(self.sample_weight)
+            yield Problem("wrong sample_weight", expected="True or False", found=found)
+        elif self.sample_weight and any(step.name == "sample_weight" for step in self.graph.steps):
+            expected = "another name for it: the weights of examples are called so"
+            yield Problem("a layer or an input is called sample_weight", expected=expected)
         yield from self._losses.problems
         if all(isinstance(value, Node) for value in self.ends[1].given):
             for one in self.objectives:
@@ -249,6 +258,7 @@ def Sequential(
     *,
     loss: Loss | None = None,
     optimizer: Optimizer | None = None,
+    sample_weight: bool = False,
     name: str | None = None,
 ) -> Model:
     """The model that applies layers one after the other; the first is its Input."""
@@ -288,7 +298,13 @@ def Sequential(
     elif not isinstance(value, Node) and not problems:
         problems.append(Problem("the model has no layer after its Input"))
     return Model(
-        first, value, loss=loss, optimizer=optimizer, name=name, span=caller(), written_wrong=tuple(problems)
+        *(first, value),
+        loss=loss,
+        optimizer=optimizer,
+        sample_weight=sample_weight,
+        name=name,
+        span=caller(),
+        written_wrong=tuple(problems),
     )
 
 

@@ -22,6 +22,8 @@ def loss_lines(one: NamedLoss, graph: Graph, *, alone: bool) -> Iterable[str]:
     """Of a loss; `alone` is one without a name, of the only output."""
     loss = one.forward(graph)
     yield f"loss {loss.formula} label={loss.label_shape} classes={loss.classes} {_sorted(loss.constants)}"
+    if loss.ignored is not None:
+        yield f"    ignored {loss.ignored}"
     if not alone:
         of = ", ".join(step.name for step in one.steps(graph))
         yield f"    {one.name} of {of} {one.weight!r} {_sorted(loss.sizes)} {loss.inputs}"

@@ -127,7 +127,7 @@ def taken_apart(method: Method) -> Iterable[str]:
             yield f'{names} = _several("{argument}", {argument}, {keys!r})'
     if method.unlabelled:
         yield '_nothing("y", y)'
-    for row in method.optional:
+    for row in method.optional if not method.rows else ():
         yield f"if {row.argument} is None:"
         examples = f"np.shape({method.takes[0].argument})[:1]"
         yield f"    {row.argument} = np.broadcast_to(np.ones((), DTYPE), {examples})"

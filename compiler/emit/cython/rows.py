@@ -55,6 +55,8 @@ class RowText:
     key: str
     optional: bool
     """Whether it may be left out."""
+    ignored: int | None
+    """The label that counts for nothing; then `limit` is that of the others."""
 
     @property
     def entry(self) -> str:
@@ -120,13 +122,14 @@ def _row(
         shape=row.example,
         size=prod(row.example),
         kind="bool" if scaling is not None and row.scaling.only else row.dtype,
-        limit=row.limit,
+        limit=row.limit if row.ignored is None else row.limit - 1,
         scaling=scaling,
         shown=", ".join(["batch", *map(str, row.example)]),
         document=_document(row, called if row.default is None else row.argument, scaling, dtype),
         called=called if row.default is None else row.argument,
         key=row.key,
         optional=row.default is not None,
+        ignored=row.ignored,
     )
 
 
@@ -136,6 +139,9 @@ def _document(row: Row, called: str, scaling: ScalingText | None, dtype: str) ->
         if row.default is not None:
             return f"`{called}` are numbers ({shape}), each {row.default:g} where none are given."
         if row.dtype == "index":
+            if row.ignored is not None:
+                which = f"integers from 0 to {row.limit - 2}, or {row.ignored} for what counts for nothing"
+                return f"Labels `{called}` are {which}."
             return f"Labels `{called}` are integers from 0 to {row.limit - 1}."
         return f"Targets `{called}` are arrays of shape (batch, {', '.join(map(str, row.example))})."
     if row.dtype == "index":

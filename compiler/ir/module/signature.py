@@ -56,6 +56,8 @@ class Row:
     """The name of a method's argument for it, or of its part of one where there are several."""
     key: str = ""
     """What callers know it by among several of its use."""
+    ignored: int | None = None
+    """An integer that callers give for what counts for nothing; programs have `limit - 1` in its place."""
 
     @property
     def differentiable(self) -> bool:

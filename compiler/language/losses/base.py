@@ -15,7 +15,9 @@ class LossForward:
     """What a loss computes on predictions of a known shape; shapes leave the batch out.
 
     `classes` is given when labels are integers in [0, classes). `label_shape` is None for a loss that knows
-    no label. `inputs` are what the formula calls the values that it is of.
+    no label. `inputs` are what the formula calls the values that it is of. A label that is `ignored` is not
+    among the classes: the formula finds the number `classes` in its place. `summed` is the stage of the
+    formula that is a sum over examples, whose parts weights of examples multiply.
     """
 
     formula: str
@@ -24,6 +26,13 @@ class LossForward:
     constants: Mapping[str, int | float] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     inputs: tuple[str, ...] = ("prediction",)
+    ignored: int | None = None
+    summed: str = "loss"
+
+    @property
+    def limit(self) -> int | None:
+        """Labels that are integers lie below it in programs."""
+        return self.classes if self.classes is None or self.ignored is None else self.classes + 1
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ def loss_operands(
     operands = dict(zip(loss.inputs, values, strict=True))
     if loss.label_shape is not None:
         dtype = "real" if loss.classes is None else "index"
-        operands["label"] = target or Operand(label, (None, *loss.label_shape), dtype, loss.classes)
+        operands["label"] = target or Operand(label, (None, *loss.label_shape), dtype, loss.limit)
     return operands
 
 

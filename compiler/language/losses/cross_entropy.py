@@ -9,6 +9,12 @@ from compiler.language.losses.base import Loss, LossForward
 
 _LOGARITHMS = {False: "log(prediction[..., k])", True: "(prediction[..., k] - log(total[...]))"}
 """The logarithm of a class's probability, by whether predictions are logits."""
+_COUNTED = """
+count[] = sum[...](1 if label[...] < classes else 0)
+found[] = sum[...](-{} if label[...] < classes else 0)
+loss[] = found[] / max(count[], 1)
+"""
+"""The mean over what is not ignored."""
 _TOTAL = "total[...] = sum[k](exp(prediction[..., k]))\n"
 
 
@@ -19,11 +25,15 @@ class CrossEntropy(Loss):
     Predictions are probabilities (…, classes), so the model ends in Softmax(), or logits where `from_logits`;
     labels are integers (…), or probabilities (…, classes) where `one_hot`. `label_smoothing` s makes a label
     the mixture of (1 - s) of itself and s of all classes alike (Szegedy et al., CVPR 2016).
+
+    Labels equal to `ignore_index`, any integer, count for nothing, and the mean is over the others; 0 where
+    there are none. So padding has no part in the loss, as in PyTorch's cross_entropy.
     """
 
     from_logits: bool = False
     label_smoothing: float = 0.0
     one_hot: bool = False
+    ignore_index: int | None = None
 
     @property
     def needs_probabilities(self) -> bool:
@@ -42,12 +52,31 @@ class CrossEntropy(Loss):
             )
         logarithm = _LOGARITHMS[self.from_logits]
         formula = f"loss[] = mean[...](-{self._found(logarithm)})"
+        if self.ignore_index is not None:
+            self._check_ignored()
+            formula = _COUNTED.format(self._found(logarithm)).strip()
         if self.from_logits:
             formula = _TOTAL + formula
         constants = {"smoothing": self.label_smoothing, "classes": prediction[-1]}
         if self.one_hot:
             return LossForward(formula, prediction, constants=constants)
-        return LossForward(formula, prediction[:-1], prediction[-1], constants)
+        if self.ignore_index is None:
+            return LossForward(formula, prediction[:-1], prediction[-1], constants)
+        return LossForward(
+            *(formula, prediction[:-1], prediction[-1], constants), ignored=self.ignore_index, summed="found"
+        )
+
+    def _check_ignored(self) -> None:
+        if not isinstance(self.ignore_index, int) or isinstance(self.ignore_index, bool):
+            raise ModelError(
+                Problem("wrong ignore_index", expected="an integer", found=repr(self.ignore_index))
+            )
+        if self.one_hot:
+            raise ModelError(
+                Problem(
+                    "an ignore_index without class numbers", expected="labels that are integers, not one_hot"
+                )
+            )
 
     def _found(self, logarithm: str) -> str:
         """The logarithm of the probability that is found for a label."""
