@@ -19,6 +19,8 @@ Imports NumPy and the standard library, nothing of the compiler. From the ground
     evaluation.py    loss and accuracy on held-out data
     history.py       what a training has measured, its plot and its table
     batches.py       what an epoch is made of
+    prefetch.py      batches made by a thread of their own
+    augmentation.py  images that are changed in each epoch
     updates.py       one update, by one batch or the mean of several
     averages.py      moving averages of what is trained
     epochs.py        one epoch: updates, evaluation, what is undone

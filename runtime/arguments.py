@@ -43,6 +43,11 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DECAY",
         help="keep moving averages of the weights, such as 0.999, and evaluate these (default: as resumed)",
     )
+    parser.add_argument(
+        "--augment",
+        metavar="HOW",
+        help="change the images in each epoch, as in shift=0.1,rotate=10,zoom=0.1,flip,noise=0.02,cutout=0.3",
+    )
     earlier = parser.add_mutually_exclusive_group()
     earlier.add_argument(
         "--resume", metavar="PATH", help="go on from the weights file of an earlier run, exactly"
@@ -96,7 +101,6 @@ def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
         help="images, folders of images, .npy files; none: the test data. A folder of folders says by their "
         "names what its images are",
     )
-    parser.add_argument("--resize", action="store_true", help="scale images to the size that the model takes")
     parser.add_argument(
         "--invert", action="store_true", help="for dark drawings on white: swap dark and light"
     )
@@ -147,9 +151,11 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="folder with the four MNIST files, or a .npz with x_train, y_train, x_test, y_test; "
-        "for a model of characters, a text or a folder of texts",
+        help="folder with the four MNIST files, with images by class, or with x_train.npy, y_train.npy, "
+        "x_test.npy, y_test.npy; a .npz with these; a CSV or Parquet file; for a model of characters, a text "
+        "or a folder of texts",
     )
+    parser.add_argument("--resize", action="store_true", help="scale images to the size that the model takes")
     parser.add_argument("--offline", action="store_true", help="never download; use what is here")
     parser.add_argument(
         "--weights",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Any, Protocol
 
 import numpy as np
 
-from runtime.given import Arrays, each, examples_of
+from runtime.errors import DataError
+from runtime.given import Arrays, arrays_of, each, examples_of
+from runtime.interface import ModelInterface
+from runtime.prefetch import prefetched
 from runtime.shuffle import permutation
 
 
@@ -20,12 +25,15 @@ class Batch:
     y: Arrays
     rows: np.ndarray | None = None
     weights: np.ndarray | None = None
+    part_size: int | None = None
+    """How many are computed at once; None: all."""
 
     def __len__(self) -> int:
         return examples_of(self.x) if self.rows is None else len(self.rows)
 
-    def parts(self, size: int) -> Iterator[Batch]:
-        """The batch in pieces of at most `size` samples, in order."""
+    def parts(self) -> Iterator[Batch]:
+        """The batch in pieces that are computed at once, in order."""
+        size = self.part_size or len(self)
         for begin in range(0, len(self), size):
             piece = slice(begin, begin + size)
             weights = None if self.weights is None else self.weights[piece]
@@ -44,6 +52,22 @@ class Batch:
         """The inputs of these samples alone."""
         return self.x if self.rows is None else each(itemgetter(self.rows), self.x)
 
+    @property
+    def targets(self) -> Arrays:
+        """Their labels or targets."""
+        return self.y if self.rows is None else each(itemgetter(self.rows), self.y)
+
+
+class Batches(Protocol):
+    """Anything that says what each epoch visits."""
+
+    @property
+    def samples(self) -> int | None:
+        """How many samples an epoch visits; None where nobody knows."""
+
+    def batches(self, epoch: int, begin: int) -> Iterator[Batch]:
+        """The batches of an epoch whose first `begin` samples have been visited."""
+
 
 @dataclass(frozen=True)
 class ArrayBatches:
@@ -58,11 +82,100 @@ class ArrayBatches:
     size: int
     seed: int | None
     weights: np.ndarray | None = None
+    part_size: int | None = None
 
     def batches(self, epoch: int, begin: int) -> Iterator[Batch]:
-        """The batches of an epoch whose first `begin` samples have been visited."""
         count = examples_of(self.x)
         order = np.arange(count) if self.seed is None else permutation(count, self.seed, epoch)
         order = order[: self.samples]
         for first in range(begin, len(order), self.size):
-            yield Batch(self.x, self.y, order[first : first + self.size], self.weights)
+            rows = order[first : first + self.size]
+            yield Batch(self.x, self.y, rows, self.weights, self.part_size)
+
+
+@dataclass(frozen=True)
+class IterableBatches:
+    """Pairs (x, y), or with sample_weight, from what begins anew for each epoch, or a function of the epoch.
+
+    `accumulate` of them make an update, `steps` updates an epoch, or all that there are. Tensors that NumPy
+    can read are as good as arrays.
+    """
+
+    source: Iterable[Any] | Callable[[int], Iterable[Any]]
+    interface: ModelInterface
+    class_weight: Mapping[int, float] | None = None
+    accumulate: int = 1
+    steps: int | None = None
+    samples: int | None = None
+
+    def batches(self, epoch: int, begin: int) -> Iterator[Batch]:
+        """Raises DataError where a pair does not fit the model, or an epoch has none.
+
+        What was visited before is asked for again and left out: the bits are those of one long run where the
+        iterable gives the same.
+        """
+        yield from prefetched(self._made(epoch, begin))
+
+    def _made(self, epoch: int, begin: int) -> Iterator[Batch]:
+        pairs = self._pairs(epoch)
+        visited = 0
+        for _ in range(self.steps) if self.steps is not None else itertools.count():
+            group = list(itertools.islice(pairs, self.accumulate))
+            if not group:
+                break
+            batch = self._joined(group)
+            visited += len(batch)
+            if visited > begin:
+                yield batch
+        if not visited:
+            raise DataError(
+                f"there are no batches in epoch {epoch + 1}",
+                expected="pairs (x, y), in every epoch",
+                advice="an iterator ends once and for all: what begins anew, or a function of the epoch",
+            )
+
+    def _pairs(self, epoch: int) -> Iterator[Batch]:
+        if callable(self.source):
+            given = self.source(epoch)
+        else:
+            given = self.source
+            if hasattr(given, "set_epoch"):  # how samplers of PyTorch are told to shuffle anew
+                given.set_epoch(epoch)
+        for number, pair in enumerate(given, start=1):
+            if not isinstance(pair, tuple | list) or len(pair) not in (2, 3):
+                raise DataError(
+                    f"batch {number} is no pair", expected="(x, y)", found=f"a {type(pair).__name__}"
+                )
+            x, y, weights = (*(_arrays(part) for part in pair), *(None,) * (3 - len(pair)))
+            if isinstance(x, np.ndarray):
+                x = self.interface.fit_inputs(x, f"inputs of batch {number}")
+            x, y = self.interface.convert(x, y)
+            self.interface.check_pair(x, y, f"batch {number}")
+            weights = self.interface.weights(y, weights, self.class_weight, examples_of(x))
+            yield Batch(x, y, None, weights)
+
+    @staticmethod
+    def _joined(group: list[Batch]) -> Batch:
+        """One batch of several, which are its parts."""
+        if len(group) == 1:
+            return group[0]
+        x, y, weights = (_joined([getattr(batch, name) for batch in group]) for name in ("x", "y", "weights"))
+        return Batch(x, y, None, weights, max(map(len, group)))
+
+
+def _joined(several: list[Arrays]) -> Arrays:
+    """The examples of all, one after the other, in the form of the first."""
+    first = several[0]
+    if first is None:
+        return None
+    whole = [np.concatenate(arrays) for arrays in zip(*map(arrays_of, several), strict=True)]
+    if isinstance(first, Mapping):
+        return dict(zip(first, whole, strict=True))
+    return tuple(whole) if isinstance(first, list | tuple) else whole[0]
+
+
+def _arrays(given: Any) -> Arrays:
+    """Tensors and lists of numbers as arrays; a tuple is several inputs."""
+    if given is None or isinstance(given, np.ndarray):
+        return given
+    return each(np.asarray, given) if isinstance(given, tuple | Mapping) else np.asarray(given)

@@ -51,7 +51,8 @@ class TrainingState:
     visited and `loss` is the sum of their losses, `losses` that of each loss with a name. `history` holds one
     list per measured quantity, all equally long, with one value per epoch; `callbacks` what callbacks have to
     remember, by their names. `accumulate` batches make an update. `ema` is the decay of `averages`, by
-    parameter names, after `ema_updates` updates; None: there are none.
+    parameter names, after `ema_updates` updates; None: there are none. `augment` is how images are changed,
+    as text.
     """
 
     epoch: int
@@ -68,6 +69,7 @@ class TrainingState:
     accumulate: int = 1
     ema: float | None = None
     ema_updates: int = 0
+    augment: str | None = None
     averages: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -124,6 +126,7 @@ def save_checkpoint(
     data: DataIdentity | None = None,
     accumulate: int = 1,
     averages: Averages | None = None,
+    augment: str | None = None,
 ) -> None:
     """Write parameters, states, optimizer state and training state to `path`, atomically.
 
@@ -153,6 +156,8 @@ def save_checkpoint(
         metadata["losses"] = json.dumps(losses, sort_keys=True)
     if accumulate > 1:
         metadata["accumulate"] = str(accumulate)
+    if augment:
+        metadata["augment"] = augment
     if averages is not None:
         metadata |= {"ema": repr(float(averages.decay)), "ema_updates": str(averages.updates)}
     if callbacks:
@@ -304,6 +309,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         accumulate=accumulate,
         ema=ema,
         ema_updates=ema_updates,
+        augment=metadata.get("augment"),
     )
 
 

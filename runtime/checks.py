@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from runtime.callbacks.base import Callback, Training
@@ -35,12 +35,33 @@ def check_callbacks(callbacks: Sequence[Callback]) -> None:
         )
 
 
+def check_iterable(
+    x: Any, y: Any, batch_size: int | None, validation_split: float, sample_weight: Any
+) -> None:
+    """What cannot be said of batches that come from elsewhere, and what gives no batches."""
+    if y is not None:
+        raise TrainingError("y makes no sense here", expected="arrays for x, or pairs (x, y) for x alone")
+    if not callable(x) and not isinstance(x, Iterable):
+        raise TrainingError(
+            "x makes no sense",
+            expected="an array and y, or what can be iterated and gives pairs (x, y)",
+            found=type(x).__name__,
+        )
+    if batch_size is not None:
+        raise TrainingError("batch_size makes no sense here", expected="none: each pair of x is a batch")
+    if sample_weight is not None:
+        raise TrainingError("sample_weight makes no sense here", expected="(x, y, sample_weight) in x")
+    if validation_split:
+        raise TrainingError("validation_split makes no sense here", expected="validation_data=(x, y)")
+
+
 def check_resumed(
     network: Any,
     resume: TrainingState | None,
     batch_size: int | None,
     accumulate: int | None,
     ema: float | None,
+    augment: str | None,
 ) -> None:
     """A run that goes on must do so with what it was: else its bits are not those of one long run."""
     if resume is None:
@@ -62,6 +83,7 @@ def check_resumed(
         ("batches of another size", "batch_size", batch_size, resume.batch_size),
         ("updates by another number of batches", "accumulate", accumulate, resume.accumulate),
         ("averages with another decay", "ema", ema, resume.ema),
+        ("another augmentation", "augment", augment, resume.augment),
     ):
         if given not in (None, then):
             raise TrainingError(

@@ -151,7 +151,7 @@ def _start_or_resume(
     if arguments.resume:
         checkpoint = load_checkpoint(network, arguments.resume)
         state = checkpoint.state
-        asked = ("seed", "batch_size", "learning_rate", "accumulate", "ema")
+        asked = ("seed", "batch_size", "learning_rate", "accumulate", "ema", "augment")
         options = {name: getattr(arguments, name) for name in asked}
         found = list(differences(checkpoint, interface, data, **options))
         if not arguments.resume_anyway:
@@ -177,6 +177,7 @@ def _start_or_resume(
             batch_size=batch_size,
             accumulate=arguments.accumulate or state.accumulate,
             ema=state.ema if arguments.ema is None else arguments.ema,
+            augment=arguments.augment or state.augment,
         )
     return _Run(network, batch_size, state)
 
@@ -213,6 +214,7 @@ def _train(
         verbose=0 if arguments.json or arguments.quiet else 1,
         accumulate=arguments.accumulate,
         ema=arguments.ema,
+        augment=arguments.augment,
         resume=run.state,
         interface=interface,
     )

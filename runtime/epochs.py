@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runtime.batches import ArrayBatches
+from runtime.batches import Batches
 from runtime.callbacks.base import Training, overriding
 from runtime.errors import TrainingError
 from runtime.evaluation import evaluate
@@ -26,7 +26,7 @@ Held = tuple[Arrays, Arrays, np.ndarray | None]
 class Course:
     """What `fit` trains on, and what it evaluates on, so many samples at a time."""
 
-    batches: ArrayBatches
+    batches: Batches
     validation: Held | None
     validation_batch_size: int
 
@@ -55,7 +55,8 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
             print(error, flush=True)
         return
     count = training.samples - visited_before
-    training.samples, training.loss, training.losses = 0, 0.0, {}
+    training.samples, training.batch = 0, 0
+    training.loss, training.losses = 0.0, {}
     training.history.append(epoch, measured)
     logs = {**measured, "seconds": seconds, "samples_per_second": count / max(seconds, 1e-9)}
     if verbose:
@@ -66,18 +67,18 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
 
 def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
     """The updates of one epoch that are still to do; the mean loss over all its samples."""
-    network, size = training.network, training.batch_size * training.accumulate
+    network = training.network
     before = overriding(training.callbacks, "on_train_batch_begin")
     after = overriding(training.callbacks, "on_train_batch_end")
     title = f"epoch {training.epoch + 1}/{training.epochs}"
     bar = ProgressBar(title, course.batches.samples, unit=_unit(training)) if show_bar else None
-    batch = None
+    batch, number = None, training.batch
+    made = course.batches.batches(training.epoch, training.samples)
     try:
-        for batch in course.batches.batches(training.epoch, training.samples):
-            number = training.samples // size
+        for number, batch in enumerate(made, start=training.batch):
             for hook in before:
                 hook(number)
-            values = update(network, batch, training.batch_size)
+            values = update(network, batch)
             loss = values.pop("loss")
             if not math.isfinite(loss):
                 raise _not_finite(training, f"the loss is {loss}", number, batch.inputs)
@@ -87,6 +88,7 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
             for name, value in values.items():
                 training.losses[name] = training.losses.get(name, 0.0) + value * len(batch)
             training.samples += len(batch)
+            training.batch = number + 1
             if after:
                 logs = {"loss": loss, **{f"{name}_loss": value for name, value in values.items()}}
                 for hook in after:
@@ -94,6 +96,7 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
             if bar:
                 bar.update(training.samples, f"loss {training.loss / training.samples:.4f}")
     finally:
+        made.close()  # a thread may be making the next batch
         if bar:
             bar.close()
     # The loss is computed before the update, so the last update of an epoch has not been looked at yet.
@@ -102,7 +105,7 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
     if broken:
         what = f"{', '.join(broken)} holds NaN or infinity"
         inputs = None if batch is None else batch.inputs
-        raise _not_finite(training, what, (training.samples - 1) // size, inputs)
+        raise _not_finite(training, what, number, inputs)
     return training.loss / training.samples
 
 

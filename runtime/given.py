@@ -37,6 +37,15 @@ class Given:
         return cls(key, tuple(shape), kind, limit, getattr(module, f"{constant}_IGNORED", None))
 
 
+def is_arrays(given: object) -> bool:
+    """Whether this is arrays, and not what gives batches of them."""
+    if isinstance(given, Mapping):
+        return True
+    if isinstance(given, list | tuple):
+        return bool(given) and all(isinstance(array, np.ndarray) for array in given)
+    return isinstance(given, np.ndarray)
+
+
 def each(function: Callable[[np.ndarray], Any], given: Arrays) -> Arrays:
     """What a function makes of each array, in the same form."""
     if given is None:
@@ -70,7 +79,7 @@ def examples_of(given: Arrays) -> int:
 def by_key(given: Arrays, expected: Sequence[Given], what: str) -> dict[str, np.ndarray]:
     """The arrays by their names. Raises DataError where they are not those that a model takes."""
     keys = [one.key for one in expected]
-    if len(keys) == 1 and not isinstance(given, Mapping | list | tuple):
+    if len(keys) == 1 and not isinstance(given, Mapping | list | tuple | type(None)):
         return {keys[0]: given}
     if isinstance(given, Mapping) and set(given) == set(keys):
         return {key: given[key] for key in keys}

@@ -23,7 +23,7 @@ class ProgressBar:
     def __init__(
         self,
         title: str,
-        total: int,
+        total: int | None,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
         unit: str = "samples",
@@ -40,7 +40,7 @@ class ProgressBar:
     def update(self, done: int, note: str = "") -> None:
         """Show that `done` of `total` are finished; redraws at most ten times a second."""
         now = self.clock()
-        if self._bar is None or (now - self.drawn < REDRAW_SECONDS and done < self.total):
+        if self._bar is None or (now - self.drawn < REDRAW_SECONDS and done != self.total):
             return
         self.drawn = now
         self._bar.update(self._bar.task_ids[0], completed=done, note=note, refresh=True)
@@ -51,7 +51,9 @@ class ProgressBar:
             self._bar.stop()
 
 
-def _drawn_by_rich(title: str, total: int, stream: TextIO, clock: Callable[[], float], unit: str) -> Any:
+def _drawn_by_rich(
+    title: str, total: int | None, stream: TextIO, clock: Callable[[], float], unit: str
+) -> Any:
     """Rich is imported here: where no bar is shown, nothing waits for it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn

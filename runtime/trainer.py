@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
+from runtime.augmentation import Augmentation, augmented
 from runtime.averages import Averages
-from runtime.batches import ArrayBatches
+from runtime.batches import ArrayBatches, Batches, IterableBatches
 from runtime.callbacks.base import Callback, Training, state_names
 from runtime.checkpoint import TrainingState
-from runtime.checks import check_arguments, check_callbacks, check_history, check_resumed
+from runtime.checks import check_arguments, check_callbacks, check_history, check_iterable, check_resumed
 from runtime.defaults import EVALUATION_BATCH_SIZE, TRAIN_BATCH_SIZE
 from runtime.epochs import Course, Held, run_epoch
 from runtime.errors import TrainingError
-from runtime.given import Arrays, each, examples_of
+from runtime.given import Arrays, each, examples_of, is_arrays
 from runtime.history import History
 from runtime.interface import ModelInterface
 
 
 def fit(
     network: Any,
-    x: Arrays,
+    x: Arrays | Iterable[Any] | Callable[[int], Iterable[Any]],
     y: Arrays = None,
     *,
     batch_size: int | None = None,
@@ -40,6 +41,7 @@ def fit(
     validation_batch_size: int = EVALUATION_BATCH_SIZE,
     accumulate: int | None = None,
     ema: float | None = None,
+    augment: Augmentation | str | None = None,
     shuffle_seed: int | None = None,
     history: History | None = None,
     resume: TrainingState | None = None,
@@ -57,6 +59,11 @@ def fit(
     With `accumulate` the gradients of so many batches make one update, by their mean, as one large batch
     would; callbacks see a batch for each update. `ema`, such as 0.999, keeps averages of all parameters (see
     `runtime.averages`): they are what is evaluated, and what the network has in the end.
+
+    Instead of arrays, x alone may be anything that gives pairs (x, y) anew for each epoch, such as a list of
+    them or a `torch.utils.data.DataLoader`, or a function of the epoch that returns such: each pair is a
+    batch. `augment`, an `Augmentation` or its text, changes the images of each batch while the one before is
+    trained on.
 
     `validation_data` (x, y), or the last `validation_split` of x and y, which is then not trained on, is
     evaluated after each epoch; it may be (x, y, sample_weight). `verbose` 0 prints nothing, 1 a bar on
@@ -80,13 +87,19 @@ def fit(
     """
     interface = interface or ModelInterface.of_network(network)
     check_callbacks(callbacks)
-    check_resumed(network, resume, batch_size, accumulate, ema)
+    augment = Augmentation.parsed(augment) if isinstance(augment, str) else augment
+    asked = {"batch_size": batch_size, "accumulate": accumulate, "ema": ema}
+    check_resumed(network, resume, **asked, augment=None if augment is None else str(augment))
     begin = resume or TrainingState(initial_epoch, 0, 0, 0.0, TRAIN_BATCH_SIZE)
     batch_size = begin.batch_size if batch_size is None else batch_size
     accumulate = begin.accumulate if accumulate is None else accumulate
     check_arguments(batch_size, accumulate, epochs, initial_epoch, steps_per_epoch)
-    interface.check_pair(x, y, "training")
-    weights = interface.weights(y, sample_weight, class_weight, examples_of(x))
+    weights = None
+    if is_arrays(x):
+        interface.check_pair(x, y, "training")
+        weights = interface.weights(y, sample_weight, class_weight, examples_of(x))
+    else:
+        check_iterable(x, y, asked["batch_size"], validation_split, sample_weight)
     x, y, weights, validation = _held_out(x, y, weights, validation_split, validation_data)
     if validation is not None:
         interface.check_pair(*validation[:2], "validation")
@@ -104,16 +117,25 @@ def fit(
         begin.loss,
         accumulate=accumulate,
         averages=_averages(network, begin, ema),
+        batch=begin.samples // (batch_size * accumulate),
+        augment=begin.augment if augment is None else str(augment),
     )
     training.losses = dict(begin.losses)
     check_history(training, validation is not None)
-    size = batch_size * accumulate
-    count = examples_of(x)
-    steps = -(-count // size)
-    steps = steps if steps_per_epoch is None else min(steps, steps_per_epoch)
-    _tell_callbacks(training, {"epochs": epochs, "steps": steps, "verbose": verbose}, begin)
     seed = network.seed if shuffle_seed is None else shuffle_seed
-    batches = ArrayBatches(x, y, min(count, steps * size), size, seed if shuffle else None, weights)
+    batches: Batches
+    if is_arrays(x):
+        size, count = batch_size * accumulate, examples_of(x)
+        steps = -(-count // size)
+        steps = steps if steps_per_epoch is None else min(steps, steps_per_epoch)
+        order = seed if shuffle else None
+        batches = ArrayBatches(x, y, min(count, steps * size), size, order, weights, batch_size)
+    else:
+        steps = steps_per_epoch
+        batches = IterableBatches(x, interface, class_weight, accumulate, steps)
+    if training.augment:
+        batches = augmented(batches, Augmentation.parsed(training.augment), interface, seed)
+    _tell_callbacks(training, {"epochs": epochs, "steps": steps, "verbose": verbose}, begin)
     course = Course(batches, validation, validation_batch_size)
     for callback in callbacks:
         callback.on_train_begin()

@@ -9,8 +9,8 @@ from runtime.batches import Batch
 from runtime.given import values_of
 
 
-def update(network: Any, batch: Batch, part_size: int) -> dict[str, float]:
-    """Train on a batch, computing at most `part_size` samples at a time; the mean loss before the update.
+def update(network: Any, batch: Batch) -> dict[str, float]:
+    """Train on a batch, computing one part of it at a time; the mean loss before the update.
 
     It is "loss"; where losses have names, their means are there too.
 
@@ -18,11 +18,11 @@ def update(network: Any, batch: Batch, part_size: int) -> dict[str, float]:
     rounding. Dropout is that of the whole batch. What a layer computes over a batch, such as the statistics
     of BatchNormalization, it computes over each part.
     """
-    if len(batch) <= part_size:
+    if len(batch) <= (batch.part_size or len(batch)):
         return values_of(network.train_step(batch.x, batch.y, rows=batch.rows, **batch.weighed))
     sums: dict[str, list[float]] = {}
     before, mean = 0, None
-    for part in batch.parts(part_size):
+    for part in batch.parts():
         loss, gradients = network.gradients(part.x, part.y, rows=part.rows, before=before, **part.weighed)
         for name, value in values_of(loss).items():
             sums.setdefault(name, []).append(len(part) * value)

@@ -126,6 +126,7 @@ def differences(
     learning_rate: float | None,
     accumulate: int | None = None,
     ema: float | None = None,
+    augment: str | None = None,
 ) -> Iterator[str]:
     """How a run that goes on from `checkpoint` would not be the one long run: a sentence for each reason.
 
@@ -143,6 +144,7 @@ def differences(
         ("learning rate", state.learning_rate, learning_rate),
         ("batches of an update", state.accumulate, accumulate),
         ("decay of averages", state.ema, ema),
+        ("augmentation", state.augment, augment),
     ):
         if now is not None and now != then:
             yield f"{name} {then} then, {now} now"

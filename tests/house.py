@@ -181,6 +181,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "Cython": ("compiler.toolchain.build",),
         "matplotlib": ("runtime.history",),
         "PIL": ("runtime.confusion", "runtime.data.images"),
+        "pyarrow": ("runtime.data.tables",),
         "tensorboardX": ("runtime.callbacks.logging",),
         "rich": ("runtime.progress",),
         "platformdirs": ("runtime.cache_folder",),

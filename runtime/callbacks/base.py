@@ -37,6 +37,9 @@ class Training:
     stop_training: bool = False
     accumulate: int = 1
     averages: Averages | None = None
+    batch: int = 0
+    """Updates of this epoch so far."""
+    augment: str | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "network"), name)

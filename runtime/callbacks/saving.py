@@ -104,6 +104,7 @@ class ModelCheckpoint(Callback):
             data=self.data,
             accumulate=training.accumulate,
             averages=training.averages,
+            augment=training.augment,
         )
         self._saved_at = self.clock()
         self._forget_oldest(path)

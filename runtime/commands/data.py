@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from runtime.checkpoint import DataIdentity
 from runtime.commands.output import remark
 from runtime.data import Arrays, load_arrays, load_mnist, load_text, reads_text
+from runtime.data.folders import holds_arrays, holds_images, load_images, load_mapped
+from runtime.data.tables import is_table, load_table
 from runtime.errors import DataError
 from runtime.interface import ModelInterface
 from runtime.weights import identity_of
@@ -21,7 +24,7 @@ def check_data_exist(arguments: argparse.Namespace) -> None:
     if arguments.data and not os.path.exists(arguments.data):
         raise DataError(
             f"there is no {arguments.data}",
-            expected="a folder with the files of MNIST, a .npz file, or a text",
+            expected="a folder of images or with the files of MNIST, a .npz, CSV or Parquet file, or a text",
             advice="check --data, or leave it out",
         )
 
@@ -32,6 +35,12 @@ def load_data(arguments: argparse.Namespace, interface: ModelInterface) -> tuple
         data = load_arrays(arguments.data)
     elif arguments.data and reads_text(interface):
         data = load_text(arguments.data, interface.input_shape[0])
+    elif arguments.data and is_table(Path(arguments.data)):
+        data = load_table(arguments.data, interface)
+    elif arguments.data and holds_arrays(Path(arguments.data)):
+        data = load_mapped(arguments.data)
+    elif arguments.data and holds_images(Path(arguments.data)):
+        data = load_images(arguments.data, interface, arguments.resize)
     else:
         if not (arguments.data or os.environ.get("MNIST_DIR")):
             _check_suits_mnist(interface)

@@ -89,7 +89,7 @@ def load_arrays(path: str | os.PathLike) -> Arrays:
         raise DataError(f"{path} does not fit in memory", found=str(error)) from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    _check(path, arrays)
+    check_arrays(path, arrays)
     sizes = f"{len(arrays['x_train']):,} training and {len(arrays['x_test']):,} test samples"
     return Arrays(**arrays, source=f"{path}, {sizes}", name=os.path.basename(path))
 
@@ -128,7 +128,8 @@ def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _check(path: str, arrays: dict[str, np.ndarray]) -> None:
+def check_arrays(path: str, arrays: dict[str, np.ndarray]) -> None:
+    """Raises DataError for arrays that are no numbers, or not as many labels as inputs."""
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf" or array.ndim < 1:
             raise DataError(

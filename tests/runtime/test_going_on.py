@@ -72,7 +72,7 @@ def test_a_state_that_is_not_the_callbacks(tmp_path):
         ({"batch_size": 8}, "batches of another size"),
         ({"callbacks": ModelCheckpoint}, "list of callbacks"),
         ({"callbacks": [ModelCheckpoint]}, "list of callbacks"),
-        ({"validation_data": X}, "a pair"),
+        ({"validation_data": X}, "validation_data makes no sense"),
     ],
 )
 def test_going_on_with_something_else(tmp_path, options, message):

@@ -28,7 +28,7 @@ def test_an_update_by_parts_is_that_of_the_batch(size, rows):
     x, y = (X[:50], Y[:50]) if rows is None else (X, Y)
     whole, parts = fake_network.Network(seed=3), fake_network.Network(seed=3)
     for _ in range(2):
-        losses = [update(whole, Batch(x, y, rows), 50), update(parts, Batch(x, y, rows), size)]
+        losses = [update(whole, Batch(x, y, rows)), update(parts, Batch(x, y, rows, part_size=size))]
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert whole.step == parts.step == 2
     for name, array in whole.parameters.items():

@@ -1,0 +1,87 @@
+"""Data in folders: images by class, and arrays that are mapped into memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from runtime.data.arrays import NAMES, Arrays, check_arrays, load_array
+from runtime.data.images import is_image, read_images, reading_for
+from runtime.data.splitting import held_out
+from runtime.errors import DataError
+from runtime.interface import ModelInterface
+
+PARTS = ("train", "test")
+
+
+def holds_arrays(folder: Path) -> bool:
+    """Whether there is one of the four arrays in a file of its own."""
+    return any((folder / f"{name}.npy").exists() for name in NAMES)
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether there are images in folders of it, by class or by part and class."""
+    found = (is_image(path) for pattern in ("*/*", "*/*/*") for path in folder.glob(pattern))
+    return any(found)
+
+
+def load_mapped(folder: str | os.PathLike) -> Arrays:
+    """`x_train.npy`, `y_train.npy`, `x_test.npy` and `y_test.npy` of a folder, mapped into memory.
+
+    What is trained on is read from the disk, and kept by the system while there is room. Raises DataError.
+    """
+    folder = Path(folder)
+    missing = [f"{name}.npy" for name in NAMES if not (folder / f"{name}.npy").is_file()]
+    if missing:
+        raise DataError(
+            f"{folder} lacks arrays",
+            expected=", ".join(f"{name}.npy" for name in NAMES),
+            found=f"no {', '.join(missing)}",
+        )
+    arrays = {name: load_array(folder / f"{name}.npy") for name in NAMES}
+    check_arrays(str(folder), arrays)
+    sizes = f"{len(arrays['x_train']):,} training and {len(arrays['x_test']):,} test samples"
+    return Arrays(**arrays, source=f"{folder}, {sizes}, mapped into memory", name=folder.name)
+
+
+def load_images(folder: str | os.PathLike, interface: ModelInterface, resize: bool = False) -> Arrays:
+    """Images by class: `CLASS/*.png`, of which one in ten is held out, or `train/CLASS/*` and `test/CLASS/*`.
+
+    Classes are numbered in the order of their names; those that are numbers, in that of the numbers. All
+    images are read into memory as bytes. Raises DataError.
+    """
+    folder = Path(folder)
+    parts = [folder / part for part in PARTS]
+    split = all(part.is_dir() for part in parts)
+    classes = _classes(parts[0] if split else folder)
+    if interface.classes is not None and len(classes) != interface.classes:
+        raise DataError(
+            f"{folder} does not fit the model {interface.name!r}",
+            expected=f"{interface.classes} folders, one for each class",
+            found=f"{len(classes)}: {', '.join(classes[:20])}",
+        )
+    reading = reading_for(interface.input_shape, resize)
+    found = [_labelled(part, classes) for part in (parts if split else [folder])]
+    loaded = [(read_images(paths, reading), labels) for paths, labels in found]
+    arrays = (*loaded[0], *loaded[1]) if split else held_out(*loaded[0])
+    source = f"{folder}, {len(arrays[0]):,} images to train on, {len(arrays[2]):,} to test on"
+    return Arrays(*arrays, source=source, name=f"the images in {folder.name}", classes=classes)
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    names = [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    numbers = all(name.isdecimal() for name in names)
+    return tuple(sorted(names, key=int) if numbers else sorted(names))
+
+
+def _labelled(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], np.ndarray]:
+    paths, labels = [], []
+    for number, name in enumerate(classes):
+        images = sorted(path for path in (folder / name).rglob("*") if is_image(path))
+        if not images:
+            raise DataError(f"there are no images in {folder / name}", expected="some of every class")
+        paths += images
+        labels += [number] * len(images)
+    return paths, np.array(labels, np.int64)
