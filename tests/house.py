@@ -29,7 +29,10 @@ BORDER = tuple(
 )
 OPTIONS = ("compiler.modes",)
 DRIVING = ("compiler.pipeline", "compiler.driver")
-BUILDING = tuple(f"compiler.toolchain.{name}" for name in ("build", "cache", "cache_entry", "versions"))
+BUILDING = tuple(
+    f"compiler.toolchain.{name}"
+    for name in ("build", "cache", "cache_entry", "processes", "units", "versions")
+)
 COMPILING = (
     "compiler.toolchain.compile_file",
     "compiler.frontend.parse",
@@ -91,7 +94,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # From a pipeline to a built module and the command line.
     **dict.fromkeys(OPTIONS, ("compiler.errors",)),
     "compiler.toolchain": (),
-    **dict.fromkeys(BUILDING, ("compiler.toolchain.cache_entry", "compiler.errors", *BORDER)),
+    **dict.fromkeys(BUILDING, (*BUILDING, "compiler.errors", *BORDER)),
     "compiler.toolchain.compile_file": (
         *(*COMPILING[1:], *DRIVING, "compiler.machine"),
         *(*BUILDING, *OPTIONS, *LANGUAGE, *BORDER),

@@ -157,7 +157,7 @@ HURRIED = """#!/bin/sh
 # {command}, and what was asked to be optimised is not.
 for argument do
     shift
-    if [ "$argument" = -O3 ]; then set -- "$@" -O0; else set -- "$@" "$argument"; fi
+    case "$argument" in -O?) set -- "$@" -O0 ;; *) set -- "$@" "$argument" ;; esac
 done
 exec {command} "$@"
 """

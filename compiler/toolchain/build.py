@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import shutil
 import signal
 import subprocess
 import sysconfig
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.errors import CompilerBug, ModelError, Problem, ToolchainError
-from runtime.signals import held
+from compiler.toolchain.processes import run, run_together
+from compiler.toolchain.units import LOOPS, Unit, units_of
 
-OPTIMISATION = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fno-strict-aliasing")
-"""No -ffast-math: it can switch the whole process to flushing denormals. Multiply-adds may be fused."""
+OPTIMISATION = (LOOPS, "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fno-strict-aliasing")
+"""Of loops over arrays. Multiply-adds may be fused.
+
+No -ffast-math: it can switch the whole process to flushing denormals."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def find_toolchain() -> Toolchain:
     broken = []
     for candidate in candidates:
         if shutil.which(candidate[0]):
-            result = _run([*candidate, "--version"])
+            result = run([*candidate, "--version"])
             if result.returncode == 0:
                 version = result.stdout.splitlines()
                 return Toolchain(tuple(candidate), version[0] if version else candidate[0])
@@ -78,53 +79,6 @@ def _candidates() -> list[list[str]]:
     return [[name] for name in dict.fromkeys([*names, "cc", "gcc", "clang"])]
 
 
-def _run(command: list[str], **variables: str) -> subprocess.CompletedProcess:
-    """Run a program to its end, in a group of its own: if we are stopped, so is all that it has started.
-
-    One that cannot be started ends with code 127, as in a shell. Its messages are in English.
-    """
-    environment = {**os.environ, "LC_ALL": "C", **variables}
-    process = None
-    try:
-        with held():  # a signal before we know its number would leave it running
-            process = _start(command, environment)
-        output, errors = process.communicate()
-    except OSError as error:
-        return subprocess.CompletedProcess(command, 127, "", error.strerror or str(error))
-    except BaseException:
-        if process is not None:
-            _end(process)
-        raise
-    return subprocess.CompletedProcess(command, process.returncode, output, errors)
-
-
-def _start(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen:
-    return subprocess.Popen(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    )
-
-
-def _end(process: subprocess.Popen) -> None:
-    """End a program and what it has started: politely, so that it removes its files, then for certain."""
-    if os.name == "nt":
-        process.kill()
-        return
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # all of them are gone
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=2)
-    for pipe in (process.stdout, process.stderr):
-        pipe.close()
-
-
 def _last_words(result: subprocess.CompletedProcess) -> str:
     lines = result.stderr.strip().splitlines()
     return lines[-1][:300] if lines else f"exit code {result.returncode}"
@@ -132,7 +86,7 @@ def _last_words(result: subprocess.CompletedProcess) -> str:
 
 def predefined_macros(toolchain: Toolchain, flags: tuple[str, ...]) -> frozenset[str]:
     """Names of the macros that the C compiler predefines under `flags`."""
-    result = _run([*toolchain.command, *flags, "-dM", "-E", "-x", "c", os.devnull])
+    result = run([*toolchain.command, *flags, "-dM", "-E", "-x", "c", os.devnull])
     if result.returncode:
         raise ModelError(
             Problem(
@@ -171,7 +125,13 @@ def translate(source: Path) -> Path:
 
     target = source.with_suffix(".c")
     try:
-        options = CompilationOptions(language_level=3, output_file=str(target), emit_linenums=False)
+        # Comments would be half of the text.
+        options = CompilationOptions(
+            language_level=3,
+            output_file=str(target),
+            emit_linenums=False,
+            compiler_directives={"emit_code_comments": False},
+        )
         result = cython_compile(str(source), options)
     except CompileError as error:
         raise CompilerBug(f"Cython rejects {source}: {error}") from error
@@ -183,26 +143,50 @@ def translate(source: Path) -> Path:
 def compile_shared(
     c_file: Path, output: Path, toolchain: Toolchain, flags: tuple[str, ...], extra: tuple[str, ...] = ()
 ) -> None:
-    """C to a shared object at `output`. Raises ModelError with the compiler's words when it fails.
+    """C to a shared object at `output`, its units side by side. Raises ModelError with the compiler's words
+    when it fails.
 
     What is wrong is with the compiler, its options, memory or the disk: the C itself is Cython's.
     """
-    command = [*toolchain.command, *OPTIMISATION, *flags, *extra, "-fPIC", "-shared", "-pthread"]
-    if sysconfig.get_platform().startswith("macosx"):
-        command += ["-undefined", "dynamic_lookup"]
-    command += ["-DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION", "-DCYTHON_CLINE_IN_TRACEBACK=0"]
-    command += [f"-I{python_headers()}", str(c_file), "-o", str(output), "-lm"]
-    # Its temporary files lie where there is room for its output too, and go when that folder goes.
-    result = _run(command, TMPDIR=str(output.parent), TMP=str(output.parent), TEMP=str(output.parent))
-    if result.returncode:
-        raise ModelError(
-            Problem(
-                "the C compiler failed",
-                found=f"exit code {result.returncode} of\n{shlex.join(command)}\n"
-                f"{result.stderr[-4000:].strip()}",
-                advice=_advice(result, output.parent),
+    common = [*flags, *extra, "-fPIC", "-pthread"]
+    common += ["-DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION", "-DCYTHON_CLINE_IN_TRACEBACK=0"]
+    common += [f"-I{python_headers()}"]
+    units = units_of(c_file.read_text(encoding="utf-8"))
+    files = [c_file.with_suffix(f".{number}.c") for number in range(len(units))]
+    objects = [file.with_suffix(".o") for file in files]
+    try:
+        for file, unit in zip(files, units, strict=True):
+            file.write_text(unit.text, encoding="utf-8")
+        pairs = zip(units, files, objects, strict=True)
+        made = [[*_command(toolchain, unit), *common, "-c", str(f), "-o", str(o)] for unit, f, o in pairs]
+        _run_all(made, output.parent)
+        linked = [*toolchain.command, *flags, *extra, "-shared", "-pthread"]
+        if sysconfig.get_platform().startswith("macosx"):
+            linked += ["-undefined", "dynamic_lookup"]
+        _run_all([[*linked, *map(str, objects), "-o", str(output), "-lm"]], output.parent)
+    finally:
+        for path in (*files, *objects):
+            path.unlink(missing_ok=True)
+
+
+def _command(toolchain: Toolchain, unit: Unit) -> list[str]:
+    """The compiler, and what it is to optimise; a level that is not the usual one is that of all units."""
+    level, *others = OPTIMISATION
+    return [*toolchain.command, unit.level if level == LOOPS else level, *others]
+
+
+def _run_all(commands: list[list[str]], folder: Path) -> None:
+    # Temporary files lie where there is room for the output too, and go when that folder goes.
+    for result in run_together(commands, TMPDIR=str(folder), TMP=str(folder), TEMP=str(folder)):
+        if result.returncode:
+            raise ModelError(
+                Problem(
+                    "the C compiler failed",
+                    found=f"exit code {result.returncode} of\n{shlex.join(result.args)}\n"
+                    f"{result.stderr[-4000:].strip()}",
+                    advice=_advice(result, folder),
+                )
             )
-        )
 
 
 def _advice(result: subprocess.CompletedProcess, folder: Path) -> str:

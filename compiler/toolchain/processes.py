@@ -1,0 +1,87 @@
+"""Programs that are run to their end, several side by side, and ended with all that they have started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from itertools import count
+
+from runtime.signals import held
+
+
+def run(command: Sequence[str], **variables: str) -> subprocess.CompletedProcess:
+    """Run a program to its end, in a group of its own: if we are stopped, so is all that it has started.
+
+    One that cannot be started ends with code 127, as in a shell. Its messages are in English.
+    """
+    (result,) = run_together([command], **variables)
+    return result
+
+
+def run_together(
+    commands: Sequence[Sequence[str]], **variables: str
+) -> tuple[subprocess.CompletedProcess, ...]:
+    """Run programs as `run` does, as many side by side as there are processors; their results in order."""
+    environment = {**os.environ, "LC_ALL": "C", **variables}
+    running: dict[int, subprocess.Popen] = {}
+    results: dict[int, subprocess.CompletedProcess] = {}
+
+    def end_of(number: int) -> None:
+        process = running[number]
+        output, errors = process.communicate()
+        del running[number]
+        results[number] = subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    try:
+        for number, command in zip(count(), commands, strict=False):
+            if len(running) >= processors():
+                end_of(next(iter(running)))
+            try:
+                with held():  # a signal before we know its number would leave it running
+                    running[number] = _start(command, environment)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                results[number] = subprocess.CompletedProcess(command, 127, "", reason)
+        for number in tuple(running):
+            end_of(number)
+    except BaseException:
+        for process in running.values():
+            _end(process)
+        raise
+    return tuple(results[number] for number in range(len(commands)))
+
+
+def processors() -> int:
+    """The processors that this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen:
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
+
+
+def _end(process: subprocess.Popen) -> None:
+    """End a program and what it has started: politely, so that it removes its files, then for certain."""
+    if os.name == "nt":
+        process.kill()
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # all of them are gone
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+    for pipe in (process.stdout, process.stderr):
+        pipe.close()
