@@ -18,6 +18,10 @@ def __getattr__(name: str) -> object:
         from compiler.toolchain.from_python import compile
 
         return compile
+    if name == "derive":
+        from compiler.tools.derive.api import derive
+
+        return derive
     # Python and its tools ask modules for names of their own; the compiler is not imported for these.
     if not name.startswith("__") or name == "__all__":
         import compiler

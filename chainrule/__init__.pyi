@@ -2,3 +2,4 @@ from compiler import *
 from compiler.toolchain.from_python import compile as compile
 
 __version__: str
+from compiler.tools.derive.api import derive as derive

@@ -24,6 +24,7 @@ from compiler.machine.registry import all_targets
 from compiler.modes import MODES
 from compiler.toolchain.compile_file import Compiled, Options, compile_file
 from compiler.toolchain.doctor import report
+from compiler.tools.derive.command import add_derive
 from compiler.tools.watch import Watch
 from runtime.arguments import COMMANDS, seed, wrong_environment
 from runtime.border import guarded, print_anything
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     summary_.add_argument("--dtype", default="float32", choices=DTYPES)
     summary_.add_argument("--json", action="store_true", help="print it as JSON")
     summary_.set_defaults(run=_summary)
+    add_derive(commands)
     passes = commands.add_parser("passes", help="list the passes, and what a module is like without each")
     passes.set_defaults(run=_passes)
     doctor = commands.add_parser("doctor", help="say what is missing for compiling, and how to get it")

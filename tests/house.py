@@ -43,7 +43,10 @@ COMPILING = (
 # Component → the other components of ours that it may import. Everything may import from its own component.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # The name that users import: no logic, only where to find what.
-    "chainrule": ("compiler", "compiler.toolchain.from_python", "compiler.cli", "runtime.beginning"),
+    "chainrule": (
+        *("compiler", "compiler.toolchain.from_python", "compiler.tools.derive"),
+        *("compiler.cli", "runtime.beginning"),
+    ),
     "compiler": (*LANGUAGE, "runtime.beginning"),  # only compiler/__init__.py, the public face
     # What everything stands on.
     "compiler.errors": (),
@@ -75,7 +78,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("compiler.derive", "compiler.simplify", "compiler.passes"), BASE),
     "compiler.schedule": ("compiler.machine", "compiler.ir.loops", *BASE),
     "compiler.plan": ("compiler.machine", "compiler.schedule", "compiler.ir.loops", MODULE, *BASE),
+    "compiler.show": BASE,
     "compiler.emit": (
+        "compiler.show",
         *("compiler.machine", "compiler.schedule", "compiler.plan", "compiler.ir.loops", MODULE, *BASE),
     ),
     # The table of passes, which alone knows their order, and what goes through it.
@@ -119,7 +124,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
             *BASE,
         ),
     ),
-    "compiler.tools.derive": ("compiler.derive", "compiler.simplify", *BASE),
+    "compiler.tools.derive": (
+        *("compiler.derive", "compiler.simplify", "compiler.show", "compiler.emit", "compiler.tools.check"),
+        *("compiler.language.formula", *BASE),
+    ),
     "compiler.tools.check": (
         MODULE,
         *LOWERING,
@@ -146,6 +154,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
             "compiler.tools.measure",
             *(
                 "compiler.tools.check",
+                "compiler.tools.derive",
                 "compiler.tools.pass_table",
                 "compiler.tools.summary",
                 "compiler.tools.watch",
@@ -168,6 +177,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 SCALAR_CALCULUS = (
     "compiler.tools.check",
     "compiler.frontend.number_range",
+    "compiler.tools.derive",
+    "compiler.show",
     *IR,
     "compiler.ir.loops",
     "compiler.language",
@@ -176,11 +187,14 @@ SCALAR_CALCULUS = (
 
 # Package from outside → the components that may import it. Applies to compiler and runtime.
 OUTSIDE: dict[str, tuple[str, ...]] = {
-    "sympy": (*SCALAR_CALCULUS, "compiler.emit.cython.statements", "compiler.emit.cython.expressions"),
+    "sympy": (
+        *SCALAR_CALCULUS,
+        *("compiler.emit.cython.statements", "compiler.emit.cython.expressions", "compiler.emit.arrays"),
+    ),
     "numpy": ("compiler", "runtime"),
     **{
         "jax": ("compiler.tools.check",),
-        "jinja2": ("compiler.emit.cython",),
+        "jinja2": ("compiler.emit.cython", "compiler.tools.derive"),
         "Cython": ("compiler.toolchain.build",),
         "matplotlib": ("runtime.history",),
         "PIL": ("runtime.confusion", "runtime.data.images"),

@@ -116,8 +116,10 @@ class _Inference:
 
     def merged(self, known: PartialShape, written: Shape, read: Read) -> PartialShape:
         """A tensor's shape with the sizes that a read adds. A size that is known stays."""
-        for index, extent in zip(read.indices, written, strict=True):
-            if extent is None and read.tensor in self.unknown:
+        sizes = (UNKNOWN,) * len(written) if known is None else known
+        for index, extent, size in zip(read.indices, written, sizes, strict=True):
+            # What is unknown may be said to have a row for each example.
+            if extent is None and size is not None and read.tensor in self.unknown:
                 message = f"{read.tensor} is the same for all examples, so it has no batch axis"
                 raise self.scope.error(index.place, message)
         return written if known is None else _filled(known, written)

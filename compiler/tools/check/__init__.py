@@ -18,7 +18,7 @@ def check_file(path: Path, network: Any, *, batch: int, seed: int) -> Report:
 
     Its parameters are changed. The rung of JAX is left out where JAX is not installed. Raises ModelError.
     """
-    return check(lower(load_model(path)), network, _jax(), batch=batch, seed=seed)
+    return check(lower(load_model(path)), network, installed_jax(), batch=batch, seed=seed)
 
 
 def check_numerics(path: Path, *, reach: float, seed: int) -> NumericsReport:
@@ -26,7 +26,7 @@ def check_numerics(path: Path, *, reach: float, seed: int) -> NumericsReport:
     return numerics_report(lower(load_model(path)), reach=reach, seed=seed)
 
 
-def _jax() -> ModuleType | None:
+def installed_jax() -> ModuleType | None:
     """The module `jax` in float64 on the processor, None where it is not installed."""
     try:
         import jax

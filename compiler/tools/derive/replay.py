@@ -14,6 +14,7 @@ import numpy as np
 
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Access, Definition, Program, Rewrite, Tensor, Term, make_term
+from compiler.ir.tensor.prune import part_of
 from compiler.ir.tensor.rename import reading
 
 Arrays = Mapping[str, np.ndarray]
@@ -38,10 +39,14 @@ def replayed(
     `inputs` are values of what that program is given. A remark, which changes nothing, is left out.
     """
     rng = np.random.default_rng(seed)
+    lifted: dict[str, np.ndarray] = {}
     values = dict(run(given, inputs, batch=batch, dtype=np.longdouble))
     shapes = {entry.name: entry for entry in given.entries}
     for rewrite in rewrites:
         if not rewrite.new:
+            continue
+        if rewrite.rule == "every element":
+            yield Replayed(rewrite, _lifted(rewrite, values, shapes, batch, lifted))
             continue
         play = {"vjp": _swapped, "jvp": _perturbed}.get(rewrite.rule, _replaced)
         yield Replayed(rewrite, play(rewrite, values, shapes, batch, rng))
@@ -66,6 +71,20 @@ def _swapped(rewrite: Rewrite, values: dict, shapes: dict, batch: int, rng: np.r
     slopes = (_slope(old, {a: direction}, values, shapes, batch) for a in by)
     found = np.sum(_value(new, values, shapes, batch) * direction)
     return min(_difference(found, np.sum(values[seed] * slope)) for slope in slopes)
+
+
+def _lifted(rewrite: Rewrite, values: dict, shapes: dict, batch: int, lifted: dict[str, np.ndarray]) -> float:
+    """The cotangents of all elements of the output, weighed by one cotangent of it, are that one's."""
+    (old,), (new,) = rewrite.old, rewrite.new
+    seed = next(n for n, e in shapes.items() if isinstance(e, Tensor) and e.role == "cotangent")
+    weights = values[seed]
+    if not lifted:
+        size = int(np.prod(weights.shape, dtype=np.int64))
+        lifted[seed] = np.eye(size, dtype=np.longdouble).reshape(weights.shape * 2)
+    wide = {n: replace(shapes[n], shape=a.shape) for n, a in lifted.items()}
+    lifted[new.name] = _value(new, {**values, **lifted}, {**shapes, **wide}, batch)
+    rank = weights.ndim
+    return _difference(np.tensordot(weights, lifted[new.name], rank), _value(old, values, shapes, batch))
 
 
 def _perturbed(rewrite: Rewrite, values: dict, shapes: dict, batch: int, rng: np.random.Generator) -> float:
@@ -101,7 +120,7 @@ def _reading(term: Term, accesses: Mapping[Access, Access]) -> Term:
 def _value(definition: Definition, values: Arrays, shapes: Mapping, batch: int) -> np.ndarray:
     """The value of one definition, what it reads being given."""
     given = tuple(_given(name, shapes[name]) for name in definition.tensors)
-    alone = Program(given, (definition,), (definition.name,))
+    alone = part_of(given, (definition,), (definition.name,))
     inputs = {tensor.name: values[tensor.name] for tensor in given}
     return run(alone, inputs, batch=batch, dtype=np.longdouble)[definition.name]
 

@@ -1,0 +1,141 @@
+"""What one array library calls things: the differences between NumPy, PyTorch and JAX, each said once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The words of one library. Texts in braces are filled in."""
+
+    name: str
+    module: str
+    imports: tuple[str, ...]
+    transpose: str
+    zeros: str
+    full: str
+    broadcast: str
+    maximum: str
+    """The largest along axes."""
+    minimum: str
+    total: str
+    argmax: str
+    """The place of the largest along the last axis."""
+    argmin: str
+    grids: str
+    """Index arrays over ranges, each along an axis of its own."""
+    add_slice: str
+    """Adding to a part of an array that a slice says."""
+    add_at: str
+    """Adding at places that index arrays say, several times where they repeat."""
+    constant: str
+    """A number where the library takes arrays alone."""
+    erf: str
+    functions: Mapping[str, str] = field(default_factory=dict)
+    """Functions whose name there is another one."""
+    helpers: Mapping[str, str] = field(default_factory=dict)
+    """Functions that a text defines where it uses them."""
+
+
+_READ = '''def read(array, outside, *index):
+    """array[index], and `outside` where an index leaves the array."""
+    inside, clipped = True, []
+    for i, n in zip(index, array.shape):
+        inside = inside & (i >= 0) & (i < n)
+        clipped.append({clip}(i, 0, n - 1))
+    return {where}(inside, array[tuple(clipped)], outside)'''
+
+NUMPY = Backend(
+    name="numpy",
+    module="np",
+    imports=("import numpy as np",),
+    transpose="np.transpose({array}, {order})",
+    zeros="np.zeros({shape})",
+    full="np.full({shape}, {value})",
+    broadcast="np.broadcast_to({array}, {shape})",
+    maximum="np.max({array}, axis={axes})",
+    minimum="np.min({array}, axis={axes})",
+    total="np.sum({array}, axis={axes})",
+    argmax="np.argmax({array}, axis=-1)",
+    argmin="np.argmin({array}, axis=-1)",
+    grids="np.ogrid[{ranges}]",
+    add_slice="{target}[{place}] += {value}",
+    add_at="add_at({target}, {value}, {index})",
+    constant="{value}",
+    erf="np.vectorize(math.erf, otypes=[float])({argument})",
+    helpers={
+        "read(": _READ.format(clip="np.clip", where="np.where"),
+        "add_at(": '''def add_at(array, value, *index):
+    """Add a value at each place, as often as it is there; what lies outside is dropped."""
+    value, *index = np.broadcast_arrays(value, *index)
+    inside = np.all([(i >= 0) & (i < n) for i, n in zip(index, array.shape)], axis=0)
+    np.add.at(array, tuple(i[inside] for i in index), value[inside])''',
+    },
+)
+TORCH = Backend(
+    name="torch",
+    module="torch",
+    imports=("import torch",),
+    transpose="{array}.permute{order}",
+    zeros="torch.zeros({shape}, dtype=dtype, device=device)",
+    full="torch.full({shape}, {value}, dtype=dtype, device=device)",
+    broadcast="torch.broadcast_to({array}, {shape})",
+    maximum="torch.amax({array}, dim={axes})",
+    minimum="torch.amin({array}, dim={axes})",
+    total="torch.sum({array}, dim={axes})",
+    argmax="torch.argmax({array}, dim=-1)",
+    argmin="torch.argmin({array}, dim=-1)",
+    grids="grids(device, {sizes})",
+    add_slice="{target}[{place}] += {value}",
+    add_at="add_at({target}, {value}, {index})",
+    constant="torch.tensor({value}, dtype=dtype, device=device)",
+    erf="torch.erf({argument})",
+    functions={"power": "pow", "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan"},
+    helpers={
+        "read(": _READ.format(clip="torch.clamp", where="torch.where"),
+        "add_at(": '''def add_at(array, value, *index):
+    """Add a value at each place, as often as it is there; what lies outside is dropped."""
+    value, *index = torch.broadcast_tensors(value, *index)
+    inside = torch.ones_like(index[0], dtype=torch.bool)
+    for i, n in zip(index, array.shape):
+        inside = inside & (i >= 0) & (i < n)
+    array.index_put_(tuple(i[inside] for i in index), value[inside], accumulate=True)''',
+        "grids(": '''def grids(device, *sizes):
+    """0, 1, … along an axis of its own for each size."""
+    shapes = [[-1 if k == j else 1 for k in range(len(sizes))] for j in range(len(sizes))]
+    return [torch.arange(n, device=device).reshape(s) for n, s in zip(sizes, shapes)]''',
+    },
+)
+JAX = Backend(
+    name="jax",
+    module="jnp",
+    imports=("import jax", "import jax.numpy as jnp", "import numpy as np"),
+    transpose="jnp.transpose({array}, {order})",
+    zeros="jnp.zeros({shape})",
+    full="jnp.full({shape}, {value})",
+    broadcast="jnp.broadcast_to({array}, {shape})",
+    maximum="jnp.max({array}, axis={axes})",
+    minimum="jnp.min({array}, axis={axes})",
+    total="jnp.sum({array}, axis={axes})",
+    argmax="jnp.argmax({array}, axis=-1)",
+    argmin="jnp.argmin({array}, axis=-1)",
+    grids="np.ogrid[{ranges}]",
+    add_slice="{target} = {target}.at[{place}].add({value})",
+    add_at="{target} = add_at({target}, {value}, {index})",
+    constant="{value}",
+    erf="jax.scipy.special.erf({argument})",
+    helpers={
+        "read(": _READ.format(clip="jnp.clip", where="jnp.where"),
+        "add_at(": '''def add_at(array, value, *index):
+    """The array with a value added at each place, as often as it is there; what lies outside is dropped."""
+    value, *index = jnp.broadcast_arrays(value, *index)
+    inside, clipped = True, []
+    for i, n in zip(index, array.shape):
+        inside = inside & (i >= 0) & (i < n)
+        clipped.append(jnp.clip(i, 0, n - 1))
+    return array.at[tuple(clipped)].add(jnp.where(inside, value, 0))''',
+    },
+)
+BACKENDS = {backend.name: backend for backend in (NUMPY, TORCH, JAX)}

@@ -1,0 +1,81 @@
+"""A program as the body of a function: names, statements, and the formula above each as a comment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from compiler.emit.arrays.backend import Backend
+from compiler.emit.arrays.terms import ArrayWriter
+from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.names import Names
+from compiler.ir.tensor.program import Definition, Program, Tensor
+from compiler.show.definitions import statements
+from compiler.show.names import Called
+from compiler.show.text import text
+
+TAKEN = (
+    *("np", "jnp", "jax", "torch", "math", "float", "read", "add_at", "grids", "ctx", "dtype", "device"),
+    *("range", "forward", "backward", "vjp", "jvp", "hvp", "jacobian", "gradient", "zip", "tuple", "any"),
+)
+"""Names that a text uses for something else."""
+COMPUTED = ("batch_size", "iota")
+"""Kinds of tensors that a text computes itself."""
+
+
+class Namer:
+    """What a text calls the tensors of programs, and their axes, without taking a name twice."""
+
+    def __init__(self, called: Called, programs: Iterable[Program]):
+        self.called = called
+        names = Names(TAKEN)
+        self.names: dict[str, str] = {"batch": names.fresh("batch")}
+        for program in programs:
+            for entry in program.entries:
+                if entry.name not in self.names:
+                    self.names[entry.name] = names.fresh(called[entry.name].text)
+        axes = {a.name for p in programs for d in p.definitions for t in d.terms for a in t.axes}
+        self.axes = {a: names.fresh(a if a.isidentifier() else "axis") for a in sorted(axes)}
+
+
+def arguments(program: Program) -> list[Tensor]:
+    """What a function of the program is called with."""
+    return [tensor for tensor in program.inputs if tensor.kind not in COMPUTED]
+
+
+def body(program: Program, definitions: Sequence[Definition], namer: Namer, backend: Backend) -> list[str]:
+    """The statements that compute these definitions, each below what it says."""
+    writer = ArrayWriter(program, backend, namer.names, namer.axes)
+    lines: list[str] = []
+    for definition in definitions:
+        lines += [f"# {text(s)}" for s in statements(definition, namer.called)]
+        lines += writer.statements(definition)
+    return [*_before(lines, program, namer, backend), *lines]
+
+
+def _before(lines: list[str], program: Program, namer: Namer, backend: Backend) -> list[str]:
+    """What the statements use of their surroundings."""
+    code = "\n".join(line for line in lines if not line.startswith("#"))
+    found = []
+    batch = namer.names["batch"]
+    rows = next((t for t in arguments(program) if has_batch(t.shape)), None)
+    if rows is not None and batch in code:
+        found.append(f"{batch} = {namer.names[rows.name]}.shape[{rows.shape.index(None)}]")
+    real = next((t for t in arguments(program) if t.dtype == "real"), None)
+    if real is not None and ("dtype" in code or "device" in code):
+        name = namer.names[real.name]
+        found.append(f"dtype, device = {name}.dtype, {name}.device")
+    return found
+
+
+def indented(lines: Iterable[str], depth: int = 1) -> str:
+    return "\n".join("    " * depth + line if line else "" for line in lines)
+
+
+def helpers(code: str, backend: Backend) -> str:
+    """The definitions of the functions that a text calls and does not import, and what it imports."""
+    used = [text for call, text in backend.helpers.items() if call in code]
+    whole = "\n\n\n".join((*used, code))
+    imports = [*(["import math", ""] if "math." in whole else []), *backend.imports]
+    if backend.name == "jax" and "np." not in whole.replace("jnp.", ""):
+        imports.remove("import numpy as np")
+    return "\n".join(imports) + "\n\n\n" + whole + "\n"

@@ -1,0 +1,177 @@
+"""Texts of whole files: plain functions, an `autograd.Function`, a `custom_vjp`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compiler.emit.arrays.backend import JAX, NUMPY, TORCH, Backend
+from compiler.emit.arrays.function import Namer, arguments, body, helpers, indented
+from compiler.ir.tensor.program import Definition, Program
+from compiler.ir.tensor.prune import needed_for, without_unread
+from compiler.show.names import Called
+
+
+@dataclass(frozen=True)
+class Function:
+    """What becomes a function: its name, what it says of itself, its program and results."""
+
+    name: str
+    help: str
+    program: Program
+    results: tuple[str, ...]
+
+
+def functions_text(functions: Sequence[Function], called: Called, backend: Backend = NUMPY) -> str:
+    """A file of plain functions. Each computes what it needs of the others' values itself."""
+    parts = [needed_for(f.program, *f.results) for f in functions]
+    namer = Namer(called, parts)
+    texts = [_function(f, part, namer, backend) for f, part in zip(functions, parts, strict=True)]
+    return helpers("\n\n\n".join(texts), backend)
+
+
+def _function(function: Function, program: Program, namer: Namer, backend: Backend) -> str:
+    program = _without_unread_seeds(program)
+    names = ", ".join(namer.names[t.name] for t in arguments(program))
+    results = ", ".join(namer.names[name] for name in function.results)
+    lines = [
+        f'"""{function.help}"""',
+        *body(program, program.definitions, namer, backend),
+        f"return {results}",
+    ]
+    return f"def {function.name}({names}):\n{indented(lines)}"
+
+
+def _without_unread_seeds(program: Program) -> Program:
+    """Inputs stay what the formula is given; what is given besides, and not read, goes."""
+    read = {tensor.name for tensor in without_unread(program).inputs}
+    kept = tuple(
+        t for t in program.inputs if t.kind in ("input", "label", "parameter", "tangent") or t.name in read
+    )
+    return program.replace(inputs=kept)
+
+
+@dataclass(frozen=True)
+class Pullback:
+    """A formula with its reverse mode: a program of both, the output, its cotangent, and the results by
+    what they are derivatives of."""
+
+    name: str
+    help: str
+    program: Program
+    output: str
+    seed: str
+    results: tuple[tuple[str, str], ...]
+
+    @property
+    def forward(self) -> list[Definition]:
+        """What does not depend on the cotangent, as far as it is needed."""
+        return [d for d in self._needed if d.name not in self._backward_names]
+
+    @property
+    def backward(self) -> list[Definition]:
+        return [d for d in self._needed if d.name in self._backward_names]
+
+    @property
+    def _needed(self) -> tuple[Definition, ...]:
+        return needed_for(self.program, self.output, *(name for _, name in self.results)).definitions
+
+    @property
+    def _backward_names(self) -> set[str]:
+        """What depends on the cotangent, or is a result: that is zero where nothing depends on it."""
+        names = {self.seed, *(name for _, name in self.results)}
+        for definition in self._needed:
+            if not names.isdisjoint(definition.tensors):
+                names.add(definition.name)
+        return names
+
+    @property
+    def saved(self) -> list[str]:
+        """What the backward pass reads of the forward pass, or needs to know the sizes of."""
+        read = {name for d in self.backward for name in d.tensors} - self._backward_names
+        entries = [t.name for t in arguments(self.program) if t.name != self.seed]
+        sized = set(entries[:1])
+        defined = [d.name for d in self.forward]
+        return [name for name in (*entries, *defined) if name in read | sized]
+
+
+def torch_text(pullback: Pullback, called: Called) -> str:
+    """An `autograd.Function` and a function that applies it."""
+    namer = Namer(called, [pullback.program])
+    names = namer.names
+    given = [t.name for t in arguments(pullback.program) if t.name != pullback.seed]
+    listed = ", ".join(names[n] for n in given)
+    saved = ", ".join(names[n] for n in pullback.saved)
+    results = dict(pullback.results)
+    returned = ", ".join(names[results[n]] if n in results else "None" for n in given)
+    forward = [
+        *body(pullback.program, pullback.forward, namer, TORCH),
+        f"ctx.save_for_backward({saved})",
+        f"return {names[pullback.output]}",
+    ]
+    backward = [
+        f"{saved}{',' if len(pullback.saved) == 1 else ''} = ctx.saved_tensors",
+        *body(pullback.program, pullback.backward, namer, TORCH),
+        f"return {returned}",
+    ]
+    kind = pullback.name.title().replace("_", "")
+    code = f'''class {kind}(torch.autograd.Function):
+    """{pullback.help}"""
+
+    @staticmethod
+    def forward(ctx, {listed}):
+{indented(forward, 2)}
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, {names[pullback.seed]}):
+{indented(backward, 2)}
+
+
+def {pullback.name}({listed}):
+    return {kind}.apply({listed})'''
+    return helpers(code, TORCH)
+
+
+def jax_text(pullback: Pullback, called: Called) -> str:
+    """A function with a `custom_vjp`."""
+    namer = Namer(called, [pullback.program])
+    names = namer.names
+    given = [t for t in arguments(pullback.program) if t.name != pullback.seed]
+    listed = ", ".join(names[t.name] for t in given)
+    saved_names = [*pullback.saved, *(t.name for t in given if t.dtype == "index")]
+    saved = ", ".join(names[n] for n in dict.fromkeys(saved_names))
+    results = dict(pullback.results)
+    returned = ", ".join(
+        names[results[t.name]]
+        if t.name in results
+        else f"np.zeros({names[t.name]}.shape, jax.dtypes.float0)"
+        if t.dtype == "index"
+        else f"jnp.zeros_like({names[t.name]})"
+        for t in given
+    )
+    forward = [
+        *body(pullback.program, pullback.forward, namer, JAX),
+        f"return {names[pullback.output]}, ({saved},)",
+    ]
+    backward = [
+        f"{saved}, = saved" if "," not in saved else f"{saved} = saved",
+        *body(pullback.program, pullback.backward, namer, JAX),
+        f"return ({returned},)",
+    ]
+    code = f'''@jax.custom_vjp
+def {pullback.name}({listed}):
+    """{pullback.help}"""
+    return {pullback.name}_forward({listed})[0]
+
+
+def {pullback.name}_forward({listed}):
+{indented(forward)}
+
+
+def {pullback.name}_backward(saved, {names[pullback.seed]}):
+{indented(backward)}
+
+
+{pullback.name}.defvjp({pullback.name}_forward, {pullback.name}_backward)'''
+    return helpers(code, JAX)

@@ -1,0 +1,160 @@
+"""The rungs for a derivation: its steps replayed, the interpreter, the adjoint identity, Taylor, JAX.
+
+steps        each recorded step, with numbers, in extended precision
+interpreter  what was simplified and made stable against what the rules derived
+adjoint      ⟨cotangent, J·direction⟩ against ⟨Jᵀ·cotangent, direction⟩, of two modes
+Taylor       what is left of the formula after its linear term shrinks as the square
+JAX          its derivative of the formula, where it is installed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from types import ModuleType
+
+import numpy as np
+
+from compiler.derive.jvp import jvp
+from compiler.derive.vjp import vjp
+from compiler.ir.tensor.interpreter import concrete_shape, run
+from compiler.ir.tensor.program import Program, Tensor
+from compiler.tools.check.in_jax import in_jax
+from compiler.tools.derive.derivation import EXAMPLES, Derived
+from compiler.tools.derive.problem import Question
+from compiler.tools.derive.replay import replayed
+
+Arrays = Mapping[str, np.ndarray]
+TOLERANCE = 1e-9
+SLOPE_TOLERANCE = 0.1
+STEPS = 2.0 ** -np.arange(8, 17)
+GIVEN = ("random", "iota", "batch_size")
+"""Kinds of inputs that have their values from elsewhere."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was measured: an error, or a slope that should be 2."""
+
+    rung: str
+    what: str
+    value: float
+    is_slope: bool = False
+
+    @property
+    def passed(self) -> bool:
+        return abs(self.value - 2) <= SLOPE_TOLERANCE if self.is_slope else self.value <= TOLERANCE
+
+    def __str__(self) -> str:
+        value = f"slope {self.value:.3f}" if self.is_slope else f"{self.value:.1e}"
+        return f"{self.rung:<12} {value:<12} {self.what}{'' if self.passed else '   FAILED'}"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that was measured of a derivation."""
+
+    rows: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(row.passed for row in self.rows)
+
+    def __str__(self) -> str:
+        verdict = "passed" if self.passed else "FAILED"
+        limit = f"{verdict}: errors up to {TOLERANCE:.0e} and slopes within {SLOPE_TOLERANCE} of 2 pass"
+        return "\n".join([*map(str, self.rows), limit])
+
+
+def check_derivation(
+    asked: Question, modes: Iterable[Derived], jax: ModuleType | None, seed: int = 0
+) -> Findings:
+    """Measure everything at a random point."""
+    rng = np.random.default_rng(seed)
+    rows: list[Finding] = []
+    point = {t.name: _drawn(rng, t) for t in asked.program.inputs if t.kind not in GIVEN}
+    for derived in modes:
+        rows += _of_mode(derived, point, rng)
+    rows += _of_formula(asked, point, rng, jax)
+    return Findings(tuple(rows))
+
+
+def _drawn(rng: np.random.Generator, tensor: Tensor) -> np.ndarray:
+    shape = concrete_shape(tensor.shape, EXAMPLES)
+    if tensor.dtype == "index":
+        return rng.integers(0, tensor.limit or 1, shape)
+    # Positive values of usual size suit logarithms and roots, too.
+    return rng.uniform(0.2, 1.5, shape)
+
+
+def _completed(program: Program, point: Arrays, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """The point, and random cotangents and tangents."""
+    values = {n: v for n, v in point.items() if n in program}
+    for tensor in program.inputs:
+        if tensor.name not in values and tensor.kind not in GIVEN:
+            values[tensor.name] = rng.standard_normal(concrete_shape(tensor.shape, EXAMPLES))
+    return values
+
+
+def _of_mode(derived: Derived, point: Arrays, rng: np.random.Generator) -> Iterator[Finding]:
+    values = _completed(derived.source, point, rng)
+    values = {**_completed(derived.plain, {**point, **values}, rng), **values}
+    stages = ((derived.source, derived.derived), (derived.plain, derived.simplified))
+    stages += ((derived.simple, derived.stabilised),)
+    errors = [
+        step.error
+        for given, record in stages
+        for step in replayed(given, record, {n: v for n, v in values.items() if n in given}, batch=EXAMPLES)
+    ]
+    if errors:
+        yield Finding("steps", f"{derived.mode}: the worst of {len(errors)} steps", max(errors))
+    given = {n: v for n, v in values.items() if n in {t.name for t in derived.plain.inputs}}
+    right, found = (run(p, given, batch=EXAMPLES) for p in (derived.plain, derived.stable))
+    worst = max(_relative(found[name], right[name]) for _, name in derived.results)
+    yield Finding("interpreter", f"{derived.mode}: simplified and stable against the rules", worst)
+
+
+def _of_formula(
+    asked: Question, point: Arrays, rng: np.random.Generator, jax: ModuleType | None
+) -> Iterator[Finding]:
+    pulled, _ = vjp(asked.program, asked.output, asked.wrt, seed="input")
+    pushed, _ = jvp(asked.program, asked.wrt, (asked.output,))
+    forward, backward = (_completed(p, point, rng) for p in (pushed, pulled))
+    seed = pulled.find("cotangent", asked.output)
+    directions = {t.of: forward[t.name] for t in pushed.inputs if t.kind == "tangent"}
+    values = run(pulled, backward, batch=EXAMPLES)
+    cotangents = {n: values[c] for n, c in zip(asked.wrt, pulled.outputs[-len(asked.wrt) :], strict=True)}
+    slope = run(pushed, forward, batch=EXAMPLES)[pushed.outputs[-1]]
+    one, other = np.sum(values[seed] * slope), sum(np.sum(cotangents[n] * d) for n, d in directions.items())
+    yield Finding("adjoint", "vjp against jvp", _relative(one, other))
+    yield Finding("Taylor", "the formula", _taylor(asked, point, directions, slope), is_slope=True)
+    if jax is not None:
+        yield Finding("JAX", "vjp against JAX's", _against_jax(asked, point, backward[seed], cotangents, jax))
+
+
+def _taylor(asked: Question, point: Arrays, directions: Arrays, slope: np.ndarray) -> float:
+    """The median slope of what is left over the step; 2 where nothing but rounding is."""
+    before = run(asked.program, point, batch=EXAMPLES)[asked.output]
+    left = []
+    for h in STEPS:
+        moved = {n: v + h * directions[n] if n in directions else v for n, v in point.items()}
+        value = run(asked.program, moved, batch=EXAMPLES)[asked.output]
+        left.append(float(np.linalg.norm(value - before - h * slope)))
+    rounding = 1e-13 * float(np.linalg.norm(before))
+    pairs = [(a, b) for a, b in pairwise(left) if b > rounding]
+    return float(np.median([np.log2(a / b) for a, b in pairs])) if pairs else 2.0
+
+
+def _against_jax(asked: Question, point: Arrays, seed: np.ndarray, ours: Arrays, jax: ModuleType) -> float:
+    def value(moving):
+        return in_jax(jax, asked.program, {**point, **moving}, batch=EXAMPLES)[asked.output]
+
+    _, pull = jax.vjp(value, {name: jax.numpy.asarray(point[name]) for name in asked.wrt})
+    (theirs,) = pull(jax.numpy.asarray(seed))
+    return max(_relative(ours[name], theirs[name]) for name in asked.wrt)
+
+
+def _relative(found: object, right: object) -> float:
+    found, right = np.asarray(found, np.float64), np.asarray(right, np.float64)
+    return float(np.abs(found - right).max(initial=0.0)) / max(1.0, float(np.abs(right).max(initial=0.0)))

@@ -1,0 +1,78 @@
+"""`chainrule derive FORMULA`: what the command line takes, and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from compiler.errors import ModelError, Problem
+
+FORMATS = ("text", "latex", "html", "numpy", "torch", "jax")
+
+
+def add_derive(commands: Any) -> None:
+    """Add the command to the others."""
+    parser = commands.add_parser("derive", help="a formula's derivatives: step by step, typeset, or as code")
+    parser.set_defaults(run=run)
+    parser.add_argument("formula", help='such as "y = (3x + 2)²" or "y[b, o] = sum[i](w[i, o]·x[b, i])"')
+    parser.add_argument(
+        "--wrt", default="", metavar="NAME[,NAME]", help="by what (every tensor that is read)"
+    )
+    parser.add_argument(
+        "--modes",
+        default="vjp",
+        metavar="MODES",
+        help="of vjp, jvp, hvp, jacobian; as in --modes vjp,jvp (vjp)",
+    )
+    parser.add_argument(
+        "--sizes", type=_sizes, default={}, metavar="AXIS=N[,AXIS=N]", help="how far axes go (small numbers)"
+    )
+    parser.add_argument("--steps", action="store_true", help="every step: rule, before, after, why")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        help="how it is written; numpy, torch, jax are code to paste",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="measure the steps and the derivatives, five ways"
+    )
+
+
+def _sizes(text: str) -> dict[str, int]:
+    try:
+        pairs = [part.split("=") for part in text.split(",") if part.strip()]
+        sizes = {name.strip(): int(size) for name, size in pairs}
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected axes and sizes, such as i=3,o=4; found {text!r}"
+        ) from None
+    if any(size < 1 for size in sizes.values()):
+        raise argparse.ArgumentTypeError("a size is 1 or more")
+    return sizes
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was asked for; the exit code."""
+    from compiler.tools.derive.api import Derivation, derive
+
+    found = derive(arguments.formula, wrt=arguments.wrt, modes=arguments.modes, sizes=arguments.sizes)
+    steps = arguments.steps
+    writers: Mapping[str, Callable[[Derivation], str]] = {
+        "text": lambda d: d.text(steps),
+        "latex": lambda d: d.latex(steps),
+        "html": lambda d: d.html(steps),
+        "numpy": lambda d: d.numpy,
+        "torch": lambda d: d.torch,
+        "jax": lambda d: d.jax,
+    }
+    printed = writers[arguments.format](found).rstrip("\n")
+    if not arguments.check:
+        print(printed)
+        return 0
+    if arguments.format != "text":
+        raise ModelError(Problem("--check prints a table", expected="--format text", found=arguments.format))
+    findings = found.check()
+    print(f"{printed}\n\n{findings}")
+    return 0 if findings.passed else 1

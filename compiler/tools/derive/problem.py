@@ -1,0 +1,64 @@
+"""A formula as a program: what it is given, what it defines, by what it is differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from compiler.errors import ModelError, Problem
+from compiler.ir.tensor.program import Program, Tensor
+from compiler.ir.tensor.prune import part_of
+from compiler.language.formula.compile import compile_formula
+from compiler.language.formula.infer import infer_shapes
+from compiler.language.formula.scope import Operand
+from compiler.tools.derive.reading import given_tensors, read_formula
+from compiler.tools.derive.sizes import operands_of
+
+GIVEN = ("input", "label", "parameter")
+"""Kinds of tensors by which a formula may be differentiated."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A forward program, its output, and the tensors by which it is to be differentiated."""
+
+    formula: str
+    program: Program
+    output: str
+    wrt: tuple[str, ...]
+
+
+def question(text: str, *, wrt: Iterable[str] = (), sizes: Mapping[str, int] | None = None) -> Question:
+    """The question that a formula asks. Raises ModelError for what cannot be read or does not fit."""
+    written = read_formula(text)
+    operands, known = operands_of(written, given_tensors(written.formula), sizes or {})
+    shapes = infer_shapes(written.text, operands=operands, unknown={}, constants={}, sizes=known)
+    result = written.result
+    compiled = compile_formula(
+        written.text,
+        operands=operands,
+        results={result: Operand(result, shapes[result])},
+        sizes=known,
+    )
+    inputs = [Tensor(o.name, o.shape or (), "input", o.dtype, o.limit) for o in operands.values()]
+    read = {name for definition in compiled.definitions for name in definition.tensors}
+    if "batch_size" in read:
+        inputs.append(Tensor("batch_size", (), "batch_size"))
+    inputs += [Tensor(r.name, r.shape or (), "random", stream=k) for k, r in enumerate(compiled.random)]
+    if compiled.iota:
+        inputs.append(Tensor("iota", (compiled.iota,), "iota"))
+    program = part_of(inputs, compiled.definitions, (result,))
+    return asked(written.text, program, result, wrt)
+
+
+def asked(text: str, program: Program, output: str, wrt: Iterable[str] = ()) -> Question:
+    """The question after a program's output; by all real tensors that it is given, unless some are named."""
+    real = tuple(t.name for t in program.inputs if t.kind in GIVEN and t.dtype == "real")
+    chosen = tuple(dict.fromkeys(wrt)) or real
+    for name in chosen:
+        if name not in real:
+            expected = ", ".join(real) or "nothing: the formula reads no real tensor"
+            raise ModelError(Problem("no derivative by this", expected=expected, found=name))
+    if not chosen:
+        raise ModelError(Problem("the formula reads no tensor that it could be differentiated by"))
+    return Question(text, program, output, chosen)

@@ -1,0 +1,179 @@
+"""What people write for a formula -> the formula language.
+
+    y = (3x + 2)²       y[] = (3*x[] + 2)**2          scalars without brackets, 3x, ², ·, ×, −, ^, √, π
+    (3x + 2)²           y[] = (3*x[] + 2)**2          without a left side the result is y
+    y[o] = w[o]·x       y[o] = w[o]*x[]
+
+A number, or a bracket that closes, right before a letter or a bracket is multiplied by it. Names that are
+read without an index, and are no axes, are scalars.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+
+from compiler.errors import ModelError, Problem
+from compiler.language.formula.parser import parse_formula
+from compiler.language.formula.syntax import Bound, Formula, Name, Node, Read, Reduce, children
+
+SIGNS = {
+    **{"·": "*", "×": "*", "⋅": "*", "∙": "*", "−": "-", "–": "-", "÷": "/"},
+    **{"≤": "<=", "≥": ">=", "≠": "!=", "^": "**", "π": "pi", "√": "sqrt", "∞": "inf"},
+}
+_POWER = re.compile(r"(⁻?)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_NUMBER = re.compile(r"(?<![\w.])(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)(?![\d.]|[eE][+-]?\d)[ ]?(?=[^\W\d]|\()")
+_CLOSED = re.compile(r"\)[ ]?(?=[\w(])(?!\s*(?:if|else|and|or|for|not|in)\b)")
+_WORDS = re.compile(r"(?:if|else|and|or|not)\b")
+WITHOUT_INDEX = ("pi", "inf")
+
+
+@dataclass(frozen=True)
+class Written:
+    """A formula in the formula language, and what its result is called."""
+
+    text: str
+    formula: Formula
+
+    @property
+    def result(self) -> str:
+        return self.formula.statements[-1].target
+
+
+def read_formula(text: str) -> Written:
+    """The formula that a person means. Raises ModelError where it cannot be read."""
+    plain = "\n".join(map(_plain, re.split(r"\n|;\s*", text.strip())))
+    if not re.search(r"(?<![=<>!+])=(?!=)", plain) and "+=" not in plain:
+        plain = f"y = {plain}"
+    plain = _with_indices(plain)
+    return Written(plain, parse_formula(plain))
+
+
+def _plain(line: str) -> str:
+    """The line in Python's signs."""
+    for sign, meant in SIGNS.items():
+        line = line.replace(sign, meant)
+    line = _POWER.sub(
+        lambda m: f"**{'(-' if m[1] else ''}{m[2].translate(_DIGITS)}{')' if m[1] else ''}", line
+    )
+    line = _NUMBER.sub(_multiplied, line)
+    return _CLOSED.sub(")*", line)
+
+
+def _multiplied(match: re.Match[str]) -> str:
+    """`3x` is a product; the number in `3 if x > 0 else 4` is not."""
+    return match[0] if _WORDS.match(match.string, match.end()) else f"{match[1]}*"
+
+
+def _with_indices(text: str) -> str:
+    """The text with an empty index list behind every name that stands for a scalar."""
+    try:
+        tree = ast.parse(re.sub(r"\[(\s*)\]", r"._\1", text))
+    except (SyntaxError, RecursionError, MemoryError):
+        return text  # the parser of formulas says what is wrong, and where
+    places: list[tuple[int, int]] = []
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign | ast.AugAssign):
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+            axes = _axes(target)
+            _collect(target, axes, places, left=True)
+            _collect(statement.value, axes, places)
+    lines = text.splitlines()
+    for line, column in sorted(places, reverse=True):
+        content = lines[line - 1].encode()
+        lines[line - 1] = (content[:column] + b"[]" + content[column:]).decode()
+    return "\n".join(lines)
+
+
+def _axes(target: ast.expr) -> frozenset[str]:
+    """Names between the brackets of a left side."""
+    inner = target.slice if isinstance(target, ast.Subscript) else None
+    return frozenset(n.id for n in ast.walk(inner) if isinstance(n, ast.Name)) if inner else frozenset()
+
+
+def _collect(node: ast.AST, axes: frozenset[str], places: list[tuple[int, int]], left: bool = False) -> None:
+    """The places behind names that are neither axes, nor functions, nor inside an index."""
+    if isinstance(node, ast.Name):
+        if left or (node.id not in axes and node.id not in WITHOUT_INDEX):
+            places.append((node.end_lineno or 1, node.end_col_offset or 0))
+    elif isinstance(node, ast.Subscript | ast.Attribute):
+        return
+    elif isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Subscript):
+            bound = (n.id for n in ast.walk(node.func.slice) if isinstance(n, ast.Name))
+            axes = axes | frozenset(bound)
+        if not (isinstance(node.func, ast.Name) and node.func.id in ("size", "ravel")):
+            for argument in node.args:
+                _collect(argument, axes, places)
+    else:
+        for child in ast.iter_child_nodes(node):
+            _collect(child, axes, places)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A tensor that a formula reads and does not define: every read of it, and whether as an index."""
+
+    name: str
+    reads: tuple[Read, ...]
+    index_of: tuple[str, int] | None = None
+    """The tensor and the dimension of it that the values of this one are positions in."""
+
+
+def given_tensors(formula: Formula) -> dict[str, Given]:
+    """What a formula has to be given, in the order in which it is read."""
+    defined: set[str] = set()
+    found: dict[str, Given] = {}
+    for statement in formula.statements:
+        for node, place in (
+            *((i, (statement.target, k)) for k, i in enumerate(statement.indices)),
+            (statement.value, None),
+        ):
+            _gather(node, place, defined, found, statement.place)
+        defined.add(statement.target)
+    return found
+
+
+def _gather(node: Node, place, defined: set[str], found: dict[str, Given], where) -> None:
+    if isinstance(node, Read) and node.tensor not in ("uniform", "batch_size") and node.tensor not in defined:
+        old = found.get(node.tensor, Given(node.tensor, ()))
+        if old.reads and (old.index_of is None) != (place is None):
+            raise ModelError(Problem(f"{node.tensor} is read as a number and as an index"))
+        found[node.tensor] = Given(node.tensor, (*old.reads, node), old.index_of or place)
+    if isinstance(node, Read):
+        for dimension, index in enumerate(node.indices):
+            _gather(index, (node.tensor, dimension), defined, found, where)
+        return
+    for child in children(node):
+        _gather(child, place, defined, found, where)
+
+
+def bound_axes(formula: Formula) -> dict[str, bool]:
+    """Every axis that is bound, in order, and whether its extent is written."""
+    axes: dict[str, bool] = {}
+
+    def visit(node: Node) -> None:
+        if isinstance(node, Reduce):
+            for bound in node.axes:
+                if isinstance(bound, Bound):
+                    axes[bound.name] = axes.get(bound.name, False) or bound.extent is not None
+        for child in children(node):
+            visit(child)
+
+    for statement in formula.statements:
+        for index in statement.indices:
+            for node in _names(index):
+                axes.setdefault(node.name, False)
+        for bound in statement.explicit:
+            axes[bound.name] = True
+        visit(statement.value)
+    return axes
+
+
+def _names(node: Node):
+    if isinstance(node, Name):
+        yield node
+    for child in children(node):
+        yield from _names(child)

@@ -1,0 +1,177 @@
+"""How large all is in a formula that comes without shapes: what is said, what follows, else a small number.
+
+    y[b, o] = sum[i](w[i, o]*x[b, i])        i 2, o 3, so w is (2, 3) and x (batch, 2)
+
+Axes that stand alone at one dimension of a tensor go equally far. An axis gets a size of its own only where
+nothing else says one: `h` of a window over a stage follows from the stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from compiler.errors import ModelError, Problem
+from compiler.language.formula.infer import infer_shapes
+from compiler.language.formula.scope import BATCH_AXIS, UNKNOWN, Operand
+from compiler.language.formula.syntax import Formula, Name, Node, Read, Reduce, children
+from compiler.tools.derive.reading import Given, Written, bound_axes
+
+SMALL = (3, 4, 2, 5, 6, 7, 3, 4, 2, 5)
+"""Sizes for axes that nobody gave one: different ones, so that a mistake in an index shows."""
+INTEGERS = 5
+"""How many values an integer has that nothing else limits."""
+
+
+def operands_of(
+    written: Written, given: Mapping[str, Given], sizes: Mapping[str, int]
+) -> tuple[dict[str, Operand], dict[str, int]]:
+    """(the tensors that the formula is given, the sizes of its axes). Raises ModelError for what is
+    contradictory, or unknown."""
+    axes = bound_axes(written.formula)
+    unknown = [name for name in sizes if name not in axes]
+    if unknown:
+        found = ", ".join(unknown)
+        raise ModelError(Problem("no such axis", expected=", ".join(axes) or "none", found=found))
+    classes = _classes(written.formula, axes)
+    known = dict(sizes)
+    _spread(known, classes)
+    fresh = iter(SMALL)
+    for tensor in given.values():
+        if tensor.index_of:
+            for index in tensor.reads[0].indices:
+                _give(index, known, classes, axes, fresh)
+            _limit(tensor.index_of, written.formula, known, classes, axes, fresh)
+    for name in (*_alone(given), *axes):
+        try:
+            return _with(written, given, known), known
+        except ModelError:
+            _give_axis(name, known, classes, axes, fresh)
+    return _with(written, given, known), known
+
+
+def _with(written: Written, given: Mapping[str, Given], sizes: Mapping[str, int]) -> dict[str, Operand]:
+    """The operands with shapes that follow from these sizes. Raises ModelError where one is missing."""
+    integers: dict[str, Operand] = {}
+    for tensor in given.values():
+        if tensor.index_of:
+            shape = tuple(_size(index, sizes) for index in tensor.reads[0].indices)
+            limit = _limit_of(tensor.index_of, written.formula, sizes)
+            integers[tensor.name] = Operand(tensor.name, shape, "index", limit)
+    reals = [tensor for tensor in given.values() if not tensor.index_of]
+    unknown = {t.name: _partial(t) for t in reals}
+    shapes = infer_shapes(written.text, operands=integers, unknown=unknown, constants={}, sizes=sizes)
+    return {name: integers.get(name) or Operand(name, shapes[name]) for name in given}
+
+
+def _partial(tensor: Given) -> tuple[int | None, ...]:
+    """Which dimensions are the batch's: those where its axis stands alone."""
+    first = tensor.reads[0]
+    return tuple(None if _is_batch(index) else UNKNOWN for index in first.indices)
+
+
+def _is_batch(index: Node) -> bool:
+    return isinstance(index, Name) and index.name == BATCH_AXIS
+
+
+def _size(index: Node, sizes: Mapping[str, int]) -> int | None:
+    if _is_batch(index):
+        return None
+    if isinstance(index, Name) and index.name in sizes:
+        return sizes[index.name]
+    raise ModelError(Problem("an index that is read by an index must stand for itself"))
+
+
+def _alone(given: Mapping[str, Given]) -> Iterator[str]:
+    """Axes that stand alone at a dimension of a given tensor."""
+    for tensor in given.values():
+        for read in tensor.reads:
+            yield from (index.name for index in read.indices if isinstance(index, Name))
+
+
+def _classes(formula: Formula, axes: Mapping[str, bool]) -> dict[str, set[str]]:
+    """Each axis with those that go as far, since they stand alone at the same dimension of a tensor."""
+    classes = {name: {name} for name in axes}
+    at: dict[tuple[str, int], str] = {}
+
+    def met(tensor: str, indices: tuple[Node, ...]) -> None:
+        for place, index in enumerate(indices):
+            if isinstance(index, Name) and index.name in classes:
+                other = at.setdefault((tensor, place), index.name)
+                merged = classes[other] | classes[index.name]
+                for name in merged:
+                    classes[name] = merged
+
+    def visit(node: Node) -> None:
+        if isinstance(node, Read):
+            met(node.tensor, node.indices)
+        for child in children(node):
+            visit(child)
+
+    for statement in formula.statements:
+        met(statement.target, statement.indices)
+        visit(statement.value)
+    return classes
+
+
+def _spread(known: dict[str, int], classes: Mapping[str, set[str]]) -> None:
+    for name, size in list(known.items()):
+        for other in classes[name]:
+            known.setdefault(other, size)
+
+
+def _give_axis(
+    name: str, known: dict[str, int], classes: Mapping[str, set[str]], axes: Mapping[str, bool], fresh
+) -> None:
+    """A small size for an axis and those that go as far, unless one of them says its own."""
+    alike = classes.get(name, set())
+    if name == BATCH_AXIS or not alike or any(other in known or axes[other] for other in alike):
+        return
+    size = next(fresh, SMALL[0])
+    known.update(dict.fromkeys(alike - {BATCH_AXIS}, size))
+
+
+def _give(index: Node, known, classes, axes, fresh) -> None:
+    if isinstance(index, Name):
+        _give_axis(index.name, known, classes, axes, fresh)
+
+
+def _axis_at(place: tuple[str, int], formula: Formula) -> str | None:
+    """An axis that stands alone at a dimension of a tensor."""
+    for statement in formula.statements:
+        for node in (*statement.indices, statement.value):
+            for read in _reads(node):
+                index = read.indices[place[1]] if read.tensor == place[0] else None
+                if isinstance(index, Name):
+                    return index.name
+        if statement.target == place[0] and isinstance(statement.indices[place[1]], Name):
+            return statement.indices[place[1]].name
+    return None
+
+
+def _reads(node: Node) -> Iterator[Read]:
+    if isinstance(node, Read):
+        yield node
+    for child in children(node):
+        yield from _reads(child)
+
+
+def _limit(place, formula: Formula, known, classes, axes, fresh) -> None:
+    name = _axis_at(place, formula)
+    if name is not None:
+        _give_axis(name, known, classes, axes, fresh)
+
+
+def _limit_of(place: tuple[str, int], formula: Formula, sizes: Mapping[str, int]) -> int:
+    name = _axis_at(place, formula)
+    if name is None:
+        return INTEGERS
+    written = (b.extent for s in formula.statements for b in _bounds(s.value) if b.name == name)
+    explicit = next((int(e.text) for e in written if e is not None and hasattr(e, "text")), None)
+    return sizes.get(name, explicit or INTEGERS)
+
+
+def _bounds(node: Node):
+    if isinstance(node, Reduce):
+        yield from (bound for bound in node.axes if hasattr(bound, "name"))
+    for child in children(node):
+        yield from _bounds(child)

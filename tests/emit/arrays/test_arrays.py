@@ -1,0 +1,188 @@
+"""Written NumPy, PyTorch and JAX of every layer compute what the interpreter does, to 1e-12 in float64."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compiler.derive.vjp import vjp
+from compiler.ir.tensor.counter_random import uniform
+from compiler.ir.tensor.interpreter import concrete_shape, run
+from compiler.ir.tensor.program import Tensor
+from compiler.tools.derive.code import jax_code, numpy_text, torch_code
+from compiler.tools.derive.derivation import derive_modes
+from compiler.tools.derive.problem import Question, asked, question
+from tests.derive.cases import Case, sample
+from tests.derive.layer_cases import (
+    convolution_cases,
+    other_layer_cases,
+    pooling_cases,
+    rectangular_cases,
+)
+
+TOLERANCE = 1e-12
+ZOO = list(other_layer_cases())
+GRIDS = [*convolution_cases(), *pooling_cases(), *rectangular_cases()]
+SLOW = ("normalization", "gelu-approximate", "huber", "separable", "mish", "clip")
+QUICK = [case for case in ZOO if not any(word in case.name for word in SLOW)]
+REST = [case for case in ZOO + GRIDS if case not in QUICK]
+IN_JAX = [c for c in ZOO if c.name in ("dense", "softmax", "max_pool1d-stride2-valid", "embedding")]
+"""JAX compiles every operation, which takes a second a layer: the long run has all of them."""
+
+
+def given(tensor: Tensor, case: Case, values: dict) -> Any:
+    """What a function is called with for a tensor."""
+    shape = concrete_shape(tensor.shape, case.batch)
+    if tensor.kind == "random":
+        return uniform(0, 0, tensor.stream, np.arange(int(np.prod(shape)))).reshape(shape)
+    return np.asarray(values[tensor.name])
+
+
+@lru_cache(maxsize=8)
+def right(case: Case) -> tuple[Question, tuple[Tensor, ...], list, np.ndarray, dict, np.ndarray]:
+    """(the question, what is given, its values, the cotangent, the right cotangents, the right value)."""
+    program = case.build()
+    ask = asked(case.name, program, case.output, case.wrt)
+    plain, _ = vjp(program, case.output, case.wrt, seed="input")
+    values = dict(sample(case, program))
+    rng = np.random.default_rng(3)
+    seed = rng.standard_normal(concrete_shape(program.shape(case.output), case.batch))
+    name = plain.find("cotangent", case.output)
+    found = run(plain, {**values, name: seed}, batch=case.batch)
+    cotangents = {by: found[n] for by, n in zip(case.wrt, plain.outputs[-len(case.wrt) :], strict=True)}
+    tensors = tuple(t for t in program.inputs if t.kind not in ("batch_size", "iota"))
+    inputs = [given(t, case, values) for t in tensors]
+    return ask, tensors, inputs, seed, cotangents, found[case.output]
+
+
+def compiled(text: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(compile(text, "derived", "exec"), names)
+    return names
+
+
+def assert_close(found: Any, expected: np.ndarray, what: object) -> None:
+    found = np.asarray(found, np.float64)
+    assert found.shape == expected.shape, what
+    size = max(1.0, float(np.abs(expected).max(initial=0.0)))
+    assert np.abs(found - expected).max(initial=0.0) <= TOLERANCE * size, what
+
+
+def examine_numpy(case: Case) -> None:
+    ask, _, inputs, seed, cotangents, value = right(case)
+    (derived,) = derive_modes(ask, ["vjp"])
+    text = numpy_text(ask, [derived])
+    functions = compiled(text)
+    assert_close(functions["forward"](*inputs), value, text)
+    if derived.seeded is None:
+        found, factor = functions["gradient"](*inputs), float(seed)
+    else:
+        found, factor = functions["vjp"](*inputs, seed), 1.0
+    found = found if isinstance(found, tuple) else (found,)
+    for name, result in zip(case.wrt, found, strict=True):
+        assert_close(factor * np.asarray(result), cotangents[name], f"{name}\n{text}")
+
+
+def examine_jax(case: Case, jax: ModuleType) -> None:
+    ask, tensors, inputs, seed, cotangents, value = right(case)
+    text = jax_code(ask)
+    function = compiled(text)["formula"]
+    found, pull = jax.vjp(function, *map(jax.numpy.asarray, inputs))
+    assert_close(found, value, text)
+    for tensor, result in zip(tensors, pull(jax.numpy.asarray(seed)), strict=True):
+        if tensor.name in cotangents:
+            assert_close(result, cotangents[tensor.name], f"{tensor.name}\n{text}")
+
+
+def examine_torch(case: Case, torch: ModuleType) -> None:
+    ask, tensors, inputs, seed, cotangents, value = right(case)
+    text = torch_code(ask)
+    arrays = [
+        torch.tensor(np.asarray(a), requires_grad=t.name in cotangents)
+        for t, a in zip(tensors, inputs, strict=True)
+    ]
+    found = compiled(text)["formula"](*arrays)
+    assert_close(found.detach().numpy(), value, text)
+    assert found.dtype == torch.float64
+    found.backward(torch.tensor(np.asarray(seed)))
+    for tensor, array in zip(tensors, arrays, strict=True):
+        if tensor.name in cotangents:
+            assert_close(array.grad.numpy(), cotangents[tensor.name], f"{tensor.name}\n{text}")
+
+
+@pytest.mark.parametrize("case", QUICK, ids=str)
+def test_numpy_of_a_layer(case: Case) -> None:
+    examine_numpy(case)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", REST, ids=str)
+def test_numpy_of_every_other_layer(case: Case) -> None:
+    examine_numpy(case)
+
+
+@pytest.mark.parametrize("case", IN_JAX, ids=str)
+def test_jax_of_a_layer(case: Case, jax: ModuleType) -> None:
+    examine_jax(case, jax)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", [c for c in ZOO + GRIDS if c not in IN_JAX], ids=str)
+def test_jax_of_every_other_layer(case: Case, jax: ModuleType) -> None:
+    examine_jax(case, jax)
+
+
+@pytest.mark.parametrize("case", QUICK, ids=str)
+def test_torch_of_a_layer(case: Case) -> None:
+    examine_torch(case, pytest.importorskip("torch"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", REST, ids=str)
+def test_torch_of_every_other_layer(case: Case) -> None:
+    examine_torch(case, pytest.importorskip("torch"))
+
+
+def test_written_numpy_imports_numpy_alone() -> None:
+    """… and is what a person would write, where a term is a contraction or broadcasts."""
+    ask = question("y[b, o] = sum[i](w[i, o]·x[b, i]) + bias[o]")
+    text = numpy_text(ask, derive_modes(ask, ["vjp"]))
+    assert [line for line in text.splitlines() if "import" in line] == ["import numpy as np"]
+    for line in (
+        'y = np.einsum("io,bi->bo", w, x) + bias',
+        'w_bar = np.einsum("bi,bo->io", x, y_bar)',
+        'x_bar = np.einsum("io,bo->bi", w, y_bar)',
+        "bias_bar = np.sum(np.transpose(y_bar, (1, 0)), axis=1)",
+    ):
+        assert f"    {line}\n" in text, text
+
+
+@pytest.mark.parametrize("mode", ["jvp", "hvp", "jacobian"])
+def test_other_modes_in_numpy(mode: str) -> None:
+    """By differences of the formula, and of its gradient, as NumPy computes them."""
+    ask = question("y[] = sum[i, o](w[i, o]·tanh(x[i])·x[i])")
+    functions = compiled(numpy_text(ask, derive_modes(ask, ["vjp", mode])))
+    rng = np.random.default_rng(0)
+    point = [rng.standard_normal(s) for s in ((3, 4), (3,))]
+    along = [rng.standard_normal(np.shape(p)) for p in point]
+    step = 1e-5
+
+    def at(function: str, by: float) -> tuple[Any, ...]:
+        found = functions[function](*(p + by * d for p, d in zip(point, along, strict=True)))
+        return found if isinstance(found, tuple) else (found,)
+
+    if mode == "jacobian":
+        found = functions["jacobian"](*point)
+        for one, other in zip(found, functions["gradient"](*point), strict=True):
+            assert_close(one, np.asarray(other), mode)
+        return
+    found = functions[mode](*point, *along)
+    function = "forward" if mode == "jvp" else "gradient"
+    ends = zip(at(function, step), at(function, -step), strict=True)
+    slopes = [(np.asarray(a) - np.asarray(b)) / (2 * step) for a, b in ends]
+    for one, other in zip(found if isinstance(found, tuple) else (found,), slopes, strict=True):
+        assert np.abs(np.asarray(one) - other).max() < 1e-8

@@ -1,0 +1,209 @@
+"""`chainrule derive`: what it reads, what it answers, and how it fits together."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+
+import chainrule
+from compiler.derive.chain import chain_steps
+from compiler.errors import ModelError
+from compiler.ir.scalar.from_sympy import own_nodes
+from compiler.tools.derive.problem import question
+from compiler.tools.derive.reading import read_formula
+from compiler.tools.derive.replay import replayed, unrecorded
+from tests.derive.layer_cases import other_layer_cases
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("y = (3x + 2)²", "y[] = (3*x[] + 2)**2"),
+        ("(3x+2)^2", "y[] = (3*x[]+2)**2"),
+        ("y = 3 x", "y[] = 3*x[]"),
+        ("y = 2(x + 1)(x − 1)", "y[] = 2*(x[] + 1)*(x[] - 1)"),
+        ("y = 1e-3·x", "y[] = 1e-3*x[]"),
+        ("y = 3exp(2x)", "y[] = 3*exp(2*x[])"),
+        ("y = x⁻²", "y[] = x[]**(-2)"),
+        ("y = x1 × x2", "y[] = x1[] * x2[]"),
+        ("y = √(2π)", "y[] = sqrt(2*pi)"),
+        ("y = 3 if x > 0 else 4x", "y[] = 3 if x[] > 0 else 4*x[]"),
+        ("y = (x) if x ≥ 0 else (2x)", "y[] = (x[]) if x[] >= 0 else (2*x[])"),
+        ("y[i] = a·x[i]", "y[i] = a[]*x[i]"),
+        ("y[i] = i·x[i] + size(i)", "y[i] = i*x[i] + size(i)"),
+        ("y = sum[i](x[i]·i)", "y[] = sum[i](x[i]*i)"),
+        ("y[h] = x[2h + 1]", "y[h] = x[2*h + 1]"),
+        ("s = x²; y = s·x", "s[] = x[]**2\ny[] = s[]*x[]"),
+    ],
+)
+def test_friendly_notation(written: str, meant: str) -> None:
+    assert read_formula(written).text == meant
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes"),
+    [
+        ("y[b, o] = sum[i](w[i, o]*x[b, i])", {"w": (3, 4), "x": (None, 3)}),
+        ("y[b, c] = exp(x[b, c])/sum[k](exp(x[b, k]))", {"x": (None, 3)}),
+        ("y[h] = sum[p:3](k[p]*x[2*h + p])", {"k": (3,), "x": (7,)}),
+        ("loss = mean[b](-log(p[b, label[b]]))", {"p": (None, 5), "label": (None,)}),
+        ("y[b, t, i] = table[x[b, t], i]", {"table": (5, 4), "x": (None, 3)}),
+        ("s[b, i] = tanh(x[b, i]); y[b, h] = sum[p:2](s[b, 2*h + p])", {"x": (None, 3)}),
+    ],
+)
+def test_shapes_are_inferred(formula: str, shapes: dict) -> None:
+    program = question(formula).program
+    assert {t.name: t.shape for t in program.inputs if t.kind == "input"} == shapes
+
+
+def test_sizes_may_be_given() -> None:
+    program = question("y[o] = sum[i](w[i, o]*x[i])", sizes={"i": 7, "o": 2}).program
+    assert program.shape("w") == (7, 2)
+
+
+def test_the_square_of_a_line() -> None:
+    derived = chainrule.derive("y = (3x + 2)²")
+    assert str(derived) == "y = (3x + 2)²\n\ndy/dx = 6·(3x + 2)"
+    steps = derived.text(steps=True)
+    for line in (
+        "y = u² with u = 3x + 2: dy/du = 2u",
+        "u = v + 2 with v = 3x: du/dv = 1",
+        "v = 3x: dv/dx = 3",
+        "dy/dx = dy/du·du/dv·dv/dx = 2u·3 = 18x + 12",
+        "→  x_bar = 6·(3x + 2)",
+    ):
+        assert f"{line}\n" in f"{steps}\n", steps
+
+
+@pytest.mark.parametrize(
+    ("formula", "modes", "line"),
+    [
+        ("y = exp(x)", "vjp", "dy/dx = y"),
+        ("y = x·z", "vjp", "∂y/∂x = z"),
+        ("y = x³", "hvp", "x_bar_dot = 6·x_dot·x"),
+        ("y[o] = sum[i](w[i, o]·x[i])", "vjp", "x_bar[i] = sum[o:4](w[i, o]·y_bar[o])"),
+        ("y[o] = sum[i](w[i, o]·x[i])", "jacobian", "∂y[k0]/∂w[i, k0] += x[i]  for all k0 < 4, i < 3"),
+        ("y[b, c] = tanh(x[b, c])", "jvp", "y_dot[b, c] = x_dot[b, c]·(1 - y[b, c]²)"),
+        ("y[b, h] = max[p:2](x[b, 2h + p])", "vjp", "y_star[b, h] = argmax[p:2](x[b, 2*h + p])"),
+    ],
+)
+def test_answers(formula: str, modes: str, line: str) -> None:
+    assert line in str(chainrule.derive(formula, modes=modes)).splitlines()
+
+
+def test_checks_pass_and_steps_replay() -> None:
+    derived = chainrule.derive(
+        "y[b, o] = tanh(sum[i](w[i, o]·x[b, i]) + bias[o])", modes="vjp,jvp,hvp,jacobian"
+    )
+    findings = derived.check()
+    assert findings.passed, str(findings)
+    assert {row.rung for row in findings.rows} >= {"steps", "interpreter", "adjoint", "Taylor"}
+    for mode in derived.modes:
+        assert unrecorded(mode.plain, mode.simplified, mode.simple) == []
+    assert len(derived.steps) > 8
+
+
+def test_a_wrong_answer_is_found() -> None:
+    from dataclasses import replace
+
+    from compiler.tools.derive.checks import check_derivation
+
+    right = chainrule.derive("y[i] = sin(x[i])")
+    wrong = chainrule.derive("y[i] = cos(x[i])")
+    mixed = replace(right.modes[0], stable=wrong.modes[0].stable)
+    assert not check_derivation(right.asked, [mixed], None).passed
+
+
+def test_chain_rule_agrees_with_the_rule() -> None:
+    """What is shown link by link is what the compiler's rule finds, for every body of the zoo."""
+    seen = set()
+    for case in other_layer_cases():
+        for definition in case.build().definitions:
+            for term in definition.terms:
+                for symbol, _ in term.reads:
+                    if (term.body, symbol) in seen:
+                        continue
+                    seen.add((term.body, symbol))
+                    steps = chain_steps(term.body, symbol)
+                    found = steps[0].result if steps else int(term.body == symbol)
+                    body = own_nodes(term.body)
+                    assert_same(found, body.diff(symbol), body)
+    assert len(seen) > 100
+
+
+def assert_same(found, right, body) -> None:
+    difference = found - right
+    for number in (1, 2, 3):
+        values = {s: (k + 2) / (7 + number) for k, s in enumerate(sorted(body.free_symbols, key=str))}
+        assert abs(complex(difference.xreplace({s: v for s, v in values.items()}).evalf())) < 1e-9, body
+
+
+def test_html_and_latex() -> None:
+    derived = chainrule.derive("y[b, c] = exp(x[b, c])/sum[k](exp(x[b, k]))")
+    html = derived.html(steps=True)
+    body = re.search(r"<body>.*</body>", html, re.DOTALL)
+    assert body is not None
+    ElementTree.fromstring(body[0].replace("&#160;", " "))
+    assert "http" not in html
+    assert html.count("<li>") == len(derived.steps)
+    latex = derived.latex(steps=True)
+    assert latex.count(r"\begin{gather*}") == latex.count(r"\end{gather*}") > len(derived.steps)
+    assert derived._repr_latex_().startswith("$")
+    assert derived._repr_html_().startswith("<section")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"formula": "y = "}, "cannot be read"),
+        ({"formula": "y = x", "wrt": "z"}, "no derivative by this"),
+        ({"formula": "y = x", "modes": "grad"}, "no such mode"),
+        ({"formula": "y = x", "sizes": {"i": 3}}, "no such axis"),
+        ({"formula": "y = 3"}, "no tensor"),
+        ({"formula": "y[i] = x[i + 1]·x[i]"}, "x"),
+    ],
+)
+def test_mistakes(arguments: dict, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        chainrule.derive(**arguments)
+
+
+def test_command() -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        main = "import sys; from compiler.cli import main; sys.exit(main())"
+        command = [sys.executable, "-c", main, "derive", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    shown = run("y = (3x+2)²", "--steps", "--check")
+    assert shown.returncode == 0, shown.stderr
+    assert "dy/dx = 6·(3x + 2)" in shown.stdout
+    assert "passed" in shown.stdout
+    code = run("y[o] = sum[i](w[i, o]·x[i])", "--sizes", "i=2,o=3", "--format", "torch")
+    assert "class Formula(torch.autograd.Function)" in code.stdout
+    wrong = run("y = (3x")
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("error: ")
+
+
+def test_replay_of_a_jacobian_finds_a_wrong_step() -> None:
+    from dataclasses import replace
+
+    import numpy as np
+
+    from compiler.derive.jacobian import jacobian
+    from compiler.derive.vjp import vjp
+
+    program = question("y[o] = sum[i](w[i, o]·x[i])").program
+    pulled, _ = vjp(program, "y", ("x",), seed="input")
+    _, record = jacobian(program, "y", ("x",))
+    rng = np.random.default_rng(0)
+    values = {t.name: rng.standard_normal(t.shape) for t in pulled.inputs}
+    errors = [step.error for step in replayed(pulled, record, values, batch=1)]
+    assert max(errors) < 1e-9
+    (last,) = record[-1].new
+    broken = replace(record[-1], new=(replace(last, terms=(*last.terms, *last.terms)),))
+    assert list(replayed(pulled, (*record[:-1], broken), values, batch=1))[-1].error > 1e-3
