@@ -44,7 +44,7 @@ COMPILING = (
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # The name that users import: no logic, only where to find what.
     "chainrule": (
-        *("compiler", "compiler.toolchain.from_python", "compiler.tools.derive"),
+        *("compiler", "compiler.toolchain.from_python", "compiler.tools.derive", "compiler.tools.testing"),
         *("compiler.cli", "runtime.beginning"),
     ),
     "compiler": (*LANGUAGE, "runtime.beginning"),  # only compiler/__init__.py, the public face
@@ -128,6 +128,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("compiler.derive", "compiler.simplify", "compiler.show", "compiler.emit", "compiler.tools.check"),
         *("compiler.language.formula", *BASE),
     ),
+    "compiler.tools.testing": ("compiler.derive", "compiler.show", "compiler.tools.derive", *BASE),
     "compiler.tools.check": (
         MODULE,
         *LOWERING,
@@ -193,7 +194,8 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     ),
     "numpy": ("compiler", "runtime"),
     **{
-        "jax": ("compiler.tools.check",),
+        "jax": ("compiler.tools.check", "compiler.tools.testing"),
+        "torch": ("compiler.tools.testing",),
         "jinja2": ("compiler.emit.cython", "compiler.tools.derive"),
         "Cython": ("compiler.toolchain.build",),
         "matplotlib": ("runtime.history",),

@@ -7,6 +7,8 @@ import io
 import shlex
 from pathlib import Path
 
+import pytest
+
 from compiler.cli import main
 
 PAGE = Path(__file__).parents[2] / "docs" / "derive.md"
@@ -20,6 +22,15 @@ def shown() -> list[tuple[list[str], list[str]]]:
         if first.startswith("$ chainrule "):
             found.append((shlex.split(first)[2:], lines))
     return found
+
+
+def test_the_report_of_a_wrong_gradient_is_the_one_of_the_page() -> None:
+    blocks = PAGE.read_text(encoding="utf-8").split("```")[1::2]
+    example = next(b.removeprefix("python\n") for b in blocks if "assert_gradients(my_vjp" in b)
+    report = next(b.strip("\n") for b in blocks if b.startswith("\nAssertionError: "))
+    with pytest.raises(AssertionError) as caught:
+        exec(example, {})
+    assert f"AssertionError: {caught.value}" == report
 
 
 def test_every_line_of_the_page_is_printed() -> None:

@@ -32,6 +32,8 @@ class Backend:
     """Adding at places that index arrays say, several times where they repeat."""
     constant: str
     """A number where the library takes arrays alone."""
+    real: str
+    """Positions as real numbers."""
     erf: str
     functions: Mapping[str, str] = field(default_factory=dict)
     """Functions whose name there is another one."""
@@ -64,6 +66,7 @@ NUMPY = Backend(
     add_slice="{target}[{place}] += {value}",
     add_at="add_at({target}, {value}, {index})",
     constant="{value}",
+    real="({value})",
     erf="np.vectorize(math.erf, otypes=[float])({argument})",
     helpers={
         "read(": _READ.format(clip="np.clip", where="np.where"),
@@ -91,6 +94,7 @@ TORCH = Backend(
     add_slice="{target}[{place}] += {value}",
     add_at="add_at({target}, {value}, {index})",
     constant="torch.tensor({value}, dtype=dtype, device=device)",
+    real="({value}).to(dtype)",
     erf="torch.erf({argument})",
     functions={"power": "pow", "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan"},
     helpers={
@@ -125,6 +129,7 @@ JAX = Backend(
     add_slice="{target} = {target}.at[{place}].add({value})",
     add_at="{target} = add_at({target}, {value}, {index})",
     constant="{value}",
+    real="({value})",
     erf="jax.scipy.special.erf({argument})",
     helpers={
         "read(": _READ.format(clip="jnp.clip", where="jnp.where"),

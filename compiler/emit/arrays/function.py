@@ -42,25 +42,31 @@ def arguments(program: Program) -> list[Tensor]:
     return [tensor for tensor in program.inputs if tensor.kind not in COMPUTED]
 
 
-def body(program: Program, definitions: Sequence[Definition], namer: Namer, backend: Backend) -> list[str]:
-    """The statements that compute these definitions, each below what it says."""
+def body(
+    program: Program,
+    definitions: Sequence[Definition],
+    namer: Namer,
+    backend: Backend,
+    there: Sequence[Tensor | Definition],
+) -> list[str]:
+    """The statements that compute these definitions, each below what it says, where `there` is at hand."""
     writer = ArrayWriter(program, backend, namer.names, namer.axes)
     lines: list[str] = []
     for definition in definitions:
         lines += [f"# {text(s)}" for s in statements(definition, namer.called)]
         lines += writer.statements(definition)
-    return [*_before(lines, program, namer, backend), *lines]
+    return [*_before(lines, namer, there), *lines]
 
 
-def _before(lines: list[str], program: Program, namer: Namer, backend: Backend) -> list[str]:
+def _before(lines: list[str], namer: Namer, there: Sequence[Tensor | Definition]) -> list[str]:
     """What the statements use of their surroundings."""
     code = "\n".join(line for line in lines if not line.startswith("#"))
     found = []
     batch = namer.names["batch"]
-    rows = next((t for t in arguments(program) if has_batch(t.shape)), None)
+    rows = next((t for t in there if has_batch(t.shape)), None)
     if rows is not None and batch in code:
         found.append(f"{batch} = {namer.names[rows.name]}.shape[{rows.shape.index(None)}]")
-    real = next((t for t in arguments(program) if t.dtype == "real"), None)
+    real = next((t for t in there if t.dtype == "real"), None)
     if real is not None and ("dtype" in code or "device" in code):
         name = namer.names[real.name]
         found.append(f"dtype, device = {name}.dtype, {name}.device")

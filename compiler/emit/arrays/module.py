@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from compiler.emit.arrays.backend import JAX, NUMPY, TORCH, Backend
 from compiler.emit.arrays.function import Namer, arguments, body, helpers, indented
-from compiler.ir.tensor.program import Definition, Program
+from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.program import Definition, Program, Tensor
 from compiler.ir.tensor.prune import needed_for, without_unread
 from compiler.show.names import Called
 
@@ -36,7 +37,7 @@ def _function(function: Function, program: Program, namer: Namer, backend: Backe
     results = ", ".join(namer.names[name] for name in function.results)
     lines = [
         f'"""{function.help}"""',
-        *body(program, program.definitions, namer, backend),
+        *body(program, program.definitions, namer, backend, arguments(program)),
         f"return {results}",
     ]
     return f"def {function.name}({names}):\n{indented(lines)}"
@@ -89,10 +90,16 @@ class Pullback:
     def saved(self) -> list[str]:
         """What the backward pass reads of the forward pass, or needs to know the sizes of."""
         read = {name for d in self.backward for name in d.tensors} - self._backward_names
-        entries = [t.name for t in arguments(self.program) if t.name != self.seed]
-        sized = set(entries[:1])
-        defined = [d.name for d in self.forward]
-        return [name for name in (*entries, *defined) if name in read | sized]
+        entries = [t for t in arguments(self.program) if t.name != self.seed]
+        kept = [e.name for e in (*entries, *self.forward) if e.name in read]
+        rows = next((t.name for t in entries if has_batch(t.shape)), None)
+        known = any(has_batch(self.program.shape(name)) for name in (*kept, self.seed))
+        return kept if known or rows is None else [rows, *kept]
+
+    @property
+    def there(self) -> list[Tensor | Definition]:
+        """What the backward pass has at hand."""
+        return [self.program[name] for name in (self.seed, *self.saved)]
 
 
 def torch_text(pullback: Pullback, called: Called) -> str:
@@ -105,13 +112,14 @@ def torch_text(pullback: Pullback, called: Called) -> str:
     results = dict(pullback.results)
     returned = ", ".join(names[results[n]] if n in results else "None" for n in given)
     forward = [
-        *body(pullback.program, pullback.forward, namer, TORCH),
+        *body(pullback.program, pullback.forward, namer, TORCH, arguments(pullback.program)),
         f"ctx.save_for_backward({saved})",
         f"return {names[pullback.output]}",
     ]
+    unpacked = f"{saved}{',' if len(pullback.saved) == 1 else ''} = ctx.saved_tensors"
     backward = [
-        f"{saved}{',' if len(pullback.saved) == 1 else ''} = ctx.saved_tensors",
-        *body(pullback.program, pullback.backward, namer, TORCH),
+        *([unpacked] if saved else []),
+        *body(pullback.program, pullback.backward, namer, TORCH, pullback.there),
         f"return {returned}",
     ]
     kind = pullback.name.title().replace("_", "")
@@ -151,12 +159,12 @@ def jax_text(pullback: Pullback, called: Called) -> str:
         for t in given
     )
     forward = [
-        *body(pullback.program, pullback.forward, namer, JAX),
-        f"return {names[pullback.output]}, ({saved},)",
+        *body(pullback.program, pullback.forward, namer, JAX, arguments(pullback.program)),
+        f"return {names[pullback.output]}, ({saved + ',' if saved else ''})",
     ]
     backward = [
-        f"{saved}, = saved" if "," not in saved else f"{saved} = saved",
-        *body(pullback.program, pullback.backward, namer, JAX),
+        *([f"{saved}{'' if ',' in saved else ','} = saved"] if saved else []),
+        *body(pullback.program, pullback.backward, namer, JAX, pullback.there),
         f"return ({returned},)",
     ]
     code = f'''@jax.custom_vjp

@@ -163,6 +163,8 @@ class ArrayWriter:
             met.update(axes)
             symbols[symbol] = Name(self._arranged(access, parts, axes, place, term), "an array")
         text = Expression(self.backend)(scalars.body(term.body, symbols))
+        if not any(self._is_array(access) for _, access in term.reads):
+            text = self.backend.constant.format(value=text)
         return text, met == set(place)
 
     def _arranged(self, access: Access, parts, axes: list[str], place: dict[str, int], term: Term) -> str:
@@ -233,7 +235,7 @@ class ArrayWriter:
         yield f"{names}{',' if len(order) == 1 and 'ogrid' not in grids else ''} = {grids}"
 
     def _on_grid(self, term: Term) -> str:
-        symbols = {}
+        symbols: dict[sympy.Symbol, Name] = {}
         for symbol, access in term.reads:
             if self._is_scalar(access):
                 text = self._scalar(access)
@@ -242,7 +244,9 @@ class ArrayWriter:
             else:
                 text = self._read(access, term)
             symbols[symbol] = Name(text, "an array")
-        return Expression(self.backend)(scalars.body(term.body, symbols))
+        value = Expression(self.backend)(scalars.body(term.body, symbols))
+        arrays = any(a.indices or self._is_array(a) for _, a in term.reads)
+        return value if arrays else self.backend.constant.format(value=value)
 
     def _read(self, access: Access, term: Term) -> str:
         name = self.names[access.tensor]
@@ -264,8 +268,6 @@ class ArrayWriter:
             sign = {">=": ">= 0", "==": "== 0"}.get(guard.kind)
             tests.append(f"({number} {sign})" if sign else f"(({number}) % {guard.modulus} == 0)")
         nothing = {"sum": "0.0", "max": "-math.inf", "min": "math.inf"}[operation]
-        if not term.body.free_symbols:
-            value = self.backend.constant.format(value=value)
         return f"{self.backend.module}.where({' & '.join(tests)}, {value}, {nothing})"
 
     def index(self, affine: Affine) -> str:
@@ -314,7 +316,7 @@ class ArrayWriter:
 
     def _iota(self, access: Access) -> str:
         """0, 1, 2, … at an index is the index."""
-        return f"({self.index(access.indices[0])})"
+        return self.backend.real.format(value=self.index(access.indices[0]))
 
 
 def _number(value: sympy.Expr) -> str:
