@@ -37,7 +37,7 @@ def framework_of(inputs: Sequence[Any]) -> str:
 def in_numpy(
     function: Callable[..., Any], pull: Callable[..., Any], push: Callable[..., Any] | None
 ) -> Differentiable:
-    """A function with derivatives that are functions: `pull(*inputs, cotangent)`, `push(*inputs, *tangents)`."""
+    """A function with derivatives that are functions: pull(*inputs, cotangent), push(*inputs, *tangents)."""
 
     def pulled(inputs: Arrays, cotangent: np.ndarray) -> Arrays:
         return several(pull(*inputs, cotangent), len(inputs))
