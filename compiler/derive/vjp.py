@@ -53,7 +53,8 @@ def vjp(
     wrt = tuple(wrt)
     active = active_tensors(program, wrt, output)
     fresh = program.names()
-    names = {name: fresh.fresh(cotangent_name(name)) for name in sorted({*active, *wrt, output})}.__getitem__
+    called = {name: fresh.fresh(cotangent_name(name)) for name in sorted({*active, *wrt, output})}
+    names = called.__getitem__
     winners = winner_names(program, active, fresh)
     cotangents: dict[str, list[Term]] = {name: [] for name in active}
     rewrites: list[Rewrite] = []
@@ -62,13 +63,12 @@ def vjp(
         if program.shape(output) != ():
             raise CompilerBug(f"{output} is not a scalar: its cotangent must be given")
         cotangents[output] = [make_term((), (), sympy.S.One)]
-    elif output in program.circle_of:
-        # An output that needs itself has the cotangents of its own later elements besides the given one.
-        seed_name = fresh.fresh(f"{cotangent_name(output)}.given")
-        given = (_seed(program, output, seed_name),)
-        cotangents[output] = [_copy(given[0])]
     else:
-        given = (_seed(program, output, names(output)),)
+        given = (Tensor(names(output), program.shape(output), "input", role="cotangent", of=output),)
+    if given and output in program.circle_of:
+        # An output that needs itself has the cotangents of its own later elements besides the given one.
+        called[output] = fresh.fresh(f"{names(output)}.total")
+        cotangents[output] = [_copy(given[0])]
     for definition in reversed(program.definitions):
         if definition.name not in active:
             continue
@@ -90,11 +90,6 @@ def vjp(
             derived.append(_cotangent(program[name], names, cotangents.get(name, [])))
     forward = program.with_definitions(with_winners(program, winners))
     return stepwise(extended(forward, given, derived, map(names, wrt))), tuple(rewrites)
-
-
-def _seed(program: Program, output: str, name: str) -> Tensor:
-    """The cotangent of the output, where it is given."""
-    return Tensor(name, program.shape(output), "input", role="cotangent", of=output)
 
 
 def _copy(tensor: Tensor) -> Term:

@@ -66,7 +66,7 @@ def _monotone_input(
     outer: Definition, program: Program, readers: Mapping[str, tuple[Definition, ...]]
 ) -> Definition | None:
     """The pointwise, rising definition that this max reads and nothing else does."""
-    if outer.operation not in ("max", "min") or len(outer.terms) != 1:
+    if outer.operation not in ("max", "min") or len(outer.terms) != 1 or outer.name in program.circle_of:
         return None
     (term,) = outer.terms
     if len(term.reads) != 1 or term.body != term.reads[0][0] or term.reads[0][1].outside is not None:

@@ -59,7 +59,8 @@ def demand(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
 
 def _box(definition: Definition, boxes: Mapping[str, Box], program: Program) -> Box:
     whole = tuple((0, -1 if extent is None else extent - 1) for extent in definition.shape)
-    if definition.name in program.outputs or definition.name not in boxes:
+    # What a circle reads of itself is not known before it is cut.
+    if definition.name in {*program.outputs, *program.circle_of} or definition.name not in boxes:
         return whole
     return boxes[definition.name]
 

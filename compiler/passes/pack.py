@@ -34,6 +34,7 @@ from compiler.ir.tensor.program import (
     element_axes,
     move_term,
 )
+from compiler.ir.tensor.prune import in_order
 from compiler.ir.tensor.rename import with_accesses
 
 
@@ -74,7 +75,7 @@ def pack(program: Program, only: str | None = None) -> tuple[Program, tuple[Rewr
         definitions += _unpacked(changed, order, names)
         why = "a saved winner is looked up by its last axis, so that another must be contiguous"
         rewrites.append(Rewrite("pack", changed.name, definitions[-2].name, why))
-    return program.with_definitions(definitions), tuple(rewrites)
+    return program.with_definitions(in_order(definitions)), tuple(rewrites)
 
 
 def _packing(
@@ -94,6 +95,8 @@ def _packing(
     position = where[0]
     movable = len(where) == 1 and access.indices[position].single_axis == name and access.outside is None
     if not movable or position == len(shape) - 1 or has_batch(shape):
+        return None
+    if program.in_one_circle(definition.name, access.tensor):
         return None
     # An axis that a winner is looked up by is a loop far out: what it selects should lie together.
     outer = _looked_up_by(term)
@@ -117,6 +120,8 @@ def permuted(name: str, order: list[int], program: Program, names: Names) -> Def
 def _target_order(definition: Definition, program: Program) -> list[int] | None:
     """The order of dimensions in which this sum should be accumulated, None for the order it has."""
     if definition.operation != "sum" or has_batch(definition.shape) or not definition.shape:
+        return None
+    if definition.name in program.circle_of:
         return None
     dimensions = range(len(definition.shape))
     # Dimensions that some term looks a winner up by, and those that could be the vector of every term.

@@ -26,6 +26,7 @@ from compiler.ir.tensor.program import (
     make_term,
     move_term,
 )
+from compiler.ir.tensor.prune import in_order
 
 Margins = tuple[tuple[int, int], ...]
 
@@ -47,7 +48,7 @@ def pad(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
     definitions: list[Definition] = []
     rewrites: list[Rewrite] = []
     for definition in program.definitions:
-        terms = tuple(_redirected(t, definition, margins, copies) for t in definition.terms)
+        terms = tuple(_redirected(t, definition, margins, copies, program) for t in definition.terms)
         changed = replace(definition, terms=terms)
         for name in changed.tensors:
             copy = waiting.pop(name, None)
@@ -56,7 +57,7 @@ def pad(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
                 why = f"margins {margins[copy.of]} make every read of {copy.of} stay inside"
                 rewrites.append(Rewrite("pad", copy.of, name, why))
         definitions.append(changed)
-    return program.with_definitions(definitions), tuple(rewrites)
+    return program.with_definitions(in_order(definitions)), tuple(rewrites)
 
 
 def _needed(program: Program) -> Iterator[tuple[str, Margins]]:
@@ -64,13 +65,14 @@ def _needed(program: Program) -> Iterator[tuple[str, Margins]]:
     for definition in program.definitions:
         for term in definition.terms:
             for _, access in term.reads:
-                if _is_candidate(definition, term, access):
+                if _is_candidate(definition, term, access, program):
                     yield access.tensor, _margins(access, term, program)
 
 
-def _is_candidate(definition: Definition, term: Term, access: Access) -> bool:
+def _is_candidate(definition: Definition, term: Term, access: Access, program: Program) -> bool:
     return bool(
         definition.operation == "sum"
+        and not program.in_one_circle(definition.name, access.tensor)
         and access.outside == 0.0
         and term.reduction_axes
         and len(term.reads) > 1
@@ -103,11 +105,15 @@ def padded_copy(name: str, shape: Shape, margins: Margins, copy: str, origin: st
 
 
 def _redirected(
-    term: Term, definition: Definition, margins: dict[str, Margins], copies: dict[str, Definition]
+    term: Term,
+    definition: Definition,
+    margins: dict[str, Margins],
+    copies: dict[str, Definition],
+    program: Program,
 ) -> Term:
     reads = []
     for symbol, access in term.reads:
-        if access.tensor in margins and _is_candidate(definition, term, access):
+        if access.tensor in margins and _is_candidate(definition, term, access, program):
             shifted = zip(access.indices, margins[access.tensor], strict=True)
             indices = tuple(index + before for index, (before, _) in shifted)
             access = Access(copies[access.tensor].name, indices)

@@ -32,7 +32,7 @@ LEAST_GAIN = 0.9
 
 def pick(program: Program, name: str) -> Iterator[Site]:
     """The contraction that `name` picks from, put into the last of what reads it, at saved winners alone."""
-    outer = program.definition(name)
+    outer = None if name in program.circle_of else program.definition(name)
     chain = outer and _chain(outer, program)
     composed = chain and _composed(chain[0], chain[1:])
     if composed:

@@ -32,7 +32,7 @@ from compiler.passes.sites import Site, Slot
 def select(program: Program, name: str) -> Iterator[Site]:
     """The data-dependent scatter `name` composed with the contractions that read it."""
     scatter = program.definition(name)
-    if scatter is None or not _is_selection(scatter) or name in program.results:
+    if scatter is None or not _is_selection(scatter) or name in {*program.results, *program.circle_of}:
         return
     users = program.readers[name]
     values, staged = _staged(scatter, program.fresh(f"{name}.selected"))

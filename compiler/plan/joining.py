@@ -37,7 +37,8 @@ def join(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
         if (
             inner is None
             or len(readers) != 1
-            or name in (readers[0].name, *program.results)
+            or name in program.results
+            or program.in_one_circle(name, readers[0].name)
             or not _can_be_put_in(inner, program, stage)
         ):
             continue

@@ -20,7 +20,7 @@ from typing import cast
 from compiler.errors import CompilerBug
 from compiler.ir.loops.grammar import Kernel
 from compiler.ir.module.grammar import Element, Place
-from compiler.ir.tensor.circles import Circle, NoOrder, circle_of
+from compiler.ir.tensor.circles import Circle, NoOrder, circle_of, problem_of
 from compiler.ir.tensor.program import Definition, Program
 from compiler.machine.elements import element_bytes
 from compiler.plan.memory import ALIGNMENT, Interval, pack
@@ -195,7 +195,7 @@ def _circle(program: Program, group: Group) -> Circle | None:
         return None
     circle = circle_of(tuple(d for d in program.definitions if d.name in group))
     if isinstance(circle, NoOrder):
-        raise CompilerBug(f"{group[0]}: {circle.problem()}")
+        raise CompilerBug(f"{group[0]}: {problem_of(circle)}")
     return circle
 
 

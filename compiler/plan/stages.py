@@ -26,6 +26,7 @@ from compiler.ir.tensor.program import (
     element_axes,
     move_term,
 )
+from compiler.ir.tensor.prune import in_order
 from compiler.schedule.chains import groups_of
 
 FILLED = ("random", "iota")
@@ -56,7 +57,7 @@ def split(program: Program, placed: frozenset[str] = frozenset()) -> tuple[Progr
         definitions += [part, replace(definition, terms=(whole, *others))]
         why = "lanes add up what reduces over the batch, and the rest counts once"
         rewrites.append(Rewrite("split", definition.name, f"{part.name}, then {definition.name}", why))
-    return program.with_definitions(definitions), tuple(rewrites)
+    return program.with_definitions(in_order(definitions)), tuple(rewrites)
 
 
 StageKind = Literal["before", "tile", "lane", "whole"]

@@ -81,7 +81,11 @@ def _put(
 
 
 def _composed_user(program: Program, user: Definition, inner: Definition, memo: Memo) -> Definition | None:
-    """`user` in its cheapest form without any read of `inner`, None when one cannot be put in."""
+    """`user` in its cheapest form without any read of `inner`, None when one cannot be put in.
+
+    In a circle neither is put into the other: each step would compute what the step before has."""
+    if program.in_one_circle(user.name, inner.name):
+        return None
     changed = memo.composed.get((user, inner), lambda: _with_inner(program, user, inner, memo))
     if changed is None:
         return None

@@ -205,10 +205,10 @@ def _candidates(program: Program, name: str, term: Term, memo: Memo, avoid: str 
 
 
 def _sharing_reads(program: Program, name: str, tensors: set[str]) -> list[Definition]:
-    """The definitions before `name` that read any of the tensors, in order.
+    """The definitions before `name`, and before the circle that it is in, that read any of the tensors.
 
     A number that many read says nothing alone: it binds no axis of what reads it."""
-    last = program.positions[name]
+    last = program.positions[program.circle_of.get(name, (name,))[0]]
     found = {
         program.positions[reader.name]: reader
         for tensor in tensors

@@ -133,6 +133,8 @@ def _summands_put_in(program: Program, definition: Definition, memo: Memo) -> Pr
             inner = program.definition(access.tensor)
             if inner is None or access.outside is not None or not _is_a_sum(inner):
                 continue
+            if program.in_one_circle(definition.name, inner.name):
+                continue
             weight = sympy.diff(term.body, symbol)
             if weight.has(symbol) or weight == 0:
                 continue

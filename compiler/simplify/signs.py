@@ -16,6 +16,9 @@ from compiler.ir.tensor.axes import are_whole
 from compiler.ir.tensor.program import Access, Definition, Program, Tensor, Term
 from compiler.simplify.memo import Sign
 
+SIGNS: tuple[Sign, ...] = ("positive", "nonnegative", "real")
+"""Each says less than the one before."""
+
 
 @dataclass(frozen=True)
 class Assumed:
@@ -50,14 +53,32 @@ def sign_of(program: Program, name: str, known: dict[str, Sign]) -> Sign:
     waiting = [name]
     while name not in known:
         entry = program[waiting[-1]]
-        needed = () if isinstance(entry, Tensor) else _values_of(entry)
-        missing = [tensor for tensor in needed if tensor not in known]
+        circle = program.circle_of.get(entry.name, (entry.name,))
+        members = [program.definition(member) for member in circle]
+        needed = dict.fromkeys(tensor for d in members if d is not None for tensor in _values_of(d))
+        missing = [tensor for tensor in needed if tensor not in known and tensor not in circle]
         if missing:
             waiting += missing
             continue
         waiting.pop()
-        known[entry.name] = _given(entry) if isinstance(entry, Tensor) else _computed(program, entry, known)
+        if isinstance(entry, Tensor):
+            known[entry.name] = _given(entry)
+        elif entry.name not in program.circle_of:
+            known[entry.name] = _computed(program, entry, known)
+        else:
+            known.update(_of_circle(program, [d for d in members if d is not None], known))
     return known[name]
+
+
+def _of_circle(program: Program, members: list[Definition], known: Mapping[str, Sign]) -> dict[str, Sign]:
+    """The signs of definitions that need each other: what follows for a step from all before it, holds."""
+    signs: dict[str, Sign] = {definition.name: "positive" for definition in members}
+    while True:
+        found = {d.name: _computed(program, d, {**known, **signs}) for d in members}
+        lower = {name: max(signs[name], found[name], key=SIGNS.index) for name in signs}
+        if lower == signs:
+            return signs
+        signs = lower
 
 
 def _values_of(definition: Definition) -> tuple[str, ...]:

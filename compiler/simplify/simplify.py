@@ -22,6 +22,7 @@ from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.ir.tensor.prune import prune
 from compiler.ir.tensor.record import rewritten
+from compiler.ir.tensor.stepwise import stepwise
 from compiler.simplify.compose import compose
 from compiler.simplify.memo import Memo
 from compiler.simplify.merge import tidy_definition
@@ -75,7 +76,7 @@ def simplify(
         steps: list[Rewrite] = []
         for rule in rules:
             simplified, found = rule(simplified, memo)
-            simplified = prune(simplified)
+            simplified = stepwise(prune(simplified)) if found else simplified
             steps += found
         rewrites += steps
         if not steps:

@@ -167,11 +167,13 @@ def _stands_after(program: Program, name: str, other: str) -> bool:
 
 
 def _depends(program: Program, name: str, on: str) -> bool:
-    """Whether computing `name` needs `on`: then it stands after it, and so does what it needs it for."""
+    """Whether computing `name` needs `on`: then it stands after it or in its circle, and so does what it
+    needs it for."""
+    on = program.circle_of.get(on, (on,))[0]
     waiting, seen = [name], {name}
     while waiting:
         current = waiting.pop()
-        if current == on:
+        if current == on or program.in_one_circle(current, on):
             return True
         definition = program.definition(current)
         if definition is not None and _stands_after(program, current, on):

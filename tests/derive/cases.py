@@ -56,16 +56,20 @@ def interpret(program: Program, inputs: Arrays) -> Arrays:
     return run(program, inputs)
 
 
-def layer_program(layer: Layer, *shapes: tuple[int, ...], vocabulary: int | None = None) -> Program:
+def layer_program(
+    layer: Layer, *shapes: tuple[int, ...], vocabulary: int | Mapping[str, int] | None = None
+) -> Program:
     """The forward program of one layer: inputs "x" (or "x1", …), its parameters and states, output "y".
 
-    With a vocabulary, inputs are integers below it.
+    With a vocabulary, inputs are integers below it, or those that it names are.
     """
     forward = layer.forward(*shapes)
     names = forward.input_names(len(shapes))
-    dtype = "real" if vocabulary is None else "index"
+    limits = vocabulary if isinstance(vocabulary, Mapping) else dict.fromkeys(names, vocabulary)
     inputs = [
-        Tensor(name, (None, *shape), "input", dtype, vocabulary)
+        Tensor(
+            name, (None, *shape), "input", "real" if limits.get(name) is None else "index", limits.get(name)
+        )
         for name, shape in zip(names, shapes, strict=True)
     ]
     inputs += [Tensor(name, p.shape, "parameter") for name, p in forward.parameters.items()]

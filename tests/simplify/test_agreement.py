@@ -16,9 +16,10 @@ from compiler.errors import CompilerBug
 from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Definition, Program
+from compiler.ir.tensor.record import rewritten
 from compiler.simplify.self_check import differences
 from compiler.simplify.simplify import RULES, simplify, stabilise
-from compiler.simplify.terms import describe_all, replace_body
+from compiler.simplify.terms import replace_body
 from tests.simplify import programs
 from tests.simplify.programs import BATCH_SIZE, LABEL, LABELS, sum_of, term
 
@@ -205,8 +206,8 @@ def test_the_check_shrinks_loops_and_still_sees_a_wrong_extent():
 def test_every_rewrite_is_explained(name):
     program, rewrites = simplify(PROGRAMS[name](), strict=True)
     assert all(r.rule and r.why and r.before != r.after for r in rewrites)
-    final = {describe_all(d) for d in program.definitions}
-    unchanged = {describe_all(d) for d in PROGRAMS[name]().definitions}
+    final = {rewritten("", d, d, "").after for d in program.definitions}
+    unchanged = {rewritten("", d, d, "").after for d in PROGRAMS[name]().definitions}
     told = {part for r in rewrites for part in (r.after, *r.after.split("; "))}
     assert all(text in told or set(text.split("; ")) <= told for text in final - unchanged)
 

@@ -227,6 +227,10 @@ class Program:
         found = circles_among({d.name: d.tensors for d in self.definitions})
         return {name: names for names in found for name in names}
 
+    def in_one_circle(self, one: str, other: str) -> bool:
+        """Whether both need each other: what is put of one into the other is read of another step."""
+        return other in self.circle_of.get(one, ())
+
     @cached_property
     def batch_size(self) -> str | None:
         """The given tensor that holds the size of the batch, if there is one."""

@@ -18,7 +18,7 @@ from compiler.ir.affine.domain import Axis, Guard, Shape
 from compiler.ir.affine.expression import Affine, axis
 from compiler.ir.affine.guards import simplify_guards
 from compiler.ir.tensor.axes import AxisNames
-from compiler.ir.tensor.circles import circles
+from compiler.ir.tensor.circles import circles_of
 from compiler.ir.tensor.program import IDENTITY, Definition, Program, Term, element_axes, make_term
 from compiler.ir.tensor.prune import in_order
 from compiler.ir.tensor.rename import substitute_axes
@@ -28,13 +28,14 @@ def stepwise(program: Program) -> Program:
     """The program with circles together, and with plain targets along what they carry.
 
     Raises ModelError for a circle that no order of steps computes."""
-    program = program.with_definitions(in_order(program.definitions))
-    plain = {
-        name: with_plain_targets(program.definitions[program.positions[name]], circle.carried(name))
-        for circle in circles(program)
-        for name in circle.names
-    }
-    return program.with_definitions(plain.get(d.name, d) for d in program.definitions) if plain else program
+    return program.with_definitions(in_steps(program.definitions))
+
+
+def in_steps(definitions: Iterable[Definition]) -> tuple[Definition, ...]:
+    """The definitions with circles together, and with plain targets along what they carry."""
+    ordered = in_order(definitions)
+    carried = {name: c.carried(name) for c in circles_of(ordered) for name in c.names}
+    return tuple(with_plain_targets(d, carried[d.name]) if d.name in carried else d for d in ordered)
 
 
 def with_plain_targets(definition: Definition, dimensions: Collection[int]) -> Definition:

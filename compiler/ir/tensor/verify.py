@@ -23,7 +23,7 @@ from compiler.ir.affine.expression import Affine, Read
 from compiler.ir.affine.proofs import facts_of, is_nonnegative
 from compiler.ir.scalar.choices import NOT_NUMBERS
 from compiler.ir.tensor.axes import has_batch
-from compiler.ir.tensor.circles import NoOrder, circle_of
+from compiler.ir.tensor.circles import NoOrder, circle_of, problem_of
 from compiler.ir.tensor.kinds import SCALAR_KINDS, Dtype, Kind, Operation, Role
 from compiler.ir.tensor.printer import integer_limits, print_affine, print_term, window_size
 from compiler.ir.tensor.program import Definition, Program, Shape, Tensor, Term
@@ -67,7 +67,7 @@ def _circles(program: Program) -> Iterator[str]:
             return
         circle = circle_of(members)
         if isinstance(circle, NoOrder):
-            yield f"{names[0]}: {circle.problem()}"
+            yield f"{names[0]}: {problem_of(circle)}"
             return
         for member in members:
             for number, term in enumerate(member.terms, 1):

@@ -6,23 +6,29 @@ looked at. What depends on a statement that is wrong itself is passed over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import replace
 
 from compiler.errors import ModelError, Problem
-from compiler.ir.affine.domain import Shape
+from compiler.ir.affine.domain import Axis, Shape
+from compiler.ir.affine.expression import Affine
+from compiler.ir.tensor.components import circles_among
+from compiler.ir.tensor.step_order import Dependence, NoOrder, arranged
 from compiler.language.formula.affine_index import (
     axis_value,
     checked_index,
     checked_indices,
     reads_integers_alone,
     size_of,
+    to_affine,
 )
-from compiler.language.formula.elaborate import Elaborator, Operation, exact_numbers, groups, writes_once
+from compiler.language.formula.elaborate import Elaborator, Operation, exact_numbers, writes_once
 from compiler.language.formula.normalise import Piece
 from compiler.language.formula.notations import NAMES, written_here
 from compiler.language.formula.parser import parse_formula
+from compiler.language.formula.references import groups, reference_problems
 from compiler.language.formula.resolve import Resolved
-from compiler.language.formula.scope import SIZE, UNIFORM, Operand, Scope, did_you_mean, with_batch_size
+from compiler.language.formula.scope import SIZE, Operand, Scope, did_you_mean, with_batch_size
 from compiler.language.formula.spelling import with_normalised_keys
 from compiler.language.formula.syntax import (
     FUNCTION_NAMES,
@@ -37,6 +43,7 @@ from compiler.language.formula.syntax import (
     Name,
     Negate,
     Node,
+    Place,
     Read,
     Rest,
     Statement,
@@ -66,6 +73,7 @@ def formula_problems(
         return list(error.problems)
     for group in groups(formula.statements):
         checker.check(group)
+    checker.check_circles()
     for name in results:
         if not any(statement.target == name for statement in formula.statements):
             place = formula.statements[-1].place
@@ -75,23 +83,11 @@ def formula_problems(
     return list(checker.problems)
 
 
-def reference_problems(statement: Statement, scope: Scope) -> list[Problem]:
-    """Reads of tensors that do not exist, or with a wrong number of indices."""
-    problems: list[Problem] = []
-    for node in walk(statement.value):
-        if not isinstance(node, Read) or node.tensor == UNIFORM:
-            continue
-        known = scope.operands.get(node.tensor)
-        if known is not None and any(isinstance(index, Rest) for index in node.indices):
-            continue
-        try:
-            scope.operand(node)
-        except ModelError as error:
-            problems += error.problems
-    return problems
+Needs = tuple[tuple[Dependence, Place], ...]
+"""What a piece needs of tensors, and where in the text it says so; looked for where there are circles."""
 
 
-class _Checker(Elaborator[None]):
+class _Checker(Elaborator[Needs]):
     """Collects problems, each once: a value may be in several pieces."""
 
     def __init__(self, scope: Scope, results: Mapping[str, Operand], formula: Formula):
@@ -99,6 +95,8 @@ class _Checker(Elaborator[None]):
         self.problems: dict[Problem, None] = {}
         self.broken: set[str] = set()
         self.stage_number = 0
+        self.needs: dict[Dependence, Place] = {}
+        self.shapes: dict[str, Shape] = {}
 
     def report(self, error: ModelError) -> None:
         self.problems.update(dict.fromkeys(error.problems))
@@ -109,8 +107,14 @@ class _Checker(Elaborator[None]):
         if reads & self.broken:
             self.broken.add(group[0].target)
             return
-        found = [problem for statement in group for problem in reference_problems(statement, self.scope)]
         before = len(self.problems)
+        try:
+            self.announce(group[0].target)
+        except ModelError as error:
+            self.report(error)
+            self.broken.update(self.circles[group[0].target])
+            return
+        found = [problem for statement in group for problem in reference_problems(statement, self.scope)]
         self.problems.update(dict.fromkeys(found))
         if not found:
             try:
@@ -120,18 +124,54 @@ class _Checker(Elaborator[None]):
         if len(self.problems) > before and group[0].target not in self.scope.operands:
             self.broken.add(group[0].target)
 
-    def meaning(self, operation: Operation, shape: Shape, terms: tuple[None, ...]) -> Hashable:
+    def meaning(self, operation: Operation, shape: Shape, terms: tuple[Needs, ...]) -> Hashable:
         self.stage_number += 1
         return self.stage_number
 
-    def term(self, statement: Resolved, operand: Operand, piece: Piece) -> None:
+    def add(self, local: str, operand: Operand, operation: Operation, terms: tuple[Needs, ...]) -> None:
+        super().add(local, operand, operation, terms)
+        self.shapes[operand.name] = operand.shape
+        for need, place in (pair for term in terms for pair in term):
+            self.needs[replace(need, reader=operand.name)] = place
+
+    def check_circles(self) -> None:
+        """Report the circles of which no order of steps computes all."""
+        if self.problems:
+            return
+        reads = {name: [need.read for need in self.needs if need.reader == name] for name in self.shapes}
+        for names in circles_among(reads):
+            needs = [need for need in self.needs if need.reader in names and need.read in names]
+            over_batch = next((need for need in needs if need.over_batch), None)
+            if over_batch is not None:
+                message = f"{over_batch.reader} needs itself through a sum over the batch"
+                expected = "recurrences of each example by itself"
+                self.report(self.scope.error(self.needs[over_batch], message, expected=expected))
+                continue
+            order = arranged(needs, {name: self.shapes[name] for name in names})
+            if isinstance(order, NoOrder):
+                self.report(self.scope.error(self.needs[order.culprit], order.message, **order.details))
+
+    def needs_of(
+        self, piece: Piece, target: tuple[Affine, ...], extents: Extents
+    ) -> Iterator[tuple[Dependence, Place]]:
+        """What the piece needs of tensors that the formula defines."""
+        axes = tuple(Axis(name, extent) for name, extent in extents.items())
+        reads = (node for node in walk(piece.body) if isinstance(node, Read))
+        for node in reads if self.circles else ():
+            operand = self.scope.operand(node)
+            indices = tuple(to_affine(index, extents, self.scope) for index in node.indices)
+            yield Dependence("", target, operand.name, indices, axes, piece.guards), node.place
+
+    def term(self, statement: Resolved, operand: Operand, piece: Piece) -> Needs:
         extents = statement.extents | {bound.name: bound.extent for bound in piece.axes}
         left = Read(statement.place, statement.target, statement.indices)
         target, _ = checked_indices(left, extents, self.scope, operand)
         if not statement.accumulate and not writes_once(target, statement.extents):
             message = f"{statement.target} can be written more than once at one place"
             raise self.scope.error(statement.place, message, advice="`+=` if the values are to be added")
+        before = len(self.problems)
         _Values(self.scope, extents, piece, self.report).value(piece.body)
+        return () if len(self.problems) > before else tuple(self.needs_of(piece, target, extents))
 
 
 class _Values:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from compiler.errors import ModelError
 from compiler.ir.tensor.program import Axis, Definition, Operation, Shape, Term, make_term
 from compiler.ir.tensor.rename import canonical, without_single_values
+from compiler.ir.tensor.stepwise import in_steps
 from compiler.language.formula.affine_index import checked_indices
 from compiler.language.formula.check import formula_problems
-from compiler.language.formula.elaborate import Elaborator, exact_numbers, groups
+from compiler.language.formula.elaborate import Elaborator, exact_numbers
 from compiler.language.formula.normalise import Piece
 from compiler.language.formula.parser import parse_formula
+from compiler.language.formula.references import groups
 from compiler.language.formula.resolve import Resolved
 from compiler.language.formula.scalar import ScalarBuilder
 from compiler.language.formula.scope import Operand, Scope, with_batch_size
@@ -62,7 +64,10 @@ def compile_formula(
     compiler = _Compiler(scope, with_normalised_keys(results), formula, prefix, origin)
     for group in groups(formula.statements):
         compiler.define(group)
-    return CompiledFormula(tuple(compiler.definitions), tuple(compiler.random), compiler.iota, origin)
+    definitions = tuple(compiler.definitions)
+    if compiler.circles:
+        definitions = in_steps(definitions)
+    return CompiledFormula(definitions, tuple(compiler.random), compiler.iota, origin)
 
 
 class _Compiler(Elaborator[Term]):

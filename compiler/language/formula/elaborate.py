@@ -7,7 +7,7 @@ The way to them is the same, and needs no SymPy.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Generic, Literal, TypeVar
@@ -16,14 +16,26 @@ from compiler.errors import ModelError, Problem
 from compiler.ir.affine.domain import Shape
 from compiler.ir.affine.expression import Affine, Extent
 from compiler.ir.tensor.names import Names
-from compiler.language.formula.affine_index import to_affine
-from compiler.language.formula.cases import cases_of
+from compiler.language.formula.affine_index import checked_indices, to_affine
+from compiler.language.formula.cases import Guards, cases_of
+from compiler.language.formula.infer import circle_shapes
 from compiler.language.formula.normalise import Context, Piece, free_names, pieces, staged, tabulated
 from compiler.language.formula.products import without_products
+from compiler.language.formula.references import circles_in, of_circle
 from compiler.language.formula.resolve import Reduction, Resolved, resolve
 from compiler.language.formula.scope import IOTA, RESERVED, UNIFORM, Operand, Scope, shape_text
 from compiler.language.formula.spelling import with_normalised_keys
-from compiler.language.formula.syntax import Extents, Formula, Name, Node, Read, Statement, rebuild
+from compiler.language.formula.syntax import (
+    Conditional,
+    Extents,
+    Formula,
+    Name,
+    Node,
+    Read,
+    Statement,
+    children,
+    rebuild,
+)
 
 Built = TypeVar("Built")
 Operation = Literal["sum", "max", "min"]
@@ -43,18 +55,6 @@ def exact_numbers(constants: Mapping[str, object]) -> dict[str, int | float]:
     return numbers
 
 
-def groups(statements: Iterable[Statement]) -> list[list[Statement]]:
-    """Statements in order, neighbouring `+=` statements of one tensor together."""
-    groups: list[list[Statement]] = []
-    for statement in statements:
-        last = groups[-1][-1] if groups else None
-        if last and last.accumulate and statement.accumulate and last.target == statement.target:
-            groups[-1].append(statement)
-        else:
-            groups.append([statement])
-    return groups
-
-
 class Elaborator(Generic[Built]):
     """The state of one formula: the tensors known so far. Subclasses say what a term becomes."""
 
@@ -71,12 +71,28 @@ class Elaborator(Generic[Built]):
         self.made: dict[str, int] = {}
         self.random: list[Operand] = []
         self.context = Context(self.stage, lambda node, extents: cases_of(node, extents, self.scope))
+        self.statements = formula.statements
+        self.circles = circles_in(formula.statements)
+        self.awaited: set[str] = set()
+
+    def announce(self, local: str) -> None:
+        """Make known the tensors of a circle before the first of them is defined: each may read all."""
+        names = self.circles.get(local, ())
+        if not names or not self.scope.operands.keys().isdisjoint(names):
+            return
+        given = {name: self.results[name].shape for name in names if name in self.results}
+        shapes = circle_shapes(of_circle(self.statements, self.circles, local), self.scope, given)
+        for name in names:
+            self.know(name, self.results.get(name) or Operand(self.own[name], shapes[name]))
+        self.awaited.update(names)
 
     def define(self, group: list[Statement]) -> None:
         """One definition from its statement, or from the `+=` statements that each add terms."""
         local = group[0].target
+        self.announce(local)
         self.check_name(group[0])
-        declared = self.results.get(local)
+        declared = self.scope.operands[local] if local in self.awaited else self.results.get(local)
+        self.awaited.discard(local)
         resolved = [self.drawn(resolve(statement, self.scope, declared)) for statement in group]
         operand = declared or Operand(self.own[local], self.inferred_shape(resolved))
         operation, terms = self.terms(resolved, operand)
@@ -103,7 +119,7 @@ class Elaborator(Generic[Built]):
         if name in RESERVED or name in self.scope.constants:
             kind = "a reserved name" if name in RESERVED else "a constant"
             raise self.scope.error(statement.place, f"{name} is {kind}, so it cannot be defined")
-        if name in self.scope.operands:
+        if name in self.scope.operands and name not in self.awaited:
             advice = "`+=` in each of the statements, one after the other, that add a term to it"
             raise self.scope.error(statement.place, f"{name} is already defined", advice=advice)
 
@@ -155,8 +171,10 @@ class Elaborator(Generic[Built]):
         self.know(_hidden(self.random[-1]), self.random[-1])
         return _hidden(self.random[-1])
 
-    def terms(self, statements: list[Resolved], operand: Operand) -> tuple[Operation, tuple[Built, ...]]:
-        """The operation and the terms of the definition that these statements make up."""
+    def terms(
+        self, statements: list[Resolved], operand: Operand, guards: Guards = ()
+    ) -> tuple[Operation, tuple[Built, ...]]:
+        """The operation and the terms of the definition that these statements are, where `guards` hold."""
         statements = [
             replace(s, value=without_products(s.value, s.extents, self.scope, self.shared_stage))
             for s in statements
@@ -171,28 +189,36 @@ class Elaborator(Generic[Built]):
         ):
             inner = first.extents | {bound.name: bound.extent for bound in value.axes}
             body = tabulated(value.body, inner, self.context)
-            piece = Piece(value.axes, staged(body, inner, self.context))
+            piece = Piece(value.axes, staged(body, inner, self.context, guards), guards)
             return value.operation, (self.term(first, operand, piece),)
         found = [
             (s, piece)
             for s in statements
-            for piece in pieces(tabulated(s.value, s.extents, self.context), s.extents, self.context)
+            for piece in pieces(tabulated(s.value, s.extents, self.context), s.extents, self.context, guards)
         ]
         return "sum", tuple(self.term(statement, operand, piece) for statement, piece in found)
 
-    def stage(self, node: Node, extents: Extents) -> Read:
-        """The read that replaces a reduction or a table, defined as a tensor over the axes it depends on."""
-        kind = node.operation if isinstance(node, Reduction) else "table"
+    def stage(self, node: Node, extents: Extents, guards: Guards = ()) -> Read:
+        """The read that replaces a reduction, a choice around some, or a table, defined as a tensor over the
+        axes that it depends on.
+
+        It is read only where `guards` hold, and computed only there if it could leave a tensor elsewhere, as
+        h[b, t - 1] does where t is 0."""
+        other = "choice" if isinstance(node, Conditional) else "table"
+        kind = node.operation if isinstance(node, Reduction) else other
         free = free_names(node)
         axes = {name: extent for name, extent in extents.items() if name in free}
         indices = tuple(Name(node.place, name) for name in axes)
         shape = tuple(axes.values())
         statement = Resolved(kind, indices, False, node, axes, node.place)
-        return Read(node.place, self.shared_stage(kind, [statement], shape), indices)
+        within = tuple(guard for guard in guards if guard.affine.axes <= axes.keys())
+        if within and stays_inside(node, axes, self.scope):
+            within = ()
+        return Read(node.place, self.shared_stage(kind, [statement], shape, within), indices)
 
-    def shared_stage(self, kind: str, statements: list[Resolved], shape: Shape) -> str:
+    def shared_stage(self, kind: str, statements: list[Resolved], shape: Shape, guards: Guards = ()) -> str:
         """The key of a stage that these statements define, or of an equal one that there is already."""
-        operation, terms = self.terms(statements, Operand(kind, shape))
+        operation, terms = self.terms(statements, Operand(kind, shape), guards)
         meaning = self.meaning(operation, shape, terms)
         if meaning not in self.shared:
             self.made[kind] = self.made.get(kind, 0) + 1
@@ -205,6 +231,20 @@ class Elaborator(Generic[Built]):
 def _hidden(operand: Operand) -> str:
     """The key of a tensor that the text does not name: no formula can spell it, so it hides nothing."""
     return f"{operand.name}[]"
+
+
+def stays_inside(node: Node, extents: Extents, scope: Scope) -> bool:
+    """Whether no read of a value that is not padded can leave its tensor, whatever the axes are."""
+    if isinstance(node, Reduction):
+        extents = extents | {axis.name: axis.extent for axis in node.axes}
+        return stays_inside(node.body, extents, scope)
+    if isinstance(node, Read) and node.tensor != UNIFORM:
+        try:
+            _, inside = checked_indices(node, extents, scope, scope.operand(node))
+        except ModelError:
+            return False
+        return inside or node.outside is not None
+    return all(stays_inside(child, extents, scope) for child in children(node))
 
 
 def writes_once(target: tuple[Affine, ...], extents: Extents) -> bool:

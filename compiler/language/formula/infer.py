@@ -16,9 +16,9 @@ from compiler.errors import ModelError, Problem
 from compiler.ir.affine.domain import Shape
 from compiler.ir.affine.expression import Extent
 from compiler.language.formula.affine_index import to_affine
-from compiler.language.formula.check import reference_problems
 from compiler.language.formula.extents import Binder, ExtentFinder, inside_of
 from compiler.language.formula.parser import parse_formula
+from compiler.language.formula.references import circles_in, groups, reference_problems
 from compiler.language.formula.resolve import expanded
 from compiler.language.formula.scope import UNIFORM, UNKNOWN, Operand, Scope, with_batch_size
 from compiler.language.formula.spelling import with_normalised_keys
@@ -50,13 +50,29 @@ def infer_shapes(
     return inference.shapes
 
 
+def circle_shapes(
+    statements: tuple[Statement, ...], scope: Scope, declared: Mapping[str, Shape]
+) -> dict[str, Shape]:
+    """The shapes of tensors that need each other, by the statements that define them.
+
+    `declared` are shapes of results. Raises ModelError as `infer_shapes` does."""
+    formula = Formula(scope.text, statements)
+    inference = _Inference(formula, scope, {})
+    inference.shapes.update(declared)
+    while inference.learns():
+        pass
+    inference.check()
+    return {s.target: inference.shapes[s.target] for s in statements}
+
+
 class _Inference:
     """What is known so far: `shapes` of the unknown tensors and of left sides."""
 
     def __init__(self, formula: Formula, scope: Scope, unknown: dict[str, PartialShape]):
         self.formula, self.given = formula, scope
         self.unknown = tuple(unknown)
-        self.shapes: dict[str, PartialShape] = unknown
+        self.circles = circles_in(formula.statements)
+        self.shapes: dict[str, PartialShape] = dict.fromkeys(self.circles) | unknown
 
     @property
     def scope(self) -> Scope:
@@ -66,7 +82,9 @@ class _Inference:
     def check_references(self) -> None:
         """Raises ModelError with every read of a tensor that is neither given nor defined before."""
         scope, problems = self.scope, []
-        for statement in self.formula.statements:
+        for statement in (statement for group in groups(self.formula.statements) for statement in group):
+            awaited = {name: Operand(name, None) for name in self.circles.get(statement.target, ())}
+            scope = replace(scope, operands=scope.operands | awaited)
             problems += reference_problems(statement, scope)
             known = {statement.target: Operand(statement.target, None)}
             scope = replace(scope, operands=scope.operands | known)
@@ -79,14 +97,21 @@ class _Inference:
         left: dict[str, PartialShape] = {}
         for statement in self.formula.statements:
             finder, value = self.finder(statement)
+            own = self.circles.get(statement.target, ())
             for read, axes in _reads(value, finder.left):
                 if read.tensor in self.shapes:
-                    written = tuple(self.written(index, axes, finder) for index in read.indices)
+                    # In a circle the place of the step before says nothing: it ends one earlier.
+                    told = (isinstance(index, Name) or read.tensor not in own for index in read.indices)
+                    written = tuple(
+                        self.written(index, axes, finder) if tells else UNKNOWN
+                        for index, tells in zip(read.indices, told, strict=True)
+                    )
                     self.shapes[read.tensor] = self.merged(self.shapes[read.tensor], written, read)
             indices = finder.target.indices
             written = tuple(self.written(index, finder.left, finder) for index in indices)
             left[statement.target] = self.larger(left.get(statement.target), written, statement)
-            self.shapes.setdefault(statement.target, left[statement.target])
+            if self.shapes.get(statement.target) is None:
+                self.shapes[statement.target] = left[statement.target]
         for name, shape in left.items():
             self.shapes[name] = _filled(shape, self.shapes[name])
         return self.shapes != before

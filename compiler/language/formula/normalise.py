@@ -23,12 +23,14 @@ from dataclasses import dataclass, replace
 from compiler.ir.affine.domain import Axis, Guard
 from compiler.language.formula.cases import Cases
 from compiler.language.formula.resolve import Reduction
-from compiler.language.formula.scope import HIDDEN_BATCH_SIZE
+from compiler.language.formula.scope import HIDDEN_BATCH_SIZE, SIZE
 from compiler.language.formula.syntax import (
     Binary,
     Call,
+    Compare,
     Conditional,
     Extents,
+    Logical,
     Name,
     Negate,
     Node,
@@ -49,11 +51,11 @@ MOST_SPLITS = 4
 class Context:
     """What the surroundings do for a piece.
 
-    `stage` defines a value as a tensor of its own and gives the read that replaces it; `cases` says where a
-    condition holds, if the axes decide that.
+    `stage` defines a value as a tensor of its own, needed only where some guards hold, and gives the read
+    that replaces it; `cases` says where a condition holds, if the axes decide that.
     """
 
-    stage: Callable[[Node, Extents], Read]
+    stage: Callable[[Node, Extents, tuple[Guard, ...]], Read]
     cases: Callable[[Node, Extents], Cases | None]
 
 
@@ -66,11 +68,12 @@ class Piece:
     guards: tuple[Guard, ...] = ()
 
 
-def pieces(value: Node, extents: Extents, context: Context) -> list[Piece]:
-    """The summands of a value over axes `extents`; those without axes and guards are one piece, the last."""
+def pieces(value: Node, extents: Extents, context: Context, guards: tuple[Guard, ...] = ()) -> list[Piece]:
+    """The summands of a value over axes `extents`, all of them where `guards` hold; those without axes and
+    guards are one piece, the last."""
     found = [
         split
-        for whole in _pieces(value, extents, context)
+        for whole in _pieces(value, extents, context, guards)
         for piece in _parts(whole)
         for split in _split(piece, extents, context, MOST_SPLITS)
     ]
@@ -109,27 +112,35 @@ def _summands(node: Node) -> int:
     return number
 
 
-def staged(node: Node, extents: Extents, context: Context) -> Node:
-    """The value with every reduction in it replaced by a read of its stage."""
-    if isinstance(node, Reduction):
-        return context.stage(node, extents)
-    return rebuild(node, lambda child: staged(child, extents, context))
+def staged(node: Node, extents: Extents, context: Context, guards: tuple[Guard, ...]) -> Node:
+    """The value with every reduction in it replaced by a read of its stage, and so is every choice around
+    one that the axes decide: what is reduced on one side may leave its tensor on the other."""
+    if isinstance(node, Reduction) or _is_decided_around_one(node, extents, context):
+        return context.stage(node, extents, guards)
+    return rebuild(node, lambda child: staged(child, extents, context, guards))
 
 
 def tabulated(node: Node, extents: Extents, context: Context) -> Node:
     """The value with a read of a table for every costly part that reads no tensor and lacks an axis."""
     if not extents or isinstance(node, Read | Name | Number):
         return node
-    if not any(isinstance(inner, Read) for inner in walk(node)):
+    # A condition is no value, though what it compares may be.
+    if not isinstance(node, Compare | Logical) and not any(isinstance(inner, Read) for inner in walk(node)):
         axes = free_names(node) & extents.keys()
         batched = any(extents[name] is None for name in axes)
-        costly = any(isinstance(inner, Call | Reduction) or _is_power(inner) for inner in walk(node))
+        costly = any(map(_is_costly, walk(node)))
         lacking = 0 < len(axes) < len(extents)
-        return context.stage(node, extents) if costly and lacking and not batched else node
+        return context.stage(node, extents, ()) if costly and lacking and not batched else node
     if isinstance(node, Reduction):
         inner = extents | {axis.name: axis.extent for axis in node.axes}
         return replace(node, body=tabulated(node.body, inner, context))
     return rebuild(node, lambda child: tabulated(child, extents, context))
+
+
+def _is_costly(node: Node) -> bool:
+    return (
+        (isinstance(node, Call) and node.function != SIZE) or isinstance(node, Reduction) or _is_power(node)
+    )
 
 
 def _is_power(node: Node) -> bool:
@@ -185,42 +196,45 @@ def free_names(node: Node) -> frozenset[str]:
     return frozenset().union(*map(free_names, children(node)))
 
 
-def _pieces(node: Node, extents: Extents, context: Context) -> list[Piece]:
-    if isinstance(node, Conditional) and _has_reduction(node):
-        cases = context.cases(node.condition, extents)
-        if cases is not None:
-            return [
-                replace(piece, guards=(*guards, *piece.guards))
-                for sides, value in ((cases.holds, node.then), (cases.fails, node.otherwise))
-                for guards in sides
-                for piece in _pieces(value, extents, context)
-            ]
+def _pieces(node: Node, extents: Extents, context: Context, guards: tuple[Guard, ...]) -> list[Piece]:
+    """The summands where `guards` hold, which the pieces bear."""
+
+    def inner(node: Node) -> list[Piece]:
+        return _pieces(node, extents, context, guards)
+
     match node:
         case _ if not _has_reduction(node):
-            return [Piece((), node)]
-        case Negate(place=place, operand=operand):
-            return [replace(p, body=Negate(place, p.body)) for p in _pieces(operand, extents, context)]
-        case Binary(operator="+", left=left, right=right):
-            return _pieces(left, extents, context) + _pieces(right, extents, context)
-        case Binary(place=place, operator="-", left=left, right=right):
-            subtracted = [replace(p, body=Negate(place, p.body)) for p in _pieces(right, extents, context)]
-            return _pieces(left, extents, context) + subtracted
-        case Binary(place=place, operator="*", left=left, right=right) if _is_factor(left, extents):
+            return [Piece((), node, guards)]
+        case Conditional() if (cases := context.cases(node.condition, extents)) is not None:
             return [
-                replace(p, body=Binary(place, "*", left, p.body)) for p in _pieces(right, extents, context)
+                piece
+                for sides, value in ((cases.holds, node.then), (cases.fails, node.otherwise))
+                for side in sides
+                for piece in _pieces(value, extents, context, (*guards, *side))
             ]
+        case Negate(place=place, operand=operand):
+            return [replace(p, body=Negate(place, p.body)) for p in inner(operand)]
+        case Binary(operator="+", left=left, right=right):
+            return inner(left) + inner(right)
+        case Binary(place=place, operator="-", left=left, right=right):
+            return inner(left) + [replace(p, body=Negate(place, p.body)) for p in inner(right)]
+        case Binary(place=place, operator="*", left=left, right=right) if _is_factor(left, extents):
+            return [replace(p, body=Binary(place, "*", left, p.body)) for p in inner(right)]
         case Binary(place=place, operator="*" | "/" as operator, left=left, right=right) if _is_factor(
             right, extents
         ):
-            return [
-                replace(p, body=Binary(place, operator, p.body, right))
-                for p in _pieces(left, extents, context)
-            ]
+            return [replace(p, body=Binary(place, operator, p.body, right)) for p in inner(left)]
         case Reduction(operation="sum" | "mean") if _has_every_axis(node, extents):
-            inner = extents | {axis.name: axis.extent for axis in node.axes}
+            within = extents | {axis.name: axis.extent for axis in node.axes}
             body = _divided(node) if node.operation == "mean" else node.body
-            return [replace(p, axes=(*node.axes, *p.axes)) for p in _pieces(body, inner, context)]
-    return [Piece((), staged(node, extents, context))]
+            found = _pieces(body, within, context, guards)
+            return [replace(p, axes=(*node.axes, *p.axes)) for p in found]
+    return [Piece((), staged(node, extents, context, guards), guards)]
+
+
+def _is_decided_around_one(node: Node, extents: Extents, context: Context) -> bool:
+    around = isinstance(node, Conditional) and _has_reduction(node)
+    return around and context.cases(node.condition, extents) is not None
 
 
 def _has_reduction(node: Node) -> bool:

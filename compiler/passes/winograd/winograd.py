@@ -37,6 +37,9 @@ TILES = Form(summed=False, kernel=".kernel", letter="d", keeps_names=True)
 def winograd(program: Program, name: str) -> Iterator[Site]:
     """The sum `name` with transformed convolutions in the place of direct ones: along what its terms slide
     over, or, where that is as long as the image, in pieces."""
+    if name in program.circle_of:
+        # Its image would be transformed in each step, of which there is little in one.
+        return
     definition = program.definition(name)
     for found in _convolutions(definition, program):
         planned = _cheapest(found, definition.shape, program)

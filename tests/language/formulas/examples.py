@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.language.formulas.recurrences import RECURRENCES, Recurrence
+
 Shapes = tuple[tuple[int, ...], ...]
 
 
@@ -45,8 +47,18 @@ def _range(np, v):
     return windows.max(0) - windows.min(0) + windows.mean(0)
 
 
-VOCABULARIES = {"embedding": 65}
-"""Of the examples that read integers."""
+VOCABULARIES: dict[str, dict[str, int]] = {
+    "embedding": {"x": 65},
+    **{name: recurrence.vocabulary for name, recurrence in RECURRENCES.items()},
+}
+"""Of the inputs that are integers."""
+STEPS = 3
+"""Of each recurrence."""
+
+
+def _over_steps(recurrence: Recurrence, steps: int) -> Callable:
+    return lambda np, v: recurrence.reference(np, v, steps)
+
 
 EXAMPLES: dict[str, tuple[Shapes, Callable]] = {
     "locally_connected": (((8, 3),), _locally_connected),
@@ -71,4 +83,8 @@ EXAMPLES: dict[str, tuple[Shapes, Callable]] = {
     "swish": (((4, 3),), lambda np, v: v["x"] / (1 + np.exp(-v["beta"] * v["x"]))),
     "leaky": (((4, 3),), lambda np, v: np.where(v["x"] > 0, v["x"], 0.1 * v["x"])),
     "gated": (((4,), (4,)), lambda np, v: np.tanh(v["x1"]) / (1 + np.exp(-v["x2"]))),
+    **{
+        name: (recurrence.shapes(STEPS), _over_steps(recurrence, STEPS))
+        for name, recurrence in RECURRENCES.items()
+    },
 }

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import compiler
-from compiler.language.formula.functions import FUNCTION_NAMES
 from compiler.language.formula.parser import REDUCTIONS, parse_formula
+from compiler.language.formula.syntax import FUNCTION_NAMES
 from compiler.language.layers import Layer
 from tests.derive.cases import Case, interpret, layer_program
 from tests.derive.rungs import adjoint_identity, against_reference, taylor_slope
@@ -42,8 +42,8 @@ LAYERS = layers()
 def case_of(name: str) -> Case:
     layer, (shapes, reference) = LAYERS[name], EXAMPLES[name]
     described = layer.forward(*shapes)
-    vocabulary = VOCABULARIES.get(name)
-    inputs = described.input_names(len(shapes)) if vocabulary is None else ()
+    vocabulary = VOCABULARIES.get(name, {})
+    inputs = (n for n in described.input_names(len(shapes)) if n not in vocabulary)
     wrt = (*inputs, *described.parameters)
     return Case(
         name,

@@ -332,7 +332,7 @@ def test_the_text_does_not_depend_on_hashes() -> None:
 
 
 def test_every_function_has_its_name() -> None:
-    from compiler.language.formula.functions import FUNCTION_NAMES
     from compiler.language.formula.scalar import FUNCTIONS
+    from compiler.language.formula.syntax import FUNCTION_NAMES
 
     assert tuple(FUNCTIONS) == FUNCTION_NAMES

@@ -1,0 +1,121 @@
+"""Recurrences as formulas: values and derivatives against JAX for several lengths; what has no order."""
+
+from __future__ import annotations
+
+import pytest
+
+from compiler.errors import ModelError
+from compiler.ir.tensor.circles import circles
+from compiler.ir.tensor.program import Program
+from compiler.ir.tensor.verify import verify
+from compiler.language.layers import Formula
+from compiler.simplify.simplify import simplify
+from tests.derive.cases import Case, interpret, layer_program
+from tests.derive.rungs import Finding, errors_by_mode
+from tests.language.formulas.recurrences import RECURRENCES
+from tests.language.formulas.test_documentation import LAYERS
+
+every_recurrence = pytest.mark.parametrize("name", RECURRENCES)
+
+
+def case_of(name: str, steps: int) -> Case:
+    return RECURRENCES[name].case(name, LAYERS[name], steps)
+
+
+def simplified(program: Program) -> Program:
+    verify(program)
+    program, _ = simplify(program, strict=True)
+    verify(program)
+    return program
+
+
+def worst(found: dict[str, Finding]) -> float:
+    return max(finding.error for finding in found.values())
+
+
+@pytest.mark.parametrize("name", ["cumulative_product", "sum_of_the_rest", "viterbi", "recurrent_network"])
+def test_simplified_derivatives_of_some_are_those_of_jax(name: str, jax) -> None:
+    """VJP, JVP and HVP; the first two of all of them are looked at where the page is."""
+    found = errors_by_mode(case_of(name, 2), interpret, jax, prepare=simplified)
+    assert worst(found) < 1e-12, found
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@every_recurrence
+def test_simplified_derivatives_are_those_of_jax(name: str, steps: int, jax) -> None:
+    case = case_of(name, steps)
+    for prepare in (lambda program: program, simplified):
+        found = errors_by_mode(case, interpret, jax, prepare=prepare)
+        assert worst(found) < 1e-9, found
+
+
+def program_of(formula: str, *shapes: tuple[int, ...], **options) -> Program:
+    return layer_program(Formula(formula, **options), *shapes)
+
+
+def test_the_steps_of_several_equations() -> None:
+    """A stage may read one that is defined later, and what stands between them may be in no circle."""
+    program = program_of(
+        """
+        gate[b, t, u] = 1 / (1 + exp(-x[b, t, u] - (h[b, t - 1, u] if t >= 1 else 0)))
+        twice[b, t, u] = 2 * x[b, t, u]
+        late[b, t, u] = gate[b, t, u] + 1
+        h[b, t, u] = gate[b, t, u] * twice[b, t, u]
+        y[b, t, u] = h[b, t, u] * late[b, t, u]
+        """,
+        (4, 3),
+    )
+    (circle,) = circles(program)
+    assert circle.body == ("gate", "h")
+    assert [d.name for d in program.definitions] == ["twice", "gate", "h", "late", "y"]
+
+
+def test_a_reduction_behind_a_choice_is_computed_where_it_is_chosen() -> None:
+    program = program_of("y[b, t, s] = (max[r](y[b, t - 1, r]) if t >= 1 else 0) + x[b, t, s]", (4, 3))
+    verify(program)
+    maximum = next(d for d in program.definitions if d.operation == "max")
+    assert [str(guard) for guard in maximum.terms[0].guards] == ["t - 1 >= 0"]
+
+
+def test_of_one_step_nothing_is_carried() -> None:
+    program = program_of("y[b, t, c] = x[b, t, c] + (y[b, t - 1, c] if t >= 1 else 0)", (1, 3))
+    assert not program.circle_of
+
+
+@pytest.mark.parametrize(
+    ("formula", "culprit"),
+    [
+        ("y[b, t, c] = x[b, t, c] + y[b, t, c]", "y[b, t, c]"),
+        (
+            "y[b, t, c] = x[b, t, c] + (y[b, t - 1, c] if t >= 1 else 0) + (y[b, t + 1, c] if t < 3 else 0)",
+            "y[b, t + 1, c]",
+        ),
+        ("s[b, t] = sum[c](y[b, t, c]); y[b, t, c] = x[b, t, c] - s[b, t]", "y[b, t, c]"),
+        ("y[b, t, c] = x[b, t, c] + sum[s](y[b, s, c])", "y[b, s, c]"),
+    ],
+)
+def test_what_has_no_order_is_an_error_at_the_read(formula: str, culprit: str) -> None:
+    with pytest.raises(ModelError, match="no order of steps") as error:
+        program_of(formula, (4, 3))
+    message = str(error.value)
+    assert "does not go back" in message
+    _, text, carets, *_ = message.splitlines()
+    assert culprit in text[carets.index("^") - 1 : carets.rindex("^") + 2]
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        (
+            "m[t, c] = mean[b](y[b, t - 1, c]) if t >= 1 else 0; y[b, t, c] = x[b, t, c] - m[t, c]",
+            "through a sum over the batch",
+        ),
+        ("y[b, t, c] = x[b, t, c] + y[b, t - 1, c]", "can leave y"),
+        ("h[b, t, c] = z[b, t, c]; z[b, t, c] = x[b, t, c]; y[b, t, c] = h[b, t, c]", "no tensor z"),
+        ("h[t, c] = h[t - 1, c] if t >= 1 else 0; y[b, c] = x[b, 0, c] + h[0, c]", "how far t goes"),
+    ],
+)
+def test_other_mistakes(formula: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        program_of(formula, (4, 3))
