@@ -11,8 +11,9 @@ from compiler.ir.affine.expression import Affine, Atom, Extent, axis, constant
 from compiler.ir.affine.expression import Read as IntegerRead
 from compiler.ir.loops.grammar import Address, Let, Load, Statement
 from compiler.ir.scalar.conditions import Condition
+from compiler.ir.tensor.maps import interior
 from compiler.ir.tensor.program import Access, Axis, Guard, Shape, Term
-from compiler.ir.tensor.rename import without_single_values
+from compiler.ir.tensor.rename import substitute_axes, without_single_values
 from compiler.schedule.layout import offset
 
 Shapes = Mapping[str, Shape]
@@ -51,7 +52,7 @@ class Nest:
 
 def make_nest(term: Term, target: str, shapes: Shapes, prefix: str) -> Nest:
     """Lay out a term's tensors and hoist what no loop changes; `prefix` keeps local names apart."""
-    term = without_single_values(term)
+    term = within_bounds(without_single_values(term))
     addresses = {s: _address(a, shapes[a.tensor], term.extents) for s, a in term.reads}
     prelude: list[Statement] = []
     fixed: dict[sympy.Symbol, sympy.Symbol] = {}
@@ -78,6 +79,27 @@ def make_nest(term: Term, target: str, shapes: Shapes, prefix: str) -> Nest:
         term,
         outer,
     )
+
+
+def within_bounds(term: Term) -> Term:
+    """The term whose reductions run from 0 over just the points that guards of one axis allow.
+
+    y[u] += h[t-1,u]·z[t]  for t:28 if t - 1 >= 0   is   y[u] += h[t,u]·z[t+1]  for t:27
+    """
+    for a in term.reduction_axes:
+        own = [guard for guard in term.guards if guard.affine.axes == {a.name}]
+        if own and a.extent is not None and all(map(_is_bound, own)):
+            inside = interior(replace(term, guards=tuple(own)), a.name)
+            if inside:
+                guards = tuple(guard for guard in term.guards if guard not in own)
+                axes = [replace(a, extent=len(inside)) if one == a else one for one in term.axes]
+                shift = {a.name: axis(a.name) + inside.start}
+                term = substitute_axes(replace(term, guards=guards), shift, axes)
+    return term
+
+
+def _is_bound(guard: Guard) -> bool:
+    return guard.kind == ">=" and all(isinstance(atom, str) for atom, _ in guard.affine.terms)
 
 
 def _inner(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:

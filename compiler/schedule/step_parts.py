@@ -75,6 +75,15 @@ class _Here:
     def where(self, guard: Guard) -> _Here:
         return replace(self, holding=(*self.holding, guard))
 
+    def unless(self, guard: Guard) -> _Here:
+        """Where the guard does not hold: it fails on the one side, or on the only one that is left."""
+        if guard.kind == ">=":
+            return self.where(Guard(">=", -guard.affine - 1))
+        for side in facts_of(guard):
+            if self.verdict(Guard(">=", side)):
+                return self.where(Guard(">=", side - 1))
+        return self
+
     def decides(self, guard: Guard) -> bool:
         """Whether the guard asks for nothing but where the step is."""
         return not guard.affine.reads and guard.affine.axes <= self.loops.keys()
@@ -161,8 +170,7 @@ class StepScheduler:
                 replace(member, terms=tuple(term for term in member.terms if test not in term.guards))
                 for member in members
             )
-            opposite = Guard(">=", -test.affine - 1)
-            fails = self.decided(failing, None, here.where(opposite) if test.kind == ">=" else here)
+            fails = self.decided(failing, None, here.unless(test))
         if holds is None or fails is None:
             return None
         if verdict is None:

@@ -125,6 +125,39 @@ def test_inner_loops_ask_nothing_of_the_step() -> None:
                 assert inside_tests(kernel.body, frozenset(steps)) == 0
 
 
+def test_steps_that_a_test_leaves_out_are_known() -> None:
+    """Where t is not the last step it is an earlier one, so nothing asks whether there is a later step."""
+    text = """
+input x: (batch, 6, 5) real
+y: (batch, 6, 5) real = sum of "y"
+    for b:batch, t:6, u:5 if t - 5 == 0: [b, t, u] += x[b, t, u]
+    for b:batch, t:6, u:5 if -t + 4 >= 0: [b, t, u] += y[b, t + 1, u]*x[b, t, u]
+outputs y
+"""
+    (plan,) = plans_of([parse_program(text)], Settings(WIDE, "float32", TILE))
+    (kernel,) = plan.kernels
+    assert sum(isinstance(statement, If) for statement in statements(kernel.body)) == 1
+
+
+def test_a_reduction_runs_over_what_its_guards_allow() -> None:
+    """Its sum is one in blocks, whose first point begins the accumulators, as without guards."""
+    text = """
+input x: (batch, 90, 16) real
+input h: (batch, 90, 16) real
+w: (16, 16) real = sum of "w"
+    for b:batch, t:90, u:16, v:16 if t - 1 >= 0: [v, u] += h[b, t - 1, v]*x[b, t, u]
+outputs w
+"""
+    program = parse_program(text)
+    (plan,) = plans_of([program], Settings(WIDE, "float32", TILE))
+    (kernel,) = plan.kernels
+    loops = [s for s in statements(kernel.body) if isinstance(s, Loop) and s.variable.startswith("t")]
+    assert loops and all(loop.upper[0].affine.constant in (0, 89) for loop in loops)
+    given = random_inputs(program, 5)
+    found = interpret_programs([program], Settings(WIDE, "float64", TILE)).run(0, given, batch=5)["w"]
+    assert error(found, run(program, given, batch=5)["w"]) < 1e-12
+
+
 def test_what_follows_a_product_stays_in_its_registers() -> None:
     (plan,) = plans_of([program_of("linear units")], Settings(WIDE, "float32", TILE))
     (kernel,) = plan.kernels
