@@ -9,6 +9,7 @@
     per_example     the loss of each example, and its gradient by every parameter
     inference       outputs and loss without what acts in training alone
     predict         outputs
+    metrics         what is made of sums over all examples that inference gives beside
     update          the optimiser over the flat arena of all parameters, whose values are its batch
     initialize      the first value of every parameter and every state
     forward         the loss of training alone, for measurements
@@ -30,7 +31,7 @@ from compiler.ir.tensor.editing import joined
 from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.rename import renamed
-from compiler.offers import EVALUATE, HVP, JVP, PER_EXAMPLE, PREDICT, VALUE_AND_GRAD
+from compiler.offers import EVALUATE, HVP, JVP, METRICS, PER_EXAMPLE, PREDICT, VALUE_AND_GRAD
 from compiler.pipeline import Facts
 
 Maker = Callable[[str, LoweredModel, Driver], EntryPoint | None]
@@ -161,6 +162,17 @@ def _update(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
     return entry.with_program(driver.through(("lowering",), name, program))
 
 
+def _metrics(name: str, model: LoweredModel, driver: Driver) -> EntryPoint | None:
+    """From sums over all examples to the metrics: no example is left in it."""
+    if model.metrics is None:
+        return None
+    known = (t for t in model.metrics.inputs if t.name in model.roles)
+    roles = {tensor.name: model.roles[tensor.name] for tensor in known}
+    roles |= {output: model.roles[output] for output in model.metrics.outputs}
+    entry = EntryPoint(name, model.metrics, roles)
+    return entry.with_program(driver.through(("stable", "lowering"), name, entry.program))
+
+
 def _initialize(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
     roles = {p.name: Role("parameter", p.name) for p in model.parameters}
     roles |= {s.name: Role("state", s.name) for s in model.states}
@@ -198,6 +210,7 @@ ENTRY_POINTS = (
         "inference", ALWAYS, partial(_forward, program=lambda m: m.inference, duty="evaluation"), EVALUATE
     ),
     Recipe("predict", ALWAYS, partial(_forward, program=lambda m: m.predict, duty="prediction"), PREDICT),
+    Recipe("metrics", ALWAYS, _metrics, METRICS),
     Recipe("update", ALWAYS, _update),
     Recipe("initialize", ALWAYS, _initialize),
     Recipe("forward", MEASURED, partial(_forward, program=_losses_alone, duty="forward")),

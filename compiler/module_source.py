@@ -158,7 +158,11 @@ def _module(
         signature=model.signature,
         storage=source.storage,
         memory=memory_of(
-            others, dtype, parameters=source.storage.parameters.size, updates=[source.plan("update")]
+            others,
+            dtype,
+            parameters=source.storage.parameters.size,
+            updates=[source.plan("update")],
+            totals=source.storage.totals,
         ),
         tile=settings.tile,
         routines=routines,

@@ -53,7 +53,15 @@ PREDICT = Offer(
 EVALUATE = Offer(
     "evaluate",
     "(loss, outputs) as `predict` computes them: without dropout and without touching anything.",
-    gives=("value", "output"),
+    gives=("value", "output", "sum"),
+)
+METRICS = Offer(
+    "metrics",
+    """The metrics, by name, of `sums` as `evaluate` gives them third, added up over all batches.
+
+A sum is a number or an array by its name; what is given back is a number, or an array such as a table.
+""",
+    gives=("metric",),
 )
 JVP = Offer(
     "jvp",
@@ -86,5 +94,16 @@ loss is a mean over the batch, means of these are what `value_and_grad` gives. `
     gives=("example_value", "example_gradient"),
     rows=True,
 )
-ORDER = (TRAIN_STEP, GRADIENTS, APPLY_GRADIENTS, VALUE_AND_GRAD, PREDICT, EVALUATE, JVP, HVP, PER_EXAMPLE)
+ORDER = (
+    TRAIN_STEP,
+    GRADIENTS,
+    APPLY_GRADIENTS,
+    VALUE_AND_GRAD,
+    PREDICT,
+    EVALUATE,
+    JVP,
+    HVP,
+    PER_EXAMPLE,
+    METRICS,
+)
 """In which a reader of a module finds them; others follow."""

@@ -99,7 +99,7 @@ def check_history(training: Training, validates: bool) -> None:
     losses = ["loss", *(f"{name}_loss" for name in training.interface.losses)]
     expected = {*losses, "learning_rate"}
     if validates:
-        expected.update(f"val_{name}" for name in losses)
+        expected.update(f"val_{name}" for name in (*losses, *training.interface.numbers))
         if training.interface.classes is not None:
             expected |= {"val_accuracy", "val_accuracy_error"}
     found = set(training.history.history)

@@ -139,6 +139,8 @@ def _validate(training: Training, course: Course) -> dict[str, float]:
     if result.accuracy is not None:
         measured["val_accuracy"] = result.accuracy
         measured["val_accuracy_error"] = result.accuracy_error
+    numbers = {name: value for name, value in result.metrics.items() if np.ndim(value) == 0}
+    measured |= {f"val_{name}": float(value) for name, value in numbers.items()}
     for callback in training.callbacks:
         callback.on_test_end(measured)
     return measured

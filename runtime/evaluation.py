@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from runtime.interface import ModelInterface
 class Evaluation:
     """Mean loss over `samples` samples and, for classifiers, accuracy as a fraction with its standard error.
 
-    `losses` are the means of those that have names.
+    `losses` are the means of those that have names, `metrics` what the model measures over all samples.
 
     The error is that of a proportion, sqrt(p·(1 - p) / n): how far the accuracy on another test set of the
     same size and origin would typically be from this one. Both are None when the targets are real numbers.
@@ -30,6 +30,7 @@ class Evaluation:
     accuracy_error: float | None
     samples: int
     losses: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float | np.ndarray] = field(default_factory=dict)
 
 
 def evaluate(
@@ -53,11 +54,13 @@ def evaluate(
     weights = interface.weights(y, sample_weight, None, examples_of(x))
     count, correct, predictions = examples_of(x), 0, 0
     sums: dict[str, list[float]] = {}
+    totals: list[Mapping[str, float | np.ndarray]] = []
     for begin in range(0, count, batch_size):
         part = slice(begin, begin + batch_size)
         batch, labels = batch_of(x, part), batch_of(y, part)
         weighed = {} if weights is None else {"sample_weight": batch_of(weights, part)}
-        loss, outputs = network.evaluate(batch, labels, **weighed)
+        loss, outputs, *measured = network.evaluate(batch, labels, **weighed)
+        totals.append(measured[0] if measured else {})
         for name, value in values_of(loss).items():
             sums.setdefault(name, []).append(value * examples_of(batch))
         if interface.classes is not None:
@@ -73,8 +76,14 @@ def evaluate(
             expected="a finite number",
             advice="look for NaN or huge values in the data and in the weights",
         )
+    metrics = network.metrics(added_up(totals)) if totals[0] else {}
     if not predictions:
-        return Evaluation(loss, None, None, count, losses)
+        return Evaluation(loss, None, None, count, losses, metrics)
     accuracy = correct / predictions
     error = math.sqrt(accuracy * (1 - accuracy) / predictions)
-    return Evaluation(loss, accuracy, error, count, losses)
+    return Evaluation(loss, accuracy, error, count, losses, metrics)
+
+
+def added_up(batches: Sequence[Mapping[str, float | np.ndarray]]) -> dict[str, float | np.ndarray]:
+    """Sums over batches, in double precision."""
+    return {name: sum(np.asarray(batch[name], np.float64) for batch in batches) for name in batches[0]}

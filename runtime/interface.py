@@ -41,6 +41,8 @@ class ModelInterface:
     labels: tuple[Given, ...] | None = None
     losses: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ("output",)
+    numbers: tuple[str, ...] = ()
+    """Metrics that are one number, by their names."""
     weighted: bool = False
     """Whether a network takes `sample_weight`."""
 
@@ -78,6 +80,7 @@ class ModelInterface:
             getattr(module, "INPUT_LIMIT", None),
             # Older modules and those of tests say less.
             labels=(Given.of_module(module, "label", "LABEL"),) if hasattr(module, "LABEL_SHAPE") else None,
+            numbers=tuple(name for name, shape in getattr(module, "METRICS", {}).items() if shape == ()),
             weighted=hasattr(module, "SAMPLE_WEIGHT_SHAPE"),
         )
 
@@ -101,6 +104,7 @@ class ModelInterface:
             labels=labels,
             losses=tuple(module.LOSSES),
             outputs=outputs,
+            numbers=tuple(name for name, shape in getattr(module, "METRICS", {}).items() if shape == ()),
             weighted=hasattr(module, "SAMPLE_WEIGHT_SHAPE"),
         )
 

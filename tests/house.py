@@ -14,12 +14,16 @@ FORMULAS = (
     "compiler.language.layers",
     "compiler.language.losses",
     "compiler.language.optimizers",
+    "compiler.language.metrics",
     *PARAMETERS,
 )
 FORMULA = ("compiler.language.formula", "compiler.errors")
-WHOLE = tuple(f"compiler.language.{name}" for name in ("boundary", "objectives", "fingerprint"))
+WHOLE = tuple(f"compiler.language.{name}" for name in ("boundary", "objectives", "measures", "fingerprint"))
 LANGUAGE = ("compiler.language.description", *WHOLE, *FORMULAS, *FORMULA)
-LOWERING = tuple(f"compiler.frontend.{name}" for name in ("lower", "lower_losses", "lowered", "number_range"))
+LOWERING = tuple(
+    f"compiler.frontend.{name}"
+    for name in ("lower", "lower_losses", "lower_metrics", "lowered", "number_range")
+)
 STAGES = (
     *("compiler.derive", "compiler.simplify", "compiler.passes"),
     *("compiler.machine", "compiler.schedule", "compiler.plan"),
@@ -61,6 +65,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.language.formula": BASE,
     **dict.fromkeys(FORMULAS, FORMULA),
     "compiler.language.layers": (*PARAMETERS, *FORMULA),
+    "compiler.language.metrics": ("compiler.language.losses", *FORMULA),
     **dict.fromkeys(("compiler.language.description", *WHOLE), (*WHOLE, *FORMULAS, *FORMULA)),
     "compiler.frontend": (),
     "compiler.frontend.isolation": ("compiler.errors", *BORDER),
@@ -73,7 +78,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "compiler.frontend.lowered": (MODULE, *BASE),
     "compiler.frontend.number_range": ("compiler.frontend.lowered", *BASE),
-    **dict.fromkeys(LOWERING[:2], (*LOWERING[1:3], MODULE, *LANGUAGE, *BASE)),
+    **dict.fromkeys(LOWERING[:3], (*LOWERING[1:4], MODULE, *LANGUAGE, *BASE)),
     # The stages: each stands on the representations, and on none of its neighbours; a plan on its schedules.
     **dict.fromkeys(("compiler.derive", "compiler.simplify", "compiler.passes"), BASE),
     "compiler.schedule": ("compiler.machine", "compiler.ir.loops", *BASE),

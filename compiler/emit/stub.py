@@ -15,12 +15,14 @@ from compiler.ir.module.methods import (
     Number,
     Numbers,
     Result,
+    Totals,
     Way,
 )
 from compiler.ir.module.module import Module
 
 TYPES = {
     "tangents": "Mapping[str, ArrayLike]",
+    "sums": "Mapping[str, ArrayLike]",
     "inputs": "bool",
     "gradients": "Mapping[str, ArrayLike]",
     "rows": "ArrayLike | None",
@@ -107,6 +109,8 @@ def _parts(module: Module) -> Iterator[str]:
     if not one_of_each(module.signature):
         yield "".join(f"{name}: dict[str, str]\n" for name in ("INPUTS", "LABELS", "OUTPUTS"))
         yield "LOSSES: tuple[str, ...]\n"
+    if module.signature.of("metric"):
+        yield "METRICS: dict[str, tuple[int, ...]]\n"
     yield "PARAMETER_COUNT: int\nTILE: int\nLANES: int\n"
     documents = [row.document for row in rows if row.use != "output"]
     yield NETWORK.format(documents="\n\n    ".join(documents), dtype=module.dtype)
@@ -161,6 +165,8 @@ def _kind(result: Result, dtype: str) -> str:
     match result:
         case Number():
             return "float"
+        case Totals():
+            return "dict[str, float | NDArray[np.float64]]"
         case Numbers():
             return "dict[str, float]"
         case Array():

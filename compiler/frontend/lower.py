@@ -6,13 +6,14 @@ This is where SymPy enters: everything before it is text and shapes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
 
 from compiler.errors import ModelError
 from compiler.frontend.lower_losses import TOTAL, LoweredLosses, lower_losses
+from compiler.frontend.lower_metrics import lower_metrics
 from compiler.frontend.lowered import LayerRow, LoweredModel, OptimizerSpec, ParameterSpec
 from compiler.ir.module.entry_point import Role
 from compiler.ir.module.signature import BOOLEANS, BYTES_AS_SHARES, Row, Signature, argument_names
@@ -34,26 +35,33 @@ def lower(model: Model) -> LoweredModel:
     parameters, states = _kept(steps, "parameters"), _kept(steps, "state")
     penalised = [k for k in parameters if k.parameter.regularizer is not None]
     losses = lower_losses(model, tensors, [(k.name, k.layer, k.parameter) for k in penalised])
+    metrics = lower_metrics(model, tensors, losses.label_names)
     given = _given(model, losses)
     training, inference = (_layers(steps, tensors, training=mode) for mode in (True, False))
     streams = count()
     outputs = _outputs(model, tensors)
     values = {TOTAL: TOTAL} | {tensor: name for name, tensor in losses.values.items()}
     roles = {tensor: Role("value", name) for tensor, name in values.items()}
-    roles |= {row.name: Role("output", row.name) for row in outputs}
+    roles |= {row.name: Role("output", row.name) for row in outputs} | metrics.roles
     roles |= {state.new_name: Role("new_state", state.name) for state in states}
     results = tuple(row.name for row in outputs)
     renewed = tuple(state.new_name for state in states)
     return LoweredModel(
         name=model.name or "model",
         total=TOTAL,
-        signature=_signature(model, given, losses, outputs),
+        signature=_signature(model, given, losses, (*outputs, *metrics.sums, *metrics.values)),
         roles=roles,
         training=_program(given, [*training, *losses.formulas], (*values, *renewed), streams),
-        inference=_program(given, [*inference, *losses.formulas], (*results, *values), streams),
+        inference=_program(
+            given,
+            [*inference, *losses.formulas, *metrics.formulas],
+            (*results, *values, *(row.name for row in metrics.sums)),
+            streams,
+        ),
         predict=_program([t for t in given if t.kind != "label"], inference, results, streams),
         parameters=_specs(parameters, streams),
         optimizer=_optimizer(model.optimizer, sum(math.prod(kept.parameter.shape) for kept in parameters)),
+        metrics=metrics.program,
         layers=tuple(_row(step) for step in steps if not step.is_part),
         states=_specs(states, streams),
     )
@@ -125,7 +133,7 @@ def _given(model: Model, losses: LoweredLosses) -> list[Tensor]:
     ]
 
 
-def _signature(model: Model, given: list[Tensor], losses: LoweredLosses, outputs: list[Row]) -> Signature:
+def _signature(model: Model, given: list[Tensor], losses: LoweredLosses, outputs: Sequence[Row]) -> Signature:
     """What a module of the model is given and gives; `given` are the tensors of its programs."""
     batches = [t for t in given if t.kind in ("input", "label") and t != losses.weights]
     arguments = dict(zip((t.name for t in batches), argument_names(t.kind for t in batches), strict=True))

@@ -39,6 +39,8 @@ class LoweredLosses:
     labels: Mapping[str, Tensor]
     ignored: Mapping[str, int]
     """The label that counts for nothing, by the tensor of those labels that have one."""
+    label_names: Mapping[str, str]
+    """What programs call the labels of each loss."""
     weights: Tensor | None
     """A number for each example, which its part of every loss is multiplied by."""
 
@@ -69,9 +71,10 @@ def lower_losses(
     ignored = {
         t.name: forwards[name].ignored for name, t in labels.items() if forwards[name].ignored is not None
     }
+    label_names = {name: label.name for name, label in labels.items()}
     if len(labels) == 1:
         labels = {"": next(iter(labels.values()))}
-    return LoweredLosses(tuple(formulas), names if named else {}, labels, ignored, weights)
+    return LoweredLosses(tuple(formulas), names if named else {}, labels, ignored, label_names, weights)
 
 
 def _labels(model: Model, names: Mapping[str, str]) -> dict[str, Tensor]:

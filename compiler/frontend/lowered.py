@@ -77,6 +77,8 @@ class LoweredModel:
     optimizer: OptimizerSpec
     layers: tuple[LayerRow, ...]
     states: tuple[ParameterSpec, ...] = ()
+    metrics: Program | None = None
+    """From the sums that `inference` gives beside to the metrics, for a model that has any."""
 
     @property
     def values(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import keyword
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -35,12 +35,14 @@ from compiler.language.boundary import (
     output_problems,
     values_of,
 )
-from compiler.language.fingerprint import loss_lines, optimizer_lines, step_lines
+from compiler.language.fingerprint import loss_lines, metric_lines, optimizer_lines, step_lines
 from compiler.language.layers.base import Layer, Node, Placeholder
 from compiler.language.layers.caller import caller
 from compiler.language.layers.graph import Graph, Step, analyse
 from compiler.language.layers.shaping import Input
 from compiler.language.losses.base import Loss, Objective
+from compiler.language.measures import NamedMetric, metric_problems, metrics_of
+from compiler.language.metrics.base import Metric
 from compiler.language.objectives import Losses, NamedLoss, losses_of, objective_problems
 from compiler.language.optimizers.base import Optimizer, optimizer_formula_problems
 
@@ -56,7 +58,8 @@ class Model:
     dictionaries by name. `loss` is that of the only output. `losses` are losses by name: each of the output
     of that name, or applied to values, as `CrossEntropy()(digit)` is. What is made small is their sum, each
     times its number in `loss_weights`, 1 if it has none. With `sample_weight` the module takes a number for
-    each example, by which its part of every loss is multiplied. The name, by default that of the model's
+    each example, by which its part of every loss is multiplied. `metrics` are what is measured of the only
+    loss's predictions, or lists of such by the names of losses. The name, by default that of the model's
     file, becomes the name of the generated module.
     """
 
@@ -68,6 +71,7 @@ class Model:
     loss_weights: Mapping[str, float] | None = None
     optimizer: Optimizer | None = None
     sample_weight: bool = False
+    metrics: Sequence[Metric] | Mapping[str, Sequence[Metric]] = ()
     name: str | None = None
     span: Span | None = field(default=None, repr=False)
     written_wrong: tuple[Problem, ...] = field(default=(), repr=False)
@@ -107,6 +111,11 @@ class Model:
         """The losses, each of values of the graph."""
         return self._losses.losses
 
+    @cached_property
+    def measures(self) -> list[NamedMetric]:
+        """The metrics, each of the predictions of a loss. Raises ModelError for those that are none."""
+        return metrics_of(self.metrics, self.objectives, named=self.named_losses)
+
     @property
     def named_losses(self) -> bool:
         """Whether losses have names, by which their values are given back beside their sum."""
@@ -137,6 +146,8 @@ class Model:
         if any(isinstance(value, Node) for value in self.ends[1].given):
             found += self.graph.problems
         found += [*self._boundary_problems(), *self._loss_problems(), *self._optimizer_problems()]
+        # Of the predictions and labels of losses: what is wrong with those is wrong with these.
+        found += [] if found else self._metric_problems()
         return tuple(replace(problem, span=problem.span or self.span) for problem in found)
 
     def check(self) -> None:
@@ -190,6 +201,8 @@ class Model:
             lines.append(f"inputs {' '.join(step.name for step in self.input_steps)}")
             lines.append(f"outputs {' '.join(step.name for step in self.output_steps)} {outputs.names}")
         lines += ["sample_weight"] if self.sample_weight else []
+        for measure in self.measures:
+            lines += metric_lines(measure, self.graph)
         lines += optimizer_lines(self.optimizer)
         return "\n".join(lines) + "\n"
 
@@ -227,6 +240,15 @@ class Model:
             for one in self.objectives:
                 yield from objective_problems(one, self.graph)
 
+    def _metric_problems(self) -> Iterable[Problem]:
+        try:
+            measures = self.measures
+        except ModelError as error:
+            yield from error.problems
+            return
+        for one in measures:
+            yield from metric_problems(one, self.graph)
+
     def _optimizer_problems(self) -> Iterable[Problem]:
         if self.optimizer is None:
             yield Problem("the model has no optimizer", expected="optimizer=Adam(1e-3), for instance")
@@ -259,6 +281,7 @@ def Sequential(
     loss: Loss | None = None,
     optimizer: Optimizer | None = None,
     sample_weight: bool = False,
+    metrics: Sequence[Metric] = (),
     name: str | None = None,
 ) -> Model:
     """The model that applies layers one after the other; the first is its Input."""
@@ -302,6 +325,7 @@ def Sequential(
         loss=loss,
         optimizer=optimizer,
         sample_weight=sample_weight,
+        metrics=metrics,
         name=name,
         span=caller(),
         written_wrong=tuple(problems),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from compiler.language.layers.base import Forward
 from compiler.language.layers.graph import Graph, Step
 from compiler.language.layers.shaping import Input
+from compiler.language.measures import NamedMetric
 from compiler.language.objectives import NamedLoss
 from compiler.language.optimizers.base import Optimizer
 
@@ -16,6 +17,12 @@ def optimizer_lines(optimizer: Optimizer) -> Iterable[str]:
     if optimizer.clipping is not None:
         yield f"{optimizer.clipping} {_sorted(optimizer.clipping_constants)}"
     yield optimizer.formula
+
+
+def metric_lines(one: NamedMetric, graph: Graph) -> Iterable[str]:
+    metric = one.forward(graph)
+    yield f"metric {one.name} of {one.of.name} {metric.sums}"
+    yield f"    {dict(metric.shapes)} {metric.shape} {_sorted(metric.constants)} {metric.value}"
 
 
 def loss_lines(one: NamedLoss, graph: Graph, *, alone: bool) -> Iterable[str]:

@@ -21,6 +21,7 @@ from compiler.ir.module.methods import (
     RenewStates,
     Result,
     Run,
+    Totals,
     Way,
     When,
 )
@@ -108,12 +109,13 @@ def _worded(
     )
     asks = any(way.when in ("no input gradient", "input gradient") for way in ways)
     flag = asks and not tangents
-    compares = any(use != "output" for use in offer.gives)
+    compares = any(use not in ("output", "metric") for use in offer.gives)
     unlabelled = compares and not any(row.use == "label" and row.default is None for row in takes)
     lines = tuple(document.splitlines())
     return Method(
         *(offer.method, lines, takes, tangents, flag, offer.rows, ways, offer.words),
         part=offer.part,
+        sums=any(entry.given("sum") or entry.results("metric") for entry in group),
         unlabelled=unlabelled,
     )
 
@@ -144,6 +146,8 @@ def _results(offer: Offer, entry: EntryPoint, plans: Plans, signature: Signature
                 results.append(Arrays(found, tuple(keys[a.name] for a in found) if signature.keyed else ()))
             case "output" | "example_value":
                 results += arrays(use)
+            case "sum" | "metric":
+                results += _totals(entry, use, plan, signature)
             case "gradient":
                 results.append(_gradients(entry, signature, tuple(arrays(use))))
             case "example_gradient":
@@ -151,6 +155,16 @@ def _results(offer: Offer, entry: EntryPoint, plans: Plans, signature: Signature
             case _:
                 raise CompilerBug(f"{offer.method}: a result whose role is {use} cannot be given back")
     return tuple(results)
+
+
+def _totals(entry: EntryPoint, use: Use, plan: Plan, signature: Signature) -> list[Result]:
+    """Sums of metrics, or what is made of them, by their names; nothing of a model without."""
+    keys = {row.name: row.key for row in signature.of(use)}
+    found = [
+        (keys[of], plan.places[name].offset, entry.program.shape(name))
+        for name, of in entry.results(use).items()
+    ]
+    return [Totals(tuple(found))] if found else []
 
 
 def _gradients(entry: EntryPoint, signature: Signature, by_inputs: tuple[Array, ...]) -> Gradients:

@@ -78,16 +78,22 @@ def _input_rooms(plan: Plan, dtype: str) -> tuple[dict[str, int], int]:
 
 
 def memory_of(
-    plans: Iterable[Plan], dtype: str, *, parameters: int = 0, updates: Iterable[Plan] = ()
+    plans: Iterable[Plan],
+    dtype: str,
+    *,
+    parameters: int = 0,
+    updates: Iterable[Plan] = (),
+    totals: int = 0,
 ) -> Memory:
-    """What the routines of these plans need of each area; `updates` have all `parameters` as their batch."""
+    """What the routines of these plans need of each area; `updates` have all `parameters` as their batch, and
+    there is room for so many `totals`, whether a lane has them or not."""
     plans = tuple(plans)
     return Memory(
         lanes=LANES,
         lane_tiles=LANE_TILES,
         lane_copies=max((_lane_copies(plan, parameters) for plan in updates), default=1),
         tile_bytes=max(_input_rooms(plan, dtype)[1] for plan in plans),
-        lane_elements=max(plan.lane_elements for plan in plans),
+        lane_elements=max(totals, *(plan.lane_elements for plan in plans)),
         shared_bytes=max(plan.shared_bytes for plan in plans),
         batch_elements=max(plan.batch_elements for plan in plans),
         scalars=len(SCALAR_KINDS),

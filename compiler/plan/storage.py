@@ -30,7 +30,11 @@ def storage_of(signature: Signature) -> Storage:
     slots = tuple(row.name for row in signature.of("slot"))
     ends = accumulate((row_size(row.shape) for row in signature.of("input")), initial=0)
     inputs = dict(zip((row.name for row in signature.of("input")), ends, strict=False))
-    return Storage(layout(signature.of("parameter")), layout(signature.of("state")), slots, inputs)
+    parameters = layout(signature.of("parameter"))
+    # Values that are no sums over the batch stand between the gradients and them.
+    first = parameters.size + ARENA_ALIGNMENT * len(signature.of("value"))
+    sums = layout(signature.of("sum", "metric"))
+    return Storage(parameters, layout(signature.of("state")), slots, inputs, sums, first)
 
 
 def layout(rows: Iterable[Row]) -> Layout:
@@ -65,7 +69,9 @@ def placed(entry: EntryPoint, storage: Storage, behind: int = 0) -> Placed:
     values = [name for name in program.outputs if entry.roles[name].use in ("value", "slope")]
     for name in program.outputs:
         role, summed = entry.roles[name], _summed_over_batch(program, name)
-        if role.use == "gradient" and name not in given:
+        if role.use == "sum":
+            lanes[name] = storage.first_sum + storage.sums.offsets[role.of]
+        elif role.use == "gradient" and name not in given:
             lanes[name] = offsets[role.of]
         elif name in values and not summed:
             # A loss with penalties is more than a sum over the batch: it is put among the sums when whole.
@@ -113,6 +119,8 @@ def _given(role: Role, shape: Shape, storage: Storage) -> Place:
             return Place("total")
         case "slot":
             return Place("state", storage.slots.index(role.of) * arena.size)
+        case "sum" | "metric":
+            return Place("total", storage.first_sum + storage.sums.offsets[role.of])
         case "state":
             return Place("state", storage.first_state + states.offsets[role.of])
         case "new_state":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from types import ModuleType
 
+import numpy as np
+
 from runtime.border import SUCCESS, guarded
 from runtime.checkpoint import read_description
 from runtime.commands.data import check_data_exist, load_data
@@ -37,6 +39,8 @@ def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
     text = f"loss {result.loss:.4f}"
     if result.accuracy is not None:
         text += f"  accuracy {percent(result.accuracy, result.accuracy_error)}"
+    metrics = {name: np.asarray(value).tolist() for name, value in result.metrics.items()}
+    text += "".join(f"  {name} {value:.4f}" for name, value in metrics.items() if isinstance(value, float))
     text += f"  on {result.samples:,} test samples, weights {path}"
-    say(arguments, "evaluation", text, weights=str(path), **vars(result))
+    say(arguments, "evaluation", text, weights=str(path), **vars(result) | {"metrics": metrics})
     return SUCCESS

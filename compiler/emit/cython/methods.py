@@ -19,8 +19,10 @@ from compiler.ir.module.methods import (
     Refusal,
     RenewStates,
     Run,
+    Totals,
     Way,
 )
+from compiler.ir.tensor.program import Shape
 
 TESTS = {
     "no input gradient": "not inputs",
@@ -58,6 +60,7 @@ def arguments(method: Method) -> list[tuple[str, str | None]]:
     result += [("y", None if method.tangents else "None")] if method.unlabelled else []
     result += [("tangents", None)] if method.tangents else []
     result += [("gradients", None)] if method.gradients else []
+    result += [("sums", None)] if method.sums else []
     result += [("inputs", "False")] if method.flag else []
     result += [("rows", "None")] if method.rows else []
     result += [("before", "0")] if method.part else []
@@ -102,6 +105,8 @@ def _door(method: Method, names: Names) -> list[str]:
     """What is given is checked, and the context points at it."""
     if method.gradients:
         return ["self._take_gradients(gradients)", "context.batch = 1"]
+    if method.sums:
+        return ["self._take_sums(sums)", "self._fill(&context, 1)"]
     given = ", ".join(row.argument for row in method.takes)
     lines = [*taken_apart(method)]
     if method.rows:
@@ -163,6 +168,8 @@ def _answer(method: Method, way: Way, names: Names) -> tuple[list[str], list[str
                 values.append(_number(result))
             case Numbers(entries):
                 values.append(_dictionary({name: _number(number) for name, number in entries}))
+            case Totals(entries):
+                values.append(_dictionary({name: _total(first, shape) for name, first, shape in entries}))
             case Array():
                 values.append(_part(result, names) if flat else local[result])
             case Arrays(entries, keys):
@@ -187,6 +194,14 @@ def _answer(method: Method, way: Way, names: Names) -> tuple[list[str], list[str
 
 def _number(number: Number) -> str:
     return f"float(self._total[{number.offset}])"
+
+
+def _total(first: int, shape: Shape) -> str:
+    """A number, or an array of its own, among the totals."""
+    if not shape:
+        return f"float(self._total[{first}])"
+    values = f"self._total[{first}:{first + prod(shape)}]"
+    return f"{values}.reshape({shape}).astype(np.float64)"
 
 
 def _dictionary(values: Mapping[str, str]) -> str:

@@ -45,6 +45,8 @@ def render_module(module: Module, target: Target) -> str:
         inputs=[row for row in rows if row.use == "input"],
         labels=[row for row in rows if row.use == "label"],
         outputs=[row for row in rows if row.use == "output"],
+        sums=signature.of("sum"),
+        metrics={row.key: row.shape for row in signature.of("metric")},
         several=not one_of_each(signature),
         losses=tuple(row.name for row in signature.of("value"))[1:],
         tangents=module.tangents,

@@ -29,6 +29,8 @@ Use = Literal[
     "new_state",
     "example_value",
     "example_gradient",
+    "sum",
+    "metric",
 ]
 """What a tensor is to the caller: the kind of what is given, and besides
 
@@ -39,6 +41,8 @@ Use = Literal[
     new_state         what a step makes of a state
     example_value     a number for each example
     example_gradient  a gradient for each example
+    sum               of which metrics are made: added up over all examples there are
+    metric            what is made of sums
     parameters, gradients, slot   all parameters, their gradients and a slot of the optimizer, as flat arrays
 
 A result that has the role of something given is written over it.

@@ -193,6 +193,15 @@ class Storage:
     slots: tuple[str, ...]
     inputs: Mapping[str, int]
     """Values of an example in front of each input's, where tangents of all of them lie together."""
+    sums: Layout
+    """Of metrics: their sums and then their values, among the totals."""
+    first_sum: int
+    """Where these begin."""
+
+    @property
+    def totals(self) -> int:
+        """Values of which the totals must have room for metrics; 0 where there are none."""
+        return self.first_sum + self.sums.size if self.sums.rows else 0
 
     @property
     def first_state(self) -> int:

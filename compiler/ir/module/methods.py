@@ -30,6 +30,14 @@ class Numbers:
 
 
 @dataclass(frozen=True)
+class Totals:
+    """Sums over all examples of a call, or what is made of such: numbers and arrays by name."""
+
+    entries: tuple[tuple[str, int, Shape], ...]
+    """The name, where its first value stands among the totals, and its shape."""
+
+
+@dataclass(frozen=True)
 class Array:
     """A result for each example."""
 
@@ -62,7 +70,7 @@ class ExampleGradients:
     """Of all parameters, for each example; laid out like the arena."""
 
 
-Result = Number | Numbers | Array | Arrays | Gradients | ExampleGradients
+Result = Number | Numbers | Totals | Array | Arrays | Gradients | ExampleGradients
 
 
 @dataclass(frozen=True)
@@ -140,6 +148,8 @@ class Method:
     """Whether it has the argument `before`: how many examples of the step's batch come before these."""
     gradients: bool = False
     """Whether it takes gradients, by the names of all parameters, and no batch."""
+    sums: bool = False
+    """Whether it takes sums of metrics, by their names, and no batch."""
     unlabelled: bool = False
     """Whether it takes a label that must be None, as a model without labels is trained like any other."""
 
