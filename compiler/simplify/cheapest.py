@@ -21,6 +21,7 @@ from compiler.simplify.orders import orders
 from compiler.simplify.rounding import Question, excess, needs_care, wrong
 from compiler.simplify.scalar import REMEMBERED, absorb_sign, cheaper_key, transcendentals
 from compiler.simplify.settle import ENOUGH, MANY, is_poor, most_accurate, settled_as
+from compiler.simplify.stable_scalars import in_complements
 
 MOST_MEASURED = 4
 """Of the forms of a body, the cheapest ones."""
@@ -72,7 +73,7 @@ def finished(question: Question) -> sympy.Expr:
     if not needs_care(body):
         return body
     form = settled_as(body, question)
-    for others in (_of_other_forms, orders, _of_accurate_parts):
+    for others in (_of_other_forms, *OF_COMPLEMENTS, orders, _of_accurate_parts):
         if is_poor(question, form):
             form = most_accurate(question, [form, *others(question, form)])
     # Brought into exponentials of -|u| it may have common factors again.
@@ -81,6 +82,16 @@ def finished(question: Question) -> sympy.Expr:
 
 def _of_other_forms(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:
     yield settled_as(choose_form(question).form, question)
+
+
+def _of_complements(sign: int, question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:
+    if question.value.has(sympy.erf):
+        body = in_complements(question.value, sign)
+        yield settled_as(choose_form(replace(question, value=body)).form, question)
+
+
+OF_COMPLEMENTS = (partial(_of_complements, 1), partial(_of_complements, -1))
+"""The second is tried only where the first is poor."""
 
 
 def _of_accurate_parts(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:

@@ -20,6 +20,7 @@ from mpmath import mp
 from sympy.codegen.cfunctions import expm1, log1p
 
 from compiler.ir.scalar.choices import Absolute, Maximum, Minimum, Power, Select, Sign
+from compiler.ir.scalar.complementary import erfc
 from compiler.ir.scalar.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
 from compiler.ir.scalar.together import Together
 
@@ -98,9 +99,9 @@ def _float_power(base: Array, exponent: sympy.Rational, dtype: type) -> Array:
     return np.sqrt(base) if exponent == sympy.Rational(1, 2) else np.power(base, dtype(float(exponent)))
 
 
-def _erf(argument: Array) -> Array:
-    values = [float(mpmath.fp.erf(float(x))) for x in np.atleast_1d(argument)]
-    return np.array(values, dtype=np.asarray(argument).dtype).reshape(np.shape(argument))
+def _of_each(function: Callable[[float], float]) -> Callable[[Array], Array]:
+    each = np.vectorize(function, otypes=[float])
+    return lambda argument: each(argument).astype(np.asarray(argument).dtype)
 
 
 @dataclass(frozen=True)
@@ -244,6 +245,10 @@ def _tanh(value: mpmath.mpf) -> mpmath.mpf:
     return mp.sign(value) if abs(value) > 10**6 else mp.tanh(value)
 
 
+def _complementary(value: mpmath.mpf) -> mpmath.mpf:
+    return mp.mpf(value < 0) * 2 if abs(value) > 10**4 else mp.erfc(value)
+
+
 def _inside(function: Callable) -> Callable:
     """Of a steep slope at the ends of [-1, 1], where nothing is said."""
 
@@ -293,7 +298,8 @@ IN_NUMPY: dict[type, Callable] = {
     sympy.asin: np.arcsin,
     sympy.acos: np.arccos,
     sympy.atan: np.arctan,
-    sympy.erf: _erf,
+    sympy.erf: _of_each(math.erf),
+    erfc: _of_each(math.erfc),
     Absolute: np.abs,
     Sign: np.sign,
     Together: lambda value: value,
@@ -326,6 +332,7 @@ IN_DIGITS: dict[type, Callable] = {
     sympy.acos: _inside(mp.acos),
     sympy.atan: _bounded(mp.atan),
     sympy.erf: _bounded(mp.erf),
+    erfc: _bounded(_complementary),
     Absolute: lambda a: Known(abs(a.value), a.doubt),
     Sign: lambda a: Known(mp.sign(a.value)),
     Together: lambda value: value,

@@ -28,7 +28,8 @@ def known_outputs(program: Program, term: Term, memo: Memo) -> Outputs:
         if function is None or access.outside is not None or not function.body.has(sympy.Function):
             continue
         formula = body_among(function, reads, at_places(function.target, access.indices))
-        if not own.isdisjoint(formula.free_symbols):
+        # What was kept of an exponential is no number of any size either.
+        if definition.role == "exponential" or not own.isdisjoint(formula.free_symbols):
             found[symbol] = formula
     for _ in found:
         # A function of another one is a function of what that reads.

@@ -6,6 +6,7 @@ General laws, none of which knows a layer:
     shift      s = Σ_k exp(a_k)         becomes  m = max_k a_k,  s' = Σ_k exp(a_k - m),  and s = s'·exp(m)
     put in     what is stored in between and no float holds (put_in.py)
     scalar     every body               becomes  the cheapest form that is measured to be accurate
+    keep       exp(-|u|) in two bodies  is computed once (kept.py)
 
 Together they turn exp(z)/Σexp(z) into exp(z - m)/s', and its negative logarithm into log(s') + m - z. The
 maximum is introduced here, so nothing ever differentiates it, and its gradient (which is 0) never appears.
@@ -24,6 +25,7 @@ from compiler.ir.tensor.stepwise import stepwise
 from compiler.simplify.algebra import factored
 from compiler.simplify.cheapest import finished
 from compiler.simplify.each_term import rewrite_terms
+from compiler.simplify.kept import keep_exponentials
 from compiler.simplify.memo import Memo
 from compiler.simplify.outputs import known_outputs
 from compiler.simplify.put_in import put_in
@@ -41,7 +43,7 @@ from compiler.simplify.terms import (
 def stable_forms(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
     """The same values, finite for inputs of any size where the mathematics is."""
     rewrites: list[Rewrite] = []
-    for law in (under_logarithms, shift_sums, put_in, stable_scalars):
+    for law in (under_logarithms, shift_sums, put_in, stable_scalars, keep_exponentials):
         program, steps = law(program, memo)
         rewrites += steps
     if rewrites:

@@ -9,6 +9,7 @@ import sympy
 from sympy.codegen.cfunctions import expm1, log1p
 
 from compiler.ir.scalar.choices import Absolute, Maximum
+from compiler.ir.scalar.complementary import erfc
 
 
 def stable_softplus(body: sympy.Expr) -> sympy.Expr:
@@ -68,6 +69,11 @@ def near_zero(body: sympy.Expr) -> sympy.Expr:
 
     body = body.replace(is_logarithm, lambda node: log1p(node.args[0] - 1))
     return body.replace(lambda node: node.is_Add and node.args[0].is_Number, in_sum)
+
+
+def in_complements(body: sympy.Expr, sign: int) -> sympy.Expr:
+    """`1 + erf(u)` as `erfc(-u)`, with sign -1 `1 - erf(u)` as `erfc(u)`: small ones keep their digits."""
+    return body.replace(sympy.erf, lambda argument: sign * (erfc(-sign * argument) - 1))
 
 
 def of_small_parts(body: sympy.Expr) -> sympy.Expr:

@@ -15,6 +15,7 @@ from compiler.derive.vjp import vjp
 from compiler.errors import CompilerBug
 from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.interpreter import concrete_shape, run
+from compiler.ir.tensor.printer import describe_term
 from compiler.ir.tensor.program import Definition, Program
 from compiler.ir.tensor.record import rewritten
 from compiler.simplify.self_check import differences
@@ -200,6 +201,11 @@ def test_the_check_shrinks_loops_and_still_sees_a_wrong_extent():
     ]
     assert differences(before, after) == ()
     assert differences(before, after.with_definitions(wrong)) == ("x.cotangent",)
+
+
+def describe_all(definition):
+    """One line for a definition, as the rewrite records show it."""
+    return "; ".join(describe_term(definition.name, term, definition.operation) for term in definition.terms)
 
 
 @every_program

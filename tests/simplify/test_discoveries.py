@@ -72,7 +72,7 @@ def test_softmax_alone():
     ("function", "expected"),
     [
         (sympy.tanh, "y.cotangent[b, j]*(1 - y[b, j]**2)"),
-        (programs.sigmoid, "y.cotangent[b, j]*exp(-abs(x[b, j]))/(1 + exp(-abs(x[b, j])))**2"),
+        (programs.sigmoid, "y.cotangent[b, j]*y.exponential[b, j]/(y.exponential[b, j] + 1)**2"),
         (sympy.exp, "y.cotangent[b, j]*y[b, j]"),
         (programs.relu, "(0 if y[b, j] <= 0 else y.cotangent[b, j])"),
         (programs.leaky_relu, "y.cotangent[b, j]*(1 if y[b, j] > 0 else 1/100)"),
@@ -85,6 +85,9 @@ def test_activation_in_terms_of_its_output(function, expected):
     assert simplified(programs.activation(function))["x.cotangent"] == expected
 
 
+KEPT = {"y.exponential", "y.cotangent"}
+
+
 def test_a_form_of_the_output_is_refused_where_it_has_lost_its_digits():
     """y*(1 - y), y + 1/2 and 1 - y**2 have none left where y is rounded to 1 or -1/2."""
 
@@ -94,7 +97,7 @@ def test_a_form_of_the_output_is_refused_where_it_has_lost_its_digits():
     for function in (programs.sigmoid, programs.elu, tanh):
         result = simplify(programs.activation(function), strict=True)[0]
         (term,) = result.definition("x.cotangent").terms
-        assert {access.tensor for _, access in term.reads} == {"x", "y.cotangent"}
+        assert {access.tensor for _, access in term.reads} in ({"x", "y.cotangent"}, KEPT)
 
 
 def test_a_negative_slope_keeps_the_mask_on_the_input():

@@ -9,10 +9,11 @@ argument into a small interval, and a polynomial there that is found when the mo
     log x     = n·ln 2 + log(1 + f)          x = 2^n·(1 + f), √½ ≤ 1 + f ≤ √2;  log(1 + f) = f - f²/2 + f³p(f)
     tanh x    = m / (m + 2), m = e^2x - 1
     erf x     = x·p(x²) where |x| < 1;  ±(1 - e^-q(|x|)) elsewhere
+    erfc x    = 1 - x·p(x²) where -1 < x < 1/2;  e^-x²·R(1/(|x| + 2)), or 2 less that, elsewhere
 
-Values are within three units in the last place, erf within four (tests/emit/test_elementary.py). In
-float64 the library's functions are called: such modules are for checking. See J.-M. Muller, "Elementary
-Functions", 3rd edition, chapters 9 to 11.
+Values are within three units in the last place, erf within four, erfc within six
+(tests/emit/test_elementary.py). In float64 the library's functions are called: such modules are for checking.
+See J.-M. Muller, "Elementary Functions", 3rd edition, chapters 9 to 11.
 """
 
 from __future__ import annotations
@@ -28,15 +29,18 @@ from compiler.emit.cython.minimax import minimax
 
 LIBRARY = (
     *("exp", "log", "expm1", "log1p", "tanh", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh"),
-    *("erf", "abs", "sqrt", "pow", "maximum", "minimum", "sign"),
+    *("erf", "erfc", "abs", "sqrt", "pow", "maximum", "minimum", "sign"),
 )
 """What expressions.py can call, under the names of the C library."""
-NEEDS = {"log1p": ("log",), "erf": ("exp",)}
+NEEDS = {"log1p": ("log",), "erf": ("exp",), "erfc": ("exp",)}
 """Functions whose text in float32 calls another."""
 BINARY = ("pow", "maximum", "minimum")
 """Functions of two arguments."""
 ERF_SPLIT, ERF_ONE = 1, 4
 """erf changes its formula at the first, and differs from 1 by less than half a unit after the second."""
+
+ERFC_SPLIT, ERFC_ZERO = 0.5, 10.25
+"""erfc is e^-x²·R from the first on, and vanishes before the second."""
 
 
 def used_functions(lines: Iterable[str], single: bool) -> list[str]:
@@ -56,6 +60,7 @@ def numbers(functions: Iterable[str]) -> Mapping[str, str]:
         "tanh": (_exponential,),
         "log": (_logarithm,),
         "erf": (_error_function_inside, _error_function_outside),
+        "erfc": (_error_function_inside, _complement),
     }
     found = dict.fromkeys(source for name in functions for source in wanted.get(name, ()))
     high = mpmath.mpf(355) / 512
@@ -65,6 +70,8 @@ def numbers(functions: Iterable[str]) -> Mapping[str, str]:
         "ln2_low": _single(mpmath.log(2) - high),
         "erf_split": _single(ERF_SPLIT),
         "erf_one": _single(ERF_ONE),
+        "erfc_split": _single(ERFC_SPLIT),
+        "erfc_zero": _single(ERFC_ZERO),
     }
 
 
@@ -124,3 +131,15 @@ def _error_function_outside() -> tuple[float, ...]:
         degree=6,
         weight=lambda x: mpmath.erfc(x) / mpmath.erf(x),
     ).coefficients
+
+
+@cache
+def _complement() -> tuple[float, ...]:
+    """R where erfc x = e^-x²·R(1/(x + 2)), for x above the split."""
+
+    def scaled(r: mpmath.mpf) -> mpmath.mpf:
+        x = 1 / r - 2
+        return mpmath.erfc(x) * mpmath.exp(x * x)
+
+    ends = (1 / (mpmath.mpf(ERFC_ZERO) + 2), 1 / (mpmath.mpf(ERFC_SPLIT) + 2))
+    return minimax(scaled, ends, degree=8, weight=lambda r: 1 / scaled(r)).coefficients

@@ -34,6 +34,7 @@ FUNCTIONS = {
     "sinh": "real_sinh",
     "cosh": "real_cosh",
     "erf": "real_erf",
+    "erfc": "real_erfc",
     "abs": "real_abs",
     "max": "real_maximum",
     "min": "real_minimum",

@@ -22,11 +22,11 @@ from compiler.ir.scalar.choices import Scalar, Select
 from compiler.ir.scalar.conditions import Both, Comparison, Either, Negated
 from compiler.ir.scalar.together import Together
 
-_erf_of_each = np.vectorize(math.erf, otypes=[float])
 
-
-def _erf(value: np.ndarray) -> np.ndarray:
-    return _erf_of_each(value).astype(np.asarray(value).dtype)[()]
+def _of_each(function: Callable[[float], float]) -> Callable[[np.ndarray], Any]:
+    """A function of one number for arrays, whose type the result has."""
+    each = np.vectorize(function, otypes=[float])
+    return lambda value: each(value).astype(np.asarray(value).dtype)[()]
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -37,7 +37,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "max": np.maximum,
     "min": np.minimum,
     "abs": np.abs,
-    "erf": _erf,
+    "erf": _of_each(math.erf),
+    "erfc": _of_each(math.erfc),
     "index_div": lambda value, divisor: value // divisor,
     "index_mod": lambda value, divisor: value % divisor,
 }

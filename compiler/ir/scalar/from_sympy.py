@@ -13,6 +13,7 @@ import sympy
 from sympy.logic.boolalg import BooleanAtom
 
 from compiler.ir.scalar.choices import Absolute, Extremum, Maximum, Minimum, Power, Select, Sign, is_own_power
+from compiler.ir.scalar.complementary import erfc
 from compiler.ir.scalar.conditions import Both, Condition, Either, Equal, Less, LessEqual, Negated, NotEqual
 
 
@@ -76,6 +77,7 @@ _CONDITIONS: dict[type[sympy.Basic], Callable[..., sympy.Basic]] = {
 
 _REPLACED: dict[type[sympy.Basic], Callable[..., sympy.Expr]] = {
     sympy.Abs: Absolute,
+    sympy.erfc: erfc,
     sympy.sign: Sign,
     sympy.Max: _folded(Maximum),
     sympy.Min: _folded(Minimum),

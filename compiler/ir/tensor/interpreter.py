@@ -41,7 +41,8 @@ def run(
 
     `inputs` maps names to arrays; `batch` is found from an input with a batch dimension when it is not
     given, and the size of the batch need not be given. Real tensors are computed in `dtype`: each operation
-    is rounded to it, as a kernel of that precision rounds, but for erf, whose argument and result alone are.
+    is rounded to it, as a kernel of that precision rounds, but for erf and erfc, whose argument and
+    result alone are.
     """
     batch = batch if batch is not None else _batch_of(program, inputs)
     values: dict[str, np.ndarray] = {}
@@ -268,11 +269,13 @@ def _body_function(reads: tuple[sympy.Symbol, ...], body: sympy.Expr, dtype: np.
     constants |= {node: node.evalf(17) for node in found}
     # A tensor may be called like nothing that Python can call an argument.
     arguments = {s: s if s.name.isidentifier() and not iskeyword(s.name) else sympy.Dummy() for s in reads}
-    printer = NumPyPrinter({"fully_qualified_modules": False, "user_functions": {"erf": "erf"}})
+    printer = NumPyPrinter(
+        {"fully_qualified_modules": False, "user_functions": {"erf": "erf", "erfc": "erfc"}}
+    )
     names = ", ".join(map(printer.doprint, arguments.values()))
     text = f"lambda {names}: ({printer.doprint(body.xreplace(constants | arguments))})"
     # The text is the printer's: names of functions, and arguments.
-    function = eval(text, {**vars(np), "erf": _erf, "where": partial(_where, dtype)})
+    function = eval(text, {**vars(np), "erf": _erf, "erfc": _erfc, "where": partial(_where, dtype)})
 
     def evaluate(*arguments: np.ndarray) -> Any:
         with np.errstate(all="ignore"):
@@ -290,4 +293,8 @@ def _erf(argument: np.ndarray) -> np.ndarray:
     return _erf_of_each(argument).astype(np.asarray(argument).dtype)
 
 
-_erf_of_each = np.vectorize(math.erf, otypes=[float])
+def _erfc(argument: np.ndarray) -> np.ndarray:
+    return _erfc_of_each(argument).astype(np.asarray(argument).dtype)
+
+
+_erf_of_each, _erfc_of_each = (np.vectorize(f, otypes=[float]) for f in (math.erf, math.erfc))

@@ -20,6 +20,7 @@ Role = Literal[
     "sum",
     "maximum",
     "shifted",
+    "exponential",
     "selected",
     "picked",
     "transformed",

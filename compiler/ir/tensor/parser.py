@@ -20,13 +20,14 @@ from sympy.codegen.cfunctions import expm1, log1p
 
 from compiler.ir.affine.expression import Affine, FloorDiv, Mod, Read, atom_of, axis, constant
 from compiler.ir.scalar.choices import OWN_FUNCTIONS, Select
+from compiler.ir.scalar.complementary import erfc
 from compiler.ir.scalar.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
 from compiler.ir.scalar.together import Together
 from compiler.ir.tensor.kinds import Dtype, Kind, Operation, Role
 from compiler.ir.tensor.program import Access, Axis, Definition, Guard, Program, Tensor, Term, read_symbol
 
-_EXACT_NEAR_ZERO = {"expm1": expm1, "log1p": log1p}
-"""Functions that SymPy keeps in a module of its own."""
+_EXACT = {"expm1": expm1, "log1p": log1p, "erfc": erfc}
+"""Functions that SymPy keeps in a module of its own, or has in another meaning."""
 CONSTANTS = {"pi": sympy.pi, "E": sympy.E, "oo": sympy.oo, "nan": sympy.nan}
 
 _COMPARISONS: Mapping[type, Callable[[Any, Any], Any]] = {
@@ -285,7 +286,7 @@ class _Body:
             return getattr(sympy, name)(*arguments, evaluate=False)
         if name == "sqrt":
             return apply(sympy.Pow, (*arguments, sympy.S.Half))
-        own = {**OWN_FUNCTIONS, Together.name: Together, **_EXACT_NEAR_ZERO, **self.functions}
+        own = {**OWN_FUNCTIONS, Together.name: Together, **_EXACT, **self.functions}
         function = own.get(name) or getattr(sympy, name, None)
         if not isinstance(function, type):
             raise ValueError(f"there is no function {name}")

@@ -41,6 +41,7 @@ sinh = _function("sinh")
 cosh = _function("cosh")
 tanh = _function("tanh")
 erf = _function("erf")
+erfc = _function("erfc")
 
 
 def where(condition: Condition, then: Scalar, otherwise: Scalar) -> Scalar:

@@ -64,7 +64,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     **{"relu": ("max({0}, 0)",), "relu6": ("min(max({0}, 0), 6)",)},
     **dict.fromkeys(("silu", "swish"), ("{0}/(1 + exp(-{0}))",)),
     **{"gelu": ("{0}*(1 + erf({0}/sqrt(2)))/2",), "elu": ("{0} if {0} > 0 else exp({0}) - 1",)},
-    **{"erfc": ("1 - erf({0})",), "gaussian": ("exp(-{0}**2)",), "sinc": ("sin({0})/{0}",)},
+    **{"gaussian": ("exp(-{0}**2)",), "sinc": ("sin({0})/{0}",)},
     **{"dot": ("", "sum[i]({0}*{1})"), "inner": ("", "sum[i]({0}*{1})")},
 }
 """Functions of other languages, by how they are written here with one argument, with two, with three."""

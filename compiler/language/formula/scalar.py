@@ -16,6 +16,7 @@ import sympy
 from compiler.errors import CompilerBug, ModelError
 from compiler.ir.affine.domain import Guard
 from compiler.ir.scalar.choices import NOT_NUMBERS, OWN_FUNCTIONS, Power, Select
+from compiler.ir.scalar.complementary import erfc
 from compiler.ir.scalar.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
 from compiler.ir.scalar.from_sympy import own_nodes
 from compiler.ir.tensor.program import Access, Reads
@@ -49,6 +50,7 @@ FUNCTIONS = {
     "cosh": sympy.cosh,
     "tanh": sympy.tanh,
     "erf": sympy.erf,
+    "erfc": erfc,
 }
 _COMPARISONS = {
     "<": Less,

@@ -15,7 +15,7 @@ from compiler.ir.affine.expression import Extent
 REDUCTIONS = ("sum", "max", "min", "mean", "prod")
 FUNCTION_NAMES = (
     *("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan"),
-    *("sinh", "cosh", "tanh", "erf"),
+    *("sinh", "cosh", "tanh", "erf", "erfc"),
 )
 """What the formula language can call beside max, min, abs and sign; `scalar.FUNCTIONS` says what each is."""
 

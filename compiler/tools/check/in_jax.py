@@ -112,5 +112,5 @@ def _inside(index: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _function(jax: ModuleType, term: Term):
-    symbols = [symbol for symbol, _ in term.reads]
-    return sympy.lambdify(symbols, term.body, modules=[{"erf": jax.scipy.special.erf}, "jax"])
+    symbols, special = [symbol for symbol, _ in term.reads], jax.scipy.special
+    return sympy.lambdify(symbols, term.body, modules=[{"erf": special.erf, "erfc": special.erfc}, "jax"])
