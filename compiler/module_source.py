@@ -30,6 +30,7 @@ from compiler.machine.elements import element_bytes
 from compiler.machine.target import Target
 from compiler.offers import APPLY_GRADIENTS, GRADIENTS, ORDER, TRAIN_STEP
 from compiler.pipeline import PASSES, Facts, Pass
+from compiler.plan.kernels import Kernels
 from compiler.plan.methods import Halves, methods_of, training_methods
 from compiler.plan.module import memory_of, routine_of
 from compiler.plan.plan import Plan, make_plan
@@ -106,10 +107,11 @@ def compile_to_source(
         tile = tile_examples(with_duty(entries, "training"), storage, settings, driver.unrecorded())
         settings = replace(settings, tile=tile)
     plans: dict[str, Plan] = {}
+    kernels = Kernels()
     for entry in entries:
         # What an update sums stands behind the gradient and the loss, which are still to be read.
         behind = max((plan.lane_elements for plan in plans.values()), default=0)
-        plans[entry.name] = _plan(entry, storage, settings, driver, behind)
+        plans[entry.name] = _plan(entry, storage, settings, driver, behind, kernels)
     steps = tuple(driver.steps)
     source = ModuleSource(
         lowered.name, "", "", lowered, entries, plans, storage, settings, steps, modes, without
@@ -124,7 +126,14 @@ def tile_examples(entry: EntryPoint, storage: Storage, settings: Settings, drive
     return cheapest_tile(_plan(entry, storage, settings, driver), settings.machine, settings.dtype)
 
 
-def _plan(entry: EntryPoint, storage: Storage, settings: Settings, driver: Driver, behind: int = 0) -> Plan:
+def _plan(
+    entry: EntryPoint,
+    storage: Storage,
+    settings: Settings,
+    driver: Driver,
+    behind: int = 0,
+    kernels: Kernels | None = None,
+) -> Plan:
     """Place what an entry point is given and gives, and plan it; sums of an update go `behind` others."""
     if entry.batch == "parameters":
         size = settings.machine.level1_bytes // UPDATE_ARRAYS
@@ -132,7 +141,7 @@ def _plan(entry: EntryPoint, storage: Storage, settings: Settings, driver: Drive
     where = placed(entry, storage, behind)
     facts = Facts(settings=settings, places=where.given)
     program = driver.through(("planning",), entry.name, entry.program, facts)
-    plan = make_plan(entry.name, program, settings, where.given, where.lanes)
+    plan = make_plan(entry.name, program, settings, where.given, where.lanes, kernels)
     if entry.batch == "parameters":
         return plan
     return replace(plan, least=smallest_tile(plan, settings.machine, settings.dtype))

@@ -8,6 +8,7 @@ from compiler.ir.tensor.program import Definition, Program
 from compiler.machine.target import Target
 from compiler.schedule.choosing import Table, schedule_of
 from compiler.schedule.context import context_of
+from compiler.schedule.forms import Form, Forms
 from compiler.schedule.settings import Settings
 from compiler.schedule.strategies.table import STRATEGIES
 
@@ -20,15 +21,16 @@ TYPICAL_TILE = 4
 def cost_for(target: Target, dtype: str, table: Table = STRATEGIES) -> Cost:
     """The cost on a machine, by the schedule that a definition gets there."""
     settings = Settings(target, dtype, TYPICAL_TILE)
-    known: dict[tuple[object, ...], float] = {}
+    forms = Forms()
+    known: dict[Form, float] = {}
 
     def cost(definition: Definition, program: Program) -> float:
-        # The programs of a module have most definitions in common.
-        key = (definition, *(program.shape(name) for name in definition.tensors))
-        if key not in known:
-            schedule = schedule_of((definition,), context_of((definition,), program, settings), table)
-            known[key] = schedule.cycles(target.machine)
-        return known[key]
+        # The programs of a module have most definitions in common, equal layers under other names.
+        context = context_of((definition,), program, settings)
+        form = forms.of((definition,), context)
+        if form not in known:
+            known[form] = schedule_of((definition,), context, table).cycles(target.machine)
+        return known[form]
 
     return cost
 

@@ -26,6 +26,7 @@ from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Program
 from compiler.pipeline import Facts
+from compiler.plan.kernels import Kernels
 from compiler.plan.module import memory_of, routine_of
 from compiler.plan.plan import Plan, make_plan
 from compiler.pricing import costs_nothing
@@ -190,7 +191,7 @@ def _planned(
         if output not in given and (definition.at_once or not batched):
             given[output] = Place("argument", len(arguments))
             arguments.append(output)
-    plan = make_plan(name, program, settings, given, {}, table)
+    plan = make_plan(name, program, settings, given, {}, Kernels(table))
     return plan, tuple(arguments), tuple(scalars)
 
 

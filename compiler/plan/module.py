@@ -10,7 +10,7 @@ from compiler.ir.module.grammar import Call, Gather, Memory, Once, Parts, Pointe
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.machine.elements import element_bytes
-from compiler.plan import plan as planned
+from compiler.plan import kernels
 from compiler.plan.memory import ALIGNMENT
 from compiler.plan.plan import Plan
 from compiler.plan.whole import LANE_TILES, LANES
@@ -39,13 +39,13 @@ def routine_of(plan: Plan, dtype: str, sites: Iterator[int], clocks: Iterator[in
 
 
 def _before(
-    call: planned.Call, plan: Plan, sites: Iterator[int], clocks: Iterator[int] | None
+    call: kernels.Call, plan: Plan, sites: Iterator[int], clocks: Iterator[int] | None
 ) -> Once | Parts:
     made = _call(call, plan, clocks, in_tile=False)
     return Parts(made, next(sites)) if call.kernel.shared else Once(made)
 
 
-def _call(call: planned.Call, plan: Plan, clocks: Iterator[int] | None, *, in_tile: bool) -> Call:
+def _call(call: kernels.Call, plan: Plan, clocks: Iterator[int] | None, *, in_tile: bool) -> Call:
     pointers = []
     for buffer, tensor in zip(call.kernel.buffers, call.tensors, strict=True):
         place, shape = plan.places[tensor], plan.program.shape(tensor)
@@ -56,7 +56,7 @@ def _call(call: planned.Call, plan: Plan, clocks: Iterator[int] | None, *, in_ti
             raise CompilerBug(f"{plan.name}: {tensor} has a batch dimension but is used outside the tiles")
         element = plan.elements[tensor]
         pointers.append(Pointer(tensor, place, element, row_size(shape), has_batch(shape), buffer.base))
-    return Call(call.kernel, tuple(pointers), call.kernel.name, None if clocks is None else next(clocks))
+    return Call(call.kernel, tuple(pointers), call.computes, None if clocks is None else next(clocks))
 
 
 def _gathers(calls: Iterable[Call], plan: Plan, dtype: str) -> tuple[Gather, ...]:

@@ -21,8 +21,9 @@ from compiler.errors import CompilerBug
 from compiler.ir.loops.grammar import Kernel
 from compiler.ir.module.grammar import Element, Place
 from compiler.ir.tensor.circles import Circle, NoOrder, circle_of, problem_of
-from compiler.ir.tensor.program import Definition, Program
+from compiler.ir.tensor.program import Program
 from compiler.machine.elements import element_bytes
+from compiler.plan.kernels import Call, Kernels
 from compiler.plan.memory import ALIGNMENT, Interval, pack
 from compiler.plan.stages import (
     Stage,
@@ -30,27 +31,14 @@ from compiler.plan.stages import (
     kernel_groups,
     stages,
 )
-from compiler.plan.whole import can_be_shared, shared_out, whole_settings
+from compiler.plan.whole import whole_settings
 from compiler.schedule.chains import Fusing, Group, fused_groups
-from compiler.schedule.choosing import Table, find_schedule, schedule_of
 from compiler.schedule.context import Entries, context_of
 from compiler.schedule.elements import element_of
-from compiler.schedule.kernel import build_kernel
 from compiler.schedule.layout import aligned, row_size
 from compiler.schedule.nonzero import given_tensors
 from compiler.schedule.schedule import Schedule
 from compiler.schedule.settings import Settings
-from compiler.schedule.strategies.table import STRATEGIES
-
-
-@dataclass(frozen=True)
-class Call:
-    """One kernel call; `tensors` are bound to the kernel's buffers in order."""
-
-    kernel: Kernel
-    tensors: tuple[str, ...]
-    schedule: Schedule
-    """What the kernel was written from."""
 
 
 @dataclass(frozen=True)
@@ -94,25 +82,26 @@ def make_plan(
     settings: Settings,
     given: Mapping[str, Place],
     lane_layout: Mapping[str, int],
-    table: Table = STRATEGIES,
+    kernels: Kernels | None = None,
 ) -> Plan:
     """Plan a program that has been through all passes. `given` places inputs and outputs; `lane_layout` fixes
-    offsets of reduced outputs (a gradient arena laid out like the parameters); others follow behind."""
+    offsets of reduced outputs (a gradient arena laid out like the parameters); others follow behind. What
+    `kernels` has made already is not made again."""
+    kernels = kernels or Kernels()
     settings = replace(settings, given=given_tensors(program) if settings.zeros else frozenset())
     stage = stages(program)
     elements = {e.name: element_of(e) for e in program.entries}
     groups = kernel_groups(program)
-    fused = _fused(groups, program, stage, settings, table) if settings.fuse else dict.fromkeys(groups)
+    fused = _fused(groups, program, stage, settings, kernels) if settings.fuse else dict.fromkeys(groups)
     order = as_soon_as_possible(program, list(fused), stage)
     phases = []
     for number in range(1 + max((s.phase for s in stage.values()), default=0)):
-        before: list[Call] = []
-        tile: list[Call] = []
-        for group in order:
-            if stage[group[0]].phase == number:
-                call = _call(group, program, settings, stage, fused.get(group), table)
-                (before if stage[group[0]].kind in ("before", "whole") else tile).append(call)
-        phases.append(Phase(tuple(before), tuple(tile)))
+        now = [group for group in order if stage[group[0]].phase == number]
+        before = [group for group in now if stage[group[0]].kind in ("before", "whole")]
+        tile = [group for group in now if group not in before]
+        # In this order, because a kernel has the names of the call for which it is made.
+        calls = [_call(g, program, settings, stage, fused.get(g), kernels) for g in (*before, *tile)]
+        phases.append(Phase(tuple(calls[: len(before)]), tuple(calls[len(before) :])))
     places, sizes = _places(program, phases, stage, settings, given, lane_layout, elements)
     phases = [replace(p, sums=_sums(program, places, stage, k)) for k, p in enumerate(phases)]
     reduced = {n: Place("total", p.offset) for n, p in places.items() if p.area == "lane"}
@@ -124,14 +113,13 @@ def _fused(
     program: Program,
     stage: Mapping[str, Stage],
     settings: Settings,
-    table: Table,
+    kernels: Kernels,
 ) -> dict[Group, Schedule | None]:
     """The groups with chains of them joined. A circle neither follows a contraction nor is followed."""
     apart = {name: (when, program.circle_of.get(name)) for name, when in stage.items()}
     first = {n for n, when in stage.items() if when.kind == "tile" and n not in program.circle_of}
-    choose = partial(find_schedule, table=table)
     context = partial(context_of, program=program, settings=settings)
-    return fused_groups(groups, Fusing(program, apart, first, settings.machine, choose, context))
+    return fused_groups(groups, Fusing(program, apart, first, settings.machine, kernels.choose, context))
 
 
 def _sums(
@@ -165,28 +153,16 @@ def _call(
     settings: Settings,
     stage: Mapping[str, Stage],
     schedule: Schedule | None,
-    table: Table,
+    kernels: Kernels,
 ) -> Call:
     """The call of a group's kernel, by the schedule that it has already, or by one that is chosen here."""
     entries = cast(Entries, tuple(program[name] for name in group))
     kind = stage[group[0]].kind
-    if schedule is None:
-        settings = whole_settings(settings) if kind == "whole" else settings
-        circle = _circle(program, group)
-        outside = _read_outside(program, group) if circle else frozenset()
-        adds = kind == "lane"
-        context = context_of(entries, program, settings, adds=adds, outside=outside, circle=circle)
-        schedule = schedule_of(entries, context, table)
-    kernel = build_kernel(entries, schedule)
-    shared = (
-        kind == "before"
-        and isinstance(entries[0], Definition)
-        and group[0] not in program.circle_of
-        and can_be_shared(entries[0], kernel, settings)
-    )
-    if kind == "whole" or shared:
-        kernel = shared_out(kernel)
-    return Call(kernel, tuple(buffer.tensor for buffer in kernel.buffers), schedule)
+    settings = whole_settings(settings) if kind == "whole" else settings
+    circle = _circle(program, group)
+    outside = _read_outside(program, group) if circle else frozenset()
+    context = context_of(entries, program, settings, adds=kind == "lane", outside=outside, circle=circle)
+    return kernels.call(entries, context, kind, schedule)
 
 
 def _circle(program: Program, group: Group) -> Circle | None:

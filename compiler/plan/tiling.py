@@ -5,7 +5,8 @@ from __future__ import annotations
 from compiler.ir.tensor.axes import has_batch
 from compiler.machine.elements import element_bytes
 from compiler.machine.machine import Machine
-from compiler.plan.plan import Call, Plan
+from compiler.plan.kernels import Call
+from compiler.plan.plan import Plan
 from compiler.schedule.layout import row_size
 
 LARGEST_TILE = 16

@@ -60,6 +60,13 @@ def filled_lines(tensor: Tensor) -> tuple[str, ...]:
     return (f"{tensor.name}[i] = i",)
 
 
+def formula_of(entries: tuple[Definition, ...] | tuple[Tensor]) -> list[str]:
+    """What is computed or filled, in index notation."""
+    definitions = tuple(entry for entry in entries if isinstance(entry, Definition))
+    filled = (line for entry in entries if isinstance(entry, Tensor) for line in filled_lines(entry))
+    return [*filled, *all_formula_lines(definitions)]
+
+
 def shapes_line(definitions: tuple[Definition, ...], shapes: Mapping[str, Shape]) -> str:
     """Shapes of what is written and read, such as `shapes: y (batch, 4), from x (batch, 7), K (3)`."""
 

@@ -17,7 +17,8 @@ from compiler.errors import CompilerBug
 from compiler.ir.loops.interpret import Arguments, Memory, element_type, run_kernel
 from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.program import Program
-from compiler.plan.plan import Call, Phase, Plan
+from compiler.plan.kernels import Call
+from compiler.plan.plan import Phase, Plan
 from compiler.schedule.layout import row_size
 from compiler.schedule.settings import Settings
 from tests.harness import LANES, plans_of

@@ -17,7 +17,7 @@ from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.verify import verify
 from compiler.machine.machine import Machine
 from compiler.machine.target import Target
-from compiler.plan.plan import Call
+from compiler.plan.kernels import Call
 from compiler.pricing import cost_for
 from compiler.schedule.choosing import find_schedule, schedule_of
 from compiler.schedule.context import Context, Entries, context_of

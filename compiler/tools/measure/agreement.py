@@ -45,8 +45,7 @@ def agreements(report: ScheduleReport) -> tuple[Agreement, ...]:
 def _agreement(strategy: str, kernels: Sequence[KernelReport], step: float) -> Agreement:
     ratios = [kernel.measured / kernel.predicted for kernel in kernels]
     _, farthest = max(
-        (max(ratio, 1 / ratio), kernel.call.kernel.name)
-        for ratio, kernel in zip(ratios, kernels, strict=True)
+        (max(ratio, 1 / ratio), kernel.call.computes) for ratio, kernel in zip(ratios, kernels, strict=True)
     )
     share = sum(kernel.measured for kernel in kernels) / step
     return Agreement(strategy, len(kernels), share, median(ratios), min(ratios), max(ratios), farthest)

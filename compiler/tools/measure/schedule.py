@@ -17,7 +17,8 @@ from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.program import Program
 from compiler.machine.elements import element_bytes
 from compiler.module_source import LANES, ModuleSource, compile_to_source
-from compiler.plan.plan import Call, Plan
+from compiler.plan.kernels import Call
+from compiler.plan.plan import Plan
 from compiler.schedule.header import operation_count
 from compiler.schedule.layout import row_size
 from compiler.toolchain.build import find_toolchain

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from compiler.machine.machine import Machine
+from compiler.schedule.header import formula_of
 from compiler.schedule.schedule import Schedule
 from compiler.tools.measure.agreement import agreements
 from compiler.tools.measure.schedule import KernelReport, ScheduleReport
@@ -36,9 +37,8 @@ def render(report: ScheduleReport) -> str:
 
 def _kernel(kernel: KernelReport, report: ScheduleReport) -> list[str]:
     """Name, formula, schedule, why, and the figures."""
-    lines = [f"  {kernel.call.kernel.name}"]
-    # The last line of the formula says the shapes: there for who reads the generated file.
-    formula = [line for line in kernel.call.kernel.formula if not line.startswith("shapes: ")]
+    lines = [f"  {kernel.call.computes}"]
+    formula = formula_of(kernel.call.entries)
     for text in (*formula, kernel.call.kernel.schedule, *_why_of(kernel, report)):
         lines += _wrapped(text)
     return [*lines, *_wrapped(_figures(kernel, report))]
@@ -135,8 +135,8 @@ def to_json(report: ScheduleReport) -> dict[str, Any]:
                 "program": kernel.program,
                 "phase": kernel.phase,
                 "in_tile": kernel.in_tile,
-                "name": kernel.call.kernel.name,
-                "formula": list(kernel.call.kernel.formula),
+                "name": kernel.call.computes,
+                "formula": formula_of(kernel.call.entries),
                 "strategy": kernel.call.schedule.strategy,
                 "schedule": kernel.call.kernel.schedule,
                 "why": _why_of(kernel, report),
