@@ -25,6 +25,7 @@ from compiler.modes import MODES
 from compiler.toolchain.compile_file import Compiled, Options, compile_file
 from compiler.toolchain.doctor import report
 from compiler.tools.derive.command import add_derive
+from compiler.tools.explain.command import add_explain
 from compiler.tools.watch import Watch
 from runtime.arguments import COMMANDS, seed, wrong_environment
 from runtime.border import guarded, print_anything
@@ -102,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     summary_.add_argument("--json", action="store_true", help="print it as JSON")
     summary_.set_defaults(run=_summary)
     add_derive(commands)
+    add_explain(commands, _checked)
     passes = commands.add_parser("passes", help="list the passes, and what a module is like without each")
     passes.set_defaults(run=_passes)
     doctor = commands.add_parser("doctor", help="say what is missing for compiling, and how to get it")
@@ -284,24 +286,30 @@ def _use_module(name: str, arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    """The four rungs on a model, compiled in float64 into a folder of its own; or its layers' accuracy."""
-    from compiler.tools.check import check_file, check_numerics
-    from runtime.modules import load_module
+    """The four rungs on a model; or its layers' accuracy."""
+    from compiler.tools.check import check_numerics
 
     if arguments.numerics:
         with printing_to_stderr():
             numerics = check_numerics(arguments.model, reach=arguments.range, seed=arguments.seed)
         print(numerics)
         return OK if numerics.passed else FAILED
+    report = _checked(arguments)
+    print(report)
+    return OK if report.passed else FAILED
+
+
+def _checked(arguments: argparse.Namespace) -> Any:
+    """What the rungs find of a model, compiled in float64 into a folder of its own."""
+    from compiler.tools.check import check_file
+    from runtime.modules import load_module
+
     with printing_to_stderr():
         with tempfile.TemporaryDirectory() as folder:
             options = Options(Path(folder), arguments.target, "float64", modes=("jvp", "hvp"))
-            network = load_module(compile_file(arguments.model, options, _progress(False)).module).Network(
-                seed=0
-            )
-        report = check_file(arguments.model, network, batch=arguments.batch_size, seed=arguments.seed)
-    print(report)
-    return OK if report.passed else FAILED
+            built = compile_file(arguments.model, options, _progress(False)).module
+            network = load_module(built).Network(seed=0)
+        return check_file(arguments.model, network, batch=arguments.batch_size, seed=arguments.seed)
 
 
 def _built_module(arguments: argparse.Namespace) -> ModuleType:

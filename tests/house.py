@@ -152,6 +152,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *LANGUAGE,
         *BASE,
     ),
+    "compiler.tools.explain": (
+        *("compiler.show", "compiler.tools.derive", "compiler.tools.check", "compiler.tools.measure"),
+        *("compiler.tools.words", "compiler.emit", "compiler.toolchain.build", "compiler.machine"),
+        *("compiler.frontend.lowered", "compiler.frontend.isolation", "compiler.driver"),
+        *(*COMPILING, *BASE),
+    ),
     "compiler.values": ("compiler.toolchain.versions", "compiler.pipeline", *OPTIONS, "compiler.errors"),
     "compiler.cli": (
         "compiler.frontend.isolation",
@@ -161,6 +167,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
             *(
                 "compiler.tools.check",
                 "compiler.tools.derive",
+                "compiler.tools.explain",
                 "compiler.tools.pass_table",
                 "compiler.tools.summary",
                 "compiler.tools.watch",
@@ -201,7 +208,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     **{
         "jax": ("compiler.tools.check", "compiler.tools.testing"),
         "torch": ("compiler.tools.testing",),
-        "jinja2": ("compiler.emit.cython", "compiler.tools.derive"),
+        "jinja2": ("compiler.emit.cython", "compiler.tools.derive", "compiler.tools.explain"),
         "Cython": ("compiler.toolchain.build",),
         "matplotlib": ("runtime.history",),
         "PIL": ("runtime.confusion", "runtime.data.images"),

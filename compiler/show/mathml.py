@@ -39,6 +39,8 @@ from compiler.show.text import text
 
 SIGNS = {"<": "<", "<=": "≤", ">": ">", ">=": "≥", "==": "=", "!=": "≠"}
 MARKS = {"bar": "¯", "dot": "˙"}
+OVERLINE = "border-top: .06em solid; padding-top: .1em"
+"""Over a word: few fonts have a macron that is as long."""
 BIG = {"sum": "∑", "max": "max", "min": "min", "argmax": "arg max", "argmin": "arg min"}
 BATCH = "B"
 
@@ -59,7 +61,9 @@ class Mathml(Printer):
     def _marked(self, node: Name) -> str:
         printed = f"<mi>{escape(GREEK.get(node.letters, {'inf': '∞'}.get(node.letters, node.letters)))}</mi>"
         for mark in node.marks:
-            if mark in MARKS:
+            if mark == "bar" and len(node.letters) > 1 and node.letters not in GREEK:
+                printed = f'<mrow style="{OVERLINE}">{printed}</mrow>'
+            elif mark in MARKS:
                 printed = f'<mover accent="true">{printed}<mo stretchy="true">{MARKS[mark]}</mo></mover>'
         return printed
 

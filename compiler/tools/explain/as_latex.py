@@ -1,0 +1,61 @@
+"""A page as a LaTeX document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from compiler.show.latex import escaped, latex
+from compiler.tools.explain.blocks import Block, Code, Fold, Formulas, Graph, Heading, Paragraph, Table
+
+DOCUMENT = r"""\documentclass{article}
+\usepackage[utf8]{inputenc}
+\usepackage[T1]{fontenc}
+\usepackage{amsmath}
+\usepackage[margin=2cm]{geometry}
+\allowdisplaybreaks
+\begin{document}
+%s
+\end{document}"""
+PARTS = {1: "section*", 2: "section", 3: "subsection"}
+SIGNS = {"∂": r"$\partial$", "→": r"$\to$", "·": r"$\cdot$", "×": r"$\times$", "⟨": r"$\langle$"}
+SIGNS |= {"⟩": r"$\rangle$", "Σ": r"$\Sigma$", "−": "$-$", "ᵀ": r"$^{T}$"}
+
+
+def as_latex(blocks: Iterable[Block]) -> str:
+    """A document that stock LaTeX compiles."""
+    return DOCUMENT % "\n\n".join(map(_block, blocks))
+
+
+def words(sentence: str) -> str:
+    """A sentence with its signs as commands."""
+    found = escaped(sentence)
+    for sign, command in SIGNS.items():
+        found = found.replace(sign, command)
+    return found
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Heading(level, title, _):
+            return rf"\{PARTS[level]}{{{words(title)}}}"
+        case Paragraph(sentences, _):
+            return words(sentences)
+        case Formulas(nodes, _):
+            lines = " \\\\\n".join(latex(node) for node in nodes)
+            return f"\\begin{{gather*}}\n{lines}\n\\end{{gather*}}"
+        case Table(caption, head, rows, numbers):
+            columns = "l" * numbers + "r" * (len(head) - numbers)
+            lines = " \\\\\n".join(" & ".join(map(words, row)) for row in (head, *rows))
+            table = f"\\begin{{tabular}}{{{columns}}}\n{lines}\n\\end{{tabular}}"
+            return f"{words(caption)}:\n\n\\begin{{center}}\\small\n{table}\n\\end{{center}}"
+        case Graph(boxes, arrows, _):
+            items = (
+                rf"\item {words(b.name)} ({words(', '.join(b.words))})"
+                + "".join(f", of {words(a)}" for a, to in arrows if to == b.name)
+                for b in boxes
+            )
+            return "\\begin{itemize}\n" + "\n".join(items) + "\n\\end{itemize}"
+        case Code(_, code):
+            return "{\\tiny\n\\begin{verbatim}\n" + code + "\n\\end{verbatim}}"
+        case Fold(title, inner):
+            return "\n\n".join([rf"\paragraph{{{words(title)}}}", *map(_block, inner)])

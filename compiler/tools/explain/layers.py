@@ -1,0 +1,136 @@
+"""The graph of a model, and a part of the page for each layer: formula, derivative step by step, kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from compiler.frontend.lowered import LayerRow, shape_text
+from compiler.ir.tensor.program import Definition, Program
+from compiler.show.definitions import statements
+from compiler.show.notation import Node
+from compiler.tools.derive.steps import Chain, Step, steps_of
+from compiler.tools.explain.blocks import Block, Box, Code, Fold, Formulas, Graph, Heading, Paragraph
+from compiler.tools.explain.material import Material
+
+LOSS = "loss"
+
+
+def anchor(name: str) -> str:
+    """The part of the page about a layer."""
+    return "layer-" + "".join(c if c.isalnum() or c in "_-" else "-" for c in name)
+
+
+def origins(program: Program) -> list[str]:
+    """The layers in order, as the formulas come from them, the loss last."""
+    return list(dict.fromkeys(d.origin for d in program.definitions if d.origin))
+
+
+def graph(model: Material) -> Graph:
+    """Layers as boxes, and an arrow for each tensor that one reads of another."""
+    program = model.training
+    rows = {row.name: row for row in model.source.lowered.layers}
+    given = [t.name for t in program.inputs if t.kind in ("input", "label")]
+    arrows: dict[tuple[str, str], None] = {}
+    back: set[tuple[str, str]] = set()
+    moved = _moved_by_parameters(program, (p.name for p in model.source.lowered.parameters))
+    for definition in program.definitions:
+        for name in definition.tensors:
+            entry = program.definition(name)
+            source = entry.origin if entry else name if name in given else ""
+            if source and definition.origin and source != definition.origin:
+                arrows[source, definition.origin] = None
+                if name in moved:
+                    back.add((source, definition.origin))
+    names = [*(n for n in given if any(a == n for a, _ in arrows)), *origins(program)]
+    depth: dict[str, int] = {}
+    for name in names:
+        depth[name] = 1 + max((depth.get(a, -1) for a, b in arrows if b == name), default=-1)
+    for name in given:
+        # What is given stands right above what reads it first.
+        depth[name] = min((depth[b] for a, b in arrows if a == name), default=1) - 1
+    taken: dict[int, int] = {}
+    boxes = []
+    for name in sorted(names, key=lambda n: (depth[n], n in given, names.index(n))):
+        column = taken.get(depth[name], 0)
+        taken[depth[name]] = column + 1
+        where = anchor(name) if name not in given else ""
+        boxes.append(Box(name, _words(name, rows.get(name), program, given), depth[name], column, where))
+    return Graph(tuple(boxes), tuple(arrows), frozenset(back))
+
+
+def _moved_by_parameters(program: Program, parameters: Iterable[str]) -> set[str]:
+    """Parameters, and what depends on one: the rest has no cotangent in a step of training."""
+    moved = set(parameters)
+    for definition in program.definitions:
+        if any(access.tensor in moved for term in definition.terms for _, access in term.reads):
+            moved.add(definition.name)
+    return moved
+
+
+def _words(name: str, row: LayerRow | None, program: Program, given: list[str]) -> tuple[str, ...]:
+    if row is not None:
+        text = shape_text(row.shape, " × ") or "one number"
+        return (text, f"{row.parameters:,} parameters") if row.parameters else (text,)
+    if name in given:
+        shape = program.shape(name)[1:]
+        return (" × ".join(map(str, shape)) or "one number",)
+    return ("one number",)
+
+
+def layer_parts(model: Material) -> Iterator[Block]:
+    """A part for each layer."""
+    for origin in origins(model.training):
+        yield Heading(3, origin, anchor(origin))
+        yield from _layer(model, origin)
+
+
+def _layer(model: Material, origin: str) -> Iterator[Block]:
+    own = [d for d in model.training.definitions if d.origin == origin]
+    yield Paragraph("The formula:")
+    yield Formulas(_written(own, model))
+    derivatives = [
+        d for d in model.gradient.definitions if d.origin == origin and d.name not in model.training
+    ]
+    if derivatives:
+        yield Paragraph("Its derivatives, as they are computed:")
+        yield Formulas(_written(derivatives, model), "after")
+    record = tuple(steps_of(model.record(origin), model.called))
+    if record:
+        yield Fold(f"Step by step ({len(record)} steps)", tuple(step_blocks(record)))
+    for kernel in model.kernels.get(origin, ()):
+        yield Fold(f"Kernel {kernel['name']}", (Code(str(kernel["name"]), kernel_text(kernel)),))
+
+
+def _written(definitions: list[Definition], model: Material) -> tuple[Node, ...]:
+    return tuple(s for d in definitions for s in statements(d, model.called))
+
+
+def step_blocks(record: tuple[Step, ...]) -> Iterator[Block]:
+    """Recorded steps: rule and reason, before, the chain rule, after."""
+    for number, step in enumerate(record, 1):
+        yield Paragraph(f"{number}. {step.title}: {step.why}", "step")
+        if step.before:
+            yield Formulas(step.before, "before")
+        for chain in step.chains:
+            yield Formulas(tuple(_chain(chain)), "chain")
+        yield Formulas(step.after, "after")
+
+
+def _chain(chain: Chain) -> Iterator[Node]:
+    if len(chain.links) > 1:
+        for link in chain.links:
+            yield link.whole
+            yield from link.parts
+            yield from link.slopes
+    yield chain.slope
+
+
+def kernel_text(kernel: dict[str, Any]) -> str:
+    """A kernel as it stands in the module."""
+    parameters = ",\n".join(f"    {row.rstrip(',')}" for row in kernel["parameters"])
+    lines = [f"cdef void {kernel['name']}(", parameters, ") noexcept nogil:"]
+    lines += [f"    # {line}" for line in kernel["header"]]
+    lines += [f"    {line}" for line in kernel["variables"]]
+    lines += [f"    {line}" for line in kernel["lines"]]
+    return "\n".join(lines)

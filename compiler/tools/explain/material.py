@@ -1,0 +1,91 @@
+"""What a page is made of: a model on its way through the compiler, with the record of every step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from compiler.driver import Step
+from compiler.emit.cython.kernels import KernelNames
+from compiler.frontend.parse import load_model
+from compiler.ir.tensor.program import Program, Rewrite
+from compiler.machine.registry import all_targets
+from compiler.module_source import ModuleSource, compile_to_source
+from compiler.show.names import Called, called
+from compiler.toolchain.build import find_toolchain
+from compiler.toolchain.compile_file import target_for
+
+DERIVED = ("vjp", "simplify", "stabilise")
+"""Passes whose steps are shown: the rules, what is made simpler, what is made stable."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """A model that was compiled as far as text."""
+
+    source: ModuleSource
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def training(self) -> Program:
+        """The formulas, from inputs to losses."""
+        return self.source.lowered.training
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """What each pass did to the program that gives the gradient."""
+        label = self.source.plan("training").name
+        return tuple(step for step in self.source.steps if step.program == label)
+
+    @cached_property
+    def gradient(self) -> Program:
+        """The program of the gradient, before anything is chosen for a machine."""
+        return next(s.result for s in reversed(self.steps) if s.name in DERIVED)
+
+    @cached_property
+    def derived(self) -> Program:
+        """The program as the rules gave it."""
+        return next(s.result for s in self.steps if s.name == "vjp")
+
+    @cached_property
+    def called(self) -> Called:
+        programs = [self.training, *(s.result for s in self.steps)]
+        return called(programs)
+
+    def record(self, origin: str, passes: Iterable[str] = DERIVED) -> tuple[Rewrite, ...]:
+        """The steps that changed what comes from a layer, in order."""
+        passes = tuple(passes)
+        return tuple(
+            rewrite
+            for step in self.steps
+            if step.name in passes
+            for rewrite in step.rewrites
+            if rewrite.new and rewrite.old[-1].origin == origin
+        )
+
+    @cached_property
+    def kernels(self) -> dict[str, list[dict[str, Any]]]:
+        """The functions that a training step calls for each layer, as they are printed."""
+        settings, module = self.source.settings, self.source.module
+        names = KernelNames(settings.machine.lengths(settings.dtype), set())
+        uses: dict[str, dict[str, None]] = {}
+        for plan in self.source.step:
+            routine = next(r for r in module.routines if r.name == plan.name) if module else None
+            for call in routine.calls if routine else ():
+                origin = plan.program[call.computes].origin
+                uses.setdefault(origin, {})[names.name_of(call, plan.name)] = None
+        described = {str(kernel["name"]): kernel for kernel in names.described()}
+        return {origin: [described[name] for name in called] for origin, called in uses.items()}
+
+
+def material(path: Path, target: str = "native", dtype: str = "float32") -> Material:
+    """Compile a model file as far as text; a C compiler is asked for "native" alone, which it knows. Raises
+    ModelError."""
+    found = all_targets().get(target) or target_for(target, find_toolchain())
+    return Material(compile_to_source(load_model(path), found, dtype, ""))
