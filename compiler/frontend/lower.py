@@ -43,15 +43,17 @@ def lower(model: Model) -> LoweredModel:
     values = {TOTAL: TOTAL} | {tensor: name for name, tensor in losses.values.items()}
     roles = {tensor: Role("value", name) for tensor, name in values.items()}
     roles |= {row.name: Role("output", row.name) for row in outputs} | metrics.roles
-    roles |= {state.new_name: Role("new_state", state.name) for state in states}
+    renewed = tuple(state for state in states if state.renewed)
+    roles |= {state.new_name: Role("new_state", state.name) for state in renewed}
     results = tuple(row.name for row in outputs)
-    renewed = tuple(state.new_name for state in states)
     return LoweredModel(
         name=model.name or "model",
         total=TOTAL,
         signature=_signature(model, given, losses, (*outputs, *metrics.sums, *metrics.values)),
         roles=roles,
-        training=_program(given, [*training, *losses.formulas], (*values, *renewed), streams),
+        training=_program(
+            given, [*training, *losses.formulas], (*values, *(r.new_name for r in renewed)), streams
+        ),
         inference=_program(
             given,
             [*inference, *losses.formulas, *metrics.formulas],
@@ -89,6 +91,8 @@ class _Kept:
     layer: str
     key: str
     parameter: Parameter
+    renewed: bool = False
+    """Whether a step of training gives it a new value by a formula."""
 
     @property
     def name(self) -> str:
@@ -103,13 +107,17 @@ class _Kept:
 
 
 def _kept(steps: tuple[Step, ...], kind: Literal["parameters", "state"]) -> list[_Kept]:
-    """Every trainable tensor, or every state, once, in graph order."""
-    return [
-        _Kept(step.name, key, parameter)
-        for step in steps
-        if step.forward is not None and step.owner == step.name
-        for key, parameter in getattr(step.forward, kind).items()
-    ]
+    """Every trainable tensor, or every other one that layers keep, once, in graph order.
+
+    Of the others, those that training renews come first, and then what it leaves as it is.
+    """
+    if kind == "parameters":
+        return [_Kept(step.name, key, p) for step in steps for key, p in step.parameters.items()]
+    own = [step for step in steps if step.forward is not None and step.owner == step.name]
+    states = [(step, key, state) for step in own for key, state in step.forward.state.items()]
+    fixed = [_Kept(step.name, key, p) for step in steps for key, p in step.fixed.items()]
+    renewed = [_Kept(step.name, key, p, renewed=True) for step, key, p in states if not step.frozen]
+    return [*renewed, *(_Kept(step.name, key, p) for step, key, p in states if step.frozen), *fixed]
 
 
 def _specs(kept: list[_Kept], streams: Iterator[int]) -> tuple[ParameterSpec, ...]:
@@ -194,11 +202,11 @@ def _layer(
     operands = {key: known[name] for key, name in zip(names, step.inputs, strict=True)}
     for key, parameter in [*forward.parameters.items(), *forward.state.items()]:
         kept = _Kept(step.owner, key, parameter)
-        operands[key] = Operand(kept.name, parameter.shape)
-        if training and key in forward.state:
+        operands[key] = Operand(step.shared.get(key, kept.name), parameter.shape)
+        if training and key in forward.state and not step.frozen:
             results[f"new_{key}"] = Operand(kept.new_name, parameter.shape)
     return compile_formula(
-        forward.formula if training or forward.inference is None else forward.inference,
+        step.formula if training or forward.inference is None else forward.inference,
         operands=operands,
         results=results,
         constants=forward.constants,

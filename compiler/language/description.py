@@ -341,8 +341,9 @@ def _not_a_layer(position: int, item: object) -> Problem:
 
 def _values(step: Step, copies: int) -> int:
     """Values that a step needs: of each parameter these copies, and one example's results."""
-    own = step.forward.parameters.values() if step.owner == step.name else ()
-    return copies * sum(prod(p.shape) for p in own) + sum(map(prod, step.forward.results.values()))
+    own = copies * sum(prod(p.shape) for p in step.parameters.values())
+    fixed = sum(prod(p.shape) for p in step.fixed.values())
+    return own + fixed + sum(map(prod, step.forward.results.values()))
 
 
 def _gibibytes(number: int) -> str:

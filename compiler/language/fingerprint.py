@@ -46,6 +46,10 @@ def step_lines(step: Step) -> Iterable[str]:
         yield f"    integers below {step.layer.vocabulary}"
     if isinstance(step.layer, Input) and step.layer.boolean:
         yield "    truth values"
+    if step.frozen:
+        yield "    is not trained"
+    for key, name in step.shared.items():
+        yield f"    {key} is {name}"
     if step.forward is not None:
         yield from _forward_lines(step.forward)
 
@@ -56,6 +60,10 @@ def _forward_lines(forward: Forward) -> Iterable[str]:
     yield f"    {_sorted(forward.constants)} {_sorted(forward.sizes)} {forward.inputs}"
     yield f"    states {' '.join(forward.state)}"
     for name, parameter in [*forward.parameters.items(), *forward.state.items()]:
+        if not parameter.trainable:
+            yield f"    {name} is not trained"
+        if parameter.initializer is None:
+            continue  # another layer's, which says how it starts
         constants = _sorted(parameter.initializer.constants(parameter.shape))
         yield f"    {name} {parameter.shape} {parameter.initializer.formula} {constants}"
         if parameter.regularizer is not None:

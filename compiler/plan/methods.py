@@ -28,6 +28,7 @@ from compiler.ir.module.methods import (
 from compiler.ir.module.signature import Signature
 from compiler.ir.tensor.axes import has_batch
 from compiler.plan.plan import Plan
+from compiler.plan.storage import layout
 
 Plans = Mapping[str, Plan]
 
@@ -55,7 +56,7 @@ class Halves:
 def training_methods(halves: Halves, plans: Plans, signature: Signature) -> list[Method]:
     """A step: the gradient, its new states, and the update of all parameters; then its halves."""
     training, update = halves.training, Run(halves.update.name, parameters=True)
-    renewed = (RenewStates(),) if signature.of("state") else ()
+    renewed = _renewal(training, signature)
     runs: list[tuple[Offer, tuple[Action, ...]]] = [
         (halves.step, (Run(training.name), CountStep(), *renewed, update)),
         (halves.gradients, (Run(training.name), *renewed)),
@@ -71,6 +72,17 @@ def training_methods(halves: Halves, plans: Plans, signature: Signature) -> list
     ]
     applied = _worded(halves.apply, [], signature, (Way("always", (CountStep(), update), ()),))
     return [*methods, replace(applied, gradients=True)]
+
+
+def _renewal(training: EntryPoint, signature: Signature) -> tuple[RenewStates, ...]:
+    """What a step does to states, if it does anything: those that it renews stand before the others."""
+    of = set(training.results("new_state").values())
+    states = signature.of("state")
+    if not of:
+        return ()
+    if len(of) == len(states):
+        return (RenewStates(),)
+    return (RenewStates(layout(row for row in states if row.name in of).size),)
 
 
 def _method(offer: Offer, group: list[EntryPoint], plans: Plans, signature: Signature) -> Method:

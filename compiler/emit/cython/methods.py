@@ -270,10 +270,12 @@ def _action(action: Run | CountStep | RenewStates) -> list[str]:
             return ["self._fill(&context, context.batch)", *batch, *run]
         case CountStep():
             return ["self._step += 1"]
-        case RenewStates():
+        case RenewStates(size):
+            end = "2 * STATE_SIZE" if size is None else f"STATE_SIZE + {size}"
+            renewed = f"self._states[old + STATE_SIZE:old + {end}]"
             return [
                 "old = len(_SLOTS) * ARENA",
-                "self._states[old:old + STATE_SIZE] = self._states[old + STATE_SIZE:old + 2 * STATE_SIZE]",
+                f"self._states[old:old + {size or 'STATE_SIZE'}] = {renewed}",
             ]
 
 

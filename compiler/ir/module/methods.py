@@ -90,6 +90,9 @@ class CountStep:
 class RenewStates:
     """The new values of states become their values."""
 
+    size: int | None = None
+    """Of so many values, behind which states stand that keep theirs; None: of all."""
+
 
 Action = Run | CountStep | RenewStates
 When = Literal["always", "no input gradient", "no input tangent", "input gradient"]

@@ -22,7 +22,7 @@ from compiler.language.layers.base import Add, Forward, Layer, Node, Parameter
 from compiler.language.layers.batch_normalization import BatchNormalization
 from compiler.language.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D, SeparableConv2D
 from compiler.language.layers.dense import Dense
-from compiler.language.layers.embedding import Embedding
+from compiler.language.layers.embedding import Embedding, Unembedding
 from compiler.language.layers.formula import Formula
 from compiler.language.layers.merging import Concatenate
 from compiler.language.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization
@@ -107,6 +107,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Unembedding",
     "UpSampling1D",
     "UpSampling2D",
     "ZeroPadding1D",

@@ -33,12 +33,17 @@ class Parameter:
     """A tensor that a layer keeps from step to step: trainable, or a state that its formula updates.
 
     Where a layer infers shapes, as Formula does, a size may be -1, and the shape None. The penalty of a
-    regularizer is added to the loss; a state has none.
+    regularizer is added to the loss; a state has none. One that is not `trainable` keeps its value: its
+    gradient is not computed. Parameters with one `name` are one parameter, whichever layers have them; so is
+    what `layer.parameter(key)` gives, which is `shared` with that layer.
     """
 
     shape: Shape | None
-    initializer: Initializer
+    initializer: Initializer | None
     regularizer: Regularizer | None = None
+    trainable: bool = True
+    name: str | None = None
+    shared: tuple[Layer, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,9 @@ class Layer(Operators):
 
     _: KW_ONLY
     name: str | None = None
+    trainable: bool = True
+    """Whether training changes its parameters. As in Keras, a layer with a state that is not trained runs as
+    it does outside training."""
     span: Span | None = field(default=None, init=False, repr=False, compare=False)
 
     arity = (1, 1)
@@ -110,6 +118,10 @@ class Layer(Operators):
     def kind(self) -> str:
         """The word that automatic names begin with: conv2d for Conv2D."""
         return type(self).__name__.lower()
+
+    def parameter(self, key: str) -> Parameter:
+        """This layer's parameter, for another's: `parameters={"table": embedding.parameter("table")}`."""
+        return Parameter(None, None, shared=(self, key))
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with the arguments, whatever the inputs are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.errors import Problem
 from compiler.language.initializers import DEFAULT_KERNEL, Initializer
@@ -32,3 +32,27 @@ class Embedding(Layer):
             (*x, self.units),
             {"table": Parameter((self.vocabulary, self.units), self.table_initializer)},
         )
+
+
+@dataclass(frozen=True)
+class Unembedding(Layer):
+    """Vectors (…, units) to a number for each row of an Embedding's table: (…, vocabulary).
+
+    The table is the embedding's own, so that one table is trained by both: tied embeddings (Press and Wolf,
+    EACL 2017). It has no bias.
+    """
+
+    embedding: Embedding
+
+    any_number = True
+
+    def problems(self) -> Iterator[Problem]:
+        if not isinstance(self.embedding, Embedding):
+            yield checks.wrong("embedding", "an Embedding of the model", self.embedding)
+
+    def forward(self, x: Shape) -> Forward:
+        checks.at_least_rank_one(x)
+        shape = (self.embedding.vocabulary, self.embedding.units)
+        table = replace(self.embedding.parameter("table"), shape=shape)
+        formula = "y[..., v] = sum[u](table[v, u] * x[..., u])"
+        return Forward(formula, (*x[:-1], self.embedding.vocabulary), {"table": table})

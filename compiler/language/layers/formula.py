@@ -163,6 +163,8 @@ def parameter_problems(name: str, value: object) -> Iterator[Problem]:
         expected = "an initializer, such as GlorotUniform(), or a Parameter(shape, initializer)"
         yield wrong(f"parameter {name}", expected, value)
         return
+    if value.shared is not None:
+        return
     shape = value.shape
     if shape is not None and not (
         isinstance(shape, tuple) and all(is_integer(n) and (n > 0 or n == -1) for n in shape)

@@ -20,6 +20,8 @@ def forward_problems(forward: object, layer: Layer) -> Iterator[Problem]:
         return
     kept = [*forward.parameters.items(), *forward.state.items()]
     for key, state in forward.state.items():
+        if state.shared is not None or state.name is not None:
+            yield Problem(f"the state {key} is shared", expected="sharing of trainable parameters alone")
         if state.regularizer is not None:
             yield Problem(f"the state {key} has a regularizer", expected="one for trainable parameters alone")
     for key in forward.parameters.keys() & forward.state.keys():
@@ -64,6 +66,8 @@ def layer_formula_problems(
         )
     ]
     for name, parameter in kept.items():
+        if parameter.shared is not None:
+            continue
         problems += _initializer_problems(parameter)
         if parameter.regularizer is not None:
             problems += _regularizer_problems(name, parameter)

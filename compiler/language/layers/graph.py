@@ -7,12 +7,13 @@ what is wrong with their own arguments; so one mistake is one message.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from compiler.errors import ModelError, Problem, Span
 from compiler.language.formula.spelling import normalised
 from compiler.language.layers.activations import activation_layer
-from compiler.language.layers.base import Forward, Layer, Node, Part, Placeholder, Results, Shape
+from compiler.language.layers.base import Forward, Layer, Node, Parameter, Part, Placeholder, Results, Shape
+from compiler.language.layers.checks import boolean
 from compiler.language.layers.forward_checks import forward_problems, layer_formula_problems
 from compiler.language.layers.shaping import Input
 
@@ -43,6 +44,36 @@ class Step:
         return self.layer.vocabulary if isinstance(self.layer, Input) else None
 
     is_part: bool = False
+    shared: Mapping[str, str] = field(default_factory=dict)
+    """Of parameters that are another layer's: what they are called, by the key here."""
+
+    @property
+    def frozen(self) -> bool:
+        """Whether training leaves all its parameters as they are."""
+        return not self.layer.trainable
+
+    @property
+    def formula(self) -> str:
+        """The formula of training: of a state that is not trained, there is none in training either."""
+        outside = self.frozen and self.forward.state and self.forward.inference is not None
+        return self.forward.inference if outside else self.forward.formula
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """Its own trainable parameters."""
+        own = {} if self.frozen else self._own
+        return {key: parameter for key, parameter in own.items() if parameter.trainable}
+
+    @property
+    def fixed(self) -> dict[str, Parameter]:
+        """Its own parameters that training leaves as they are."""
+        return {key: p for key, p in self._own.items() if self.frozen or not p.trainable}
+
+    @property
+    def _own(self) -> dict[str, Parameter]:
+        if self.forward is None or self.owner != self.name:
+            return {}
+        return {key: p for key, p in self.forward.parameters.items() if key not in self.shared}
 
 
 @dataclass(frozen=True)
@@ -105,6 +136,7 @@ class _Builder:
         self.given: set[str] = set(inputs.values())
         self.owners: dict[str, Step] = {}
         self.first_use: dict[int, str] = {}
+        self.named: dict[str, tuple[str, Shape | None]] = {}
 
     def add(self, value: object) -> None:
         if isinstance(value, Input):
@@ -131,7 +163,7 @@ class _Builder:
         owner = self.first_use.get(id(layer))
         name = self.name_of(layer, span, owner)
         self.first_use.setdefault(id(layer), name)
-        problems = list(layer.problems()) if owner is None else []
+        problems = [*layer.problems(), *boolean("trainable", layer.trainable)] if owner is None else []
         self.report(problems, name, layer.span)
         inputs = self.inputs_of(node, name)
         forward = None
@@ -139,7 +171,9 @@ class _Builder:
             forward = self.forward(layer, name, span, inputs)
             self.report(self.sharing_problems(forward, owner), name, span)
         names = tuple(step.name for step in inputs or ())
-        return self.append(name, layer, names, span, forward.shape if forward else None, forward, owner)
+        shared = self.shared(forward, name, span, owner)
+        shape = forward.shape if forward else None
+        return self.append(name, layer, names, span, shape, forward, owner, shared)
 
     def part(self, part: Part) -> Step:
         """One result of a layer that has several, as a step without a formula of its own."""
@@ -152,8 +186,8 @@ class _Builder:
         self.steps.append(step)
         return step
 
-    def append(self, name, layer, inputs, span, shape, forward=None, owner=None) -> Step:
-        step = Step(name, layer, inputs, span, shape, forward, owner or name)
+    def append(self, name, layer, inputs, span, shape, forward=None, owner=None, shared=None) -> Step:
+        step = Step(name, layer, inputs, span, shape, forward, owner or name, shared=shared or {})
         self.steps.append(step)
         self.owners.setdefault(name, step)
         return step
@@ -192,6 +226,42 @@ class _Builder:
         limits = [step.vocabulary for step in inputs]
         self.report(layer_formula_problems(forward, shapes, limits), name, span)
         return forward
+
+    def shared(
+        self, forward: Forward | None, name: str, span: Span | None, owner: str | None
+    ) -> dict[str, str]:
+        """The parameters that are another layer's, each with what it is called there."""
+        if forward is None or owner is not None:
+            return {} if owner is None else dict(self.owners[owner].shared)
+        found: dict[str, str] = {}
+        for key, parameter in forward.parameters.items():
+            known: tuple[str, Shape | None] | None = None
+            if parameter.shared is not None:
+                known = self.parameter_of(*parameter.shared)
+                if known is None:
+                    expected = "a parameter of a layer that the model applies before"
+                    self.report(
+                        [Problem(f"the parameter {key} is shared with none", expected=expected)], name, span
+                    )
+                    continue
+            elif parameter.name is not None:
+                known = self.named.setdefault(parameter.name, (f"{name}.{key}", parameter.shape))
+                if known[0] == f"{name}.{key}":
+                    continue
+            if known is not None:
+                found[key] = known[0]
+                if known[1] != parameter.shape:
+                    message = f"the parameter {key} has another shape than {known[0]}, which it is"
+                    shapes = {"expected": str(known[1]), "found": str(parameter.shape)}
+                    self.report([Problem(message, **shapes)], name, span)
+        return found
+
+    def parameter_of(self, layer: Layer, key: str) -> tuple[str, Shape | None] | None:
+        """What a parameter of a layer is called, and its shape; None where there is none so far."""
+        step = self.owners.get(self.first_use.get(id(layer), ""))
+        if step is None or step.forward is None or key not in step.forward.parameters:
+            return None
+        return step.shared.get(key, f"{step.name}.{key}"), step.forward.parameters[key].shape
 
     def sharing_problems(self, forward: Forward | None, owner: str | None) -> list[Problem]:
         """What keeps a layer that is used again from using the parameters of its first use."""
