@@ -141,6 +141,9 @@ def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--explain-passes", action="store_true", help="print what each pass did to each program"
     )
+    parser.add_argument(
+        "--timings", action="store_true", help="build it again, and print where time and memory went"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument(
         "--dump-after",
@@ -208,15 +211,19 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _compile(arguments: argparse.Namespace) -> int:
     with printing_to_stderr() as results:
-        watch = Watch(arguments.dump_after, arguments.explain_passes, None if arguments.json else results)
+        printed = None if arguments.json else results
+        watch = Watch(arguments.dump_after, arguments.explain_passes, printed, arguments.timings)
         options, progress = _options(arguments), _progress(arguments.quiet)
-        result = compile_file(arguments.model, options, progress, watch if watch.wanted else None)
+        after = watch if watch.wanted else None
+        result = compile_file(arguments.model, options, progress, after, watch.stopwatch)
     if arguments.json:
         found = _schedule(arguments) if arguments.explain_schedule else _compiled_to_json(result)
         print(json.dumps({**found, **watch.to_json()}))
         return OK
     if arguments.explain_passes:
         print(watch.record())
+    if arguments.timings:
+        print(watch.timed())
     print(_schedule(arguments) if arguments.explain_schedule else summary(result))
     return OK
 

@@ -40,6 +40,7 @@ from compiler.plan.whole import LANES
 from compiler.pricing import cost_for
 from compiler.schedule.layout import row_size
 from compiler.schedule.settings import Settings
+from compiler.stopwatch import Stopwatch
 
 UPDATE_ARRAYS = 4
 """Arrays, with as many values as a tile of the update has, that fill a first-level cache."""
@@ -87,6 +88,7 @@ def compile_to_source(
     instruments: Instruments = "none",
     recipes: tuple[Recipe, ...] = ENTRY_POINTS,
     passes: tuple[Pass, ...] = PASSES,
+    stopwatch: Stopwatch | None = None,
 ) -> ModuleSource:
     """Run everything but the C compiler. `digest` identifies model and options in the module.
 
@@ -94,31 +96,37 @@ def compile_to_source(
     vjp among them; `instruments` are for measurements; of `recipes` the module has those of its modes.
     Raises ModelError for numbers that the dtype cannot hold.
     """
-    lowered = lower(model)
+    stopwatch = stopwatch or Stopwatch()
+    with stopwatch.stage("lower"):
+        lowered = lower(model)
     problems = number_problems(lowered, dtype, {step.name: step.span for step in model.graph.steps})
     if problems:
         raise ModelError(*problems)
     storage = storage_of(lowered.signature)
     driver = Driver(cost_for(target, dtype), without, after, passes)
     wanted = (*modes, *(() if instruments == "none" else (MEASURED,)))
-    entries = entry_points(lowered, driver, wanted, recipes)
+    with stopwatch.stage("passes"):
+        entries = entry_points(lowered, driver, wanted, recipes)
     settings = Settings(target, dtype, 1, fuse=driver.has("fuse"), zeros=driver.has("zeros"))
     if driver.has("tile"):
-        tile = tile_examples(with_duty(entries, "training"), storage, settings, driver.unrecorded())
+        with stopwatch.stage("tile"):
+            tile = tile_examples(with_duty(entries, "training"), storage, settings, driver.unrecorded())
         settings = replace(settings, tile=tile)
     plans: dict[str, Plan] = {}
     kernels = Kernels()
     for entry in entries:
         # What an update sums stands behind the gradient and the loss, which are still to be read.
         behind = max((plan.lane_elements for plan in plans.values()), default=0)
-        plans[entry.name] = _plan(entry, storage, settings, driver, behind, kernels)
+        with stopwatch.stage("plan"):
+            plans[entry.name] = _plan(entry, storage, settings, driver, behind, kernels)
     steps = tuple(driver.steps)
     source = ModuleSource(
         lowered.name, "", "", lowered, entries, plans, storage, settings, steps, modes, without
     )
-    module = _module(source, digest, instruments, recipes)
-    _verify(module, entries)
-    return replace(source, module=module, text=render_module(module, target), stub=print_stub(module))
+    with stopwatch.stage("text"):
+        module = _module(source, digest, instruments, recipes)
+        _verify(module, entries)
+        return replace(source, module=module, text=render_module(module, target), stub=print_stub(module))
 
 
 def tile_examples(entry: EntryPoint, storage: Storage, settings: Settings, driver: Driver) -> int:

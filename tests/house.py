@@ -97,16 +97,18 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.module_source": (
         *LOWERING,
         *(*DRIVING, "compiler.pricing", "compiler.entry_points", "compiler.offers", "compiler.emit", MODULE),
+        "compiler.stopwatch",
         *LANGUAGE,
         *STAGES,
         *BASE,
     ),
     # From a pipeline to a built module and the command line.
     **dict.fromkeys(OPTIONS, ("compiler.errors",)),
+    "compiler.stopwatch": (),
     "compiler.toolchain": (),
     **dict.fromkeys(BUILDING, (*BUILDING, "compiler.errors", *BORDER)),
     "compiler.toolchain.compile_file": (
-        *(*COMPILING[1:], *DRIVING, "compiler.machine"),
+        *(*COMPILING[1:], *DRIVING, "compiler.machine", "compiler.stopwatch"),
         *(*BUILDING, *OPTIONS, *LANGUAGE, *BORDER),
     ),
     "compiler.toolchain.from_python": (
@@ -118,7 +120,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.tools": (),
     "compiler.tools.words": (),
     "compiler.tools.pass_table": (*DRIVING, *BASE),
-    "compiler.tools.watch": ("compiler.tools.pass_table", "compiler.driver"),
+    "compiler.tools.timings": ("compiler.driver", "compiler.stopwatch"),
+    "compiler.tools.watch": (
+        *("compiler.tools.pass_table", "compiler.tools.timings"),
+        *("compiler.driver", "compiler.stopwatch"),
+    ),
     "compiler.tools.summary": (
         *(
             "compiler.tools.words",

@@ -24,6 +24,7 @@ from compiler.machine.elements import REALS
 from compiler.machine.registry import all_targets, native_flags, native_target
 from compiler.machine.target import Target
 from compiler.modes import checked_modes
+from compiler.stopwatch import Stopwatch
 from compiler.toolchain.build import (
     OPTIMISATION,
     Toolchain,
@@ -86,6 +87,7 @@ def compile_file(
     options: Options,
     progress: Progress = silent,
     after: Callable[[Step], None] | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> Compiled:
     """Compile a model, or a model file.
 
@@ -95,8 +97,9 @@ def compile_file(
     that cannot be used is said on standard error.
     """
     start = time.perf_counter()
+    stopwatch = stopwatch or Stopwatch()
     options = replace(options, modes=checked_modes(options.modes))
-    model = _timed(progress, "parse", lambda: described(model))
+    model = _timed(progress, stopwatch, "parse", lambda: described(model))
     too_large = model.memory_problems(REALS[options.dtype].bytes, available_memory())
     if too_large:
         raise ModelError(*too_large)
@@ -112,7 +115,7 @@ def compile_file(
     def build(folder: Path) -> None:
         for file in (source, module, stub):
             try_folder(file, LEAST_MODULE)
-        _build(model, name, options, target, toolchain, key, folder, progress, after)
+        _build(model, name, options, target, toolchain, key, folder, progress, after, stopwatch)
 
     if options.force or after is not None:
         # Asked to show its work, or to do it again: the hash of the moment makes a key of its own.
@@ -218,6 +221,7 @@ def _build(
     folder: Path,
     progress: Progress,
     after: Callable[[Step], None] | None,
+    stopwatch: Stopwatch,
 ) -> None:
     # SymPy takes half a second to import: only what is really built pays for it.
     from compiler.module_source import compile_to_source
@@ -225,6 +229,7 @@ def _build(
     digest = digest_of(model, options.dtype)
     source = _timed(
         progress,
+        Stopwatch(),  # its stages have their own
         "derive",
         lambda: compile_to_source(
             model,
@@ -235,14 +240,15 @@ def _build(
             options.without,
             options.modes,
             options.instruments,
+            stopwatch=stopwatch,
         ),
     )
     path = folder / f"{name}.pyx"
     path.write_text(source.text, encoding="utf-8")
     path.with_suffix(".pyi").write_text(source.stub, encoding="utf-8")
-    c_file = _timed(progress, "translate", lambda: translate(path))
+    c_file = _timed(progress, stopwatch, "translate", lambda: translate(path))
     shared = folder / f"{name}{extension_suffix()}"
-    _timed(progress, "build", lambda: compile_shared(c_file, shared, toolchain, target.flags))
+    _timed(progress, stopwatch, "build", lambda: compile_shared(c_file, shared, toolchain, target.flags))
     c_file.unlink()
     (folder / "facts.json").write_text(json.dumps(facts_of(source), indent=1))
 
@@ -287,8 +293,9 @@ def operations_of(plan: Plan) -> tuple[int, int]:
     return example, sum(kernel.operations for kernel in plan.kernels if not kernel.per_example)
 
 
-def _timed(progress: Progress, stage: str, work: Callable[[], Any]) -> Any:
+def _timed(progress: Progress, stopwatch: Stopwatch, stage: str, work: Callable[[], Any]) -> Any:
     start = time.perf_counter()
-    result = work()
+    with stopwatch.stage(stage):
+        result = work()
     progress(stage, time.perf_counter() - start)
     return result
