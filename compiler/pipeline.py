@@ -229,9 +229,9 @@ PASSES: tuple[Pass, ...] = (
     Pass(
         "keep",
         "planning",
-        "a large sum over the batch runs once, over operands that are kept",
+        "a large sum over the batch, or a product with large weights, runs once, over operands that are kept",
         lambda program, facts: keep(program, facts.settings, facts.placed("input")),
-        without="every sum over the batch is added up tile by tile, in lanes",
+        without="sums over the batch are added up tile by tile, in lanes, and weights read for each tile",
     ),
     Pass(
         "join",

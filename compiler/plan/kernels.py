@@ -44,7 +44,7 @@ class _Made:
     kernel: Kernel
     schedule: Schedule
     numbers: tuple[int, ...]
-    """Of each buffer's tensor, in the form."""
+    """Of each buffer's tensor, in the form; room is none."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,14 @@ class Kernels:
         if (form, kind) not in self.made:
             schedule = schedule_of(entries, context, self.table) if chain is None else chain
             kernel = _kernel(entries, schedule, kind)
-            numbers = tuple(form.tensors.index(buffer.tensor) for buffer in kernel.buffers)
+            named = (buffer.tensor for buffer in kernel.buffers if not buffer.room)
+            numbers = tuple(map(form.tensors.index, named))
             self.made[form, kind] = _Made(kernel, schedule, numbers)
         known = self.made[form, kind]
-        return Call(known.kernel, tuple(form.tensors[n] for n in known.numbers), known.schedule, entries)
+        # Room comes behind the tensors, and has a name in the kernel alone.
+        rooms = (buffer.tensor for buffer in known.kernel.buffers if buffer.room)
+        tensors = (*(form.tensors[n] for n in known.numbers), *rooms)
+        return Call(known.kernel, tensors, known.schedule, entries)
 
 
 def _kernel(entries: Entries, schedule: Schedule, kind: StageKind) -> Kernel:

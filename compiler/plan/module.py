@@ -6,7 +6,18 @@ from collections.abc import Iterable, Iterator
 
 from compiler.errors import CompilerBug
 from compiler.ir.module import grammar
-from compiler.ir.module.grammar import Call, Gather, Memory, Once, Parts, Pointer, Routine, Sum, Tiles
+from compiler.ir.module.grammar import (
+    Call,
+    Gather,
+    Memory,
+    Once,
+    Parts,
+    Place,
+    Pointer,
+    Routine,
+    Sum,
+    Tiles,
+)
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.machine.elements import element_bytes
@@ -48,6 +59,10 @@ def _before(
 def _call(call: kernels.Call, plan: Plan, clocks: Iterator[int] | None, *, in_tile: bool) -> Call:
     pointers = []
     for buffer, tensor in zip(call.kernel.buffers, call.tensors, strict=True):
+        if buffer.room:
+            # In the tile of whoever does a part.
+            pointers.append(Pointer(tensor, Place("tile"), "real", buffer.room, False))
+            continue
         place, shape = plan.places[tensor], plan.program.shape(tensor)
         if place.area == "lane" and not buffer.written:
             place = plan.reduced[tensor]
@@ -77,6 +92,10 @@ def _input_rooms(plan: Plan, dtype: str) -> tuple[dict[str, int], int]:
     return rooms, end
 
 
+def _room_bytes(plan: Plan, dtype: str) -> int:
+    return aligned(plan.room * element_bytes("real", dtype), ALIGNMENT)
+
+
 def memory_of(
     plans: Iterable[Plan],
     dtype: str,
@@ -92,7 +111,7 @@ def memory_of(
         lanes=LANES,
         lane_tiles=LANE_TILES,
         lane_copies=max((_lane_copies(plan, parameters) for plan in updates), default=1),
-        tile_bytes=max(_input_rooms(plan, dtype)[1] for plan in plans),
+        tile_bytes=max(max(_input_rooms(plan, dtype)[1], _room_bytes(plan, dtype)) for plan in plans),
         lane_elements=max(totals, *(plan.lane_elements for plan in plans)),
         shared_bytes=max(plan.shared_bytes for plan in plans),
         batch_elements=max(plan.batch_elements for plan in plans),

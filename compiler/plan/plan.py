@@ -20,6 +20,7 @@ from typing import cast
 from compiler.errors import CompilerBug
 from compiler.ir.loops.grammar import Kernel
 from compiler.ir.module.grammar import Element, Place
+from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.circles import Circle, NoOrder, circle_of, problem_of
 from compiler.ir.tensor.program import Program
 from compiler.machine.elements import element_bytes
@@ -69,6 +70,11 @@ class Plan:
     """Elements an example that live from one phase to another."""
     least: int = 0
     """The smallest tile that a small batch is divided into; 0: it is one tile, if it fits."""
+
+    @property
+    def room(self) -> int:
+        """Reals for which a kernel wants room of its own at most; it is where the tiles are."""
+        return max((sum(buffer.room for buffer in kernel.buffers) for kernel in self.kernels), default=0)
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -211,6 +217,7 @@ def _places(
         crosses = when.kind == "tile" and any(
             stage[reader.name].phase > when.phase for reader in program.readers[name]
         )
+        crosses |= when.kind == "whole" and has_batch(program.shape(name))
         if crosses and name not in places:
             places[name] = Place("batch", batch_elements)
             batch_elements += row_size(program.shape(name))

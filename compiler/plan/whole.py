@@ -18,6 +18,8 @@ from compiler.ir.affine.expression import axis, constant
 from compiler.ir.loops.grammar import If, Kernel, Let, Limit, Load, Loop, Statement, Store
 from compiler.ir.loops.walk import statements, with_bodies
 from compiler.ir.tensor.axes import has_batch, runs_over_batch
+from compiler.ir.tensor.compose import put_in
+from compiler.ir.tensor.editing import replaced_all, without_unused
 from compiler.ir.tensor.maps import is_injective
 from compiler.ir.tensor.program import (
     Access,
@@ -27,15 +29,20 @@ from compiler.ir.tensor.program import (
     Rewrite,
     Shape,
     Tensor,
+    Term,
     element_axes,
     move_term,
 )
 from compiler.ir.tensor.rename import reading
 from compiler.machine.elements import REALS
+from compiler.schedule.choosing import schedule_of
+from compiler.schedule.context import context_of
 from compiler.schedule.layout import row_size
 from compiler.schedule.nest import make_nest
 from compiler.schedule.pieces import tile_of
+from compiler.schedule.schedule import Schedule
 from compiler.schedule.settings import Settings
+from compiler.schedule.strategies.packed_panels import PackedPanels
 
 LANES = 8
 """Accumulators of sums over the batch: a fixed number, so that no bit depends on the threads."""
@@ -75,10 +82,71 @@ def _pays(definition: Definition, shapes: Mapping[str, Shape], settings: Setting
     return tile is not None and not tile.adds
 
 
+def whole_products(program: Program, settings: Settings) -> dict[str, Definition]:
+    """Products with a value for each example that take less time over the whole batch, as they then read.
+
+    By tiles their weights are read again for each, in pieces that nothing fetches ahead; over the whole batch
+    once, and what each example has of operands and result is kept instead.
+    """
+    found: dict[str, Definition] = {}
+    for definition in program.definitions:
+        if definition.name in program.circle_of or not _is_product(definition):
+            continue
+        unpacked = _unpacked(definition, program)
+        whole = _schedule(unpacked, program, whole_settings(settings))
+        if isinstance(whole, PackedPanels) and _takes_less(whole, definition, program, settings):
+            found[definition.name] = unpacked
+    return found
+
+
+def _is_product(definition: Definition) -> bool:
+    """One contraction of which every example has values of its own."""
+    if definition.operation != "sum" or definition.dtype != "real" or not has_batch(definition.shape):
+        return False
+    return sum(bool(term.reduction_axes) for term in definition.terms) == 1
+
+
+def _unpacked(definition: Definition, program: Program) -> Definition:
+    """The definition with reads of weights themselves, instead of copies that vectors can run along."""
+    copies = (program.definition(name) for name in definition.tensors)
+    for copy in [copy for copy in copies if copy is not None and copy.role == "packed"]:
+        terms = tuple(_reading_through(term, copy) for term in definition.terms)
+        definition = replace(definition, terms=terms)
+    return definition
+
+
+def _reading_through(term: Term, copy: Definition) -> Term:
+    symbol = next((s for s, access in term.reads if access.tensor == copy.name), None)
+    made = None if symbol is None or len(copy.terms) > 1 else put_in(term, symbol, copy.terms[0])
+    return term if made is None else made
+
+
+def _schedule(definition: Definition, program: Program, settings: Settings) -> Schedule:
+    return schedule_of((definition,), context_of((definition,), program, settings))
+
+
+def _takes_less(whole: Schedule, definition: Definition, program: Program, settings: Settings) -> bool:
+    """Whether a schedule over the whole batch takes fewer cycles than one for each tile, memory included."""
+    machine, size = settings.machine, REALS[settings.dtype].bytes
+    costs, tiles = machine.costs(settings.dtype), -(-TYPICAL_BATCH // settings.tile)
+    shapes = {name: program.shape(name) for name in (definition.name, *definition.tensors)}
+    weights = sum(size * row_size(shape) for shape in shapes.values() if not has_batch(shape))
+    kept = TYPICAL_BATCH * sum(size * row_size(shape) for shape in shapes.values() if has_batch(shape))
+    read = weights / machine.level_of(max(weights, machine.level2_bytes + 1)).bandwidth
+    by_tiles = tiles * (_schedule(definition, program, settings).cycles(machine) + read)
+    moved = costs.kept_passes * kept / machine.level_of(kept).bandwidth
+    started = costs.phase_bytes / machine.levels[-1].bandwidth
+    return whole.cycles(machine) + read + moved + started < costs.whole_share * by_tiles
+
+
 def keep(program: Program, settings: Settings, given: frozenset[str]) -> tuple[Program, tuple[Rewrite, ...]]:
     """Large sums over the batch run at once, over copies of what only a tile can read: `given`, which is
     scaled there."""
-    return kept_for(program, whole_sums(program, settings), given)
+    products = whole_products(program, settings)
+    whole = whole_sums(program, settings)
+    changed = replaced_all(program, {name: (definition,) for name, definition in products.items()})
+    left = [d.name for d in program.definitions if d.role == "packed" and not changed.readers[d.name]]
+    return kept_for(without_unused(changed, left), whole | products.keys(), given)
 
 
 def kept_for(
@@ -97,7 +165,8 @@ def kept_for(
                     definitions.append(_copy(program[name], made[name]))
             definition = replace(reading(definition, made), at_once=True)
             kept = ", ".join(definition.tensors)
-            why = f"it is larger than {kept} of all tiles"
+            what = "its weights are" if has_batch(definition.shape) else "it is"
+            why = f"{what} larger than {kept} of all tiles"
             rewrites.append(Rewrite("keep", definition.name, f"{definition.name} at once", why))
         definitions.append(definition)
     return program.with_definitions(definitions), tuple(rewrites)
@@ -128,6 +197,8 @@ def shared_out(kernel: Kernel) -> Kernel:
 def _one_part(statement: Statement) -> Statement:
     if isinstance(statement, Loop) and _from_zero_to_a_constant(statement):
         return replace(statement, shared=True)
+    if isinstance(statement, If) and any("part" in guard.affine.axes for guard in statement.tests):
+        return statement
     if isinstance(statement, If):
         # Loops for few examples, and for many.
         return with_bodies(statement, lambda body: tuple(map(_one_part, body)))

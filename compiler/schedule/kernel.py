@@ -37,7 +37,7 @@ def build_kernel(entries: Entries, schedule: Schedule) -> Kernel:
     elements = {tensor.name: tensor.element for tensor in schedule.tensors}
     kernel = Kernel(
         name=first.name,
-        buffers=_buffers(body, {entry.name for entry in entries}, elements),
+        buffers=_buffers(body, {entry.name for entry in entries}, elements, schedule.rooms),
         body=body,
         formula=formula,
         schedule=schedule.describe(),
@@ -58,11 +58,15 @@ def _check_writes(definition: Definition, shape: Shape) -> None:
                 raise CompilerBug(f"{definition.name}: a write may leave its tensor at index {index}")
 
 
-def _buffers(body: Body, written: set[str], elements: Mapping[str, str]) -> tuple[Buffer, ...]:
+def _buffers(
+    body: Body, written: set[str], elements: Mapping[str, str], rooms: Mapping[str, int]
+) -> tuple[Buffer, ...]:
     names: dict[str, None] = {}
     for statement in statements(body):
         names.update(dict.fromkeys(address.buffer for address in parts(statement, Address)))
         if isinstance(statement, Fill | Random):
             names.setdefault(statement.buffer)
     order = sorted(names, key=lambda name: (name in written, list(names).index(name)))
-    return tuple(Buffer(name, name, elements[name], name in written) for name in order)
+    tensors = (Buffer(n, n, elements[n], n in written) for n in order if n not in rooms)
+    own = (Buffer(n, n, "real", True, room=rooms[n]) for n in order if n in rooms)
+    return (*tensors, *own)

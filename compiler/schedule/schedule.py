@@ -7,7 +7,7 @@ and a row in the table there.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -76,6 +76,11 @@ class Schedule(ABC):
     def parts(self) -> tuple[Schedule, ...]:
         """The schedules that it consists of, each with a price of its own."""
         return (self,)
+
+    @property
+    def rooms(self) -> Mapping[str, int]:
+        """Elements of the buffers that the kernel wants for what it makes on the way, by name."""
+        return {}
 
     def next_best(self, machine: Machine) -> tuple[str, float] | None:
         """What would have come next: its description and cycles; None where nothing was compared."""
@@ -171,6 +176,10 @@ class InTurn(Schedule):
     @property
     def parts(self) -> tuple[Schedule, ...]:
         return self.schedules
+
+    @property
+    def rooms(self) -> Mapping[str, int]:
+        return {name: count for part in self.schedules for name, count in part.rooms.items()}
 
 
 def prelude_of(nests: Sequence[Nest]) -> Body:

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from compiler.errors import CompilerBug
+from compiler.ir.loops.grammar import Buffer
 from compiler.ir.loops.interpret import Arguments, Memory, element_type, run_kernel
 from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.program import Program
@@ -173,7 +174,14 @@ class _Run:
 
     def memories(self, call: Call, lane: int) -> dict[str, Memory]:
         buffers = zip(call.kernel.buffers, call.tensors, strict=True)
-        return {buffer.name: self.memory(tensor, buffer.written, lane) for buffer, tensor in buffers}
+        return {
+            buffer.name: self.memory(tensor, buffer.written, lane) if not buffer.room else self.room(buffer)
+            for buffer, tensor in buffers
+        }
+
+    def room(self, buffer: Buffer) -> Memory:
+        """What a kernel is given for what it makes on the way."""
+        return Memory.of(np.full(buffer.room, np.nan, self.dtype), known=False)
 
     def memory(self, name: str, written: bool, lane: int) -> Memory:
         place, shape = self.plan.places[name], self.plan.program.shape(name)
@@ -211,23 +219,28 @@ class _Run:
 
     def overwritten(self, call: Call) -> None:
         for buffer, name in zip(call.kernel.buffers, call.tensors, strict=True):
-            room = self.rooms.get(self.plan.places[name].area)
+            room = None if buffer.room else self.rooms.get(self.plan.places[name].area)
             if buffer.written and room is not None:
                 room.overwritten(name)
 
 
 def run_pieces(call: Call, memories: Mapping[str, Memory], dtype: type, batch: int) -> None:
-    """All pieces of a shared kernel; CompilerBug where one touches what another writes."""
+    """All pieces of a shared kernel; CompilerBug where one touches what another writes. Each is given room of
+    its own, in which there is nothing."""
+    rooms = {buffer.name for buffer in call.kernel.buffers if buffer.room}
     readers, writers = ({name: np.zeros(len(m.known), int) for name, m in memories.items()} for _ in range(2))
     for part in range(PARTS):
-        own = {name: Memory(m.values, m.known) for name, m in memories.items()}
+        own = {
+            name: Memory(m.values, bytearray(len(m.known)) if name in rooms else m.known)
+            for name, m in memories.items()
+        }
         run_kernel(call.kernel, own, dtype, Arguments(batch, part, PARTS), traced=True)
         for name, memory in own.items():
             read, written = (np.frombuffer(flags, np.uint8) for flags in (memory.read, memory.written))
             # An element that a piece reads and writes itself is its own.
             readers[name] += (read != 0) & (written == 0)
             writers[name] += written
-    for name in memories:
+    for name in memories.keys() - rooms:
         crossed = (writers[name] > 1) | ((writers[name] > 0) & (readers[name] > 0))
         if crossed.any():
             raise CompilerBug(f"{call.kernel.name}: pieces meet at element {crossed.argmax()} of {name}")

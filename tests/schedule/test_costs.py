@@ -28,6 +28,7 @@ NO_COSTS = {
     "schedule/blocks.py": {"BLOCK", "GROUP", "SHORT_LIST", "SHORT_BATCH"},  # roundings of a long sum
     "schedule/settings.py": {"LONGEST_BATCH"},  # the same
     "schedule/compaction.py": {"LARGEST_LIST", "MOST_BUCKETS"},  # what a stack holds
+    "schedule/panels.py": {"EXAMPLES"},  # what a panel has room for
     "schedule/nonzero.py": {"LONGEST_LIST"},  # the same
     "schedule/contraction.py": {"FACTORS"},  # what is tried; the price decides
     "schedule/elements.py": {"SMALL_LIMIT"},  # what a byte holds

@@ -93,6 +93,7 @@ def _before(
                     "    const void* given, Py_ssize_t part, Py_ssize_t parts, Py_ssize_t member",
                     ") noexcept nogil:",
                     "    cdef const Context* context = <const Context*>given",
+                    *_own_room(step.call),
                     f"    {text}",
                 ]
             )
@@ -104,6 +105,12 @@ def _before(
         lines.append(_timed(step.call, text))
     head = f"cdef void {routine.name}_before_{number}(const Context* context, int threads) noexcept nogil:"
     return [*parts, [head, *(f"    {line}" for line in lines)]]
+
+
+def _own_room(call: Call) -> list[str]:
+    """Where whoever does a part has room of his own, for a kernel that wants some."""
+    wanted = any(pointer.place.area == "tile" for pointer in call.pointers)
+    return ["    cdef unsigned char* tile = context.tiles + member * TILE_BYTES"] if wanted else []
 
 
 def _tile(routine: Routine, number: int, tiles: Tiles, name_of: NameOf, fields: Fields) -> list[str]:

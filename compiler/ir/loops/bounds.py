@@ -119,7 +119,7 @@ class _Prover:
 
     def ends(self, name: str, end: Affine, place: Place) -> Iterator[str]:
         buffer = self.buffers[name]
-        size = self.sizes[buffer.tensor]
+        size = constant(buffer.room) if buffer.room else self.sizes[buffer.tensor]
         if not place.proves(size - buffer.base - end):
             yield f"cannot prove {name}: {end + buffer.base} <= {size}"
 

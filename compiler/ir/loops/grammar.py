@@ -296,6 +296,9 @@ class Buffer:
     written: bool
     base: int = 0
     """Elements of the tensor before the first that the kernel's pointer points at."""
+    room: int = 0
+    """Elements, where it is no tensor but room that a kernel is given for what it makes on the way: there is
+    nothing in it at first, and nobody reads what is left."""
 
     @property
     def element_type(self) -> str:

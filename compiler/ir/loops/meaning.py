@@ -28,7 +28,7 @@ WORDS = {Choose: "better", Guard: "kind"}
 def meaning(kernel: Kernel) -> Meaning:
     """What a kernel does with its buffers; nothing of what its header says."""
     numbers = _Numbers({name: place for place, name in enumerate(GIVEN)})
-    buffers = tuple((numbers.of(b.name), b.element, b.written) for b in kernel.buffers)
+    buffers = tuple((numbers.of(b.name), b.element, b.written, b.room) for b in kernel.buffers)
     return kernel.per_example, kernel.shared, buffers, numbers.meaning(kernel.body)
 
 

@@ -58,6 +58,7 @@ _INTEGERS = {name: sympy.Function(name) for name in ("index_div", "index_mod")}
 _HEADER = re.compile(rf"kernel (?P<name>{NAME}): (?P<operations>\d+) operations an (?P<per>example|call)")
 _BUFFER = re.compile(
     rf"(?P<use>reads|writes) (?P<element>\w+) (?P<name>{NAME})(?: from (?P<base>\d+))? of (?P<tensor>{NAME})"
+    r"(?:, room for (?P<room>\d+))?"
 )
 
 Line = tuple[int, str]
@@ -83,7 +84,8 @@ def _with_line(kernel: Kernel, line: str) -> Kernel:
     word, _, rest = line.partition(" ")
     if match := _BUFFER.fullmatch(line):
         name, tensor, base = unquoted(match["name"]), unquoted(match["tensor"]), int(match["base"] or 0)
-        buffer = Buffer(name, tensor, match["element"], match["use"] == "writes", base)
+        written, room = match["use"] == "writes", int(match["room"] or 0)
+        buffer = Buffer(name, tensor, match["element"], written, base, room)
         return replace(kernel, buffers=(*kernel.buffers, buffer))
     if word == "formula":
         return replace(kernel, formula=(*kernel.formula, json.loads(rest)))

@@ -82,7 +82,8 @@ def print_kernel(kernel: Kernel) -> str:
 def _buffer(buffer: Buffer) -> str:
     kind = f"{'writes' if buffer.written else 'reads'} {buffer.element} {print_name(buffer.name)}"
     base = f" from {buffer.base}" if buffer.base else ""
-    return f"{kind}{base} of {print_name(buffer.tensor)}"
+    room = f", room for {buffer.room}" if buffer.room else ""
+    return f"{kind}{base} of {print_name(buffer.tensor)}{room}"
 
 
 def print_body_of(body: Body) -> str:

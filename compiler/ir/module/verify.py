@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from compiler.errors import CompilerBug
 from compiler.ir.module.grammar import Area, Call, Place, Pointer, Routine, Sum
@@ -86,7 +87,11 @@ def verify_routine(
 
 def _check_call(call: Call, state: _State, sums: tuple[Sum, ...] | None) -> set[str]:
     """Check reads, then writes; what a call of a tile has written besides sums may be read from here on."""
-    pairs = list(zip(call.kernel.buffers, call.pointers, strict=True))
+    both = list(zip(call.kernel.buffers, call.pointers, strict=True))
+    for room in (pointer for buffer, pointer in both if buffer.room):
+        if room.place.area != "tile" or room.size * state.real_bytes > state.sizes.get("tile", inf):
+            raise state.wrong(call, f"there is no room for {room.tensor}")
+    pairs = [(buffer, pointer) for buffer, pointer in both if not buffer.room]
     for buffer, pointer in pairs:
         _check_place(call, pointer, state, in_tile=sums is not None)
         if not buffer.written:

@@ -12,6 +12,7 @@ from compiler.schedule.strategies import (
     fused_chain,
     iota,
     linear_sums,
+    packed_panels,
     picked_sums,
     plain_loops,
     pointwise_groups,
@@ -32,6 +33,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     linear_sums.match,
     pointwise_groups.match,
     # The terms one after the other.
+    packed_panels.match,
     register_tile.match,
     compacted_tile.match,
     plain_loops.match,

@@ -179,7 +179,7 @@ def predicted_cycles(call: Call, source: ModuleSource, examples: int) -> float:
 
 def _moved(plan: Plan, call: Call, dtype: str, batch: int, calls: int) -> int:
     total = 0
-    for name in dict.fromkeys(call.tensors):
+    for name in (n for n in dict.fromkeys(call.tensors) if n in plan.program):
         shape = plan.program.shape(name)
         size = row_size(shape) * element_bytes(plan.elements[name], dtype)
         total += size * (batch if has_batch(shape) else calls)
@@ -213,7 +213,7 @@ def workspace(source: ModuleSource, batch: int) -> Workspace:
     plans = source.step
     value = element_bytes("real", source.settings.dtype)
     return Workspace(
-        max(plan.tile_bytes for plan in plans),
+        max(max(plan.tile_bytes, plan.room * value) for plan in plans),
         LANES * max(plan.lane_elements for plan in plans) * value,
         max(plan.shared_bytes for plan in plans),
         max(plan.batch_elements for plan in plans) * batch * value,

@@ -1,0 +1,220 @@
+"""Panels: what all positions of a product read along vectors, copied so that it lies as it is read.
+
+A worked miniature, y[b,o] += x[b,i]·w[i,o] with tiles of 4 examples by 2 vectors of 16, i: 784, o: 2048:
+
+    for o_panel in range(0, 2048, 32):                          shared out over the threads
+        for i in range(784):                                    32 columns of w, once
+            panel[32·i : 32·i + 32] = w[i, o_panel : o_panel + 32]
+        for b in range(0, batch - 3, 4):                        every example reads them from the cache
+            acc = 0
+            for i in range(784):
+                acc[4 × 32] += x[b…b+3, i] · panel[32·i …]
+            y[b…b+3, o_panel…] = acc
+
+A row of w is 8 KB: its 784 pieces of 128 bytes would fall on a few places of the first two caches, and on as
+many pages. In the panel they follow each other; they are read once from memory, whatever the batch, and as
+often as there are blocks of examples from the second level. Where w has i last, the copy transposes it, a
+block at a time.
+
+This is the layout of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), as
+Van Zee and van de Geijn, "BLIS" (2015), have it: the register tile is their micro-kernel, a panel their
+micro-panel of B. Of their five loops the one over panels is shared out, and those that block the reduction
+and the examples are not needed: a panel holds the whole reduction, and what the positions read streams past
+it, four bytes for 32 multiply-adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import sympy
+
+from compiler.ir.affine.expression import Affine, axis, constant
+from compiler.ir.loops.grammar import Address, Body, If, Limit, Load, Loop, Statement, Store
+from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.names import fresh
+from compiler.ir.tensor.program import Axis, Guard
+from compiler.machine.elements import REALS
+from compiler.schedule.collapse import collapse
+from compiler.schedule.contraction import choose_tile
+from compiler.schedule.layout import BATCH, extent_limit, row_size
+from compiler.schedule.nest import Nest, Shapes
+from compiler.schedule.register_tile import register_tile_nest
+from compiler.schedule.settings import Settings
+from compiler.schedule.tile import Tile, is_selected, reduction_order
+
+EXAMPLES = 1024
+"""Examples that a panel holds where the sum is over them: of a longer batch no panels are made."""
+
+
+@dataclass(frozen=True)
+class Panels:
+    """The operand of a tile that is packed: which, where it is, and the buffer of its panels."""
+
+    operand: Address
+    """Over the axes of the tile's nest, in its own tensor."""
+    room: str
+    depth: tuple[Axis, ...]
+    """The axes of the sum, outermost first."""
+    block: int
+    """Elements of a row that are copied before the next row's, where a panel is transposed."""
+
+    def values(self, tile: Tile) -> int:
+        """Elements of a panel."""
+        return _points(self.depth) * tile.vectors * tile.lanes
+
+
+def with_panels(nest: Nest, settings: Settings, shapes: Shapes) -> tuple[Tile, Panels] | None:
+    """The register tile of a product, over a panel of the operand that its positions share, and that panel.
+
+    None where no operand is shared by all positions; where all of it stays in the second-level cache, from
+    which it is read as well as it lies; where there is one panel alone, or a panel leaves no room in that
+    cache for what streams past it.
+    """
+    if nest.guards or is_selected(nest) or not nest.reduction_axes or not nest.target_axes:
+        return None
+    nest, merges = collapse(nest, frozenset())
+    costs = settings.machine.costs(settings.dtype)
+    room = settings.machine.level2_bytes * costs.workspace_share / REALS[settings.dtype].bytes
+    for across in nest.target_axes:
+        operand = _shared_operand(nest, across)
+        if operand is None:
+            continue
+        symbol, address = operand
+        if _values(address.buffer, shapes, settings) <= room:
+            continue
+        panels = Panels(address, fresh("panel", shapes), tuple(reduction_order(nest)), costs.transposed_block)
+        # What a tile costs does not depend on how long the rows of its panel are.
+        packed = _over_panel(nest, symbol, panels, across, across.size)
+        tile = choose_tile(packed, settings.machine, settings.dtype, settings.tile)
+        if tile is None or tile.adds or tile.vector_axis != across or tile.nest != packed:
+            continue
+        width = tile.vectors * tile.lanes
+        if across.size > width and panels.values(tile) <= room:
+            return replace(tile, nest=_over_panel(nest, symbol, panels, across, width), merges=merges), panels
+    return None
+
+
+def _values(tensor: str, shapes: Shapes, settings: Settings) -> int:
+    """Elements of a tensor, for the batch that is scheduled for."""
+    shape = shapes[tensor]
+    return row_size(shape) * (settings.tile if has_batch(shape) else 1)
+
+
+def _shared_operand(nest: Nest, across: Axis) -> tuple[sympy.Symbol, Address] | None:
+    """The one read that runs across, where it depends on nothing else but the axes of the sum."""
+    if across.extent is None or nest.target.coefficient(across.name) != 1:
+        return None
+    along = [(s, a) for s, a in nest.reads if across.name in a.offset.axes]
+    others = {a.name for a in nest.target_axes} - {across.name}
+    if len(along) != 1 or len(nest.reads) < 2 or not others:
+        return None
+    ((symbol, address),) = along
+    plain = all(isinstance(atom, str) for atom, _ in address.offset.terms) and not address.inside
+    return (symbol, address) if plain and not others & address.offset.axes else None
+
+
+def _over_panel(nest: Nest, symbol: sympy.Symbol, panels: Panels, across: Axis, width: int) -> Nest:
+    """The nest with the operand read from its panel, whose rows have so many elements."""
+    place = _row(panels.depth) * width + axis(across.name)
+    reads = ((s, Address(panels.room, place) if s == symbol else a) for s, a in nest.reads)
+    return replace(nest, reads=tuple(reads))
+
+
+def _row(depth: tuple[Axis, ...]) -> Affine:
+    """The number of a point of the sum."""
+    row = constant(0)
+    for a in depth:
+        row = row * (EXAMPLES if a.extent is None else a.extent) + axis(a.name)
+    return row
+
+
+def _points(depth: tuple[Axis, ...]) -> int:
+    points = 1
+    for a in depth:
+        points *= EXAMPLES if a.extent is None else a.extent
+    return points
+
+
+def packed_loops(tile: Tile, panels: Panels, starts: tuple[Nest, ...], shapes: Shapes, batch: int) -> Body:
+    """Loops over panels, and inside of them those of the register tile; what is left over is part 0's."""
+    across, width = tile.vector_axis, tile.vectors * tile.lanes
+    groups, rest = divmod(across.size, width)
+    name = f"{across.name}_panel"
+    whole = _one_panel(tile, panels, starts, shapes, batch, axis(name), width)
+    zero = (Limit(constant(0)),)
+    body: Body = (Loop(name, zero, (Limit(constant(groups * width)),), whole, width),)
+    if rest:
+        last = _one_panel(tile, panels, starts, shapes, batch, constant(groups * width), rest)
+        body += (If((Guard("==", axis("part")),), last),)
+    return body
+
+
+def _one_panel(
+    tile: Tile,
+    panels: Panels,
+    starts: tuple[Nest, ...],
+    shapes: Shapes,
+    batch: int,
+    first: Affine,
+    size: int,
+) -> Body:
+    """The panel of `size` elements across from `first` on, and every position's sums over it."""
+    across = replace(tile.vector_axis, extent=size)
+    here = {across.name: axis(across.name) + first}
+    nest = _from(tile.nest, here, panels.room)
+    begun = [_from(start, here, panels.room) for start in starts]
+    loops = register_tile_nest(nest, replace(tile, vector_axis=across), begun, False, shapes, batch)
+    return (*_copy(tile, panels, first, size), *loops)
+
+
+def _from(nest: Nest, here: Mapping[str, Affine], room: str) -> Nest:
+    """The nest whose vector axis begins at a panel; the panel's own addresses do so anyway."""
+    reads = ((s, a if a.buffer == room else _at(a, here)) for s, a in nest.reads)
+    return replace(nest, target=nest.target.substitute(here), reads=tuple(reads))
+
+
+def _at(address: Address, here: Mapping[str, Affine]) -> Address:
+    return replace(address, offset=address.offset.substitute(here))
+
+
+def _copy(tile: Tile, panels: Panels, first: Affine, size: int) -> Body:
+    """Fills a panel: whole vectors where the operand has them, else its rows a block at a time."""
+    across, width = tile.vector_axis.name, tile.vectors * tile.lanes
+    operand, row = panels.operand, _row(panels.depth) * width
+    if operand.offset.coefficient(across) == 1:
+        vectors: Body = ()
+        for number, start in enumerate(range(0, size, tile.lanes)):
+            lanes = min(tile.lanes, size - start)
+            source = _at(operand, {across: first + start})
+            name = f"packed_v{number}" if lanes == tile.lanes else f"packed_v{number}_of_{lanes}"
+            vectors += _moved(name, source, Address(panels.room, row + start), lanes)
+        return _loops(panels.depth, vectors)
+    place = Address(panels.room, row + axis(across))
+    source = _at(operand, {across: axis(across) + first})
+    *outer, last = panels.depth
+    element = _moved("packed_s", source, place, 0)
+    if last.extent is None or last.extent % panels.block or last.extent == panels.block:
+        inside = _loops((Axis(across, size), last), element)
+        return _loops(tuple(outer), inside)
+    block = f"{last.name}_rows"
+    within = Loop(last.name, (Limit(axis(block)),), (Limit(axis(block) + panels.block),), element)
+    rows = _loops((Axis(across, size),), (within,))
+    blocks = Loop(block, (Limit(constant(0)),), (extent_limit(last.extent),), rows, panels.block)
+    return _loops(tuple(outer), (blocks,))
+
+
+def _moved(name: str, source: Address, place: Address, width: int) -> tuple[Statement, Statement]:
+    return Load(name, source, width), Store(place, sympy.Symbol(name, real=True), width)
+
+
+def _loops(axes: tuple[Axis, ...], body: Body) -> Body:
+    for a in reversed(axes):
+        body = (Loop(a.name, (Limit(constant(0)),), (extent_limit(a.extent),), body),)
+    return body
+
+
+def short_batch() -> Guard:
+    """Holds for batches whose examples a panel has room for."""
+    return Guard(">=", EXAMPLES - BATCH)
