@@ -28,6 +28,10 @@ def __getattr__(name: str) -> object:
 
         if name == "__all__" or name in compiler.__all__:
             return getattr(compiler, name)
+    if name in ("ChainruleClassifier", "ChainruleRegressor"):
+        import chainrule.sklearn
+
+        return getattr(chainrule.sklearn, name)
     if name == "__version__":
         from importlib.metadata import version
 

@@ -1,3 +1,5 @@
+from chainrule.sklearn import ChainruleClassifier as ChainruleClassifier
+from chainrule.sklearn import ChainruleRegressor as ChainruleRegressor
 from compiler import *
 from compiler.toolchain.from_python import compile as compile
 

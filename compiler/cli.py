@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         used = commands.add_parser(command.name, help=command.help)
         _add_build_arguments(used)
         command.add_arguments(used)
-        used.set_defaults(run=partial(_use_module, command.name))
+        used.set_defaults(run=partial(_use_module, command.name, command.mode))
     bench = commands.add_parser("bench", help="measure a model's step, forward and backward pass, prediction")
     _add_bench_arguments(bench)
     bench.set_defaults(run=_bench)
@@ -282,14 +282,22 @@ def summary(result: Compiled) -> str:
     return "\n".join(lines)
 
 
-def _use_module(name: str, arguments: argparse.Namespace) -> int:
-    """Run a command of the runtime with the module of a model."""
+def _use_module(name: str, mode: str | None, arguments: argparse.Namespace) -> int:
+    """Run a command of the runtime with the module of a model, or with one of a mode that is built apart."""
     # NumPy and the trainer are imported only by the commands that need them: `compile` stays quick.
     from runtime.commands.table import RUNS
 
     run = RUNS[name]
     run.check(arguments)
-    return run.run(arguments, _built_module(arguments))
+    if mode is None:
+        return run.run(arguments, _built_module(arguments))
+    from runtime.modules import load_module
+
+    with tempfile.TemporaryDirectory() as folder:
+        options = Options(Path(folder), arguments.target, arguments.dtype, modes=("vjp", mode))
+        with printing_to_stderr():
+            compiled = compile_file(arguments.model, options, _progress(arguments.quiet))
+        return run.run(arguments, load_module(compiled.module))
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@
     hvp             the tangent of every parameter's cotangent: the Hessian times the given tangents
     input_hvp       the same of the parameters and the inputs together
     per_example     the loss of each example, and its gradient by every parameter
+    diagnosis       numbers that say layer by layer what a step does inside (`compiler/diagnosis.py`)
     inference       outputs and loss without what acts in training alone
     predict         outputs
     metrics         what is made of sums over all examples that inference gives beside
@@ -24,6 +25,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+from compiler.diagnosis import diagnosis
 from compiler.driver import Driver
 from compiler.frontend.lowered import LoweredModel
 from compiler.ir.module.entry_point import Duty, EntryPoint, Offer, Role, Use, given_roles
@@ -31,7 +33,7 @@ from compiler.ir.tensor.editing import joined
 from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.rename import renamed
-from compiler.offers import EVALUATE, HVP, JVP, METRICS, PER_EXAMPLE, PREDICT, VALUE_AND_GRAD
+from compiler.offers import DIAGNOSE, EVALUATE, HVP, JVP, METRICS, PER_EXAMPLE, PREDICT, VALUE_AND_GRAD
 from compiler.pipeline import Facts
 
 Maker = Callable[[str, LoweredModel, Driver], EntryPoint | None]
@@ -206,6 +208,7 @@ ENTRY_POINTS = (
     Recipe("hvp", "hvp", partial(_hessian, inputs=False), HVP),
     Recipe("input_hvp", "hvp", partial(_hessian, inputs=True), HVP),
     Recipe("per_example", "per_example", _per_example, PER_EXAMPLE),
+    Recipe("diagnosis", "diagnose", diagnosis, DIAGNOSE),
     Recipe(
         "inference", ALWAYS, partial(_forward, program=lambda m: m.inference, duty="evaluation"), EVALUATE
     ),

@@ -4,6 +4,7 @@
     jvp          the derivative of the loss along given tangents, in one forward pass
     hvp          the Hessian of the loss times given tangents
     per_example  losses and gradients of each example of a batch
+    diagnose     what a step does inside the network, layer by layer
 
 Nothing is imported here but the errors: the command line asks before it loads anything heavy.
 """
@@ -14,7 +15,7 @@ from collections.abc import Iterable
 
 from compiler.errors import ModelError, Problem
 
-MODES = ("vjp", "jvp", "hvp", "per_example")
+MODES = ("vjp", "jvp", "hvp", "per_example", "diagnose")
 
 
 def checked_modes(modes: Iterable[str]) -> tuple[str, ...]:

@@ -94,6 +94,18 @@ loss is a mean over the batch, means of these are what `value_and_grad` gives. `
     gives=("example_value", "example_gradient"),
     rows=True,
 )
+DIAGNOSE = Offer(
+    "diagnose",
+    """(loss, measures) of a step of training, by layer and parameter; nothing is updated.
+
+Summed over the examples: "relu_1/activation", the mean square of an example's values, "relu_1/gradient",
+that of the loss's cotangent of them, "relu_1/zeros", the share of zeros, "tanh_1/extremes", that of values
+at an end of a bounded activation. Of the batch: "relu_1/dead", the share of units that are 0 for every
+example, and "dense_1.kernel/gradient", the sum of squares of a gradient. `rows` as in `train_step`.
+""",
+    gives=("value", "measure"),
+    rows=True,
+)
 ORDER = (
     TRAIN_STEP,
     GRADIENTS,
@@ -105,5 +117,6 @@ ORDER = (
     HVP,
     PER_EXAMPLE,
     METRICS,
+    DIAGNOSE,
 )
 """In which a reader of a module finds them; others follow."""

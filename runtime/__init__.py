@@ -28,10 +28,11 @@ Imports NumPy and the standard library, nothing of the compiler. From the ground
     trainer.py       `fit`, the training loop
     callbacks/       what may be hooked into `fit`
     finding.py       a learning rate to begin with
+    diagnosis.py     what goes on inside a network, and what is wrong with it
     confusion.py     where a classifier is wrong
     progress.py      a progress bar for terminals
     arguments.py     the options of these commands
-    commands/        `evaluate`, `predict`, `find-lr`, and what commands share
+    commands/        `evaluate`, `predict`, `find-lr`, `diagnose`, and what commands share
     cli.py           the `train` command
     __main__.py      the same for a module that is built already: `python -m runtime train generated/mnist`
 """

@@ -129,6 +129,23 @@ def add_find_rate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", metavar="PNG", help="draw the losses over the rates")
 
 
+def add_diagnose_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `diagnose`."""
+    _add_common_arguments(parser)
+    parser.add_argument(
+        "--batch-size",
+        type=positive_number,
+        default=TRAIN_BATCH_SIZE,
+        help="samples per update (%(default)s)",
+    )
+    parser.add_argument("--seed", type=seed, default=0, help="seed of weights, order and dropout (0)")
+    parser.add_argument(
+        "--learning-rate", type=learning_rate, metavar="RATE", help="default: the model's own"
+    )
+    parser.add_argument("--steps", type=positive_number, default=100, help="updates (%(default)s)")
+    parser.add_argument("--every", type=positive_number, default=10, help="measure before so many (10)")
+
+
 @dataclass(frozen=True)
 class Command:
     """A command that uses a module, before anything is imported that takes time."""
@@ -136,6 +153,8 @@ class Command:
     name: str
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
+    mode: str | None = None
+    """The mode that the module must be compiled with."""
 
 
 COMMANDS = (
@@ -143,6 +162,7 @@ COMMANDS = (
     Command("evaluate", "measure saved weights on the test data", add_evaluate_arguments),
     Command("predict", "say what images show, or where the model is wrong", add_predict_arguments),
     Command("find-lr", "find a learning rate to begin with", add_find_rate_arguments),
+    Command("diagnose", "look into the layers while the model trains", add_diagnose_arguments, "diagnose"),
 )
 """What they do stands in `runtime.commands.table`."""
 

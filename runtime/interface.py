@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -110,10 +110,15 @@ class ModelInterface:
 
     @classmethod
     def of_network(cls, network: Any) -> ModelInterface:
-        """Read the constants of the imported module that `network` comes from. Raises InterfaceError.
+        """Read the constants of the module that `network` comes from. Raises InterfaceError.
 
-        A compiled class does not know the package that its module was imported from, hence the search.
+        The methods of a compiled class know their module, which need not have been imported by a name; other
+        classes are looked for in the modules that were.
         """
+        for ancestor in type(network).__mro__[:-1]:
+            facts = getattr(vars(ancestor).get("train_step"), "__globals__", {})
+            if facts.get("Network") is ancestor:
+                return cls.of_module(SimpleNamespace(**facts))
         modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
         for ancestor in type(network).__mro__[:-1]:
             for module in modules:

@@ -49,8 +49,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # The name that users import: no logic, only where to find what.
     "chainrule": (
         *("compiler", "compiler.toolchain.from_python", "compiler.tools.derive", "compiler.tools.testing"),
-        *("compiler.cli", "runtime.beginning"),
+        *("compiler.cli", "runtime.beginning", "chainrule.sklearn"),
     ),
+    # Estimators compile and train: the one room that stands on both.
+    "chainrule.sklearn": ("chainrule", "compiler", "compiler.toolchain.from_python", "runtime", *BORDER),
     "compiler": (*LANGUAGE, "runtime.beginning"),  # only compiler/__init__.py, the public face
     # What everything stands on.
     "compiler.errors": (),
@@ -92,8 +94,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.pipeline": (*STAGES, *BASE),
     "compiler.pricing": ("compiler.machine", "compiler.schedule", *BASE),
     "compiler.driver": ("compiler.pipeline", "compiler.pricing", *BASE),
-    "compiler.entry_points": ("compiler.frontend.lowered", "compiler.offers", *DRIVING, MODULE, *BASE),
+    "compiler.entry_points": (
+        "compiler.diagnosis",
+        "compiler.frontend.lowered",
+        "compiler.offers",
+        *DRIVING,
+        MODULE,
+        *BASE,
+    ),
     "compiler.offers": (MODULE,),
+    "compiler.diagnosis": ("compiler.frontend.lowered", *DRIVING, MODULE, *BASE),
     "compiler.module_source": (
         *LOWERING,
         *(*DRIVING, "compiler.pricing", "compiler.entry_points", "compiler.offers", "compiler.emit", MODULE),
@@ -195,6 +205,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 # All stages but emit: the scheduler takes the bodies of terms apart and differentiates nothing.
 SCALAR_CALCULUS = (
     "compiler.tools.check",
+    "compiler.diagnosis",
     "compiler.frontend.number_range",
     "compiler.tools.derive",
     "compiler.show",
@@ -210,7 +221,8 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         *SCALAR_CALCULUS,
         *("compiler.emit.cython.statements", "compiler.emit.cython.expressions", "compiler.emit.arrays"),
     ),
-    "numpy": ("compiler", "runtime"),
+    "numpy": ("compiler", "runtime", "chainrule.sklearn"),
+    "sklearn": ("chainrule.sklearn",),
     **{
         "jax": ("compiler.tools.check", "compiler.tools.testing"),
         "torch": ("compiler.tools.testing",),

@@ -35,7 +35,7 @@ from compiler.language.boundary import (
     output_problems,
     values_of,
 )
-from compiler.language.fingerprint import loss_lines, metric_lines, optimizer_lines, step_lines
+from compiler.language.fingerprint import Written, loss_lines, metric_lines, optimizer_lines, step_lines
 from compiler.language.layers.base import Layer, Node, Placeholder
 from compiler.language.layers.caller import caller
 from compiler.language.layers.graph import Graph, Step, analyse
@@ -51,7 +51,7 @@ TAKEN = frozenset((*sys.stdlib_module_names, "numpy"))
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class Model(Written):
     """A network with its losses and its optimizer: everything that a training step needs.
 
     `inputs` is an Input and `outputs` the value computed from it; or both are lists of several, or

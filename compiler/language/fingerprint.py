@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 
 from compiler.language.layers.base import Forward
 from compiler.language.layers.graph import Graph, Step
@@ -10,6 +11,16 @@ from compiler.language.layers.shaping import Input
 from compiler.language.measures import NamedMetric
 from compiler.language.objectives import NamedLoss
 from compiler.language.optimizers.base import Optimizer
+
+
+class Written:
+    """A dataclass of which copies and pickles hold what was written, and nothing that was found out since.
+
+    What a model has found out knows its values by where they are in memory.
+    """
+
+    def __getstate__(self) -> dict[str, object]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
 
 
 def optimizer_lines(optimizer: Optimizer) -> Iterable[str]:

@@ -152,6 +152,8 @@ def _results(offer: Offer, entry: EntryPoint, plans: Plans, signature: Signature
                 results.append(Numbers(tuple(numbers(use).items())))
             case "value" | "slope":
                 results += numbers(use).values()
+            case "measure":
+                results.append(Numbers(tuple(numbers(use).items())))
             case "output" if signature.keyed or len(entry.results(use)) > 1:
                 keys = {row.name: row.key for row in signature.of("output")}
                 found = tuple(arrays(use))

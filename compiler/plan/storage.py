@@ -66,7 +66,7 @@ def placed(entry: EntryPoint, storage: Storage, behind: int = 0) -> Placed:
     given = {t.name: _given(entry.roles[t.name], t.shape, storage) for t in known}
     given |= batch_outputs(entry, storage)
     lanes: dict[str, int] = {}
-    values = [name for name in program.outputs if entry.roles[name].use in ("value", "slope")]
+    values = [name for name in program.outputs if entry.roles[name].use in ("value", "measure", "slope")]
     for name in program.outputs:
         role, summed = entry.roles[name], _summed_over_batch(program, name)
         if role.use == "sum":

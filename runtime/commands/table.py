@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from runtime.cli import check_evaluate_files, check_train_files, evaluate, train
+from runtime.commands.diagnose import diagnose
 from runtime.commands.find_rate import find_rate
 from runtime.commands.predict import check_predict_files, predict
 
@@ -25,5 +26,6 @@ RUNS = {
     "evaluate": Command(check_evaluate_files, evaluate),
     "predict": Command(check_predict_files, predict),
     "find-lr": Command(check_evaluate_files, find_rate),
+    "diagnose": Command(check_evaluate_files, diagnose),
 }
 """By the names of `runtime.arguments.COMMANDS`."""

@@ -136,4 +136,5 @@ def test_types_follow_from_roles() -> None:
         "jvp": "tuple[float, float]",
         "hvp": "Gradients",
         "per_example_gradients": f"tuple[{array}, dict[str, {array}]]",
+        "diagnose": "tuple[float, dict[str, float]]",
     }

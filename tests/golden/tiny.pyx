@@ -3230,6 +3230,10 @@ cdef class Network:
         """Not in this module: it was compiled without the mode per_example."""
         raise _absent("per_example")
 
+    def diagnose(self, *arguments, **named):
+        """Not in this module: it was compiled without the mode diagnose."""
+        raise _absent("diagnose")
+
     def __copy__(self):
         """A network of its own, as copy.deepcopy gives it.
 

@@ -23,6 +23,7 @@ Use = Literal[
     "parameters",
     "gradients",
     "value",
+    "measure",
     "slope",
     "output",
     "gradient",
@@ -35,6 +36,7 @@ Use = Literal[
 """What a tensor is to the caller: the kind of what is given, and besides
 
     value             a number for the whole batch, such as the loss
+    measure           a number for the whole batch that says something of a layer or a parameter
     slope             the derivative of a value along the tangents that were given
     output            a result for each example
     gradient          of a parameter, an input: the loss's cotangent, or a product with the Hessian
