@@ -9,30 +9,38 @@ terms that it guards are not there, and of a sum without terms what follows in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import sympy
 
 from compiler.ir.affine.expression import axis, constant
-from compiler.ir.affine.proofs import facts_of, is_nonnegative
-from compiler.ir.tensor.axes import AxisNames, are_all, has_batch
+from compiler.ir.tensor.axes import AxisNames, has_batch
 from compiler.ir.tensor.program import (
     IDENTITY,
     Axis,
     Definition,
     Guard,
-    Reads,
     Shape,
     Term,
     make_term,
 )
 from compiler.ir.tensor.prune import part_of
-from compiler.ir.tensor.rename import at_places, body_among
 from compiler.schedule.chains import Fusing, Group, fused_groups, groups_of
 from compiler.schedule.context import Context, Entries
 from compiler.schedule.schedule import Schedule, Strategy
+from compiler.schedule.step_terms import (
+    Here,
+    allows_zero,
+    changed,
+    edges,
+    inside,
+    with_one_pointwise_term,
+    with_zeros,
+    without,
+    without_tests,
+)
 from compiler.schedule.steps import Stepped, Steps
 from compiler.schedule.tile import Tile
 
@@ -41,9 +49,9 @@ WINNERS = {"argmax": "max", "argmin": "min"}
 
 @dataclass(frozen=True)
 class Branch:
-    """What is done at steps where a test holds, and at the others."""
+    """What is done at steps where all tests hold, and at the others."""
 
-    test: Guard
+    tests: tuple[Guard, ...]
     then: Parts
     otherwise: Parts
 
@@ -63,42 +71,6 @@ Members = tuple[Definition, ...]
 
 
 @dataclass(frozen=True)
-class _Here:
-    """Where a part stands: the loops around it, and the tests that hold."""
-
-    loops: Mapping[str, Axis] = field(default_factory=dict)
-    holding: tuple[Guard, ...] = ()
-
-    def inside(self, loop: Axis) -> _Here:
-        return replace(self, loops={**self.loops, loop.name: loop})
-
-    def where(self, guard: Guard) -> _Here:
-        return replace(self, holding=(*self.holding, guard))
-
-    def unless(self, guard: Guard) -> _Here:
-        """Where the guard does not hold: it fails on the one side, or on the only one that is left."""
-        if guard.kind == ">=":
-            return self.where(Guard(">=", -guard.affine - 1))
-        for side in facts_of(guard):
-            if self.verdict(Guard(">=", side)):
-                return self.where(Guard(">=", side - 1))
-        return self
-
-    def decides(self, guard: Guard) -> bool:
-        """Whether the guard asks for nothing but where the step is."""
-        return not guard.affine.reads and guard.affine.axes <= self.loops.keys()
-
-    def verdict(self, guard: Guard) -> bool | None:
-        """Whether a guard holds at every step here, or at none; None where it depends."""
-        facts = [fact for known in self.holding for fact in facts_of(known)]
-        extents = {name: loop.extent for name, loop in self.loops.items()}
-        needed = facts_of(guard)
-        if needed and all(is_nonnegative(fact, extents, facts) for fact in needed):
-            return True
-        return False if any(is_nonnegative(-fact - 1, extents, facts) for fact in needed) else None
-
-
-@dataclass(frozen=True)
 class StepScheduler:
     """Schedules what a circle computes; `context` is that of the circle."""
 
@@ -107,9 +79,9 @@ class StepScheduler:
     context: Context
     choose: Strategy
 
-    def turn(self, steps: Steps, around: _Here = _Here()) -> Turn | None:
+    def turn(self, steps: Steps, around: Here | None = None) -> Turn | None:
         """A loop over steps; None where nothing schedules one of the members."""
-        here = around.inside(steps.axis)
+        here = (around or Here(self.shapes)).inside(steps.axis)
         parts: list[Part] = []
         run: list[Definition] = []
         for part in steps.body:
@@ -125,10 +97,10 @@ class StepScheduler:
         rest = self.in_order(tuple(run), here)
         return None if rest is None else Turn(steps.axis, steps.direction, (*parts, *rest))
 
-    def in_order(self, members: Members, here: _Here) -> Parts | None:
+    def in_order(self, members: Members, here: Here) -> Parts | None:
         """Definitions that a step computes one after the other."""
         always = tuple(
-            with_one_pointwise_term(_changed(member, lambda term: _without_tests(term, here)))
+            with_one_pointwise_term(changed(member, lambda term: inside(without_tests(term, here), here)))
             for member in members
         )
         by_name = {member.name: member for member in members}
@@ -152,18 +124,18 @@ class StepScheduler:
         machine = self.context.settings.machine
         return fused_groups(groups, Fusing(program, stage, first, machine, self.choose, self.context_of))
 
-    def decided(self, members: Members, schedule: Schedule | None, here: _Here) -> Parts | None:
+    def decided(self, members: Members, schedule: Schedule | None, here: Here) -> Parts | None:
         """A kernel's definitions, with tests around where it depends on the step what they are; `schedule`
         is that of all their terms."""
         guards = (guard for member in members for term in member.terms for guard in term.guards)
         test = next((guard for guard in guards if here.decides(guard)), None)
         if test is None:
-            return self.scheduled(members) if schedule is None else (schedule,)
+            return self.padded(members, schedule, here)
         verdict = here.verdict(test)
         holds: Parts | None = ()
         fails: Parts | None = ()
         if verdict is not False:
-            passing = tuple(_changed(member, lambda term: _without(term, test)) for member in members)
+            passing = tuple(changed(member, lambda term: without(term, test)) for member in members)
             holds = self.decided(passing, schedule, here.where(test))
         if verdict is not True:
             failing = tuple(
@@ -174,15 +146,29 @@ class StepScheduler:
         if holds is None or fails is None:
             return None
         if verdict is None:
-            return (Branch(test, holds, fails),)
+            return (Branch((test,), holds, fails),)
         return holds if verdict else fails
 
-    def shorter(self, name: str, parts: Parts, here: _Here) -> Parts:
+    def padded(self, members: Members, schedule: Schedule | None, here: Here) -> Parts | None:
+        """Definitions without guards of the steps. Where these decide that no read is outside its tensor,
+        as nearly everywhere, the loops do not ask."""
+        found = (test for member in members for term in member.terms for test in edges(term, here))
+        tests = tuple(test for test in dict.fromkeys(found) if here.verdict(test) is not True)
+        if any(here.verdict(test) is False for test in tests):
+            return self.scheduled(members)
+        within = tuple(changed(member, lambda term: inside(term, here)) for member in members)
+        usual = self.scheduled(within) if schedule is None else (schedule,)
+        if not tests or usual is None:
+            return usual
+        others = self.scheduled(members)
+        return None if others is None else (Branch(tests, usual, others),)
+
+    def shorter(self, name: str, parts: Parts, here: Here) -> Parts:
         """The parts of a member, which may have fewer steps than a loop around it."""
         for _, loop in self.stepped.places[name]:
             spare = constant(self.length(name, loop) - 1) - axis(loop.name)
             if here.verdict(Guard(">=", spare)) is not True:
-                parts = (Branch(Guard(">=", spare), parts, ()),)
+                parts = (Branch((Guard(">=", spare),), parts, ()),)
         return parts
 
     def scheduled(self, members: Members) -> Parts | None:
@@ -203,14 +189,14 @@ class StepScheduler:
         that reads it is here."""
         empty = {member.name for member in members if not member.terms}
         zeros = {m.name for m in members if m.name in empty and m.operation == "sum"}
-        zeros = {name for name in zeros if all(_allows_zero(member, name) for member in members)}
+        zeros = {name for name in zeros if all(allows_zero(member, name) for member in members)}
         names = {member.name for member in members}
         dropped = {name for name in zeros if not self.is_read_beside(name, names)}
         kept: list[Definition] = []
         for member in members:
             if member.name in dropped:
                 continue
-            terms = tuple(_with_zeros(term, zeros) for term in member.terms) or (self.identity(member),)
+            terms = tuple(with_zeros(term, zeros) for term in member.terms) or (self.identity(member),)
             kept.append(with_one_pointwise_term(replace(member, terms=terms)))
         return tuple(kept)
 
@@ -246,6 +232,12 @@ class StepScheduler:
         return tuple(_definitions(self.stepped.steps))
 
     @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Of all tensors, those of earlier steps among them."""
+        earlier = {alias: self.context.shapes[name] for alias, name in self.stepped.earlier.items()}
+        return {**self.context.shapes, **earlier}
+
+    @cached_property
     def read_later(self) -> frozenset[str]:
         """Members that are read at a later step than their own."""
         read = {name for member in self.members for name in member.tensors}
@@ -266,48 +258,3 @@ class StepScheduler:
 def _definitions(steps: Steps) -> Iterable[Definition]:
     for part in steps.body:
         yield from (part,) if isinstance(part, Definition) else _definitions(part)
-
-
-def _changed(member: Definition, change: Callable[[Term], Term]) -> Definition:
-    return replace(member, terms=tuple(map(change, member.terms)))
-
-
-def _without_tests(term: Term, here: _Here) -> Term:
-    return replace(term, guards=tuple(guard for guard in term.guards if not here.decides(guard)))
-
-
-def _without(term: Term, test: Guard) -> Term:
-    return replace(term, guards=tuple(guard for guard in term.guards if guard != test))
-
-
-def with_one_pointwise_term(member: Definition) -> Definition:
-    """A sum whose terms without tests at the same plain place are one term: one loop, one store."""
-    pointwise = [term for term in member.terms if _is_pointwise(term, member.shape)]
-    if member.operation != "sum" or len(pointwise) < 2:
-        return member
-    first, *others = pointwise
-    reads = Reads(first.reads)
-    body = first.body
-    for term in others:
-        body += body_among(term, reads, at_places(term.target, first.target))
-    whole = make_term(first.axes, first.target, body, reads.pairs())
-    terms = [whole if term is first else term for term in member.terms if term not in others]
-    return replace(member, terms=tuple(terms))
-
-
-def _is_pointwise(term: Term, shape: Shape) -> bool:
-    return not term.guards and are_all(term.target, term.axes, shape)
-
-
-def _with_zeros(term: Term, names: set[str]) -> Term:
-    """The term with 0 for what it reads of these tensors."""
-    zeros = {symbol: sympy.S.Zero for symbol, access in term.reads if access.tensor in names}
-    return make_term(term.axes, term.target, term.body.xreplace(zeros), term.reads, term.guards)
-
-
-def _allows_zero(member: Definition, name: str) -> bool:
-    """Whether a zero can be put in for a tensor: not as an index, and not where that is no number."""
-    values = (_with_zeros(term, {name}).body for term in member.terms)
-    infinite = (sympy.zoo, sympy.nan, sympy.oo, -sympy.oo)
-    indices = {read.tensor for term in member.terms for affine in term.affines() for read in affine.reads}
-    return name not in indices and not any(value.has(*infinite) for value in values)

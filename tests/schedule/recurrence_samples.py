@@ -82,6 +82,13 @@ c: (batch, 4, 5) real = sum of "c"
     for b:batch, i:4, j:5: [b, i, j] += d[b, i, j] - log(1 + e[b, i, j])
 outputs c
 """,
+    "padded reads": """
+input d: (batch, 4, 5) real
+c: (batch, 4, 5) real = sum of "c"
+    for b:batch, i:4, j:5: [b, i, j] += d[b, i, j]
+    for b:batch, i:4, j:5 if i + j - 1 >= 0: [b, i, j] += exp(-pad(c, 3)[b, i - 1, j]*pad(c, 5)[b, i, j - 1])
+outputs c
+""",
     "best path": """
 input e: (batch, 5, 7) real
 parameter m: (7, 7) real

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from compiler.errors import CompilerBug
-from compiler.ir.loops.grammar import Fill, If, Loop, Statement
+from compiler.ir.loops.grammar import Fill, If, Load, Loop, Statement
 from compiler.ir.loops.parser import parse_kernel
 from compiler.ir.loops.text import print_kernel
 from compiler.ir.loops.walk import bodies, statements
@@ -137,6 +137,16 @@ outputs y
     (plan,) = plans_of([parse_program(text)], Settings(WIDE, "float32", TILE))
     (kernel,) = plan.kernels
     assert sum(isinstance(statement, If) for statement in statements(kernel.body)) == 1
+
+
+def test_loops_ask_nothing_where_no_read_is_outside() -> None:
+    """Nearly everywhere: at the edges alone a read is tested."""
+    (plan,) = plans_of([program_of("padded reads")], Settings(WIDE, "float32", TILE))
+    (kernel,) = plan.kernels
+    branches = [s for s in statements(kernel.body) if isinstance(s, If) and len(s.tests) == 2]
+    assert [str(test) for test in branches[0].tests] == ["i - 1 >= 0", "j - 1 >= 0"]
+    loads = [[s for s in statements(body) if isinstance(s, Load)] for body in bodies(branches[0])]
+    assert [any(load.address.inside for load in one) for one in loads] == [False, True]
 
 
 def test_a_reduction_runs_over_what_its_guards_allow() -> None:

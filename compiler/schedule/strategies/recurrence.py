@@ -126,7 +126,7 @@ def _lowered(parts: Parts, one: OneBody) -> Body:
             case Turn():
                 body += (_loop(part.axis, part.direction, _lowered(part.body, one)),)
             case Branch():
-                body += (If((part.test,), _lowered(part.then, one), _lowered(part.otherwise, one)),)
+                body += (If(part.tests, _lowered(part.then, one), _lowered(part.otherwise, one)),)
             case Schedule():
                 body += one.inside(part)
     return body
