@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import comb, prod
+from typing import Any
 
 import sympy
 
@@ -68,7 +69,7 @@ def _size(node: sympy.Expr) -> Size:
     return Size(1, {})
 
 
-def _powers(below: dict, power: int) -> dict:
+def _powers(below: dict[Any, Any], power: int) -> dict[Any, Any]:
     return {base: (count, own * power) for base, (count, own) in below.items()}
 
 

@@ -124,7 +124,7 @@ def first_accurate(question: Question, ranked: Sequence[sympy.Expr]) -> Choice:
     return Choice(ranked[taken], *((ranked[0], beyond[0] - beyond[taken]) if taken else ()))
 
 
-def final_cost(question: Question, form: sympy.Expr) -> tuple:
+def final_cost(question: Question, form: sympy.Expr) -> tuple[object, ...]:
     """Orders forms by what will be computed at last, and then by themselves."""
     return cheaper_key(settled_as(form, question)), cheaper_key(form)
 

@@ -12,6 +12,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial, reduce
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -63,7 +64,7 @@ def in_floats(expression: sympy.Expr, known: dict[sympy.Basic, Array], dtype: ty
         return visit(expression)
 
 
-def _float_node(node: sympy.Basic, visit: Callable, dtype: type, first: int) -> Array:
+def _float_node(node: sympy.Basic, visit: Callable[..., Any], dtype: type, first: int) -> Array:
     if node.is_number:
         return dtype(float(node))
     if node.is_Add:
@@ -82,7 +83,7 @@ def _float_node(node: sympy.Basic, visit: Callable, dtype: type, first: int) -> 
     return function(*map(visit, node.args))
 
 
-def _float_product(node: sympy.Mul, visit: Callable, dtype: type) -> Array:
+def _float_product(node: sympy.Mul, visit: Callable[..., Any], dtype: type) -> Array:
     above, below = [], []
     for argument in ordered(node):
         if argument.is_Pow and argument.exp.is_Rational and argument.exp.is_negative:
@@ -115,19 +116,19 @@ class Known:
 UNKNOWN = Known(mp.nan, math.inf)
 
 
-def exactly(expression: sympy.Expr, values: Mapping[sympy.Symbol, Sequence]) -> list[mpmath.mpf]:
+def exactly(expression: sympy.Expr, values: Mapping[sympy.Symbol, Sequence[Any]]) -> list[mpmath.mpf]:
     """The expression at every point in many digits; NaN where it has no finite value, or too few digits of it
     are known. A value that is known to be smaller than any float is known well enough.
 
     Raises UnknownScalar for an operation that is not known here.
     """
     with mpmath.workdps(DIGITS):
-        known: dict[sympy.Basic, list] = {
+        known: dict[sympy.Basic, list[Known]] = {
             symbol: [Known(mp.mpf(v)) for v in column] for symbol, column in values.items()
         }
         count = len(next(iter(values.values()), ()))
 
-        def visit(node: sympy.Basic) -> list:
+        def visit(node: sympy.Basic) -> list[Known]:
             if node not in known:
                 known[node] = _exact_node(node, visit, count)
             return known[node]
@@ -145,16 +146,14 @@ def _magnitude(value: mpmath.mpf) -> float:
     return float(mp.mag(value)) if value and mp.isfinite(value) else -math.inf
 
 
-def _exact_node(node: sympy.Basic, visit: Callable, count: int) -> list:
+def _exact_node(node: sympy.Basic, visit: Callable[..., Any], count: int) -> list[Known]:
     if node.is_number:
         number = _exact_number(node)
         return [Known(number, -math.inf if node.is_Integer else _magnitude(number) - mp.prec)] * count
     operands = list(map(visit, ordered(node) if node.is_Add or node.is_Mul else node.args))
+    function = IN_DIGITS.get(type(node))
     if node.is_Pow and node.exp.is_Rational:
-        function = partial(_power, node.exp)
-        operands = operands[:1]
-    else:
-        function = IN_DIGITS.get(type(node))
+        function, operands = partial(_power, node.exp), operands[:1]
     if function is None:
         raise UnknownScalar(f"{type(node).__name__} has no exact value")
     return [function(*arguments) for arguments in zip(*operands, strict=True)]
@@ -234,7 +233,7 @@ def _hyperbolic(sign: int, argument: Known) -> Known:
     return Known(total.value / 2, total.doubt)
 
 
-def _bounded(function: Callable) -> Callable:
+def _bounded(function: Callable[..., Any]) -> Callable[..., Any]:
     """Of a slope that is nowhere above 2."""
     return lambda argument: (
         _rounded(function(argument.value), argument.doubt + 1) if mp.isfinite(argument.value) else UNKNOWN
@@ -249,7 +248,7 @@ def _complementary(value: mpmath.mpf) -> mpmath.mpf:
     return mp.mpf(value < 0) * 2 if abs(value) > 10**4 else mp.erfc(value)
 
 
-def _inside(function: Callable) -> Callable:
+def _inside(function: Callable[..., Any]) -> Callable[..., Any]:
     """Of a steep slope at the ends of [-1, 1], where nothing is said."""
 
     def known(argument: Known) -> Known:
@@ -280,11 +279,11 @@ def _own_power(base: Known, exponent: Known) -> Known:
     return _exponential(_product(exponent, _logarithm(base))) if base.value > 0 else UNKNOWN
 
 
-def _compared(relation: Callable) -> Callable:
+def _compared(relation: Callable[..., Any]) -> Callable[..., Any]:
     return lambda one, other: relation(one.value, other.value)
 
 
-IN_NUMPY: dict[type, Callable] = {
+IN_NUMPY: dict[type, Callable[..., Any]] = {
     sympy.exp: np.exp,
     sympy.log: np.log,
     expm1: np.expm1,
@@ -315,7 +314,7 @@ IN_NUMPY: dict[type, Callable] = {
     Either: lambda *conditions: reduce(np.logical_or, conditions),
     Negated: np.logical_not,
 }
-IN_DIGITS: dict[type, Callable] = {
+IN_DIGITS: dict[type, Callable[..., Any]] = {
     sympy.Add: _sum,
     sympy.Mul: _product,
     sympy.exp: _exponential,

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import accumulate
+from typing import Any
 
 import sympy
 from sympy.codegen.cfunctions import expm1, log1p
@@ -60,7 +61,7 @@ class Exponent:
         return Exponent(sympy.expand(self.linear), self.bends)
 
     @property
-    def key(self) -> tuple:
+    def key(self) -> tuple[Any, ...]:
         return sympy.expand(self.linear), frozenset(self.bends.items())
 
     @property
@@ -207,7 +208,7 @@ def _exponential(function: type, exponent: sympy.Expr) -> Scaled:
 
 def scaled_sum(terms: Iterable[Scaled]) -> Scaled:
     """The sum, its exponent the greatest of the exponents."""
-    groups: dict[tuple, Scaled] = {}
+    groups: dict[tuple[Any, ...], Scaled] = {}
     for term in terms:
         old = groups.get(term.exponent.key)
         groups[term.exponent.key] = term if old is None else Scaled(old.exponent, old.rest + term.rest)

@@ -27,6 +27,8 @@ from operator import sub
 import sympy
 from sympy.polys.rings import PolyRing
 
+from compiler.errors import CompilerBug
+
 Monomial = tuple[int, ...]
 Polynomial = dict[Monomial, int]
 """The coefficient of each monomial; a monomial holds the exponent of every variable. Never empty."""
@@ -93,7 +95,7 @@ def irreducible_factors(whole: Polynomial) -> Iterator[Polynomial]:
             return
         # The divisor is no larger than the smallest part.
         divisor = common_divisor(min(linear, key=lambda parts: min(map(len, parts))))
-        yield whole if _is_one(divisor) else _quotient(whole, divisor)
+        yield whole if _is_one(divisor) else _exact_quotient(whole, divisor)
         whole = divisor
 
 
@@ -128,7 +130,7 @@ def _common_sum(one: Polynomial, other: Polynomial) -> Polynomial:
         return _divisor_by_search(one, other)
     x, one, other = min(linear, key=lambda choice: len(choice[1]))
     content = common_divisor(_coefficients(one, {x}))
-    irreducible = one if _is_one(content) else _quotient(one, content)
+    irreducible = one if _is_one(content) else _exact_quotient(one, content)
     rest = content if _is_one(content) else common_divisor([content, *_coefficients(other, {x})])
     return _product(irreducible, rest) if _quotient(other, irreducible) is not None else rest
 
@@ -175,6 +177,14 @@ def _product(one: Polynomial, other: Polynomial) -> Polynomial:
             both = tuple(map(sum, zip(m, n, strict=True)))
             total[both] = total.get(both, 0) + c * d
     return {monomial: number for monomial, number in total.items() if number}
+
+
+def _exact_quotient(whole: Polynomial, divisor: Polynomial) -> Polynomial:
+    """whole / divisor, of a divisor."""
+    quotient = _quotient(whole, divisor)
+    if quotient is None:
+        raise CompilerBug("a common divisor divides what it is of")
+    return quotient
 
 
 def _quotient(whole: Polynomial, divisor: Polynomial) -> Polynomial | None:

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 import sympy
 
+from compiler.errors import CompilerBug
 from compiler.ir.scalar.choices import Absolute, Select
 from compiler.ir.scalar.conditions import Less
 from compiler.ir.tensor.editing import replaced
@@ -41,8 +42,8 @@ def keep_exponentials(program: Program, memo: Memo) -> tuple[Program, list[Rewri
         return program, rewrites
     for name in [d.name for d in program.definitions]:
         value = program.definition(name)
-        function = memo.pointwise(value)
-        if function is None or len(value.terms) > 1 or not function.body.has(sympy.exp):
+        function = None if value is None else memo.pointwise(value)
+        if value is None or function is None or len(value.terms) > 1 or not function.body.has(sympy.exp):
             continue
         for exponential in _exponentials(function.body):
             changed = _with_kept(program, value, function, exponential, memo)
@@ -64,6 +65,14 @@ def _unit(node: sympy.exp) -> tuple[sympy.Expr, sympy.Expr] | None:
     return (-coefficient, rest.args[0]) if isinstance(rest, Absolute) and coefficient < 0 else None
 
 
+def _rate_and_unit(node: sympy.exp) -> tuple[sympy.Expr, sympy.Expr]:
+    """(c, u) of what is exp(-c·|u|)."""
+    found = _unit(node)
+    if found is None:
+        raise CompilerBug(f"{node} is no exponential of -|u|")
+    return found
+
+
 def _exponentials(body: sympy.Expr) -> Iterator[sympy.exp]:
     """What could be kept of a body: exp(-c·|u|) for each u that it has exponentials of, c the least rate."""
     rates: dict[sympy.Expr, set[sympy.Rational]] = {}
@@ -73,8 +82,8 @@ def _exponentials(body: sympy.Expr) -> Iterator[sympy.exp]:
         if unit.could_extract_minus_sign():
             unit = -unit
         rates.setdefault(unit, set()).add(abs(coefficient))
-    for unit, found in rates.items():
-        kept = sympy.exp(-min(found) * Absolute(unit))
+    for unit, steepnesses in rates.items():
+        kept = sympy.exp(-min(steepnesses) * Absolute(unit))
         # |x²| is x², which has one side.
         if _unit(kept) is not None:
             yield kept
@@ -127,7 +136,7 @@ def _term_reading(term: Term, kept: Definition, function: Term) -> Term:
     for binding in matchings(function, term):
         reads = Reads(term.reads)
         found = body_among(function, reads, binding)
-        rate, unit = _unit(found)
+        rate, unit = _rate_and_unit(found)
         forms = [sympy.exp(-rate * Absolute(u)) for u in (unit, -unit)]
         if not any(term.body.has(form) for form in forms):
             continue
@@ -159,7 +168,7 @@ def _made_of(
 
 def _in_terms_of(body: sympy.Expr, exponential: sympy.exp, kept: sympy.Symbol) -> sympy.Expr | None:
     """The body with no exponential of that unit but the kept one; None where it is no rational function."""
-    rate, unit = _unit(exponential)
+    rate, unit = _rate_and_unit(exponential)
     body = body.xreplace({exponential: kept})
     others = [node for node in body.atoms(sympy.exp) if node.free_symbols & unit.free_symbols]
     if not others:

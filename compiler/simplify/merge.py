@@ -23,7 +23,7 @@ def tidy_definition(program: Program, definition: Definition) -> Definition:
         return definition
     kept: list[Term] = []
     # The last term with each domain and target, which another with the same may be added to.
-    places: dict[tuple, int] = {}
+    places: dict[tuple[object, ...], int] = {}
     for term in definition.terms:
         used = without_unused_axes(program, term)
         if not is_algebraic(used):
@@ -77,9 +77,12 @@ def extent_product(program: Program, axes: Iterable[Axis], reads: Reads) -> symp
     """The number of points of these axes, the batch's extent read from the tensor that holds it.
 
     None where the program is not given that."""
-    product = sympy.S.One
+    product, batch_size = sympy.S.One, program.batch_size
     for a in axes:
-        if a.extent is None and program.batch_size is None:
+        if a.extent is not None:
+            product *= a.extent
+        elif batch_size is None:
             return None
-        product *= a.extent if a.extent is not None else reads.symbol(Access(program.batch_size, ()))
+        else:
+            product *= reads.symbol(Access(batch_size, ()))
     return product

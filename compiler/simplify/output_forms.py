@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache, reduce
+from functools import lru_cache, partial, reduce
 from math import gcd
 
 import sympy
@@ -160,7 +160,7 @@ def _cheapest_form(
         # What no candidate reads is kept alive alike by all of them.
         among = {name for term in (*others, *of_least_work) for name in term.tensors}
         among |= set(definition.tensors)
-        chosen = min(of_least_work, key=lambda c, a=among: _memory_key(program, definition, c, others, a))
+        chosen = min(of_least_work, key=partial(_memory_key, program, definition, others, among))
         if chosen is best:
             return best
         best = chosen
@@ -170,9 +170,9 @@ def _cheapest_form(
 def _memory_key(
     program: Program,
     definition: Definition,
-    candidate: Term,
     others: tuple[Term, ...],
     among: Collection[str],
+    candidate: Term,
 ) -> tuple[int, ...]:
     """Orders terms of equal work: by what they keep alive, by reads, and then later tensors come first:
     a fused kernel may never store the earlier one."""
@@ -199,9 +199,8 @@ def _candidates(program: Program, name: str, term: Term, memo: Memo, avoid: str 
     for definition in _sharing_reads(program, name, tensors):
         if definition.name == avoid:
             continue
-        yield from memo.output_forms.get(
-            (term, definition), lambda definition=definition: _in_forms_of(program, definition, term, memo)
-        )
+        forms = partial(_in_forms_of, program, definition, term, memo)
+        yield from memo.output_forms.get((term, definition), forms)
 
 
 def _sharing_reads(program: Program, name: str, tensors: set[str]) -> list[Definition]:

@@ -25,7 +25,9 @@ def known_outputs(program: Program, term: Term, memo: Memo) -> Outputs:
     for symbol, access in term.reads:
         definition = program.definition(access.tensor)
         function = None if definition is None else memo.pointwise(definition)
-        if function is None or access.outside is not None or not function.body.has(sympy.Function):
+        if definition is None or function is None:
+            continue
+        if access.outside is not None or not function.body.has(sympy.Function):
             continue
         formula = body_among(function, reads, at_places(function.target, access.indices))
         # What was kept of an exponential is no number of any size either.
@@ -49,7 +51,8 @@ def functions_read(
 ) -> tuple[tuple[tuple[sympy.Symbol, Access], ...], dict[sympy.Symbol, sympy.Expr]]:
     """The term's reads and those of the functions behind them; and for each read of a function that has an
     exponential or the like somewhere, its formula by what these functions read."""
-    reads, formulas = Reads(term.reads), {}
+    reads = Reads(term.reads)
+    formulas: dict[sympy.Symbol, sympy.Expr] = {}
 
     def formula_of(symbol: sympy.Symbol, access: Access, depth: int) -> sympy.Expr:
         if symbol in formulas:

@@ -52,13 +52,15 @@ def put_in(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
     rewrites: list[Rewrite] = []
     for name in [d.name for d in program.definitions if d.operation == "sum" and d.dtype == "real"]:
         for law in (_summands_put_in, _reads_put_in):
-            before = program
-            program = law(program, program.definition(name), memo)
+            before, definition = program, program.definition(name)
+            if definition is None:
+                continue
+            program = law(program, definition, memo)
             if program is not before:
                 had = set(before.definitions)
                 new = [d for d in program.definitions if d not in had]
                 why = "measured in float32, what is stored in between makes it infinite or no number"
-                rewrites.append(rewritten("put in", before.definition(name), new, why))
+                rewrites.append(rewritten("put in", definition, new, why))
     return prune(program), rewrites
 
 
@@ -139,9 +141,10 @@ def _summands_put_in(program: Program, definition: Definition, memo: Memo) -> Pr
             if weight.has(symbol) or weight == 0:
                 continue
             parts = {part: _put_into(term, symbol, weight, part, inner) for part in inner.terms}
-            harmed = [p for p, put in parts.items() if put is not None and _is_harmed(program, put, memo)]
+            found = {part: put for part, put in parts.items() if put is not None}
+            harmed = {part: put for part, put in found.items() if _is_harmed(program, put, memo)}
             if harmed:
-                return _moved(program, definition, term, symbol, {p: parts[p] for p in harmed}, memo)
+                return _moved(program, definition, term, symbol, inner, harmed, memo)
     return program
 
 
@@ -181,11 +184,11 @@ def _moved(
     definition: Definition,
     term: Term,
     symbol: sympy.Symbol,
+    inner: Definition,
     moved: Mapping[Term, Term],
     memo: Memo,
 ) -> Program:
     """The summands taken from the sum that `symbol` reads, and given to the term's definition."""
-    inner = program.definition(term.access(symbol).tensor)
     left = tuple(part for part in inner.terms if part not in moved)
     terms = list(definition.terms)
     place = terms.index(term)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import sympy
@@ -163,7 +164,7 @@ def _saved(formula: sympy.Expr, given: Mapping[sympy.Symbol, np.ndarray], exact:
     return np.where(good, computed, nearest)
 
 
-def _as_floats(values: Iterable) -> np.ndarray:
+def _as_floats(values: Iterable[Any]) -> np.ndarray:
     return np.array([float(v) for v in values])
 
 
@@ -192,7 +193,7 @@ def sample(question: Question) -> dict[sympy.Symbol, np.ndarray]:
     return columns
 
 
-def _role(value: sympy.Expr, outputs: Mapping, symbol: sympy.Symbol) -> str:
+def _role(value: sympy.Expr, outputs: Mapping[sympy.Symbol, sympy.Expr], symbol: sympy.Symbol) -> str:
     """ "argument" of a function, "divisor", or "factor" of what the value is linear in."""
     role = "factor"
     for expression in (value, *outputs.values()):

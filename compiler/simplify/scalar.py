@@ -23,6 +23,7 @@ from math import gcd
 
 import sympy
 
+from compiler.errors import CompilerBug
 from compiler.ir.scalar.choices import Absolute, Maximum, Minimum, Power, Select, Sign
 from compiler.ir.scalar.conditions import Both, Comparison, Either
 
@@ -170,13 +171,15 @@ def generators(coefficients: Iterable[Fraction]) -> dict[Fraction, Powers]:
         if group is not None:
             group.append(coefficient)
             continue
-        found = _as_sum(coefficient, [_step(g) for g in groups])
+        found = _as_sum(coefficient, list(map(_step_of, groups)))
         if found is None:
             groups.append([coefficient])
         else:
             sums[coefficient] = found
-    steps = {coefficient: _step(group) for group in groups for coefficient in group}
-    whole = {coefficient: {step: int(coefficient / step)} for coefficient, step in steps.items()}
+    steps = {coefficient: _step_of(group) for group in groups for coefficient in group}
+    whole: dict[Fraction, Powers] = {
+        coefficient: {step: int(coefficient / step)} for coefficient, step in steps.items()
+    }
     # What was the sum of generators that were refined since is made of the finer ones.
     for coefficient in sums:
         fine = _as_sum(coefficient, sorted(set(steps.values())))
@@ -192,6 +195,14 @@ def _step(group: Sequence[Fraction]) -> Fraction | None:
         denominator *= c.denominator
     step = Fraction(numerator, denominator)
     return step if max(map(abs, group)) <= HIGHEST_POWER * step else None
+
+
+def _step_of(group: Sequence[Fraction]) -> Fraction:
+    """The step of a group that has one."""
+    step = _step(group)
+    if step is None:
+        raise CompilerBug(f"{group} are not small multiples of one fraction")
+    return step
 
 
 def _as_sum(coefficient: Fraction, steps: Sequence[Fraction]) -> Powers | None:

@@ -14,7 +14,7 @@ from compiler.ir.tensor.rename import canonical, reading
 
 def share(program: Program) -> tuple[Program, list[Rewrite]]:
     """Of equal definitions keep the first, or the one that is an output; two outputs are both kept."""
-    kept: dict[tuple, Definition] = {}
+    kept: dict[tuple[object, ...], Definition] = {}
     names: dict[str, str] = {}
     standing: defaultdict[str, list[str]] = defaultdict(list)
     rewrites = []
@@ -42,6 +42,6 @@ def _renamed(definition: Definition, names: Mapping[str, str]) -> Definition:
     return replace(reading(definition, names), of=names.get(definition.of, definition.of))
 
 
-def _identity(definition: Definition) -> tuple:
+def _identity(definition: Definition) -> tuple[object, ...]:
     terms = tuple(sorted(map(canonical, definition.terms), key=str))
     return definition.shape, definition.operation, definition.dtype, terms

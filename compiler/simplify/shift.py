@@ -9,7 +9,6 @@ left with a bare exp(±m) is put into its own uses too. In a circle all of these
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import sympy
 
@@ -40,7 +39,9 @@ def shift_sums(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
 
     A sum of weighted exponentials, Σ_k w_k·exp(a_k), follows if a plain one has the same exponents.
     """
-    rewrites, restored, tops = [], [], []
+    rewrites: list[Rewrite] = []
+    restored: list[Definition] = []
+    tops: list[Definition] = []
     for weighted in (False, True):
         for definition in program.definitions:
             shifted = _shifted(program, definition, weighted)
@@ -55,7 +56,7 @@ def shift_sums(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
             rewrites.append(rewritten("shift", definition, shifted, why))
     program = program.with_definitions(in_order(program.definitions))
     program, steps = _put_into_uses(program, restored, memo)
-    for top in filter(partial(_is_added_alone, program), tops):
+    for top in [top for top in tops if _is_added_alone(program, top)]:
         kept = _kept_finite(program, top)
         program = replaced(program, top.name, *kept)
         why = "an infinite maximum less itself would be NaN"
@@ -170,8 +171,10 @@ def _put_into_uses(program: Program, restored: list[Definition], memo: Memo) -> 
         done.add(current.name)
         function = _function(current, memo)
 
-        def change(program: Program, _: str, term: Term, name=current.name, function=function) -> Term:
-            return _with_shift(program, term, name, function, memo)
+        def change(
+            program: Program, _: str, term: Term, name: str = current.name, function: Term | None = function
+        ) -> Term:
+            return term if function is None else _with_shift(program, term, name, function, memo)
 
         why = f"{current.name} in terms of the shifted sum and the maximum, exponents combined"
         program, steps = rewrite_terms(program, change, "shift", why, program.readers[current.name])

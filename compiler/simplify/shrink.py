@@ -158,9 +158,9 @@ def _short_affine(classes: _Classes, affine: Affine) -> Affine:
             changed = atom_of(atom)
         else:
             changed = rebuild_atom(atom, lambda inner: _short_affine(classes, inner))
-            if isinstance(atom, Read):
-                ((read, _),) = changed.terms
+            read = changed.terms[0][0] if len(changed.terms) == 1 else None
+            if isinstance(atom, Read) and isinstance(read, Read):
                 extent = classes.short(_values(atom.tensor), atom.extent)
-                changed = atom_of(replace(read, extent=extent))
+                changed = atom_of(replace(read, extent=read.extent if extent is None else extent))
         total = total + changed * coefficient
     return total

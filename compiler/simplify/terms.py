@@ -90,9 +90,11 @@ def matchings(pattern: Term, term: Term) -> tuple[dict[str, Affine], ...]:
     found: dict[tuple[tuple[str, Affine], ...], None] = {}
     for first in pairs:
         binding = _unify({}, *first)
-        for other in pairs if binding is not None else ():
+        if binding is None:
+            continue
+        for other in pairs:
             binding = _unify(binding, *other) or binding
-        if binding is not None and _within_range(binding, pattern, term):
+        if _within_range(binding, pattern, term):
             found[tuple(sorted(binding.items(), key=lambda item: item[0]))] = None
     return tuple(dict(items) for items in found)
 

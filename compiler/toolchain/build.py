@@ -79,7 +79,7 @@ def _candidates() -> list[list[str]]:
     return [[name] for name in dict.fromkeys([*names, "cc", "gcc", "clang"])]
 
 
-def _last_words(result: subprocess.CompletedProcess) -> str:
+def _last_words(result: subprocess.CompletedProcess[str]) -> str:
     lines = result.stderr.strip().splitlines()
     return lines[-1][:300] if lines else f"exit code {result.returncode}"
 
@@ -126,13 +126,13 @@ def translate(source: Path) -> Path:
     target = source.with_suffix(".c")
     try:
         # Comments would be half of the text.
-        options = CompilationOptions(
+        options = CompilationOptions(  # type: ignore[no-untyped-call]
             language_level=3,
             output_file=str(target),
             emit_linenums=False,
             compiler_directives={"emit_code_comments": False},
         )
-        result = cython_compile(str(source), options)
+        result = cython_compile(str(source), options)  # type: ignore[no-untyped-call]
     except CompileError as error:
         raise CompilerBug(f"Cython rejects {source}: {error}") from error
     if result.num_errors:
@@ -189,7 +189,7 @@ def _run_all(commands: list[list[str]], folder: Path) -> None:
             )
 
 
-def _advice(result: subprocess.CompletedProcess, folder: Path) -> str:
+def _advice(result: subprocess.CompletedProcess[str], folder: Path) -> str:
     """What to do about a C compiler that failed, by what it says."""
     text = result.stderr.lower()
     if "no space left" in text or "file too large" in text or "disk quota" in text:

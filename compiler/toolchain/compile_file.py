@@ -99,15 +99,15 @@ def compile_file(
     start = time.perf_counter()
     stopwatch = stopwatch or Stopwatch()
     options = replace(options, modes=checked_modes(options.modes))
-    model = _timed(progress, stopwatch, "parse", lambda: described(model))
-    too_large = model.memory_problems(REALS[options.dtype].bytes, available_memory())
+    read: Model = _timed(progress, stopwatch, "parse", lambda: described(model))
+    too_large = read.memory_problems(REALS[options.dtype].bytes, available_memory())
     if too_large:
         raise ModelError(*too_large)
     toolchain = find_toolchain()
     python_headers()
     target = target_for(options.target, toolchain)
-    key = _key(model, options, target, toolchain)
-    name = model.name or "model"
+    key = _key(read, options, target, toolchain)
+    name = read.name or "model"
     suffix = extension_suffix()
 
     source, module, stub = (options.out / f"{name}{ending}" for ending in (".pyx", suffix, ".pyi"))
@@ -115,7 +115,7 @@ def compile_file(
     def build(folder: Path) -> None:
         for file in (source, module, stub):
             try_folder(file, LEAST_MODULE)
-        _build(model, name, options, target, toolchain, key, folder, progress, after, stopwatch)
+        _build(read, name, options, target, toolchain, key, folder, progress, after, stopwatch)
 
     if options.force or after is not None:
         # Asked to show its work, or to do it again: the hash of the moment makes a key of its own.

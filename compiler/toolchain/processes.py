@@ -12,7 +12,7 @@ from itertools import count
 from runtime.signals import held
 
 
-def run(command: Sequence[str], **variables: str) -> subprocess.CompletedProcess:
+def run(command: Sequence[str], **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, in a group of its own: if we are stopped, so is all that it has started.
 
     One that cannot be started ends with code 127, as in a shell. Its messages are in English.
@@ -23,11 +23,11 @@ def run(command: Sequence[str], **variables: str) -> subprocess.CompletedProcess
 
 def run_together(
     commands: Sequence[Sequence[str]], **variables: str
-) -> tuple[subprocess.CompletedProcess, ...]:
+) -> tuple[subprocess.CompletedProcess[str], ...]:
     """Run programs as `run` does, as many side by side as there are processors; their results in order."""
     environment = {**os.environ, "LC_ALL": "C", **variables}
-    running: dict[int, subprocess.Popen] = {}
-    results: dict[int, subprocess.CompletedProcess] = {}
+    running: dict[int, subprocess.Popen[str]] = {}
+    results: dict[int, subprocess.CompletedProcess[str]] = {}
 
     def end_of(number: int) -> None:
         process = running[number]
@@ -60,7 +60,7 @@ def processors() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen:
+def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command,
         env=environment,
@@ -73,7 +73,7 @@ def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess
     )
 
 
-def _end(process: subprocess.Popen) -> None:
+def _end(process: subprocess.Popen[str]) -> None:
     """End a program and what it has started: politely, so that it removes its files, then for certain."""
     if os.name == "nt":
         process.kill()
@@ -83,5 +83,5 @@ def _end(process: subprocess.Popen) -> None:
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=2)
-    for pipe in (process.stdout, process.stderr):
+    for pipe in filter(None, (process.stdout, process.stderr)):
         pipe.close()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import mpmath
 
@@ -74,7 +75,7 @@ def _levelled(points: Sequence[tuple[mpmath.mpf, ...]]) -> tuple[list[mpmath.mpf
     return coefficients, abs(level)
 
 
-def _peaks(values: Sequence, errors: Sequence[mpmath.mpf], count: int) -> list:
+def _peaks(values: Sequence[Any], errors: Sequence[mpmath.mpf], count: int) -> list[Any]:
     """The point of the largest error in each run of one sign: `count` runs that follow each other."""
     runs: list[list[int]] = []
     for number, error in enumerate(errors):
