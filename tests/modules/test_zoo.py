@@ -222,5 +222,6 @@ def test_nothing_is_left_out() -> None:
 ELSEWHERE = (
     *("Layer", "Loss", "Optimizer", "Formula", "Pointwise"),
     *("Embedding", "GRU", "LSTM", "MultiHeadAttention", "PositionEmbedding", "PositionalEncoding"),
+    *("Recurrent", "SimpleRNN", "Bidirectional"),
 )
 """Bases, formulas of a model file, and what the models of tests/modules/test_trained_models.py hold."""

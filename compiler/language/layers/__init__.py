@@ -37,7 +37,7 @@ from compiler.language.layers.pooling import (
     MaxPool1D,
     MaxPool2D,
 )
-from compiler.language.layers.recurrent import GRU, LSTM
+from compiler.language.layers.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
 from compiler.language.layers.regularization import Dropout
 from compiler.language.layers.resizing import (
     Cropping1D,
@@ -60,6 +60,7 @@ __all__ = [
     "AveragePooling1D",
     "AveragePooling2D",
     "BatchNormalization",
+    "Bidirectional",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -104,6 +105,7 @@ __all__ = [
     "SeparableConv2D",
     "SiLU",
     "Sigmoid",
+    "SimpleRNN",
     "Softmax",
     "Softplus",
     "Tanh",

@@ -1,15 +1,19 @@
-"""Layers that go through a sequence step by step, unrolled in time.
+"""Layers that go through a sequence step by step: each is the equations of one step.
 
-Hochreiter and Schmidhuber, "Long short-term memory" (Neural Computation, 1997), with the forget gate of
-Gers et al. (2000); Cho et al., "Learning phrase representations using RNN encoder-decoder" (EMNLP 2014). A
-step is a few stages of the formula; what does not wait for the step before, the products of all inputs, is
-one stage.
+Elman, "Finding structure in time" (Cognitive Science, 1990); Hochreiter and Schmidhuber, "Long short-term
+memory" (Neural Computation, 1997), with the forget gate of Gers et al. (2000); Cho et al., "Learning phrase
+representations using RNN encoder-decoder" (EMNLP 2014).
+
+    input[b, t, …]      the products of all inputs, which wait for nothing
+    carried[b, t, …]    the products with the output of the step before, 0 at the first
+    y[b, t, u]          the output of the step
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import dedent
 
 from compiler.errors import Problem
@@ -17,65 +21,124 @@ from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_KERNEL, Initial
 from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Parameter, Shape
 
-_INPUTS = "input[b, t, k, u] = sum[i](kernel[i, k, u] * x[b, t, i]) + bias[k, u]"
 
-_LSTM_FIRST = """
-    z0[b, k, u] = input[b, 0, k, u]
+@dataclass(frozen=True)
+class Equations:
+    """What a step computes, of `input` and `carried`, and what it needs for that."""
+
+    text: str
+    """`{before}` and `{first}` are the step before and whether there is one: `t - 1`, `t >= 1`."""
+    gates: int
+    states: tuple[str, ...]
+    """The output first."""
+    parameters: dict[str, Parameter]
+    apart: str = ""
+    """The carried products where they are not one of all gates."""
+
+
+_CARRIED = "carried[b, t, k, u] = sum[v](recurrent_kernel[v, k, u] * h[b, {before}, v]) if {first} else 0"
+_SIMPLE = "h[b, t, u] = tanh(input[b, t, 0, u] + carried[b, t, 0, u])"
+_LSTM = """
+    z[b, t, k, u] = input[b, t, k, u] + carried[b, t, k, u]
+    gate[b, t, k:3, u] = 1 / (1 + exp(-z[b, t, k, u]))
+    new[b, t, u] = tanh(z[b, t, 3, u])
+    c[b, t, u] += gate[b, t, 0, u] * new[b, t, u]
+    c[b, t, u] += gate[b, t, 1, u] * c[b, {before}, u] if {first} else 0
+    bounded[b, t, u] = tanh(c[b, t, u])
+    h[b, t, u] = gate[b, t, 2, u] * bounded[b, t, u]
     """
-_LSTM_NEXT = """
-    carried{t}[b, k, u] = sum[v](recurrent_kernel[v, k, u] * h{p}[b, v])
-    z{t}[b, k, u] = input[b, {t}, k, u] + carried{t}[b, k, u]
+_GRU_AFTER = """
+    z[b, t, k, u] = carried[b, t, k, u] + recurrent_bias[k, u]
+    gate[b, t, k:2, u] = 1 / (1 + exp(-input[b, t, k, u] - z[b, t, k, u]))
+    new[b, t, u] = tanh(input[b, t, 2, u] + gate[b, t, 1, u] * z[b, t, 2, u])
     """
-_LSTM_STEP = """
-    gate{t}[b, k:3, u] = 1 / (1 + exp(-z{t}[b, k, u]))
-    new{t}[b, u] = tanh(z{t}[b, 3, u])
-    c{t}[b, u] = gate{t}[b, 0, u] * new{t}[b, u]{kept}
-    bounded{t}[b, u] = tanh(c{t}[b, u])
-    h{t}[b, u] = gate{t}[b, 2, u] * bounded{t}[b, u]
+_GRU_BEFORE = """
+    gate[b, t, k:2, u] = 1 / (1 + exp(-input[b, t, k, u] - carried[b, t, k, u]))
+    new[b, t, u] = tanh(input[b, t, 2, u] + chosen[b, t, u])
     """
-_GRU_FIRST = """
-    gate0[b, k:2, u] = 1 / (1 + exp(-input[b, 0, k, u] - recurrent_bias[k, u]))
-    new0[b, u] = tanh(input[b, 0, 2, u] + gate0[b, 1, u] * recurrent_bias[2, u])
-    h0[b, u] = (1 - gate0[b, 0, u]) * new0[b, u]
+_CARRIED_BEFORE = """
+    carried[b, t, k:2, u] = sum[v](recurrent_kernel[v, k, u] * h[b, {before}, v]) if {first} else 0
+    kept[b, t, u] = gate[b, t, 1, u] * h[b, {before}, u] if {first} else 0
+    chosen[b, t, u] = sum[v](recurrent_kernel[v, 2, u] * kept[b, t, v])
     """
-_GRU_NEXT = """
-    z{t}[b, k, u] = sum[v](recurrent_kernel[v, k, u] * h{p}[b, v]) + recurrent_bias[k, u]
-    gate{t}[b, k:2, u] = 1 / (1 + exp(-input[b, {t}, k, u] - z{t}[b, k, u]))
-    new{t}[b, u] = tanh(input[b, {t}, 2, u] + gate{t}[b, 1, u] * z{t}[b, 2, u])
-    h{t}[b, u] = gate{t}[b, 0, u] * h{p}[b, u] + (1 - gate{t}[b, 0, u]) * new{t}[b, u]
+_GRU_OUTPUT = """
+    h[b, t, u] += (1 - gate[b, t, 0, u]) * new[b, t, u]
+    h[b, t, u] += gate[b, t, 0, u] * h[b, {before}, u] if {first} else 0
     """
 
 
 @dataclass(frozen=True)
-class _Recurrent(Layer):
-    """What LSTM and GRU share: their arguments, and one text for each step."""
+class Recurrent(Layer):
+    """What recurrent layers share: their arguments, and how the equations of a step become a formula."""
 
     units: int
     return_sequences: bool = False
     kernel_initializer: Initializer = DEFAULT_KERNEL
     recurrent_initializer: Initializer = DEFAULT_KERNEL
+    bias_initializer: Initializer = DEFAULT_BIAS
+    go_backwards: bool = False
+    return_state: bool = False
 
     any_number = True
 
     def problems(self) -> Iterator[Problem]:
         yield from checks.positive_integer("units", self.units)
-        yield from checks.boolean("return_sequences", self.return_sequences)
-        yield from checks.initializer("kernel_initializer", self.kernel_initializer)
-        yield from checks.initializer("recurrent_initializer", self.recurrent_initializer)
+        for name in ("return_sequences", "go_backwards", "return_state"):
+            yield from checks.boolean(name, getattr(self, name))
+        for name in ("kernel_initializer", "recurrent_initializer", "bias_initializer"):
+            yield from checks.initializer(name, getattr(self, name))
 
-    def unrolled(self, x: Shape, gates: int, step: str, first: str, biases: dict[str, Parameter]) -> Forward:
-        """The formula of all steps: `first`, then `step` with {t} for its number, {p} for the one before."""
-        steps = [_INPUTS, *((step if t else first).format(t=t, p=t - 1) for t in range(x[0]))]
-        if self.return_sequences:
-            steps += [f"y[b, {t}, u] += h{t}[b, u]" for t in range(x[0])]
+    def equations(self) -> Equations:
+        """What a step computes."""
+        raise NotImplementedError
+
+    @property
+    def outputs(self) -> int:
+        return 1 + len(self.equations().states) if self.return_state else 1
+
+    def forward(self, x: Shape) -> Forward:
+        checks.rank(x, 2, "(steps, channels)")
+        states = self.equations().states
+        names = [f"y{k + 1}" for k in range(self.outputs)] if self.return_state else ["y"]
+        last = 0 if self.go_backwards else x[0] - 1
+        text = self.text(x)
+        lines = [
+            f"{name}[b, u] = {state}[b, {last}, u]" for name, state in zip(names[1:], states, strict=False)
+        ]
+        if not self.return_sequences:
+            lines.append(f"{names[0]}[b, u] = h[b, {last}, u]")
+        elif self.go_backwards:
+            lines.append(f"{names[0]}[b, t, u] = h[b, {x[0] - 1} - t, u]")
         else:
-            steps.append(f"y[b, u] = h{x[0] - 1}[b, u]")
-        parameters = {"kernel": Parameter((x[1], gates, self.units), self.kernel_initializer)}
-        if x[0] > 1:
-            recurrent = (self.units, gates, self.units)
-            parameters["recurrent_kernel"] = Parameter(recurrent, self.recurrent_initializer)
+            # The output is the result itself, and not copied.
+            text, *lines = (line.replace("h[b", f"{names[0]}[b") for line in (text, *lines))
         shape = (x[0], self.units) if self.return_sequences else (self.units,)
-        return Forward("\n".join(map(dedent, steps)), shape, parameters | biases)
+        shapes = (shape, *((self.units,) for _ in names[1:])) if self.return_state else shape
+        return Forward("\n".join([text, *lines]), shapes, self.parameters_of(x))
+
+    def parameters_of(self, x: Shape) -> dict[str, Parameter]:
+        """All parameters for inputs of a shape; of one step nothing is carried."""
+        equations = self.equations()
+        parameters = {"kernel": Parameter((x[1], equations.gates, self.units), self.kernel_initializer)}
+        if x[0] > 1:
+            recurrent = (self.units, equations.gates, self.units)
+            parameters["recurrent_kernel"] = Parameter(recurrent, self.recurrent_initializer)
+        return parameters | equations.parameters
+
+    def text(self, x: Shape) -> str:
+        """The equations of all steps, for inputs of a shape."""
+        equations = self.equations()
+        before, first = ("t + 1", f"t < {x[0] - 1}") if self.go_backwards else ("t - 1", "t >= 1")
+        carried = equations.apart or _CARRIED
+        if x[0] == 1:
+            carried = "carried[b, t, k, u] = 0 * input[b, t, k, u]"
+            carried += "\nchosen[b, t, u] = 0 * input[b, t, 2, u]" if equations.apart else ""
+        lines = [
+            "input[b, t, k, u] = sum[i](kernel[i, k, u] * x[b, t, i]) + bias[k, u]",
+            dedent(carried).strip(),
+            dedent(equations.text).strip(),
+        ]
+        return "\n".join(lines).replace("{before}", before).replace("{first}", first)
 
 
 @dataclass(frozen=True)
@@ -86,45 +149,112 @@ class ForgetBias(Initializer):
 
 
 @dataclass(frozen=True)
-class LSTM(_Recurrent):
+class SimpleRNN(Recurrent):
+    """(t, c) to (units,), the output of the last step, or with `return_sequences` to (t, units), of all.
+
+    The output of a step is tanh of the input's and the last output's products and a bias; it starts at 0.
+    Kernel (c, 1, units), recurrent kernel (units, 1, units), bias (1, units). With `go_backwards` the
+    sequence is gone through from its end, and outputs come in this order. With `return_state` there are two
+    results: the second is the output of the step that is computed last.
+    """
+
+    def equations(self) -> Equations:
+        bias = Parameter((1, self.units), self.bias_initializer)
+        return Equations(_SIMPLE, 1, ("h",), {"bias": bias})
+
+
+@dataclass(frozen=True)
+class LSTM(Recurrent):
     """(t, c) to (units,), the output of the last step, or with `return_sequences` to (t, units), of all.
 
     Kernel (c, 4, units), recurrent kernel (units, 4, units), bias (4, units), for the gates input, forget and
-    output and the new cell, in this order (Keras has the output gate last). Cell and output start at 0. Every
-    step becomes stages of its own, so compiling takes time in proportion to t.
+    output and the new cell, in this order (Keras has the output gate last). Cell and output start at 0. With
+    `go_backwards` the sequence is gone through from its end, and outputs come in this order. With
+    `return_state` there are three results: output and cell of the step that is computed last are the others.
     """
 
     bias_initializer: Initializer = ForgetBias()
 
-    def problems(self) -> Iterator[Problem]:
-        yield from super().problems()
-        yield from checks.initializer("bias_initializer", self.bias_initializer)
-
-    def forward(self, x: Shape) -> Forward:
-        checks.rank(x, 2, "(steps, channels)")
-        first, step = _LSTM_FIRST + _LSTM_STEP, _LSTM_NEXT + _LSTM_STEP
-        kept = " + gate{t}[b, 1, u] * c{p}[b, u]"
-        first, step = first.replace("{kept}", ""), step.replace("{kept}", kept)
-        return self.unrolled(x, 4, step, first, {"bias": Parameter((4, self.units), self.bias_initializer)})
+    def equations(self) -> Equations:
+        bias = Parameter((4, self.units), self.bias_initializer)
+        return Equations(_LSTM, 4, ("h", "c"), {"bias": bias})
 
 
 @dataclass(frozen=True)
-class GRU(_Recurrent):
+class GRU(Recurrent):
     """(t, c) to (units,), the output of the last step, or with `return_sequences` to (t, units), of all.
 
-    Gates are in the order of Keras: update, reset, new; the reset gate acts after the product with the
-    recurrent kernel (`reset_after=True` of Keras, and what cuDNN and PyTorch compute). Kernel (c, 3, units),
-    recurrent kernel (units, 3, units), bias and recurrent bias (3, units). The output starts at 0. Every
-    step becomes stages of its own, so compiling takes time in proportion to t.
+    Gates are in the order of Keras: update, reset, new. Kernel (c, 3, units), recurrent kernel (units, 3,
+    units), bias (3, units). With `reset_after` the reset gate acts after the product with the recurrent
+    kernel, which has a bias of its own (3, units), as in Keras, cuDNN and PyTorch; without, before it, as in
+    the paper. The output starts at 0. `go_backwards` and `return_state` are as for SimpleRNN.
     """
 
-    bias_initializer: Initializer = DEFAULT_BIAS
+    reset_after: bool = True
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
-        yield from checks.initializer("bias_initializer", self.bias_initializer)
+        yield from checks.boolean("reset_after", self.reset_after)
+
+    def equations(self) -> Equations:
+        bias = {"bias": Parameter((3, self.units), self.bias_initializer)}
+        if not self.reset_after:
+            return Equations(_GRU_BEFORE + _GRU_OUTPUT, 3, ("h",), bias, _CARRIED_BEFORE)
+        return Equations(_GRU_AFTER + _GRU_OUTPUT, 3, ("h",), bias | {"recurrent_bias": bias["bias"]})
+
+
+_MERGED = {
+    "sum": "{first} + {second}",
+    "mul": "{first} * {second}",
+    "ave": "({first} + {second}) / 2",
+}
+_NAME = re.compile(r"\b(?!sum\b|x\b)([a-z_]\w*)\[")
+
+
+@dataclass(frozen=True)
+class Bidirectional(Layer):
+    """A recurrent layer and another one of its kind that goes through the sequence from its end.
+
+    Their outputs for the same place are put one behind the other, or merged as `merge_mode` says: "concat",
+    "sum", "mul" or "ave". Parameters are those of the layer, called `forward_kernel`, `backward_kernel` and
+    so on.
+    """
+
+    layer: Recurrent
+    merge_mode: str = "concat"
+
+    any_number = True
+
+    def problems(self) -> Iterator[Problem]:
+        if not isinstance(self.layer, Recurrent):
+            yield checks.wrong("layer", "a recurrent layer, such as LSTM(32)", self.layer)
+            return
+        if self.merge_mode not in ("concat", *_MERGED):
+            yield checks.wrong("merge_mode", f"one of concat, {', '.join(_MERGED)}", self.merge_mode)
+        for name in ("go_backwards", "return_state"):
+            if getattr(self.layer, name):
+                yield checks.wrong(f"{name} of the layer", "False: both ways are gone", True)
+        yield from self.layer.problems()
 
     def forward(self, x: Shape) -> Forward:
         checks.rank(x, 2, "(steps, channels)")
-        bias = Parameter((3, self.units), self.bias_initializer)
-        return self.unrolled(x, 3, _GRU_NEXT, _GRU_FIRST, {"bias": bias, "recurrent_bias": bias})
+        layers = {"forward": self.layer, "backward": replace(self.layer, go_backwards=True)}
+        texts = [_NAME.sub(rf"{way}_\1[", layer.text(x)) for way, layer in layers.items()]
+        parameters = {
+            f"{way}_{name}": parameter
+            for way, layer in layers.items()
+            for name, parameter in layer.parameters_of(x).items()
+        }
+        units, sequences = self.layer.units, self.layer.return_sequences
+        first, second = (
+            f"{way}_h[b, {'t' if sequences else last}, u]"
+            for way, last in (("forward", x[0] - 1), ("backward", 0))
+        )
+        place = "b, t, u" if sequences else "b, u"
+        if self.merge_mode == "concat":
+            merged = f"y[{place}] += {first}\ny[{place} + {units}] += {second}"
+        else:
+            merged = f"y[{place}] = " + _MERGED[self.merge_mode].format(first=first, second=second)
+        width = 2 * units if self.merge_mode == "concat" else units
+        shape = (x[0], width) if sequences else (width,)
+        return Forward("\n".join([*texts, merged]), shape, parameters)

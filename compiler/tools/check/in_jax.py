@@ -17,6 +17,7 @@ import numpy as np
 import sympy
 
 from compiler.errors import CompilerBug
+from compiler.ir.tensor.circles import Circle, circles
 from compiler.ir.tensor.counter_random import uniform
 from compiler.ir.tensor.interpreter import affine_values, concrete_shape
 from compiler.ir.tensor.program import IDENTITY, Access, Definition, Program, Tensor, Term
@@ -32,9 +33,38 @@ def in_jax(
     values: dict[str, Any] = {}
     for tensor in program.inputs:
         values[tensor.name] = _given(tensor, inputs, batch, seed, step)
+    in_circles = {name: circle for circle in circles(program) for name in circle.names}
     for definition in program.definitions:
-        values[definition.name] = _evaluate(jax, definition, values, batch)
+        circle = in_circles.get(definition.name)
+        if circle is None:
+            values[definition.name] = _evaluate(jax, definition, values, batch, {})
+        elif definition.name not in values:
+            for name in circle.names:
+                values[name] = _nothing(jax, program.definitions[program.positions[name]], batch)
+            _in_steps(jax, program, circle, values, batch, {name: {} for name in circle.names})
     return values
+
+
+def _in_steps(
+    jax: ModuleType,
+    program: Program,
+    circle: Circle,
+    values: dict[str, Any],
+    batch: int,
+    fixed: Mapping[str, Mapping[int, int]],
+) -> None:
+    """Add to the values of a circle's members what its steps compute."""
+    carried = dict(zip(circle.names, circle.dimensions, strict=True))
+    for step in circle.steps:
+        now = {name: {**fixed[name], dimension: step} for name, dimension in carried.items()}
+        for part in circle.body:
+            if isinstance(part, Circle):
+                _in_steps(jax, program, part, values, batch, now)
+                continue
+            definition = program.definitions[program.positions[part]]
+            if all(place < (definition.shape[k] or 0) for k, place in now[part].items()):
+                of_step = _evaluate(jax, definition, values, batch, now[part])
+                values[part] = _combine(jax, definition)(values[part], of_step)
 
 
 def _given(tensor: Tensor, inputs: Mapping[str, Any], batch: int, seed: int, step: int) -> Any:
@@ -47,27 +77,55 @@ def _given(tensor: Tensor, inputs: Mapping[str, Any], batch: int, seed: int, ste
     return float(batch) if tensor.kind == "batch_size" else inputs[tensor.name]
 
 
-def _evaluate(jax: ModuleType, definition: Definition, values: Mapping[str, Any], batch: int) -> Any:
+def _combine(jax: ModuleType, definition: Definition) -> Any:
     jnp = jax.numpy
+    return {"sum": jnp.add, "max": jnp.maximum, "min": jnp.minimum}[definition.operation]
+
+
+def _nothing(jax: ModuleType, definition: Definition, batch: int) -> Any:
+    return jax.numpy.full(concrete_shape(definition.shape, batch), IDENTITY[definition.operation])
+
+
+def _evaluate(
+    jax: ModuleType,
+    definition: Definition,
+    values: Mapping[str, Any],
+    batch: int,
+    fixed: Mapping[int, int],
+) -> Any:
+    """What the terms make of the tensor where some dimensions of the target are `fixed`."""
     if definition.dtype != "real":
         raise CompilerBug(f"{definition.name}: a forward program computes no integers")
     shape = concrete_shape(definition.shape, batch)
-    combine = {"sum": jnp.add, "max": jnp.maximum, "min": jnp.minimum}[definition.operation]
+    combine = _combine(jax, definition)
     result = None
     for term in definition.terms:
-        value = _term(jax, definition.operation, term, values, batch, shape)
+        at = {}
+        for k, place in fixed.items():
+            at[term.target[k].single_axis] = place
+        value = _term(jax, definition.operation, term, values, batch, shape, at)
         result = value if result is None else combine(result, value)
-    return jnp.full(shape, IDENTITY[definition.operation]) if result is None else result
+    return _nothing(jax, definition, batch) if result is None else result
 
 
-def _term(jax: ModuleType, operation: str, term: Term, values: Mapping[str, Any], batch: int, shape) -> Any:
-    """What one term alone makes of the tensor: reduce over the axes that the target lacks, then write."""
+def _term(
+    jax: ModuleType,
+    operation: str,
+    term: Term,
+    values: Mapping[str, Any],
+    batch: int,
+    shape: tuple[int, ...],
+    at: Mapping[str | None, int],
+) -> Any:
+    """What one term alone makes of the tensor: reduce over the axes that the target lacks, then write.
+
+    Axes are `at` one place each where a step of a circle is computed."""
     jnp = jax.numpy
     identity = IDENTITY[operation]
-    extents = [batch if a.extent is None else a.extent for a in term.axes]
+    extents = [1 if a.name in at else batch if a.extent is None else a.extent for a in term.axes]
     grids = np.indices(extents, sparse=True) if extents else ()
-    axes = {a.name: grid for a, grid in zip(term.axes, grids, strict=True)}
-    keep = np.ones(extents, dtype=bool)
+    axes = {a.name: grid + at.get(a.name, 0) for a, grid in zip(term.axes, grids, strict=True)}
+    keep = np.full(extents, all(at.get(a.name, 0) < (a.extent or batch) for a in term.axes))
     for guard in term.guards:
         number = affine_values(guard.affine, axes, values)
         keep &= {">=": number >= 0, "==": number == 0}.get(guard.kind, number % max(guard.modulus, 1) == 0)
