@@ -23,7 +23,7 @@ DEVELOPMENT := $(VENV)/.stamp-development
 BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test long gradients sanitize lint format bench epoch busy crash-test accuracy trained clean FORCE
+.PHONY: help mnist test long gradients sanitize lint format bench epoch busy crash-test fuzz accuracy trained clean FORCE
 
 help:
 	@echo "make mnist     compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
@@ -35,6 +35,7 @@ help:
 	@echo "make epoch     time an epoch of models/mnist.py, data handling included, against bare steps"
 	@echo "make busy      time steps on one thread and on two while other programs want the processors"
 	@echo "make crash-test kill a training 500 times, damage its checkpoint in 10,000 ways"
+	@echo "make fuzz      give hostile files to every reader (FUZZ_OPTIONS='--inputs 1000000')"
 	@echo "make accuracy  train models/mnist.py from 3 seeds on the real MNIST, 12 epochs each"
 	@echo "make trained   train every model of models/ to a stated result, on data that is here"
 	@echo "make gradients compare every layer's derivatives with JAX and write docs/gradients.md"
@@ -86,6 +87,9 @@ gradients: $(DEVELOPMENT)
 crash-test: $(DEVELOPMENT)
 	$(BIN)/chainrule compile --quiet benchmarks/models/tiny.py
 	$(BIN)/python -m tests.runtime.crash generated/tiny $(CRASH_OPTIONS)
+
+fuzz: $(DEVELOPMENT)
+	$(BIN)/python -m tests.runtime.fuzz $(FUZZ_OPTIONS)
 
 accuracy: $(INSTALLED)
 	$(BIN)/chainrule compile models/mnist.py

@@ -104,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     summary_.set_defaults(run=_summary)
     add_derive(commands)
     add_explain(commands, _checked)
+    new = commands.add_parser("new", help="write a model file to start from")
+    new.add_argument("name", help="of the model, such as flowers: flowers.py is written")
+    new.add_argument("--kind", choices=("images", "table"), default="images", help="of what (images)")
+    new.set_defaults(run=_new)
     passes = commands.add_parser("passes", help="list the passes, and what a module is like without each")
     passes.set_defaults(run=_passes)
     doctor = commands.add_parser("doctor", help="say what is missing for compiling, and how to get it")
@@ -188,6 +192,14 @@ def _summary(arguments: argparse.Namespace) -> int:
     with printing_to_stderr():
         result = summarize(arguments.model, arguments.dtype)
     print(json.dumps(to_json(result)) if arguments.json else render(result))
+    return OK
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    from compiler.tools.new_model import write_model
+
+    path = write_model(arguments.name, arguments.kind)
+    print(f"{path} is written; its first lines say how to train it")
     return OK
 
 

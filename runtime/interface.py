@@ -115,12 +115,11 @@ class ModelInterface:
         The methods of a compiled class know their module, which need not have been imported by a name; other
         classes are looked for in the modules that were.
         """
+        modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
         for ancestor in type(network).__mro__[:-1]:
             facts = getattr(vars(ancestor).get("train_step"), "__globals__", {})
             if facts.get("Network") is ancestor:
                 return cls.of_module(SimpleNamespace(**facts))
-        modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
-        for ancestor in type(network).__mro__[:-1]:
             for module in modules:
                 if vars(module).get("Network") is ancestor:
                     return cls.of_module(module)

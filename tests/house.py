@@ -129,6 +129,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.toolchain.built": ("compiler.toolchain.compile_file", *LANGUAGE, *BASE, "runtime"),
     "compiler.tools": (),
     "compiler.tools.words": (),
+    "compiler.tools.new_model": ("compiler.language.description", "compiler.errors"),
     "compiler.tools.pass_table": (*DRIVING, *BASE),
     "compiler.tools.timings": ("compiler.driver", "compiler.stopwatch"),
     "compiler.tools.watch": (
@@ -184,6 +185,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
                 "compiler.tools.check",
                 "compiler.tools.derive",
                 "compiler.tools.explain",
+                "compiler.tools.new_model",
                 "compiler.tools.pass_table",
                 "compiler.tools.summary",
                 "compiler.tools.watch",

@@ -1,0 +1,29 @@
+"""A few hundred of the inputs of `make fuzz`, and what it does with one that is answered wrongly."""
+
+import random
+import warnings
+
+from tests.runtime import fuzz
+
+
+def test_hostile_files_are_read_or_refused(tmp_path):
+    with warnings.catch_warnings():
+        assert fuzz.run(600, 1, tmp_path / "kept") == 0
+    assert not (tmp_path / "kept").exists()
+
+
+def test_what_is_answered_wrongly_is_kept(tmp_path, monkeypatch, capsys):
+    def read(path):
+        raise KeyError("no words for a person")
+
+    broken = fuzz.Target("broken", ".broken", read, (b"seed",))
+    monkeypatch.setattr(fuzz, "targets", lambda folder: (broken,))
+    with warnings.catch_warnings():
+        assert fuzz.run(3, 0, tmp_path / "kept") == 3
+    assert len(list((tmp_path / "kept").iterdir())) == 3
+    assert "KeyError" in capsys.readouterr().err
+
+
+def test_inputs_follow_from_the_seed():
+    inputs = [fuzz.mutated(random.Random(3), b"a valid file" * 9, (b"another",)) for _ in range(2)]
+    assert inputs[0] == inputs[1] != b"a valid file" * 9
