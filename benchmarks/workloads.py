@@ -144,6 +144,13 @@ WORKLOADS = {
             "benchmarks/models/mlp_512.py",
         ),
         Workload(
+            "mlp_2048",
+            "Dense 2048, 2048, 10 with ReLU on 784 pixels: 23 MB of weights",
+            (784,),
+            (Dense(2048), RELU, Dense(2048), RELU, Dense(10)),
+            "benchmarks/models/mlp_2048.py",
+        ),
+        Workload(
             "vgg_small",
             "two 32-channel and two 64-channel 3×3 'same' convolutions with ReLU, a 2×2 max pool after each "
             "pair; Dense 128, Dense 10; 32×32×3",
@@ -197,6 +204,7 @@ CASES = {
         Case("lenet5", "train", 128),
         Case("lenet5_relu", "train", 128),
         Case("mlp_512", "train", 128),
+        Case("mlp_2048", "train", 128),
         Case("vgg_small", "train", 128),
         Case("resnet8", "train", 128),
         Case("mnist_cnn", "predict", 1),

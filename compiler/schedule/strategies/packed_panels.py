@@ -16,10 +16,11 @@ from typing import ClassVar
 
 from compiler.ir.loops.grammar import Body, If
 from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.program import Guard
 from compiler.machine.machine import Machine
 from compiler.schedule.blocks import for_any_batch
 from compiler.schedule.context import Context, Entries
-from compiler.schedule.layout import extent_of
+from compiler.schedule.layout import BATCH, extent_of
 from compiler.schedule.panels import EXAMPLES, Panels, packed_loops, short_batch, with_panels
 from compiler.schedule.pieces import TiledPiece
 from compiler.schedule.register_tile import register_tile_nest
@@ -29,8 +30,10 @@ from compiler.schedule.tiled import TiledSum, tiled_terms
 
 @dataclass(frozen=True)
 class PackedPanels(TiledSum):
-    """A contraction in a register tile over packed panels of one operand; in `unpacked`, where a batch is
-    longer than what a panel holds."""
+    """A contraction in a register tile over packed panels of one operand.
+
+    In `unpacked`, if there is such a tile, where a batch is longer than what a panel holds, or so short that
+    it reads a panel no more often than it would the operand."""
 
     strategy: ClassVar[str] = "packed panels"
 
@@ -59,15 +62,18 @@ class PackedPanels(TiledSum):
         return f"{super().describe()}; over panels of {rows} x {width} of {self.panels.operand.buffer}"
 
     def loops(self) -> Body:
-        if self.unpacked is None:
-            return packed_loops(self.tile, self.panels, self.starts, self.shapes, self.settings.longest_batch)
+        summed = has_batch(tuple(a.extent for a in self.panels.depth))
+        longest = EXAMPLES if summed else self.settings.longest_batch
         packed = for_any_batch(
-            EXAMPLES, lambda batch: packed_loops(self.tile, self.panels, self.starts, self.shapes, batch)
+            longest, lambda batch: packed_loops(self.tile, self.panels, self.starts, self.shapes, batch)
         )
-        longer = register_tile_nest(
-            self.unpacked.nest, self.unpacked, (), False, self.shapes, self.settings.longest_batch
+        if self.unpacked is None:
+            return packed
+        others = register_tile_nest(
+            self.unpacked.nest, self.unpacked, self.starts, False, self.shapes, self.settings.longest_batch
         )
-        return (If((short_batch(),), packed, longer),)
+        few = self.settings.machine.costs(self.settings.dtype).panel_examples
+        return (If((short_batch() if summed else Guard(">=", BATCH - few),), packed, others),)
 
 
 def match(entries: Entries, context: Context) -> PackedPanels | None:
@@ -79,11 +85,11 @@ def match(entries: Entries, context: Context) -> PackedPanels | None:
         if found is None:
             continue
         tile, panels = found
-        unpacked = None
-        if has_batch(tuple(a.extent for a in panels.depth)):
-            if not isinstance(piece, TiledPiece) or piece.tile.adds or len(context.pieces) > 1:
-                continue
-            unpacked = piece.tile
+        unpacked = piece.tile if isinstance(piece, TiledPiece) and not piece.tile.adds else None
+        if unpacked is not None and unpacked.merges != tile.merges:
+            unpacked = None
+        if unpacked is None and has_batch(tuple(a.extent for a in panels.depth)):
+            continue
         lead = piece.tiled(tile)
         pieces = tuple(lead if other is piece else other for other in context.pieces)
         fields = tiled_terms(replace(context, pieces=pieces), lead)
