@@ -24,26 +24,35 @@ from compiler.ir.tensor.record import rewritten
 
 def jacobian(program: Program, output: str, wrt: Iterable[str]) -> tuple[Program, tuple[Rewrite, ...]]:
     """Extend a program, in which no batch has a size that is not known, by the derivatives of `output`."""
+    wrt = tuple(wrt)
     pulled, rewrites = vjp(program, output, wrt, seed="input")
-    seed = pulled.find("cotangent", output)
-    assert seed is not None
+    seed = next(t.name for t in pulled.inputs if t.role == "cotangent" and t.of == output)
     shape = program.shape(output)
-    identity = _identity(seed, output, shape, program)
+    lifted = _depending(pulled, {seed, *pulled.outputs[-len(wrt) :]})
     definitions: list[Definition] = []
-    lifted = {seed}
     steps: list[Rewrite] = list(rewrites)
     for definition in pulled.definitions:
-        if lifted.isdisjoint(definition.tensors) and definition.role != "cotangent":
+        if definition.name in lifted:
+            wide = _lifted(definition, shape, lifted)
+            steps.append(
+                rewritten("every element", definition, wide, "the cotangents of all elements at once")
+            )
+            definitions.append(wide)
+        else:
             definitions.append(definition)
-            continue
-        wide = _lifted(definition, shape, lifted)
-        lifted.add(definition.name)
-        steps.append(rewritten("every element", definition, wide, "the cotangents of all elements at once"))
-        definitions.append(wide)
     given = tuple(tensor for tensor in pulled.inputs if tensor.name != seed)
     first = next((k for k, d in enumerate(definitions) if d.name in lifted), len(definitions))
-    definitions.insert(first, identity)
+    definitions.insert(first, _identity(seed, output, shape, program))
     return pulled.replace(inputs=given).with_definitions(definitions), tuple(steps)
+
+
+def _depending(program: Program, names: set[str]) -> frozenset[str]:
+    """These tensors, and all that depend on one: through a circle too."""
+    while True:
+        more = {d.name for d in program.definitions if not names.isdisjoint(d.tensors)} - names
+        if not more:
+            return frozenset(names)
+        names = names | more
 
 
 def _identity(name: str, output: str, shape: Shape, program: Program) -> Definition:
@@ -55,8 +64,8 @@ def _identity(name: str, output: str, shape: Shape, program: Program) -> Definit
     return Definition(name, (*shape, *shape), "sum", (term,), origin=origin, role="cotangent", of=output)
 
 
-def _lifted(definition: Definition, shape: Shape, lifted: Iterable[str]) -> Definition:
-    terms = tuple(_with_elements(term, shape, frozenset(lifted)) for term in definition.terms)
+def _lifted(definition: Definition, shape: Shape, lifted: frozenset[str]) -> Definition:
+    terms = tuple(_with_elements(term, shape, lifted) for term in definition.terms)
     return replace(definition, shape=(*shape, *definition.shape), terms=terms)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from compiler.ir.tensor.names import Names
-from compiler.ir.tensor.program import Definition, Program, Tensor
+from compiler.ir.tensor.program import Definition, Program, Rewrite, Tensor
 from compiler.show.notation import Mark, Name
 
 MARKS: Mapping[str | None, tuple[Mark, str]] = {
@@ -37,12 +37,16 @@ class Called:
         return self.names[tensor]
 
 
-def called(programs: Iterable[Program]) -> Called:
-    """Names for all tensors of these programs; one name means the same in all of them."""
+def called(programs: Iterable[Program], record: Iterable[Rewrite] = ()) -> Called:
+    """Names for all tensors of these programs and of the steps of a record: one for each, everywhere."""
     entries: dict[str, Tensor | Definition] = {}
     for program in programs:
         for entry in program.entries:
             entries.setdefault(entry.name, entry)
+    for rewrite in record:
+        # What a step made another one may have taken away again.
+        for definition in (*rewrite.old, *rewrite.new):
+            entries.setdefault(definition.name, definition)
     taken = Names(_identifier(e.name) for e in entries.values() if e.role is None)
     names: dict[str, Name] = {}
     for entry in entries.values():

@@ -60,6 +60,31 @@ def test_shapes_are_inferred(formula: str, shapes: dict) -> None:
     assert {t.name: t.shape for t in program.inputs if t.kind == "input"} == shapes
 
 
+RECURRENCE = "h[b, t, u] = tanh(z[b, t, u] + sum[v](r[v, u]·h[b, t - 1, v])) if t >= 1 else tanh(z[b, t, u])"
+
+
+@pytest.mark.parametrize("mode", ["vjp", "jvp", "hvp", "jacobian"])
+def test_recurrences_are_derived_and_their_steps_replay(mode: str) -> None:
+    """Each step by itself, at the values that the recurrence has."""
+    derived = chainrule.derive(RECURRENCE, modes=mode)
+    findings = derived.check()
+    assert findings.passed, str(findings)
+    rungs = {row.rung for row in findings.rows}
+    assert rungs >= {"interpreter", "adjoint", "Taylor"} | ({"steps"} if mode != "jacobian" else set())
+    with pytest.raises(ModelError, match="is a recurrence"):
+        _ = derived.numpy
+
+
+def test_open_axes_are_the_batch() -> None:
+    assert read_formula("y[..., c] = exp(x[..., c])").text == "y[b, c] = exp(x[b, c])"
+    assert question("y[...] = x[...]").program.shape("x") == (None,)
+
+
+def test_letters_of_the_chain_are_no_axes() -> None:
+    steps = chainrule.derive("y[u] = tanh(sin(x[u])·2)").text(steps=True)
+    assert "with v = 2·sin(x[u])" in steps
+
+
 def test_sizes_may_be_given() -> None:
     program = question("y[o] = sum[i](w[i, o]*x[i])", sizes={"i": 7, "o": 2}).program
     assert program.shape("w") == (7, 2)

@@ -34,7 +34,8 @@ class Backend:
     """A number where the library takes arrays alone."""
     real: str
     """Positions as real numbers."""
-    erf: str
+    special: str
+    """Functions that the library has elsewhere, or not."""
     functions: Mapping[str, str] = field(default_factory=dict)
     """Functions whose name there is another one."""
     helpers: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +68,7 @@ NUMPY = Backend(
     add_at="add_at({target}, {value}, {index})",
     constant="{value}",
     real="({value})",
-    erf="np.vectorize(math.erf, otypes=[float])({argument})",
+    special="np.vectorize(math.{name}, otypes=[float])({argument})",
     helpers={
         "read(": _READ.format(clip="np.clip", where="np.where"),
         "add_at(": '''def add_at(array, value, *index):
@@ -95,7 +96,7 @@ TORCH = Backend(
     add_at="add_at({target}, {value}, {index})",
     constant="torch.tensor({value}, dtype=dtype, device=device)",
     real="({value}).to(dtype)",
-    erf="torch.erf({argument})",
+    special="torch.{name}({argument})",
     functions={"power": "pow", "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan"},
     helpers={
         "read(": _READ.format(clip="torch.clamp", where="torch.where"),
@@ -130,7 +131,7 @@ JAX = Backend(
     add_at="{target} = add_at({target}, {value}, {index})",
     constant="{value}",
     real="({value})",
-    erf="jax.scipy.special.erf({argument})",
+    special="jax.scipy.special.{name}({argument})",
     helpers={
         "read(": _READ.format(clip="jnp.clip", where="jnp.where"),
         "add_at(": '''def add_at(array, value, *index):

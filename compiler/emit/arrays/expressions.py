@@ -28,6 +28,7 @@ FUNCTIONS = {
     **{"acos": "arccos", "asin": "arcsin", "atan": "arctan"},
 }
 """What the language's functions are called in NumPy, and elsewhere too unless its backend says otherwise."""
+SPECIAL = ("erf", "erfc")
 WORDS = {"pi": "math.pi", "e": "math.e", "inf": "math.inf", "nan": "math.nan"}
 
 
@@ -57,8 +58,8 @@ class Expression(Text):
     def _call(self, function: str, arguments: tuple[Node, ...]) -> str:
         if all(map(_is_constant, arguments)):
             return f"math.{function}({', '.join(self.all(arguments))})"
-        if function == "erf":
-            return self.backend.erf.format(argument=self(arguments[0]))
+        if function in SPECIAL:
+            return self.backend.special.format(name=function, argument=self(arguments[0]))
         name = FUNCTIONS.get(function, function)
         name = self.backend.functions.get(name, name)
         values = (self._array(a) if len(arguments) > 1 else self(a) for a in arguments)

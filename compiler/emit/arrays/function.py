@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from compiler.emit.arrays.backend import Backend
 from compiler.emit.arrays.terms import ArrayWriter
+from compiler.errors import ModelError, Problem
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.program import Definition, Program, Tensor
@@ -50,12 +51,26 @@ def body(
     there: Sequence[Tensor | Definition],
 ) -> list[str]:
     """The statements that compute these definitions, each below what it says, where `there` is at hand."""
+    _check_order(program, definitions)
     writer = ArrayWriter(program, backend, namer.names, namer.axes)
     lines: list[str] = []
     for definition in definitions:
         lines += [f"# {text(s)}" for s in statements(definition, namer.called)]
         lines += writer.statements(definition)
     return [*_before(lines, namer, there), *lines]
+
+
+def _check_order(program: Program, definitions: Sequence[Definition]) -> None:
+    """Raises ModelError for a definition that reads itself, or one behind it."""
+    positions = program.positions
+    for definition in definitions:
+        if any(positions.get(name, -1) >= positions[definition.name] for name in definition.tensors):
+            raise ModelError(
+                Problem(
+                    f"{definition.name} is a recurrence, which is not written as functions of arrays",
+                    advice="--format text, latex or html; or a model with this formula, compiled",
+                )
+            )
 
 
 def _before(lines: list[str], namer: Namer, there: Sequence[Tensor | Definition]) -> list[str]:

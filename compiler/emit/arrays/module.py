@@ -44,12 +44,10 @@ def _function(function: Function, program: Program, namer: Namer, backend: Backe
 
 
 def _without_unread_seeds(program: Program) -> Program:
-    """Inputs stay what the formula is given; what is given besides, and not read, goes."""
+    """Inputs stay what the formula is given; draws of random numbers that are not read go."""
     read = {tensor.name for tensor in without_unread(program).inputs}
-    kept = tuple(
-        t for t in program.inputs if t.kind in ("input", "label", "parameter", "tangent") or t.name in read
-    )
-    return program.replace(inputs=kept)
+    kept = (tensor for tensor in program.inputs if tensor.kind != "random" or tensor.name in read)
+    return program.replace(inputs=tuple(kept))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from compiler.emit.arrays.expressions import Expression
 from compiler.emit.arrays.maps import is_plain, letters_of, slice_text, slices
 from compiler.ir.affine.domain import Axis, Shape
 from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Read
-from compiler.ir.tensor.axes import are_whole
+from compiler.ir.tensor.axes import are_whole, plain_axes
 from compiler.ir.tensor.maps import inside
 from compiler.ir.tensor.program import Access, Definition, Program, Term
 from compiler.show import scalars
@@ -131,7 +131,7 @@ class ArrayWriter:
             for a, s in zip(accesses, shapes, strict=True)
         )
         met = {name for a in accesses for i in a.indices for name in i.axes}
-        if not plain or met != set(term.extents):
+        if not plain or met != set(term.extents) or plain_axes(term.target) is None:
             return None
         letters = letters_of(list(term.extents))
         inputs = ",".join("".join(letters[i.single_axis or ""] for i in a.indices) for a in accesses)

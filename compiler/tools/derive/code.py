@@ -9,7 +9,7 @@ from compiler.emit.arrays.module import Function, Pullback, functions_text, jax_
 from compiler.show.names import Called, called
 from compiler.simplify.simplify import simplify, stabilise
 from compiler.tools.derive.derivation import Derived
-from compiler.tools.derive.problem import Question
+from compiler.tools.derive.problem import Question, given_cotangent
 from compiler.tools.derive.report import MEANINGS
 
 HEAD = '''"""{formula}
@@ -62,7 +62,7 @@ def _pullback(asked: Question) -> tuple[Pullback, Called]:
     """The formula with its reverse mode in stable form, and what tensors are called."""
     plain, _ = vjp(asked.program, asked.output, asked.wrt, seed="input")
     program, _ = simplify(plain)
-    seed = plain.find("cotangent", asked.output) or ""
+    seed = given_cotangent(plain, asked.output)
     results = tuple(zip(asked.wrt, plain.outputs[-len(asked.wrt) :], strict=True))
     words = asked.formula.replace("\n", "; ")
     pullback = Pullback("formula", words, program, asked.output, seed, results)

@@ -16,7 +16,7 @@ from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.ir.tensor.record import rewritten
 from compiler.simplify.simplify import simplify, stabilise
-from compiler.tools.derive.problem import Question
+from compiler.tools.derive.problem import Question, given_cotangent
 
 MODES = ("vjp", "jvp", "hvp", "jacobian")
 EXAMPLES = 2
@@ -75,7 +75,7 @@ def _derived(asked: Question, mode: str) -> Derived:
         return _finished(mode, program, plain, record, _pairs(wrt, plain), None, pulled)
     scalar = program.shape(output) == ()
     pulled, record = vjp(program, output, wrt, seed="one" if scalar else "input")
-    seeded = None if scalar else pulled.find("cotangent", output)
+    seeded = None if scalar else given_cotangent(pulled, output)
     if mode == "vjp":
         return _finished(mode, program, pulled, record, _pairs(wrt, pulled), seeded)
     first, _ = simplify(pulled, stable=False)

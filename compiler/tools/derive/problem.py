@@ -62,3 +62,8 @@ def asked(text: str, program: Program, output: str, wrt: Iterable[str] = ()) -> 
     if not chosen:
         raise ModelError(Problem("the formula reads no tensor that it could be differentiated by"))
     return Question(text, program, output, chosen)
+
+
+def given_cotangent(program: Program, output: str) -> str:
+    """The tensor that reverse mode is given for the output's cotangent."""
+    return next(t.name for t in program.inputs if t.role == "cotangent" and t.of == output)

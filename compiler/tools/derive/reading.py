@@ -47,6 +47,9 @@ def read_formula(text: str) -> Written:
     plain = "\n".join(map(_plain, re.split(r"\n|;\s*", text.strip())))
     if not re.search(r"(?<![=<>!+])=(?!=)", plain) and "+=" not in plain:
         plain = f"y = {plain}"
+    if "..." in plain and not re.search(r"\bb\b", plain):
+        # The axes that a formula leaves open are those of a batch, where nothing says more.
+        plain = plain.replace("...", "b")
     plain = _with_indices(plain)
     return Written(plain, parse_formula(plain))
 
@@ -124,19 +127,16 @@ class Given:
 
 def given_tensors(formula: Formula) -> dict[str, Given]:
     """What a formula has to be given, in the order in which it is read."""
-    defined: set[str] = set()
+    defined = {statement.target for statement in formula.statements}
     found: dict[str, Given] = {}
     for statement in formula.statements:
-        for node, place in (
-            *((i, (statement.target, k)) for k, i in enumerate(statement.indices)),
-            (statement.value, None),
-        ):
-            _gather(node, place, defined, found, statement.place)
-        defined.add(statement.target)
+        for k, index in enumerate(statement.indices):
+            _gather(index, (statement.target, k), defined, found)
+        _gather(statement.value, None, defined, found)
     return found
 
 
-def _gather(node: Node, place, defined: set[str], found: dict[str, Given], where) -> None:
+def _gather(node: Node, place: tuple[str, int] | None, defined: set[str], found: dict[str, Given]) -> None:
     if isinstance(node, Read) and node.tensor not in ("uniform", "batch_size") and node.tensor not in defined:
         old = found.get(node.tensor, Given(node.tensor, ()))
         if old.reads and (old.index_of is None) != (place is None):
@@ -144,10 +144,10 @@ def _gather(node: Node, place, defined: set[str], found: dict[str, Given], where
         found[node.tensor] = Given(node.tensor, (*old.reads, node), old.index_of or place)
     if isinstance(node, Read):
         for dimension, index in enumerate(node.indices):
-            _gather(index, (node.tensor, dimension), defined, found, where)
+            _gather(index, (node.tensor, dimension), defined, found)
         return
     for child in children(node):
-        _gather(child, place, defined, found, where)
+        _gather(child, place, defined, found)
 
 
 def bound_axes(formula: Formula) -> dict[str, bool]:

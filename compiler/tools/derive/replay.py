@@ -20,7 +20,7 @@ from compiler.ir.tensor.rename import reading
 Arrays = Mapping[str, np.ndarray]
 STEP = 2.0**-16
 """Of the differences, whose error is of the fourth order in it; what extended precision rounds is less."""
-MOVED = "what is moved"
+MOVED, RESULT = "what is moved", "what is computed"
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,14 @@ def replayed(
 
 
 def _replaced(rewrite: Rewrite, values: dict, shapes: dict, batch: int, rng: np.random.Generator) -> float:
-    (old,) = rewrite.old
-    before = _value(old, values, shapes, batch)
+    before = {old.name: _value(old, values, shapes, batch) for old in rewrite.old}
     for definition in rewrite.new:
         shapes[definition.name] = definition
         values[definition.name] = _value(definition, values, shapes, batch)
-    return _difference(values[rewrite.new[-1].name], before)
+    kept = [name for name in before if any(name == new.name for new in rewrite.new)]
+    # What is shared goes by another name.
+    pairs = [(name, name) for name in kept] or [(rewrite.new[-1].name, rewrite.old[-1].name)]
+    return max(_difference(values[new], before[old]) for new, old in pairs)
 
 
 def _swapped(rewrite: Rewrite, values: dict, shapes: dict, batch: int, rng: np.random.Generator) -> float:
@@ -118,11 +120,11 @@ def _reading(term: Term, accesses: Mapping[Access, Access]) -> Term:
 
 
 def _value(definition: Definition, values: Arrays, shapes: Mapping, batch: int) -> np.ndarray:
-    """The value of one definition, what it reads being given."""
+    """The value of one definition, what it reads being given: itself at an earlier step, too."""
     given = tuple(_given(name, shapes[name]) for name in definition.tensors)
-    alone = part_of(given, (definition,), (definition.name,))
+    alone = part_of(given, (replace(definition, name=RESULT),), (RESULT,))
     inputs = {tensor.name: values[tensor.name] for tensor in given}
-    return run(alone, inputs, batch=batch, dtype=np.longdouble)[definition.name]
+    return run(alone, inputs, batch=batch, dtype=np.longdouble)[RESULT]
 
 
 def _given(name: str, entry: Tensor | Definition) -> Tensor:

@@ -46,7 +46,8 @@ class Page:
 def page(asked: Question, modes: Iterable[Derived]) -> Page:
     """All that is shown of a question and its answers."""
     modes = tuple(modes)
-    names = called((asked.program, *(p for d in modes for p in (d.plain, d.simple, d.stable))))
+    programs = (p for d in modes for p in (d.plain, d.simple, d.stable))
+    names = called((asked.program, *programs), (rewrite for d in modes for rewrite in d.rewrites))
     formula = tuple(s for d in asked.program.definitions for s in statements(d, names))
     sections = tuple(_section(asked, derived, names) for derived in modes)
     return Page(formula, tuple(_notes(asked, modes, names)), sections)

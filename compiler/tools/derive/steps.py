@@ -106,7 +106,7 @@ def _chain(definition: Definition, term: Term, symbol: sympy.Symbol, called: Cal
     nodes: dict[sympy.Expr, Node] = {s: scalars.access(a, called) for s, a in term.reads}
     # A term that is summed is not all of what it is added to.
     whole = term_body(term, called) if term.reduction_axes else element(definition, term, called)
-    names = _names(steps, term.body, whole, nodes, called)
+    names = _names(steps, whole, nodes, called, term.extents)
     partial = len(term.reads) > 1 or bool(term.axes)
     by = nodes[symbol]
     links = tuple(_link(step, names, nodes, partial) for step in steps)
@@ -126,13 +126,13 @@ def _product(links: tuple[Link, ...]) -> Iterator[Node]:
 
 def _names(
     steps: Iterable[ChainStep],
-    body: sympy.Expr,
     whole: Node,
     nodes: Mapping[sympy.Expr, Node],
     called: Called,
+    axes: Iterable[str],
 ) -> dict[sympy.Expr, Node]:
     """A letter for every inner function that the steps meet; the body is what it defines."""
-    taken = {name.text for name in called.names.values()}
+    taken = {name.text for name in called.names.values()} | set(axes)
     letters = (x for number in range(1000) for x in (f"{a}{number or ''}" for a in LETTERS) if x not in taken)
     names: dict[sympy.Expr, Node] = {}
     for step in steps:

@@ -56,7 +56,7 @@ class Material:
     @cached_property
     def called(self) -> Called:
         programs = [self.training, *(s.result for s in self.steps)]
-        return called(programs)
+        return called(programs, (rewrite for step in self.steps for rewrite in step.rewrites))
 
     def record(self, origin: str, passes: Iterable[str] = DERIVED) -> tuple[Rewrite, ...]:
         """The steps that changed what comes from a layer, in order."""

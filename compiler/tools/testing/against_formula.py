@@ -14,7 +14,7 @@ from compiler.ir.tensor.program import Program, Tensor
 from compiler.show.definitions import statements
 from compiler.show.names import called
 from compiler.show.text import text
-from compiler.tools.derive.problem import Question
+from compiler.tools.derive.problem import Question, given_cotangent
 from compiler.tools.testing.mistakes import mistake, same
 
 EXAMPLES = 2
@@ -28,7 +28,7 @@ def findings(function: Callable[..., Any], asked: Question, seed: int) -> Iterat
     pulled, _ = vjp(program, asked.output, asked.wrt, seed="input")
     given = [t for t in program.inputs if t.kind not in ("batch_size", "iota", "random")]
     values = {t.name: _drawn(rng, t) for t in given}
-    name = pulled.find("cotangent", asked.output) or ""
+    name = given_cotangent(pulled, asked.output)
     cotangent = rng.standard_normal(concrete_shape(program.shape(asked.output), EXAMPLES))
     arguments = [values[t.name] for t in given]
     if len(inspect.signature(function).parameters) > len(arguments):
