@@ -12,12 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from compiler.ir.affine.expression import Affine
+from compiler.ir.affine.kept_hash import keeps_hash
 from compiler.ir.tensor.program import Definition, Tensor, Term
 from compiler.schedule.context import Context, Entries
 
 Key = tuple[object, ...]
 
 
+@keeps_hash
 @dataclass(frozen=True)
 class Form:
     """The form of what a kernel computes in a context: equal for others that differ in names alone."""
@@ -25,13 +27,6 @@ class Form:
     key: Key
     tensors: tuple[str, ...] = field(compare=False)
     """In the order of their numbers."""
-
-    def __hash__(self) -> int:
-        return self.code
-
-    @property
-    def code(self) -> int:
-        return hash(self.key)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+
+from compiler.ir.affine.kept_hash import keeps_hash
 
 Extent = int | None
 """Number of values of an axis; `None` is the batch, known at run time only (at least 1)."""
@@ -58,6 +61,7 @@ class Mod:
 Atom = str | Read | FloorDiv | Mod
 
 
+@keeps_hash
 @dataclass(frozen=True)
 class Affine:
     """`Σ coefficient·atom + constant`; terms are sorted and none has coefficient 0."""
@@ -74,6 +78,8 @@ class Affine:
     def __add__(self, other: Affine | int) -> Affine:
         if isinstance(other, int):
             return Affine(self.terms, self.constant + other)
+        if not other.terms or not self.terms:
+            return Affine(self.terms or other.terms, self.constant + other.constant)
         coefficients = dict(self.terms)
         for atom, c in other.terms:
             coefficients[atom] = coefficients.get(atom, 0) + c
@@ -82,7 +88,8 @@ class Affine:
     __radd__ = __add__
 
     def __mul__(self, factor: int) -> Affine:
-        return Affine.build({atom: c * factor for atom, c in self.terms}, self.constant * factor)
+        terms = tuple((atom, c * factor) for atom, c in self.terms) if factor else ()
+        return Affine(terms, self.constant * factor)
 
     __rmul__ = __mul__
 
@@ -119,12 +126,12 @@ class Affine:
             for inner in inner_affines(atom):
                 yield from inner.atoms()
 
-    @property
+    @cached_property
     def axes(self) -> frozenset[str]:
         """Names of every axis that occurs, at any depth."""
         return frozenset(atom for atom in self.atoms() if isinstance(atom, str))
 
-    @property
+    @cached_property
     def reads(self) -> tuple[Read, ...]:
         """Every integer read that occurs, at any depth, in order of occurrence, without repeats."""
         if all(isinstance(atom, str) for atom, _ in self.terms):

@@ -8,11 +8,11 @@
 
 A convolution is one term: `for b,h,w,o,p,q,c: y[b,h,w,o] += kernel[p,q,c,o] * x[b, 2*h+p, 2*w+q, c]`.
 
-The body is a SymPy *scalar* expression. Its leaves are plain real symbols, each standing for one
-access; so SymPy's `diff` is exact, and it never sees an index. Meaning of a definition: the tensor
-starts at the identity of its operation (0, -inf, inf); every point of every term's domain whose guards
-hold combines its body into the target. A write whose target lies outside the tensor is dropped,
-which is the transpose of a read that gives 0 outside, so that padding needs no rule of its own.
+The body is a SymPy *scalar* expression. Its leaves are plain real symbols, each for one access: SymPy's
+`diff` is exact, and sees no index. Meaning of a definition: the tensor starts at the identity of its
+operation (0, -inf, inf); every point of every term whose guards hold combines its body into the target. A
+write whose target lies outside the tensor is dropped, which is the transpose of a read that gives 0
+outside, so that padding needs no rule of its own.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import sympy
 
 from compiler.ir.affine.domain import Axis, Guard, Shape
 from compiler.ir.affine.expression import Affine, Extent, Read, axis
+from compiler.ir.affine.kept_hash import keeps_hash
 from compiler.ir.tensor.components import circles_among
 from compiler.ir.tensor.kinds import Dtype, Kind, Operation, Role
 from compiler.ir.tensor.names import Names, fresh
@@ -96,6 +97,7 @@ class Term:
         return dict(self.reads)[symbol]
 
 
+@keeps_hash
 @dataclass(frozen=True)
 class Definition:
     """One computed tensor. `argmax`/`argmin` give the row-major position of the first winner
@@ -125,9 +127,8 @@ class Definition:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor that the program is given. Two kinds are given by the program's meaning alone: a "random" one
-    holds at an element the counter-based uniform number in [0, 1) that (seed, step, stream, element) key,
-    and an "iota" one, of shape (n,), holds 0, 1, …, n - 1: the value of an axis as a real number."""
+    """A tensor that the program is given. Two kinds need no value: a "random" one has the counter-based
+    uniform in [0, 1) of (seed, step, stream, element), an "iota" one, of shape (n,), has 0, 1, …, n - 1."""
 
     name: str
     shape: Shape
