@@ -16,18 +16,18 @@ LARGEST_TILE = 16
 def cheapest_tile(plan: Plan, machine: Machine, dtype: str) -> int:
     """The power of two that waits the least, an example, for what is beyond the second-level cache.
 
-    `plan` is one for tiles of one example. Weights are read once a tile. A tile's workspace stays in half of
-    the cache, or is written to the next level that holds it and read again: that pays where the weights are
-    larger.
+    `plan` is one for tiles of one example. Weights are read once a tile, in a recurrence once a step. A
+    tile's workspace stays in half of the cache, or is written to the next level that holds it and read again:
+    that pays where the weights are larger.
     """
     costs = machine.costs(dtype)
-    weights = _weights(plan, dtype)
+    weights, read = _weights(plan, dtype), _weights_read(plan, dtype)
 
     def waiting(tile: int) -> float:
         workspace = tile * plan.tile_bytes
         fits = workspace <= machine.level2_bytes * costs.workspace_share
         spilled = 0 if fits else costs.spill_passes * plan.tile_bytes / _beyond(machine, workspace)
-        return weights / tile / _beyond(machine, weights) + spilled
+        return read / tile / _beyond(machine, weights) + spilled
 
     return min(_sizes(LARGEST_TILE), key=waiting)
 
@@ -41,12 +41,12 @@ def smallest_tile(plan: Plan, machine: Machine, dtype: str) -> int:
     """
     costs = machine.costs(dtype)
     schedules = [call.schedule for phase in plan.phases for call in phase.tile]
-    weights = _weights(plan, dtype)
+    weights, read = _weights(plan, dtype), _weights_read(plan, dtype)
     lane = plan.lane_elements * element_bytes("real", dtype)
 
     def cycles(tile: int) -> float:
         """Of an example."""
-        moved = weights / _beyond(machine, weights) + costs.lane_passes * lane / _beyond(machine, lane)
+        moved = read / _beyond(machine, weights) + costs.lane_passes * lane / _beyond(machine, lane)
         return (sum(schedule.cycles_for(machine, tile) for schedule in schedules) + moved) / tile
 
     whole = cycles(plan.tile)
@@ -68,6 +68,12 @@ def _beyond(machine: Machine, size: float) -> float:
 
 def _weights(plan: Plan, dtype: str) -> int:
     return sum(_weight_bytes(call, plan, dtype) for phase in plan.phases for call in phase.tile)
+
+
+def _weights_read(plan: Plan, dtype: str) -> int:
+    """Bytes of weights that a tile reads."""
+    calls = (call for phase in plan.phases for call in phase.tile)
+    return sum(call.schedule.rounds * _weight_bytes(call, plan, dtype) for call in calls)
 
 
 def _weight_bytes(call: Call, plan: Plan, dtype: str) -> int:

@@ -82,6 +82,11 @@ class Schedule(ABC):
         """Elements of the buffers that the kernel wants for what it makes on the way, by name."""
         return {}
 
+    @property
+    def rounds(self) -> int:
+        """How many times it goes over what has no batch."""
+        return 1
+
     def next_best(self, machine: Machine) -> tuple[str, float] | None:
         """What would have come next: its description and cycles; None where nothing was compared."""
         return None

@@ -23,6 +23,7 @@ from compiler.ir.tensor.stepwise import stepwise
 from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
 from compiler.plan.stages import stages
+from compiler.plan.tiling import cheapest_tile
 from compiler.schedule.settings import Settings
 from tests.harness import compile_programs, plans_of
 from tests.machines import MODELS, every_model, native
@@ -137,6 +138,17 @@ outputs y
     (plan,) = plans_of([parse_program(text)], Settings(WIDE, "float32", TILE))
     (kernel,) = plan.kernels
     assert sum(isinstance(statement, If) for statement in statements(kernel.body)) == 1
+
+
+def test_weights_are_read_and_examples_computed_in_every_step() -> None:
+    """So a tile has room for many examples: 640 kB of weights are read 300 times for each tile."""
+    text = TEXTS["recurrent network"].replace(", 5, 19", ", 300, 400").replace("(19, 19)", "(400, 400)")
+    program = stepwise(parse_program(text.replace("t:5", "t:300").replace(":19", ":400")))
+    (plan,) = plans_of([program], Settings(WIDE, "float32", 1))
+    (call,) = plan.phases[0].tile
+    assert call.schedule.rounds == 300
+    assert call.schedule.cycles_for(WIDE.machine, 8) > 4 * call.schedule.cycles_for(WIDE.machine, 1)
+    assert cheapest_tile(plan, WIDE.machine, "float32") == 16
 
 
 def test_loops_ask_nothing_where_no_read_is_outside() -> None:

@@ -12,7 +12,7 @@ kernel has a zero instead. A contraction takes along what follows it in the step
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -46,6 +46,11 @@ class Recurrence(Schedule):
         return tuple(_schedules((self.turn,)))
 
     @property
+    def rounds(self) -> int:
+        """Once a step."""
+        return _rounds(self.turn)
+
+    @property
     def nests(self) -> tuple[Nest, ...]:
         return tuple(nest for schedule in self.members for nest in schedule.nests)
 
@@ -56,7 +61,10 @@ class Recurrence(Schedule):
         return frozenset(names.get(name, name) for name in found)
 
     def cycles(self, machine: Machine) -> float:
-        return _cycles((self.turn,), machine)
+        return _cycles((self.turn,), lambda schedule: schedule.cycles(machine))
+
+    def cycles_for(self, machine: Machine, examples: int) -> float:
+        return _cycles((self.turn,), lambda schedule: schedule.cycles_for(machine, examples))
 
     def describe(self) -> str:
         notes = "; ".join(dict.fromkeys(schedule.describe() for schedule in self.members))
@@ -94,6 +102,11 @@ def match(entries: Entries, context: Context, choose: Strategy) -> Recurrence | 
     return None if turn is None else Recurrence(context.tensors, context.settings, turn, earlier)
 
 
+def _rounds(turn: Turn) -> int:
+    inner = (_rounds(part) for part in turn.body if isinstance(part, Turn))
+    return turn.axis.size * max(inner, default=1)
+
+
 def _schedules(parts: Parts) -> Iterator[Schedule]:
     for part in parts:
         match part:
@@ -105,17 +118,17 @@ def _schedules(parts: Parts) -> Iterator[Schedule]:
                 yield part
 
 
-def _cycles(parts: Parts, machine: Machine) -> float:
+def _cycles(parts: Parts, of_one: Callable[[Schedule], float]) -> float:
     """Of all steps; of two ways to compute one, the first, which is that of most steps."""
     total = 0.0
     for part in parts:
         match part:
             case Turn():
-                total += part.axis.size * _cycles(part.body, machine)
+                total += part.axis.size * _cycles(part.body, of_one)
             case Branch():
-                total += _cycles(part.then, machine)
+                total += _cycles(part.then, of_one)
             case Schedule():
-                total += part.cycles(machine)
+                total += of_one(part)
     return total
 
 
