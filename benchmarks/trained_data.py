@@ -5,6 +5,7 @@ Nothing is downloaded, and nothing depends on a seed of the training: the same c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ NOT_MNIST = (
     "of the UCI optical recognition set, scaled up to 28×28"
 )
 COLOUR_SEED = 0
+PAIR_SEED = 0
 CHUNK = 1000
 """Images that are coloured at once: the products take four bytes where their results take one."""
 SMALLEST_CONTRAST = 64
@@ -53,6 +55,46 @@ def reconstructed(images: Arrays) -> Arrays:
     """Each image (28, 28, 1) is its own label, as numbers from 0 to 1."""
     y_train, y_test = (x.astype(np.float32) / np.float32(255) for x in (images.x_train, images.x_test))
     return replace(images, y_train=y_train, y_test=y_test)
+
+
+def without_labels(images: Arrays) -> Arrays:
+    """The images alone."""
+    return replace(images, y_train=None, y_test=None)
+
+
+def in_pairs(images: Arrays) -> Arrays:
+    """Two images at a time, as many pairs as there are images: what they add up to, and whether the left one
+    is larger."""
+
+    def paired(x: np.ndarray, y: np.ndarray, part: int) -> tuple[dict, dict]:
+        one, other = np.random.default_rng((PAIR_SEED, part)).integers(len(x), size=(2, len(x)))
+        left, right = y[one].astype(np.int64), y[other].astype(np.int64)
+        larger = (left > right).astype(np.float32)[:, None]
+        return {"left": x[one], "right": x[other]}, {"total": left + right, "larger": larger}
+
+    return _in_parts(images, paired, "in pairs")
+
+
+def alike_or_not(images: Arrays) -> Arrays:
+    """Two images at a time, as many pairs as there are images, about half of them of one digit: 1 where the
+    digits differ."""
+
+    def paired(x: np.ndarray, y: np.ndarray, part: int) -> tuple[dict, np.ndarray]:
+        rng = np.random.default_rng((PAIR_SEED, part))
+        one, other = rng.integers(len(x), size=(2, len(x)))
+        order = np.argsort(y, kind="stable")
+        first, last = (np.searchsorted(y[order], y[one], side=side) for side in ("left", "right"))
+        same = order[first + (rng.random(len(x)) * (last - first)).astype(np.int64)]
+        other = np.where(rng.random(len(x)) < 0.5, same, other)
+        return {"left": x[one], "right": x[other]}, (y[one] != y[other]).astype(np.float32)
+
+    return _in_parts(images, paired, "in pairs, half of them of one digit")
+
+
+def _in_parts(images: Arrays, form: Callable[[np.ndarray, np.ndarray, int], tuple], words: str) -> Arrays:
+    train = form(images.x_train, images.y_train, 0)
+    test = form(images.x_test, images.y_test, 1)
+    return Arrays(*train, *test, source=f"{images.source}, {words}")
 
 
 def by_rows(images: Arrays) -> Arrays:

@@ -144,12 +144,14 @@ class ModelInterface:
         """The shape of the target of one sample; of the first, where there are several."""
         return self.labels[0].shape if self.labels else ()
 
-    def fit_inputs(self, x: np.ndarray, what: str) -> np.ndarray:
+    def fit_inputs(self, x: Arrays, what: str) -> Arrays:
         """`x` (N, …) as (N, *input_shape): flattened, or with a channel axis of extent 1 added or dropped.
 
         Nothing is copied. `what` names the array in messages. Raises DataError when the shapes differ in any
-        other way.
+        other way. Several inputs must have their shapes.
         """
+        if len(self.inputs) > 1:
+            return by_key(x, self.inputs, what)
         sample = x.shape[1:]
         flattens = self.input_shape == (math.prod(sample),)
         same_but_for_ones = _without_ones(sample) == _without_ones(self.input_shape)

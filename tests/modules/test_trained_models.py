@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import trained
+from benchmarks.trained_data import DIGITS, described
 from compiler.frontend.lower import lower
 from compiler.frontend.parse import load_model
 from compiler.toolchain.compile_file import Options
@@ -52,6 +53,15 @@ def accuracy(module, data: tuple[np.ndarray, ...], epochs: int, batch_size: int 
         interface=interface,
     )
     return history.history["val_accuracy"][-1]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["pairs", "siamese", "vae"])
+def test_models_of_several_reach_their_results(name: str, tmp_path: Path) -> None:
+    x, y = load_digits()
+    images = described(DIGITS, x[:-TEST_COUNT], y[:-TEST_COUNT], x[-TEST_COUNT:], y[-TEST_COUNT:])
+    row = trained.run_task(name, built(ROOT / "models" / f"{name}.py", tmp_path), DIGITS, images, 0)
+    assert row.reached, row
 
 
 def test_resnet8_is_that_of_the_benchmark():

@@ -14,6 +14,7 @@ from compiler.frontend.lower import lower
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.interpreter import run
 from compiler.tools.measure.module import random_batch
+from runtime.given import arrays_of, values_of
 from tests.derive.rungs import compare
 from tests.workshop import ROOT
 
@@ -38,26 +39,30 @@ def test_module_equals_the_interpreter(name: str, built, models) -> None:
     net = module.Network(seed=2)
     net.step = 4
     x, y = random_batch(module, BATCH)
-    given = {"input": x, "label": y} | dict(net.parameters) | dict(net.state)
+    rows = [(row, x if row.use == "input" else y) for row in model.signature.of("input", "label")]
+    batch = {row.name: given[row.key] if isinstance(given, dict) else given for row, given in rows}
+    given = batch | dict(net.parameters) | dict(net.state)
     # A row of integers has no gradient.
-    wrt = (*net.parameters, *(("input",) if module.INPUT_KIND == "real" else ()))
-    raw, _ = vjp(model.training, "loss", wrt)
+    wrt = (*net.parameters, *model.differentiable)
+    raw, _ = vjp(model.training, model.total, wrt)
     expected = run(raw, given, seed=net.seed, step=net.step)
-    loss, gradients = net.value_and_grad(x, y, inputs="input" in wrt)
-    assert loss == pytest.approx(float(expected["loss"]), rel=TOLERANCE)
+    loss, gradients = net.value_and_grad(x, y, inputs=bool(model.differentiable))
+    assert values_of(loss)["loss"] == pytest.approx(float(expected["loss"]), rel=TOLERANCE)
     assert set(gradients) == set(wrt)
     for tensor in wrt:
         worst = compare(gradients[tensor], np.asarray(expected[cotangent_name(tensor)]), f"{name}: {tensor}")
         assert worst.error <= TOLERANCE, worst
 
-    outputs = run(model.predict, given, seed=net.seed, step=net.step)[model.predict.outputs[0]]
-    assert compare(net.predict(x), np.asarray(outputs), f"{name}: predict").error <= TOLERANCE
-    evaluated, again = net.evaluate(x, y)
+    outputs = run(model.predict, given, seed=net.seed, step=net.step)
+    evaluated, again, *_ = net.evaluate(x, y)
+    for number, output in enumerate(model.predict.outputs):
+        found, once_more = (arrays_of(arrays)[number] for arrays in (net.predict(x), again))
+        assert compare(found, np.asarray(outputs[output]), f"{name}: {output}").error <= TOLERANCE
+        np.testing.assert_allclose(once_more, found, rtol=1e-5, atol=1e-6)
     inferred = run(model.inference, given, seed=net.seed, step=net.step)["loss"]
-    assert evaluated == pytest.approx(float(inferred), rel=TOLERANCE)
-    np.testing.assert_allclose(again, net.predict(x), rtol=1e-5, atol=1e-6)
+    assert values_of(evaluated)["loss"] == pytest.approx(float(inferred), rel=TOLERANCE)
 
-    assert net.train_step(x, y) == pytest.approx(float(expected["loss"]), rel=TOLERANCE)
+    assert values_of(net.train_step(x, y))["loss"] == pytest.approx(float(expected["loss"]), rel=TOLERANCE)
     assert list(net.state) == [state.name for state in model.states]
     for state in model.states:
         new = np.asarray(expected[state.new_name])

@@ -1,0 +1,126 @@
+"""Models of several inputs and losses, written again in JAX, which differentiates them itself.
+
+What is compared are the programs that the rules derive, run in float64 in the interpreter; that modules are
+these programs is shown elsewhere, for every model (`tests/modules/test_whole_models.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from compiler.derive.vjp import vjp
+from compiler.frontend.lower import lower
+from compiler.frontend.lowered import LoweredModel
+from compiler.frontend.parse import load_model
+from compiler.ir.tensor.interpreter import concrete_shape, run
+from tests.workshop import ROOT
+
+jax = pytest.importorskip("jax")
+BATCH = 2
+TOLERANCE = 1e-9
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", before)
+
+
+def dense(p: Mapping, name: str, x):
+    return x @ p[f"{name}.kernel"] + p[f"{name}.bias"]
+
+
+def reader(p: Mapping, image):
+    """Two convolutions with a ReLU and a max pool each, as one row of numbers."""
+    for name in ("conv2d_1", "conv2d_2"):
+        dimensions = ("NHWC", "HWIO", "NHWC")
+        image = jax.lax.conv_general_dilated(
+            image, p[f"{name}.kernel"], (1, 1), "VALID", dimension_numbers=dimensions
+        )
+        image = jax.nn.relu(image + p[f"{name}.bias"])
+        n, h, w, c = image.shape
+        image = image[:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c).max((2, 4))
+    return image.reshape(image.shape[0], -1)
+
+
+def cross_entropy(likelihood, label):
+    return -(label * jax.numpy.log(likelihood) + (1 - label) * jax.numpy.log(1 - likelihood)).mean()
+
+
+def pairs(p: Mapping, given: Mapping) -> dict:
+    both = jax.numpy.concatenate([reader(p, given["left"]), reader(p, given["right"])], axis=1)
+    seen = jax.nn.relu(dense(p, "dense_1", both))
+    total = jax.nn.log_softmax(dense(p, "dense_2", seen))
+    larger = jax.nn.sigmoid(dense(p, "dense_3", seen))
+    losses = {
+        "total": -total[np.arange(BATCH), given["loss.total.label"]].mean(),
+        "larger": cross_entropy(larger, given["loss.larger.label"]),
+    }
+    return {"loss": losses["total"] + 0.5 * losses["larger"], **losses}
+
+
+def siamese(p: Mapping, given: Mapping) -> dict:
+    def place(image):
+        return dense(p, "dense_2", jax.nn.relu(dense(p, "dense_1", reader(p, image))))
+
+    apart = ((place(given["left"]) - place(given["right"])) ** 2).sum(axis=1)
+    d, label = jax.numpy.sqrt(apart + 1e-6), given["label"]
+    loss = (label * jax.numpy.maximum(1 - d, 0) ** 2 + (1 - label) * d**2).mean()
+    return {"loss": loss, "different": loss}
+
+
+def vae(p: Mapping, given: Mapping) -> dict:
+    image = given["image"]
+    hidden = jax.nn.relu(dense(p, "dense_1", image.reshape(BATCH, -1)))
+    mean, spread = dense(p, "mean", hidden), dense(p, "spread", hidden)
+    one, other = (array for name, array in given.items() if name.startswith("formula_1.uniform"))
+    noise = jax.numpy.sqrt(-2 * jax.numpy.log(1 - one)) * jax.numpy.cos(2 * np.pi * other)
+    code = mean + jax.numpy.exp(spread / 2) * noise
+    decoded = jax.nn.sigmoid(dense(p, "dense_3", jax.nn.relu(dense(p, "dense_2", code))))
+    losses = {
+        "surprise": cross_entropy(decoded.reshape(image.shape), image),
+        "divergence": ((jax.numpy.exp(spread) + mean**2 - 1 - spread).sum(axis=1) / 2).mean(),
+    }
+    return {"loss": 784 * losses["surprise"] + losses["divergence"], **losses}
+
+
+def batch(model: LoweredModel) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    given = {}
+    for tensor in model.training.inputs:
+        shape = concrete_shape(tensor.shape, BATCH)
+        if tensor.kind in ("input", "label"):
+            drawn = rng.integers(tensor.limit, size=shape) if tensor.dtype == "index" else rng.random(shape)
+            given[tensor.name] = np.round(drawn) if tensor.kind == "label" else drawn
+        elif tensor.kind == "parameter":
+            given[tensor.name] = 0.1 * rng.standard_normal(shape)
+    return given
+
+
+@pytest.mark.parametrize("written", [pairs, siamese, vae], ids=lambda written: written.__name__)
+def test_gradients(written) -> None:
+    model = lower(load_model(ROOT / "models" / f"{written.__name__}.py"))
+    wrt = (*(p.name for p in model.parameters), *model.differentiable)
+    program, _ = vjp(model.training, model.total, wrt)
+    random = tuple(t.name for t in program.inputs if t.kind == "random")
+    given = batch(model)
+    found = run(program.replace(outputs=(*program.outputs, *random)), given, seed=3, step=1)
+    given = given | {name: found[name] for name in random}
+    points = {name: given[name] for name in wrt}
+
+    def total(points):
+        values = written(points, {**given, **points})
+        return values["loss"], values
+
+    (_, values), gradients = jax.value_and_grad(total, has_aux=True)(points)
+    for name in model.values:
+        assert float(found[name]) == pytest.approx(float(values[model.roles[name].of]), rel=TOLERANCE)
+    for name, cotangent in zip(wrt, program.outputs[len(model.values) :], strict=True):
+        right = np.asarray(gradients[name])
+        error = np.abs(found[cotangent] - right).max() / max(np.abs(right).max(), 1e-12)
+        assert error <= TOLERANCE, name
