@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chainrule import SGD, Formula, GlorotUniform, Input, MeanSquaredError, Ones, Sequential
+from chainrule import SGD, Formula, GlorotUniform, Input, Layer, MeanSquaredError, Ones, Sequential
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
 from compiler.frontend.lower import LoweredModel, lower
@@ -60,7 +60,10 @@ class Interpreted:
 
 
 def checked(formula: str, **parameters: Any) -> Report:
-    layer = Formula(formula, parameters=parameters or {"w": Ones()})
+    return checked_layer(Formula(formula, parameters=parameters or {"w": Ones()}))
+
+
+def checked_layer(layer: Layer) -> Report:
     model = Sequential([Input(3), layer], loss=MeanSquaredError(), optimizer=SGD(0.1), name="model")
     model.check()
     lowered = lower(model)
@@ -97,6 +100,24 @@ def test_nowhere_finite_is_said() -> None:
     report = checked("y[b, i] = w[i] + sqrt(-1 - x[b, i]**2)")
     assert not report.passed
     assert "FAILED: values of formula_1 are not finite at any random inputs" in str(report)
+
+
+def test_inputs_alone_climb_every_rung() -> None:
+    """A cumulative sum has no parameter: the examples are what Taylor moves."""
+    report = checked_layer(Formula("y[b, i] = (y[b, i - 1] if i >= 1 else 0) + x[b, i]**3"))
+    assert report.passed, str(report)
+    assert set(report.errors) == {"input"}
+    assert all(abs(slope - 2) < 0.1 for slope in report.slopes.values())
+
+
+def test_nothing_to_derive_by_is_said() -> None:
+    layers = [Input(3, vocabulary=5), Formula("y[b, i, k:5] = 1 if x[b, i] == k else 0")]
+    model = Sequential(layers, loss=MeanSquaredError(), optimizer=SGD(0.1), name="model")
+    model.check()
+    lowered = lower(model)
+    report = check(lowered, Interpreted(lowered), None, batch=3)
+    assert not report.passed
+    assert "FAILED: there are neither parameters nor inputs of real numbers" in str(report)
 
 
 def test_usual_inputs_need_no_word() -> None:

@@ -11,7 +11,7 @@ the interpreter's VJP.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -46,6 +46,10 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
     for parameter in network.parameters.values():
         parameter += SPREAD * rng.standard_normal(parameter.shape)
     wrt = (*network.parameters, *model.differentiable)
+    if not wrt:
+        return Report(
+            model.name, batch, {}, {}, {}, "there are neither parameters nor inputs of real numbers"
+        )
     rows = model.signature.of("input", "label")
     first: tuple[str, ...] = ()
     for batches, words in draws(rng, rows, batch, network.parameters):  # noqa: B007
@@ -87,13 +91,16 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
             _dot(products, others), _dot(network.hvp(x, y, others), directions)
         ),
     }
+    places = {**network.parameters, **{name: batches[name] for name in model.differentiable}}
     taylor = {
-        "Taylor, loss": _taylor(lambda: _total(network.value_and_grad(x, y)[0]), network, directions, slopes),
+        "Taylor, loss": _taylor(
+            lambda: _total(network.value_and_grad(x, y)[0]), places, directions, sum(slopes.values())
+        ),
         "Taylor, gradient": _taylor(
-            lambda: _flat(network.value_and_grad(x, y)[1], network),
-            network,
+            lambda: _flat(network.value_and_grad(x, y, inputs=with_input)[1], places),
+            places,
             directions,
-            _flat(network.hvp(x, y, {n: directions[n] for n in network.parameters}), network),
+            _flat(products, places),
         ),
     }
     return Report(model.name, batch, errors, wholes, taylor, note)
@@ -191,22 +198,21 @@ def _dot(one: Arrays, other: Arrays) -> float:
     return sum(float(np.vdot(one[name], other[name])) for name in one)
 
 
-def _flat(tensors: Arrays, network: Any) -> np.ndarray:
-    return np.concatenate([np.ravel(tensors[name]) for name in network.parameters])
+def _flat(tensors: Arrays, names: Iterable[str]) -> np.ndarray:
+    return np.concatenate([np.ravel(tensors[name]) for name in names])
 
 
-def _taylor(value: Callable[[], Any], network: Any, directions: Arrays, linear: Any) -> float:
-    """The median slope of log‖f(θ + hu) − f(θ) − h·f′u‖ over log h; 2 where nothing but rounding is left."""
-    if isinstance(linear, Mapping):
-        linear = sum(linear[name] for name in network.parameters)
-    start = {name: array.copy() for name, array in network.parameters.items()}
+def _taylor(value: Callable[[], Any], places: Arrays, directions: Arrays, linear: Any) -> float:
+    """The median slope of log‖f(θ + hu) − f(θ) − h·f′u‖ over log h, for all θ at `places`, moved
+    and put back; 2 where nothing but rounding is left."""
+    start = {name: array.copy() for name, array in places.items()}
     before = value()
     remainders = []
     for h in STEPS:
-        for name, array in network.parameters.items():
+        for name, array in places.items():
             array[...] = start[name] + h * directions[name]
         remainders.append(float(np.linalg.norm(value() - before - h * linear)))
-    for name, array in network.parameters.items():
+    for name, array in places.items():
         array[...] = start[name]
     # A remainder that rounding decides has no slope.
     rounding = 1e-13 * float(np.linalg.norm(before))
