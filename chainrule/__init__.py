@@ -28,6 +28,10 @@ def __getattr__(name: str) -> object:
 
         if name == "__all__" or name in compiler.__all__:
             return getattr(compiler, name)
+    if name == "fit":
+        from runtime.trainer import fit
+
+        return fit
     if name in ("ChainruleClassifier", "ChainruleRegressor"):
         import chainrule.sklearn
 
@@ -50,4 +54,4 @@ def _near(name: str) -> str:
 def __dir__() -> list[str]:
     import compiler
 
-    return sorted([*globals(), *compiler.__all__, "compile", "__version__"])
+    return sorted([*globals(), *compiler.__all__, "compile", "fit", "__version__"])

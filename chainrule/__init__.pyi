@@ -2,6 +2,7 @@ from chainrule.sklearn import ChainruleClassifier as ChainruleClassifier
 from chainrule.sklearn import ChainruleRegressor as ChainruleRegressor
 from compiler import *
 from compiler.toolchain.from_python import compile as compile
+from runtime.trainer import fit as fit
 
 __version__: str
 from compiler.tools.derive.api import derive as derive

@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # The name that users import: no logic, only where to find what.
     "chainrule": (
         *("compiler", "compiler.toolchain.from_python", "compiler.tools.derive", "compiler.tools.testing"),
-        *("compiler.cli", "runtime.beginning", "chainrule.sklearn"),
+        *("compiler.cli", "runtime", "runtime.beginning", "chainrule.sklearn"),
     ),
     # Estimators compile and train: the one room that stands on both.
     "chainrule.sklearn": ("chainrule", "compiler", "compiler.toolchain.from_python", "runtime", *BORDER),

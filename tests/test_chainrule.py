@@ -14,7 +14,6 @@ import compiler
 from compiler.errors import ModelError
 from compiler.frontend.parse import load_model
 from compiler.toolchain.compile_file import Options, compile_file
-from runtime.trainer import fit
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = """
@@ -175,7 +174,7 @@ class TestModules:
         x, y = np.zeros((2, 4), np.float32), np.zeros(2, int)
         assert net.train_step(x, y) == pytest.approx(np.log(3))
         # Nobody can import it by its name, and the trainer knows it all the same.
-        assert fit(net, x, y, verbose=0).epoch == [0]
+        assert chainrule.fit(net, x, y, verbose=0).epoch == [0]
         # As in a notebook: the same cell again, changed.
         again = chainrule.compile(small_model(units=5), out=tmp_path, target="scalar")
         assert again.Network(seed=0).predict(x).shape == (2, 5)
