@@ -38,6 +38,9 @@ HIGHEST = 4
 def keep_exponentials(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
     """The program with each such exponential defined where the value is, and read by all that have it."""
     rewrites: list[Rewrite] = []
+    # Without derivatives there is none to share with, and predictions keep the bits that other programs give.
+    if not any(d.role in ("cotangent", "tangent") for d in program.definitions):
+        return program, rewrites
     if not any(_bounded(term) for d in program.definitions for term in d.terms):
         return program, rewrites
     for name in [d.name for d in program.definitions]:
