@@ -201,7 +201,10 @@ def _load(source: str, settings: Settings, extra_flags: tuple[str, ...]) -> Modu
         path = Path(folder) / "harness.pyx"
         path.write_text(source)
         shared = Path(folder) / f"harness{extension_suffix()}"
-        compile_shared(translate(path), shared, toolchain, settings.target.flags, extra_flags)
+        # A level is that of the loops: optimising what calls them takes longest, and shows nothing.
+        level = next((flag for flag in extra_flags if flag.startswith("-O")), None)
+        others = tuple(flag for flag in extra_flags if flag != level)
+        compile_shared(translate(path), shared, toolchain, settings.target.flags, others, level)
         spec = importlib.util.spec_from_file_location("harness", shared)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

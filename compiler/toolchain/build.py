@@ -13,7 +13,7 @@ from pathlib import Path
 
 from compiler.errors import CompilerBug, ModelError, Problem, ToolchainError
 from compiler.toolchain.processes import run, run_together
-from compiler.toolchain.units import LOOPS, Unit, units_of
+from compiler.toolchain.units import LOOPS, NONE, Unit, units_of
 
 OPTIMISATION = (LOOPS, "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fno-strict-aliasing")
 """Of loops over arrays. Multiply-adds may be fused.
@@ -141,12 +141,18 @@ def translate(source: Path) -> Path:
 
 
 def compile_shared(
-    c_file: Path, output: Path, toolchain: Toolchain, flags: tuple[str, ...], extra: tuple[str, ...] = ()
+    c_file: Path,
+    output: Path,
+    toolchain: Toolchain,
+    flags: tuple[str, ...],
+    extra: tuple[str, ...] = (),
+    level: str | None = None,
 ) -> None:
     """C to a shared object at `output`, its units side by side. Raises ModelError with the compiler's words
     when it fails.
 
-    What is wrong is with the compiler, its options, memory or the disk: the C itself is Cython's.
+    What is wrong is with the compiler, its options, memory or the disk: the C itself is Cython's. `level` is
+    that of the loops where the usual one is not wanted; all else is then not optimised.
     """
     common = [*flags, *extra, "-fPIC", "-pthread"]
     common += ["-DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION", "-DCYTHON_CLINE_IN_TRACEBACK=0"]
@@ -157,8 +163,9 @@ def compile_shared(
     try:
         for file, unit in zip(files, units, strict=True):
             file.write_text(unit.text, encoding="utf-8")
-        pairs = zip(units, files, objects, strict=True)
-        made = [[*_command(toolchain, unit), *common, "-c", str(f), "-o", str(o)] for unit, f, o in pairs]
+        commands = [_command(toolchain, unit, level) for unit in units]
+        pairs = zip(commands, files, objects, strict=True)
+        made = [[*command, *common, "-c", str(f), "-o", str(o)] for command, f, o in pairs]
         _run_all(made, output.parent)
         linked = [*toolchain.command, *flags, *extra, "-shared", "-pthread"]
         if sysconfig.get_platform().startswith("macosx"):
@@ -169,10 +176,12 @@ def compile_shared(
             path.unlink(missing_ok=True)
 
 
-def _command(toolchain: Toolchain, unit: Unit) -> list[str]:
-    """The compiler, and what it is to optimise; a level that is not the usual one is that of all units."""
-    level, *others = OPTIMISATION
-    return [*toolchain.command, unit.level if level == LOOPS else level, *others]
+def _command(toolchain: Toolchain, unit: Unit, level: str | None) -> list[str]:
+    """The compiler, and what it is to optimise: where that is not as usual, loops alone are."""
+    usual, *others = OPTIMISATION
+    loops = level or usual
+    chosen = unit.level if loops == LOOPS else loops if unit.level == LOOPS else NONE
+    return [*toolchain.command, chosen, *others]
 
 
 def _run_all(commands: list[list[str]], folder: Path) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
-LOOPS, DOOR = "-O3", "-O1"
+LOOPS, DOOR, NONE = "-O3", "-O1", "-O0"
 """Levels of optimisation: of loops over arrays, and of what surrounds them."""
 LARGEST = 600_000
 """Characters of functions in a unit of loops, about. Each takes some 0.2 s for the headers of Python."""

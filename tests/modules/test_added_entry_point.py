@@ -81,7 +81,7 @@ def module(source: ModuleSource, tmp_path_factory: pytest.TempPathFactory) -> Mo
     path = tmp_path_factory.mktemp("added") / "model.pyx"
     path.write_text(source.text)
     shared = path.with_name(f"model{extension_suffix()}")
-    compile_shared(translate(path), shared, find_toolchain(), TARGET.flags, ("-O1",))
+    compile_shared(translate(path), shared, find_toolchain(), TARGET.flags, level="-O1")
     return import_module(shared)
 
 

@@ -125,8 +125,8 @@ def test_programs_allocate_nothing(counter: Path, models, tmp_path: Path) -> Non
     path = tmp_path / "watched.pyx"
     path.write_text(text)
     shared = tmp_path / f"watched{extension_suffix()}"
-    hidden = ("-O1", "-include", str(_header(tmp_path)))
-    compile_shared(translate(path), shared, find_toolchain(), machine.flags, hidden)
+    hidden = ("-include", str(_header(tmp_path)))
+    compile_shared(translate(path), shared, find_toolchain(), machine.flags, hidden, "-O1")
     environment = os.environ | {"LD_PRELOAD": str(counter), "PYTHONPATH": str(tmp_path)}
     result = subprocess.run(
         [sys.executable, "-c", WATCHED], env=environment, capture_output=True, text=True, check=False

@@ -61,7 +61,7 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     path = tmp_path_factory.mktemp("metrics") / "model.pyx"
     path.write_text(compile_to_source(described(), TARGET, "float32", "digest").text)
     shared: Path = path.with_name(f"model{extension_suffix()}")
-    compile_shared(translate(path), shared, find_toolchain(), TARGET.flags, ("-O1",))
+    compile_shared(translate(path), shared, find_toolchain(), TARGET.flags, level="-O1")
     return import_module(shared)
 
 
