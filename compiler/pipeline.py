@@ -30,6 +30,7 @@ from compiler.passes.commute import commute
 from compiler.passes.demand import demand
 from compiler.passes.distribute import distribute
 from compiler.passes.gather.invert import invert
+from compiler.passes.outside import outside
 from compiler.passes.over_batch import over_batch
 from compiler.passes.pack import pack
 from compiler.passes.pad import pad
@@ -176,6 +177,13 @@ PASSES: tuple[Pass, ...] = (
         "a contraction of several products becomes several contractions",
         plain(distribute),
         without="a contraction of several products stays one term",
+    ),
+    Pass(
+        "outside",
+        "lowering",
+        "sums of a recurrence that wait for no step are taken over all steps at once",
+        plain(outside),
+        without="every sum of a member of a circle is taken step by step",
     ),
     Pass(
         "bounds",

@@ -19,6 +19,7 @@ from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Definition, Program, Tensor
 from compiler.ir.tensor.projections import projects
 from compiler.ir.tensor.prune import part_of
+from compiler.simplify.share import formula_of
 from compiler.simplify.shrink import shrink
 from compiler.simplify.terms import is_algebraic
 
@@ -51,7 +52,13 @@ def _side_by_side(old: Program, new: Program) -> tuple[Program, tuple[str, ...]]
         if d.name in rewritten or d.name not in old
     ]
     shared = {d.name for d in old.definitions if d.name in new and new[d.name] == d}
-    cut = {d.name for d in old.definitions if d.name in shared and not _takes_part(d)}
+    # What has become another one of the same formula must find that computed, and not given.
+    merged = {formula_of(d) for d in old.definitions if d.name not in new}
+    cut = {
+        d.name
+        for d in old.definitions
+        if d.name in shared and not _takes_part(d) and not (merged and formula_of(d) in merged)
+    }
     inputs = (*old.inputs, *(_as_input(d) for d in old.definitions if d.name in cut))
     kept = [d for d in old.definitions if d.name not in cut]
     outputs = (*rewritten, *(NEW + name for name in rewritten))

@@ -20,7 +20,7 @@ def share(program: Program) -> tuple[Program, list[Rewrite]]:
     rewrites = []
     for definition in program.definitions:
         renamed = _renamed(definition, names)
-        identity = _identity(renamed)
+        identity = formula_of(renamed)
         first = kept.setdefault(identity, renamed)
         if first is renamed or (first.name in program.results and renamed.name in program.results):
             continue
@@ -42,6 +42,6 @@ def _renamed(definition: Definition, names: Mapping[str, str]) -> Definition:
     return replace(reading(definition, names), of=names.get(definition.of, definition.of))
 
 
-def _identity(definition: Definition) -> tuple[object, ...]:
+def formula_of(definition: Definition) -> tuple[object, ...]:
     terms = tuple(sorted(map(canonical, definition.terms), key=str))
     return definition.shape, definition.operation, definition.dtype, terms

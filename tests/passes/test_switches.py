@@ -23,6 +23,7 @@ from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program, Tensor
 from compiler.language.description import Model, Sequential
 from compiler.language.layers import (
+    GRU,
     Conv2D,
     Dense,
     Dropout,
@@ -30,9 +31,10 @@ from compiler.language.layers import (
     GlobalAveragePooling2D,
     Input,
     MaxPool2D,
+    SimpleRNN,
     Softmax,
 )
-from compiler.language.losses import CrossEntropy
+from compiler.language.losses import CrossEntropy, MeanSquaredError
 from compiler.language.optimizers import SGD
 from compiler.pipeline import PASSES, parse_switches, switchable
 from compiler.pricing import cost_for, costs_nothing
@@ -52,6 +54,7 @@ PROGRAMS = {
     "wide": ("input_gradient", "predict"),
     "pooled": ("jvp",),
     "regression": ("hvp",),
+    "recurrent": ("input_gradient", "hvp"),
 }
 """What is compared of each model. Only derivatives of derivatives have sums of products to distribute, and
 only tangents read a contraction at saved winners alone."""
@@ -65,6 +68,7 @@ SHOWN = {
     "pad": (("wide", "input_gradient"),),
     "simplify": (("digits", "input_gradient"), ("regression", "hvp")),
     "distribute": (("regression", "hvp"),),
+    "outside": (("recurrent", "input_gradient"),),
     "select": (("digits", "input_gradient"),),
     "invert": (("residual", "input_gradient"),),
     "pick": (("pooled", "jvp"),),
@@ -82,8 +86,8 @@ BATCH = 5
 def lowered(name: str, folder: Path) -> LoweredModel:
     if name in MODELS:
         return lower(MODELS[name][0]())
-    if name in ("wide", "pooled"):
-        return lower(_wide() if name == "wide" else _pooled())
+    if name in BUILT:
+        return lower(BUILT[name]())
     path = folder / "normalised.py"
     path.write_text(NORMALISED)
     return lower(load_model(path))
@@ -100,6 +104,15 @@ def _pooled() -> Model:
     """Of the convolution, a tangent is wanted where the max and the dropout leave it."""
     layers = [Input(8, 8, 16), Conv2D(16, 3), MaxPool2D(2), Flatten(), Dropout(0.5), Dense(3), Softmax()]
     return Sequential(layers, loss=CrossEntropy(), optimizer=SGD())
+
+
+def _recurrent() -> Model:
+    """Of each step an output, which is read by another layer."""
+    layers = [Input(4, 3), SimpleRNN(2, return_sequences=True), GRU(2, return_sequences=True), Dense(3)]
+    return Sequential(layers, loss=MeanSquaredError(), optimizer=SGD())
+
+
+BUILT = {"wide": _wide, "pooled": _pooled, "recurrent": _recurrent}
 
 
 @cache

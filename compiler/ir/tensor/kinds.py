@@ -29,6 +29,7 @@ Role = Literal[
     "batch",
     "kept",
     "rest",
+    "outside",
 ]
 """What a tensor is to the tensor `of` which it was made."""
 Dtype = Literal["real", "index"]
