@@ -35,7 +35,9 @@ def in_steps(definitions: Iterable[Definition]) -> tuple[Definition, ...]:
     """The definitions with circles together, and with plain targets along what they carry."""
     ordered = in_order(definitions)
     carried = {name: c.carried(name) for c in circles_of(ordered) for name in c.names}
-    return tuple(with_plain_targets(d, carried[d.name]) if d.name in carried else d for d in ordered)
+    plain = tuple(with_plain_targets(d, carried[d.name]) if d.name in carried else d for d in ordered)
+    # Writes that leave their tensor are gone, and a circle may be none without them.
+    return plain if plain == ordered else in_steps(plain)
 
 
 def with_plain_targets(definition: Definition, dimensions: Collection[int]) -> Definition:
