@@ -22,7 +22,7 @@ WHOLE = tuple(f"compiler.language.{name}" for name in ("boundary", "objectives",
 LANGUAGE = ("compiler.language.description", *WHOLE, *FORMULAS, *FORMULA)
 LOWERING = tuple(
     f"compiler.frontend.{name}"
-    for name in ("lower", "lower_losses", "lower_metrics", "lowered", "number_range")
+    for name in ("lower", "lower_losses", "lower_metrics", "joining", "lowered", "number_range")
 )
 STAGES = (
     *("compiler.derive", "compiler.simplify", "compiler.passes"),
@@ -80,7 +80,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "compiler.frontend.lowered": (MODULE, *BASE),
     "compiler.frontend.number_range": ("compiler.frontend.lowered", *BASE),
-    **dict.fromkeys(LOWERING[:3], (*LOWERING[1:4], MODULE, *LANGUAGE, *BASE)),
+    **dict.fromkeys(LOWERING[:4], (*LOWERING[1:5], MODULE, *LANGUAGE, *BASE)),
     # The stages: each stands on the representations, and on none of its neighbours; a plan on its schedules.
     **dict.fromkeys(("compiler.derive", "compiler.simplify", "compiler.passes"), BASE),
     "compiler.schedule": ("compiler.machine", "compiler.ir.loops", *BASE),

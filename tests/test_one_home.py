@@ -110,7 +110,7 @@ PROGRAM = f"{TENSOR}program.py"
 HOMES = (
     Home(
         "a program is built",
-        (TENSOR, "compiler/frontend/lower.py"),
+        (TENSOR, "compiler/frontend/joining.py"),
         builds_a_program,
         "change a program by ir/tensor/editing and prune: extended, mapped, joined, part_of, …",
         "Program(inputs, definitions, program.outputs)",

@@ -6,12 +6,13 @@ This is where SymPy enters: everything before it is text and shapes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
 
 from compiler.errors import ModelError
+from compiler.frontend.joining import program_of
 from compiler.frontend.lower_losses import TOTAL, LoweredLosses, lower_losses
 from compiler.frontend.lower_metrics import lower_metrics
 from compiler.frontend.lowered import LayerRow, LoweredModel, OptimizerSpec, ParameterSpec
@@ -51,16 +52,16 @@ def lower(model: Model) -> LoweredModel:
         total=TOTAL,
         signature=_signature(model, given, losses, (*outputs, *metrics.sums, *metrics.values)),
         roles=roles,
-        training=_program(
+        training=program_of(
             given, [*training, *losses.formulas], (*values, *(r.new_name for r in renewed)), streams
         ),
-        inference=_program(
+        inference=program_of(
             given,
             [*inference, *losses.formulas, *metrics.formulas],
             (*results, *values, *(row.name for row in metrics.sums)),
             streams,
         ),
-        predict=_program([t for t in given if t.kind != "label"], inference, results, streams),
+        predict=program_of([t for t in given if t.kind != "label"], inference, results, streams),
         parameters=_specs(parameters, streams),
         optimizer=_optimizer(model.optimizer, sum(math.prod(kept.parameter.shape) for kept in parameters)),
         metrics=metrics.program,
@@ -223,27 +224,6 @@ def _results(step: Step, tensors: Mapping[str, str]) -> dict[str, Operand]:
     return {key: Operand(names[key], (None, *shape)) for key, shape in results.items()}
 
 
-def _program(
-    given: Iterable[Tensor],
-    formulas: Iterable[CompiledFormula],
-    outputs: tuple[str, ...],
-    streams: Iterator[int],
-) -> Program:
-    """One program from compiled formulas: random tensors join its inputs, each with a stream of its own."""
-    formulas = list(formulas)
-    definitions = tuple(definition for formula in formulas for definition in formula.definitions)
-    random = [
-        Tensor(operand.name, operand.shape, "random", stream=next(streams), origin=formula.origin)
-        for formula in formulas
-        for operand in formula.random
-    ]
-    read = {name for definition in definitions for name in definition.tensors}
-    kept = (tensor for tensor in given if tensor.kind != "batch_size" or tensor.name in read)
-    values = max((formula.iota for formula in formulas), default=0)
-    iota = [Tensor(IOTA, (values,), "iota")] if values else []
-    return Program((*kept, *random, *iota), definitions, outputs)
-
-
 def _initial_value(kept: _Kept, streams: Iterator[int]) -> Program:
     parameter, initializer = kept.parameter, kept.parameter.initializer
     formula = compile_formula(
@@ -254,7 +234,7 @@ def _initial_value(kept: _Kept, streams: Iterator[int]) -> Program:
         prefix=kept.name,
         origin=kept.layer,
     )
-    return _program((), [formula], ("value",), streams)
+    return program_of((), [formula], ("value",), streams)
 
 
 def _optimizer(optimizer: Optimizer, size: int) -> OptimizerSpec:
@@ -276,7 +256,7 @@ def _optimizer(optimizer: Optimizer, size: int) -> OptimizerSpec:
         constants=optimizer.constants,
         origin="optimizer",
     )
-    update = _program(given, [*formulas, formula], results, count())
+    update = program_of(given, [*formulas, formula], results, count())
     flat = [Role("parameters"), Role("gradients"), *(Role("slot", slot) for slot in optimizer.slots)]
     roles = dict(zip(arrays, flat, strict=True)) | {name: Role(name, name) for name in scalars}
     written = [role for role in flat if role.use != "gradients"]

@@ -135,7 +135,7 @@ def _weighted(formula: CompiledFormula, summed: str) -> CompiledFormula:
                 )
             definition = replace(definition, terms=tuple(map(_times_weight, definition.terms)))
         definitions.append(definition)
-    return replace(formula, definitions=tuple(definitions))
+    return formula.with_definitions(definitions)
 
 
 def _times_weight(term: Term) -> Term:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 
+from compiler.frontend.joining import program_of
 from compiler.ir.module.entry_point import Role
 from compiler.ir.module.signature import Row
 from compiler.ir.tensor.program import Program, Tensor
 from compiler.language.description import Model
 from compiler.language.formula import CompiledFormula, Operand, compile_formula
-from compiler.language.formula.scope import IOTA
 from compiler.language.measures import NamedMetric, metric_operands
 
 PREFIX = "label"
@@ -46,10 +47,7 @@ def lower_metrics(model: Model, tensors: Mapping[str, str], labels: Mapping[str,
     program = None
     if results:
         given = [Tensor(row.name, row.shape, "state") for row in sums]
-        count = max(formula.iota for formula in values)
-        iota = [Tensor(IOTA, (count,), "iota")] if count else []
-        definitions = [d for formula in values for d in formula.definitions]
-        program = Program((*given, *iota), tuple(definitions), tuple(row.name for row in results))
+        program = program_of(given, values, tuple(row.name for row in results), count())
     return LoweredMetrics(tuple(formulas), tuple(sums), tuple(results), program, roles)
 
 

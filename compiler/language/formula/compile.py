@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from compiler.errors import ModelError
 from compiler.ir.tensor.program import Axis, Definition, Operation, Shape, Term, make_term
@@ -32,6 +32,10 @@ class CompiledFormula:
     """How many values of `iota`, 0, 1, 2, …, are read."""
     origin: str = ""
     """The layer whose formula it is."""
+
+    def with_definitions(self, definitions: Iterable[Definition]) -> CompiledFormula:
+        """The formula with others in the places of its definitions."""
+        return replace(self, definitions=tuple(definitions))
 
 
 def compile_formula(
