@@ -25,6 +25,8 @@ class Recurrence:
     sizes: dict[str, int] = field(default_factory=dict)
     constants: dict[str, int] = field(default_factory=dict)
     vocabulary: dict[str, int] = field(default_factory=dict)
+    least: int = 1
+    """Of fewer steps nothing comes out: two labels are not said in one."""
 
     def of(self, example: Formula, steps: int) -> Formula:
         """The example for so many steps."""
@@ -247,7 +249,7 @@ RECURRENCES: dict[str, Recurrence] = {
     "hidden_markov": Recurrence(_hidden_markov),
     "viterbi": Recurrence(_viterbi),
     "ctc": Recurrence(
-        _ctc, lambda steps: ((steps, 4), (2,)), constants={"last": -1}, vocabulary={"target": 3}
+        _ctc, lambda steps: ((steps, 4), (2,)), constants={"last": -1}, vocabulary={"target": 3}, least=2
     ),
     "soft_dtw": Recurrence(_soft_dtw, _two, constants={"last": -1}),
     "edit_distance": Recurrence(_soft_edit, _two, constants={"last": -1}),

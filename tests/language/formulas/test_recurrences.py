@@ -19,7 +19,8 @@ every_recurrence = pytest.mark.parametrize("name", RECURRENCES)
 
 
 def case_of(name: str, steps: int) -> Case:
-    return RECURRENCES[name].case(name, LAYERS[name], steps)
+    recurrence = RECURRENCES[name]
+    return recurrence.case(name, LAYERS[name], max(steps, recurrence.least))
 
 
 def simplified(program: Program) -> Program:
