@@ -73,18 +73,19 @@ def _measures(
         return (_sum(names.fresh(called), program, of, body, whole=True),), called
 
     for layer in model.layers:
-        if layer.name not in shapes:
+        tensor = layer.tensors[0] if len(layer.tensors) == 1 else ""
+        if tensor not in shapes:
             continue
-        each = sympy.Rational(1, prod(extent for extent in shapes[layer.name] if extent is not None))
-        yield total(layer.name, f"{layer.name}/activation", each * value**2)
-        yield total(layer.name, f"{layer.name}/zeros", _counted(Equal(value, 0), each))
-        yield _dead(names, program, layer.name)
+        each = sympy.Rational(1, prod(extent for extent in shapes[tensor] if extent is not None))
+        yield total(tensor, f"{layer.name}/activation", each * value**2)
+        yield total(tensor, f"{layer.name}/zeros", _counted(Equal(value, 0), each))
+        yield _dead(names, program, layer.name, tensor)
         if layer.kind in BOUNDED:
             low, high = map(sympy.nsimplify, BOUNDED[layer.kind])
             away = Absolute(2 * value - (low + high))
-            yield total(layer.name, f"{layer.name}/extremes", _counted(Less(NEAR * (high - low), away), each))
-        if layer.name in cotangents:
-            yield total(cotangents[layer.name], f"{layer.name}/gradient", each * value**2)
+            yield total(tensor, f"{layer.name}/extremes", _counted(Less(NEAR * (high - low), away), each))
+        if tensor in cotangents:
+            yield total(cotangents[tensor], f"{layer.name}/gradient", each * value**2)
     for parameter, gradient in gradients.items():
         yield total(gradient, f"{parameter}/gradient", value**2)
 
@@ -94,11 +95,11 @@ def _counted(condition: Condition, each: sympy.Expr = sympy.S.One) -> sympy.Expr
     return Select(condition, each, sympy.S.Zero)
 
 
-def _dead(names: Names, program: Program, layer: str) -> Measure:
+def _dead(names: Names, program: Program, layer: str, tensor: str) -> Measure:
     """Units that give nothing: first how often each gives something, then how many never do."""
     called = f"{layer}/dead"
     alive = _sum(
-        names.fresh(f"{layer}/alive"), program, layer, _counted(NotEqual(read_symbol(0), 0)), whole=False
+        names.fresh(f"{layer}/alive"), program, tensor, _counted(NotEqual(read_symbol(0), 0)), whole=False
     )
     axes = element_axes(alive.shape)
     read = Access(alive.name, tuple(axis(a.name) for a in axes))

@@ -65,7 +65,7 @@ def lower(model: Model) -> LoweredModel:
         parameters=_specs(parameters, streams),
         optimizer=_optimizer(model.optimizer, sum(math.prod(kept.parameter.shape) for kept in parameters)),
         metrics=metrics.program,
-        layers=tuple(_row(step) for step in steps if not step.is_part),
+        layers=tuple(_row(step, tensors) for step in steps if not step.is_part),
         states=_specs(states, streams),
     )
 
@@ -280,9 +280,12 @@ def _clipping(optimizer: Optimizer, gradient: Operand, size: int) -> CompiledFor
     )
 
 
-def _row(step: Step) -> LayerRow:
+def _row(step: Step, tensors: Mapping[str, str]) -> LayerRow:
     sizes = [
         sum(math.prod(kept.parameter.shape) for kept in _kept((step,), kind))
         for kind in ("parameters", "state")
     ]
-    return LayerRow(step.name, step.layer.kind, step.shape, *sizes)
+    # An input has no formula, and is what it is called.
+    results = _results(step, tensors).values() if step.forward else ()
+    called = tuple(operand.name for operand in results) or (tensors[step.name],)
+    return LayerRow(step.name, step.layer.kind, step.shape, *sizes, tensors=called)

@@ -47,6 +47,8 @@ class LayerRow:
     shape: tuple[int, ...] | tuple[tuple[int, ...], ...]
     parameters: int
     states: int = 0
+    tensors: tuple[str, ...] = ()
+    """What programs call its results, which is its own name only where nothing else has that."""
 
 
 def shape_text(shape: tuple, times: str) -> str:

@@ -19,6 +19,7 @@ from compiler import ModelError
 from compiler.derive.jvp import jvp
 from compiler.derive.per_example import per_example
 from compiler.derive.vjp import vjp
+from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.printer import print_program
@@ -160,7 +161,8 @@ def lowered(program: Program) -> Program:
         program, _ = step(program)
         verify(program)
     program, _ = split(program)
-    whole = frozenset(d.name for d in program.definitions if None not in d.shape)
+    sums = (d for d in program.definitions if d.operation == "sum" and not has_batch(d.shape))
+    whole = frozenset(d.name for d in sums if runs_over_batch(*d.terms))
     program, _ = kept_for(program, whole, frozenset(["given"]))
     verify(program)
     return program
