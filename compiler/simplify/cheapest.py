@@ -21,7 +21,7 @@ from compiler.simplify.orders import orders
 from compiler.simplify.rounding import Question, excess, needs_care, wrong
 from compiler.simplify.scalar import REMEMBERED, absorb_sign, cheaper_key, transcendentals
 from compiler.simplify.settle import ENOUGH, MANY, is_poor, most_accurate, settled_as
-from compiler.simplify.stable_scalars import in_complements
+from compiler.simplify.stable_scalars import in_complements, of_smaller_tails
 
 MOST_MEASURED = 4
 """Of the forms of a body, the cheapest ones."""
@@ -73,7 +73,7 @@ def finished(question: Question) -> sympy.Expr:
     if not needs_care(body):
         return body
     form = settled_as(body, question)
-    for others in (_of_other_forms, *OF_COMPLEMENTS, orders, _of_accurate_parts):
+    for others in (_of_other_forms, *OF_COMPLEMENTS, _of_smaller_tails, orders, _of_accurate_parts):
         if is_poor(question, form):
             form = most_accurate(question, [form, *others(question, form)])
     # Brought into exponentials of -|u| it may have common factors again.
@@ -92,6 +92,14 @@ def _of_complements(sign: int, question: Question, _: sympy.Expr) -> Iterator[sy
 
 OF_COMPLEMENTS = (partial(_of_complements, 1), partial(_of_complements, -1))
 """The second is tried only where the first is poor."""
+
+
+def _of_smaller_tails(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:
+    for sign in (1, -1):
+        body = in_complements(question.value, sign)
+        form = of_smaller_tails(body)
+        if form != body:
+            yield settled_as(form, question)
 
 
 def _of_accurate_parts(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import sympy
 from sympy.codegen.cfunctions import expm1, log1p
 
-from compiler.ir.scalar.choices import Absolute, Maximum
+from compiler.ir.scalar.choices import Absolute, Maximum, Select
 from compiler.ir.scalar.complementary import erfc
+from compiler.ir.scalar.conditions import Less
 
 
 def stable_softplus(body: sympy.Expr) -> sympy.Expr:
@@ -74,6 +75,23 @@ def near_zero(body: sympy.Expr) -> sympy.Expr:
 def in_complements(body: sympy.Expr, sign: int) -> sympy.Expr:
     """`1 + erf(u)` as `erfc(-u)`, with sign -1 `1 - erf(u)` as `erfc(u)`: small ones keep their digits."""
     return body.replace(sympy.erf, lambda argument: sign * (erfc(-sign * argument) - 1))
+
+
+def of_smaller_tails(body: sympy.Expr) -> sympy.Expr:
+    """`log(erfc(u)/2)` of the smaller of the tails `erfc(u)/2` and `1 - erfc(u)/2` alone.
+
+    The logarithm is large where erfc(u)/2 is small, and small where that is near 1: on both sides the digits
+    are those of erfc(|u|)."""
+
+    def is_logarithm(node: sympy.Basic) -> bool:
+        return isinstance(node, sympy.log) and isinstance(2 * node.args[0], erfc)
+
+    def change(node: sympy.Expr) -> sympy.Expr:
+        argument = (2 * node.args[0]).args[0]
+        tail = erfc(Absolute(argument)) / 2
+        return Select(Less(argument, 0), log1p(-tail), sympy.log(tail))
+
+    return body.replace(is_logarithm, change)
 
 
 def of_small_parts(body: sympy.Expr) -> sympy.Expr:

@@ -19,7 +19,8 @@ CASES = {
     "1 - erf": ("1 - erf(x)", mpmath.erfc, (-6, 8)),
     "1 + erf": ("1 + erf(3*x)", lambda x: mpmath.erfc(-3 * x), (-2.8, 3)),
     "erfc": ("x*erfc(x)", lambda x: x * mpmath.erfc(x), (-6, 8)),
-    "logarithm": ("log((1 + erf(x))/2)", lambda x: mpmath.log(mpmath.erfc(-x) / 2), (-8, 3)),
+    "logarithm": ("log((1 + erf(x))/2)", lambda x: mpmath.log(mpmath.erfc(-x) / 2), (-8, 8)),
+    "logarithm of erfc": ("log(erfc(x)/2)", lambda x: mpmath.log(mpmath.erfc(x) / 2), (-8, 8)),
 }
 
 
