@@ -158,7 +158,7 @@ def bidirectional(merge: str) -> Callable:
     def reference(jax: ModuleType, v: Arrays):
         np = jax.numpy
         first = np.stack(simple_steps(jax, of_way(v, "forward")), axis=1)
-        second = np.stack(simple_steps(jax, of_way(v, "backward"))[::-1], axis=1)
+        second = np.stack(simple_steps(jax, of_way(v, "reverse"))[::-1], axis=1)
         if merge == "sum":
             return first[:, -1] + second[:, 0]
         if merge == "concat":
@@ -169,7 +169,7 @@ def bidirectional(merge: str) -> Callable:
 
 
 def bidirectional_lstm(jax: ModuleType, v: Arrays):
-    ways = [lstm(False)(jax, of_way(v, way)) for way in ("forward", "backward")]
+    ways = [lstm(False)(jax, of_way(v, way)) for way in ("forward", "reverse")]
     return jax.numpy.concatenate(ways, axis=-1)
 
 

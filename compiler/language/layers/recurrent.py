@@ -216,7 +216,7 @@ class Bidirectional(Layer):
     """A recurrent layer and another one of its kind that goes through the sequence from its end.
 
     Their outputs for the same place are put one behind the other, or merged as `merge_mode` says: "concat",
-    "sum", "mul" or "ave". Parameters are those of the layer, called `forward_kernel`, `backward_kernel` and
+    "sum", "mul" or "ave". Parameters are those of the layer, called `forward_kernel`, `reverse_kernel` and
     so on.
     """
 
@@ -238,7 +238,7 @@ class Bidirectional(Layer):
 
     def forward(self, x: Shape) -> Forward:
         checks.rank(x, 2, "(steps, channels)")
-        layers = {"forward": self.layer, "backward": replace(self.layer, go_backwards=True)}
+        layers = {"forward": self.layer, "reverse": replace(self.layer, go_backwards=True)}
         texts = [_NAME.sub(rf"{way}_\1[", layer.text(x)) for way, layer in layers.items()]
         parameters = {
             f"{way}_{name}": parameter
@@ -248,7 +248,7 @@ class Bidirectional(Layer):
         units, sequences = self.layer.units, self.layer.return_sequences
         first, second = (
             f"{way}_h[b, {'t' if sequences else last}, u]"
-            for way, last in (("forward", x[0] - 1), ("backward", 0))
+            for way, last in (("forward", x[0] - 1), ("reverse", 0))
         )
         place = "b, t, u" if sequences else "b, u"
         if self.merge_mode == "concat":
