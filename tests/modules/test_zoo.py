@@ -220,8 +220,8 @@ def test_nothing_is_left_out() -> None:
 
 
 ELSEWHERE = (
-    *("Layer", "Loss", "Optimizer", "Formula", "Pointwise"),
+    *("Layer", "Loss", "Optimizer", "Formula", "FormulaLoss", "Pointwise"),
     *("Embedding", "GRU", "LSTM", "MultiHeadAttention", "PositionEmbedding", "PositionalEncoding"),
-    *("Recurrent", "SimpleRNN", "Bidirectional"),
+    *("Recurrent", "SimpleRNN", "Bidirectional", "Unembedding"),
 )
-"""Bases, formulas of a model file, and what the models of tests/modules/test_trained_models.py hold."""
+"""Bases, formulas of a model file, and what test_trained_models.py and test_parameters.py hold."""

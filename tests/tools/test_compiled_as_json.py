@@ -24,7 +24,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     path = tmp_path / "small.py"
     path.write_text(MODEL)
 
-    def without_building(model, options: Options, progress, after) -> Compiled:
+    def without_building(model, options: Options, progress, after, stopwatch) -> Compiled:
         source = compile_to_source(
             described(model), TARGETS["scalar"], "float32", "", after or (lambda s: None)
         )

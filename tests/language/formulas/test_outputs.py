@@ -120,7 +120,7 @@ def test_a_part_can_be_the_output_and_one_can_be_left_out() -> None:
     assert model.predict.shape("formula_1.y2") == (None, 3)
     given = np.array([[1.0, 2.0, 6.0]])
     np.testing.assert_allclose(interpret(model.predict, {"input": given})["formula_1.y2"], [[-2, -1, 3]])
-    assert lower(learning(x, mean)).output == "formula_1.y1"
+    assert lower(learning(x, mean)).predict.outputs == ("formula_1.y1",)
 
 
 @dataclass(frozen=True)
@@ -148,11 +148,16 @@ def test_all_results_at_once_are_no_input() -> None:
 
 def test_a_layer_that_takes_several_takes_all_results() -> None:
     x = Input(4)
-    assert lower(learning(x, Add()(Cell(4)(x, x)))).output == "add_1"
+    assert lower(learning(x, Add()(Cell(4)(x, x)))).predict.outputs == ("add_1",)
 
 
-def test_all_results_are_no_output() -> None:
-    assert "the model's output is not a value" in _problems(lambda x: Cell(4)(x, x))
+def test_all_results_are_as_many_outputs() -> None:
+    """Of which no one loss can be: each loss is of one of them."""
+    assert "one loss for several outputs" in _problems(lambda x: Cell(4)(x, x))
+    x = Input(4)
+    results = Cell(4)(x, x)
+    model = lower(Model(x, results, losses={"state": MeanSquaredError()(results[1])}, optimizer=SGD()))
+    assert model.predict.outputs == ("cell_1.y1", "cell_1.y2")
 
 
 def test_the_number_of_shapes() -> None:
