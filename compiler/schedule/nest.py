@@ -50,9 +50,13 @@ class Nest:
         return frozenset(a.name for a in self.outer)
 
 
-def make_nest(term: Term, target: str, shapes: Shapes, prefix: str) -> Nest:
-    """Lay out a term's tensors and hoist what no loop changes; `prefix` keeps local names apart."""
-    term = within_bounds(without_single_values(term))
+def make_nest(term: Term, target: str, shapes: Shapes, prefix: str, numbered: bool = False) -> Nest:
+    """Lay out a term's tensors and hoist what no loop changes; `prefix` keeps local names apart.
+
+    Where the points of the reduction are `numbered`, a number is saved and read elsewhere: a point that
+    guards leave out has one too, so that the reduction still runs over all of them."""
+    term = without_single_values(term)
+    term = term if numbered else within_bounds(term)
     addresses = {s: _address(a, shapes[a.tensor], term.extents) for s, a in term.reads}
     prelude: list[Statement] = []
     fixed: dict[sympy.Symbol, sympy.Symbol] = {}

@@ -66,6 +66,6 @@ def match(entries: Entries, context: Context) -> Extremum | None:
         raise CompilerBug(f"{main.name}: a {VALUE_OF[main.operation]} over the batch is not supported")
     if not (is_injective(targets_only(term)) and covers(targets_only(term), main.shape)):
         raise CompilerBug(f"{main.name}: a {VALUE_OF[main.operation]} must write each of its elements once")
-    nest = make_nest(term, main.name, context.shapes, "")
+    nest = make_nest(term, main.name, context.shapes, "", numbered=True)
     winner = last.name if last.dtype == "index" else None
     return Extremum(context.tensors, context.settings, nest, VALUE_OF[main.operation], winner)
