@@ -29,7 +29,7 @@ from typing import Any
 import sympy
 from sympy.codegen.cfunctions import expm1, log1p
 
-from compiler.ir.scalar.choices import Absolute, Maximum, Select
+from compiler.ir.scalar.choices import Absolute, Maximum, Minimum, Select
 from compiler.ir.scalar.conditions import Less
 
 LONGEST_DIVISION = 16
@@ -78,7 +78,8 @@ class Exponent:
 
     @property
     def value(self) -> sympy.Expr:
-        """As a number: α·u + α·|u| is 2α·max(u, 0)."""
+        """As a number: α·u + α·|u| is 2α·max(u, 0), and (a + b)/2 + |a - b|/2 is max(a, b), which keeps the
+        digits of the greater one however far the other is below it."""
         found = self.in_one_unit
         if found is not None and self.bends:
             unit, slope, height = found
@@ -86,6 +87,10 @@ class Exponent:
                 return 2 * slope * positive_part(unit)
             if slope == -height:
                 return -2 * slope * positive_part(-unit)
+        elif len(self.bends) == 1:
+            ((unit, height),) = self.bends.items()
+            sides = (sympy.expand(self.linear + side * unit) for side in (height, -height))
+            return (Maximum if height > 0 else Minimum)(*sides)
         return self.linear + sum((b * magnitude(u) for u, b in self.bends.items()), start=sympy.S.Zero)
 
     @property

@@ -139,6 +139,27 @@ def test_log_sum_exp_of_infinities(dtype: type) -> None:
     assert np.isnan(found["x.cotangent"][0]).all()
 
 
+LOGARITHMS_OF_TWO = {
+    "log(exp(x[b, 0]) + exp(x[b, 1]))": (0.0, 0.0),
+    "log(exp(x[b, 0]) + 3*exp(x[b, 1]))": (0.0, np.log(3)),
+    "log(exp(x[b, 0]) + exp(x[b, 1] - 100))": (0.0, -100.0),
+    "-log(1/(exp(x[b, 0]) + exp(x[b, 1])))": (0.0, 0.0),
+    "log((exp(x[b, 0]) + exp(x[b, 1]))**2)/2": (0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("text", LOGARITHMS_OF_TWO)
+def test_a_sum_of_two_exponentials_of_which_one_is_far_below(text: str) -> None:
+    """The greater exponent was half of both and of their distance, and its digits were lost in the other."""
+    derived = program(f"y[b, o:1] = {text}", 2, (None, 1))
+    near = np.array([0.3, -0.7, 3.1])
+    far = -np.logspace(3, 15, 3)
+    given = np.concatenate([np.stack(pair, axis=1) for pair in ((near, far), (far, near))])
+    found = run(derived, {"x": given, "y.cotangent": np.ones((6, 1))})
+    expected = np.logaddexp(*(given + LOGARITHMS_OF_TWO[text]).T)
+    np.testing.assert_allclose(found["y"][:, 0], expected, rtol=1e-14)
+
+
 a, b = sympy.symbols("a b", real=True)
 
 
