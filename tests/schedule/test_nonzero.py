@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -49,9 +50,18 @@ CASES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+ROOM = 1 << 20
+"""Bytes of a second-level cache in which what is summed over the batch stays, so that nothing is packed."""
+
+
+def with_room(machine: Target, room: int = ROOM) -> Target:
+    """The machine with such a second-level cache."""
+    return replace(machine, machine=replace(machine.machine, level2_bytes=room))
+
+
 @cache
 def interpreted(machine: Target, zeros: bool) -> InterpretedPrograms:
-    return interpret_programs([PROGRAM], Settings(machine, "float64", 16, zeros=zeros))
+    return interpret_programs([PROGRAM], Settings(with_room(machine), "float64", 16, zeros=zeros))
 
 
 @cache
@@ -95,9 +105,13 @@ def test_bits_of_threads() -> None:
 
 @every_model
 def test_what_is_listed(machine: Target) -> None:
-    (plan,) = plans_of([PROGRAM], Settings(machine, "float64", 16))
-    listing = [k.name for k in plan.kernels if "where the input is not 0" in k.schedule]
-    assert listing == ["y", "kernel.cotangent"]
+    """Both products where their operands stay in the second-level cache. An operand of a sum over the whole
+    batch that does not is packed into panels instead, and a panel has all points."""
+    for room, wanted in ((ROOM, ["y", "kernel.cotangent"]), (ROOM // 2, ["y"])):
+        (plan,) = plans_of([PROGRAM], Settings(with_room(machine, room), "float64", 16))
+        assert [k.name for k in plan.kernels if "where the input is not 0" in k.schedule] == wanted
+        packed = [k.name for k in plan.kernels if "over panels" in k.schedule]
+        assert packed == [name for name in ("kernel.cotangent",) if name not in wanted]
 
 
 def test_a_nan_is_listed() -> None:
