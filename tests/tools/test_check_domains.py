@@ -10,7 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chainrule import SGD, Formula, GlorotUniform, Input, Layer, MeanSquaredError, Ones, Sequential
+from chainrule import (
+    SGD,
+    CrossEntropy,
+    Dense,
+    Formula,
+    GlorotUniform,
+    Input,
+    Layer,
+    MeanSquaredError,
+    Ones,
+    Sequential,
+    Softmax,
+)
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
 from compiler.frontend.lower import LoweredModel, lower
@@ -32,30 +44,35 @@ class Interpreted:
         self.parameters = {t.name: rng.standard_normal(t.shape) for t in given}
         self.state: dict[str, np.ndarray] = {}
         self.wrt = (*self.parameters, *model.differentiable)
+        (self.label,) = (row for row in model.signature.of("label") if row.default is None)
 
-    def _run(self, program: Program, x: Any, y: Any, tangents: dict) -> dict[str, np.ndarray]:
-        given = {"input": x, "label": y, **self.parameters}
+    def _run(self, program: Program, x, y, tangents: dict, sample_weight) -> dict[str, np.ndarray]:
+        if self.label.ignored is not None:
+            assert not (y == self.label.limit - 1).any()
+            y = np.where(y == self.label.ignored, self.label.limit - 1, y)
+        weights = np.ones(len(x)) if sample_weight is None else sample_weight
+        given = {"input": x, "label": y, "sample_weight": weights, **self.parameters}
         read = {t.name: t for t in program.inputs}
         zeros = {t.name: np.zeros(np.shape(given[t.of])) for t in read.values() if t.kind == "tangent"}
         along = {t.name: tangents[t.of] for t in read.values() if t.kind == "tangent" and t.of in tangents}
         return run(program, {n: v for n, v in {**given, **zeros, **along}.items() if n in read})
 
-    def value_and_grad(self, x, y, inputs=False):
+    def value_and_grad(self, x, y, inputs=False, sample_weight=None):
         program, _ = vjp(self.training, "loss", self.wrt)
-        values = self._run(program, x, y, {})
+        values = self._run(program, x, y, {}, sample_weight)
         names = program.outputs[-len(self.wrt) :]
         return float(values["loss"]), {w: values[n] for w, n in zip(self.wrt, names, strict=True)}
 
-    def hvp(self, x, y, tangents):
+    def hvp(self, x, y, tangents, sample_weight=None):
         pullback, _ = vjp(self.training, "loss", self.wrt)
         program, _ = jvp(pullback, self.wrt, pullback.outputs[-len(self.wrt) :])
-        values = self._run(program, x, y, tangents)
+        values = self._run(program, x, y, tangents, sample_weight)
         names = program.outputs[-len(self.wrt) :]
         return {w: values[n] for w, n in zip(self.wrt, names, strict=True)}
 
-    def jvp(self, x, y, tangents):
+    def jvp(self, x, y, tangents, sample_weight=None):
         program, _ = jvp(self.training, self.wrt, ("loss",))
-        values = self._run(program, x, y, tangents)
+        values = self._run(program, x, y, tangents, sample_weight)
         return float(values["loss"]), float(values[program.outputs[-1]])
 
 
@@ -131,3 +148,19 @@ def test_derivatives_decide_too() -> None:
     report = checked("y[b, i] = w[i] + sqrt(max(x[b, i], 0))")
     assert report.passed, str(report)
     assert "derivatives are not finite" in str(report) or "distributed" not in str(report)
+
+
+@pytest.mark.parametrize("ignored", [None, -100])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_weights_and_what_counts_for_nothing_are_given_to_all_alike(
+    ignored: int | None, weighted: bool
+) -> None:
+    """The network is given weights by their own argument, and the label that counts for nothing as users
+    write it."""
+    loss = CrossEntropy(ignore_index=ignored)
+    layers = [Input(5, 4), Dense(3), Softmax()]
+    model = Sequential(layers, loss=loss, optimizer=SGD(0.1), name="model", sample_weight=weighted)
+    model.check()
+    lowered = lower(model)
+    report = check(lowered, Interpreted(lowered), None, batch=3)
+    assert report.passed, str(report)

@@ -42,10 +42,18 @@ def drawn(rng: np.random.Generator, row: Row, batch: int, values: Range) -> np.n
     """Random values of one input or label."""
     shape = concrete_shape(row.shape, batch)
     if row.dtype == "index":
-        return rng.integers(0, row.limit, shape)
+        integers = rng.integers(0, row.limit, shape)
+        if row.ignored is not None:
+            integers[:1] %= row.limit - 1  # where nothing counts there is nothing to compare
+        return integers
     if row.scaling is not None and row.scaling.only:
         return rng.integers(0, 2, shape).astype(row.scaling.dtype)
     return values.draw(rng, shape) if row.use == "input" else rng.uniform(0.1, 0.9, shape)
+
+
+def as_given(row: Row, values: np.ndarray) -> np.ndarray:
+    """Values of programs as callers give them: what counts for nothing is another integer there."""
+    return values if row.ignored is None else np.where(values == row.limit - 1, row.ignored, values)
 
 
 def draws(

@@ -25,7 +25,7 @@ from compiler.ir.module.signature import arguments_of
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.prune import needed_for
-from compiler.tools.check.draws import USUAL, all_finite, draws, not_finite
+from compiler.tools.check.draws import USUAL, all_finite, as_given, draws, not_finite
 from compiler.tools.check.in_jax import in_jax
 from compiler.tools.check.report import Report
 
@@ -64,12 +64,13 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
     else:
         return Report(model.name, batch, {}, {}, {}, _nowhere_finite(first))
     note = _elsewhere(first, words) if words != USUAL else ""
-    x, y = arguments_of(model.signature, batches)
+    x, y = arguments_of(model.signature, {row.name: as_given(row, batches[row.name]) for row in rows})
+    weighed = {row.argument: batches[row.name] for row in rows if row.default is not None}
 
     with_input = bool(model.differentiable)
-    _, gradient = network.value_and_grad(x, y, inputs=with_input)
-    products = network.hvp(x, y, directions)
-    slopes = {name: _total(network.jvp(x, y, {name: directions[name]})[1]) for name in wrt}
+    _, gradient = network.value_and_grad(x, y, inputs=with_input, **weighed)
+    products = network.hvp(x, y, directions, **weighed)
+    slopes = {name: _total(network.jvp(x, y, {name: directions[name]}, **weighed)[1]) for name in wrt}
     errors: dict[str, dict[tuple[str, str], float]] = {name: {} for name in wrt}
     _compare(errors, "interpreter", gradient, products, expected)
     for name in wrt:
@@ -85,19 +86,22 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
             errors[name]["JVP", "JAX"] = error
     wholes = {
         "jvp along all tangents against the interpreter": _relative(
-            _total(network.jvp(x, y, directions)[1]), expected[2]
+            _total(network.jvp(x, y, directions, **weighed)[1]), expected[2]
         ),
         "Hessian: ⟨Hu, v⟩ against ⟨u, Hv⟩": _relative(
-            _dot(products, others), _dot(network.hvp(x, y, others), directions)
+            _dot(products, others), _dot(network.hvp(x, y, others, **weighed), directions)
         ),
     }
     places = {**network.parameters, **{name: batches[name] for name in model.differentiable}}
     taylor = {
         "Taylor, loss": _taylor(
-            lambda: _total(network.value_and_grad(x, y)[0]), places, directions, sum(slopes.values())
+            lambda: _total(network.value_and_grad(x, y, **weighed)[0]),
+            places,
+            directions,
+            sum(slopes.values()),
         ),
         "Taylor, gradient": _taylor(
-            lambda: _flat(network.value_and_grad(x, y, inputs=with_input)[1], places),
+            lambda: _flat(network.value_and_grad(x, y, inputs=with_input, **weighed)[1], places),
             places,
             directions,
             _flat(products, places),
