@@ -27,7 +27,7 @@ from compiler.toolchain.doctor import report
 from compiler.tools.derive.command import add_derive
 from compiler.tools.explain.command import add_explain
 from compiler.tools.watch import Watch
-from runtime.arguments import COMMANDS, seed, wrong_environment
+from runtime.arguments import COMMANDS, parse, seed, wrong_environment
 from runtime.border import guarded, print_anything
 
 OK, FAILED = 0, 1
@@ -49,7 +49,7 @@ def compile_main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     print_anything()  # the help too
-    parsed = parser.parse_args(arguments)
+    parsed = parse(parser, arguments)
     if wrong := wrong_environment():
         parser.error(wrong)
     kept = "Nothing that was there before the interrupted command was changed."

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from runtime.arguments import COMMANDS
+from runtime.arguments import COMMANDS, parse
 from runtime.border import guarded
 from runtime.commands.table import RUNS
 from runtime.modules import load_module
@@ -14,7 +14,7 @@ from runtime.modules import load_module
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run one command; returns the exit code."""
-    parsed = _parser().parse_args(arguments)
+    parsed = parse(_parser(), arguments)
     return guarded(lambda: _run(parsed))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runtime.defaults import EVALUATION_BATCH_SIZE, TRAIN_BATCH_SIZE
@@ -165,6 +165,20 @@ COMMANDS = (
     Command("diagnose", "look into the layers while the model trains", add_diagnose_arguments, "diagnose"),
 )
 """What they do stands in `runtime.commands.table`."""
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse a command line whose images may stand behind options too.
+
+    argparse gives positional arguments out where the first of them stand; of a command inside a parser it
+    cannot be told to wait. What it leaves over are images, if the command takes any.
+    """
+    parsed, left = parser.parse_known_args(arguments)
+    if left and (not hasattr(parsed, "images") or any(text.startswith("-") for text in left)):
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    if left:
+        parsed.images = [*parsed.images, *left]
+    return parsed
 
 
 def _add_common_arguments(parser: argparse.ArgumentParser) -> None:

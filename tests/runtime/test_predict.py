@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 from quiet import bits, quietly
 
-from runtime.arguments import COMMANDS
+from compiler.cli import _parser as compiler_parser
+from runtime.__main__ import _parser as runtime_parser
+from runtime.arguments import COMMANDS, parse
 from runtime.commands.table import RUNS
 from runtime.confusion import Mistakes
 from runtime.data.images import read_image, reading_for
@@ -43,6 +45,24 @@ def run(name, *options, module=fake_network):
 
 def test_every_command_can_be_run():
     assert [command.name for command in COMMANDS] == list(RUNS)
+
+
+@pytest.mark.parametrize("parser", [compiler_parser, runtime_parser])
+@pytest.mark.parametrize(
+    "words",
+    ["--invert a.png b.png", "a.png --invert b.png", "a.png b.png --invert", "--quiet a.png --invert b.png"],
+)
+def test_images_stand_before_options_and_behind_them(parser, words):
+    parsed = parse(parser(), ["predict", "model", *words.split()])
+    assert parsed.images == ["a.png", "b.png"]
+    assert parsed.invert
+
+
+@pytest.mark.parametrize("line", ["predict model --wrong a.png", "evaluate model --quiet a.png"])
+def test_what_no_command_takes_is_refused(line, capsys):
+    with pytest.raises(SystemExit):
+        parse(runtime_parser(), line.split())
+    assert "unrecognized arguments" in capsys.readouterr().err
 
 
 def test_images_arrays_and_folders(folder, capsys):
