@@ -35,6 +35,9 @@ SPREAD = 0.05
 STEPS = 2.0 ** -np.arange(10, 21)
 """Taylor's steps, halved each time. The slope is the median of the halvings, so that a kink that one step
 crosses does not decide."""
+LENGTH = 8.0
+"""The longest direction along which these are taken: a random one of a large network is as long as the root
+of the number of its parameters, and every step along it would cross kinks."""
 NEGLIGIBLE = 1e-5
 """Tensors smaller than this share of the largest gradient are compared as if they were of this size."""
 
@@ -92,19 +95,20 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
             _dot(products, others), _dot(network.hvp(x, y, others, **weighed), directions)
         ),
     }
-    places = {**network.parameters, **{name: batches[name] for name in model.differentiable}}
+    # Inputs are moved where nothing else can be: beside parameters they would cross more kinks.
+    places = network.parameters or {name: batches[name] for name in model.differentiable}
     taylor = {
         "Taylor, loss": _taylor(
             lambda: _total(network.value_and_grad(x, y, **weighed)[0]),
             places,
             directions,
-            sum(slopes.values()),
+            sum(slopes[name] for name in places),
         ),
         "Taylor, gradient": _taylor(
             lambda: _flat(network.value_and_grad(x, y, inputs=with_input, **weighed)[1], places),
             places,
             directions,
-            _flat(products, places),
+            _flat(network.hvp(x, y, {n: directions[n] for n in places}, **weighed), places),
         ),
     }
     return Report(model.name, batch, errors, wholes, taylor, note)
@@ -210,9 +214,10 @@ def _taylor(value: Callable[[], Any], places: Arrays, directions: Arrays, linear
     """The median slope of log‖f(θ + hu) − f(θ) − h·f′u‖ over log h, for all θ at `places`, moved
     and put back; 2 where nothing but rounding is left."""
     start = {name: array.copy() for name, array in places.items()}
+    length = np.sqrt(sum(float(np.vdot(directions[name], directions[name])) for name in places))
     before = value()
     remainders = []
-    for h in STEPS:
+    for h in STEPS * min(1.0, LENGTH / length):
         for name, array in places.items():
             array[...] = start[name] + h * directions[name]
         remainders.append(float(np.linalg.norm(value() - before - h * linear)))
