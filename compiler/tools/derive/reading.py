@@ -3,6 +3,7 @@
     y = (3x + 2)²       y[] = (3*x[] + 2)**2          scalars without brackets, 3x, ², ·, ×, −, ^, √, π
     (3x + 2)²           y[] = (3*x[] + 2)**2          without a left side the result is y
     y[o] = w[o]·x       y[o] = w[o]*x[]
+    √x + sin²(x) + e^x  y[] = sqrt(x[]) + sin(x[])**2 + exp(x[])        see signs.py
 
 A number, or a bracket that closes, right before a letter or a bracket is multiplied by it. Names that are
 read without an index, and are no axes, are scalars.
@@ -17,10 +18,17 @@ from dataclasses import dataclass
 from compiler.errors import ModelError, Problem
 from compiler.language.formula.parser import parse_formula
 from compiler.language.formula.syntax import Bound, Formula, Name, Node, Read, Reduce, children
+from compiler.tools.derive.signs import (
+    refuse_function,
+    with_constants,
+    with_exponentials,
+    with_powers_of_functions,
+    with_roots,
+)
 
 SIGNS = {
     **{"·": "*", "×": "*", "⋅": "*", "∙": "*", "−": "-", "–": "-", "÷": "/"},
-    **{"≤": "<=", "≥": ">=", "≠": "!=", "^": "**", "π": "pi", "√": "sqrt", "∞": "inf"},
+    **{"≤": "<=", "≥": ">=", "≠": "!=", "^": "**"},
 }
 _POWER = re.compile(r"(⁻?)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
@@ -50,17 +58,19 @@ def read_formula(text: str) -> Written:
     if "..." in plain and not re.search(r"\bb\b", plain):
         # The axes that a formula leaves open are those of a batch, where nothing says more.
         plain = plain.replace("...", "b")
-    plain = _with_indices(plain)
+    plain = _with_indices(_with_exponentials(plain))
     return Written(plain, parse_formula(plain))
 
 
 def _plain(line: str) -> str:
     """The line in Python's signs."""
+    line = with_constants(line)
     for sign, meant in SIGNS.items():
         line = line.replace(sign, meant)
     line = _POWER.sub(
         lambda m: f"**{'(-' if m[1] else ''}{m[2].translate(_DIGITS)}{')' if m[1] else ''}", line
     )
+    line = with_powers_of_functions(with_roots(line))
     line = _NUMBER.sub(_multiplied, line)
     return _CLOSED.sub(")*", line)
 
@@ -70,12 +80,29 @@ def _multiplied(match: re.Match[str]) -> str:
     return match[0] if _WORDS.match(match.string, match.end()) else f"{match[1]}*"
 
 
+def _tree(text: str) -> ast.Module | None:
+    """Python's syntax tree; None where there is none: the parser of formulas says what is wrong."""
+    try:
+        return ast.parse(re.sub(r"\[(\s*)\]", r"._\1", text))
+    except (SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def _with_exponentials(text: str) -> str:
+    """The text with exp( ) for every power of e, the innermost first."""
+    while (tree := _tree(text)) is not None:
+        changed = with_exponentials(text, tree)
+        if changed == text:
+            break
+        text = changed
+    return text
+
+
 def _with_indices(text: str) -> str:
     """The text with an empty index list behind every name that stands for a scalar."""
-    try:
-        tree = ast.parse(re.sub(r"\[(\s*)\]", r"._\1", text))
-    except (SyntaxError, RecursionError, MemoryError):
-        return text  # the parser of formulas says what is wrong, and where
+    tree = _tree(text)
+    if tree is None:
+        return text
     places: list[tuple[int, int]] = []
     for statement in tree.body:
         if isinstance(statement, ast.Assign | ast.AugAssign):
@@ -100,6 +127,7 @@ def _collect(node: ast.AST, axes: frozenset[str], places: list[tuple[int, int]],
     """The places behind names that are neither axes, nor functions, nor inside an index."""
     if isinstance(node, ast.Name):
         if left or (node.id not in axes and node.id not in WITHOUT_INDEX):
+            refuse_function(node.id)
             places.append((node.end_lineno or 1, node.end_col_offset or 0))
     elif isinstance(node, ast.Subscript | ast.Attribute):
         return
