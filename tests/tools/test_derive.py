@@ -13,6 +13,7 @@ import chainrule
 from compiler.derive.chain import chain_steps
 from compiler.errors import ModelError
 from compiler.ir.scalar.from_sympy import own_nodes
+from compiler.ir.tensor.circles import circles_of
 from compiler.tools.derive.problem import question
 from compiler.tools.derive.reading import read_formula
 from compiler.tools.derive.replay import replayed, unrecorded
@@ -122,6 +123,8 @@ def test_the_square_of_a_line() -> None:
     [
         ("y = exp(x)", "vjp", "dy/dx = y"),
         ("y = x·z", "vjp", "∂y/∂x = z"),
+        ("y = x + z", "vjp", "∂y/∂z = 1"),
+        ("y[i] = x[i] + z[i]", "jacobian", "∂y[k0]/∂z[k0] += 1  for all k0 < 3"),
         ("y = x³", "hvp", "x_bar_dot = 6·x_dot·x"),
         ("y[o] = sum[i](w[i, o]·x[i])", "vjp", "x_bar[i] = sum[o:4](w[i, o]·y_bar[o])"),
         ("y[o] = sum[i](w[i, o]·x[i])", "jacobian", "∂y[k0]/∂w[i, k0] += x[i]  for all k0 < 4, i < 3"),
@@ -131,6 +134,37 @@ def test_the_square_of_a_line() -> None:
 )
 def test_answers(formula: str, modes: str, line: str) -> None:
     assert line in str(chainrule.derive(formula, modes=modes)).splitlines()
+
+
+@pytest.mark.parametrize("mode", ["vjp", "jacobian"])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y = x + z",
+        "y = a·x + a·z + tanh(x + z + a)",
+        "y = sum[i](exp(x[i] + z[i]))",
+        "y = max[i](x[i] + z[i])",
+        "loss = mean[b](-log(p[b, label[b]] + q[b, label[b]]))",
+        "s[c] = sum[i](x[i]·w[i, c] + z[i]·w[i, c]); y = sum[c](tanh(s[c] + v[c]))",
+        "s[i] = x[i] + z[i]; y = sum[i:4](s[i + 1]·s[i]) + sum[h:2, p:2](s[2h + p]·k[p])",
+        "h[t] = tanh(z[t] + r·h[t - 1]) if t >= 1 else tanh(z[t] + q[t])",
+    ],
+)
+def test_no_derivative_is_said_by_another(formula: str, mode: str) -> None:
+    """A name with a mark is written above where a derivative reads it, and the steps to it are recorded."""
+    derived = chainrule.derive(formula, modes=mode)
+    lines = str(derived).splitlines()
+    if mode == "vjp" and derived.modes[0].seeded is not None:
+        return
+    defined = {re.split(r"\W", line, maxsplit=1)[0] for line in lines if " = " in line or " += " in line}
+    read = {n for line in lines if line[:1] == "∂" for n in re.findall(r"\w+_(?:bar|star)\w*", line)}
+    assert any(line.startswith("∂") for line in lines)
+    assert read <= defined, str(derived)
+    assert derived.check().passed
+    (one,) = derived.modes
+    # The order of the steps of a recurrence is no rule's change.
+    if not circles_of(one.plain.definitions):
+        assert unrecorded(one.plain, one.simplified, one.simple) == []
 
 
 def test_checks_pass_and_steps_replay() -> None:

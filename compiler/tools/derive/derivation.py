@@ -13,8 +13,11 @@ from compiler.derive.vjp import vjp
 from compiler.errors import ModelError, Problem
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.editing import replaced
-from compiler.ir.tensor.program import Program, Rewrite
+from compiler.ir.tensor.program import Definition, Program, Rewrite, Term
 from compiler.ir.tensor.record import rewritten
+from compiler.simplify.compose import without_reads
+from compiler.simplify.memo import Memo
+from compiler.simplify.merge import tidy_definition
 from compiler.simplify.simplify import simplify, stabilise
 from compiler.tools.derive.problem import Question, given_cotangent
 
@@ -100,20 +103,59 @@ def _finished(
 ) -> Derived:
     simple, simplified = simplify(plain, stable=False)
     stable, stabilised = stabilise(simple)
-    shown, factored = recognised(simple, given)
+    shown, composed = simple, ()
+    if is_slope(mode, seeded):
+        shown, composed = without_each_other(simple, [name for _, name in results])
+    shown, factored = recognised(shown, given)
     return Derived(
         mode,
         given,
         plain,
         record,
         shown,
-        (*simplified, *factored),
+        (*simplified, *composed, *factored),
         stable,
         stabilised,
         results,
         seeded,
         source or plain,
     )
+
+
+def is_slope(mode: str, seeded: str | None) -> bool:
+    """Whether results are written dy/dx: of one number, or with an index for each of the output."""
+    return seeded is None and mode in ("vjp", "jacobian")
+
+
+def without_each_other(program: Program, results: Iterable[str]) -> tuple[Program, tuple[Rewrite, ...]]:
+    """The program with each result put into what reads it, where that can be: ∂y/∂z says nothing to a
+    reader who has to know what x̄ is. Kernels, which read a result instead of working it out again, are made
+    without."""
+    memo, record = Memo(), []
+    for name in results:
+        inner = program.definition(name)
+        if inner is None or inner.operation != "sum":
+            continue
+        for reader in program.readers[name]:
+            changed = _with_put_in(program, reader, inner, memo)
+            if changed is not None:
+                program = replaced(program, reader.name, changed)
+                why = f"{name} is put in: it is a derivative, and no name of the formula"
+                record.append(rewritten("compose", reader, changed, why))
+    return program, tuple(record)
+
+
+def _with_put_in(program: Program, reader: Definition, inner: Definition, memo: Memo) -> Definition | None:
+    """The reader without any read of `inner`; None where it needs one."""
+    if reader.operation != "sum" or program.in_one_circle(reader.name, inner.name):
+        return None
+    terms: list[Term] = []
+    for term in reader.terms:
+        parts = without_reads(term, inner, memo)
+        if not parts:
+            return None
+        terms += parts
+    return tidy_definition(program, replace(reader, terms=tuple(terms)))
 
 
 def recognised(program: Program, given: Program) -> tuple[Program, tuple[Rewrite, ...]]:

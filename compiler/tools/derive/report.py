@@ -10,7 +10,7 @@ from compiler.ir.tensor.prune import needed_for
 from compiler.show.definitions import statements
 from compiler.show.names import Called, called
 from compiler.show.notation import Indexed, Slope, Statement
-from compiler.tools.derive.derivation import Derived
+from compiler.tools.derive.derivation import Derived, is_slope
 from compiler.tools.derive.problem import Question
 from compiler.tools.derive.steps import Step, steps_of
 
@@ -63,6 +63,10 @@ def _section(asked: Question, derived: Derived, names: Called) -> Section:
         for s in statements(d, names)
     )
     way = tuple(s for d in shown if d.name not in wanted for s in statements(d, names))
+    if is_slope(derived.mode, derived.seeded):
+        # What could not be put in is a name, which is said too.
+        read = wanted & {name for d in shown for name in d.tensors}
+        way += tuple(s for d in shown if d.name in read for s in statements(d, names))
     steps = (
         *_seed(derived, names),
         *steps_of(derived.derived, names),
@@ -109,7 +113,7 @@ def _as_slope(
 ) -> Statement:
     """`dy/dx` on the left, where the derivative is of one number, or has an index for each of the output."""
     by = next((name for name, result in derived.results if result == definition.name), "")
-    if derived.seeded is not None or derived.mode not in ("vjp", "jacobian") or not by:
+    if not by or not is_slope(derived.mode, derived.seeded):
         return statement
     left = statement.left
     assert isinstance(left, Indexed)
