@@ -50,6 +50,20 @@ _READ = '''def read(array, outside, *index):
         clipped.append({clip}(i, 0, n - 1))
     return {where}(inside, array[tuple(clipped)], outside)'''
 
+_CHECK_SHAPES = '''def check_shapes(**given):
+    """Raise ValueError for an array of another shape; "batch" is one number, the same in each."""
+    batch = "batch"
+    for name, (array, expected) in given.items():
+        found = tuple(SHAPE)
+        if "batch" in expected and batch == "batch" and len(found) == len(expected):
+            batch = found[expected.index("batch")]
+        wanted = tuple(batch if n == "batch" else n for n in expected)
+        if found != wanted:
+            raise ValueError(
+                f"{name}: expected shape {wanted}, found {found}; "
+                "this code is written for these sizes, `chainrule derive --sizes` writes it for others"
+            )'''
+
 NUMPY = Backend(
     name="numpy",
     module="np",
@@ -70,6 +84,7 @@ NUMPY = Backend(
     real="({value})",
     special="np.vectorize(math.{name}, otypes=[float])({argument})",
     helpers={
+        "check_shapes(": _CHECK_SHAPES.replace("SHAPE", "np.shape(array)"),
         "read(": _READ.format(clip="np.clip", where="np.where"),
         "add_at(": '''def add_at(array, value, *index):
     """Add a value at each place, as often as it is there; what lies outside is dropped."""
@@ -99,6 +114,7 @@ TORCH = Backend(
     special="torch.{name}({argument})",
     functions={"power": "pow", "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan"},
     helpers={
+        "check_shapes(": _CHECK_SHAPES.replace("SHAPE", 'getattr(array, "shape", ())'),
         "read(": _READ.format(clip="torch.clamp", where="torch.where"),
         "add_at(": '''def add_at(array, value, *index):
     """Add a value at each place, as often as it is there; what lies outside is dropped."""
@@ -133,6 +149,7 @@ JAX = Backend(
     real="({value})",
     special="jax.scipy.special.{name}({argument})",
     helpers={
+        "check_shapes(": _CHECK_SHAPES.replace("SHAPE", "jnp.shape(array)"),
         "read(": _READ.format(clip="jnp.clip", where="jnp.where"),
         "add_at(": '''def add_at(array, value, *index):
     """The array with a value added at each place, as often as it is there; what lies outside is dropped."""

@@ -16,7 +16,23 @@ from compiler.show.text import text
 
 TAKEN = (
     *("np", "jnp", "jax", "torch", "math", "float", "read", "add_at", "grids", "ctx", "dtype", "device"),
-    *("range", "forward", "backward", "vjp", "jvp", "hvp", "jacobian", "gradient", "zip", "tuple", "any"),
+    *(
+        "check_shapes",
+        "ValueError",
+        "len",
+        "getattr",
+        "range",
+        "forward",
+        "backward",
+        "vjp",
+        "jvp",
+        "hvp",
+        "jacobian",
+        "gradient",
+        "zip",
+        "tuple",
+        "any",
+    ),
 )
 """Names that a text uses for something else."""
 COMPUTED = ("batch_size", "iota")
@@ -41,6 +57,29 @@ class Namer:
 def arguments(program: Program) -> list[Tensor]:
     """What a function of the program is called with."""
     return [tensor for tensor in program.inputs if tensor.kind not in COMPUTED]
+
+
+def shapes_told(given: Sequence[Tensor], namer: Namer, help: str) -> list[str]:
+    """A docstring that says what a function is for, and the shape of each argument that has axes."""
+    shapes = [f"{namer.names[t.name]}: shape {_shape(t, 'batch')}" for t in _checked(given)]
+    return [f'"""{help}', "", *shapes, '"""'] if shapes else [f'"""{help}"""']
+
+
+def checks(given: Sequence[Tensor], namer: Namer) -> list[str]:
+    """The statement that refuses arguments of other sizes than the code is written for."""
+    names = {namer.names[t.name]: _shape(t, '"batch"') for t in _checked(given)}
+    pairs = ", ".join(f"{name}=({name}, {shape})" for name, shape in names.items())
+    return [f"check_shapes({pairs})"] if pairs else []
+
+
+def _checked(given: Sequence[Tensor]) -> Sequence[Tensor]:
+    """All arguments, unless all are scalars: no size is in the code then, and arrays go by elements."""
+    return given if any(tensor.shape for tensor in given) else ()
+
+
+def _shape(tensor: Tensor, batch: str) -> str:
+    sizes = [batch if size is None else str(size) for size in tensor.shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
 def body(

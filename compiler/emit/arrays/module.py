@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compiler.emit.arrays.backend import JAX, NUMPY, TORCH, Backend
-from compiler.emit.arrays.function import Namer, arguments, body, helpers, indented
+from compiler.emit.arrays.function import Namer, arguments, body, checks, helpers, indented, shapes_told
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.program import Definition, Program, Tensor
 from compiler.ir.tensor.prune import needed_for, without_unread
@@ -36,7 +36,8 @@ def _function(function: Function, program: Program, namer: Namer, backend: Backe
     names = ", ".join(namer.names[t.name] for t in arguments(program))
     results = ", ".join(namer.names[name] for name in function.results)
     lines = [
-        f'"""{function.help}"""',
+        *shapes_told(arguments(program), namer, function.help),
+        *checks(arguments(program), namer),
         *body(program, program.definitions, namer, backend, arguments(program)),
         f"return {results}",
     ]
@@ -104,12 +105,14 @@ def torch_text(pullback: Pullback, called: Called) -> str:
     """An `autograd.Function` and a function that applies it."""
     namer = Namer(called, [pullback.program])
     names = namer.names
-    given = [t.name for t in arguments(pullback.program) if t.name != pullback.seed]
+    tensors = [t for t in arguments(pullback.program) if t.name != pullback.seed]
+    given = [t.name for t in tensors]
     listed = ", ".join(names[n] for n in given)
     saved = ", ".join(names[n] for n in pullback.saved)
     results = dict(pullback.results)
     returned = ", ".join(names[results[n]] if n in results else "None" for n in given)
     forward = [
+        *checks(tensors, namer),
         *body(pullback.program, pullback.forward, namer, TORCH, arguments(pullback.program)),
         f"ctx.save_for_backward({saved})",
         f"return {names[pullback.output]}",
@@ -121,8 +124,8 @@ def torch_text(pullback: Pullback, called: Called) -> str:
         f"return {returned}",
     ]
     kind = pullback.name.title().replace("_", "")
-    code = f'''class {kind}(torch.autograd.Function):
-    """{pullback.help}"""
+    code = f"""class {kind}(torch.autograd.Function):
+{indented(shapes_told(tensors, namer, pullback.help))}
 
     @staticmethod
     def forward(ctx, {listed}):
@@ -135,7 +138,7 @@ def torch_text(pullback: Pullback, called: Called) -> str:
 
 
 def {pullback.name}({listed}):
-    return {kind}.apply({listed})'''
+    return {kind}.apply({listed})"""
     return helpers(code, TORCH)
 
 
@@ -157,6 +160,7 @@ def jax_text(pullback: Pullback, called: Called) -> str:
         for t in given
     )
     forward = [
+        *checks(given, namer),
         *body(pullback.program, pullback.forward, namer, JAX, arguments(pullback.program)),
         f"return {names[pullback.output]}, ({saved + ',' if saved else ''})",
     ]
@@ -165,9 +169,9 @@ def jax_text(pullback: Pullback, called: Called) -> str:
         *body(pullback.program, pullback.backward, namer, JAX, pullback.there),
         f"return ({returned},)",
     ]
-    code = f'''@jax.custom_vjp
+    code = f"""@jax.custom_vjp
 def {pullback.name}({listed}):
-    """{pullback.help}"""
+{indented(shapes_told(given, namer, pullback.help))}
     return {pullback.name}_forward({listed})[0]
 
 
@@ -179,5 +183,5 @@ def {pullback.name}_backward(saved, {names[pullback.seed]}):
 {indented(backward)}
 
 
-{pullback.name}.defvjp({pullback.name}_forward, {pullback.name}_backward)'''
+{pullback.name}.defvjp({pullback.name}_forward, {pullback.name}_backward)"""
     return helpers(code, JAX)

@@ -186,3 +186,33 @@ def test_other_modes_in_numpy(mode: str) -> None:
     slopes = [(np.asarray(a) - np.asarray(b)) / (2 * step) for a, b in ends]
     for one, other in zip(found if isinstance(found, tuple) else (found,), slopes, strict=True):
         assert np.abs(np.asarray(one) - other).max() < 1e-8
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+def test_written_code_refuses_other_shapes(library: str) -> None:
+    """A mean over three would divide by three whatever it is given."""
+    module = pytest.importorskip(library)
+    ones = module.numpy.ones if library == "jax" else module.ones
+    ask = question("y[b] = mean[i](w[i]·x[b, i])")
+    if library == "numpy":
+        functions = compiled(numpy_text(ask, derive_modes(ask, ["vjp"])))
+        function = told = functions["forward"]
+        with pytest.raises(ValueError, match=r"y_bar: expected shape \(2,\), found \(1,\)"):
+            functions["vjp"](ones((3,)), ones((2, 3)), ones((1,)))
+    else:
+        names = compiled((torch_code if library == "torch" else jax_code)(ask))
+        function = names["formula"]
+        told = names.get("Formula", function)
+    assert function(ones((3,)), ones((2, 3))).shape == (2,)
+    assert "x: shape (batch, 3)" in told.__doc__
+    for w, x in (((4,), (2, 4)), ((3,), (2, 4)), ((3,), (3,)), ((1,), (2, 3))):
+        with pytest.raises(ValueError, match=r"expected shape .*found .*--sizes"):
+            function(ones(w), ones(x))
+
+
+def test_scalar_code_goes_by_elements() -> None:
+    """No size is in it that an array could miss."""
+    ask = question("y = x² + z")
+    text = numpy_text(ask, derive_modes(ask, ["vjp"]))
+    assert "check_shapes" not in text
+    assert compiled(text)["forward"](np.full(4, 3.0), 1.0).tolist() == [10.0] * 4
