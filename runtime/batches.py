@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from runtime.errors import DataError
-from runtime.given import Arrays, arrays_of, each, examples_of
+from runtime.given import Arrays, arrays_of, counted, each, examples_of
 from runtime.interface import ModelInterface
 from runtime.prefetch import prefetched
 from runtime.shuffle import permutation
@@ -41,6 +41,10 @@ class Batch:
                 yield Batch(*(each(itemgetter(piece), given) for given in (self.x, self.y)), weights=weights)
             else:
                 yield Batch(self.x, self.y, self.rows[piece], self.weights)
+
+    def counted(self, ignored: int | None) -> int:
+        """Of how many numbers its loss is the mean, where a label is ignored."""
+        return len(self) if ignored is None else counted(self.targets, ignored, len(self))
 
     @property
     def weighed(self) -> dict[str, np.ndarray]:

@@ -48,7 +48,8 @@ class TrainingState:
     """Where a training run stands, apart from its arrays.
 
     `epoch` and `step` count what is finished. In the middle of an epoch, `samples` of its samples have been
-    visited and `loss` is the sum of their losses, `losses` that of each loss with a name. `history` holds one
+    visited and `loss` is the sum of their losses, `losses` that of each loss with a name; `counted`
+    labels of them are not ignored, None: every sample counts once. `history` holds one
     list per measured quantity, all equally long, with one value per epoch; `callbacks` what callbacks have to
     remember, by their names. `accumulate` batches make an update. `ema` is the decay of `averages`, by
     parameter names, after `ema_updates` updates; None: there are none. `augment` is how images are changed,
@@ -70,6 +71,7 @@ class TrainingState:
     ema: float | None = None
     ema_updates: int = 0
     augment: str | None = None
+    counted: int | None = None
     averages: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -127,11 +129,12 @@ def save_checkpoint(
     accumulate: int = 1,
     averages: Averages | None = None,
     augment: str | None = None,
+    counted: int | None = None,
 ) -> None:
     """Write parameters, states, optimizer state and training state to `path`, atomically.
 
     `epoch` epochs are finished and `samples` samples of the next, whose losses add up to `loss`, those that
-    have names to `losses`. The same
+    have names to `losses`; `counted` is of how many labels, where some are ignored. The same
     state gives the same bytes. Raises WeightsError when writing fails; an older file is then
     unchanged.
     """
@@ -152,6 +155,8 @@ def save_checkpoint(
     }
     if samples:
         metadata |= {"samples": str(samples), "loss": repr(float(loss))}
+    if counted not in (None, samples):
+        metadata["counted"] = str(counted)
     if losses:
         metadata["losses"] = json.dumps(losses, sort_keys=True)
     if accumulate > 1:
@@ -267,6 +272,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         history = json.loads(metadata["history"])
         data = DataIdentity(**json.loads(metadata["data"])) if "data" in metadata else None
         samples, loss = int(metadata.get("samples", 0)), float(metadata.get("loss", 0.0))
+        counted = int(metadata["counted"]) if "counted" in metadata else None
         callbacks = json.loads(metadata.get("callbacks", "{}"))
         losses = json.loads(metadata.get("losses", "{}"))
         accumulate, ema_updates = (
@@ -282,6 +288,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
             and len({len(values) for values in history.values()} | {0}) <= 2
             and all(len(values) <= epochs for values in history.values())
             and 0 <= samples < 2**63
+            and 0 <= (counted or 0) < 2**63
             and all(map(math.isfinite, (loss, *losses.values())))
             and 0 < accumulate < 2**32
             and 0 <= ema_updates < 2**63
@@ -310,6 +317,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         ema=ema,
         ema_updates=ema_updates,
         augment=metadata.get("augment"),
+        counted=counted,
     )
 
 

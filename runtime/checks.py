@@ -8,6 +8,7 @@ from typing import Any
 from runtime.callbacks.base import Callback, Training
 from runtime.checkpoint import TrainingState
 from runtime.errors import TrainingError
+from runtime.interface import ModelInterface
 
 
 def check_arguments(
@@ -92,6 +93,18 @@ def check_resumed(
                 found=str(given),
                 advice=f"dataclasses.replace(state, {name}=…) to go on all the same",
             )
+
+
+def check_accumulated(interface: ModelInterface, accumulate: int) -> None:
+    """Gradients of parts add up by what counts of each, which is one number for one loss alone."""
+    ignores = any(one.ignored is not None for one in interface.labels)
+    if accumulate > 1 and ignores and interface.ignored is None:
+        raise TrainingError(
+            "several losses, of which one ignores labels, cannot be accumulated: each has its own mean",
+            expected="accumulate=1",
+            found=f"accumulate={accumulate}",
+            advice="larger batches, or no ignore_index",
+        )
 
 
 def check_history(training: Training, validates: bool) -> None:

@@ -42,7 +42,7 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
     try:
         loss = _train_epoch(training, course, show_bar=verbose == 1)
         seconds = time.perf_counter() - started
-        means = {f"{name}_loss": total / training.samples for name, total in training.losses.items()}
+        means = {f"{name}_loss": total / max(training.counted, 1) for name, total in training.losses.items()}
         measured = {"loss": loss, **means, "learning_rate": learning_rate}
         if course.validation is not None:
             measured.update(_validate(training, course))
@@ -55,7 +55,7 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
             print(error, flush=True)
         return
     count = training.samples - visited_before
-    training.samples, training.batch = 0, 0
+    training.samples, training.counted, training.batch = 0, 0, 0
     training.loss, training.losses = 0.0, {}
     training.history.append(epoch, measured)
     logs = {**measured, "seconds": seconds, "samples_per_second": count / max(seconds, 1e-9)}
@@ -66,8 +66,11 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
 
 
 def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
-    """The updates of one epoch that are still to do; the mean loss over all its samples."""
-    network = training.network
+    """The updates of one epoch that are still to do; the mean loss over all its samples.
+
+    Where labels are ignored it is that over the others, 0 where there are none.
+    """
+    network, ignored = training.network, training.interface.ignored
     before = overriding(training.callbacks, "on_train_batch_begin")
     after = overriding(training.callbacks, "on_train_batch_end")
     title = f"epoch {training.epoch + 1}/{training.epochs}"
@@ -78,23 +81,25 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
         for number, batch in enumerate(made, start=training.batch):
             for hook in before:
                 hook(number)
-            values = update(network, batch)
+            values = update(network, batch, ignored)
             loss = values.pop("loss")
             if not math.isfinite(loss):
                 raise _not_finite(training, f"the loss is {loss}", number, batch.inputs)
             if training.averages is not None:
                 training.averages.follow()
-            training.loss += loss * len(batch)
+            count = batch.counted(ignored)
+            training.loss += loss * count
             for name, value in values.items():
-                training.losses[name] = training.losses.get(name, 0.0) + value * len(batch)
+                training.losses[name] = training.losses.get(name, 0.0) + value * count
             training.samples += len(batch)
+            training.counted += count
             training.batch = number + 1
             if after:
                 logs = {"loss": loss, **{f"{name}_loss": value for name, value in values.items()}}
                 for hook in after:
                     hook(number, logs)
             if bar:
-                bar.update(training.samples, f"loss {training.loss / training.samples:.4f}")
+                bar.update(training.samples, f"loss {training.loss / max(training.counted, 1):.4f}")
     finally:
         made.close()  # a thread may be making the next batch
         if bar:
@@ -106,7 +111,7 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
         what = f"{', '.join(broken)} holds NaN or infinity"
         inputs = None if batch is None else batch.inputs
         raise _not_finite(training, what, number, inputs)
-    return training.loss / training.samples
+    return training.loss / max(training.counted, 1)
 
 
 def _unit(training: Training) -> str:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import mul
 from typing import Any
 
 import numpy as np
 
 from runtime.defaults import EVALUATION_BATCH_SIZE
 from runtime.errors import TrainingError
-from runtime.given import Arrays, batch_of, examples_of, values_of
+from runtime.given import Arrays, batch_of, counted, examples_of, values_of
 from runtime.interface import ModelInterface
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean loss over `samples` samples and, for classifiers, accuracy as a fraction with its standard error.
+    """Mean loss over `samples` samples, or their labels that are not ignored, and accuracy of classifiers.
+
+    The accuracy is a fraction, with its standard error.
 
     `losses` are the means of those that have names, `metrics` what the model measures over all samples.
 
@@ -53,7 +56,9 @@ def evaluate(
     interface.check_pair(x, y, "evaluation")
     weights = interface.weights(y, sample_weight, None, examples_of(x))
     count, correct, predictions = examples_of(x), 0, 0
-    sums: dict[str, list[float]] = {}
+    values: dict[str, list[float]] = {}
+    sizes: list[int] = []
+    counts: list[int] = []
     totals: list[Mapping[str, float | np.ndarray]] = []
     for begin in range(0, count, batch_size):
         part = slice(begin, begin + batch_size)
@@ -62,13 +67,16 @@ def evaluate(
         loss, outputs, *measured = network.evaluate(batch, labels, **weighed)
         totals.append(measured[0] if measured else {})
         for name, value in values_of(loss).items():
-            sums.setdefault(name, []).append(value * examples_of(batch))
+            values.setdefault(name, []).append(value)
+        sizes.append(examples_of(batch))
+        counts.append(counted(labels, interface.ignored, sizes[-1]))
         if interface.classes is not None:
             right = np.asarray(outputs).argmax(axis=-1) == labels
             correct += int(right.sum())
             ignored = interface.labels[0].ignored
             predictions += labels.size if ignored is None else int((labels != ignored).sum())
-    losses = {name: math.fsum(parts) / count for name, parts in sums.items()}
+    shares = counts if any(counts) else sizes
+    losses = {name: math.fsum(map(mul, shares, parts)) / sum(shares) for name, parts in values.items()}
     loss = losses.pop("loss")
     if not math.isfinite(loss):
         raise TrainingError(

@@ -76,6 +76,13 @@ def examples_of(given: Arrays) -> int:
     return len(arrays_of(given)[0])
 
 
+def counted(y: Arrays, ignored: int | None, examples: int) -> int:
+    """Of how many numbers a loss is the mean: of the labels that are not ignored, else of the examples."""
+    if ignored is None:
+        return examples
+    return sum(int(np.count_nonzero(labels != ignored)) for labels in arrays_of(y))
+
+
 def by_key(given: Arrays, expected: Sequence[Given], what: str) -> dict[str, np.ndarray]:
     """The arrays by their names. Raises DataError where they are not those that a model takes."""
     keys = [one.key for one in expected]

@@ -140,6 +140,12 @@ class ModelInterface:
         return self.output_shape[-1] if fits else None
 
     @property
+    def ignored(self) -> int | None:
+        """The label that counts for nothing in the loss; None where there is none, or several labels or
+        losses, whose sum is no mean over the labels of one."""
+        return self.labels[0].ignored if len(self.labels) == 1 and len(self.losses) <= 1 else None
+
+    @property
     def label_shape(self) -> tuple[int, ...]:
         """The shape of the target of one sample; of the first, where there are several."""
         return self.labels[0].shape if self.labels else ()

@@ -13,7 +13,14 @@ from runtime.averages import Averages
 from runtime.batches import ArrayBatches, Batches, IterableBatches
 from runtime.callbacks.base import Callback, Training, state_names
 from runtime.checkpoint import TrainingState
-from runtime.checks import check_arguments, check_callbacks, check_history, check_iterable, check_resumed
+from runtime.checks import (
+    check_accumulated,
+    check_arguments,
+    check_callbacks,
+    check_history,
+    check_iterable,
+    check_resumed,
+)
 from runtime.defaults import EVALUATION_BATCH_SIZE, TRAIN_BATCH_SIZE
 from runtime.epochs import Course, Held, run_epoch
 from runtime.errors import TrainingError
@@ -94,6 +101,7 @@ def fit(
     batch_size = begin.batch_size if batch_size is None else batch_size
     accumulate = begin.accumulate if accumulate is None else accumulate
     check_arguments(batch_size, accumulate, epochs, initial_epoch, steps_per_epoch)
+    check_accumulated(interface, accumulate)
     weights = None
     if is_arrays(x):
         interface.check_pair(x, y, "training")
@@ -121,6 +129,7 @@ def fit(
         augment=begin.augment if augment is None else str(augment),
     )
     training.losses = dict(begin.losses)
+    training.counted = begin.samples if begin.counted is None else begin.counted
     check_history(training, validation is not None)
     seed = network.seed if shuffle_seed is None else shuffle_seed
     batches: Batches

@@ -40,6 +40,8 @@ class Training:
     batch: int = 0
     """Updates of this epoch so far."""
     augment: str | None = None
+    counted: int = 0
+    """Of how many numbers `loss` is the sum: `samples`, or their labels that are not ignored."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "network"), name)

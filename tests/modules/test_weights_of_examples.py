@@ -93,6 +93,9 @@ def test_training(module: ModuleType) -> None:
     history = fit(net, x, y, sample_weight=weights, validation_data=(x, y, weights), **options).history
     assert history["loss"] == [pytest.approx(expected)]
     assert history["val_loss"] == [pytest.approx(right(net, x, y, weights))]
+    for size in (1, 7):
+        found = evaluate(net, x, y, size, interface, sample_weight=weights)
+        assert found.loss == pytest.approx(right(net, x, y, weights))
     correct = (net.predict(x).argmax(-1) == y).sum() / (y != IGNORED).sum()
     assert evaluate(net, x, y, interface=interface).accuracy == pytest.approx(correct)
     with pytest.raises(DataError, match="sample_weight do not fit"):
@@ -101,6 +104,18 @@ def test_training(module: ModuleType) -> None:
         fit(net, x, np.where(y == IGNORED, -1, y), **options)
     with pytest.raises(DataError, match="class_weight makes no sense"):
         fit(net, x, y, class_weight={0: 2.0}, **options)
+
+
+def test_several_batches_are_the_large_one(module: ModuleType) -> None:
+    (x, y, weights), interface = batch(), ModelInterface.of_module(module)
+    y[20:, 1:] = IGNORED
+    whole, parts = module.Network(seed=1), module.Network(seed=1)
+    options = {"epochs": 2, "verbose": 0, "interface": interface, "sample_weight": weights}
+    expected = fit(whole, x, y, batch_size=20, **options).history["loss"]
+    found = fit(parts, x, y, batch_size=5, accumulate=4, **options).history["loss"]
+    assert found == pytest.approx(expected, rel=1e-12)
+    for name, array in whole.parameters.items():
+        assert parts.parameters[name] == pytest.approx(array, rel=1e-12), name
 
 
 def test_weights_of_classes() -> None:

@@ -27,7 +27,9 @@ class CrossEntropy(Loss):
     the mixture of (1 - s) of itself and s of all classes alike (Szegedy et al., CVPR 2016).
 
     Labels equal to `ignore_index`, any integer, count for nothing, and the mean is over the others; 0 where
-    there are none. So padding has no part in the loss, as in PyTorch's cross_entropy.
+    there are none. So padding has no part in the loss, as in PyTorch's cross_entropy. Over several batches
+    `fit` and `evaluate` take the mean over all labels that count; where a model has several losses, the mean
+    of its batches, weighted by their examples.
     """
 
     from_logits: bool = False
