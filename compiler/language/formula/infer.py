@@ -9,7 +9,7 @@ learnt.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 
 from compiler.errors import ModelError, Problem
@@ -92,19 +92,25 @@ class _Inference:
             raise ModelError(*dict.fromkeys(problems))
 
     def learns(self) -> bool:
-        """Go through the statements once; whether anything new was learnt."""
+        """Whether anything new was learnt. What needs itself is as large as its left side says; only where
+        that says nothing more, as reads of it need: they may be of a part, or of places outside."""
+        return self._learns(frozenset(self.unknown)) or self._learns(frozenset(self.shapes))
+
+    def _learns(self, told: Container[str]) -> bool:
+        """Go through the statements once, with what reads say of the tensors that are `told` of."""
         before = dict(self.shapes)
         left: dict[str, PartialShape] = {}
         for statement in self.formula.statements:
             finder, value = self.finder(statement)
             own = self.circles.get(statement.target, ())
             for read, axes in _reads(value, finder.left):
-                if read.tensor in self.shapes:
+                if read.tensor in told:
                     # In a circle the place of the step before says nothing: it ends one earlier.
-                    told = (isinstance(index, Name) or read.tensor not in own for index in read.indices)
                     written = tuple(
-                        self.written(index, axes, finder) if tells else UNKNOWN
-                        for index, tells in zip(read.indices, told, strict=True)
+                        self.written(index, axes, finder)
+                        if isinstance(index, Name) or read.tensor not in own
+                        else UNKNOWN
+                        for index in read.indices
                     )
                     self.shapes[read.tensor] = self.merged(self.shapes[read.tensor], written, read)
             indices = finder.target.indices

@@ -120,3 +120,21 @@ def test_what_has_no_order_is_an_error_at_the_read(formula: str, culprit: str) -
 def test_other_mistakes(formula: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         program_of(formula, (4, 3))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "pad(m, 0)[b, t - 1, c]",
+        "(m[b, t - 1, c] if t >= 1 else 0)",
+        "pad(m, 0)[b, t + 1, c]",
+        "sum[s: 2](m[b, s, c])",
+        "m[b, 0, c]",
+    ],
+)
+def test_what_reads_a_circle_says_nothing_of_its_size(read: str) -> None:
+    """It may need a part alone: how large the tensor is stands on its left side."""
+    circle = "m[b, t, c] = x[b, t, c] + pad(m, 0)[b, t - 1, c]"
+    program = program_of(f"{circle}; y[b, t, c] = x[b, t, c] * {read}", (4, 3))
+    assert [d.shape for d in program.definitions if d.name.endswith("m")] == [(None, 4, 3)]
+    assert program.shape("y") == (None, 4, 3)
