@@ -137,6 +137,7 @@ class ExtentFinder:
 
     def _left(self, name: str) -> Iterator[_Source]:
         if self.declared is not None:
+            self.scope.check_rank(self.target, self.declared)
             yield from self._bare(name, self.target, self.declared)
 
     def _bare_reads(self, name: str, body: Node, *, padded: bool) -> Iterator[_Source]:

@@ -146,7 +146,10 @@ class _Inference:
         return UNKNOWN if high is None else high + 1
 
     def merged(self, known: PartialShape, written: Shape, read: Read) -> PartialShape:
-        """A tensor's shape with the sizes that a read adds. A size that is known stays."""
+        """A tensor's shape with the sizes that a read adds. A size that is known stays.
+
+        Raises ModelError for a wrong number of indices."""
+        self.scope.operand(read)
         sizes = (UNKNOWN,) * len(written) if known is None else known
         for index, extent, size in zip(read.indices, written, sizes, strict=True):
             # What is unknown may be said to have a row for each example.

@@ -75,11 +75,15 @@ class Scope:
         if read.tensor not in self.operands:
             raise self.unknown_tensor(read.tensor, read.place)
         operand = self.operands[read.tensor]
+        self.check_rank(read, operand)
+        return operand
+
+    def check_rank(self, read: Read, operand: Operand) -> None:
+        """Raises ModelError where a read, or a left side, has another number of indices than the tensor."""
         if operand.shape is not None and len(read.indices) != len(operand.shape):
             message = f"{read.tensor} has the wrong number of indices"
             expected = f"{len(operand.shape)}, for the shape {shape_text(operand.shape)}"
             raise self.error(read.place, message, expected=expected, found=str(len(read.indices)))
-        return operand
 
     def unknown_tensor(self, name: str, place: Place) -> ModelError:
         if name in self.constants:
@@ -98,8 +102,8 @@ class Scope:
 
 
 def shape_text(shape: Shape) -> str:
-    """A shape as errors show it: `(batch, 28, 28, 1)`."""
-    sizes = ["batch" if extent is None else str(extent) for extent in shape]
+    """A shape as errors show it: `(batch, 28, 28, 1)`, and `?` for a size that nothing has said yet."""
+    sizes = ["batch" if extent is None else "?" if extent == UNKNOWN else str(extent) for extent in shape]
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 

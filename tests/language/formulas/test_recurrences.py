@@ -122,6 +122,40 @@ def test_other_mistakes(formula: str, message: str) -> None:
         program_of(formula, (4, 3))
 
 
+PLACES = {
+    "bare": "y[b, t, c] = x[b, t, c] + {}",
+    "a factor of a sum": "y[b, t, c] += x[b, t, k] * {}",
+    "a choice": "y[b, t, c] = {} if t >= 1 else x[b, t, c]",
+    "a condition": "y[b, t, c] = x[b, t, c] if {} > 0 else 0",
+    "a sum": "y[b, t, c] = x[b, t, c] + sum[k: 2]({})",
+    "a max": "y[b, t, c] = max[k: 2](x[b, t, c] * {})",
+    "a product": "y[b, t, c] = x[b, t, c] * prod[k: 2]({})",
+    "a second term": "y[b, t, c] += x[b, t, c]; y[b, t, c] += {}",
+    "two statements": "y[b, t, c] = x[b, t, c] + pad(z, 0)[b, t - 1, c]; z[b, t, c] = {}",
+    "two statements, the reader first": "z[b, t, c] = {}; y[b, t, c] = x[b, t, c] + pad(z, 0)[b, t - 1, c]",
+    "after the circle": "y[b, t, c] = x[b, t, c] + pad(y, 0)[b, t - 1, c]; z[b, t, c] = {}",
+}
+
+
+@pytest.mark.parametrize("read", ["y", "pad(y, 0)"])
+@pytest.mark.parametrize("indices", ["b", "b, t - 1", "b, t", "b, t - 1, c, 0", "b, t, c, c"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_wrong_number_of_indices(place: str, indices: str, read: str) -> None:
+    """Wherever a tensor reads itself, the error points at the read."""
+    culprit = f"{read}[{indices}]"
+    with pytest.raises(ModelError, match="y has the wrong number of indices") as error:
+        program_of(PLACES[place].format(culprit), (4, 3))
+    _, text, carets, expected, found = str(error.value).splitlines()
+    assert culprit in text[carets.index("^") - 1 : carets.rindex("^") + 2]
+    assert "3" in expected
+    assert found.split() == ["found:", str(indices.count(",") + 1)]
+
+
+def test_left_sides_of_several_ranks() -> None:
+    with pytest.raises(ModelError, match="y has the wrong number of indices"):
+        program_of("y[b, t] += x[b, t]; y[b] += pad(y, 0)[b, t - 1]", (4,))
+
+
 @pytest.mark.parametrize(
     "read",
     [
