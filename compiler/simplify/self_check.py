@@ -54,10 +54,16 @@ def _side_by_side(old: Program, new: Program) -> tuple[Program, tuple[str, ...]]
     shared = {d.name for d in old.definitions if d.name in new and new[d.name] == d}
     # What has become another one of the same formula must find that computed, and not given.
     merged = {formula_of(d) for d in old.definitions if d.name not in new}
+    # Of what has been taken apart, some summands are in a part and the others in its reader: what both add
+    # up to is known of the whole alone, which stays where others read it.
+    parts = {term for d in new.definitions if d.name not in old for term in d.terms}
     cut = {
         d.name
         for d in old.definitions
-        if d.name in shared and not _takes_part(d) and not (merged and formula_of(d) in merged)
+        if d.name in shared
+        and not _takes_part(d)
+        and parts.isdisjoint(d.terms)
+        and not (merged and formula_of(d) in merged)
     }
     inputs = (*old.inputs, *(_as_input(d) for d in old.definitions if d.name in cut))
     kept = [d for d in old.definitions if d.name not in cut]

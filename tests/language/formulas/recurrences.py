@@ -242,6 +242,7 @@ RECURRENCES: dict[str, Recurrence] = {
     "cumulative_product": Recurrence(_from_first(lambda np, y, x: x * y)),
     "cumulative_max": Recurrence(_from_first(lambda np, y, x: np.maximum(x, y))),
     "cumulative_log_sum_exp": Recurrence(_from_first(lambda np, y, x: np.logaddexp(x, y))),
+    "online_log_sum_exp": Recurrence(_from_first(lambda np, y, x: np.logaddexp(x, y))),
     "moving_average": Recurrence(_from_first(lambda np, y, x: 0.1 * x + 0.9 * y)),
     "recurrent_network": Recurrence(_recurrent),
     "linear_attention": Recurrence(_linear_attention),

@@ -34,7 +34,9 @@ def worst(found: dict[str, Finding]) -> float:
     return max(finding.error for finding in found.values())
 
 
-@pytest.mark.parametrize("name", ["cumulative_product", "sum_of_the_rest", "viterbi", "recurrent_network"])
+@pytest.mark.parametrize(
+    "name", ["cumulative_product", "sum_of_the_rest", "viterbi", "recurrent_network", "online_log_sum_exp"]
+)
 def test_simplified_derivatives_of_some_are_those_of_jax(name: str, jax) -> None:
     """VJP, JVP and HVP; the first two of all of them are looked at where the page is."""
     found = errors_by_mode(case_of(name, 2), interpret, jax, prepare=simplified)
