@@ -39,7 +39,7 @@ def with_constants(line: str) -> str:
 
 def with_roots(line: str) -> str:
     """Each √ as sqrt( ) of the factor that follows. Raises ModelError where that is none, or has a power."""
-    while "√" in line:
+    for _ in range(line.count("√")):
         start = line.rindex("√")
         rest = line[start + 1 :].lstrip()
         end = _factor_end(rest)
