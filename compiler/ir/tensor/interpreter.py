@@ -65,29 +65,10 @@ def _in_steps(
     program: Program, circle: Circle, values: dict[str, np.ndarray], batch: int, dtype: type[np.floating]
 ) -> None:
     """Compute all members of a circle."""
-    for name in circle.names:
-        values[name] = _identity(program.definitions[program.positions[name]], batch, dtype)
-    _steps(program, circle, values, batch, dtype, {name: {} for name in circle.names})
-
-
-def _steps(
-    program: Program,
-    circle: Circle,
-    values: Arrays,
-    batch: int,
-    dtype: type[np.floating],
-    fixed: Mapping[str, Mapping[int, int]],
-) -> None:
-    """The steps of a circle inside of one step of those around it, which have `fixed` some dimensions."""
-    carried = dict(zip(circle.names, circle.dimensions, strict=True))
-    for step in circle.steps:
-        now = {name: {**fixed[name], dimension: step} for name, dimension in carried.items()}
-        for part in circle.body:
-            if isinstance(part, Circle):
-                _steps(program, part, values, batch, dtype, now)
-            else:
-                definition = program.definitions[program.positions[part]]
-                _evaluate(definition, values, batch, dtype, now[part])
+    members = {name: program.definitions[program.positions[name]] for name in circle.names}
+    values.update({name: _identity(member, batch, dtype) for name, member in members.items()})
+    for name, places in circle.turns():
+        _evaluate(members[name], values, batch, dtype, places)
 
 
 def _batch_of(program: Program, inputs: Arrays) -> int:

@@ -29,6 +29,10 @@ from compiler.ir.tensor.components import circles_among, components
 DIRECTIONS = (1, -1)
 
 
+Places = Mapping[int, int]
+"""Dimensions of a tensor, and the place along each."""
+
+
 @dataclass(frozen=True)
 class Circle:
     """Definitions computed step by step: each step computes one slice of each member.
@@ -50,6 +54,21 @@ class Circle:
     @property
     def steps(self) -> range:
         return range(self.extent) if self.direction > 0 else range(self.extent - 1, -1, -1)
+
+    def turns(self, around: Mapping[str, Mapping[int, int]] | None = None) -> Iterator[tuple[str, Places]]:
+        """What is computed one after the other: a member, and the place of each of its carried dimensions.
+
+        Circles inside go through all of their steps in each of these; `around` are the places that members
+        have by the circles around this one."""
+        around = around or {}
+        carried = dict(zip(self.names, self.dimensions, strict=True))
+        for step in self.steps:
+            now = {name: {**around.get(name, {}), own: step} for name, own in carried.items()}
+            for part in self.body:
+                if isinstance(part, str):
+                    yield part, now[part]
+                else:
+                    yield from part.turns(now)
 
     @property
     def levels(self) -> tuple[Circle, ...]:

@@ -39,32 +39,19 @@ def in_jax(
         if circle is None:
             values[definition.name] = _evaluate(jax, definition, values, batch, {})
         elif definition.name not in values:
-            for name in circle.names:
-                values[name] = _nothing(jax, program.definitions[program.positions[name]], batch)
-            _in_steps(jax, program, circle, values, batch, {name: {} for name in circle.names})
+            _in_steps(jax, program, circle, values, batch)
     return values
 
 
-def _in_steps(
-    jax: ModuleType,
-    program: Program,
-    circle: Circle,
-    values: dict[str, Any],
-    batch: int,
-    fixed: Mapping[str, Mapping[int, int]],
-) -> None:
-    """Add to the values of a circle's members what its steps compute."""
-    carried = dict(zip(circle.names, circle.dimensions, strict=True))
-    for step in circle.steps:
-        now = {name: {**fixed[name], dimension: step} for name, dimension in carried.items()}
-        for part in circle.body:
-            if isinstance(part, Circle):
-                _in_steps(jax, program, part, values, batch, now)
-                continue
-            definition = program.definitions[program.positions[part]]
-            if all(place < (definition.shape[k] or 0) for k, place in now[part].items()):
-                of_step = _evaluate(jax, definition, values, batch, now[part])
-                values[part] = _combine(jax, definition)(values[part], of_step)
+def _in_steps(jax: ModuleType, program: Program, circle: Circle, values: dict[str, Any], batch: int) -> None:
+    """Compute all members of a circle."""
+    members = {name: program.definitions[program.positions[name]] for name in circle.names}
+    values.update({name: _nothing(jax, member, batch) for name, member in members.items()})
+    for name, places in circle.turns():
+        member = members[name]
+        if all(place < (member.shape[k] or 0) for k, place in places.items()):
+            of_step = _evaluate(jax, member, values, batch, places)
+            values[name] = _combine(jax, member)(values[name], of_step)
 
 
 def _given(tensor: Tensor, inputs: Mapping[str, Any], batch: int, seed: int, step: int) -> Any:
