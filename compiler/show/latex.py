@@ -15,12 +15,10 @@ from compiler.show.notation import (
     Bound,
     Call,
     Choice,
-    Equals,
     Indexed,
     Junction,
     Name,
     Negated,
-    Negative,
     Node,
     Number,
     Power,
@@ -31,17 +29,15 @@ from compiler.show.notation import (
     Root,
     Slope,
     Statement,
-    Sum,
     Whole,
 )
-from compiler.show.printer import Printer
+from compiler.show.printer import BATCH, LinePrinter
 
 SIGNS = {"<": "<", "<=": r"\leq", ">": ">", ">=": r"\geq", "==": "=", "!=": r"\ne"}
 SPECIAL = re.compile(r"[#$%&_{}]")
-BATCH = "B"
 
 
-class Latex(Printer):
+class Latex(LinePrinter):
     """Prints notation as a formula, without the dollars around it."""
 
     def brackets(self, printed: str) -> str:
@@ -81,18 +77,6 @@ class Latex(Printer):
         if node.outside is not None:
             return rf"\mathrm{{pad}}_{{{self(node.outside)}}}({self(node.name)}){below}"
         return f"{{{self(node.name)}}}{below}" if below else self(node.name)
-
-    def negative(self, node: Negative) -> str:
-        return f"-{self.inside(node.inside, PRODUCT)}"
-
-    def sum(self, node: Sum) -> str:
-        text = ""
-        for term in node.terms:
-            if isinstance(term, Negative):
-                text += f" - {self.inside(term.inside, PRODUCT)}" if text else self(term)
-            else:
-                text += (" + " if text else "") + self.inside(term, PRODUCT)
-        return text
 
     def product(self, node: Product) -> str:
         text = ""
@@ -171,9 +155,6 @@ class Latex(Printer):
     def slope(self, node: Slope) -> str:
         d = r"\partial " if node.partial else r"\mathrm{d}"
         return rf"\frac{{{d}{self.inside(node.of, ATOM)}}}{{{d}{self.inside(node.by, ATOM)}}}"
-
-    def equals(self, node: Equals) -> str:
-        return " = ".join(self.inside(form, SUM) for form in node.forms)
 
     def statement(self, node: Statement) -> str:
         sign = r"\mathrel{+}=" if node.sign == "+=" else "="

@@ -34,7 +34,7 @@ from compiler.show.notation import (
     Sum,
     Whole,
 )
-from compiler.show.printer import Printer
+from compiler.show.printer import BATCH, Printer
 from compiler.show.text import text
 
 SIGNS = {"<": "<", "<=": "≤", ">": ">", ">=": "≥", "==": "=", "!=": "≠"}
@@ -42,7 +42,6 @@ MARKS = {"bar": "¯", "dot": "˙"}
 OVERLINE = "border-top: .06em solid; padding-top: .1em"
 """Over a word: few fonts have a macron that is as long."""
 BIG = {"sum": "∑", "max": "max", "min": "min", "argmax": "arg max", "argmin": "arg min"}
-BATCH = "B"
 
 
 class Mathml(Printer):

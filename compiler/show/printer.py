@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from compiler.errors import CompilerBug
-from compiler.show.notation import Node, level
+from compiler.show.notation import PRODUCT, SUM, Equals, Negative, Node, Sum, level
+
+BATCH = "B"
+"""What typeset formulas call the size of the batch."""
 
 
 class Printer:
@@ -29,3 +32,22 @@ class Printer:
     def brackets(self, printed: str) -> str:
         """What is printed, as one thing."""
         raise NotImplementedError
+
+
+class LinePrinter(Printer):
+    """Prints in a row of signs, in which a sum is its terms with + and - between."""
+
+    def negative(self, node: Negative) -> str:
+        return f"-{self.inside(node.inside, PRODUCT)}"
+
+    def sum(self, node: Sum) -> str:
+        text = ""
+        for term in node.terms:
+            if isinstance(term, Negative):
+                text += f" - {self.inside(term.inside, PRODUCT)}" if text else self(term)
+            else:
+                text += (" + " if text else "") + self.inside(term, PRODUCT)
+        return text
+
+    def equals(self, node: Equals) -> str:
+        return " = ".join(self.inside(form, SUM) for form in node.forms)

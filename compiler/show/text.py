@@ -21,12 +21,10 @@ from compiler.show.notation import (
     Bound,
     Call,
     Choice,
-    Equals,
     Indexed,
     Junction,
     Name,
     Negated,
-    Negative,
     Node,
     Number,
     Power,
@@ -37,18 +35,17 @@ from compiler.show.notation import (
     Root,
     Slope,
     Statement,
-    Sum,
     Whole,
     level,
 )
-from compiler.show.printer import Printer
+from compiler.show.printer import LinePrinter
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 NOTHING = {"sum": "0", "max": "-inf", "min": "inf", "argmax": "-inf", "argmin": "inf"}
 """What a point whose conditions do not hold gives."""
 
 
-class Text(Printer):
+class Text(LinePrinter):
     """Prints notation on one line."""
 
     def brackets(self, printed: str) -> str:
@@ -69,18 +66,6 @@ class Text(Printer):
     def index(self, node: Node) -> str:
         """An index: as Python writes it."""
         return _Index()(node)
-
-    def negative(self, node: Negative) -> str:
-        return f"-{self.inside(node.inside, PRODUCT)}"
-
-    def sum(self, node: Sum) -> str:
-        text = ""
-        for term in node.terms:
-            if isinstance(term, Negative):
-                text += f" - {self.inside(term.inside, PRODUCT)}" if text else self(term)
-            else:
-                text += (" + " if text else "") + self.inside(term, PRODUCT)
-        return text
 
     times = "·"
 
@@ -141,9 +126,6 @@ class Text(Printer):
     def slope(self, node: Slope) -> str:
         d = "∂" if node.partial else "d"
         return f"{d}{self.inside(node.of, ATOM)}/{d}{self.inside(node.by, ATOM)}"
-
-    def equals(self, node: Equals) -> str:
-        return " = ".join(self.inside(form, SUM) for form in node.forms)
 
     def statement(self, node: Statement) -> str:
         text = f"{self(node.left)} {node.sign} {self(node.right)}"
