@@ -86,9 +86,13 @@ gradients: $(DEVELOPMENT)
 
 crash-test: $(DEVELOPMENT)
 	$(BIN)/chainrule compile --quiet benchmarks/models/tiny.py
-	$(BIN)/python -m tests.runtime.crash generated/tiny $(CRASH_OPTIONS)
+	$(BIN)/python -m tests.runtime.crash generated/tiny --model benchmarks/models/tiny.py $(CRASH_OPTIONS)
 
+# Inputs are guided where atheris can be had, which has wheels for some Pythons; they need not be.
 fuzz: $(DEVELOPMENT)
+	@$(BIN)/python -c "import atheris" 2>/dev/null || \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]' || \
+	echo "atheris cannot be had for this Python: inputs are changed blindly"
 	$(BIN)/python -m tests.runtime.fuzz $(FUZZ_OPTIONS)
 
 accuracy: $(INSTALLED)

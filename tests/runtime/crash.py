@@ -3,7 +3,8 @@
 A child trains a built module, with a checkpoint after every update. It is
 killed by SIGKILL at a random moment; what it has left must be loadable, never older than before, and the next
 child goes on from it. A run that reaches its end must end with the bytes of one that was never killed. Then a
-checkpoint is damaged, bit by bit and cut by cut: what can still be read must be what was written.
+checkpoint is damaged, bit by bit and cut by cut: what can still be read must be what was written. Last come
+the places and times of tests/runtime/crash_places.py.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from runtime.interface import ModelInterface
 from runtime.modules import load_module
 from runtime.safetensors import load_file
 from runtime.trainer import fit
+from tests.runtime import crash_places
 
 EPOCHS, BATCH, SAMPLES = 3, 8, 120
 SEED = 20
@@ -44,6 +46,7 @@ class Report:
     cuts: int = 0
     flips: int = 0
     harmless: int = 0
+    places: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -53,6 +56,7 @@ class Report:
             f"  {self.finished_runs:,} runs went on to their end, with the bytes of one that was not killed",
             f"{self.cuts:,} cuts and {self.flips:,} flipped bits of a checkpoint",
             f"  {self.harmless:,} without an effect, all others refused",
+            *self.places,
             *(("WRONG:", *self.wrong) if self.wrong else ("nothing wrong",)),
         )
         return "\n".join(lines)
@@ -66,7 +70,7 @@ class Subject:
     x: np.ndarray
     y: np.ndarray
 
-    def train(self, path: Path) -> None:
+    def train(self, path: Path, epochs: int = EPOCHS) -> None:
         """From `path` if it is there, else from the start, to the end."""
         interface = ModelInterface.of_module(self.module)
         network = self.module.Network(seed=SEED)
@@ -76,7 +80,7 @@ class Subject:
             network,
             *(self.x, self.y),
             batch_size=BATCH,
-            epochs=EPOCHS,
+            epochs=epochs,
             verbose=0,
             callbacks=callbacks,
             resume=state,
@@ -192,24 +196,36 @@ def _read(path: Path) -> tuple[object, ...] | None:
     return arrays, checkpoint.model_name, checkpoint.model_hash, checkpoint.state
 
 
-def crash(module: ModuleType, folder: Path, kills: int, cuts: int, flips: int) -> Report:
-    """All of it, in a folder of its own."""
-    report = Report()
-    content = kill_again_and_again(subject_of(module), folder, kills, report)
+def crash(
+    module: ModuleType, folder: Path, kills: int, cuts: int, flips: int, model: Path | None = None
+) -> Report:
+    """All of it, in a folder of its own; `model` is a file to compile, if that is tried too."""
+    report, subject = Report(), subject_of(module)
+    content = kill_again_and_again(subject, folder, kills, report)
     damage(content, folder / "damaged", cuts, flips, report)
+    for place in (
+        crash_places.full_and_read_only,
+        crash_places.two_trainings,
+        crash_places.clock_set_back,
+    ):
+        report.places.append(place(subject, folder, content, report.wrong))
+    if model is not None:
+        report.places.append(crash_places.two_compilations(model, folder, report.wrong))
     return report
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.runtime.crash", description=__doc__)
     parser.add_argument("module", type=Path, help="a built module: generated/mlp.*.so, or without its ending")
+    parser.add_argument("--model", type=Path, help="its model file, to be compiled by two at once")
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--cuts", type=int, default=1000)
     parser.add_argument("--flips", type=int, default=10_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="chainrule-crash-") as folder:
         module = load_module(arguments.module)
-        report = crash(module, Path(folder), arguments.kills, arguments.cuts, arguments.flips)
+        damages = arguments.kills, arguments.cuts, arguments.flips
+        report = crash(module, Path(folder), *damages, arguments.model)
     print(report)
     return 1 if report.wrong else 0
 

@@ -19,6 +19,7 @@ def test_a_training_that_is_killed_loses_nothing(tmp_path):
     report = crash.crash(fake_network.make_module("fake_crash"), tmp_path, kills=12, cuts=50, flips=300)
     assert report.wrong == [] and report.kills == 12
     assert report.flips == 300 and report.cuts > 50
+    assert len(report.places) == 3 and "always whole" in report.places[1]
 
 
 def test_what_is_lost_would_be_found(tmp_path):
