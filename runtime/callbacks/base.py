@@ -20,7 +20,7 @@ class Training:
     `epoch` counts from 0; `samples` is how many samples of it have been visited and `loss` the sum of their
     losses; `stop_training` ends the run after this epoch. `accumulate` batches of `batch_size` make an
     update; `averages` are those of the parameters, where there are any. What else is asked of it is asked of
-    the network: `self.model.predict(x)`, `self.model.learning_rate`.
+    the network, and set there: `self.model.predict(x)`, `self.model.learning_rate = 0.01`.
     """
 
     network: Any
@@ -45,6 +45,11 @@ class Training:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "network"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What is no field of a training is the network's: `self.model.learning_rate = 0.01`."""
+        own = name in type(self).__dataclass_fields__
+        object.__setattr__(self if own else self.network, name, value)
 
     @property
     def callback_states(self) -> dict[str, dict[str, Any]]:

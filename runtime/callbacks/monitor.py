@@ -11,9 +11,9 @@ from runtime.history import History
 def epochs_since_best(history: History, monitor: str, mode: str = "auto", min_delta: float = 0.0) -> int:
     """How many epochs ago the quantity `monitor` was best; 0 when the last epoch is the best.
 
-    `mode` is "min", "max" or "auto": accuracies are better when larger, all else when smaller. An epoch is
-    better only when it improves by more than `min_delta`. Raises TrainingError when `monitor` is not
-    measured.
+    `mode` is "min", "max" or "auto": accuracies are better when larger, losses when smaller, and of all else
+    it has to be said. An epoch is better only when it improves by more than `min_delta`. Raises TrainingError
+    when `monitor` is not measured.
     """
     values = monitored(history, monitor)
     return len(values) - 1 - best_position(values, direction(monitor, mode), min_delta)
@@ -31,9 +31,11 @@ def monitored(history: History, monitor: str) -> list[float]:
 
 
 def direction(monitor: str, mode: str) -> float:
-    """1 where smaller is better, else -1. Raises ValueError for a mode that is none."""
+    """1 where smaller is better, else -1. Raises ValueError for a mode that is none, or says too little."""
     if mode not in ("min", "max", "auto"):
         raise ValueError(f"mode must be 'min', 'max' or 'auto', not {mode!r}")
+    if mode == "auto" and not monitor.endswith(("accuracy", "loss")):
+        raise ValueError(f"whether a large {monitor!r} is good has to be said: mode='min' or mode='max'")
     return -1.0 if mode == "max" or (mode == "auto" and monitor.endswith("accuracy")) else 1.0
 
 

@@ -13,7 +13,8 @@ class EarlyStopping(Callback):
 
     The first `start_from_epoch` epochs do not count. `baseline` is what has to be beaten. With
     `restore_best_weights` the network gets back, when the training ends for whatever reason, the parameters
-    and states of the best epoch; a run that is resumed knows those of its own epochs alone.
+    and states that the best epoch was evaluated with, which are averages where `fit` keeps such; a run that
+    is resumed knows those of its own epochs alone.
     """
 
     def __init__(
@@ -47,17 +48,20 @@ class EarlyStopping(Callback):
         beaten = [] if self.baseline is None else [self.baseline]
         waited = len(beaten) + len(counted) - 1 - best_position(beaten + counted, self.sign, self.min_delta)
         if waited == 0 and self.restore_best_weights:
-            self._best = {name: array.copy() for name, array in self._weights().items()}
+            self._best = {name: array.copy() for name, array in self._evaluated().items()}
         if waited >= max(self.patience, 1):
             self.training.stop_training = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self._best is not None:
-            for name, array in self._weights().items():
+            network = self.training.network
+            for name, array in {**network.parameters, **network.state}.items():
                 array[...] = self._best[name]
 
-    def _weights(self) -> dict[str, np.ndarray]:
-        return {**self.training.network.parameters, **self.training.network.state}
+    def _evaluated(self) -> dict[str, np.ndarray]:
+        network, averages = self.training.network, self.training.averages
+        parameters = network.parameters if averages is None else averages.arrays
+        return {**parameters, **network.state}
 
 
 class TerminateOnNaN(Callback):

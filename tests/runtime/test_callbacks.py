@@ -13,7 +13,6 @@ import pytest
 from runtime.callbacks import (
     Callback,
     CSVLogger,
-    EarlyStopping,
     History,
     LambdaCallback,
     LearningRateScheduler,
@@ -22,7 +21,6 @@ from runtime.callbacks import (
     TensorBoard,
     TerminateOnNaN,
     Training,
-    epochs_since_best,
 )
 from runtime.checkpoint import read_checkpoint
 from runtime.errors import TrainingError
@@ -85,35 +83,18 @@ def test_every_hook_is_called_in_order():
     assert calls == ["train begin", *epochs[0], *epochs[1], "train end"]
 
 
-@pytest.mark.parametrize(
-    "values, options, waited",
-    [
-        ([3.0, 2.0, 1.0], {}, 0),
-        ([3.0, 1.0, 2.0, 2.5], {}, 2),
-        ([1.0, 1.0, 1.0], {}, 2),
-        ([1.0, 0.95, 0.9], {"min_delta": 0.2}, 2),
-        ([1.0, 2.0], {"mode": "max"}, 0),
-    ],
-)
-def test_epochs_since_best(values, options, waited):
-    history = History.restored(len(values), {"val_loss": values})
-    assert epochs_since_best(history, "val_loss", **options) == waited
+def test_what_is_no_field_of_a_training_is_set_in_the_network():
+    """As in Keras, `self.model` is the network; a rate that is set there must not be lost."""
 
+    class Change(Callback):
+        def on_train_begin(self, logs=None):
+            self.model.learning_rate = 0.0
+            self.model.stop_training = True
 
-def test_accuracy_is_better_when_larger():
-    assert epochs_since_best(History.restored(2, {"val_accuracy": [0.5, 0.6]}), "val_accuracy") == 0
-
-
-def test_monitoring_what_is_not_measured():
-    with pytest.raises(TrainingError, match="pass validation_data"):
-        epochs_since_best(History.restored(1, {"loss": [1.0]}), "val_loss")
-
-
-def test_early_stopping_counts_across_a_resume():
-    for values, stops in (([1.0, 2.0], False), ([1.0, 2.0, 2.0], True), ([1.0, 2.0, 0.5], False)):
-        training = training_with(val_loss=values)
-        end_epoch(EarlyStopping(patience=2), training)
-        assert training.stop_training == stops
+    network = fake_network.Network()
+    history = fit(network, X, Y, epochs=3, verbose=0, callbacks=[Change()])
+    assert network.learning_rate == 0.0 and history.epoch == [0]
+    assert not hasattr(network, "stop_training")
 
 
 def test_the_best_checkpoint_survives_a_worse_epoch_after_a_resume(tmp_path):
@@ -173,37 +154,6 @@ def test_reduce_on_plateau():
 def test_reduce_on_plateau_counts_across_a_resume(resumed_after):
     values, options = [1.0] * 7, {"patience": 1, "cooldown": 2}
     assert plateau(values, resumed_after, **options) == plateau(values, **options)
-
-
-def test_early_stopping_gives_the_best_weights_back():
-    class Worse(fake_network.Network):
-        def evaluate(self, x, y):
-            return {5: 1.0, 10: 0.5, 15: 2.0}.get(self.step, 3.0), self.predict(x)
-
-    kept = {}
-
-    class Keep(Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            kept[epoch] = {name: array.copy() for name, array in self.training.network.parameters.items()}
-
-    network = Worse()
-    stopping = EarlyStopping(patience=2, restore_best_weights=True)
-    history = fit(network, X, Y, batch_size=8, epochs=9, verbose=0, validation_data=(X, Y),
-                  callbacks=[Keep(), stopping])  # fmt: skip
-    assert history.epoch == [0, 1, 2, 3]
-    assert all((network.parameters[name] == array).all() for name, array in kept[1].items())
-
-
-def test_early_stopping_from_an_epoch_on_and_against_a_baseline():
-    for values, options, stops in (
-        ([1.0, 2.0, 2.0], {"start_from_epoch": 2}, False),
-        ([1.0, 2.0, 2.0, 2.0], {"start_from_epoch": 2}, True),
-        ([2.0], {"baseline": 1.5}, True),
-        ([1.0], {"baseline": 1.5}, False),
-    ):
-        training = training_with(val_loss=values)
-        end_epoch(EarlyStopping(patience=1, **options), training)
-        assert training.stop_training == stops, (values, options)
 
 
 def test_terminate_on_nan(capsys):
