@@ -170,7 +170,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *BASE,
     ),
     "compiler.tools.explain": (
-        *("compiler.show", "compiler.tools.derive", "compiler.tools.check", "compiler.tools.measure"),
+        *("compiler.derive", "compiler.show", "compiler.tools.derive", "compiler.tools.check"),
+        *("compiler.tools.measure", "compiler.toolchain.from_python", "compiler", "compiler.schedule"),
+        *(MODULE, "runtime"),
         *("compiler.tools.words", "compiler.emit", "compiler.toolchain.build", "compiler.machine"),
         *("compiler.frontend.lowered", "compiler.frontend.isolation", "compiler.driver"),
         *(*COMPILING, *BASE),

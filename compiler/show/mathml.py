@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from xml.sax.saxutils import escape, quoteattr
 
 from compiler.show.letters import GREEK
@@ -199,11 +200,30 @@ def _between(parts: list[str], sign: str) -> list[str]:
     return [piece for part in parts for piece in (separator, part)][1:]
 
 
+class Pointed(Mathml):
+    """Marks axes and tensors, each by its number, so that a page can show where else they stand."""
+
+    def __init__(self, axes: Iterable[str], tensors: Iterable[str]):
+        self.axes = {axis: number for number, axis in enumerate(axes)}
+        self.tensors = {tensor: number for number, tensor in enumerate(tensors)}
+
+    def name(self, node: Name) -> str:
+        return _pointed(super().name(node), "i", self.axes.get(node.text))
+
+    def indexed(self, node: Indexed) -> str:
+        plain = self._marked(node.name) if not node.indices and node.outside is None else None
+        return _pointed(plain or super().indexed(node), "t", self.tensors.get(node.name.text))
+
+
+def _pointed(printed: str, kind: str, number: int | None) -> str:
+    return printed if number is None else f'<mrow data-at="{kind}{number}">{printed}</mrow>'
+
+
 mathml = Mathml()
 """The printer of MathML."""
 
 
-def math(node: Node, *, block: bool = False) -> str:
+def math(node: Node, *, block: bool = False, printer: Mathml = mathml) -> str:
     """A whole `math` element; what cannot show it has the plain text."""
     display = ' display="block"' if block else ""
-    return f"<math{display} alttext={quoteattr(text(node))}>{mathml(node)}</math>"
+    return f"<math{display} alttext={quoteattr(text(node))}>{printer(node)}</math>"

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from compiler.show.latex import escaped, latex
-from compiler.tools.explain.blocks import Block, Code, Fold, Formulas, Graph, Heading, Paragraph, Table
+from compiler.tools.explain.blocks import (
+    Block,
+    Choice,
+    Code,
+    Fold,
+    Formulas,
+    Graph,
+    Heading,
+    Lines,
+    Paragraph,
+    Play,
+    Table,
+    Timeline,
+)
 
 DOCUMENT = r"""\documentclass{article}
 \usepackage[utf8]{inputenc}
@@ -49,13 +62,28 @@ def _block(block: Block) -> str:
             table = f"\\begin{{tabular}}{{{columns}}}\n{lines}\n\\end{{tabular}}"
             return f"{words(caption)}:\n\n\\begin{{center}}\\small\n{table}\n\\end{{center}}"
         case Graph(boxes, arrows, _):
-            items = (
-                rf"\item {words(b.name)} ({words(', '.join(b.words))})"
-                + "".join(f", of {words(a)}" for a, to in arrows if to == b.name)
+            return _list(
+                f"{b.name} ({', '.join(b.words)})" + "".join(f", of {a}" for a, to in arrows if to == b.name)
                 for b in boxes
             )
-            return "\\begin{itemize}\n" + "\n".join(items) + "\n\\end{itemize}"
-        case Code(_, code):
+        case Code(text=code):
             return "{\\tiny\n\\begin{verbatim}\n" + code + "\n\\end{verbatim}}"
+        case Play(_, stages):
+            return _list(
+                f"{stage.title} ({stage.way}): "
+                + "; ".join((*(f"{p.caption}: {p.words}" for p in stage.pictures), *stage.words))
+                for stage in stages
+            )
+        case Lines(title, sentences) | Timeline(title, sentences):
+            return rf"\textbf{{{words(title)}.}} {words(sentences)}"
+        case Choice(title, choices):
+            return "\n\n".join(
+                "\n\n".join([rf"\paragraph{{{words(f'{title} {name}')}}}", *map(_block, inner)])
+                for name, inner in choices
+            )
         case Fold(title, inner):
             return "\n\n".join([rf"\paragraph{{{words(title)}}}", *map(_block, inner)])
+
+
+def _list(items: Iterable[str]) -> str:
+    return "\\begin{itemize}\n" + "\n".join(rf"\item {words(item)}" for item in items) + "\n\\end{itemize}"

@@ -6,7 +6,21 @@ from collections.abc import Iterable, Iterator
 
 from compiler.show.latex import latex
 from compiler.show.text import text
-from compiler.tools.explain.blocks import Block, Code, Fold, Formulas, Graph, Heading, Paragraph, Table
+from compiler.tools.explain.blocks import (
+    Block,
+    Choice,
+    Code,
+    Fold,
+    Formulas,
+    Graph,
+    Heading,
+    Lines,
+    Paragraph,
+    Play,
+    Stage,
+    Table,
+    Timeline,
+)
 
 SIGNS = {"after": "→  ", "chain": "     "}
 
@@ -33,11 +47,23 @@ def _text(block: Block) -> Iterator[str]:
             for box in boxes:
                 after = ", ".join(a for a, b in arrows if b == box.name)
                 yield f"    {box.name} ({', '.join(box.words)})" + (f" of {after}" if after else "")
-        case Code(_, code):
+        case Code(text=code):
             yield code
+        case Play(_, stages):
+            yield from (f"    {_stage(number, stage)}" for number, stage in enumerate(stages, 1))
+        case Lines(title, words) | Timeline(title, words):
+            yield f"{title}: {words}"
+        case Choice(title, choices):
+            yield from (f"{title} {name}\n\n{as_text(inner)}" for name, inner in choices)
         case Fold(title, inner):
             yield f"{title}:"
             yield as_text(inner)
+
+
+def _stage(number: int, stage: Stage) -> str:
+    """A stage in a line: the values of its pictures in words."""
+    shown = (f"{p.caption}: {p.words}" if p.caption != stage.title else p.words for p in stage.pictures)
+    return f"{number}. {stage.title} ({stage.way}): {'; '.join((*shown, *stage.words))}"
 
 
 def _columns(rows: tuple[tuple[str, ...], ...], numbers: int) -> Iterator[str]:
@@ -73,8 +99,14 @@ def _markdown(block: Block) -> Iterator[str]:
             yield from (f'    n{numbers_of[b.name]}["{b.name}<br>{"<br>".join(b.words)}"]' for b in boxes)
             yield from (f"    n{numbers_of[a]} --> n{numbers_of[b]}" for a, b in arrows)
             yield "```"
-        case Code(_, code):
+        case Code(text=code):
             yield f"```cython\n{code}\n```"
+        case Play(_, stages):
+            yield from (_stage(number, stage) for number, stage in enumerate(stages, 1))
+        case Lines(title, words) | Timeline(title, words):
+            yield f"**{title}.** {words}"
+        case Choice(title, choices):
+            yield from (f"**{title} {name}**\n\n{as_markdown(inner)}\n" for name, inner in choices)
         case Fold(title, inner):
             yield f"<details><summary>{title}</summary>\n"
             yield as_markdown(inner)

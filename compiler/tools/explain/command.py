@@ -18,6 +18,9 @@ def add_explain(commands: Any, checked: Callable[[argparse.Namespace], Any]) -> 
     parser.add_argument("--format", choices=FORMATS, default="html", help="of what is written (html)")
     parser.add_argument("-o", "--output", type=Path, help="the file (standard output; html: NAME.html)")
     parser.add_argument("--check", action="store_true", help="compile in float64, and show what was measured")
+    parser.add_argument(
+        "--quick", action="store_true", help="build and measure nothing: no times, no networks that train"
+    )
     parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
     parser.add_argument("--target", default="native", help="what the kernels are for (native)")
     parser.set_defaults(run=lambda arguments: run(arguments, checked), batch_size=3, seed=0)
@@ -29,12 +32,19 @@ def run(arguments: argparse.Namespace, checked: Callable[[argparse.Namespace], A
     from compiler.tools.explain.as_html import as_html
     from compiler.tools.explain.as_latex import as_latex
     from compiler.tools.explain.as_words import as_markdown, as_text
+    from compiler.tools.explain.health import health
     from compiler.tools.explain.material import material
+    from compiler.tools.explain.measured import measured
     from compiler.tools.explain.outline import outline
 
     with printing_to_stderr():
-        model = material(arguments.model, arguments.target, arguments.dtype)
-        blocks = outline(model, checked(arguments) if arguments.check else None)
+        # Of another machine nothing can be measured here.
+        measuring = not arguments.quick and arguments.target == "native"
+        instruments = "kernels" if measuring else "none"
+        model = material(arguments.model, arguments.target, arguments.dtype, instruments)
+        found = measured(model, arguments.model) if measuring else None
+        report = checked(arguments) if arguments.check else None
+        blocks = outline(model, report, found, health() if measuring else None)
     writers: Mapping[str, Callable[..., str]] = {
         "html": as_html,
         "text": as_text,

@@ -36,13 +36,16 @@ def _place(box: Box) -> tuple[int, int]:
 def _box(box: Box) -> str:
     x, y = _place(box)
     middle = x + WIDTH // 2
-    first = y + 20 - 4 * (len(box.words) - 1)
+    first = y + HEIGHT // 2 + 5 - 8 * len(box.words)
     lines = "".join(
-        f'<text class="{kind}" x="{middle}" y="{first + 16 * k}">{escape(line)}</text>'
+        f'<text class="middle {kind}" x="{middle}" y="{first + 16 * k}">{escape(line)}</text>'
         for k, (kind, line) in enumerate([("name", box.name), *(("fact", word) for word in box.words)])
     )
-    drawn = f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>{lines}'
-    return f'<a href="#{box.anchor}">{drawn}</a>' if box.anchor else f'<g class="given">{drawn}</g>'
+    drawn = f'<rect class="box" x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>{lines}'
+    layer = f"data-layer={quoteattr(box.name)}"
+    if not box.anchor:
+        return f'<g class="given" {layer}>{drawn}</g>'
+    return f'<a href="#{box.anchor}" {layer}>{drawn}</a>'
 
 
 def _arrow(source: Box, target: Box, back: bool) -> str:

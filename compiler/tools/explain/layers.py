@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from compiler.frontend.lowered import LayerRow, shape_text
 from compiler.ir.tensor.program import Definition, Program
@@ -11,7 +10,7 @@ from compiler.show.definitions import statements
 from compiler.show.notation import Node
 from compiler.tools.derive.steps import Chain, Step, steps_of
 from compiler.tools.explain.blocks import Block, Box, Code, Fold, Formulas, Graph, Heading, Paragraph
-from compiler.tools.explain.material import Material
+from compiler.tools.explain.material import Material, Written
 
 LOSS = "loss"
 
@@ -99,7 +98,19 @@ def _layer(model: Material, origin: str) -> Iterator[Block]:
     if record:
         yield Fold(f"Step by step ({len(record)} steps)", tuple(step_blocks(record)))
     for kernel in model.kernels.get(origin, ()):
-        yield Fold(f"Kernel {kernel['name']}", (Code(str(kernel["name"]), kernel_text(kernel)),))
+        yield Fold(f"Kernel {kernel.name}", (_code(kernel, model),))
+
+
+def _code(kernel: Written, model: Material) -> Code:
+    """A kernel beside its formula: the axes and tensors that both speak of."""
+    definitions = [entry for entry in kernel.call.entries if isinstance(entry, Definition)]
+    axes = dict.fromkeys(a.name for d in definitions for t in d.terms for a in t.axes)
+    tensors = tuple(
+        (model.called[tensor].text, buffer.name)
+        for buffer, tensor in zip(kernel.call.kernel.buffers, kernel.call.tensors, strict=False)
+        if tensor in model.called.names
+    )
+    return Code(kernel.name, kernel.text, _written(definitions, model), tuple(axes), tensors)
 
 
 def _written(definitions: list[Definition], model: Material) -> tuple[Node, ...]:
@@ -124,13 +135,3 @@ def _chain(chain: Chain) -> Iterator[Node]:
             yield from link.parts
             yield from link.slopes
     yield chain.slope
-
-
-def kernel_text(kernel: dict[str, Any]) -> str:
-    """A kernel as it stands in the module."""
-    parameters = ",\n".join(f"    {row.rstrip(',')}" for row in kernel["parameters"])
-    lines = [f"cdef void {kernel['name']}(", parameters, ") noexcept nogil:"]
-    lines += [f"    # {line}" for line in kernel["header"]]
-    lines += [f"    {line}" for line in kernel["variables"]]
-    lines += [f"    {line}" for line in kernel["lines"]]
-    return "\n".join(lines)

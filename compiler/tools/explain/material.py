@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +13,37 @@ from compiler.emit.cython.kernels import KernelNames
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.machine.registry import all_targets
-from compiler.module_source import ModuleSource, compile_to_source
+from compiler.module_source import Instruments, ModuleSource, compile_to_source
+from compiler.plan.kernels import Call
 from compiler.show.names import Called, called
 from compiler.toolchain.build import find_toolchain
 from compiler.toolchain.compile_file import target_for
+from compiler.tools.measure.schedule import calls_in_order
 
 DERIVED = ("vjp", "simplify", "stabilise")
 """Passes whose steps are shown: the rules, what is made simpler, what is made stable."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A kernel as it is printed, and the first call that a layer makes of it."""
+
+    described: Mapping[str, Any]
+    call: Call
+
+    @property
+    def name(self) -> str:
+        return str(self.described["name"])
+
+    @property
+    def text(self) -> str:
+        """As it stands in the module."""
+        parameters = ",\n".join(f"    {row.rstrip(',')}" for row in self.described["parameters"])
+        lines = [f"cdef void {self.name}(", parameters, ") noexcept nogil:"]
+        lines += [f"    # {line}" for line in self.described["header"]]
+        lines += [f"    {line}" for line in self.described["variables"]]
+        lines += [f"    {line}" for line in self.described["lines"]]
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -70,22 +94,28 @@ class Material:
         )
 
     @cached_property
-    def kernels(self) -> dict[str, list[dict[str, Any]]]:
+    def kernels(self) -> dict[str, list[Written]]:
         """The functions that a training step calls for each layer, as they are printed."""
         settings, module = self.source.settings, self.source.module
         names = KernelNames(settings.machine.lengths(settings.dtype), set())
-        uses: dict[str, dict[str, None]] = {}
+        uses: dict[str, dict[str, Call]] = {}
         for plan in self.source.step:
             routine = next(r for r in module.routines if r.name == plan.name) if module else None
+            planned = {call.computes: call for _, _, _, call in calls_in_order((plan,))}
             for call in routine.calls if routine else ():
                 origin = plan.program[call.computes].origin
-                uses.setdefault(origin, {})[names.name_of(call, plan.name)] = None
+                uses.setdefault(origin, {}).setdefault(names.name_of(call, plan.name), planned[call.computes])
         described = {str(kernel["name"]): kernel for kernel in names.described()}
-        return {origin: [described[name] for name in called] for origin, called in uses.items()}
+        return {
+            origin: [Written(described[name], call) for name, call in called.items()]
+            for origin, called in uses.items()
+        }
 
 
-def material(path: Path, target: str = "native", dtype: str = "float32") -> Material:
+def material(
+    path: Path, target: str = "native", dtype: str = "float32", instruments: Instruments = "none"
+) -> Material:
     """Compile a model file as far as text; a C compiler is asked for "native" alone, which it knows. Raises
     ModelError."""
     found = all_targets().get(target) or target_for(target, find_toolchain())
-    return Material(compile_to_source(load_model(path), found, dtype, ""))
+    return Material(compile_to_source(load_model(path), found, dtype, "", instruments=instruments))

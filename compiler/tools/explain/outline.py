@@ -7,17 +7,31 @@ from collections.abc import Iterator
 from compiler.frontend.lowered import shape_text
 from compiler.tools.check.report import Report
 from compiler.tools.explain.blocks import Block, Heading, Paragraph, Table
+from compiler.tools.explain.cost import cost_part
+from compiler.tools.explain.example import RANDOM, journey
+from compiler.tools.explain.fates import health_part
+from compiler.tools.explain.health import Health
 from compiler.tools.explain.layers import graph, layer_parts
 from compiler.tools.explain.material import Material
-from compiler.tools.explain.whole import chain_part, cost_part, evidence_part
+from compiler.tools.explain.measured import Measured
+from compiler.tools.explain.play import play_part
+from compiler.tools.explain.whole import chain_part, evidence_part
 
 
-def outline(model: Material, report: Report | None = None) -> tuple[Block, ...]:
-    """All that is said of a model."""
-    return tuple(_blocks(model, report))
+def outline(
+    model: Material,
+    report: Report | None = None,
+    found: Measured | None = None,
+    networks: Health | None = None,
+) -> tuple[Block, ...]:
+    """All that is said of a model, with what was checked and measured, of it and of small networks, if it
+    was."""
+    return tuple(_blocks(model, report, found, networks))
 
 
-def _blocks(model: Material, report: Report | None) -> Iterator[Block]:
+def _blocks(
+    model: Material, report: Report | None, found: Measured | None, networks: Health | None
+) -> Iterator[Block]:
     lowered = model.source.lowered
     yield Heading(1, model.name, "top")
     yield Paragraph(
@@ -33,8 +47,10 @@ def _blocks(model: Material, report: Report | None) -> Iterator[Block]:
         for row in lowered.layers
     )
     yield Table("Layers", ("layer", "kind", "result", "parameters"), rows, numbers=3)
+    yield from play_part(model, journey(model, found.examples if found else RANDOM))
     yield Heading(2, "Layer by layer", "layers")
     yield from layer_parts(model)
     yield from chain_part(model)
-    yield from cost_part(model)
+    yield from cost_part(model, found)
+    yield from health_part(networks)
     yield from evidence_part(report)

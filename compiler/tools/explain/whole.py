@@ -1,20 +1,20 @@
-"""What is said of the whole model: the chain rule to each parameter, what a step costs, the evidence."""
+"""What is said of the whole model: the chain rule to each parameter, what is kept, the evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
 
+from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.program import Definition, Program
+from compiler.machine.elements import element_bytes
+from compiler.schedule.layout import row_size
 from compiler.show.names import Called
 from compiler.show.notation import Equals, Product, Slope
 from compiler.tools.check.report import COLUMNS, Report
 from compiler.tools.explain.blocks import Block, Formulas, Heading, Paragraph, Table
 from compiler.tools.explain.material import Material
-from compiler.tools.measure.schedule import operations_of_program, pass_reports, workspace
 from compiler.tools.words import bytes_text
-
-BATCH = 128
 
 
 def chain_part(model: Material) -> Iterator[Block]:
@@ -37,6 +37,47 @@ def chain_part(model: Material) -> Iterator[Block]:
             rows.append((parameter.name, f"{len(path)}", f"{count:,}", f"{largest:,}"))
     head = ("parameter", "factors on the path", "paths", "entries of the largest Jacobian, an example")
     yield Table("What is multiplied, and never formed", head, tuple(rows))
+    yield from _kept(model)
+
+
+def _kept(model: Material) -> Iterator[Block]:
+    """What the compiled step keeps on the way forward, because the way back reads it; what it does not."""
+    program, dtype = model.steps[-1].result, model.source.settings.dtype
+    back = backward(program)
+    kept: dict[str, list[str]] = {}
+    for definition in program.definitions:
+        if definition.name in back:
+            for name in definition.tensors:
+                if name not in back and has_batch(program.shape(name)):
+                    kept.setdefault(name, []).append(definition.name)
+    elements = model.source.plan("training").elements
+    rows = tuple(
+        (
+            name,
+            " × ".join(str(e) for e in program.shape(name) if e is not None) or "one number",
+            bytes_text(row_size(program.shape(name)) * element_bytes(elements[name], dtype)),
+            ", ".join(readers[:3]) + (f" and {len(readers) - 3} more" if len(readers) > 3 else ""),
+        )
+        for name, readers in kept.items()
+        if name in elements
+    )
+    head = ("kept or given", "for an example", "bytes", "read on the way back by")
+    yield Table("What the compiled step shares between the two ways", head, rows, numbers=4)
+    gone = [d.name for d in model.training.definitions if d.name not in kept and has_batch(d.shape)]
+    if gone:
+        yield Paragraph(
+            f"Not kept: {', '.join(gone)}. What is needed of these on the way back follows from what is "
+            "kept, and is computed again where it is needed, or nothing of them is."
+        )
+
+
+def backward(program: Program) -> set[str]:
+    """What the gradients need that no loss does: the first cotangent, and all that depends on one."""
+    found: set[str] = set()
+    for definition in program.definitions:
+        if definition.role == "cotangent" or any(name in found for name in definition.tensors):
+            found.add(definition.name)
+    return found
 
 
 def shortest_path(program: Program, start: str, end: str) -> list[Definition]:
@@ -83,36 +124,6 @@ def _product(start: str, path: list[Definition], names: Called) -> Equals:
     product = slopes[0] if len(slopes) == 1 else Product(tuple(slopes))
     whole = Slope(names[path[-1].name], names[start])
     return Equals((whole, product)) if len(slopes) > 1 else Equals((whole,))
-
-
-def cost_part(model: Material) -> Iterator[Block]:
-    """What each pass made of the work, what is kept in memory, what one pass a weight would take."""
-    yield Heading(2, "What it costs", "cost")
-    rows = [
-        (row.name, f"{row.example:,}", f"{row.call:,}", f"{row.rewrites:,}")
-        for row in pass_reports(model.source)
-    ]
-    head = ("after", "operations an example", "operations a call", "steps recorded")
-    yield Table("Operations of the loss and its gradient, after each pass", head, tuple(rows))
-    forward, _ = operations_of_program(model.training)
-    last = model.steps[-1].result
-    both, _ = operations_of_program(last)
-    weights = sum(row.parameters for row in model.source.lowered.layers)
-    if forward:
-        yield Paragraph(
-            f"Forward and backward together take {both / forward:.2f} times the operations of the forward "
-            f"formulas. One forward pass for each of the {weights:,} weights, which is what differences "
-            f"take, would be {weights * forward / max(both, 1):,.0f} times as much work."
-        )
-    space = workspace(model.source, BATCH)
-    areas = (
-        ("a tile of examples, for each thread", space.tile),
-        ("sums in lanes", space.lanes),
-        ("what has no batch axis", space.shared),
-        (f"kept for a whole batch of {BATCH}", space.crossing),
-    )
-    rows = [(name, bytes_text(count) if count else "nothing") for name, count in areas]
-    yield Table("Workspace of a training step", ("for", "bytes"), tuple(rows))
 
 
 def evidence_part(report: Report | None) -> Iterator[Block]:

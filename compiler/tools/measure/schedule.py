@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.axes import has_batch, runs_over_batch
@@ -103,7 +104,7 @@ def explain_schedule(path: Path, options: Options, batch: int) -> ScheduleReport
         instruments="kernels",
     )
     with instrumented(path, replace(options, instruments="kernels")) as built:
-        step, clocks = _measured(built.module, batch)
+        step, clocks = step_and_clocks(built.module, batch)
     return report_of(source, batch, peak, step, clocks)
 
 
@@ -115,7 +116,7 @@ def report_of(
     return ScheduleReport(source, batch, peak, step, kernels, passes, workspace(source, batch))
 
 
-def _measured(module, batch: int) -> tuple[float, list[float]]:
+def step_and_clocks(module: ModuleType, batch: int) -> tuple[float, list[float]]:
     """Seconds of a step, and of each kernel call in it, all its tiles together: the shortest of each."""
     net = module.Network(seed=0, threads=1)
     x, y = random_batch(module, batch)
