@@ -16,7 +16,7 @@ from compiler.plan.whole import can_be_shared, shared_out
 from compiler.schedule.choosing import Table, find_schedule, schedule_of
 from compiler.schedule.context import Context, Entries
 from compiler.schedule.forms import Form, Forms
-from compiler.schedule.kernel import build_kernel
+from compiler.schedule.kernel import build_kernel, kernel_steps
 from compiler.schedule.schedule import Schedule
 from compiler.schedule.strategies.table import STRATEGIES
 
@@ -32,6 +32,13 @@ class Call:
     """What the kernel was written from."""
     entries: Entries
     """What is computed."""
+    written: Entries
+    """What the kernel was written for: the entries, or others of other names."""
+
+    @property
+    def steps(self) -> tuple[Kernel, ...]:
+        """The kernel as it was behind each step that made it: what a verifier looks at between any two."""
+        return (*kernel_steps(self.written, self.schedule), self.kernel)
 
     @property
     def computes(self) -> str:
@@ -43,6 +50,7 @@ class Call:
 class _Made:
     kernel: Kernel
     schedule: Schedule
+    written: Entries
     numbers: tuple[int, ...]
     """Of each buffer's tensor, in the form; room is none."""
 
@@ -84,19 +92,19 @@ class Kernels:
         if context.circle is not None:
             circling = schedule_of(entries, context, self.table)
             kernel = build_kernel(entries, circling)
-            return Call(kernel, tuple(buffer.tensor for buffer in kernel.buffers), circling, entries)
+            return Call(kernel, tuple(buffer.tensor for buffer in kernel.buffers), circling, entries, entries)
         form = self.form(entries, context) if chain is None else self.forms_of[id(chain)][1]
         if (form, kind) not in self.made:
             schedule = schedule_of(entries, context, self.table) if chain is None else chain
             kernel = _kernel(entries, schedule, kind)
             named = (buffer.tensor for buffer in kernel.buffers if not buffer.room)
             numbers = tuple(map(form.tensors.index, named))
-            self.made[form, kind] = _Made(kernel, schedule, numbers)
+            self.made[form, kind] = _Made(kernel, schedule, entries, numbers)
         known = self.made[form, kind]
         # Room comes behind the tensors, and has a name in the kernel alone.
         rooms = (buffer.tensor for buffer in known.kernel.buffers if buffer.room)
         tensors = (*(form.tensors[n] for n in known.numbers), *rooms)
-        return Call(known.kernel, tensors, known.schedule, entries)
+        return Call(known.kernel, tensors, known.schedule, entries, known.written)
 
 
 def _kernel(entries: Entries, schedule: Schedule, kind: StageKind) -> Kernel:

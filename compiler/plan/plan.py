@@ -77,9 +77,12 @@ class Plan:
         return max((sum(buffer.room for buffer in kernel.buffers) for kernel in self.kernels), default=0)
 
     @property
+    def calls(self) -> tuple[Call, ...]:
+        return tuple(call for phase in self.phases for call in (*phase.before, *phase.tile))
+
+    @property
     def kernels(self) -> tuple[Kernel, ...]:
-        calls = [call for phase in self.phases for call in (*phase.before, *phase.tile)]
-        return tuple(call.kernel for call in calls)
+        return tuple(call.kernel for call in self.calls)
 
 
 def make_plan(

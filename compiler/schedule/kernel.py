@@ -23,6 +23,11 @@ def build_kernel(entries: Entries, schedule: Schedule) -> Kernel:
 
     Kept, because the programs of a module share most of their kernels.
     """
+    return kernel_steps(entries, schedule)[-1]
+
+
+def kernel_steps(entries: Entries, schedule: Schedule) -> tuple[Kernel, ...]:
+    """The kernel behind each step that makes it: lowered from its schedule, and its calls' pointers moved."""
     first = entries[0]
     definitions = tuple(entry for entry in entries if isinstance(entry, Definition))
     if isinstance(first, Tensor):
@@ -44,8 +49,9 @@ def build_kernel(entries: Entries, schedule: Schedule) -> Kernel:
         operations=operations,
         per_example=per_example,
         origin=first.origin,
+        shared=schedule.settings.whole,
     )
-    return with_bases(kernel)
+    return kernel, with_bases(kernel)
 
 
 def _check_writes(definition: Definition, shape: Shape) -> None:

@@ -22,6 +22,7 @@ from compiler.simplify.simplify import simplify
 from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 from tests.derive.rungs import compare
 from tests.machines import TARGETS
+from tests.schedule.verifying import verify_plan
 from tests.workshop import ROOT, TINY, import_module
 
 FOLDER = Path(__file__).parent
@@ -55,8 +56,10 @@ def assert_golden(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("name", ["mlp", "tiny"])
 def test_generated_code(name: str, model) -> None:
-    text = compile_to_source(load_model(model[name]), TARGET, "float32", DIGEST).text
-    assert_golden(f"{name}.pyx", text)
+    source = compile_to_source(load_model(model[name]), TARGET, "float32", DIGEST)
+    assert_golden(f"{name}.pyx", source.text)
+    for plan in source.plans.values():
+        verify_plan(plan)
 
 
 # In `make test` the other file's model is built as users build it: tests/modules/test_whole_models.py.

@@ -27,6 +27,7 @@ from tests.machines import MODELS, every_model
 from tests.schedule.building import SEED, STEP, computed, expected, lowered, pullback
 from tests.schedule.running import InterpretedPrograms, interpret_programs
 from tests.schedule.samples import Sample, samples
+from tests.schedule.verifying import verify_plan
 
 DTYPES = {"float64": 1e-11, "float32": 2e-4}
 """Tolerance relative to the largest entry; float32 is compared with float64."""
@@ -74,11 +75,12 @@ def test_every_schedule(machine: Target, dtype: str) -> None:
 
 
 def test_the_table_has_every_schedule_and_every_statement() -> None:
-    """And what is written down of each kernel reads back as the kernel."""
+    """And what is written down of each kernel reads back as the kernel; it keeps the rules all along."""
     notes, kinds = set(), set()
     for machine in (MODELS["intel-avx512"], MODELS["avx2"]):
         for sample in samples():
             (plan,) = plans_of([sample.ready(machine, "float32")], sample.settings(machine, "float32"))
+            verify_plan(plan)
             for kernel in plan.kernels:
                 notes.add(kernel.schedule)
                 kinds |= {type(statement) for statement in statements(kernel.body)}
@@ -96,6 +98,8 @@ def test_random_programs(case: Case, machine: str, tile: int) -> None:
     note(print_program(pair.raw))
     program = lowered(pair.simplified, MODELS[machine], "float64")
     module = interpret_programs([program], Settings(MODELS[machine], "float64", tile))
+    for plan in module.plans:
+        verify_plan(plan)
     for batch in (1, 3):
         try:
             wanted = expected(pair, batch)

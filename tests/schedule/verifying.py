@@ -21,7 +21,16 @@ def sizes_of(program: Program) -> dict[str, Affine]:
 
 
 def verify_plan(plan: Plan) -> None:
-    """Raise CompilerBug for the first kernel of a plan that breaks a rule."""
-    sizes, limits = sizes_of(plan.program), integer_limits(plan.program)
-    for kernel in plan.kernels:
-        verify_kernel(kernel, sizes, limits)
+    """Raise CompilerBug for the first kernel of a plan that breaks a rule, behind any step that makes it."""
+    limits = integer_limits(plan.program)
+    for call in plan.calls:
+        # A kernel may have been written for tensors of other names, of another program too.
+        named = [buffer.tensor for buffer in call.kernel.buffers if not buffer.room]
+        bound = dict(zip(named, call.tensors, strict=False))
+        sizes = {name: size_of(plan.program.shape(tensor)) for name, tensor in bound.items()}
+        below = {name: limits[tensor] for name, tensor in bound.items() if tensor in limits}
+        before = None
+        for kernel in call.steps:
+            if kernel != before:
+                verify_kernel(kernel, sizes, below)
+            before = kernel

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import gcd
 
-from compiler.ir.affine.domain import Guard
 from compiler.ir.affine.expression import Affine, Extent, axis, constant
 from compiler.ir.affine.proofs import facts_of, is_nonnegative
 from compiler.ir.loops.grammar import (
@@ -225,9 +224,12 @@ def _constant(limit: Limit, *, up: bool) -> int | None:
 
 
 def _otherwise(statement: If, place: Place) -> Place:
-    """Where one test fails, its opposite holds; of several nothing is known."""
-    if len(statement.tests) != 1 or statement.nonzero is not None or statement.tests[0].kind != ">=":
+    """Where one test fails, its opposite holds, and what is not 0 but has a sign is 1 away; of several tests
+    nothing is known."""
+    if len(statement.tests) != 1 or statement.nonzero is not None:
         return place
     (test,) = statement.tests
-    opposite = Guard(">=", -test.affine - 1)
-    return replace(place, facts=(*place.facts, opposite.affine))
+    if test.kind == ">=":
+        return replace(place, facts=(*place.facts, -test.affine - 1))
+    away = tuple(side - 1 for side in (test.affine, -test.affine) if test.kind == "==" and place.proves(side))
+    return replace(place, facts=(*place.facts, *away))

@@ -1,0 +1,26 @@
+"""Kernels of whole models keep the rules of loop nests behind every step that makes them."""
+
+from __future__ import annotations
+
+import pytest
+
+from compiler.frontend.parse import load_model
+from compiler.machine.target import Target
+from compiler.modes import MODES
+from compiler.module_source import compile_to_source
+from tests.machines import every_model
+from tests.schedule.verifying import verify_plan
+from tests.workshop import ROOT
+
+MODELS = sorted(
+    path for folder in ("models", "benchmarks/models") for path in (ROOT / folder).glob("[a-z]*.py")
+)
+
+
+@pytest.mark.long
+@every_model
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_every_kernel_of_a_model(path, machine: Target) -> None:
+    source = compile_to_source(load_model(path), machine, "float32", "", modes=MODES)
+    for plan in source.plans.values():
+        verify_plan(plan)
