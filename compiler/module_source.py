@@ -24,6 +24,7 @@ from compiler.ir.module.methods import Absent, Method
 from compiler.ir.module.module import Instruments as Measuring
 from compiler.ir.module.module import Module
 from compiler.ir.module.sharing import with_shared_kernels
+from compiler.ir.module.supersteps import in_supersteps
 from compiler.ir.module.verify import verify_routine
 from compiler.language.description import Model
 from compiler.machine.elements import element_bytes
@@ -161,8 +162,10 @@ def _module(
     """The module as data: what the emitter prints."""
     model, settings, entries, plans = source.lowered, source.settings, source.entries, source.plans
     dtype, sites, clocks = settings.dtype, count(), count() if instruments == "kernels" else None
-    routines = with_shared_kernels(routine_of(plans[e.name], dtype, sites, clocks) for e in entries)
-    first = with_duty(entries, "initial_values")
+    made = {e.name: routine_of(plans[e.name], dtype, sites, clocks) for e in entries}
+    first, training = (with_duty(entries, duty) for duty in ("initial_values", "training"))
+    made[training.name] = in_supersteps(made[training.name])
+    routines = with_shared_kernels(made.values())
     others = [plans[entry.name] for entry in entries if entry is not first]
     return Module(
         name=model.name,
@@ -186,6 +189,7 @@ def _module(
         initialize=routines[entries.index(first)],
         initialize_bytes=max(64, plans[first.name].shared_bytes),
         methods=_methods(source, recipes),
+        training=routines[entries.index(training)],
         instruments=_instruments(source, instruments),
     )
 

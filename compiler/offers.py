@@ -26,10 +26,18 @@ Parameters stay; states, such as running averages, are renewed. `gradients.flat`
 them lie in. A batch may come in parts: `before` is how many of its examples came earlier, and dropout goes
 on behind them. Means of the parts, weighted by their numbers of examples, are those of the batch. `rows` as
 in `train_step`.
+
+Several processes compute a batch together where each makes the same call with a `share` of its own. It has
+the numbers `rank` and `ranks` and says whether sums are `ordered`: then each computes lanes of its own, and
+the results have the bits of one process alone. Between two phases its methods bring together what others
+have computed: `gather(pairs, positions)` values of each example, for the whole batch; `sum(owned, lanes,
+pairs)` what each has added up of its lanes, in the tree of all; `join(arrays)` arrays of which each has some
+elements, and 0 elsewhere; `add(arrays)` arrays that are added up in any order.
 """,
     gives=("value", "gradient"),
     rows=True,
     part=True,
+    together=True,
 )
 APPLY_GRADIENTS = Offer(
     "apply_gradients",

@@ -59,7 +59,7 @@ def training_methods(halves: Halves, plans: Plans, signature: Signature) -> list
     renewed = _renewal(training, signature)
     runs: list[tuple[Offer, tuple[Action, ...]]] = [
         (halves.step, (Run(training.name), CountStep(), *renewed, update)),
-        (halves.gradients, (Run(training.name), *renewed)),
+        (halves.gradients, (Run(training.name, together=halves.gradients.together), *renewed)),
     ]
     methods = [
         _worded(
@@ -127,6 +127,7 @@ def _worded(
     return Method(
         *(offer.method, lines, takes, tangents, flag, offer.rows, ways, offer.words),
         part=offer.part,
+        together=offer.together,
         sums=any(entry.given("sum") or entry.results("metric") for entry in group),
         unlabelled=unlabelled,
     )

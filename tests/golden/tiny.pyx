@@ -781,12 +781,24 @@ cdef struct Context:
     unsigned char* tiles
     unsigned char* shared
     real* crossing
+    # The same of all examples, for what is summed over them at once.
+    real* gathered
     # Who helps with a call of more than one thread; NULL: nobody.
     Team* team
     Py_ssize_t batch
+    # Where several processes compute a batch: its examples, the lanes of this process, from the first on, how many
+    # lanes there are in all of them, and which of so many parts of a sum over all examples is its.
+    Py_ssize_t whole, first_lane, lane_count, all_lanes, part, parts
     real scalars[3]
     uint32 seed
     uint32 step
+
+
+cdef inline void compute_alone(Context* context) noexcept nogil:
+    # No other process computes a part of the batch.
+    context.whole, context.gathered = context.batch, context.crossing
+    context.first_lane, context.lane_count, context.all_lanes = 0, LANE_COUNT, 0
+    context.part, context.parts = 0, 1
 
 
 cdef inline const real* input_rows(
@@ -848,7 +860,7 @@ cdef inline void share_out(
 ) noexcept nogil:
     # Computes the pieces of a job from 0 to count. A site's work takes time in proportion to its size.
     cdef Py_ssize_t number
-    if threads == 1 or count == 1 or context.team == NULL:
+    if threads == 1 or count <= 1 or size == 0 or context.team == NULL:
         for number in range(count):
             piece(given, number, count, 0)
     else:
@@ -864,7 +876,8 @@ cdef struct Sum:
 cdef void reduce_lanes(
     const Context* context, int threads, int site, Py_ssize_t lanes, Py_ssize_t start, Py_ssize_t stop
 ) noexcept nogil:
-    # Sums the lanes in a fixed tree, so that the result does not depend on who computed which lane.
+    # Sums the lanes in a fixed tree, so that the result does not depend on who computed which lane. Of a process
+    # that has some of them, what is whole in the tree, and then stands in the first lane of each of its branches.
     cdef Sum given
     given.context, given.lanes, given.start, given.stop = context, lanes, start, stop
     share_out(context, threads, site, lanes, reduce_part, &given, min((stop - start + 1023) // 1024, <Py_ssize_t>PARTS))
@@ -884,16 +897,19 @@ cdef void reduce_part(
 
 
 cdef void reduce_block(const Context* context, Py_ssize_t lanes, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    cdef Py_ssize_t first = context.first_lane, last = first + lanes, end = max(last, context.all_lanes)
     cdef Py_ssize_t i, lane, distance = 1
     cdef real* into
     cdef const real* other
-    while distance < lanes:
-        lane = 0
-        while lane + distance < lanes:
-            into = context.lanes + lane * LANE_ELEMENTS
-            other = context.lanes + (lane + distance) * LANE_ELEMENTS
-            for i in range(start, stop):
-                into[i] += other[i]
+    while distance < end:
+        # The first branch of this size that begins here.
+        lane = (first + 2 * distance - 1) // (2 * distance) * (2 * distance)
+        while lane + distance < last:
+            if min(lane + 2 * distance, end) <= last:
+                into = context.lanes + (lane - first) * LANE_ELEMENTS
+                other = into + distance * LANE_ELEMENTS
+                for i in range(start, stop):
+                    into[i] += other[i]
             lane += 2 * distance
         distance *= 2
     memcpy(context.total + start, context.lanes + start, (stop - start) * sizeof(real))
@@ -2311,7 +2327,7 @@ cdef void gradient_before_0(const Context* context, int threads) noexcept nogil:
 
 
 cdef void gradient_tile_0(
-    const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
+    const Context* context, Py_ssize_t first, Py_ssize_t position, Py_ssize_t batch, unsigned char* tile, real* lane
 ) noexcept nogil:
     cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 9984))
     conv2d_1(
@@ -2321,7 +2337,7 @@ cdef void gradient_tile_0(
         context.parameters + 160, context.parameters + 48, <real*>(tile), <uint8*>(tile + 6400),
         <real*>(tile + 3072), batch,
     )
-    dropout_1_uniform(<real*>(tile + 3328), batch, context.seed, context.step, context.before + first)
+    dropout_1_uniform(<real*>(tile + 3328), batch, context.seed, context.step, position)
     dropout_1(<real*>(tile + 3328), <real*>(tile + 3072), <real*>(tile + 3584), batch)
     dense_1(
         context.parameters + 192, context.parameters + 176, <real*>(tile + 3584), <real*>(tile + 3840),
@@ -2368,6 +2384,7 @@ cdef void gradient_lane_0(
     cdef const Context* context = <const Context*>given
     cdef Py_ssize_t first, added = 0, number = lane
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
+    cdef Py_ssize_t place = context.first_lane + lane
     memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
     memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
     while number < tiles:
@@ -2379,11 +2396,13 @@ cdef void gradient_lane_0(
         gradient_tile_0(
             context,
             first,
+            context.before + place * 16,
             min(<Py_ssize_t>16, context.batch - first),
             context.tiles + member * TILE_BYTES,
             context.lanes + lane * LANE_ELEMENTS,
         )
-        number += LANE_COUNT
+        number += context.lane_count
+        place += LANE_COUNT
     if added > LANE_TILES:
         take_back(context, lane, 32, 35)
         take_back(context, lane, 160, 364)
@@ -2394,14 +2413,29 @@ cdef void gradient_before_1(const Context* context, int threads) noexcept nogil:
     conv2d_2_kernel_cotangent(context.total + 256, context.total + 48)
 
 
-cdef void gradient(const Context* context, int threads) noexcept nogil:
+cdef void gradient_phase_0(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
-    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
+    cdef Py_ssize_t lanes = min(tiles, context.lane_count)
     gradient_before_0(context, threads)
     share_out(context, threads, 0, context.batch, gradient_lane_0, context, lanes)
     reduce_lanes(context, threads, 1, lanes, 32, 35)
     reduce_lanes(context, threads, 2, lanes, 160, 364)
+
+
+cdef void gradient_phase_1(const Context* context, int threads) noexcept nogil:
     gradient_before_1(context, threads)
+
+
+cdef void gradient_phase(const Context* context, int threads, int phase) noexcept nogil:
+    if phase == 0:
+        gradient_phase_0(context, threads)
+    elif phase == 1:
+        gradient_phase_1(context, threads)
+
+
+cdef void gradient(const Context* context, int threads) noexcept nogil:
+    gradient_phase_0(context, threads)
+    gradient_phase_1(context, threads)
 
 cdef void input_gradient_before_0(const Context* context, int threads) noexcept nogil:
     dense_1_kernel_packed10(context.parameters + 176, <real*>(context.shared))
@@ -2410,7 +2444,7 @@ cdef void input_gradient_before_0(const Context* context, int threads) noexcept 
 
 
 cdef void input_gradient_tile_0(
-    const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane
+    const Context* context, Py_ssize_t first, Py_ssize_t position, Py_ssize_t batch, unsigned char* tile, real* lane
 ) noexcept nogil:
     cdef const real* rows = input_rows(context, first, batch, <real*>(tile + 9984))
     conv2d_1(
@@ -2420,7 +2454,7 @@ cdef void input_gradient_tile_0(
         context.parameters + 160, context.parameters + 48, <real*>(tile), <uint8*>(tile + 6400),
         <real*>(tile + 3072), batch,
     )
-    dropout_1_uniform(<real*>(tile + 3328), batch, context.seed, context.step, context.before + first)
+    dropout_1_uniform(<real*>(tile + 3328), batch, context.seed, context.step, position)
     dropout_1(<real*>(tile + 3328), <real*>(tile + 3072), <real*>(tile + 3584), batch)
     dense_1(
         context.parameters + 192, context.parameters + 176, <real*>(tile + 3584), <real*>(tile + 3840),
@@ -2471,6 +2505,7 @@ cdef void input_gradient_lane_0(
     cdef const Context* context = <const Context*>given
     cdef Py_ssize_t first, added = 0, number = lane
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
+    cdef Py_ssize_t place = context.first_lane + lane
     memset(context.lanes + lane * LANE_ELEMENTS + 32, 0, 3 * sizeof(real))
     memset(context.lanes + lane * LANE_ELEMENTS + 160, 0, 204 * sizeof(real))
     while number < tiles:
@@ -2482,11 +2517,13 @@ cdef void input_gradient_lane_0(
         input_gradient_tile_0(
             context,
             first,
+            context.before + place * 16,
             min(<Py_ssize_t>16, context.batch - first),
             context.tiles + member * TILE_BYTES,
             context.lanes + lane * LANE_ELEMENTS,
         )
-        number += LANE_COUNT
+        number += context.lane_count
+        place += LANE_COUNT
     if added > LANE_TILES:
         take_back(context, lane, 32, 35)
         take_back(context, lane, 160, 364)
@@ -2499,7 +2536,7 @@ cdef void input_gradient_before_1(const Context* context, int threads) noexcept 
 
 cdef void input_gradient(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
-    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
+    cdef Py_ssize_t lanes = min(tiles, context.lane_count)
     input_gradient_before_0(context, threads)
     share_out(context, threads, 3, context.batch, input_gradient_lane_0, context, lanes)
     reduce_lanes(context, threads, 4, lanes, 32, 35)
@@ -2547,14 +2584,14 @@ cdef void inference_lane_0(
             context.tiles + member * TILE_BYTES,
             context.lanes + lane * LANE_ELEMENTS,
         )
-        number += LANE_COUNT
+        number += context.lane_count
     if added > LANE_TILES:
         take_back(context, lane, 0, 1)
 
 
 cdef void inference(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
-    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
+    cdef Py_ssize_t lanes = min(tiles, context.lane_count)
     share_out(context, threads, 6, context.batch, inference_lane_0, context, lanes)
     reduce_lanes(context, threads, 7, lanes, 0, 1)
 
@@ -2591,12 +2628,12 @@ cdef void predict_lane_0(
             context.tiles + member * TILE_BYTES,
             context.lanes + lane * LANE_ELEMENTS,
         )
-        number += LANE_COUNT
+        number += context.lane_count
 
 
 cdef void predict(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t tiles = (context.batch + 16 - 1) // 16
-    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
+    cdef Py_ssize_t lanes = min(tiles, context.lane_count)
     share_out(context, threads, 8, context.batch, predict_lane_0, context, lanes)
 
 cdef void update_before_0(const Context* context, int threads) noexcept nogil:
@@ -2635,12 +2672,12 @@ cdef void update_lane_0(
             context.tiles + member * TILE_BYTES,
             context.lanes + lane * LANE_ELEMENTS,
         )
-        number += LANE_COUNT
+        number += context.lane_count
 
 
 cdef void update(const Context* context, int threads) noexcept nogil:
     cdef Py_ssize_t tiles = (context.batch + 2048 - 1) // 2048
-    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)
+    cdef Py_ssize_t lanes = min(tiles, context.lane_count)
     update_before_0(context, threads)
     share_out(context, threads, 9, context.batch, update_lane_0, context, lanes)
 
@@ -2839,6 +2876,34 @@ def _default_threads(root="/"):
     return processors if quota is None else min(processors, int(-(-quota // 1)))
 
 
+# What several processes that run a step together exchange, phase by phase: before it values of each example (where they
+# lie among those that cross phases, and bytes of one), behind it what is summed at once (the arena, the place, values)
+# and what the lanes have added up (from, to).
+_EXCHANGES = (
+    ((), (), ((32, 35), (160, 364))),
+    ((), (), ()),
+)
+
+
+cdef object _owned(share, Py_ssize_t whole):
+    """How many lanes a batch has, and for each process the first of its own, and the first behind them."""
+    cdef Py_ssize_t lanes = min((whole + 16 - 1) // 16, <Py_ssize_t>LANE_COUNT), ranks = share.ranks, rank
+    if ranks > LANE_COUNT:
+        raise ValueError(f"share: at most {LANE_COUNT} processes can add up in order, found {ranks}; in any order more can")
+    firsts = [min(LANE_COUNT * rank // ranks, lanes) for rank in range(ranks + 1)]
+    return lanes, list(zip(firsts, firsts[1:]))
+
+
+cdef object _positions(share, Py_ssize_t whole, Py_ssize_t rank):
+    """Which examples of a batch a process computes: those of its lanes, or some in a row."""
+    if not share.ordered:
+        return np.arange(whole * rank // share.ranks, whole * (rank + 1) // share.ranks)
+    _, owned = _owned(share, whole)
+    first, last = owned[rank]
+    lanes = np.arange(whole) // 16 % LANE_COUNT
+    return np.flatnonzero((lanes >= first) & (lanes < last))
+
+
 _MOST_THREADS = LANE_COUNT if TEAM_THREADS else 1
 
 
@@ -2891,7 +2956,7 @@ cdef class Network:
     cdef int _threads
     cdef Team* _team
     cdef object __weakref__
-    cdef object _arena, _states, _total, _lanes, _tiles, _shared, _crossing, _lock
+    cdef object _arena, _states, _total, _lanes, _tiles, _shared, _crossing, _gathered, _lock
 
     def __cinit__(self, *arguments, **named):
         # Not in __init__, which a subclass may leave out and anyone may call again: what a step works on is
@@ -2906,7 +2971,7 @@ cdef class Network:
         self._total = _aligned(max(1, LANE_ELEMENTS), DTYPE)
         self._lanes = _aligned(max(1, 1 * LANE_COUNT * <Py_ssize_t>LANE_ELEMENTS), DTYPE)
         self._shared = _aligned(max(64, SHARED_BYTES), np.uint8)
-        self._crossing = _aligned(0, DTYPE)
+        self._crossing = self._gathered = _aligned(0, DTYPE)
         self.threads = 1
         # Read-only mappings of writable arrays: to bind a name to another array would change nothing.
         self.parameters = types.MappingProxyType(self._views(self._arena))
@@ -3033,6 +3098,7 @@ cdef class Network:
         context.crossing = <real*>_address(self._crossing)
         context.team = self._team
         context.batch = batch
+        compute_alone(context)
         context.seed = <uint32>(self._seed & 0xFFFFFFFF)
         context.step = <uint32>(self._step & 0xFFFFFFFF)
         context.scalars[0] = batch
@@ -3077,12 +3143,14 @@ cdef class Network:
         context.label = _address(y)
         return y
 
-    cdef tuple _batch(self, Context* context, x, y, rows):
-        """Check a batch, or the rows of a data set that make one, and point the context at it.
+    cdef tuple _batch(self, Context* context, x, y, rows, share=None):
+        """Check a batch, or the rows of a data set that make one, and point the context at it, or at a share of it.
 
         Returns the arrays that must stay alive. The labels of the rows are copied, the inputs are not.
         """
         x, y = _array("x", x), _array("y", y)
+        if share is not None and rows is None:
+            rows = np.arange(_filled("x", x).shape[0] if x.ndim else 0)
         if rows is None:
             x = self._input(context, x)
             return _filled("x", x), self._label(context, y, x.shape[0])
@@ -3093,6 +3161,9 @@ cdef class Network:
         if x.ndim == 0 or y.shape[:1] != x.shape[:1]:
             raise ValueError(f"x and y: expected as many labels as inputs, found shapes {x.shape} and {y.shape}")
         rows = _integers("rows", rows, _filled("x", x).shape[0], "integers")
+        cdef Py_ssize_t whole = rows.shape[0]
+        if share is not None:
+            rows = np.ascontiguousarray(rows[_positions(share, whole, share.rank)])
         flags = x.flags
         in_place = INPUT_KIND == "real" and flags.c_contiguous and flags.aligned
         if in_place and x.dtype in (np.uint8, np.dtype(DTYPE)):
@@ -3101,7 +3172,63 @@ cdef class Network:
         else:
             # What the kernels cannot read as it is stored is converted: the rows alone, not the data set.
             x = self._input(context, x[rows])
+        # How much of it is this process's follows when all has been checked.
+        context.whole = whole
         return x, self._label(context, y[rows], rows.shape[0]), rows
+
+    cdef int _together(self, Context* context, share) except -1:
+        """Run the phases of a step of which other processes run theirs, and exchange between two what they need."""
+        cdef Py_ssize_t whole = context.whole, batch = context.batch, rank = share.rank, ranks = share.ranks
+        cdef int phase
+        cdef bint ordered = share.ordered
+        context.scalars[0] = <real>whole
+        if ordered:
+            lanes, owned = _owned(share, whole)
+            first, last = owned[rank]
+            context.first_lane, context.lane_count, context.all_lanes = first, last - first, lanes
+            context.part, context.parts = rank, ranks
+            if self._gathered.size < CROSSING_ROW * whole:
+                self._gathered = _aligned(CROSSING_ROW * whole, DTYPE)
+            context.gathered = <real*>_address(self._gathered)
+            if whole > LANE_COUNT * LANE_TILES * 16 and self._lanes.size < 3 * LANE_COUNT * <Py_ssize_t>LANE_ELEMENTS:
+                self._lanes = _aligned(3 * LANE_COUNT * <Py_ssize_t>LANE_ELEMENTS, DTYPE)
+                context.lanes = <real*>_address(self._lanes)
+        else:
+            # A batch like any other, but for where it stands in that of the step, and how large that one is.
+            context.before += whole * rank // ranks
+            context.whole = batch
+        size = np.dtype(DTYPE).itemsize
+        own = self._lanes[:context.lane_count * <Py_ssize_t>LANE_ELEMENTS].reshape(-1, LANE_ELEMENTS)
+        for phase, (gathered, at_once, summed) in enumerate(_EXCHANGES):
+            if ordered and gathered:
+                pairs = [
+                    tuple(
+                        array[place * count:].view(np.uint8)[:bytes * count].reshape(count, bytes)
+                        for array, count in ((self._crossing, batch), (self._gathered, whole))
+                    )
+                    for place, bytes in gathered
+                ]
+                share.gather(pairs, [_positions(share, whole, other) for other in range(ranks)])
+            results = [
+                self._total[place:place + values] if arena == "total"
+                else self._shared[place:place + values * size].view(DTYPE)
+                for arena, place, values in at_once
+            ]
+            if ordered:
+                for result in results:
+                    result[:] = 0
+            with nogil:
+                gradient_phase(context, self._threads, phase)
+            totals = [self._total[start:stop] for start, stop in summed]
+            if not ordered:
+                share.add([*results, *totals])
+                continue
+            if totals:
+                parts = [own[:, start:stop] for start, stop in summed]
+                share.sum(owned, lanes, list(zip(parts, totals)))
+            if results:
+                share.join(results)
+        return 0
 
     cdef object _gradients(self):
         arena = self._total[:ARENA].copy()
@@ -3141,24 +3268,35 @@ cdef class Network:
             self._fill(&context, context.batch)
             # The update's batch are the parameters.
             context.batch = ARENA
+            compute_alone(&context)
             with nogil:
                 update(&context, self._threads)
             return float(self._total[208])
 
-    def gradients(self, x, y, rows=None, before=0):
+    def gradients(self, x, y, rows=None, before=0, share=None):
         """The first half of a step of training, without its second, `apply_gradients`: (loss, gradients).
 
         Parameters stay; states, such as running averages, are renewed. `gradients.flat` is the array that all of
         them lie in. A batch may come in parts: `before` is how many of its examples came earlier, and dropout goes
         on behind them. Means of the parts, weighted by their numbers of examples, are those of the batch. `rows` as
         in `train_step`.
+
+        Several processes compute a batch together where each makes the same call with a `share` of its own. It has
+        the numbers `rank` and `ranks` and says whether sums are `ordered`: then each computes lanes of its own, and
+        the results have the bits of one process alone. Between two phases its methods bring together what others
+        have computed: `gather(pairs, positions)` values of each example, for the whole batch; `sum(owned, lanes,
+        pairs)` what each has added up of its lanes, in the tree of all; `join(arrays)` arrays of which each has some
+        elements, and 0 elsewhere; `add(arrays)` arrays that are added up in any order.
         """
         cdef Context context
         with self._lock:
-            alive = self._batch(&context, x, y, rows)
+            alive = self._batch(&context, x, y, rows, share)
             context.before = _earlier("before", before)
-            with nogil:
-                gradient(&context, self._threads)
+            if share is None:
+                with nogil:
+                    gradient(&context, self._threads)
+            else:
+                self._together(&context, share)
             return float(self._total[208]), self._gradients()
 
     def apply_gradients(self, gradients):
@@ -3171,6 +3309,7 @@ cdef class Network:
             self._fill(&context, context.batch)
             # The update's batch are the parameters.
             context.batch = ARENA
+            compute_alone(&context)
             with nogil:
                 update(&context, self._threads)
 

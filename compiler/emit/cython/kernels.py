@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from compiler.emit.cython.calls import extra_parameters, rows_of
 from compiler.emit.cython.names import RESERVED, identifier
 from compiler.emit.cython.printer import PrintedKernel, print_kernel
-from compiler.emit.cython.routines import extra_parameters, rows_of
 from compiler.ir.loops.grammar import Kernel
 from compiler.ir.module.grammar import Call
 from compiler.ir.tensor.printer import print_name

@@ -64,6 +64,7 @@ def arguments(method: Method) -> list[tuple[str, str | None]]:
     result += [("inputs", "False")] if method.flag else []
     result += [("rows", "None")] if method.rows else []
     result += [("before", "0")] if method.part else []
+    result += [("share", "None")] if method.together else []
     return result + [(row.argument, "None") for row in method.optional]
 
 
@@ -110,7 +111,8 @@ def _door(method: Method, names: Names) -> list[str]:
     given = ", ".join(row.argument for row in method.takes)
     lines = [*taken_apart(method)]
     if method.rows:
-        lines += [f"alive = self._batch(&context, {given}, rows)"]
+        shared = ", share" if method.together else ""
+        lines += [f"alive = self._batch(&context, {given}, rows{shared})"]
         lines += ['context.before = _earlier("before", before)'] if method.part else []
     else:
         first = method.takes[0].argument
@@ -262,11 +264,14 @@ def _part(array: Array, names: Names) -> str:
 
 def _action(action: Run | CountStep | RenewStates) -> list[str]:
     match action:
-        case Run(routine, parameters):
+        case Run(routine, parameters, together):
             run = ["with nogil:", f"    {routine}(&context, self._threads)"]
+            if together:
+                return ["if share is None:", *_indented(run), "else:", "    self._together(&context, share)"]
             if not parameters:
                 return run
             batch = ["# The update's batch are the parameters.", "context.batch = ARENA"]
+            batch.append("compute_alone(&context)")
             return ["self._fill(&context, context.batch)", *batch, *run]
         case CountStep():
             return ["self._step += 1"]

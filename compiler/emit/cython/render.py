@@ -13,6 +13,7 @@ from compiler.emit.cython.methods import Names, print_method, taken_apart
 from compiler.emit.cython.names import TEMPLATES
 from compiler.emit.cython.routines import context_fields, function_names, print_routine
 from compiler.emit.cython.rows import one_of_each, row_names, row_texts
+from compiler.emit.cython.together import together_text
 from compiler.emit.cython.vectors import vector_types
 from compiler.ir.module.grammar import Memory, Routine
 from compiler.ir.module.methods import Method
@@ -40,6 +41,8 @@ def render_module(module: Module, target: Target) -> str:
     return render(
         "module.pyx.jinja",
         *(module.routines, module.memory, target, module.dtype, signature.of("input", "label")),
+        apart=module.training,
+        together=together_text(module.training, module.dtype),
         module=module,
         storage=module.storage,
         inputs=[row for row in rows if row.use == "input"],
@@ -52,9 +55,10 @@ def render_module(module: Module, target: Target) -> str:
         tangents=module.tangents,
         methods=ordinary,
         methods_of_modes=of_modes,
-        apart=[] if batch is None else [*taken_apart(batch)],
+        several_arrays=[] if batch is None else [*taken_apart(batch)],
         learning_rate=signature.one("rate").default,
         scalars=[SCALARS[kind] for kind in SCALAR_KINDS],
+        batch_scalar=SCALAR_KINDS.index("batch_size"),
     )
 
 
@@ -66,11 +70,12 @@ def render(
     dtype: str,
     batches: Sequence[Row],
     *,
+    apart: Routine | None = None,
     folders: Sequence[Path] = (),
     **values: object,
 ) -> str:
     """A template of ours, or one of `folders`, filled with kernels and routines. `batches` are the inputs and
-    labels that a Context points at."""
+    labels that a Context points at; `apart` is the routine whose phases can be run one by one too."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([*folders, TEMPLATES]),
         undefined=jinja2.StrictUndefined,
@@ -83,7 +88,7 @@ def render(
     taken = {*row_names(batches), *(name for routine in routines for name in function_names(routine))}
     names = KernelNames(target.machine.lengths(dtype), taken)
     fields = context_fields(batches)
-    printed = [print_routine(routine, names.name_of, fields) for routine in routines]
+    printed = [print_routine(r, names.name_of, fields, apart=r is apart) for r in routines]
     kernels = names.described()
     return environment.get_template(template).render(
         routines=printed,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from compiler.emit.cython.calls import Fields, NameOf, draws, examples_of, print_call, timed
 from compiler.emit.cython.names import identifier
-from compiler.ir.loops.grammar import Kernel, Random
-from compiler.ir.loops.walk import statements
-from compiler.ir.module.grammar import Call, Once, Parts, Phase, Pointer, Routine, Tiles
+from compiler.ir.module.grammar import Call, Once, Parts, Phase, Routine, Tiles
 from compiler.ir.module.signature import Row
-from compiler.ir.tensor.printer import print_name
+from compiler.ir.module.supersteps import sums_at_once
 
-ELEMENT_TYPES = {"real": "real", "index": "int32", "small": "uint8"}
 CONTEXT_FIELDS = frozenset(
     [
         "chosen",
@@ -26,8 +24,15 @@ CONTEXT_FIELDS = frozenset(
         "tiles",
         "shared",
         "crossing",
+        "gathered",
         "team",
         "batch",
+        "whole",
+        "first_lane",
+        "lane_count",
+        "all_lanes",
+        "part",
+        "parts",
         "scalars",
         "arguments",
         "seed",
@@ -35,12 +40,6 @@ CONTEXT_FIELDS = frozenset(
     ]
 )
 """What a Context holds besides the arrays of inputs and labels."""
-WIDTH = 96
-
-NameOf = Callable[[Call, str], str]
-"""The function that a routine calls."""
-Fields = Mapping[str, str]
-"""What a Context calls the array of each input and label."""
 
 
 def context_fields(rows: Iterable[Row]) -> dict[str, str]:
@@ -59,13 +58,19 @@ def context_fields(rows: Iterable[Row]) -> dict[str, str]:
 def function_names(routine: Routine) -> Iterator[str]:
     """Everything that `print_routine` defines."""
     yield routine.name
+    yield phase_function(routine)
     for number, phase in enumerate(routine.phases):
-        yield from (f"{routine.name}_{part}_{number}" for part in ("before", "tile", "lane"))
+        yield from (f"{routine.name}_{part}_{number}" for part in ("before", "tile", "lane", "phase"))
         yield from (f"{routine.name}_part_{number}_{k}" for k in range(len(phase.before)))
 
 
-def print_routine(routine: Routine, name_of: NameOf, fields: Fields) -> str:
-    """All functions of a routine, the one that runs it last."""
+def phase_function(routine: Routine) -> str:
+    """The function that runs a phase of the routine by its number."""
+    return f"{routine.name}_phase"
+
+
+def print_routine(routine: Routine, name_of: NameOf, fields: Fields, *, apart: bool = False) -> str:
+    """All functions of a routine, the one that runs it last; `apart`: its phases can be run one by one."""
     blocks: list[list[str]] = []
     for number, phase in enumerate(routine.phases):
         if phase.before:
@@ -73,7 +78,7 @@ def print_routine(routine: Routine, name_of: NameOf, fields: Fields) -> str:
         if phase.tiles:
             blocks.append(_tile(routine, number, phase.tiles, name_of, fields))
             blocks.append(_lane(routine, number, phase.tiles))
-    blocks.append(_whole(routine))
+    blocks += _phases_apart(routine) if apart else [_whole(routine)]
     return "\n\n\n".join("\n".join(block) for block in blocks)
 
 
@@ -94,15 +99,16 @@ def _before(
                     ") noexcept nogil:",
                     "    cdef const Context* context = <const Context*>given",
                     *_own_room(step.call),
+                    *_own_elements(step.call),
                     f"    {text}",
                 ]
             )
-            size = "context.batch" if step.call.kernel.per_example else "1"
+            size = examples_of(step.call) if step.call.kernel.per_example else "1"
             text = (
                 f"share_out(context, threads, {step.site}, {size}, {name}, context, "
                 "1 if threads == 1 else PARTS)"
             )
-        lines.append(_timed(step.call, text))
+        lines.append(timed(step.call, text))
     head = f"cdef void {routine.name}_before_{number}(const Context* context, int threads) noexcept nogil:"
     return [*parts, [head, *(f"    {line}" for line in lines)]]
 
@@ -113,12 +119,20 @@ def _own_room(call: Call) -> list[str]:
     return ["    cdef unsigned char* tile = context.tiles + member * TILE_BYTES"] if wanted else []
 
 
+def _own_elements(call: Call) -> list[str]:
+    """Of what is summed at once several processes compute some elements each, in as many parts."""
+    if not sums_at_once(call):
+        return []
+    return ["    part, parts = parts * context.part + part, parts * context.parts"]
+
+
 def _tile(routine: Routine, number: int, tiles: Tiles, name_of: NameOf, fields: Fields) -> list[str]:
     """What is done with one tile."""
     rows = {g.input: "rows" if len(tiles.gathers) == 1 else f"rows_{k}" for k, g in enumerate(tiles.gathers)}
     lines = [
         f"cdef void {routine.name}_tile_{number}(",
-        "    const Context* context, Py_ssize_t first, Py_ssize_t batch, unsigned char* tile, real* lane",
+        f"    const Context* context, Py_ssize_t first, {_position(tiles)}Py_ssize_t batch, "
+        "unsigned char* tile, real* lane",
         ") noexcept nogil:",
     ]
     for gather in tiles.gathers:
@@ -129,8 +143,13 @@ def _tile(routine: Routine, number: int, tiles: Tiles, name_of: NameOf, fields: 
         )
     for call in tiles.calls:
         text = print_call(call, routine.name, name_of, fields | rows, in_tile=True)
-        lines.append(f"    {_timed(call, text)}")
+        lines.append(f"    {timed(call, text)}")
     return lines
+
+
+def _position(tiles: Tiles, what: str = "Py_ssize_t position, ") -> str:
+    """Where the tile's first example stands in a step's batch, for a tile that draws random numbers by it."""
+    return what if any(draws(call.kernel) and call.kernel.per_example for call in tiles.calls) else ""
 
 
 def _lane(routine: Routine, number: int, tiles: Tiles) -> list[str]:
@@ -140,6 +159,7 @@ def _lane(routine: Routine, number: int, tiles: Tiles) -> list[str]:
         ("size", "size") if routine.least < routine.tile else (routine.tile, f"<Py_ssize_t>{routine.tile}")
     )
     added = "added = 0, " if sums else ""
+    positions = bool(_position(tiles))
     lines = [
         f"cdef void {routine.name}_lane_{number}(",
         "    const void* given, Py_ssize_t lane, Py_ssize_t lanes, Py_ssize_t member",
@@ -149,6 +169,8 @@ def _lane(routine: Routine, number: int, tiles: Tiles) -> list[str]:
         f"    cdef Py_ssize_t first, {added}number = lane",
         *_tile_count(routine),
     ]
+    if positions:
+        lines.append("    cdef Py_ssize_t place = context.first_lane + lane")
     for s in sums:
         count = s.stop - s.start
         lines.append(
@@ -166,12 +188,15 @@ def _lane(routine: Routine, number: int, tiles: Tiles) -> list[str]:
         f"        {routine.name}_tile_{number}(",
         "            context,",
         "            first,",
+        *([f"            context.before + place * {size},"] if positions else []),
         f"            min({most}, context.batch - first),",
         "            context.tiles + member * TILE_BYTES,",
         "            context.lanes + lane * LANE_ELEMENTS,",
         "        )",
-        "        number += LANE_COUNT",
+        "        number += context.lane_count",
     ]
+    if positions:
+        lines.append("        place += LANE_COUNT")
     if sums:
         lines.append("    if added > LANE_TILES:")
         lines += [f"        take_back(context, lane, {s.start}, {s.stop})" for s in sums]
@@ -184,7 +209,7 @@ def _tile_count(routine: Routine) -> list[str]:
     if least == tile:
         return [f"    cdef Py_ssize_t tiles = (context.batch + {tile} - 1) // {tile}"]
     return [
-        f"    cdef Py_ssize_t size = tile_size(context.batch, {least}, {tile})",
+        f"    cdef Py_ssize_t size = tile_size(context.whole, {least}, {tile})",
         "    cdef Py_ssize_t tiles = (context.batch + size - 1) // size",
     ]
 
@@ -198,89 +223,44 @@ def _whole(routine: Routine) -> list[str]:
             "    pass  # there is nothing to compute, as in the update of a model without parameters"
         )
     if any(phase.tiles for phase in phases):
-        lines += [*_tile_count(routine), "    cdef Py_ssize_t lanes = min(tiles, <Py_ssize_t>LANE_COUNT)"]
-    for number, phase in enumerate(phases):
-        if phase.before:
-            lines.append(f"    {routine.name}_before_{number}(context, threads)")
-        if phase.tiles:
-            lines.append(
-                f"    share_out(context, threads, {phase.tiles.site}, context.batch, "
-                f"{routine.name}_lane_{number}, context, lanes)"
-            )
-            lines += [
-                f"    reduce_lanes(context, threads, {s.site}, lanes, {s.start}, {s.stop})"
-                for s in phase.tiles.sums
-            ]
+        lines += _lane_count(routine)
+    return [*lines, *(line for number in range(len(phases)) for line in _phase(routine, number))]
+
+
+def _phases_apart(routine: Routine) -> list[list[str]]:
+    """A function for each phase, one that runs a phase by its number, and one that runs all."""
+    given = "(const Context* context, int threads) noexcept nogil:"
+    blocks: list[list[str]] = []
+    one = [
+        f"cdef void {phase_function(routine)}(const Context* context, int threads, int phase) noexcept nogil:"
+    ]
+    everything = [f"cdef void {routine.name}{given}"]
+    for number, phase in enumerate(routine.phases):
+        name = f"{routine.name}_phase_{number}"
+        count = _lane_count(routine) if phase.tiles else []
+        lines = [*count, *_phase(routine, number)] or ["    pass"]
+        blocks.append([f"cdef void {name}{given}", *lines])
+        one += [f"    {'elif' if number else 'if'} phase == {number}:", f"        {name}(context, threads)"]
+        everything.append(f"    {name}(context, threads)")
+    return [*blocks, one, everything]
+
+
+def _lane_count(routine: Routine) -> list[str]:
+    return [*_tile_count(routine), "    cdef Py_ssize_t lanes = min(tiles, context.lane_count)"]
+
+
+def _phase(routine: Routine, number: int) -> list[str]:
+    """What is done before the tiles, the lanes, and their sums."""
+    phase, lines = routine.phases[number], []
+    if phase.before:
+        lines.append(f"    {routine.name}_before_{number}(context, threads)")
+    if phase.tiles:
+        lines.append(
+            f"    share_out(context, threads, {phase.tiles.site}, context.batch, "
+            f"{routine.name}_lane_{number}, context, lanes)"
+        )
+        lines += [
+            f"    reduce_lanes(context, threads, {s.site}, lanes, {s.start}, {s.stop})"
+            for s in phase.tiles.sums
+        ]
     return lines
-
-
-def print_call(call: Call, routine: str, name_of: NameOf, fields: Fields, *, in_tile: bool) -> str:
-    """One kernel call, on one line where it fits; it says what it computes where its function does not."""
-    name = name_of(call, routine)
-    whole = call.kernel.shared
-    pointers = [_pointer(pointer, fields, in_tile=in_tile) for pointer in call.pointers]
-    values = {
-        "Py_ssize_t batch": "context.batch" if whole else "batch",
-        "Py_ssize_t part": "part",
-        "Py_ssize_t parts": "parts",
-        "uint32 seed": "context.seed",
-        "uint32 step": "context.step",
-        "Py_ssize_t first": "context.before + first",
-    }
-    rows = rows_of([*pointers, *(values[parameter] for parameter in extra_parameters(call.kernel))])
-    other = f"  # {print_name(call.computes)}" if call.computes != call.kernel.name else ""
-    if len(rows) == 1 and len(name) + len(rows[0]) + len(other) < 100:
-        return f"{name}({rows[0]}){other}"
-    inner = ",\n        ".join(rows)
-    return f"{name}({other}\n        {inner},\n    )"
-
-
-def _pointer(pointer: Pointer, fields: Fields, *, in_tile: bool) -> str:
-    place, element = pointer.place, ELEMENT_TYPES[pointer.element]
-    row = f" + first * {pointer.size}" if pointer.batched and in_tile else ""
-    offset = f" + {place.offset}" if place.offset else ""
-    times_batch = f" + {place.offset} * context.batch" if place.offset else ""
-    field = fields.get(pointer.tensor, "")
-    texts = {
-        "parameter": f"context.parameters{offset}{row}",
-        "tangent": f"context.tangents{offset}",
-        "input_tangent": f"context.input_tangent{times_batch}{row}",
-        "total": f"context.total{offset}{row}",
-        "state": f"context.states{offset}{row}",
-        "lane": f"lane{offset}",
-        "scalar": f"&context.scalars[{place.offset}]",
-        "output": f"context.output{times_batch}{row}",
-        "input": field if element == "real" else f"<const {element}*>context.{field}{row}",
-        "label": f"<const {element}*>context.{field}{row}",
-        "tile": f"<{element}*>(tile{offset})",
-        "shared": f"<{element}*>(context.shared{offset})",
-        "batch": f"<{element}*>(context.crossing + {place.offset} * context.batch){row}",
-        "argument": f"<{element}*>context.arguments[{place.offset}]{row}",
-    }
-    return texts[place.area] + (f" + {pointer.base}" if pointer.base else "")
-
-
-def _timed(call: Call, text: str) -> str:
-    if call.clock is None:
-        return text
-    return f"clock_start({call.clock})\n    {text}\n    clock_stop({call.clock})"
-
-
-def extra_parameters(kernel: Kernel) -> list[str]:
-    """What a kernel is given besides its buffers."""
-    extra = ["Py_ssize_t batch"] if kernel.per_example else []
-    extra += ["Py_ssize_t part", "Py_ssize_t parts"] if kernel.shared else []
-    if any(isinstance(statement, Random) for statement in statements(kernel.body)):
-        extra += ["uint32 seed", "uint32 step"] + (["Py_ssize_t first"] if kernel.per_example else [])
-    return extra
-
-
-def rows_of(items: Sequence[str], width: int = WIDTH) -> list[str]:
-    """Comma-separated items in as few lines as fit the width."""
-    rows: list[str] = []
-    for item in items:
-        if rows and len(rows[-1]) + len(item) + 2 <= width:
-            rows[-1] += f", {item}"
-        else:
-            rows.append(item)
-    return rows

@@ -76,6 +76,8 @@ class Offer:
     """What the derivatives are called, all of them and the one by an input."""
     part: bool = False
     """Whether the batch may be a part of a step's: random numbers go on behind the examples before it."""
+    together: bool = False
+    """Whether several processes may compute a batch, each its share."""
 
 
 @dataclass(frozen=True)

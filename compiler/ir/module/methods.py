@@ -79,6 +79,8 @@ class Run:
 
     routine: str
     parameters: bool = False
+    together: bool = False
+    """Whether other processes may run it at the same time, each for its share of the batch."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,8 @@ class Method:
     """The mode that asks for it; "": every module has it."""
     part: bool = False
     """Whether it has the argument `before`: how many examples of the step's batch come before these."""
+    together: bool = False
+    """Whether it has the argument `share`: what this process has of a batch that several compute."""
     gradients: bool = False
     """Whether it takes gradients, by the names of all parameters, and no batch."""
     sums: bool = False

@@ -45,6 +45,8 @@ class Module:
     initialize_bytes: int
     """The shared memory of that."""
     methods: tuple[Method | Absent, ...]
+    training: Routine
+    """Of the routines the one of a step, whose phases several processes can run together."""
     instruments: Instruments | None = None
 
     @property
