@@ -34,7 +34,7 @@ help:
 	@echo "make bench     time steps and predictions against other frameworks (downloads them into $(BENCH_VENV))"
 	@echo "make epoch     time an epoch of models/mnist.py, data handling included, against bare steps"
 	@echo "make busy      time steps on one thread and on two while other programs want the processors"
-	@echo "make crash-test kill a training 500 times, damage its checkpoint in 10,000 ways"
+	@echo "make crash-test kill a training 500 times, one of four processes 50 times, damage checkpoints"
 	@echo "make fuzz      give hostile files to every reader (FUZZ_OPTIONS='--inputs 1000000')"
 	@echo "make accuracy  train models/mnist.py from 3 seeds on the real MNIST, 12 epochs each"
 	@echo "make trained   train every model of models/ to a stated result, on data that is here"
@@ -87,6 +87,7 @@ gradients: $(DEVELOPMENT)
 crash-test: $(DEVELOPMENT)
 	$(BIN)/chainrule compile --quiet benchmarks/models/tiny.py
 	$(BIN)/python -m tests.runtime.crash generated/tiny --model benchmarks/models/tiny.py $(CRASH_OPTIONS)
+	PYTHONPATH=. $(BIN)/python tests/runtime/crash_ranks.py generated/tiny $(CRASH_RANKS_OPTIONS)
 
 # Inputs are guided where atheris can be had, which has wheels for some Pythons; they need not be.
 fuzz: $(DEVELOPMENT)

@@ -74,6 +74,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PNG",
         help="draw the history after each epoch (default: beside the weights file)",
     )
+    parser.add_argument(
+        "--ranks",
+        choices=("ordered", "unordered", "alone"),
+        default="ordered",
+        help="with mpiexec: add up in a fixed order, with the bits of one process; in any order; or "
+        "train in each process by itself",
+    )
     parser.add_argument("--no-save", action="store_true", help="do not write a weights file")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace weights of another model or of other data"

@@ -30,6 +30,8 @@ from runtime.commands.evaluate import check_evaluate_files, evaluate
 from runtime.commands.output import print_json, remark, say
 from runtime.data import Arrays
 from runtime.defaults import TRAIN_BATCH_SIZE
+from runtime.distributed.group import failing_together, silence
+from runtime.distributed.launch import find_group
 from runtime.errors import TrainingError, WeightsError
 from runtime.files import try_folder
 from runtime.history import check_plotting
@@ -65,7 +67,7 @@ def check_train_files(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace, module: ModuleType) -> int:
     """Train the model of a generated module as the options say; returns the exit code."""
     progress = _Progress()
-    return guarded(lambda: _train_as_asked(arguments, module, progress), kept=progress.kept)
+    return guarded(lambda: _train_together(arguments, module, progress), kept=progress.kept)
 
 
 @dataclass
@@ -77,6 +79,21 @@ class _Progress:
     def kept(self, stopped: bool) -> str:
         nothing = "No weights were saved." if stopped else ""
         return self.savers[0].kept() if self.savers else nothing
+
+
+def _train_together(arguments: argparse.Namespace, module: ModuleType, progress: _Progress) -> int:
+    """Train, with the processes that were started with this one where there are such: the first speaks."""
+    group = find_group(arguments.ranks)
+    with failing_together(group):
+        if group is not None and not group.first:
+            silence("stdout")
+        elif group is not None:
+            order = "in order, with the bits of one" if group.ordered else "in any order"
+            remark(
+                f"note: {group.ranks} processes, {group.processors} threads each, add up {order}. Should one"
+            )
+            remark("die, the job ends; --resume goes on from what was saved last, with any number of them")
+        return _train_as_asked(arguments, module, progress)
 
 
 def _train_as_asked(arguments: argparse.Namespace, module: ModuleType, progress: _Progress) -> int:
@@ -130,6 +147,8 @@ class _Saver(ModelCheckpoint):
 
 
 class _JsonLines(Callback):
+    first_rank_only = True
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         print_json("epoch", epoch=epoch + 1, epochs=self.training.epochs, **(logs or {}))
 
@@ -217,6 +236,7 @@ def _train(
         augment=arguments.augment,
         resume=run.state,
         interface=interface,
+        ranks=arguments.ranks,
     )
     for writer in writers:
         if isinstance(writer, PlotHistory):

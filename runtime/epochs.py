@@ -12,6 +12,7 @@ import numpy as np
 
 from runtime.batches import Batches
 from runtime.callbacks.base import Training, overriding
+from runtime.distributed.network import check_alike
 from runtime.errors import TrainingError
 from runtime.evaluation import evaluate
 from runtime.given import Arrays, arrays_of
@@ -55,6 +56,9 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
             print(error, flush=True)
         return
     count = training.samples - visited_before
+    if training.group is not None:
+        check_alike(training.network, training.group)
+        measured = training.group.everybodys(measured)[0]
     training.samples, training.counted, training.batch = 0, 0, 0
     training.loss, training.losses = 0.0, {}
     training.history.append(epoch, measured)
@@ -63,6 +67,8 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
         print(epoch_line(epoch, training.epochs, logs, _unit(training)), flush=True)
     for callback in callbacks:
         callback.on_epoch_end(epoch, logs)
+    if training.group is not None:
+        training.stop_training = any(training.group.everybodys(training.stop_training))
 
 
 def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
@@ -132,6 +138,7 @@ def _validate(training: Training, course: Course) -> dict[str, float]:
                 course.validation_batch_size,
                 training.interface,
                 sample_weight=weights,
+                group=training.group,
             )
     except TrainingError as error:
         raise TrainingError(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from runtime.defaults import EVALUATION_BATCH_SIZE
+from runtime.distributed.group import Group
 from runtime.errors import TrainingError
 from runtime.given import Arrays, batch_of, counted, examples_of, values_of
 from runtime.interface import ModelInterface
@@ -44,37 +45,32 @@ def evaluate(
     interface: ModelInterface | None = None,
     *,
     sample_weight: np.ndarray | None = None,
+    group: Group | None = None,
 ) -> Evaluation:
     """Evaluate, in inference mode, on x (N, *INPUT_SHAPE) and y, (N,) classes or (N, *OUTPUT_SHAPE) targets.
 
     Of a model with several of them, x and y are tuples or dictionaries.
 
     `sample_weight` (N,) are weights of the samples, of a model that takes them; they are in the loss alone.
+    Where a `group` of processes asks for it together, each computes some of the batches.
     Raises DataError when the arrays do not fit the model, TrainingError when the loss is not a finite number.
     """
     interface = interface or ModelInterface.of_network(network)
     interface.check_pair(x, y, "evaluation")
     weights = interface.weights(y, sample_weight, None, examples_of(x))
-    count, correct, predictions = examples_of(x), 0, 0
-    values: dict[str, list[float]] = {}
-    sizes: list[int] = []
-    counts: list[int] = []
-    totals: list[Mapping[str, float | np.ndarray]] = []
-    for begin in range(0, count, batch_size):
+    count, parts = examples_of(x), []
+    begins = list(range(0, count, batch_size))
+    mine = begins if group is None else begins[group.rank :: group.ranks]
+    for begin in mine:
         part = slice(begin, begin + batch_size)
-        batch, labels = batch_of(x, part), batch_of(y, part)
         weighed = {} if weights is None else {"sample_weight": batch_of(weights, part)}
-        loss, outputs, *measured = network.evaluate(batch, labels, **weighed)
-        totals.append(measured[0] if measured else {})
-        for name, value in values_of(loss).items():
-            values.setdefault(name, []).append(value)
-        sizes.append(examples_of(batch))
-        counts.append(counted(labels, interface.ignored, sizes[-1]))
-        if interface.classes is not None:
-            right = np.asarray(outputs).argmax(axis=-1) == labels
-            correct += int(right.sum())
-            ignored = interface.labels[0].ignored
-            predictions += labels.size if ignored is None else int((labels != ignored).sum())
+        parts.append(_measured(network, batch_of(x, part), batch_of(y, part), interface, weighed))
+    if group is not None:
+        parts = _everybodys(parts, len(begins), group)
+    values = {name: [part.values[name] for part in parts] for name in parts[0].values}
+    sizes, counts = ([getattr(part, name) for part in parts] for name in ("size", "counted"))
+    correct, predictions = (sum(getattr(part, name) for part in parts) for name in ("right", "predictions"))
+    totals = [part.sums for part in parts]
     shares = counts if any(counts) else sizes
     losses = {name: math.fsum(map(mul, shares, parts)) / sum(shares) for name, parts in values.items()}
     loss = losses.pop("loss")
@@ -90,6 +86,41 @@ def evaluate(
     accuracy = correct / predictions
     error = math.sqrt(accuracy * (1 - accuracy) / predictions)
     return Evaluation(loss, accuracy, error, count, losses, metrics)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What was measured of one batch."""
+
+    values: Mapping[str, float]
+    size: int
+    counted: int
+    right: int
+    predictions: int
+    sums: Mapping[str, float | np.ndarray]
+
+
+def _measured(
+    network: Any, x: Arrays, y: Arrays, interface: ModelInterface, weighed: Mapping[str, np.ndarray]
+) -> _Part:
+    loss, outputs, *sums = network.evaluate(x, y, **weighed)
+    size, right, predictions = examples_of(x), 0, 0
+    if interface.classes is not None:
+        right = int((np.asarray(outputs).argmax(axis=-1) == y).sum())
+        ignored = interface.labels[0].ignored
+        predictions = y.size if ignored is None else int((y != ignored).sum())
+    counts = counted(y, interface.ignored, size)
+    return _Part(values_of(loss), size, counts, right, predictions, sums[0] if sums else {})
+
+
+def _everybodys(parts: Sequence[_Part], count: int, group: Group) -> list[_Part]:
+    """The parts of all processes, in the order of their batches, of which they take turns."""
+    plain = [
+        {**vars(part), "sums": {name: np.asarray(given).tolist() for name, given in part.sums.items()}}
+        for part in parts
+    ]
+    found = [[_Part(**one) for one in of_rank] for of_rank in group.everybodys(plain)]
+    return [found[number % group.ranks][number // group.ranks] for number in range(count)]
 
 
 def added_up(batches: Sequence[Mapping[str, float | np.ndarray]]) -> dict[str, float | np.ndarray]:

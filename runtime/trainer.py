@@ -22,6 +22,9 @@ from runtime.checks import (
     check_resumed,
 )
 from runtime.defaults import EVALUATION_BATCH_SIZE, TRAIN_BATCH_SIZE
+from runtime.distributed.group import failing_together
+from runtime.distributed.launch import Ranks, find_group
+from runtime.distributed.network import SharedNetwork, begin_alike
 from runtime.epochs import Course, Held, run_epoch
 from runtime.errors import TrainingError
 from runtime.given import Arrays, each, examples_of, is_arrays
@@ -53,6 +56,7 @@ def fit(
     history: History | None = None,
     resume: TrainingState | None = None,
     interface: ModelInterface | None = None,
+    ranks: Ranks = "ordered",
 ) -> History:
     """Train a Network of a generated module on x (N, *INPUT_SHAPE) and y (N,) or (N, *OUTPUT_SHAPE).
 
@@ -84,6 +88,10 @@ def fit(
     epoch too; the result has the bits of an uninterrupted run. It says then what `batch_size` is, where to
     begin, and what the history and the callbacks knew.
 
+    Where `mpiexec` has started several processes, all call this with the same arguments, and train one
+    network together: `ranks` "ordered" has the bits of one process, "unordered" adds up as it comes, "alone"
+    trains in each process by itself. See docs/distributed.md.
+
     Returns the history: "loss" (mean over the epoch, while training), "learning_rate", and with validation
     data "val_loss" and for classifiers "val_accuracy" and "val_accuracy_error" (see `Evaluation`). Losses
     with names are in it beside their sum, "digit_loss" and "val_digit_loss".
@@ -93,6 +101,7 @@ def fit(
     was before that epoch.
     """
     interface = interface or ModelInterface.of_network(network)
+    group = find_group(ranks)
     check_callbacks(callbacks)
     augment = Augmentation.parsed(augment) if isinstance(augment, str) else augment
     asked = {"batch_size": batch_size, "accumulate": accumulate, "ema": ema}
@@ -111,6 +120,10 @@ def fit(
     x, y, weights, validation = _held_out(x, y, weights, validation_split, validation_data)
     if validation is not None:
         interface.check_pair(*validation[:2], "validation")
+    if group is not None:
+        begin_alike(network, group)
+        network, verbose = SharedNetwork(network, group), verbose if group.first else 0
+        callbacks = [one for one in callbacks if group.first or not one.first_rank_only]
     if history is None:
         history = History.restored(begin.epoch, begin.history)
     training = Training(
@@ -127,6 +140,7 @@ def fit(
         averages=_averages(network, begin, ema),
         batch=begin.samples // (batch_size * accumulate),
         augment=begin.augment if augment is None else str(augment),
+        group=group,
     )
     training.losses = dict(begin.losses)
     training.counted = begin.samples if begin.counted is None else begin.counted
@@ -146,17 +160,18 @@ def fit(
         batches = augmented(batches, Augmentation.parsed(training.augment), interface, seed)
     _tell_callbacks(training, {"epochs": epochs, "steps": steps, "verbose": verbose}, begin)
     course = Course(batches, validation, validation_batch_size)
-    for callback in callbacks:
-        callback.on_train_begin()
-    for epoch in range(begin.epoch, epochs):
-        training.epoch = epoch
-        run_epoch(training, course, verbose)
-        if training.stop_training:
-            break
-    if training.averages is not None:
-        training.averages.put_in()
-    for callback in callbacks:
-        callback.on_train_end()
+    with failing_together(group):
+        for callback in callbacks:
+            callback.on_train_begin()
+        for epoch in range(begin.epoch, epochs):
+            training.epoch = epoch
+            run_epoch(training, course, verbose)
+            if training.stop_training:
+                break
+        if training.averages is not None:
+            training.averages.put_in()
+        for callback in callbacks:
+            callback.on_train_end()
     return training.history
 
 

@@ -237,6 +237,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "pyarrow": ("runtime.data.tables",),
         "tensorboardX": ("runtime.callbacks.logging",),
         "rich": ("runtime.progress",),
+        "mpi4py": ("runtime.distributed.group",),
         "platformdirs": ("runtime.cache_folder",),
     },
     "mpmath": (

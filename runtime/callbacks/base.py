@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.averages import Averages
+from runtime.distributed.group import Group
 from runtime.history import History
 from runtime.interface import ModelInterface
 
@@ -42,6 +43,8 @@ class Training:
     augment: str | None = None
     counted: int = 0
     """Of how many numbers `loss` is the sum: `samples`, or their labels that are not ignored."""
+    group: Group | None = None
+    """The processes that train together, where there are several."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "network"), name)
@@ -70,6 +73,8 @@ class Callback:
     params: Mapping[str, Any]
     stops_where_not_finite = False
     """Whether a loss that is no number ends the training without an error."""
+    first_rank_only = False
+    """Whether of processes that train together the first alone has it: what writes, not what decides."""
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Told before anything else: "epochs", "steps" (batches an epoch), "verbose"."""

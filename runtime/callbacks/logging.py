@@ -19,6 +19,8 @@ class CSVLogger(Callback):
     As a resumed run knows its earlier epochs, the file of it is that of one long run.
     """
 
+    first_rank_only = True
+
     def __init__(self, path: str | os.PathLike, separator: str = ","):
         self.path = path
         self.separator = separator
@@ -36,6 +38,8 @@ class CSVLogger(Callback):
 class PlotHistory(Callback):
     """Draw the history to a file after each epoch, by matplotlib. Raises TrainingError, OSError."""
 
+    first_rank_only = True
+
     def __init__(self, path: str | os.PathLike):
         self.path = path
 
@@ -49,6 +53,8 @@ class TensorBoard(Callback):
     `update_freq` is "epoch", "batch", or every so many batches; `write_histograms` adds the distribution of
     every parameter after each epoch. Raises TrainingError where tensorboardX is not installed.
     """
+
+    first_rank_only = True
 
     def __init__(
         self,

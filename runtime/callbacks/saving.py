@@ -28,6 +28,8 @@ class ModelCheckpoint(Callback):
     run can be held to it. `clock` returns seconds; a test may replace it. Raises WeightsError.
     """
 
+    first_rank_only = True
+
     def __init__(
         self,
         path: str | os.PathLike,
