@@ -51,8 +51,10 @@ class Training:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """What is no field of a training is the network's: `self.model.learning_rate = 0.01`."""
-        own = name in type(self).__dataclass_fields__
-        object.__setattr__(self if own else self.network, name, value)
+        if name in type(self).__dataclass_fields__:
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self.network, name, value)
 
     @property
     def callback_states(self) -> dict[str, dict[str, Any]]:

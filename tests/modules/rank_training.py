@@ -30,6 +30,7 @@ class Watch(Callback):
             raise RuntimeError("this process has had enough")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.model.learning_rate *= 0.75
         if self.stops is not None and self._rank() == self.stops:
             self.model.stop_training = True
 
