@@ -10,6 +10,7 @@ from the cache, where it is read.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -77,10 +78,12 @@ class _Estimator(BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _train(self, x: np.ndarray, y: np.ndarray, outputs: int) -> None:
+    def _train(self, x: np.ndarray, y: np.ndarray, outputs: int, given_weight: Any) -> None:
         """Compile for these data, train, and keep what was learned."""
         self.n_outputs_ = outputs
+        self._weighted = given_weight is not None
         module = self._module()
+        weight = None if given_weight is None else self._relative(given_weight, x)
         interface = ModelInterface.of_module(module)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         network = module.Network(seed=seed)
@@ -97,11 +100,27 @@ class _Estimator(BaseEstimator):
             validation_split=self.validation_split,
             accumulate=self.accumulate,
             ema=self.ema,
+            sample_weight=weight,
             interface=interface,
         )
         learned = {**network.parameters, **network.state}
         self.weights_ = {name: array.copy() for name, array in learned.items()}
         self._network = network
+
+    def _relative(self, given: Any, x: np.ndarray) -> np.ndarray:
+        """Weights whose mean is 1, so that a batch of all samples gives the mean that they are weights of.
+
+        Raises ValueError where they are not a number for each sample, or nothing is left to learn from.
+        """
+        weight = np.asarray(given, np.float64)
+        weight = np.full(len(x), weight) if weight.ndim == 0 else weight
+        if weight.shape != (len(x),):
+            raise ValueError(f"sample_weight must have {len(x)} numbers, one a sample, found {weight.shape}")
+        if not (np.isfinite(weight).all() and weight.min() >= 0):
+            raise ValueError("sample_weight must be finite numbers, 0 or more")
+        if not weight.any():
+            raise ValueError("every sample_weight is zero: there is nothing to learn from")
+        return weight * (len(weight) / weight.sum())
 
     def _predicted(self, given: Any) -> np.ndarray:
         """The model's outputs (N, outputs)."""
@@ -125,6 +144,8 @@ class _Estimator(BaseEstimator):
             built = self._dense(self.n_features_in_, self.n_outputs_)
         elif not isinstance(built, Model):
             built = built(self.n_features_in_, self.n_outputs_)
+        if self._weighted and not built.sample_weight:
+            built = dataclasses.replace(built, sample_weight=True)
         name = f"estimator_{hashlib.sha256(built.fingerprint().encode()).hexdigest()[:16]}"
         # A folder for each: fits that run at the same time do not wait for each other's files.
         out = cache_folder() / "estimators" / name
@@ -155,14 +176,14 @@ class ChainruleClassifier(ClassifierMixin, _Estimator):
 
     _loss = CrossEntropy
 
-    def fit(self, X: Any, y: Any) -> ChainruleClassifier:
-        """Train on samples (N, features) and their classes (N,). Raises ValueError for what is none."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ChainruleClassifier:
+        """Train on samples (N, features), their classes (N,) and weights (N,). Raises ValueError."""
         X, y = validate_data(self, X, y, dtype=(np.float64, np.float32))
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"a classifier needs samples of two classes or more, found one class: {y[0]!r}")
-        self._train(X, labels.astype(np.int64), len(self.classes_))
+        self._train(X, labels.astype(np.int64), len(self.classes_), sample_weight)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -183,11 +204,12 @@ class ChainruleRegressor(RegressorMixin, _Estimator):
 
     _loss = MeanSquaredError
 
-    def fit(self, X: Any, y: Any) -> ChainruleRegressor:
-        """Train on samples (N, features) and targets (N,) or (N, outputs). Raises ValueError."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ChainruleRegressor:
+        """Train on samples (N, features), targets (N,) or (N, outputs), weights (N,). Raises ValueError."""
         X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), multi_output=True, y_numeric=True)
         self._flat = y.ndim == 1
-        self._train(X, y.reshape(len(y), -1).astype(self.dtype), 1 if y.ndim == 1 else y.shape[1])
+        outputs = 1 if y.ndim == 1 else y.shape[1]
+        self._train(X, y.reshape(len(y), -1).astype(self.dtype), outputs, sample_weight)
         return self
 
     def predict(self, X: Any) -> np.ndarray:

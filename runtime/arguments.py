@@ -105,8 +105,8 @@ def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
         "images",
         nargs="*",
         metavar="IMAGE",
-        help="images, folders of images, .npy files; none: the test data. A folder of folders says by their "
-        "names what its images are",
+        help="images, folders of images, .npy files, tables; none: the test data. A folder of folders says "
+        "by their names what its images are, a table by the column of its labels",
     )
     parser.add_argument(
         "--invert", action="store_true", help="for dark drawings on white: swap dark and light"

@@ -13,13 +13,14 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from runtime.averages import Averages
 from runtime.errors import WeightsError
+from runtime.identity import DataIdentity
 from runtime.interface import ModelInterface
 from runtime.matching import assign, check_match, differences, does_not_fit
 from runtime.safetensors import TensorFile, load_file, read_metadata, save_file
@@ -32,15 +33,6 @@ FORMATS = (*OLDER_FORMATS, FORMAT)
 COVERED_FORMATS = FORMATS[1:]
 """Whose checksum covers what is said besides the arrays."""
 OPTIMIZER, AVERAGE = "optimizer/", "average/"
-
-
-@dataclass(frozen=True)
-class DataIdentity:
-    """Which data a run has seen: a name for people, a checksum, and whether they only stand in for others."""
-
-    name: str
-    sha256: str
-    stand_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +65,11 @@ class TrainingState:
     augment: str | None = None
     counted: int | None = None
     averages: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the classes are called, where the data of the run have said it."""
+        return self.data.classes if self.data else ()
 
     @property
     def place(self) -> str:
@@ -168,7 +165,7 @@ def save_checkpoint(
     if callbacks:
         metadata["callbacks"] = json.dumps(callbacks, sort_keys=True)
     if data is not None:
-        metadata["data"] = json.dumps(asdict(data), sort_keys=True)
+        metadata["data"] = str(data)
     save_file(path, tensors, metadata | {"checksum": _checksum(tensors, metadata)})
 
 
@@ -270,7 +267,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         counters = {name: int(metadata[name]) for name in ("epoch", "step", "seed", "batch_size")}
         learning_rate = float(metadata["learning_rate"])
         history = json.loads(metadata["history"])
-        data = DataIdentity(**json.loads(metadata["data"])) if "data" in metadata else None
+        data = DataIdentity.parsed(metadata["data"]) if "data" in metadata else None
         samples, loss = int(metadata.get("samples", 0)), float(metadata.get("loss", 0.0))
         counted = int(metadata["counted"]) if "counted" in metadata else None
         callbacks = json.loads(metadata.get("callbacks", "{}"))
@@ -294,7 +291,6 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
             and 0 <= ema_updates < 2**63
             and (ema is None or 0 <= ema < 1)
             and all(type(state) is dict for state in callbacks.values())
-            and (data is None or {type(data.name), type(data.sha256)} == {str})
         )
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise WeightsError(

@@ -9,8 +9,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from runtime.checkpoint import FORMATS, Checkpoint, DataIdentity, read_description
 from runtime.data.arrays import NAMES, Arrays
@@ -162,13 +164,21 @@ def check_resumable(path: str, found: list[str]) -> None:
 def identity_of(data: Arrays) -> DataIdentity:
     """A checksum of a data set's arrays: their types, shapes and bytes, as they were loaded."""
     digest = hashlib.sha256()
-    for name in NAMES:
-        array = getattr(data, name)
+    for name, array in _named_arrays(data):
         little = array.dtype.newbyteorder("<")
         digest.update(f"{name} {little.str} {array.shape}\n".encode())
         for begin in range(0, len(array), CHUNK_ROWS):
             digest.update(array[begin : begin + CHUNK_ROWS].astype(little, copy=False).tobytes())
-    return DataIdentity(data.name, digest.hexdigest(), data.stand_in)
+    return DataIdentity(data.name, digest.hexdigest(), data.stand_in, tuple(data.classes))
+
+
+def _named_arrays(data: Arrays) -> Iterator[tuple[str, np.ndarray]]:
+    for name in NAMES:
+        given = getattr(data, name)
+        if isinstance(given, Mapping):
+            yield from ((f"{name}/{key}", array) for key, array in given.items())
+        elif given is not None:
+            yield name, given
 
 
 def _other(seen: DataIdentity, now: DataIdentity) -> str:

@@ -110,6 +110,22 @@ def test_a_copy_of_a_model_whose_graph_was_made() -> None:
     assert copy.deepcopy(model).fingerprint() == before
 
 
+def test_weights_of_samples() -> None:
+    """Where a batch is all samples, a weight of 3 is a sample three times, and one of 0 is none."""
+    options = {**SMALL, "batch_size": 500}
+    weight = np.arange(len(X)) % 4
+    weighted = ChainruleClassifier(**options).fit(X, Y, sample_weight=weight)
+    repeated = ChainruleClassifier(**options).fit(np.repeat(X, weight, axis=0), np.repeat(Y, weight))
+    assert weighted.predict_proba(X) == pytest.approx(repeated.predict_proba(X), abs=1e-3)
+    assert np.array_equal(
+        ChainruleClassifier(**options, model=build(4, 2)).fit(X, Y, sample_weight=2.5).predict_proba(X),
+        ChainruleClassifier(**options).fit(X, Y, sample_weight=np.ones(len(X))).predict_proba(X),
+    )
+    for wrong, words in ((weight[1:], "120 numbers"), (-weight, "0 or more"), (0 * weight, "zero")):
+        with pytest.raises(ValueError, match=words):
+            weighted.fit(X, Y, sample_weight=wrong)
+
+
 def test_regression() -> None:
     target = X @ np.array([[1.0, 0.5], [0.2, -1], [0, 0], [-0.3, 1]])
     options = {**SMALL, "epochs": 60}
@@ -130,5 +146,9 @@ def test_every_example_of_the_page_runs() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("kind", [ChainruleClassifier, ChainruleRegressor])
 def test_scikit_learn_finds_nothing_wrong(kind) -> None:
-    """Some twenty models of other shapes are built: minutes."""
-    check_estimator(kind(hidden=(16,), target="scalar", random_state=0))
+    """Some twenty models of other shapes are built: minutes.
+
+    That a weight is the same as a repeated sample, which is one of the checks, can be true where a batch is
+    all samples, but for rounding.
+    """
+    check_estimator(kind(hidden=(16,), target="scalar", random_state=0, batch_size=4096, dtype="float64"))

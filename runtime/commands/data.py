@@ -12,9 +12,11 @@ import numpy as np
 from runtime.checkpoint import DataIdentity
 from runtime.commands.output import remark
 from runtime.data import Arrays, load_arrays, load_mnist, load_text, reads_text
+from runtime.data.arrays import ArrayNames
 from runtime.data.folders import holds_arrays, holds_images, load_images, load_mapped
 from runtime.data.tables import is_table, load_table
 from runtime.errors import DataError
+from runtime.given import arrays_of
 from runtime.interface import ModelInterface
 from runtime.weights import identity_of
 
@@ -32,13 +34,15 @@ def check_data_exist(arguments: argparse.Namespace) -> None:
 def load_data(arguments: argparse.Namespace, interface: ModelInterface) -> tuple[Arrays, DataIdentity]:
     """The data set in the shapes that the model takes, and which it is."""
     if arguments.data and arguments.data.endswith(".npz"):
-        data = load_arrays(arguments.data)
+        data = load_arrays(arguments.data, interface)
     elif arguments.data and reads_text(interface):
         data = load_text(arguments.data, interface.input_shape[0])
+    elif arguments.data and holds_arrays(Path(arguments.data), interface):
+        data = load_mapped(arguments.data, interface)
+    elif len(interface.inputs) != 1 or len(interface.labels) != 1:
+        raise _needs_names(interface)
     elif arguments.data and is_table(Path(arguments.data)):
         data = load_table(arguments.data, interface)
-    elif arguments.data and holds_arrays(Path(arguments.data)):
-        data = load_mapped(arguments.data)
     elif arguments.data and holds_images(Path(arguments.data)):
         data = load_images(arguments.data, interface, arguments.resize)
     else:
@@ -47,13 +51,27 @@ def load_data(arguments: argparse.Namespace, interface: ModelInterface) -> tuple
         data = load_mnist(arguments.data, offline=arguments.offline, report=remark).arrays()
     x_train = interface.fit_inputs(data.x_train, "training inputs")
     x_test = interface.fit_inputs(data.x_test, "test inputs")
-    _say_what_is_scaled(x_train, x_test, interface)
+    for train, test in zip(arrays_of(x_train), arrays_of(x_test), strict=True):
+        _say_what_is_scaled(train, test, interface)
     x_train, y_train = interface.convert(x_train, data.y_train)
     x_test, y_test = interface.convert(x_test, data.y_test)
     interface.check_pair(x_train, y_train, "training")
     interface.check_pair(x_test, y_test, "test")
     converted = replace(data, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
     return converted, identity_of(data)
+
+
+def _needs_names(interface: ModelInterface) -> DataError:
+    """No file but one of named arrays says which of several inputs or labels a number is of."""
+    names = ArrayNames.of(interface).all
+    inputs, labels = (
+        ", ".join(one.key for one in of) or "none" for of in (interface.inputs, interface.labels)
+    )
+    return DataError(
+        f"the model {interface.name!r} needs arrays by their names",
+        expected=f"inputs {inputs}; labels {labels}",
+        advice=f"--data FILE.npz, from numpy.savez(path, {', '.join(f'{name}=…' for name in names)})",
+    )
 
 
 def _say_what_is_scaled(x_train: np.ndarray, x_test: np.ndarray, interface: ModelInterface) -> None:

@@ -11,6 +11,7 @@ from runtime.commands.output import remark, say
 from runtime.commands.trained import load_asked
 from runtime.diagnosis import Diagnose
 from runtime.errors import TrainingError
+from runtime.given import examples_of
 from runtime.interface import ModelInterface
 from runtime.trainer import fit
 
@@ -35,7 +36,7 @@ def _diagnose(arguments: argparse.Namespace, module: ModuleType) -> int:
     say(arguments, "data", f"data: {data.source}", source=data.source)
     watch = Diagnose(data.x_train, data.y_train, every=arguments.every)
     try:
-        for begin in range(0, arguments.steps, max(1, -(-len(data.x_train) // arguments.batch_size))):
+        for begin in range(0, arguments.steps, max(1, -(-examples_of(data.x_train) // arguments.batch_size))):
             fit(
                 network,
                 data.x_train,

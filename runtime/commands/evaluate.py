@@ -33,7 +33,7 @@ def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
     interface = ModelInterface.of_module(module)
     check_weights_exist(arguments, interface)
     data, identity = load_data(arguments, interface)
-    network, path = trained_network(arguments, module, interface, identity)
+    network, checkpoint = trained_network(arguments, module, interface, identity)
     say(arguments, "data", f"data: {data.source}", source=data.source)
     result = evaluate_network(network, data.x_test, data.y_test, arguments.batch_size, interface)
     text = f"loss {result.loss:.4f}"
@@ -41,6 +41,6 @@ def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
         text += f"  accuracy {percent(result.accuracy, result.accuracy_error)}"
     metrics = {name: np.asarray(value).tolist() for name, value in result.metrics.items()}
     text += "".join(f"  {name} {value:.4f}" for name, value in metrics.items() if isinstance(value, float))
-    text += f"  on {result.samples:,} test samples, weights {path}"
-    say(arguments, "evaluation", text, weights=str(path), **vars(result) | {"metrics": metrics})
+    text += f"  on {result.samples:,} test samples, weights {checkpoint.path}"
+    say(arguments, "evaluation", text, weights=checkpoint.path, **vars(result) | {"metrics": metrics})
     return SUCCESS

@@ -1,4 +1,4 @@
-"""`predict`: what images show, as far as a trained model knows; with `--worst`, where it is wrong."""
+"""`predict`: what samples are, as far as a trained model knows; with `--worst`, where it is wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 
 from runtime.border import SUCCESS, guarded
-from runtime.checkpoint import DataIdentity
+from runtime.checkpoint import Checkpoint
 from runtime.commands.data import load_data
 from runtime.commands.evaluate import check_evaluate_files
 from runtime.commands.output import print_json, remark, say
@@ -19,7 +19,9 @@ from runtime.commands.trained import check_weights_exist, trained_network
 from runtime.confusion import SHOWN, Mistakes, write_sheet
 from runtime.data.arrays import load_array
 from runtime.data.images import images_below, read_images, reading_for
+from runtime.data.tables import is_table, load_rows
 from runtime.errors import DataError
+from runtime.given import Arrays, batch_of, examples_of
 from runtime.interface import ModelInterface
 
 RUNNERS_UP = 2
@@ -30,11 +32,10 @@ SHARE_ERROR = 1e-3
 class _Samples:
     """Inputs as the model takes them, what each is called, and its class where that is known."""
 
-    inputs: np.ndarray
+    inputs: Arrays
     called: list[str]
     labels: np.ndarray | None
     classes: tuple[str, ...]
-    identity: DataIdentity | None = None
 
 
 def check_predict_files(arguments: argparse.Namespace) -> None:
@@ -42,7 +43,8 @@ def check_predict_files(arguments: argparse.Namespace) -> None:
     check_evaluate_files(arguments)
     for path in arguments.images:
         if not os.path.exists(path):
-            raise DataError(f"there is no {path}", expected="an image, a folder of images, or a .npy file")
+            expected = "an image, a folder of images, a .npy file, or a table"
+            raise DataError(f"there is no {path}", expected=expected)
 
 
 def predict(arguments: argparse.Namespace, module: ModuleType) -> int:
@@ -59,18 +61,26 @@ def _predict(arguments: argparse.Namespace, module: ModuleType) -> int:
             found=f"outputs of shape {interface.output_shape}",
         )
     check_weights_exist(arguments, interface)
-    samples = _given(arguments, interface) if arguments.images else _test_data(arguments, interface)
+    if arguments.images:
+        network, checkpoint = trained_network(arguments, module, interface)
+        samples = _given(arguments, interface, _classes(interface, checkpoint))
+    else:
+        data, identity = load_data(arguments, interface)
+        network, checkpoint = trained_network(arguments, module, interface, identity)
+        say(arguments, "data", f"data: {data.source}", source=data.source)
+        classes = data.classes or _classes(interface, checkpoint)
+        labels = data.y_test if interface.classes is None else data.y_test.astype(np.int64)
+        samples = _Samples(data.x_test, [], labels, classes)
     if arguments.worst and (samples.labels is None or interface.classes is None):
         raise DataError(
             "--worst needs images of which it is known what they are",
             expected="no images, for the test data, or a folder that has a folder for each class",
             advice=None if interface.classes else "the model is no classifier",
         )
-    network, _ = trained_network(arguments, module, interface, samples.identity)
     outputs = np.concatenate(
         [
-            network.predict(samples.inputs[begin : begin + arguments.batch_size])
-            for begin in range(0, len(samples.inputs), arguments.batch_size)
+            network.predict(batch_of(samples.inputs, slice(begin, begin + arguments.batch_size)))
+            for begin in range(0, examples_of(samples.inputs), arguments.batch_size)
         ]
     )
     if arguments.images:
@@ -119,6 +129,8 @@ def _print_mistakes(arguments: argparse.Namespace, samples: _Samples, mistakes: 
     if not len(worst):
         remark("there are no mistakes to draw")
         return
+    if not isinstance(samples.inputs, np.ndarray):
+        raise DataError("--worst draws images", found=f"{len(samples.inputs)} inputs for each sample")
     names, said = samples.classes, mistakes.said
     captions = [f"{names[mistakes.labels[k]]} as {names[said[k]]}" for k in worst]
     shape = reading_for(samples.inputs.shape[1:]).shape
@@ -140,24 +152,33 @@ def _bytes(inputs: np.ndarray) -> np.ndarray:
     return np.uint8((inputs - low) / max(high - low, 1e-30) * 255)
 
 
-def _test_data(arguments: argparse.Namespace, interface: ModelInterface) -> _Samples:
-    data, identity = load_data(arguments, interface)
-    say(arguments, "data", f"data: {data.source}", source=data.source)
-    classes = data.classes or _numbered(interface)
-    return _Samples(data.x_test, [], data.y_test.astype(np.int64), classes, identity)
+def _classes(interface: ModelInterface, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """What the classes are called: as in the data that the weights were trained on, else by their numbers."""
+    known = checkpoint.state.classes if checkpoint.state else ()
+    count = interface.classes or 0
+    return known if len(known) == count else tuple(map(str, range(count)))
 
 
-def _numbered(interface: ModelInterface) -> tuple[str, ...]:
-    return tuple(map(str, range(interface.classes or 0)))
+def _given(arguments: argparse.Namespace, interface: ModelInterface, classes: tuple[str, ...]) -> _Samples:
+    """Images, arrays and rows of tables that were named, and their classes where these say them.
 
-
-def _given(arguments: argparse.Namespace, interface: ModelInterface) -> _Samples:
-    """Images and arrays that were named; their classes where each is in the folder of one."""
+    An image says it by its folder, below the one that was named; a row by the column of its label.
+    """
+    if len(interface.inputs) > 1:
+        raise DataError(
+            f"the model {interface.name!r} has several inputs, which no file says apart",
+            expected="no images, for the test data of --data FILE.npz",
+        )
     inputs: list[np.ndarray] = []
     called: list[str] = []
     labels: list[int | None] = []
-    classes = _numbered(interface)
     for path in map(Path, arguments.images):
+        if is_table(path):
+            rows, said = load_rows(path, interface, classes)
+            inputs.append(interface.fit_inputs(rows, f"rows of {path}"))
+            called += [f"{path}[{number}]" for number in range(len(rows))]
+            labels += said
+            continue
         if path.suffix == ".npy":
             array = load_array(path)
             array = array[None] if array.shape == interface.input_shape else array

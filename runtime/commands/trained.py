@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from runtime.checkpoint import DataIdentity, load_weights, read_description
+from runtime.checkpoint import Checkpoint, DataIdentity, load_weights, read_description
 from runtime.commands.output import remark
 from runtime.errors import WeightsError
 from runtime.interface import ModelInterface
@@ -26,8 +26,8 @@ def trained_network(
     module: ModuleType,
     interface: ModelInterface,
     data: DataIdentity | None = None,
-) -> tuple[Any, Path]:
-    """The network and the file that its weights are from; where both are there, that of such `data`.
+) -> tuple[Any, Checkpoint]:
+    """The network and what the file of its weights says; where both are there, that of such `data`.
 
     Raises WeightsError. That weights are of another version or of other data is said on standard error.
     """
@@ -46,7 +46,10 @@ def trained_network(
     seen = checkpoint.state.data if checkpoint.state else None
     if data is not None and seen is not None and seen.sha256 != data.sha256:
         remark(f"note: {path} was trained on {seen.name}, and this is {data.name}")
-    return network, path
+        if seen.classes and data.classes and seen.classes != data.classes:
+            then, now = (", ".join(of.classes) for of in (seen, data))
+            remark(f"note: its classes are {then}; those of the data are {now}, and are taken in this order")
+    return network, checkpoint
 
 
 def load_asked(arguments: argparse.Namespace, network: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.data.arrays import NAMES, Arrays, check_arrays, load_array
+from runtime.data.arrays import ArrayNames, Arrays, check_arrays, load_array
 from runtime.data.images import is_image, read_images, reading_for
 from runtime.data.splitting import held_out
 from runtime.errors import DataError
@@ -16,9 +16,9 @@ from runtime.interface import ModelInterface
 PARTS = ("train", "test")
 
 
-def holds_arrays(folder: Path) -> bool:
-    """Whether there is one of the four arrays in a file of its own."""
-    return any((folder / f"{name}.npy").exists() for name in NAMES)
+def holds_arrays(folder: Path, interface: ModelInterface | None = None) -> bool:
+    """Whether there is one of the arrays of a data set in a file of its own."""
+    return any((folder / f"{name}.npy").exists() for name in ArrayNames.of(interface).all)
 
 
 def holds_images(folder: Path) -> bool:
@@ -27,23 +27,24 @@ def holds_images(folder: Path) -> bool:
     return any(found)
 
 
-def load_mapped(folder: str | os.PathLike) -> Arrays:
+def load_mapped(folder: str | os.PathLike, interface: ModelInterface | None = None) -> Arrays:
     """`x_train.npy`, `y_train.npy`, `x_test.npy` and `y_test.npy` of a folder, mapped into memory.
 
+    For a model of several inputs or labels they have their names, as in `load_arrays`.
     What is trained on is read from the disk, and kept by the system while there is room. Raises DataError.
     """
     folder = Path(folder)
-    missing = [f"{name}.npy" for name in NAMES if not (folder / f"{name}.npy").is_file()]
+    names = ArrayNames.of(interface)
+    missing = [f"{name}.npy" for name in names.all if not (folder / f"{name}.npy").is_file()]
     if missing:
         raise DataError(
             f"{folder} lacks arrays",
-            expected=", ".join(f"{name}.npy" for name in NAMES),
+            expected=", ".join(f"{name}.npy" for name in names.all),
             found=f"no {', '.join(missing)}",
         )
-    arrays = {name: load_array(folder / f"{name}.npy") for name in NAMES}
-    check_arrays(str(folder), arrays)
-    sizes = f"{len(arrays['x_train']):,} training and {len(arrays['x_test']):,} test samples"
-    return Arrays(**arrays, source=f"{folder}, {sizes}, mapped into memory", name=folder.name)
+    arrays = {name: load_array(folder / f"{name}.npy") for name in names.all}
+    sizes = check_arrays(str(folder), arrays, names)
+    return Arrays(**names.joined(arrays), source=f"{folder}, {sizes}, mapped into memory", name=folder.name)
 
 
 def load_images(folder: str | os.PathLike, interface: ModelInterface, resize: bool = False) -> Arrays:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,9 +34,45 @@ def load_table(path: str | os.PathLike, interface: ModelInterface) -> Arrays:
     Raises DataError.
     """
     path = Path(path)
+    names, columns = _read(path)
+    labelled = _label_columns(names, interface, path)
+    y, classes = _labels([columns[k] for k in labelled], interface)
+    arrays = held_out(_inputs(names, columns, labelled, path), y)
+    source = f"{path}, {len(arrays[0]):,} training and {len(arrays[2]):,} test samples"
+    return Arrays(*arrays, source=source, name=path.name, classes=classes)
+
+
+def load_rows(
+    path: str | os.PathLike, interface: ModelInterface, classes: Sequence[str]
+) -> tuple[np.ndarray, list[int | None]]:
+    """Samples from a table that need not say what they are, and the class of each, None where it is not said.
+
+    There are labels if there are as many columns more than a sample has values. Classes are numbered as in
+    `classes`. Raises DataError.
+    """
+    path = Path(path)
+    names, columns = _read(path)
+    unlabelled = len(names) == int(np.prod(interface.input_shape))
+    labelled = [] if unlabelled else _label_columns(names, interface, path)
+    rows = _inputs(names, columns, labelled, path)
+    if unlabelled or interface.classes is None:
+        return rows, [None] * len(rows)
+    places = {name: number for number, name in enumerate(classes)}
+    said = columns[labelled[0]]
+    return rows, [places.get(str(name), places.get(_whole(name))) for name in said.tolist()]
+
+
+def _whole(value: object) -> str:
+    """A class number as it is called: 3 and 3.0 are "3"."""
+    text = str(value)
+    return text.removesuffix(".0")
+
+
+def _read(path: Path) -> tuple[list[str], list[np.ndarray]]:
+    """The names of a table's columns and their values. Raises DataError."""
     read = _read_parquet if path.suffix.lower() == ".parquet" else _read_csv
     try:
-        names, columns = read(path)
+        return read(path)
     except (*MALFORMED, csv.Error) as error:
         raise DataError(
             f"{path} cannot be read as a table", found=f"{type(error).__name__}: {error}"
@@ -46,15 +81,17 @@ def load_table(path: str | os.PathLike, interface: ModelInterface) -> Arrays:
         raise DataError(f"{path} does not fit in memory", found=str(error)) from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    labelled = _label_columns(names, interface, path)
-    y, classes = _labels([columns[k] for k in labelled], interface)
+
+
+def _inputs(
+    names: Sequence[str], columns: Sequence[np.ndarray], labelled: Sequence[int], path: Path
+) -> np.ndarray:
+    """All columns but those of labels, (rows, columns); whole numbers where all of them are."""
     x = np.stack(
         [_numbers(columns[k], names[k], path) for k in range(len(names)) if k not in labelled], axis=1
     )
     whole = np.equal(np.mod(x, 1), 0).all() and np.abs(x).max(initial=0) < 2**31
-    arrays = held_out(x.astype(np.int64) if whole else x, y)
-    source = f"{path}, {len(arrays[0]):,} training and {len(arrays[2]):,} test samples"
-    return Arrays(*arrays, source=source, name=path.name, classes=classes)
+    return x.astype(np.int64) if whole else x
 
 
 def _label_columns(names: Sequence[str], interface: ModelInterface, path: Path) -> list[int]:
@@ -101,10 +138,10 @@ def _read_csv(path: Path) -> tuple[list[str], list[np.ndarray]]:
         first = next(rows, None)
         if not first:
             raise DataError(f"{path} is empty", expected="a table, one sample a row")
-        headed = not all(map(_is_number, first))
+        table = [row for row in rows if row]
+        headed = _is_header(first, table[0] if table else [])
         names = first if headed else [str(k + 1) for k in range(len(first))]
-        filled = (row for row in rows if row)
-        table = list(filled if headed else itertools.chain([first], filled))
+        table = table if headed else [first, *table]
     wrong = next((k for k, row in enumerate(table) if len(row) != len(names)), None)
     if wrong is not None:
         raise DataError(
@@ -115,6 +152,16 @@ def _read_csv(path: Path) -> tuple[list[str], list[np.ndarray]]:
     if not table:
         raise DataError(f"{path} is empty", expected="a table, one sample a row", found="its header alone")
     return names, [np.array(column) for column in zip(*table, strict=True)]
+
+
+def _is_header(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Whether a first row holds names: of the label, of what is a number below, or nothing but names.
+
+    A row of numbers and the name of a class is a sample.
+    """
+    words = [not _is_number(text) for text in first]
+    over_numbers = any(word and _is_number(below) for word, below in zip(words, second, strict=False))
+    return all(words) or over_numbers or any(text.strip().lower() in LABELS for text in first)
 
 
 def _is_number(text: str) -> bool:
