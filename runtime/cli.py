@@ -7,6 +7,7 @@ the progress bar go to standard error. Exit codes: 0 done, 1 failed, 128 + n end
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -77,8 +78,11 @@ class _Progress:
     savers: list[_Saver] = field(default_factory=list)
 
     def kept(self, stopped: bool) -> str:
-        nothing = "No weights were saved." if stopped else ""
-        return self.savers[0].kept() if self.savers else nothing
+        if not self.savers:
+            return "No weights were saved." if stopped else ""
+        if stopped:
+            self.savers[0].save_what_is_done()
+        return self.savers[0].kept()
 
 
 def _train_together(arguments: argparse.Namespace, module: ModuleType, progress: _Progress) -> int:
@@ -113,7 +117,9 @@ def _train_as_asked(arguments: argparse.Namespace, module: ModuleType, progress:
             check_replaceable(path, interface, identity)
         _check_writable(path, run.network)
         every = arguments.save_every or "epoch"
-        progress.savers.append(_Saver(path, save_freq=every, data=identity))
+        saver = _Saver(path, save_freq=every, data=identity)
+        saver.may_replace = bool(goes_on) or not path.exists()
+        progress.savers.append(saver)
     drawers = [] if arguments.plot is None else [PlotHistory(arguments.plot or path.with_suffix(".png"))]
     _train(arguments, interface, data, run, [*drawers, *progress.savers])
     return SUCCESS
@@ -123,13 +129,25 @@ class _Saver(ModelCheckpoint):
     """Saves as asked, and can say at any moment what is on disk."""
 
     begun = False
+    may_replace = False
+    """Whether what is there is of this run, so that even a beginning is worth more."""
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self._save(epoch + 1, 0)  # however many batches lie between two savings
 
     def _save(self, epoch: int, samples: int) -> None:
-        self.begun = True
+        self.begun = self.may_replace = True
         super()._save(epoch, samples)
+
+    def save_what_is_done(self) -> None:
+        """Save in the middle of an epoch, unless that would replace what this run has not written.
+
+        Where that fails, what was saved before is still there.
+        """
+        training = getattr(self, "training", None)
+        if training is not None and training.samples and self.may_replace:
+            with contextlib.suppress(WeightsError):
+                self._save(training.epoch, training.samples)
 
     def kept(self) -> str:
         """A sentence for someone whose training ended early; asks the file itself, so that it is true."""

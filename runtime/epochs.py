@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runtime.batches import Batches
+from runtime.batches import Batch, Batches
 from runtime.callbacks.base import Training, overriding
 from runtime.distributed.network import check_alike
-from runtime.errors import TrainingError
+from runtime.errors import NotFinite, TrainingError
 from runtime.evaluation import evaluate
 from runtime.given import Arrays, arrays_of
 from runtime.progress import ProgressBar, epoch_line
+from runtime.signals import postponing
 from runtime.updates import update
 
 Held = tuple[Arrays, Arrays, np.ndarray | None]
@@ -48,6 +49,9 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
         if course.validation is not None:
             measured.update(_validate(training, course))
     except TrainingError as error:
+        if isinstance(error, NotFinite):
+            for callback in callbacks:
+                callback.on_not_finite()
         last_good.restore(training)
         if not any(callback.stops_where_not_finite for callback in callbacks):
             raise
@@ -76,7 +80,7 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
 
     Where labels are ignored it is that over the others, 0 where there are none.
     """
-    network, ignored = training.network, training.interface.ignored
+    network = training.network
     before = overriding(training.callbacks, "on_train_batch_begin")
     after = overriding(training.callbacks, "on_train_batch_end")
     title = f"epoch {training.epoch + 1}/{training.epochs}"
@@ -84,28 +88,21 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
     batch, number = None, training.batch
     made = course.batches.batches(training.epoch, training.samples)
     try:
-        for number, batch in enumerate(made, start=training.batch):
-            for hook in before:
-                hook(number)
-            values = update(network, batch, ignored)
-            loss = values.pop("loss")
-            if not math.isfinite(loss):
-                raise _not_finite(training, f"the loss is {loss}", number, batch.inputs)
-            if training.averages is not None:
-                training.averages.follow()
-            count = batch.counted(ignored)
-            training.loss += loss * count
-            for name, value in values.items():
-                training.losses[name] = training.losses.get(name, 0.0) + value * count
-            training.samples += len(batch)
-            training.counted += count
-            training.batch = number + 1
-            if after:
-                logs = {"loss": loss, **{f"{name}_loss": value for name, value in values.items()}}
-                for hook in after:
-                    hook(number, logs)
-            if bar:
-                bar.update(training.samples, f"loss {training.loss / max(training.counted, 1):.4f}")
+        with postponing() as signals:
+            for number, batch in enumerate(made, start=training.batch):
+                training.current = batch
+                for hook in before:
+                    hook(number)
+                # Whoever stops a training finds a network and counters that belong together.
+                signals.busy = True
+                values = _one_update(training, batch, number)
+                signals.let_through()
+                if after:
+                    logs = {name if name == "loss" else f"{name}_loss": v for name, v in values.items()}
+                    for hook in after:
+                        hook(number, logs)
+                if bar:
+                    bar.update(training.samples, f"loss {training.loss / max(training.counted, 1):.4f}")
     finally:
         made.close()  # a thread may be making the next batch
         if bar:
@@ -118,6 +115,26 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
         inputs = None if batch is None else batch.inputs
         raise _not_finite(training, what, number, inputs)
     return training.loss / max(training.counted, 1)
+
+
+def _one_update(training: Training, batch: Batch, number: int) -> dict[str, float]:
+    """Update the network by a batch, and count it; its mean losses, "loss" and those with names."""
+    ignored = training.interface.ignored
+    values = update(training.network, batch, ignored)
+    loss = values["loss"]
+    if not math.isfinite(loss):
+        raise _not_finite(training, f"the loss is {loss}", number, batch.inputs)
+    if training.averages is not None:
+        training.averages.follow()
+    count = batch.counted(ignored)
+    training.loss += loss * count
+    for name, value in values.items():
+        if name != "loss":
+            training.losses[name] = training.losses.get(name, 0.0) + value * count
+    training.samples += len(batch)
+    training.counted += count
+    training.batch = number + 1
+    return values
 
 
 def _unit(training: Training) -> str:
@@ -180,13 +197,13 @@ class _Snapshot:
         return network.parameters, network.state, network.optimizer_state, averaged
 
 
-def _not_finite(training: Training, what: str, batch: int, inputs: Arrays) -> TrainingError:
+def _not_finite(training: Training, what: str, batch: int, inputs: Arrays) -> NotFinite:
     if any(x.dtype.kind == "f" and not np.isfinite(x).all() for x in arrays_of(inputs)):
         advice = "remove NaN and infinity from the training inputs: this batch holds some"
     else:
         rate = float(training.network.learning_rate)
         advice = f"a smaller learning rate (now {rate:g}); inputs scaled to about 0 … 1; clipped gradients"
-    return TrainingError(
+    return NotFinite(
         f"training diverged in epoch {training.epoch + 1}, batch {batch + 1} of it "
         f"(update {training.network.step}): {what}",
         found=_undone(training),

@@ -40,5 +40,9 @@ class TrainingError(ChainruleRuntimeError):
     """Training cannot start or cannot go on."""
 
 
+class NotFinite(TrainingError):
+    """A loss, a parameter or a state is no number, or infinite."""
+
+
 class InterfaceError(ChainruleRuntimeError):
     """An object handed to the runtime is not a module or network that chainrule generated."""

@@ -3,6 +3,7 @@
     while the program is loading, and when it is done     the process ends at once (runtime/beginning.py)
     while a command runs (`stoppable`)                    `Stopped` is raised: what is open cleans up
     where two steps belong together (`held`)              the signal waits until both are done
+    while a network and what is counted of it differ      the same, many times a second (`postponing`)
 
 The exit code is 128 and the number of the signal, as shells have it: 130, 143, 129.
 """
@@ -107,6 +108,45 @@ def held() -> Iterator[None]:
             signal.signal(number, handler)
         if came:
             signal.raise_signal(came[0])
+
+
+@dataclass
+class Postponed:
+    """A signal that comes while `busy` is set waits until `let_through`; at all other times it does not."""
+
+    busy: bool = False
+    came: int | None = None
+
+    def let_through(self) -> None:
+        """The end of what was not to be broken: who has waited is sent again."""
+        self.busy = False
+        if self.came is not None:
+            number, self.came = self.came, None
+            signal.raise_signal(number)
+
+
+@contextlib.contextmanager
+def postponing() -> Iterator[Postponed]:
+    """A block with parts that no signal breaks, which costs them nothing: handlers are set once, here."""
+    postponed = Postponed()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if postponed.busy:
+            postponed.came = number
+            return
+        for other, handler in before.items():
+            signal.signal(other, handler)
+        signal.raise_signal(number)
+
+    before = {number: signal.getsignal(number) for number in _obeyed()}
+    try:
+        for number in before:
+            signal.signal(number, handle)
+        yield postponed
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        postponed.let_through()
 
 
 def _obeyed() -> list[int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.averages import Averages
+from runtime.batches import Batch
 from runtime.distributed.group import Group
 from runtime.history import History
 from runtime.interface import ModelInterface
@@ -45,6 +46,8 @@ class Training:
     """Of how many numbers `loss` is the sum: `samples`, or their labels that are not ignored."""
     group: Group | None = None
     """The processes that train together, where there are several."""
+    current: Batch | None = None
+    """What the update at hand is computed from."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "network"), name)
@@ -109,6 +112,9 @@ class Callback:
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After each update."""
+
+    def on_not_finite(self, logs: Logs | None = None) -> None:
+        """Where a loss or a weight is no number, before the network is put back to where the epoch began."""
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Before the held-out data are evaluated."""
