@@ -1,12 +1,19 @@
 """What a training leaves that a signal stops in the middle of an epoch: where it is, to the bit."""
 
+import http.server
+import os
 import signal
+import threading
+import time
 
 import fake_network
 import pytest
 from test_runtime_cli import data, train
 
+from runtime.border import guarded
+from runtime.cache_folder import cache_folder
 from runtime.checkpoint import read_checkpoint
+from runtime.data import mnist
 from runtime.signals import ENDING, Postponed, postponing
 
 __all__ = ["data"]
@@ -89,3 +96,32 @@ def test_a_signal_waits_while_it_is_busy_and_not_otherwise():
     assert seen == ["one"]
     assert all(signal.getsignal(number) is signal.default_int_handler for number in ENDING)
     Postponed().let_through()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_while_downloading(monkeypatch, capsys, number):
+    """A server that never comes to an end; what was read of it is nowhere left."""
+    waiting = threading.Event()
+
+    class Endless(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"a beginning")
+            self.wfile.flush()
+            os.kill(os.getpid(), number)
+            waiting.wait(20)
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        monkeypatch.setattr(mnist, "MIRRORS", (f"http://127.0.0.1:{server.server_port}/",))
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        began = time.monotonic()
+        assert guarded(lambda: int(mnist.load_mnist() is None)) == 128 + number
+        assert time.monotonic() - began < 10
+        waiting.set()
+        server.shutdown()
+    assert ENDING[number] in capsys.readouterr().err
+    assert not (cache_folder() / "mnist").exists()
