@@ -145,7 +145,8 @@ class _Saver(ModelCheckpoint):
         Where that fails, what was saved before is still there.
         """
         training = getattr(self, "training", None)
-        if training is not None and training.samples and self.may_replace:
+        alone = training is not None and training.group is None
+        if alone and training.samples and self.may_replace:
             with contextlib.suppress(WeightsError):
                 self._save(training.epoch, training.samples)
 

@@ -93,8 +93,9 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
                 training.current = batch
                 for hook in before:
                     hook(number)
-                # Whoever stops a training finds a network and counters that belong together.
-                signals.busy = True
+                # Whoever stops a training finds a network and counters that belong together. An update of
+                # several processes may wait for one that has ended: that has to be stopped at once.
+                signals.busy = training.group is None
                 values = _one_update(training, batch, number)
                 signals.let_through()
                 if after:
