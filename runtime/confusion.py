@@ -20,6 +20,10 @@ CAPTION = 14
 MOST_CLASSES = 20
 """A matrix of more is not printed, only its largest entries are."""
 MOST_PAIRS = 10
+MARK = ("Software", "chainrule, a sheet of mistakes")
+"""What a PNG says of itself: a sheet is written over another one, and over no picture of the user's."""
+HEAD_BYTES = 4096
+"""Of a file, in which its mark stands."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def write_sheet(path: str | os.PathLike, images: np.ndarray, captions: Sequence[
     Raises DataError where that is missing, OSError where the file cannot be written.
     """
     try:
-        from PIL import Image, ImageDraw
+        from PIL import Image, ImageDraw, PngImagePlugin
     except ImportError as error:
         raise DataError(
             "sheets of images are drawn by Pillow, which is not installed",
@@ -92,8 +96,30 @@ def write_sheet(path: str | os.PathLike, images: np.ndarray, captions: Sequence[
         left, top = cell[0] * (number % COLUMNS) + 4, cell[1] * (number // COLUMNS) + 4
         sheet.paste(_picture(Image, pixels).resize((width * scale, height * scale), 0), (left, top))
         draw.text((left, top + height * scale + 1), caption, fill="black")
+    mark = PngImagePlugin.PngInfo()
+    mark.add_text(*MARK)
     with atomic_write(path) as handle:
-        sheet.save(handle, format="PNG")
+        sheet.save(handle, format="PNG", pnginfo=mark)
+
+
+def check_sheet(path: str | os.PathLike) -> None:
+    """Look whether a sheet may be written there: not over a file that is none. Raises DataError."""
+    if not os.path.exists(path) or _is_sheet(path):
+        return
+    raise DataError(
+        f"{os.fspath(path)} is there and is no sheet of mistakes",
+        expected="a name for the sheet, which is written",
+        advice="images stand before --worst, or behind --worst=PNG",
+    )
+
+
+def _is_sheet(path: str | os.PathLike) -> bool:
+    name, text = (word.encode("latin-1") for word in MARK)
+    try:
+        with open(path, "rb") as handle:
+            return name + b"\0" + text in handle.read(HEAD_BYTES)
+    except OSError:
+        return False
 
 
 def _picture(pillow: Any, pixels: np.ndarray) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import dataclasses
 import difflib
 import importlib
 import importlib.util
@@ -121,7 +122,7 @@ class _Calls(ast.NodeTransformer):
 
     def misfits(self, node: ast.Call, target: object) -> bool:
         """Reports what does not fit, and says whether anything does not."""
-        signature = inspect.signature(target)
+        signature = _signature(target)
         parameters = signature.parameters
         name, before = node.func.id, len(self.scan.problems)
         shown = f"{name}{_signature_text(parameters.values())}"
@@ -135,14 +136,28 @@ class _Calls(ast.NodeTransformer):
             try:
                 signature.bind(*node.args, **{given.arg: given.value for given in node.keywords})
             except TypeError as error:
+                shown = f"{name}{_signature_text(parameters.values(), by_name='*')}"
                 self.scan.report(node, f"{name}: {error}", width=len(name), expected=shown)
         return len(self.scan.problems) > before
 
 
-def _signature_text(parameters: Iterable[inspect.Parameter]) -> str:
-    """The arguments as a person would write them: `(filters, kernel_size, stride=1, …)`."""
+def _signature(target: object) -> inspect.Signature:
+    """What a person may write: of a description, not the fields that the compiler fills."""
+    signature = inspect.signature(target)
+    fields = dataclasses.fields(target) if dataclasses.is_dataclass(target) else ()
+    own = {field.name for field in fields if not field.repr}
+    return signature.replace(parameters=[p for p in signature.parameters.values() if p.name not in own])
+
+
+def _signature_text(parameters: Iterable[inspect.Parameter], by_name: str = "") -> str:
+    """The arguments as a person would write them: `(filters, kernel_size, stride=1, …)`.
+
+    `by_name`, if any, stands before those that are given by name alone."""
     shown = []
     for parameter in parameters:
+        if by_name and parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            shown.append(by_name)
+            by_name = ""
         if _is_variadic(parameter):
             stars = "**" if parameter.kind is inspect.Parameter.VAR_KEYWORD else "*"
             shown.append(f"{stars}{parameter.name}")

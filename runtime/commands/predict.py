@@ -16,7 +16,7 @@ from runtime.commands.data import load_data
 from runtime.commands.evaluate import check_evaluate_files
 from runtime.commands.output import print_json, remark, say
 from runtime.commands.trained import check_weights_exist, trained_network
-from runtime.confusion import SHOWN, Mistakes, write_sheet
+from runtime.confusion import SHOWN, Mistakes, check_sheet, write_sheet
 from runtime.data.arrays import load_array
 from runtime.data.images import images_below, read_images, reading_for
 from runtime.data.tables import is_table, load_rows
@@ -45,6 +45,8 @@ def check_predict_files(arguments: argparse.Namespace) -> None:
         if not os.path.exists(path):
             expected = "an image, a folder of images, a .npy file, or a table"
             raise DataError(f"there is no {path}", expected=expected)
+    if arguments.worst:
+        check_sheet(arguments.worst)
 
 
 def predict(arguments: argparse.Namespace, module: ModuleType) -> int:

@@ -104,7 +104,13 @@ def test_worst_mistakes(folder, capsys):
         assert sheet.format == "PNG" and sheet.width > 28
     assert run("predict", "--data", "data.npz", "--worst", "sheet.png") == 0
     assert "rows: what they are" in capsys.readouterr().out
-    assert run("predict", Path("images", str(wrong), "150.png"), "--worst") == 1
+    assert run("predict", "--data", "data.npz", "--worst", "sheet.png") == 0, "a sheet is drawn anew"
+    image = Path("images", str(wrong), "150.png")
+    before = image.read_bytes()
+    with pytest.raises(DataError, match="is there and is no sheet of mistakes"):
+        run("predict", "--worst", image)
+    assert image.read_bytes() == before
+    assert run("predict", image, "--worst") == 1
     assert "of which it is known what they are" in capsys.readouterr().err
 
 
