@@ -44,20 +44,39 @@ model = Sequential(
     optimizer=Adam(0.01),
 )
 """
+SEQUENCES = """
+from compiler import *
+
+model = Sequential(
+    [
+        Input(4, 2),
+        Formula('''
+            {s}[b, {k}, {i}] = x[b, {k}, {i}] + {t}[b, {k} - 1, {i}]*{p}[{i}] if {k} >= 1 else {c}
+            {t}[b, {k}, {i}] = tanh({s}[b, {k}, {i}])
+            y[b, {k}, {i}] = {t}[b, {k}, {i}] - {s}[b, {k}, {i}]
+        ''', parameters={{"{p}": GlorotUniform()}}, constants={{"{c}": 0.25}}, name={a!r}),
+        GRU(2, name={b!r}),
+        Dense(3, name={d!r}),
+    ],
+    loss=FormulaLoss('''
+        {s}[b] = log(sum[{j}](exp({q}[b, {j}])))
+        loss[] = mean[b]({s}[b] - {q}[b, label[b]] + {c})
+    ''', inputs=("{q}",), label=(), classes=3, constants={{"{c}": 0.5}}),
+    optimizer=SGD(0.01),
+)
+"""
 LAYERS = dict(zip("abdef", ("first", "second", "third", "fourth", "fifth"), strict=True))
 
 
-def text(names: dict[str, str], layers: dict[str, str]) -> str:
-    return MODEL.format(**names, **layers)
-
-
-def programs(folder: Path, names: dict[str, str], layers: dict[str, str]) -> dict[str, Program]:
+def programs(
+    folder: Path, names: dict[str, str], layers: dict[str, str], model: str = MODEL
+) -> dict[str, Program]:
     path = folder / "model.py"
-    path.write_text(text(names, layers), encoding="utf-8")
-    model = lower(load_model(path))
+    path.write_text(model.format(**names, **layers), encoding="utf-8")
+    lowered = lower(load_model(path))
     # In a batch normalization examples meet, so that no gradient is one example's.
     modes = tuple(mode for mode in MODES if mode != "per_example")
-    entries = entry_points(model, Driver(cheap_when_changed), modes)
+    entries = entry_points(lowered, Driver(cheap_when_changed), modes)
     return {entry.name: entry.program for entry in entries}
 
 
@@ -90,8 +109,8 @@ FIXED = (
 )
 
 
-def assert_alike(folder: Path, plain: dict[str, list[np.ndarray]], names, layers) -> None:
-    for name, program in programs(folder, names, layers).items():
+def assert_alike(folder: Path, plain: dict[str, list[np.ndarray]], names, layers, model: str = MODEL) -> None:
+    for name, program in programs(folder, names, layers, model).items():
         for found, wanted in zip(results(program), plain[name], strict=True):
             np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-10, err_msg=name)
 
@@ -100,13 +119,20 @@ def test_chosen_names(tmp_path: Path, plain: dict[str, list[np.ndarray]]) -> Non
     assert_alike(tmp_path, plain, *FIXED)
 
 
-@pytest.mark.parametrize("seed", range(5))
+def test_names_of_recurrences_and_losses(tmp_path: Path) -> None:
+    built = programs(tmp_path, PLAIN, LAYERS, SEQUENCES)
+    plain = {name: results(program) for name, program in built.items()}
+    for names, layers in (FIXED, hostile(7)):
+        assert_alike(tmp_path, plain, names, layers, SEQUENCES)
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_names_of_models(seed: int, tmp_path: Path, plain: dict[str, list[np.ndarray]]) -> None:
     assert_alike(tmp_path, plain, *hostile(seed))
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(5, 205))
+@pytest.mark.parametrize("seed", range(3, 205))
 def test_many_names_of_models(seed: int, tmp_path: Path, plain: dict[str, list[np.ndarray]]) -> None:
     assert_alike(tmp_path, plain, *hostile(seed))
 
@@ -114,7 +140,7 @@ def test_many_names_of_models(seed: int, tmp_path: Path, plain: dict[str, list[n
 def steps(folder: Path, file: str, names: dict[str, str], layers: dict[str, str]) -> list[np.ndarray]:
     """What a compiled module computes of the model, in every mode."""
     path = folder / f"{file}.py"
-    path.write_text(text(names, layers), encoding="utf-8")
+    path.write_text(MODEL.format(**names, **layers), encoding="utf-8")
     modes = ("vjp", "jvp", "hvp")
     module = import_module(compile_quickly(path, Options(folder, dtype="float64", modes=modes)).module)
     net = module.Network(seed=3)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import builtins
 import keyword
 from collections.abc import Iterable
+from typing import get_args
 
 import numpy as np
 
 from compiler.emit.cython.names import RESERVED as RESERVED_IN_MODULES
+from compiler.ir.tensor.kinds import Kind, Role
 from compiler.language.formula.scope import RESERVED as RESERVED_IN_FORMULAS
 
-ROLES = (
+FRESH = (
     "tangent cotangent winner padded packed packed10 unpacked kept selected picked each total inner sum1 "
     "sum2 max1 mean1 table1 prod1 max shifted winograd kernel image product filled filter batch iota rate "
     "step seed uniform2 uniform3 tangent2 cotangent2 winner_2 padded_2 sum1_2 composed number subject "
     "part case data penalty value gradient parameter clipped new_parameter label loss input output lane "
-    "tile place r0 r1 i0 i1 i2 axis0 axis1 d0 d1 u v w b1 b_2 i_inner c_summed best"
+    "tile place r0 r1 i0 i1 i2 axis0 axis1 d0 d1 u v w b1 b_2 i_inner c_summed best earlier step1 turn parts "
+    "scaled raw alive panel data max2 where gate carried new h c t z mask weight rows before done k0 u1"
 )
+"""What fresh names are asked for, beside the roles of definitions and the kinds of what is given."""
 C_AND_CYTHON = (
     "int float double char long short signed unsigned void register auto const static struct union enum "
     "goto switch volatile restrict inline extern typedef sizeof default case do bool cdef cpdef ctypedef "
@@ -30,7 +34,9 @@ SPELLINGS: tuple[str, ...] = tuple(
     dict.fromkeys(
         name
         for name in (
-            *ROLES.split(),
+            *get_args(Role),
+            *get_args(Kind),
+            *FRESH.split(),
             *C_AND_CYTHON.split(),
             *sorted(RESERVED_IN_MODULES),
             *sorted(dir(builtins)),

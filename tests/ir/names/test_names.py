@@ -8,9 +8,9 @@ program under plain names, through every pass, in the interpreter; some are comp
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import lru_cache
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,43 +19,22 @@ from compiler import ModelError
 from compiler.derive.jvp import jvp
 from compiler.derive.per_example import per_example
 from compiler.derive.vjp import vjp
+from compiler.driver import Driver
 from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.interpreter import concrete_shape, run
+from compiler.ir.tensor.kinds import Role
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.printer import print_program
 from compiler.ir.tensor.program import Program, Tensor
 from compiler.ir.tensor.verify import verify
 from compiler.language.formula import Operand, compile_formula
 from compiler.language.formula.spelling import normalised
-from compiler.passes.bounds import bounds
-from compiler.passes.commute import commute
-from compiler.passes.demand import demand
-from compiler.passes.distribute import distribute
-from compiler.passes.pack import pack
-from compiler.passes.pad import pad
-from compiler.passes.pick import pick
-from compiler.passes.select import select
-from compiler.passes.sites import choose
-from compiler.passes.winograd.winograd import winograd
 from compiler.plan.stages import split
 from compiler.plan.whole import kept_for
 from compiler.simplify.simplify import simplify
 from tests.ir.names.hostile import in_formulas
 
 BATCH = 3
-ROLES = [
-    "tangent",
-    "cotangent",
-    "winner",
-    "padded",
-    "inner",
-    "each",
-    "sum",
-    "max",
-    "shifted",
-    "kept",
-    "packed10",
-]
 TEMPLATES = {
     "max": (
         "{s}[b, {i}] = x[b, {i}]*{p}[{i}] + {c}; {t}[b, {i}] = tanh({s}[b, {i}]);"
@@ -88,6 +67,20 @@ TEMPLATES = {
         {"q": (6,)},
         (6,),
     ),
+    "recurrence": (
+        "{s}[b, {i}] = {p}[{i}]*x[b, {i}] + {c};"
+        "{t}[b, {i}] = tanh({s}[b, {i}] + {q}[{i}]*{t}[b, {i} - 1]) if {i} >= 1 else {s}[b, {i}];"
+        "y[b, {i}] = {t}[b, {i}]*{s}[b, {i}]",
+        {"p": (6,), "q": (6,)},
+        (6,),
+    ),
+    "mask": (
+        "{s}[b, {i}] = {p}[{i}]*x[b, {i}] if {i} >= 2 else {c};"
+        "{t}[b] = log(sum[{j}:6](exp({s}[b, {j}])));"
+        "y[b, {i}] = {s}[b, {i}] - {t}[b]",
+        {"p": (6,)},
+        (6,),
+    ),
 }
 """A formula, the shapes of its parameters, and the shape of `y` without the batch; x has six values."""
 PLAIN = dict(
@@ -102,10 +95,6 @@ PLAIN = dict(
 def cheap_when_changed(definition, program: Program) -> float:
     """A price that every pass finds worth a change: what was made costs nothing."""
     return 0.0 if definition.role in ("selected", "transformed", "packed") else float(len(definition.tensors))
-
-
-def cheap_changes(program: Program, names: Iterable[str]) -> float:
-    return sum(cheap_when_changed(program[name], program) for name in names)
 
 
 def built(template: str, names: dict[str, str], prefix: str) -> Program:
@@ -140,8 +129,7 @@ def built(template: str, names: dict[str, str], prefix: str) -> Program:
 
 def derived(program: Program) -> list[Program]:
     """Forward, gradient, pushforward, Hessian product and, where it is one, gradients of each example."""
-    for step in (commute, demand, pad):
-        program, _ = step(program)
+    program = Driver(cheap_when_changed).through(("forward",), "", program)
     wrt = tuple(tensor.name for tensor in program.inputs if tensor.kind in ("parameter", "input"))
     gradient, _ = vjp(program, "loss", wrt)
     pushed, _ = jvp(program, wrt, ("loss",))
@@ -154,12 +142,7 @@ def derived(program: Program) -> list[Program]:
 
 
 def lowered(program: Program) -> Program:
-    sites = (("select", select), ("pick", pick), ("winograd", winograd))
-    choices = [partial(choose, rule=rule, sites=found, price=cheap_changes) for rule, found in sites]
-    passes = (bounds, distribute, *choices, pack)
-    for step in passes:
-        program, _ = step(program)
-        verify(program)
+    program = Driver(cheap_when_changed).through(("lowering",), "", program)
     program, _ = split(program)
     sums = (d for d in program.definitions if d.operation == "sum" and not has_batch(d.shape))
     whole = frozenset(d.name for d in sums if runs_over_batch(*d.terms))
@@ -208,7 +191,7 @@ def prefix_of(rng: random.Random) -> str:
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(12))
 def test_names_mean_nothing(template: str, seed: int) -> None:
     rng = random.Random(f"{template} {seed}")
     check(template, drawn(rng, template), prefix_of(rng))
@@ -216,7 +199,7 @@ def test_names_mean_nothing(template: str, seed: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("template", TEMPLATES)
-@pytest.mark.parametrize("seed", range(40, 100))
+@pytest.mark.parametrize("seed", range(12, 100))
 def test_many_names_mean_nothing(template: str, seed: int) -> None:
     for number in range(34):
         rng = random.Random(f"{template} {seed} {number}")
@@ -224,7 +207,7 @@ def test_many_names_mean_nothing(template: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", get_args(Role))
 def test_stages_called_like_roles(template: str, role: str) -> None:
     """Each role as a stage of the layer, and as a layer whose stages have roles too."""
     check(template, PLAIN | {"s": role, "t": f"{role}_2"}, "layer_one")
