@@ -22,7 +22,8 @@ from math import prod
 import sympy
 
 from compiler.errors import CompilerBug
-from compiler.ir.affine.expression import Affine, FloorDiv, Read, atom_of, axis, constant, ravel
+from compiler.ir.affine.expression import Affine, atom_of, axis, constant, ravel
+from compiler.ir.loops.affine_values import affine_expression
 from compiler.ir.loops.grammar import Address, Choose, If, Index, Let, Limit, Load, Loop, Statement, Store
 from compiler.ir.scalar.choices import Select
 from compiler.ir.scalar.conditions import Both, Equal
@@ -283,20 +284,3 @@ def _chosen(local: sympy.Symbol, lookup: Lookup, buffer: str, integers: Integers
         value = Select(Equal(winner, k, evaluate=False), candidate, value)
     pairs = zip(candidates, lookup.places, strict=True)
     return [*(Load(c.name, Address(buffer, integers.local(p))) for c, p in pairs), Let(local.name, value)]
-
-
-def affine_expression(affine: Affine) -> sympy.Expr:
-    """An affine over local integers as a SymPy expression, for use in a select. Raises CompilerBug where it
-    reads a tensor."""
-    total: sympy.Expr = sympy.Integer(affine.constant)
-    for atom, coefficient in affine.terms:
-        if isinstance(atom, str):
-            value: sympy.Expr = sympy.Symbol(atom, integer=True)
-        elif isinstance(atom, Read):
-            raise CompilerBug(f"{atom} is not in a local integer")
-        else:
-            inner = affine_expression(atom.numerator)
-            function = "index_div" if isinstance(atom, FloorDiv) else "index_mod"
-            value = sympy.Function(function)(inner, sympy.Integer(atom.divisor))
-        total += coefficient * value
-    return total

@@ -152,6 +152,18 @@ loss: () real = sum of "loss"
     for b:batch, u:6: [] += y[b, 3, u]**2
 outputs y, loss
 """,
+    "each example ends at a step of its own": """
+input x: (batch, 5, 6) real
+input n: (batch) index < 6
+parameter r: (6, 6) real
+s: (batch, 5, 6) real = sum of "s"
+    for b:batch, t:5, u:6, v:6 if t - 1 >= 0, n[b] - t - 1 >= 0: [b, t, u] += r[v, u]*y[b, t - 1, v]
+y: (batch, 5, 6) real = sum of "y"
+    for b:batch, t:5, u:6 if n[b] - t - 1 >= 0: [b, t, u] += x[b, t, u]/(1 + s[b, t, u]**2)
+last: (batch, 6) real = sum of "last"
+    for b:batch, u:6 if n[b] - 1 >= 0: [b, u] += y[b, n[b] - 1, u]
+outputs last
+""",
 }
 """By what they are about."""
 
@@ -164,7 +176,11 @@ def program_of(name: str) -> Program:
 
 def with_cotangents(program: Program) -> Program:
     """And the cotangents of all real tensors that it is given."""
-    wrt = [tensor.name for tensor in program.inputs if tensor.kind in ("input", "parameter")]
+    wrt = [
+        tensor.name
+        for tensor in program.inputs
+        if tensor.kind in ("input", "parameter") and tensor.dtype == "real"
+    ]
     derived, _ = vjp(program, program.outputs[0], wrt, seed="input")
     derived, _ = bounds(derived)
     verify(derived)

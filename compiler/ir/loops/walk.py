@@ -24,11 +24,12 @@ import sympy
 
 from compiler.ir.affine.domain import Guard
 from compiler.ir.affine.expression import Affine
+from compiler.ir.loops.affine_values import affine_expression, variable_of
 from compiler.ir.loops.grammar import Address, Body, Limit, Lists, Statement
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-Part = TypeVar("Part", Address, Affine, Guard, Limit)
+Part = TypeVar("Part", Address, Affine, Guard, Limit, sympy.Expr)
 _LEAVES = (Affine, str, int, float, bool)
 """Types that nobody looks into."""
 
@@ -153,8 +154,11 @@ def _may_name(hint: Any, role: str) -> bool:
 def substituted(body: Body, values: Mapping[str, Affine]) -> Body:
     """The body with affine expressions put in for integer variables, wherever one occurs."""
 
+    numbers = {variable_of(name): affine_expression(value) for name, value in values.items()}
+
     def change(statement: Statement) -> Statement:
-        return with_parts(statement, Affine, lambda affine: affine.substitute(values))
+        statement = with_parts(statement, Affine, lambda affine: affine.substitute(values))
+        return with_parts(statement, sympy.Expr, lambda value: value.xreplace(numbers))
 
     return rebuilt(body, change)
 
