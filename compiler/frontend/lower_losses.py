@@ -21,7 +21,7 @@ from compiler.language.description import Model
 from compiler.language.formula import CompiledFormula, Operand, compile_formula
 from compiler.language.layers.base import Parameter
 from compiler.language.losses.base import loss_operands
-from compiler.language.objectives import NamedLoss, operand_of
+from compiler.language.objectives import NamedLoss, operand_of, real_positions
 
 WEIGHTS = "sample_weight"
 """The weights of examples, in programs and as an argument."""
@@ -111,6 +111,7 @@ def _formula(
         sizes=loss.sizes,
         prefix=name,
         origin=name,
+        real=real_positions(one, model.graph, tensors),
     )
 
 

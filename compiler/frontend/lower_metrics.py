@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from compiler.frontend.joining import program_of
@@ -13,6 +13,7 @@ from compiler.ir.tensor.program import Program, Tensor
 from compiler.language.description import Model
 from compiler.language.formula import CompiledFormula, Operand, compile_formula
 from compiler.language.measures import NamedMetric, metric_operands
+from compiler.language.objectives import real_positions
 
 PREFIX = "label"
 """No layer is called so: nothing of one has a name that begins with it."""
@@ -55,6 +56,7 @@ def _sums(
     one: NamedMetric, model: Model, tensors: Mapping[str, str], label: str
 ) -> tuple[CompiledFormula, list[Row]]:
     metric, prefix = one.forward(model.graph), f"{PREFIX}.{one.name}"
+    real = real_positions(one.of, model.graph, tensors)
     results = {key: Operand(f"{prefix}.{key}", shape) for key, shape in metric.shapes.items()}
     formula = compile_formula(
         metric.sums,
@@ -63,6 +65,7 @@ def _sums(
         constants=metric.constants,
         prefix=prefix,
         origin=prefix,
+        real=None if real is None else replace(real, examples=True),
     )
     return formula, [
         Row(operand.name, "sum", operand.shape, key=f"{one.name}.{key}") for key, operand in results.items()

@@ -35,21 +35,54 @@ class Values:
 def values_of(written: object) -> Values:
     """What was written for inputs or outputs."""
     if isinstance(written, Mapping):
-        return Values(tuple(written.values()), tuple(written), True)
-    if isinstance(written, list | tuple):
-        return Values(tuple(written), (), True)
-    return Values((written,), (), False)
+        found = Values(tuple(written.values()), tuple(written), True)
+    elif isinstance(written, list | tuple):
+        found = Values(tuple(written), (), True)
+    else:
+        found = Values((written,), (), False)
+    return _with_companions(found)
+
+
+def _with_companions(values: Values) -> Values:
+    """With the lengths or the mask of each input that has such behind it, unless it is there."""
+    given: list[object] = []
+    names: list[object] = []
+    for number, value in enumerate(values.given):
+        companion = value.companion if isinstance(value, Input) else None
+        there = companion is None or any(other is companion for other in values.given)
+        given += [value] if there else [value, companion]
+        if values.keyed:
+            name = values.names[number]
+            names += [name] if there else [name, f"{name}_{_suffix(value)}"]
+    return Values(tuple(given), tuple(names), values.several or len(given) > 1)
+
+
+def _suffix(value: Input) -> str:
+    return "lengths" if value.lengths is not None else "mask"
 
 
 def input_names(inputs: Values) -> dict[int, str]:
-    """The name of each Input by its identity: a dictionary's, its own, or one made of its place."""
+    """The name of each Input by its identity: a dictionary's, its own, or one made of its place.
+
+    Lengths and masks are called after the input that they are of."""
+    of = {id(v.companion): v for v in inputs.given if isinstance(v, Input) and v.companion is not None}
+    alone = [value for value in inputs.given if id(value) not in of]
     names: dict[int, str] = {}
-    for number, value in enumerate(inputs.given):
+    for number, value in sorted(enumerate(inputs.given), key=lambda pair: id(pair[1]) in of):
         if isinstance(value, Input):
-            made = f"input_{number + 1}" if len(inputs.given) > 1 else "input"
+            owner = of.get(id(value))
+            if owner is not None:
+                made = f"{names[id(owner)]}_{_suffix(owner)}"
+            else:
+                made = f"input_{_place(value, alone)}" if len(alone) > 1 else "input"
             name = inputs.names[number] if inputs.keyed else value.name if value.name is not None else made
             names.setdefault(id(value), normalised(name) if isinstance(name, str) else repr(name))
     return names
+
+
+def _place(value: object, values: list[object]) -> int:
+    """The number of a value among others, from 1."""
+    return next(number for number, other in enumerate(values, 1) if other is value)
 
 
 def input_problems(inputs: Values, graph: Graph | None) -> Iterator[Problem]:

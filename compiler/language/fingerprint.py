@@ -42,6 +42,8 @@ def loss_lines(one: NamedLoss, graph: Graph, *, alone: bool) -> Iterable[str]:
     yield f"loss {loss.formula} label={loss.label_shape} classes={loss.classes} {_sorted(loss.constants)}"
     if loss.ignored is not None:
         yield f"    ignored {loss.ignored}"
+    for name in dict.fromkeys(step.mask.source for step in one.steps(graph) if step and step.mask):
+        yield f"    where {name} says"
     if not alone:
         of = ", ".join(step.name for step in one.steps(graph))
         yield f"    {one.name} of {of} {one.weight!r} {_sorted(loss.sizes)} {loss.inputs}"

@@ -13,6 +13,7 @@ from math import isfinite
 
 from compiler.errors import ModelError, Problem
 from compiler.language.boundary import described
+from compiler.language.formula.real_reductions import RealPositions
 from compiler.language.formula.scope import Operand
 from compiler.language.layers.base import Placeholder
 from compiler.language.layers.graph import RESERVED_NAMES, Graph, Step
@@ -147,6 +148,34 @@ def _weights(weights: object, losses: Mapping[object, object], problems: list[Pr
         else:
             factors[str(name)] = weight
     return factors
+
+
+def real_positions(
+    one: NamedLoss, graph: Graph, tensors: Mapping[str, str] | None = None
+) -> RealPositions | None:
+    """Which positions of its predictions, and of labels that have as many, a loss counts; None for all.
+
+    `tensors` are what programs call results of steps. Raises ModelError where predictions have two masks.
+    """
+    loss = one.forward(graph)
+    steps = [step for step in one.steps(graph) if step is not None][: len(loss.inputs)]
+    masks = {step.mask.source: step.mask for step in steps if step.mask is not None}
+    if not masks:
+        return None
+    if len(masks) > 1:
+        advice = "Unmasked() before all but one"
+        raise ModelError(
+            Problem("a loss of values with different masks", found=", ".join(masks), advice=advice)
+        )
+    (mask,) = masks.values()
+    named = zip(loss.inputs, steps, strict=True)
+    operands = {name: step.shape for name, step in named if step.mask is not None}
+    extent = next(iter(operands.values()))[0]
+    if loss.label_shape and loss.label_shape[0] == extent:
+        operands["label"] = loss.label_shape
+    source = next(step for step in graph.steps if step.name == mask.source)
+    operand = operand_of(source, source.name if tensors is None else tensors[source.name])
+    return RealPositions(operand, replace(mask, name="mask").real, frozenset(operands), extent)
 
 
 def objective_problems(one: NamedLoss, graph: Graph) -> Iterator[Problem]:

@@ -6,8 +6,8 @@ interpreter here and compiled kernels elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from types import ModuleType
 
@@ -20,6 +20,8 @@ from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Access, Definition, Program, Reads, Tensor, Term, make_term
 from compiler.language.formula import Operand, compile_formula
 from compiler.language.layers import Layer
+from compiler.language.layers.mask_flow import forward_of, masks_asked, named_masks
+from compiler.language.layers.masks import Mask
 
 Arrays = Mapping[str, np.ndarray]
 Evaluate = Callable[[Program, Arrays], Arrays]
@@ -46,6 +48,8 @@ class Case:
     reference: Callable[[ModuleType, Arrays], object] | None = None
     draw: Sampler | None = None
     batch: int = 2
+    fixed: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
+    """Inputs that are not drawn."""
 
     def __str__(self) -> str:
         return self.name
@@ -57,15 +61,24 @@ def interpret(program: Program, inputs: Arrays) -> Arrays:
 
 
 def layer_program(
-    layer: Layer, *shapes: tuple[int, ...], vocabulary: int | Mapping[str, int] | None = None
+    layer: Layer,
+    *shapes: tuple[int, ...],
+    vocabulary: int | Mapping[str, int] | None = None,
+    masks: Sequence[Mask | None] = (),
 ) -> Program:
     """The forward program of one layer: inputs "x" (or "x1", …), its parameters and states, output "y".
 
-    With a vocabulary, inputs are integers below it, or those that it names are.
+    With a vocabulary, inputs are integers below it, or those that it names are. `masks` are those of the
+    inputs, which are given as "mask" or "mask1", ….
     """
-    forward = layer.forward(*shapes)
+    named = named_masks(masks)
+    forward = forward_of(layer, named, shapes)
+    asked = masks_asked(forward, named)
     names = forward.input_names(len(shapes))
+    of_mask = {mask.name: shapes[k] for k, mask in enumerate(named) if mask is not None}
+    shapes = (*shapes, *(() if m.kind == "lengths" else of_mask[m.name][:1] for m in asked))
     limits = vocabulary if isinstance(vocabulary, Mapping) else dict.fromkeys(names, vocabulary)
+    limits = {**limits, **{m.name: of_mask[m.name][0] + 1 for m in asked if m.kind == "lengths"}}
     inputs = [
         Tensor(
             name, (None, *shape), "input", "real" if limits.get(name) is None else "index", limits.get(name)
@@ -74,7 +87,7 @@ def layer_program(
     ]
     inputs += [Tensor(name, p.shape, "parameter") for name, p in forward.parameters.items()]
     inputs += [Tensor(name, p.shape, "state") for name, p in forward.state.items()]
-    results = {"y": (None, *forward.shape)}
+    results = {name: (None, *shape) for name, shape in forward.results.items()}
     return formula_program(forward.formula, inputs, results, forward.constants, forward.sizes)
 
 
@@ -113,9 +126,10 @@ def sample(case: Case, program: Program, seed: int = 0) -> dict[str, np.ndarray]
 def _sampled(case: Case, program: Program, seed: int) -> dict[str, np.ndarray]:
     """Several tests look at one point."""
     rng = np.random.default_rng(seed)
-    measured = margin_program(program)
+    measured = margin_program(program, case.fixed)
     for _ in range(50):
         inputs = {t.name: _drawn(case, rng, t) for t in program.inputs if _is_given(t)}
+        inputs |= {name: value for name, value in case.fixed.items() if name in inputs}
         values = run(measured, inputs, batch=case.batch)
         if all(values[name] > MARGIN for name in measured.outputs):
             return inputs
@@ -133,10 +147,10 @@ def _drawn(case: Case, rng: np.random.Generator, tensor: Tensor) -> np.ndarray:
     return rng.normal(size=shape) if case.draw is None else case.draw(rng, tensor, shape)
 
 
-def margin_program(program: Program) -> Program:
-    """The program with, as its outputs, how close it comes to each of its kinks."""
+def margin_program(program: Program, known: Collection[str] = ()) -> Program:
+    """The program with, as its outputs, how close it comes to each of its kinks; what is `known` is fixed."""
     definitions, outputs = list(program.definitions), []
-    fixed = _fixed_tensors(program)
+    fixed = _fixed_tensors(program, known)
     for definition in program.definitions:
         margins = [
             _tie_margin(definition, term) for term in definition.terms if definition.operation == "max"
@@ -149,9 +163,9 @@ def margin_program(program: Program) -> Program:
     return Program(program.inputs, tuple(definitions), tuple(outputs))
 
 
-def _fixed_tensors(program: Program) -> frozenset[str]:
+def _fixed_tensors(program: Program, known: Collection[str]) -> frozenset[str]:
     """What no differentiated tensor can move: random masks, and tables that are made of axes alone."""
-    fixed = {tensor.name for tensor in program.inputs if tensor.kind in ("random", "iota")}
+    fixed = {tensor.name for tensor in program.inputs if tensor.kind in ("random", "iota")} | {*known}
     for definition in program.definitions:
         if fixed.issuperset(definition.tensors):
             fixed.add(definition.name)

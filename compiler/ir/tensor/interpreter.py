@@ -236,6 +236,11 @@ def _atom_values(atom: Atom, axes: Mapping[str, np.ndarray], values: Arrays) -> 
     raise CompilerBug(f"unknown atom {atom!r}")
 
 
+def large_integers(body: sympy.Expr) -> dict[sympy.Expr, sympy.Expr]:
+    """The whole numbers that no integer of the machine holds: a float to every kernel."""
+    return {n: sympy.Float(n) for n in body.atoms(sympy.Integer) if abs(n) >= 2**63}
+
+
 @lru_cache(maxsize=4096)
 def _body_function(reads: tuple[sympy.Symbol, ...], body: sympy.Expr, dtype: np.dtype) -> Callable[..., Any]:
     """The body as a function of what it reads.
@@ -243,8 +248,7 @@ def _body_function(reads: tuple[sympy.Symbol, ...], body: sympy.Expr, dtype: np.
     What `sympy.lambdify` prints, without its docstring and its names of arguments in two spellings, which
     take five times as long as the rest. Programs are run again at other points, and share bodies.
     """
-    # A whole number that no integer of the machine holds is a float to every kernel.
-    constants = {n: sympy.Float(n) for n in body.atoms(sympy.Integer) if abs(n) >= 2**63}
+    constants = large_integers(body)
     # A constant such as sqrt(2) would be computed as a float64, and make float64 of what it meets.
     found = (node for node in body.atoms(sympy.Pow, sympy.Function) if node.is_number)
     constants |= {node: node.evalf(17) for node in found}

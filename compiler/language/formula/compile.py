@@ -14,6 +14,7 @@ from compiler.language.formula.check import formula_problems
 from compiler.language.formula.elaborate import Elaborator, exact_numbers
 from compiler.language.formula.normalise import Piece
 from compiler.language.formula.parser import parse_formula
+from compiler.language.formula.real_reductions import MASK, RealPositions, RealReductions
 from compiler.language.formula.references import groups
 from compiler.language.formula.resolve import Resolved
 from compiler.language.formula.scalar import ScalarBuilder
@@ -47,6 +48,7 @@ def compile_formula(
     sizes: Mapping[str, int] | None = None,
     prefix: str = "",
     origin: str = "",
+    real: RealPositions | None = None,
 ) -> CompiledFormula:
     """The definitions that a formula stands for.
 
@@ -54,6 +56,7 @@ def compile_formula(
     `results` does so for the tensors that the formula must define. Every other left side is a let-stage,
     named `prefix.name`; so are the reductions that become stages (`prefix.sum1`) and random tensors
     (`prefix.uniform`). `batch_size[]` and `uniform[…]` need not be given. `sizes` are extents of axes.
+    With `real`, reductions run over the positions alone that are real.
 
     Raises ModelError with all problems, each with an excerpt that points at the character.
     """
@@ -64,8 +67,9 @@ def compile_formula(
         raise ModelError(*problems)
     formula = parse_formula(text)
     constants, sizes = exact_numbers(constants or {}), with_normalised_keys(sizes or {})
+    operands = operands if real is None else {**operands, MASK: real.mask}
     scope = Scope(formula.text, with_batch_size(operands), constants, sizes)
-    compiler = _Compiler(scope, with_normalised_keys(results), formula, prefix, origin)
+    compiler = _Compiler(scope, with_normalised_keys(results), formula, prefix, origin, real)
     for group in groups(formula.statements):
         compiler.define(group)
     definitions = tuple(compiler.definitions)
@@ -78,11 +82,21 @@ class _Compiler(Elaborator[Term]):
     """Makes definitions of the pieces."""
 
     def __init__(
-        self, scope: Scope, results: Mapping[str, Operand], formula: Formula, prefix: str, origin: str
+        self,
+        scope: Scope,
+        results: Mapping[str, Operand],
+        formula: Formula,
+        prefix: str,
+        origin: str,
+        real: RealPositions | None,
     ):
         super().__init__(scope, results, formula, prefix, origin)
         self.definitions: list[Definition] = []
         self.iota = 0
+        self.real = None if real is None else RealReductions(real, scope)
+
+    def seen(self, statement: Resolved) -> Resolved:
+        return statement if self.real is None else self.real.of(statement, self.context.stage)
 
     def add(self, local: str, operand: Operand, operation: Operation, terms: tuple[Term, ...]) -> None:
         super().add(local, operand, operation, terms)

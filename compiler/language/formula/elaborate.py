@@ -93,11 +93,15 @@ class Elaborator(Generic[Built]):
         self.check_name(group[0])
         declared = self.scope.operands[local] if local in self.awaited else self.results.get(local)
         self.awaited.discard(local)
-        resolved = [self.drawn(resolve(statement, self.scope, declared)) for statement in group]
+        resolved = [self.drawn(self.seen(resolve(statement, self.scope, declared))) for statement in group]
         operand = declared or Operand(self.own[local], self.inferred_shape(resolved))
         operation, terms = self.terms(resolved, operand)
         self.check_cover(resolved[0], operand)
         self.add(local, operand, operation, terms)
+
+    def seen(self, statement: Resolved) -> Resolved:
+        """Called for each statement before anything is made of it; gives what takes its place."""
+        return statement
 
     def term(self, statement: Resolved, operand: Operand, piece: Piece) -> Built:
         """What one piece of a statement becomes. Raises ModelError if it cannot be one term."""

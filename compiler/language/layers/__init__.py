@@ -24,6 +24,7 @@ from compiler.language.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D
 from compiler.language.layers.dense import Dense
 from compiler.language.layers.embedding import Embedding, Unembedding
 from compiler.language.layers.formula import Formula
+from compiler.language.layers.masking import Masking, Unmasked
 from compiler.language.layers.merging import Concatenate
 from compiler.language.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization
 from compiler.language.layers.pointwise import Pointwise
@@ -87,6 +88,7 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "LogSoftmax",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "Mish",
@@ -110,6 +112,7 @@ __all__ = [
     "Softplus",
     "Tanh",
     "Unembedding",
+    "Unmasked",
     "UpSampling1D",
     "UpSampling2D",
     "ZeroPadding1D",

@@ -14,6 +14,7 @@ from compiler.errors import ModelError, Problem
 from compiler.language.initializers import DEFAULT_SLOPE, Initializer
 from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Parameter, Shape
+from compiler.language.layers.masks import Masks
 
 _HARD_SIGMOID = "0 if x[...] <= -3 else 1 if x[...] >= 3 else (x[...] + 3) / 6"
 
@@ -169,12 +170,23 @@ class Tanh(Layer):
 class Softmax(Layer):
     """Exponentials normalised to sum 1 over the last axis. Any shape of at least one dimension.
 
-    The formula is the plain one; that it is computed in shifted form is the compiler's doing.
+    The formula is the plain one; that it is computed in shifted form is the compiler's doing. Over the
+    positions of a sequence (t,) with a mask, what is not real has probability 0, and so has all of a sequence
+    of which nothing is real.
     """
 
     def forward(self, x: Shape) -> Forward:
         _check_normalised(x)
         return Forward("y[..., c] = exp(x[..., c]) / sum[k](exp(x[..., k]))", x)
+
+    def masked(self, masks: Masks, x: Shape) -> Forward | None:
+        if len(x) > 1:
+            return None
+        formula = f"""
+            total[b] = sum[k](exp(x[b, k]) if {masks[0].real("k")} else 0)
+            y[b, t] = exp(x[b, t]) / total[b] if {masks[0].real("t")} else 0
+            """
+        return Forward(formula, x, inputs=("x", "mask"), keeps={"y": 0})
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from compiler.errors import ModelError, Problem, Span
 from compiler.language.formula.spelling import normalised, with_normalised_keys
 from compiler.language.initializers.base import Initializer
 from compiler.language.layers.caller import caller
+from compiler.language.layers.masks import Masks
 from compiler.language.layers.operators import Operators
 from compiler.language.regularizers.base import Regularizer
 
@@ -59,6 +60,9 @@ class Forward:
     `state` are tensors that no gradient changes. Both formulas may read them; for each, `formula` defines
     `new_` and its name, the value after a step of training, as a running average does:
     `new_mean[c] = 0.9 * mean[c] + 0.1 * mean_of_batch[c]`.
+
+    `keeps` says of results whose positions are those of an input which one, from 0: they have its mask. Where
+    it is not given, the formula says so.
     """
 
     formula: str
@@ -69,6 +73,7 @@ class Forward:
     sizes: Mapping[str, int] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     state: Mapping[str, Parameter] = field(default_factory=dict)
+    keeps: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         # The formula's own names are normalised by Python's parser: what is given by name must be found.
@@ -130,6 +135,18 @@ class Layer(Operators):
     def forward(self, *shapes: Shape) -> Forward:
         """The formula and the shape rule. Raises ModelError for inputs that the layer cannot take."""
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
+
+    def masked(self, masks: Masks, *shapes: Shape) -> Forward | None:
+        """What it computes where not all positions of its inputs are real, None where it makes no difference.
+
+        `masks` are those of its inputs; the names of those that its formula reads stand in `inputs`, behind
+        the names of all inputs."""
+        return None
+
+    @property
+    def marking(self) -> Layer | None:
+        """The layer that computes from its input which positions of its result are real: (t,), 1 and 0."""
+        return None
 
     def __call__(self, *inputs: Node | Layer) -> Node | Results:
         """Applies the layer in the functional form: `h = Conv2D(32, 3)(x)`."""

@@ -9,15 +9,20 @@ from compiler.errors import Problem
 from compiler.language.initializers import DEFAULT_KERNEL, Initializer
 from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Parameter, Shape
+from compiler.language.layers.masking import RealTokens
 
 
 @dataclass(frozen=True)
 class Embedding(Layer):
-    """Integers (…) from 0 to below `vocabulary` to rows of a table: (…, units), table (vocabulary, units)."""
+    """Integers (…) from 0 to below `vocabulary` to rows of a table: (…, units), table (vocabulary, units).
+
+    With `mask_zero`, of integers (t,), 0 is no token: positions that hold it are not real for what follows.
+    """
 
     vocabulary: int
     units: int
     table_initializer: Initializer = DEFAULT_KERNEL
+    mask_zero: bool = False
 
     any_number = True
 
@@ -25,6 +30,11 @@ class Embedding(Layer):
         yield from checks.positive_integer("vocabulary", self.vocabulary)
         yield from checks.positive_integer("units", self.units)
         yield from checks.initializer("table_initializer", self.table_initializer)
+        yield from checks.boolean("mask_zero", self.mask_zero)
+
+    @property
+    def marking(self) -> Layer | None:
+        return RealTokens() if self.mask_zero is True else None
 
     def forward(self, x: Shape) -> Forward:
         return Forward(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from compiler.errors import Problem
 from compiler.language.formula.check import formula_problems
 from compiler.language.formula.scope import Operand
-from compiler.language.layers.base import Forward, Layer, Parameter, Shape
+from compiler.language.layers.base import Forward, Layer, Parameter, Results, Shape
 from compiler.language.layers.checks import is_integer
 
 
@@ -39,20 +39,23 @@ def forward_problems(forward: object, layer: Layer) -> Iterator[Problem]:
             )
 
 
-def layer_formula_problems(
+def layer_operands(
     forward: Forward, shapes: Sequence[Shape], limits: Sequence[int | None]
-) -> list[Problem]:
-    """What is wrong with the formulas of a layer, and with those that its parameters start by.
-
-    `limits` are given for inputs of integers: those lie below.
-    """
+) -> dict[str, Operand]:
+    """What the formulas of a layer read, inputs first. `limits` are given for inputs of integers: those lie
+    below."""
     names = forward.input_names(len(shapes))
     kept = {**forward.parameters, **forward.state}
     operands = {
         name: Operand(name, (None, *shape), "real" if limit is None else "index", limit)
         for name, shape, limit in zip(names, shapes, limits, strict=True)
     }
-    operands |= {name: Operand(name, parameter.shape) for name, parameter in kept.items()}
+    return operands | {name: Operand(name, parameter.shape) for name, parameter in kept.items()}
+
+
+def layer_formula_problems(forward: Forward, operands: Mapping[str, Operand]) -> list[Problem]:
+    """What is wrong with the formulas of a layer, and with those that its parameters start by."""
+    kept = {**forward.parameters, **forward.state}
     results = {name: Operand(name, (None, *shape)) for name, shape in forward.results.items()}
     states = {f"new_{name}": Operand(f"new_{name}", p.shape) for name, p in forward.state.items()}
     texts = [(forward.formula, results | states)]
@@ -91,4 +94,23 @@ def _initializer_problems(parameter: Parameter) -> list[Problem]:
         results={"value": Operand("value", parameter.shape)},
         constants=parameter.initializer.constants(parameter.shape),
         sizes={},
+    )
+
+
+def not_a_value(value: object) -> Problem:
+    """That a layer is applied to what is no value of a model."""
+    if isinstance(value, type) and issubclass(value, Layer):
+        found, advice = f"the class {value.__name__}", f"{value.__name__}(…) applied to a value"
+    elif isinstance(value, Results):
+        found, advice = f"all {len(value)} results of a layer", "one of them: h, c = …, and then h"
+    elif isinstance(value, Layer):
+        name = type(value).__name__
+        found, advice = f"a layer, {name}, that is applied to nothing", f"{name}(…)(x)"
+    else:
+        found, advice = repr(value), None
+    return Problem(
+        "a layer is applied to what is no part of the model",
+        expected="an Input, or the result of another layer",
+        found=found,
+        advice=advice,
     )

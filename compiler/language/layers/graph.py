@@ -6,17 +6,28 @@ what is wrong with their own arguments; so one mistake is one message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from compiler.errors import ModelError, Problem, Span
 from compiler.language.formula.spelling import normalised
 from compiler.language.layers.activations import activation_layer
-from compiler.language.layers.base import Forward, Layer, Node, Parameter, Part, Placeholder, Results, Shape
+from compiler.language.layers.base import Forward, Layer, Node, Parameter, Part, Placeholder, Shape
 from compiler.language.layers.checks import boolean
-from compiler.language.layers.forward_checks import forward_problems, layer_formula_problems
+from compiler.language.layers.forward_checks import (
+    forward_problems,
+    layer_formula_problems,
+    layer_operands,
+    not_a_value,
+)
+from compiler.language.layers.mask_flow import forward_of, masks_asked, masks_of_results, named_masks
+from compiler.language.layers.masks import Mask
+from compiler.language.layers.order import in_order
 from compiler.language.layers.shaping import Input
 
+NOTHING: Mapping[str, Mask] = MappingProxyType({})
+"""The masks of a step none of whose results has one."""
 RESERVED_NAMES = ("input", "label", "loss")
 """What the generated module calls what it is given and what it gives."""
 
@@ -43,9 +54,16 @@ class Step:
         """For an input of integers: how many there are."""
         return self.layer.vocabulary if isinstance(self.layer, Input) else None
 
+    masks: Mapping[str, Mask] = field(default_factory=dict)
+    """Of its results those that have one, by their keys: "y", or "y1", "y2", …"""
     is_part: bool = False
     shared: Mapping[str, str] = field(default_factory=dict)
     """Of parameters that are another layer's: what they are called, by the key here."""
+
+    @property
+    def mask(self) -> Mask | None:
+        """Which positions of its result are real; None where all are."""
+        return self.masks.get("y")
 
     @property
     def frozen(self) -> bool:
@@ -95,30 +113,12 @@ def analyse(values: Iterable[object], inputs: Mapping[int, str] | None = None) -
 
     `inputs` are the names of the model's inputs, by their identity.
     """
-    ordered = list(_in_order(values))
+    ordered = list(in_order(values))
     layers = (value.layer for value in ordered if isinstance(value, Node))
     builder = _Builder((layer.name for layer in layers), inputs or {})
     for value in ordered:
         builder.add(value)
     return Graph(tuple(builder.steps), tuple(builder.problems), builder.results)
-
-
-def _in_order(values: Iterable[object]) -> Iterator[object]:
-    """Everything that the values depend on, inputs before results, left to right.
-
-    It does not recurse, so the depth of a model has no limit.
-    """
-    seen: set[int] = set()
-    stack: list[tuple[object, bool]] = [(value, False) for value in reversed(list(values))]
-    while stack:
-        value, ready = stack.pop()
-        if ready:
-            yield value
-        elif id(value) not in seen:
-            seen.add(id(value))
-            stack.append((value, True))
-            if isinstance(value, Node):
-                stack += [(item, False) for item in reversed(value.inputs)]
 
 
 class _Builder:
@@ -144,21 +144,34 @@ class _Builder:
             name = self.inputs.get(id(value), "input")
             self.report(problems, name, value.span)
             self.results[id(value)] = self.append(
-                name, value, (), value.span, None if problems else value.shape
+                name, value, (), value.span, None if problems else value.shape, masks=self.mask_of(value)
             )
         elif isinstance(value, Placeholder):
             self.results[id(value)] = self.append(value.kind, value, (), value.span, None)
         elif isinstance(value, Part):
             self.results[id(value)] = self.part(value)
         elif isinstance(value, Node):
-            self.results[id(value)] = self.node(value)
+            self.results[id(value)] = self.node(value, self.marks(value))
             activation = activation_layer(value.layer)
             if activation is not None:
                 self.results[id(value)] = self.node(Node(activation, (value,), value.span))
         else:
             self.results[id(value)] = None
 
-    def node(self, node: Node) -> Step:
+    def mask_of(self, value: Input) -> dict[str, Mask]:
+        """Which positions of an input are real."""
+        companion = value.companion
+        step = None if companion is None else self.results[id(companion)]
+        return {} if step is None else {"y": Mask("lengths" if step.vocabulary else "truths", step.name)}
+
+    def marks(self, node: Node) -> dict[str, Mask]:
+        """Which positions of a result are real, as its layer says, by a step of its own."""
+        known = len(node.inputs) == 1 and self.results[id(node.inputs[0])] is not None
+        if not known or node.layer.marking is None:
+            return {}
+        return {"y": Mask("truths", self.node(Node(node.layer.marking, node.inputs, node.span)).name)}
+
+    def node(self, node: Node, marked: Mapping[str, Mask] = NOTHING) -> Step:
         layer, span = node.layer, node.span
         owner = self.first_use.get(id(layer))
         name = self.name_of(layer, span, owner)
@@ -166,28 +179,33 @@ class _Builder:
         problems = [*layer.problems(), *boolean("trainable", layer.trainable)] if owner is None else []
         self.report(problems, name, layer.span)
         inputs = self.inputs_of(node, name)
-        forward = None
+        forward, masks = None, {}
         if not problems and inputs is not None:
-            forward = self.forward(layer, name, span, inputs)
+            forward, inputs, masks = self.forward(layer, name, span, inputs)
             self.report(self.sharing_problems(forward, owner), name, span)
         names = tuple(step.name for step in inputs or ())
         shared = self.shared(forward, name, span, owner)
         shape = forward.shape if forward else None
-        return self.append(name, layer, names, span, shape, forward, owner, shared)
+        return self.append(name, layer, names, span, shape, forward, owner, shared, marked or masks)
 
     def part(self, part: Part) -> Step:
         """One result of a layer that has several, as a step without a formula of its own."""
         whole = self.results[id(part.inputs[0])]
         key = f"y{part.number}"
         shape = None if whole.forward is None else whole.forward.results.get(key)
+        masks = {"y": whole.masks[key]} if key in whole.masks else {}
         step = Step(
-            f"{whole.name}.{key}", part.layer, (whole.name,), part.span, shape, None, whole.owner, True
+            *(f"{whole.name}.{key}", part.layer, (whole.name,), part.span, shape, None, whole.owner),
+            masks=masks,
+            is_part=True,
         )
         self.steps.append(step)
         return step
 
-    def append(self, name, layer, inputs, span, shape, forward=None, owner=None, shared=None) -> Step:
-        step = Step(name, layer, inputs, span, shape, forward, owner or name, shared=shared or {})
+    def append(
+        self, name, layer, inputs, span, shape, forward=None, owner=None, shared=None, masks=NOTHING
+    ) -> Step:
+        step = Step(name, layer, inputs, span, shape, forward, owner or name, masks, shared=shared or {})
         self.steps.append(step)
         self.owners.setdefault(name, step)
         return step
@@ -200,7 +218,7 @@ class _Builder:
         steps = [self.results[id(value)] for value in node.inputs]
         for value, step in zip(node.inputs, steps, strict=True):
             if step is None:
-                self.report([_not_a_value(value)], name, node.span)
+                self.report([not_a_value(value)], name, node.span)
         least, most = node.layer.arity
         if len(steps) < least or (most is not None and len(steps) > most):
             expected = f"{least} or more" if most is None else str(least)
@@ -209,23 +227,35 @@ class _Builder:
             return None
         return None if None in steps else tuple(steps)
 
-    def forward(self, layer: Layer, name: str, span: Span | None, inputs: tuple[Step, ...]) -> Forward | None:
+    def forward(
+        self, layer: Layer, name: str, span: Span | None, inputs: tuple[Step, ...]
+    ) -> tuple[Forward | None, tuple[Step, ...], Mapping[str, Mask]]:
+        """What a layer computes, all that its formula reads of the graph, and the masks of its results."""
+        unknown = None, inputs, NOTHING
         shapes = [step.shape for step in inputs]
         if None in shapes or isinstance(layer, Placeholder):
-            return None
+            return unknown
+        masks = named_masks([step.mask for step in inputs])
         try:
-            forward = layer.forward(*shapes)
+            forward = forward_of(layer, masks, shapes)
         except ModelError as error:
             self.report(list(error.problems), name, span)
-            return None
+            return unknown
         problems = list(forward_problems(forward, layer))
         self.report(problems, name, span)
         if problems:
-            return None
+            return unknown
+        given = [step.name for step in inputs]
+        inputs = (*inputs, *(self.owners[mask.source] for mask in masks_asked(forward, masks)))
         # A formula may be wrong, but its shapes are known: what comes after it can be checked.
-        limits = [step.vocabulary for step in inputs]
-        self.report(layer_formula_problems(forward, shapes, limits), name, span)
-        return forward
+        operands = layer_operands(
+            forward, [step.shape for step in inputs], [step.vocabulary for step in inputs]
+        )
+        problems = layer_formula_problems(forward, operands)
+        self.report(problems, name, span)
+        found, problems = ({}, []) if problems else masks_of_results(forward, layer, masks, operands, given)
+        self.report(problems, name, span)
+        return forward, inputs, found
 
     def shared(
         self, forward: Forward | None, name: str, span: Span | None, owner: str | None
@@ -310,21 +340,3 @@ class _Builder:
             self.report([problem], str(name), span)
         self.given.add(str(name))
         return str(name)
-
-
-def _not_a_value(value: object) -> Problem:
-    if isinstance(value, type) and issubclass(value, Layer):
-        found, advice = f"the class {value.__name__}", f"{value.__name__}(…) applied to a value"
-    elif isinstance(value, Results):
-        found, advice = f"all {len(value)} results of a layer", "one of them: h, c = …, and then h"
-    elif isinstance(value, Layer):
-        name = type(value).__name__
-        found, advice = f"a layer, {name}, that is applied to nothing", f"{name}(…)(x)"
-    else:
-        found, advice = repr(value), None
-    return Problem(
-        "a layer is applied to what is no part of the model",
-        expected="an Input, or the result of another layer",
-        found=found,
-        advice=advice,
-    )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import dedent
 
 from compiler.errors import Problem
 from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Shape
+from compiler.language.layers.masks import Masks
 from compiler.language.layers.windows import (
     IMAGE,
     SEQUENCE,
@@ -99,11 +101,18 @@ class GlobalMaxPool2D(Layer):
 
 @dataclass(frozen=True)
 class GlobalMaxPool1D(Layer):
-    """The largest value of each channel over the sequence: (length, c) to (c,)."""
+    """The largest value of each channel over the sequence: (length, c) to (c,).
+
+    Of a sequence with a mask over its real steps, and 0 where it has none.
+    """
 
     def forward(self, x: Shape) -> Forward:
         checks.rank(x, 2, SEQUENCE.layout)
         return Forward("y[b, c] = max[t](x[b, t, c])", (x[1],))
+
+    def masked(self, masks: Masks, x: Shape) -> Forward:
+        checks.rank(x, 2, SEQUENCE.layout)
+        return _of_real(_LARGEST_OF_REAL, masks, x)
 
 
 @dataclass(frozen=True)
@@ -117,11 +126,39 @@ class GlobalAveragePooling2D(Layer):
 
 @dataclass(frozen=True)
 class GlobalAveragePooling1D(Layer):
-    """The mean of each channel over the sequence: (length, c) to (c,)."""
+    """The mean of each channel over the sequence: (length, c) to (c,).
+
+    Of a sequence with a mask over its real steps, and 0 where it has none.
+    """
 
     def forward(self, x: Shape) -> Forward:
         checks.rank(x, 2, SEQUENCE.layout)
         return Forward("y[b, c] = mean[t](x[b, t, c])", (x[1],))
+
+    def masked(self, masks: Masks, x: Shape) -> Forward:
+        checks.rank(x, 2, SEQUENCE.layout)
+        return _of_real(_MEAN_OF_REAL, masks, x)
+
+
+_COUNT_OF_REAL = "count[b] = sum[t:steps](1 if {real} else 0)\n"
+_MEAN_OF_REAL = """
+    total[b, c] = sum[t](x[b, t, c] if {real} else 0)
+    y[b, c] = total[b, c] / max(count[b], 1)
+    """
+_LARGEST_OF_REAL = """
+    seen[b, t, c] = x[b, t, c] if {real} else lowest
+    largest[b, c] = max[t](seen[b, t, c])
+    y[b, c] = largest[b, c] if count[b] > 0.5 else 0
+    """
+_LOWEST = -3e38
+"""Below every number that is to be the largest, in every precision."""
+
+
+def _of_real(formula: str, masks: Masks, x: Shape) -> Forward:
+    """A pooling over the real steps of a sequence."""
+    text = (_COUNT_OF_REAL + dedent(formula).strip()).format(real=masks[0].real("t"))
+    constants = {"steps": x[0], "lowest": _LOWEST}
+    return Forward(text, (x[1],), constants=constants, inputs=("x", "mask"), keeps={})
 
 
 Pooling = MaxPool1D | MaxPool2D | AveragePooling1D | AveragePooling2D

@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from textwrap import dedent
 
-from compiler.errors import Problem
+from compiler.errors import ModelError, Problem
 from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_KERNEL, Initializer
 from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Parameter, Shape
+from compiler.language.layers.masks import Mask, Masks
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Equations:
     """The carried products where they are not one of all gates."""
 
 
+_BEFORE = re.compile(r"(\w+)\[b, \{before\}, (\w)\](\)?) if \{first\} else 0")
+"""A state of the step before, 0 at the first."""
 _CARRIED = "carried[b, t, k, u] = sum[v](recurrent_kernel[v, k, u] * h[b, {before}, v]) if {first} else 0"
 _SIMPLE = "h[b, t, u] = tanh(input[b, t, 0, u] + carried[b, t, 0, u])"
 _LSTM = """
@@ -69,7 +72,13 @@ _GRU_OUTPUT = """
 
 @dataclass(frozen=True)
 class Recurrent(Layer):
-    """What recurrent layers share: their arguments, and how the equations of a step become a formula."""
+    """What recurrent layers share: their arguments, and how the equations of a step become a formula.
+
+    Applied to `x` and a value (units,) for each state, they begin with these, not with 0: `LSTM(8)(x, h, c)`.
+    Steps that the mask of x says are not real are passed over: states stay, so that the last output is that
+    of the last real step, and one that goes backwards begins there; of no real step it is the initial state.
+    Backwards over a sequence with lengths, outputs come from the last real step on, and 0 behind them.
+    """
 
     units: int
     return_sequences: bool = False
@@ -96,41 +105,68 @@ class Recurrent(Layer):
     def outputs(self) -> int:
         return 1 + len(self.equations().states) if self.return_state else 1
 
-    def forward(self, x: Shape) -> Forward:
+    @property
+    def arity(self) -> tuple[int, int]:
+        return 1, 1 + len(self.equations().states)
+
+    def forward(self, *shapes: Shape) -> Forward:
+        return self._forward(shapes, None)
+
+    def masked(self, masks: Masks, *shapes: Shape) -> Forward:
+        return self._forward(shapes, masks[0])
+
+    def _forward(self, shapes: tuple[Shape, ...], mask: Mask | None) -> Forward:
+        x, *initial = shapes
         checks.rank(x, 2, "(steps, channels)")
         states = self.equations().states
+        if initial and [*initial] != [(self.units,)] * len(states):
+            expected = f"{len(states)} of shape ({self.units},)"
+            raise ModelError(Problem("wrong initial states", expected=expected, found=repr(tuple(initial))))
         names = [f"y{k + 1}" for k in range(self.outputs)] if self.return_state else ["y"]
         last = 0 if self.go_backwards else x[0] - 1
-        text = self.text(x)
+        text = self.text(x, bool(initial), mask)
         lines = [
             f"{name}[b, u] = {state}[b, {last}, u]" for name, state in zip(names[1:], states, strict=False)
         ]
         if not self.return_sequences:
             lines.append(f"{names[0]}[b, u] = h[b, {last}, u]")
+        elif self.go_backwards and mask is not None and mask.prefix:
+            # As they are computed: from the last real step on.
+            place = f"{mask.name}[b] - 1 - t"
+            lines.append(f"{names[0]}[b, t, u] = h[b, {place}, u] if {mask.real('t')} else 0")
         elif self.go_backwards:
             lines.append(f"{names[0]}[b, t, u] = h[b, {x[0] - 1} - t, u]")
         else:
             # The output is the result itself, and not copied.
-            text, *lines = (line.replace("h[b", f"{names[0]}[b") for line in (text, *lines))
+            text, *lines = (re.sub(r"\bh\[b", f"{names[0]}[b", line) for line in (text, *lines))
         shape = (x[0], self.units) if self.return_sequences else (self.units,)
         shapes = (shape, *((self.units,) for _ in names[1:])) if self.return_state else shape
-        return Forward("\n".join([text, *lines]), shapes, self.parameters_of(x))
+        inputs = ["x", *(f"initial_{state}" for state in states[: len(initial)])]
+        inputs += [mask.name] if mask is not None else []
+        told = self.return_sequences and (not self.go_backwards or (mask is not None and mask.prefix))
+        return Forward(
+            "\n".join([text, *lines]),
+            shapes,
+            self.parameters_of(x, bool(initial)),
+            inputs=tuple(inputs) if len(inputs) > 1 else (),
+            keeps={names[0]: 0} if told else {},
+        )
 
-    def parameters_of(self, x: Shape) -> dict[str, Parameter]:
-        """All parameters for inputs of a shape; of one step nothing is carried."""
+    def parameters_of(self, x: Shape, initial: bool = False) -> dict[str, Parameter]:
+        """All parameters for inputs of a shape; of one step, and no state before it, nothing is carried."""
         equations = self.equations()
         parameters = {"kernel": Parameter((x[1], equations.gates, self.units), self.kernel_initializer)}
-        if x[0] > 1:
+        if x[0] > 1 or initial:
             recurrent = (self.units, equations.gates, self.units)
             parameters["recurrent_kernel"] = Parameter(recurrent, self.recurrent_initializer)
         return parameters | equations.parameters
 
-    def text(self, x: Shape) -> str:
-        """The equations of all steps, for inputs of a shape."""
+    def text(self, x: Shape, initial: bool = False, mask: Mask | None = None) -> str:
+        """The equations of all steps, for inputs of a shape; `initial` where states are given."""
         equations = self.equations()
         before, first = ("t + 1", f"t < {x[0] - 1}") if self.go_backwards else ("t - 1", "t >= 1")
         carried = equations.apart or _CARRIED
-        if x[0] == 1:
+        if x[0] == 1 and not initial:
             carried = "carried[b, t, k, u] = 0 * input[b, t, k, u]"
             carried += "\nchosen[b, t, u] = 0 * input[b, t, 2, u]" if equations.apart else ""
         lines = [
@@ -138,7 +174,32 @@ class Recurrent(Layer):
             dedent(carried).strip(),
             dedent(equations.text).strip(),
         ]
+        if initial:
+            lines = [_BEFORE.sub(r"before_\1[b, t, \2]\3", line) for line in lines]
+            lines += [
+                f"before_{state}[b, t, u] = {state}[b, {{before}}, u] if {{first}} else initial_{state}[b, u]"
+                for state in equations.states
+            ]
+        if mask is not None:
+            lines = [_over_real(line, equations.states) for line in lines]
+            lines += [_passed_over(state, mask, initial) for state in equations.states]
         return "\n".join(lines).replace("{before}", before).replace("{first}", first)
+
+
+def _over_real(text: str, states: tuple[str, ...]) -> str:
+    """The equations of what a step would make of the states, were it real."""
+    for state in states:
+        text = re.sub(rf"\b{state}\[b, t,", f"next_{state}[b, t,", text)
+    return text
+
+
+def _passed_over(state: str, mask: Mask, initial: bool) -> str:
+    """The state after a step: what the step makes of it, or where it is not real what was there."""
+    real = mask.real("t")
+    made = f"{state}[b, t, u] += next_{state}[b, t, u] if {real} else 0"
+    if initial:
+        return f"{made}\n{state}[b, t, u] += 0 if {real} else before_{state}[b, t, u]"
+    return f"{made}\n{state}[b, t, u] += (0 if {real} else {state}[b, {{before}}, u]) if {{first}} else 0"
 
 
 @dataclass(frozen=True)
@@ -208,7 +269,7 @@ _MERGED = {
     "mul": "{first} * {second}",
     "ave": "({first} + {second}) / 2",
 }
-_NAME = re.compile(r"\b(?!sum\b|x\b)([a-z_]\w*)\[")
+_NAME = re.compile(r"\b(?!sum\b|x\b|mask\b)([a-z_]\w*)\[")
 
 
 @dataclass(frozen=True)
@@ -237,9 +298,15 @@ class Bidirectional(Layer):
         yield from self.layer.problems()
 
     def forward(self, x: Shape) -> Forward:
+        return self._forward(x, None)
+
+    def masked(self, masks: Masks, x: Shape) -> Forward:
+        return self._forward(x, masks[0])
+
+    def _forward(self, x: Shape, mask: Mask | None) -> Forward:
         checks.rank(x, 2, "(steps, channels)")
         layers = {"forward": self.layer, "reverse": replace(self.layer, go_backwards=True)}
-        texts = [_NAME.sub(rf"{way}_\1[", layer.text(x)) for way, layer in layers.items()]
+        texts = [_NAME.sub(rf"{way}_\1[", layer.text(x, mask=mask)) for way, layer in layers.items()]
         parameters = {
             f"{way}_{name}": parameter
             for way, layer in layers.items()
@@ -257,4 +324,10 @@ class Bidirectional(Layer):
             merged = f"y[{place}] = " + _MERGED[self.merge_mode].format(first=first, second=second)
         width = 2 * units if self.merge_mode == "concat" else units
         shape = (x[0], width) if sequences else (width,)
-        return Forward("\n".join([*texts, merged]), shape, parameters)
+        return Forward(
+            "\n".join([*texts, merged]),
+            shape,
+            parameters,
+            inputs=("x", mask.name) if mask is not None else (),
+            keeps={"y": 0} if sequences else {},
+        )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from compiler.errors import ModelError, Problem
 from compiler.language.layers.base import Forward, Layer, Node, Shape, add
-from compiler.language.layers.checks import is_integer, number, positive_integer, wrong
+from compiler.language.layers.checks import boolean, is_integer, number, positive_integer, wrong
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -20,6 +20,11 @@ class Input(Layer):
     values, 1 and 0 to compute with. `Input(())` is one number for each example. `name` is what callers know
     it by where a model has several.
 
+    With `lengths=True` the model is given the length of each sequence too, an integer from 0 to the first
+    size, as an input of its own: its name is this one's and `_lengths`, its value the attribute `lengths`.
+    With `mask=True` it is given truth values for all positions, by `_mask` and `mask`. What is not real only
+    fills up: layers, losses and metrics leave it out.
+
     The first layer of a Sequential, or a value that layers are applied to.
     """
 
@@ -27,6 +32,12 @@ class Input(Layer):
     """None where nothing was given, which is a mistake."""
     vocabulary: int | None
     dtype: str | None
+    lengths: Input | None
+    """The input of its lengths, of one with `lengths=True`: a value for formulas of one's own."""
+    mask: Input | None
+    """The input of which of its positions are real, of one with `mask=True`."""
+    asked: tuple[object, object]
+    """What was given for `lengths` and `mask`."""
 
     arity = (0, 0)
 
@@ -35,11 +46,19 @@ class Input(Layer):
         *shape: int | Shape,
         vocabulary: int | None = None,
         dtype: str | None = None,
+        lengths: bool = False,
+        mask: bool = False,
         name: str | None = None,
     ):
         object.__setattr__(self, "shape", _sizes(shape) if shape else None)
         object.__setattr__(self, "vocabulary", vocabulary)
         object.__setattr__(self, "dtype", dtype)
+        positions = self.shape[0] if self.shape else 0
+        counted = lengths is True and is_integer(positions) and positions > 0
+        object.__setattr__(self, "lengths", Input((), vocabulary=positions + 1) if counted else None)
+        marked = mask is True and is_integer(positions) and positions > 0
+        object.__setattr__(self, "mask", Input(positions, dtype="bool") if marked else None)
+        object.__setattr__(self, "asked", (lengths, mask))
         object.__setattr__(self, "name", name)
         self.__post_init__()
 
@@ -48,7 +67,13 @@ class Input(Layer):
         """Whether it is of truth values."""
         return self.dtype == "bool"
 
+    @property
+    def companion(self) -> Input | None:
+        """The input that says which of its positions are real."""
+        return self.mask if self.lengths is None else self.lengths
+
     def problems(self) -> Iterator[Problem]:
+        yield from self._companion_problems()
         if self.shape is None or not all(is_integer(size) and size > 0 for size in self.shape):
             expected = "one or more positive integers, such as Input(28, 28, 1)"
             yield wrong("shape", expected, () if self.shape is None else self.shape)
@@ -58,6 +83,15 @@ class Input(Layer):
             yield wrong("dtype", '"bool", or none for real numbers', self.dtype)
         elif self.boolean and self.vocabulary is not None:
             yield wrong("vocabulary", "none for truth values", self.vocabulary)
+
+    def _companion_problems(self) -> Iterator[Problem]:
+        lengths, mask = self.asked
+        yield from boolean("lengths", lengths)
+        yield from boolean("mask", mask)
+        if lengths is True and mask is True:
+            yield wrong("mask", "False where there are lengths", mask)
+        elif (lengths is True or mask is True) and self.shape == ():
+            yield wrong("shape", "a sequence, such as Input(20, 8, lengths=True)", self.shape)
 
     def __add__(self, other: object) -> Node:
         return add(self, other)

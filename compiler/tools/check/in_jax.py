@@ -19,7 +19,7 @@ import sympy
 from compiler.errors import CompilerBug
 from compiler.ir.tensor.circles import Circle, circles
 from compiler.ir.tensor.counter_random import uniform
-from compiler.ir.tensor.interpreter import affine_values, concrete_shape
+from compiler.ir.tensor.interpreter import affine_values, concrete_shape, large_integers
 from compiler.ir.tensor.program import IDENTITY, Access, Definition, Program, Tensor, Term
 
 
@@ -158,4 +158,5 @@ def _inside(index: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
 
 def _function(jax: ModuleType, term: Term):
     symbols, special = [symbol for symbol, _ in term.reads], jax.scipy.special
-    return sympy.lambdify(symbols, term.body, modules=[{"erf": special.erf, "erfc": special.erfc}, "jax"])
+    body = term.body.xreplace(large_integers(term.body))
+    return sympy.lambdify(symbols, body, modules=[{"erf": special.erf, "erfc": special.erfc}, "jax"])
