@@ -20,10 +20,11 @@ BENCH_BIN := $(BENCH_VENV)/bin
 CREATED := $(VENV)/.stamp-created
 INSTALLED := $(VENV)/.stamp-installed
 DEVELOPMENT := $(VENV)/.stamp-development
+DOCS_INSTALLED := $(VENV)/.stamp-docs
 BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test long gradients sanitize lint format bench epoch busy crash-test fuzz accuracy trained clean FORCE
+.PHONY: help mnist test long docs gradients sanitize lint format bench epoch busy crash-test fuzz accuracy trained clean FORCE
 
 help:
 	@echo "make mnist     compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
@@ -39,6 +40,7 @@ help:
 	@echo "make accuracy  train models/mnist.py from 3 seeds on the real MNIST, 12 epochs each"
 	@echo "make trained   train every model of models/ to a stated result, on data that is here"
 	@echo "make gradients compare every layer's derivatives with JAX and write docs/gradients.md"
+	@echo "make docs      build the site of docs/ into build/site (downloads MkDocs the first time)"
 	@echo "make clean     remove everything that was built, the environments too"
 
 mnist: $(INSTALLED)
@@ -84,6 +86,10 @@ busy: $(INSTALLED)
 gradients: $(DEVELOPMENT)
 	$(BIN)/python -m tests.derive.table
 
+docs: $(DOCS_INSTALLED)
+	$(BIN)/python -m mkdocs build --quiet
+	$(BIN)/chainrule explain models/mnist.py -o build/site/mnist.html
+
 crash-test: $(DEVELOPMENT)
 	$(BIN)/chainrule compile --quiet benchmarks/models/tiny.py
 	$(BIN)/python -m tests.runtime.crash generated/tiny --model benchmarks/models/tiny.py $(CRASH_OPTIONS)
@@ -119,6 +125,11 @@ $(DEVELOPMENT): $(CREATED) pyproject.toml setup.py
 	@echo "Installing chainrule and its test tools into $(VENV) (once, a minute or two) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
 	@touch $(INSTALLED) $@
+
+$(DOCS_INSTALLED): $(INSTALLED) pyproject.toml
+	@echo "Installing what builds the site into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
 
 # An environment whose Python has gone, after an upgrade of the system, is made anew.
 $(CREATED): $(if $(wildcard $(BIN)/python),,FORCE)

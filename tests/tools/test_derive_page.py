@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import shlex
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from compiler.cli import main
+from tests.tools.site import differences, on_page_markdown, shown
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "derive.md"
 LESSONS = sorted((DOCS / "learn").glob("[0-9]*.md"))
-
-
-def shown(page: Path) -> list[tuple[list[str], list[str]]]:
-    """Each command of the page, and the lines below it."""
-    found = []
-    for block in page.read_text(encoding="utf-8").split("```")[1::2]:
-        first, *lines = block.strip("\n").splitlines()
-        if first.startswith("$ chainrule "):
-            found.append((shlex.split(first)[2:], lines))
-    return found
 
 
 def test_the_report_of_a_wrong_gradient_is_the_one_of_the_page() -> None:
@@ -37,14 +26,9 @@ def test_the_report_of_a_wrong_gradient_is_the_one_of_the_page() -> None:
 
 @pytest.mark.parametrize("page", [PAGE, *LESSONS], ids=lambda page: page.stem)
 def test_every_line_of_the_page_is_printed(page: Path) -> None:
-    commands = shown(page)
-    assert commands
-    for arguments, lines in commands:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            assert main(arguments) == 0
-        for part in "\n".join(["", *lines, ""]).split("\n…\n"):
-            assert part.strip("\n") in printed.getvalue(), f"{arguments}\n{part}\nin\n{printed.getvalue()}"
+    markdown = page.read_text(encoding="utf-8")
+    assert any(arguments[0] == "derive" for arguments, _ in shown(markdown))
+    assert not list(differences(markdown))
 
 
 @pytest.mark.parametrize("page", LESSONS, ids=lambda page: page.stem)
@@ -59,4 +43,19 @@ def test_the_answer_to_each_exercise_passes(page: Path) -> None:
 
 def test_every_lesson_is_listed() -> None:
     listed = (DOCS / "learn" / "README.md").read_text(encoding="utf-8")
-    assert all(f"({page.name})" in listed for page in LESSONS)
+    assert re.findall(r"^\d+\. .*\(([^)]+)\)", listed, re.MULTILINE) == [page.name for page in LESSONS]
+
+
+def test_every_page_is_on_the_site() -> None:
+    menu = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+    assert set(re.findall(r"- (\S+\.md)$", menu, re.MULTILINE)) == pages, "the menu is `nav` of mkdocs.yml"
+    assert "index.md" in menu
+
+
+def test_the_site_is_not_built_of_what_is_not_printed() -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="x.md"))
+    right = '```\n$ chainrule derive "y = x²"\n…\ndy/dx = 2x\n```\n'
+    assert on_page_markdown(right, page=page) == right
+    with pytest.raises(ValueError, match=r"(?s)x\.md shows what is not printed.*dy/dx = 3x"):
+        on_page_markdown(right.replace("= 2x", "= 3x"), page=page)

@@ -21,7 +21,7 @@ def drawing(graph: Graph) -> str:
     arrows = "".join(_arrow(boxes[a], boxes[b], (a, b) in graph.back) for a, b in graph.arrows)
     names = ", ".join(box.name for box in graph.boxes)
     return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="group" '
         f"aria-label={quoteattr(f'The layers in order: {names}')}>"
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto-start-reverse"><path d="M0 0 L8 4 L0 8 z" fill="context-stroke"/></marker></defs>'
