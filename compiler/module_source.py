@@ -232,7 +232,7 @@ def _instruments(source: ModuleSource, instruments: Instruments) -> Measuring | 
     duties: tuple[Duty, ...] = ("forward", "training", "evaluation", "prediction")
     return Measuring(
         clocks=calls if instruments == "kernels" else 0,
-        timed=tuple(with_duty(source.entries, duty).name for duty in duties),
+        timed=tuple((duty, with_duty(source.entries, duty).name) for duty in duties),
         output_row=sum(row_size(row.shape) for row in source.lowered.signature.of("output")),
     )
 

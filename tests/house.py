@@ -166,6 +166,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "compiler.machine",
         "compiler.schedule",
         "compiler.ir.loops",
+        MODULE,
         *LANGUAGE,
         *BASE,
     ),

@@ -118,7 +118,7 @@ def _parts(module: Module) -> Iterator[str]:
     for method in module.methods:
         yield "".join(f"    {line}\n" if line else "\n" for line in _method(method, module.dtype))
     if module.instruments is not None:
-        yield "    def time_program(self, name: str, x: Any, y: Any) -> float: ...\n"
+        yield "    def time_program(self, duty: str, x: Any, y: Any) -> float: ...\n"
         yield "\ndef kernel_clocks() -> list[tuple[float, int]]: ...\n"
     yield TAIL
 

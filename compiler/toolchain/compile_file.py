@@ -283,8 +283,19 @@ def facts_of(source: ModuleSource) -> dict[str, Any]:
         "workspace_bytes": training.tile_bytes,
         "step": [training.name, update.name],
         "operations": {name: operations_of(plan) for name, plan in source.plans.items()},
+        "duties": {entry.duty: entry.name for entry in source.entries if entry.duty},
+        "methods": methods_of_modes(source),
         "lines": source.text.count("\n"),
     }
+
+
+def methods_of_modes(source: ModuleSource) -> list[dict[str, Any]]:
+    """What modes bring: a method, whether it takes tangents, and its program by the parameters."""
+    methods = source.module.of_modes if source.module is not None else ()
+    return [
+        {"mode": m.mode, "method": m.name, "tangents": m.tangents, "program": m.first_routine}
+        for m in methods
+    ]
 
 
 def operations_of(plan: Plan) -> tuple[int, int]:

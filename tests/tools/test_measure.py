@@ -74,7 +74,7 @@ def test_instruments_change_no_result(workshop: Path, models, built) -> None:
         assert all(seconds > 0 for seconds, calls in clocks if calls)
         assert all(calls == 0 for _, calls in module.kernel_clocks()), "reading starts them anew"
         net = module.Network(seed=0)
-        assert net.time_program("predict", x, y) > 0
+        assert net.time_program("prediction", x, y) > 0
         with pytest.raises(ValueError, match="expected one of the programs"):
             net.time_program("update", x, y)
 
@@ -116,11 +116,14 @@ def test_bench_command(hurried, models, capsys: pytest.CaptureFixture) -> None:
 
 def test_bench_of_other_modes(hurried, models) -> None:
     """Their calls are rows like the others, and what they cost is given in forwards."""
-    result = bench(models("small"), Options(Path(), modes=("jvp", "hvp")), batch=8, threads=(1,), rounds=1)
+    result = bench(
+        models("small"), Options(Path(), modes=("jvp", "hvp", "diagnose")), batch=8, threads=(1,), rounds=1
+    )
     forward = result.figure("forward", 1).median
     ratios = to_json(result)["ratios"]["1"]
     text = render(result)
-    for name in ("jvp", "hvp"):
+    for name in ("jvp", "hvp", "diagnose"):
+        assert result.figure(name, 1).operations > result.figure("forward", 1).operations
         assert ratios[f"{name}_to_forward"] == result.figure(name, 1).median / forward
         assert f"{name} ÷ forward = {ratios[f'{name}_to_forward']:.2f}" in text
     assert "per_example" not in text

@@ -176,6 +176,12 @@ class Method:
         return tuple(row for row in self.takes if row.default is not None)
 
     @property
+    def first_routine(self) -> str:
+        """What it runs first where no derivatives by inputs are asked for."""
+        ways = (way for way in self.ways if isinstance(way, Way) and way.when != "input gradient")
+        return next(a.routine for way in ways for a in way.actions if isinstance(a, Run))
+
+    @property
     def takes_none(self) -> bool:
         """Whether no example at all has an answer: each result is of an example, none of a sum."""
         ways = [way for way in self.ways if isinstance(way, Way)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from compiler.ir.module.entry_point import Duty
 from compiler.ir.module.grammar import Memory, Routine, Storage
 from compiler.ir.module.methods import Absent, Method
 from compiler.ir.module.signature import Signature
@@ -15,8 +16,8 @@ class Instruments:
 
     clocks: int
     """One for each kernel call; 0: the time of routines alone."""
-    timed: tuple[str, ...]
-    """Routines that are given a batch alone and give the same every time."""
+    timed: tuple[tuple[Duty, str], ...]
+    """Duties whose routines are given a batch alone and give the same every time, and these."""
     output_row: int
     """The values of an example that a timed routine gives at most."""
 
@@ -48,6 +49,11 @@ class Module:
     training: Routine
     """Of the routines the one of a step, whose phases several processes can run together."""
     instruments: Instruments | None = None
+
+    @property
+    def of_modes(self) -> tuple[Method, ...]:
+        """What it has because a mode was asked for."""
+        return tuple(method for method in self.methods if isinstance(method, Method) and method.mode)
 
     @property
     def tangents(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from compiler.ir.module.entry_point import Duty
 from compiler.ir.module.signature import Signature, arguments_of
 from compiler.toolchain.build import find_toolchain
 from compiler.toolchain.compile_file import Options
@@ -99,11 +100,11 @@ def data(signature: Signature, batch: int) -> tuple[dict[str, np.ndarray], str]:
 
 def _turns(net: Any, x: Any, y: Any) -> tuple[float, float]:
     """Seconds of the forward pass and of the gradient, by turns."""
-    seconds: dict[str, list[float]] = {"forward": [], "gradient": []}
+    seconds: dict[Duty, list[float]] = {"forward": [], "training": []}
     for _ in range(TURNS):
-        for name, found in seconds.items():
-            found.append(net.time_program(name, x, y))
-    return median(seconds["forward"]), median(seconds["gradient"])
+        for duty, found in seconds.items():
+            found.append(net.time_program(duty, x, y))
+    return median(seconds["forward"]), median(seconds["training"])
 
 
 def _sampled(net: Any, x: Any, y: Any) -> Sampled:

@@ -5,7 +5,7 @@
     forward    the training loss alone, with dropout, in a program of its own that saves nothing
     backward   gradient minus forward: what it costs to save for the backward pass is counted here
     predict    predict, as a user calls it
-    jvp, hvp, per_example    as a user calls them, where the module was compiled with that mode
+    jvp, hvp, …    what the other modes bring, as a user calls it, where the module was compiled with them
 
 Calls of all of them take turns in rounds, so that a slow moment of the machine falls on each; a figure is the
 median of all its calls.
@@ -15,17 +15,18 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from compiler.ir.module.entry_point import Duty
 from compiler.toolchain.build import find_toolchain
 from compiler.toolchain.compile_file import Options, target_for
-from compiler.tools.measure.module import instrumented, random_batch
+from compiler.tools.measure.module import Instrumented, instrumented, random_batch
 from compiler.tools.measure.peak import Peak, measure_peak
 
 TURN_SECONDS = 0.05
@@ -72,29 +73,26 @@ def bench(path: Path, options: Options, batch: int, threads: tuple[int, ...], ro
     with instrumented(path, replace(options, instruments="programs")) as built:
         figures: list[Figure] = []
         for count in threads:
-            timers = make_timers(built.module, batch, count)
+            timers = make_timers(built, batch, count)
             figures += take_figures(timers, rounds, count, batch, _operations(built.facts))
     facts = built.facts
     return Bench(facts["model"], facts["dtype"], facts["target"], batch, rounds, peak, tuple(figures))
 
 
-def make_timers(module: ModuleType, batch: int, threads: int) -> dict[str, Timer]:
+def make_timers(built: Instrumented, batch: int, threads: int) -> dict[str, Timer]:
     """What can be timed of this module; the modes that were compiled in are among it."""
-    net = module.Network(seed=0, threads=threads)
-    x, y = random_batch(module, batch)
+    net = built.module.Network(seed=0, threads=threads)
+    x, y = random_batch(built.module, batch)
     tangents = {name: np.ones_like(array) for name, array in net.parameters.items()}
     timers: dict[str, Timer] = {
         "step": lambda: _wall(lambda: net.train_step(x, y)),
-        "gradient": lambda: net.time_program("gradient", x, y),
+        "gradient": lambda: net.time_program("training", x, y),
         "forward": lambda: net.time_program("forward", x, y),
         "predict": lambda: _wall(lambda: net.predict(x)),
     }
-    if "jvp" in module.MODES:
-        timers["jvp"] = lambda: _wall(lambda: net.jvp(x, y, tangents))
-    if "hvp" in module.MODES:
-        timers["hvp"] = lambda: _wall(lambda: net.hvp(x, y, tangents))
-    if "per_example" in module.MODES:
-        timers["per_example"] = lambda: _wall(lambda: net.per_example_gradients(x, y))
+    for row in built.facts["methods"]:
+        given = (x, y, tangents) if row["tangents"] else (x, y)
+        timers[row["mode"]] = partial(_wall, partial(getattr(net, row["method"]), *given))
     return timers
 
 
@@ -125,11 +123,13 @@ def take_figures(
 
 
 def _operations(facts: dict[str, Any]) -> dict[str, list[int]]:
-    """Of each program, and of a step, which runs two of them: for each example, and for each call."""
+    """Of each row but a step, which runs two programs, what its program does: for each example, and for each
+    call."""
     operations = facts["operations"]
-    return operations | {
-        "step": [sum(counts) for counts in zip(*map(operations.get, facts["step"]), strict=True)]
-    }
+    programs = {row: facts["duties"][duty] for row, duty in PROGRAMS.items()}
+    programs |= {row["mode"]: row["program"] for row in facts["methods"]}
+    step = [sum(counts) for counts in zip(*map(operations.get, facts["step"]), strict=True)]
+    return {"step": step} | {row: operations[program] for row, program in programs.items()}
 
 
 def _figure(name: str, threads: int, seconds: list[float], counted: Any, batch: int) -> Figure:
@@ -151,9 +151,19 @@ def _backward(gradient: Figure, forward: Figure) -> Figure:
     )
 
 
-COMPARED = ("backward", "step", "jvp", "hvp", "per_example")
-"""Rows whose ratio to forward is given."""
-ORDER = ("step", "gradient", "forward", "backward", "predict", "jvp", "hvp", "per_example")
+PROGRAMS: dict[str, Duty] = {"gradient": "training", "forward": "forward", "predict": "prediction"}
+"""Rows that are one program of every module, and what the module needs it for."""
+ORDER = ("step", "gradient", "forward", "backward", "predict")
+"""Of the rows of every module; others follow."""
+
+
+def _compared(rows: Iterable[str]) -> list[str]:
+    """The rows whose ratio to forward is given: all that do more than one of its programs."""
+    return sorted((row for row in rows if row not in PROGRAMS), key=lambda row: row != "backward")
+
+
+def _in_order(rows: Mapping[str, Figure]) -> list[str]:
+    return [*(row for row in ORDER if row in rows), *(row for row in rows if row not in ORDER)]
 
 
 def render(result: Bench) -> str:
@@ -171,13 +181,12 @@ def render(result: Bench) -> str:
             f"{'':12}{'median ms':>11}{'fastest':>10}{'spread':>8}{'examples/s':>13}"
             f"{'GFLOP/s':>9}{'of peak':>9}"
         )
-        lines += [_line(rows[name], result) for name in ORDER if name in rows]
+        lines += [_line(rows[name], result) for name in _in_order(rows)]
         forward = rows["forward"]
         lines += [
             f"{name} ÷ forward = {rows[name].median / forward.median:.2f} (medians), "
             f"{rows[name].fastest / forward.fastest:.2f} (fastest)"
-            for name in COMPARED
-            if name in rows
+            for name in _compared(rows)
         ]
     lines += [
         "",
@@ -204,6 +213,6 @@ def to_json(result: Bench) -> dict[str, Any]:
     for threads in dict.fromkeys(figure.threads for figure in result.figures):
         rows = {f.name: f.median for f in result.figures if f.threads == threads}
         ratios[str(threads)] = {
-            f"{name}_to_forward": rows[name] / rows["forward"] for name in COMPARED if name in rows
+            f"{name}_to_forward": rows[name] / rows["forward"] for name in _compared(rows)
         }
     return asdict(result) | {"ratios": ratios}
