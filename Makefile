@@ -11,6 +11,8 @@ MACHINE ?= native
 # What to test: folders, files, or marks, such as -m 'native and not long' for what compiles for the processor.
 TESTS ?=
 
+EMULATOR := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
@@ -24,12 +26,13 @@ DOCS_INSTALLED := $(VENV)/.stamp-docs
 BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test long docs gradients sanitize lint format bench epoch busy crash-test fuzz accuracy trained clean FORCE
+.PHONY: help mnist test long emulator docs gradients sanitize lint format bench epoch busy crash-test fuzz accuracy trained clean FORCE
 
 help:
 	@echo "make mnist     compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
 	@echo "make test      run the tests; make long runs those that take minutes"
 	@echo "               MACHINE=amd-avx512 as if on such a processor, TESTS=tests/ir only these"
+	@echo "make emulator  install what make long runs code for ARM by (Debian, Ubuntu; as root)"
 	@echo "make sanitize  run the kernels under AddressSanitizer and UndefinedBehaviorSanitizer (GCC)"
 	@echo "make lint      check style, types and architecture; make format rewrites"
 	@echo "make bench     time steps and predictions against other frameworks (downloads them into $(BENCH_VENV))"
@@ -52,6 +55,7 @@ test: $(DEVELOPMENT)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal --machine $(MACHINE) $(TESTS)
 
 long: $(DEVELOPMENT)
+	@$(BIN)/python -m tests.machine.emulated
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m long
 
 sanitize: $(DEVELOPMENT)
@@ -64,6 +68,10 @@ lint: $(DEVELOPMENT)
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+# A cross compiler and an emulator, by which `make long` runs code for 64-bit ARM.
+emulator:
+	apt-get install --yes --no-install-recommends $(EMULATOR)
 
 format: $(DEVELOPMENT)
 	$(BIN)/python -m ruff check --fix .

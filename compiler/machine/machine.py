@@ -94,11 +94,14 @@ class Machine:
     def slots(self, extent: int, lanes: int) -> float:
         """Times that a unit is taken up, on average, by one of the vectors of `lanes` that cover `extent`.
 
-        What is left over is computed in the shortest vector that holds it: half a vector, or a quarter."""
+        What is left over is computed in the shortest vector that holds it: half a vector, a quarter, …"""
         whole, rest = divmod(extent, lanes)
         lengths = [lanes] * whole
         if rest:
-            lengths.append(next(n for n in (lanes // 4, lanes // 2, lanes) if rest <= n))
+            shorter = lanes
+            while shorter // 2 >= rest and shorter * self.vector_bytes > lanes * SHORTEST_VECTOR_BYTES:
+                shorter //= 2
+            lengths.append(shorter)
         sizes = (n * self.vector_bytes / lanes for n in lengths)
         return sum(max(1.0, size / self.unit_bytes) for size in sizes) / len(lengths)
 

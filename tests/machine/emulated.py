@@ -22,7 +22,7 @@ from tests.harness import Loader
 
 COMPILER = "aarch64-linux-gnu-gcc"
 EMULATORS = ("qemu-aarch64", "qemu-aarch64-static")
-NEEDS = "apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
+MISSING = f"there is no {COMPILER} or no {EMULATORS[0]}, by which code for ARM is tested: make emulator"
 
 DRIVER = """
 #include "harness.c"
@@ -124,14 +124,20 @@ def _integers(*values: int) -> bytes:
     return np.array(values, dtype=np.int64).tobytes()
 
 
+def installed() -> str | None:
+    """The emulator, where there is one and a compiler beside it."""
+    emulator = next((name for name in EMULATORS if shutil.which(name)), None)
+    return emulator if shutil.which(COMPILER) else None
+
+
 def emulated(folder: Path, processor: tuple[str, ...] = ()) -> Loader:
     """A loader for `compile_programs`: harnesses lie in `folder`; `processor` are the emulator's options.
 
     Skips the test where there is no cross compiler or no emulator.
     """
-    emulator = next((name for name in EMULATORS if shutil.which(name)), None)
-    if emulator is None or shutil.which(COMPILER) is None:
-        pytest.skip(f"no {COMPILER} or no qemu-aarch64: on Debian, {NEEDS}")
+    emulator = installed()
+    if emulator is None:
+        pytest.skip(MISSING)
 
     def load(source: str, settings: Settings, extra_flags: tuple[str, ...]) -> Emulated:
         home = folder / str(len(list(folder.iterdir())))
@@ -172,3 +178,7 @@ def _host_headers(home: Path) -> Path:
     if there.is_dir() and list(there.glob("python3*")):
         (home / "aarch64-linux-gnu").symlink_to(there)
     return home
+
+
+if __name__ == "__main__" and installed() is None:
+    print(f"note: {MISSING}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from compiler.machine.machine import Machine
 from compiler.machine.registry import all_targets, processors
 from tests.conftest import NATIVE_FOLDERS
 from tests.machines import MODELS, TARGETS, processor
@@ -27,6 +28,14 @@ def test_the_models() -> None:
         own, named = MODELS[name], TARGETS[target.name]
         assert replace(own, name=named.name, machine=replace(own.machine, unit_bytes=64)) == named
     assert {target.name for target, _ in processors().values()} == set(all_targets())
+
+
+def test_what_is_left_over_is_computed_in_the_shortest_vector() -> None:
+    """Of the vectors that there are: 16 bytes and their doubles, whatever the longest is."""
+    long = Machine(vector_bytes=256, registers=32, unit_bytes=16)
+    assert [long.slots(extent, 64) for extent in (1, 4, 5, 9, 17, 33, 64)] == [1, 1, 2, 4, 8, 16, 16]
+    assert long.slots(65, 64) == (16 + 1) / 2
+    assert Machine(vector_bytes=16, registers=16, unit_bytes=16).slots(1, 4) == 1
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-11), ("float32", 1e-4)])
