@@ -4,6 +4,7 @@ General laws, none of which knows a layer:
 
     logarithm  log(p), p = exp(z)/s     becomes  z - log(s): a pointwise definition goes under its logarithm
     shift      s = Σ_k exp(a_k)         becomes  m = max_k a_k,  s' = Σ_k exp(a_k - m),  and s = s'·exp(m)
+    apart      log Σ_k exp(a_k - m)     becomes  log1p(t), t without the greatest, 1 (greatest_apart.py)
     put in     what is stored in between and no float holds (put_in.py)
     scalar     every body               becomes  the cheapest form that is measured to be accurate
     keep       exp(-|u|) in two bodies  is computed once (kept.py)
@@ -25,6 +26,7 @@ from compiler.ir.tensor.stepwise import stepwise
 from compiler.simplify.algebra import factored
 from compiler.simplify.cheapest import finished
 from compiler.simplify.each_term import rewrite_terms
+from compiler.simplify.greatest_apart import greatest_apart
 from compiler.simplify.kept import keep_exponentials
 from compiler.simplify.memo import Memo
 from compiler.simplify.outputs import known_outputs
@@ -43,7 +45,7 @@ from compiler.simplify.terms import (
 def stable_forms(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
     """The same values, finite for inputs of any size where the mathematics is."""
     rewrites: list[Rewrite] = []
-    for law in (under_logarithms, shift_sums, put_in, stable_scalars, keep_exponentials):
+    for law in (under_logarithms, shift_sums, greatest_apart, put_in, stable_scalars, keep_exponentials):
         program, steps = law(program, memo)
         rewrites += steps
     if rewrites:

@@ -229,6 +229,13 @@ cdef extern from *:
         uint32_t whole = exponent_of(sum), half = (uint32_t)((int32_t)whole >> 1);
         return (1.0f + expm1_of_rest(r)) * power_of_two(half) * power_of_two(whole - half);
     }
+    /* log(1 + x) for the rounded 1 + x, and what the rounding lost. */
+    static inline real real_log1p(real x)
+    {
+        real sum = 1.0f + x, lost = (x - (sum - 1.0f)) / sum;
+        real y = real_log(sum) + (sum > 0.0f && sum < INFINITY ? lost : 0.0f);
+        return fabsf(x) < 1e-10f ? x : y;
+    }
     static inline real real_sqrt(real x) { return sqrtf(x); }
     static inline real real_pow(real x, real y) { return powf(x, y); }
 
@@ -362,6 +369,7 @@ cdef extern from *:
     ) noexcept nogil
     real real_exp(real x) noexcept nogil
     real real_log(real x) noexcept nogil
+    real real_log1p(real x) noexcept nogil
     real real_sqrt(real x) noexcept nogil
     real real_pow(real x, real y) noexcept nogil
     Py_ssize_t index_mod(Py_ssize_t a, Py_ssize_t d) noexcept nogil
@@ -1318,41 +1326,73 @@ cdef void softmax_1_sum1_max(
         acc = candidate if beats else acc
         softmax_1_sum1_max[b] = acc
 
-cdef void softmax_1_sum1_shifted(
-    const real* dense_1, const real* softmax_1_sum1_max, real* softmax_1_sum1_shifted,
+cdef void softmax_1_sum1_shifted_ties(
+    const real* dense_1, const real* softmax_1_sum1_max, real* softmax_1_sum1_shifted_ties,
     Py_ssize_t batch
 ) noexcept nogil:
-    # softmax_1.sum1.shifted[b] += exp(dense_1[b, k] - softmax_1.sum1.max[b])  for b:batch, k:3
-    # shapes: softmax_1.sum1.shifted (batch), from dense_1 (batch, 3), softmax_1.sum1.max (batch)
+    # softmax_1.sum1.shifted.ties[b] += 1 if dense_1[b, k] - softmax_1.sum1.max[b] == 0 else 0  for b:batch, k:3
+    # softmax_1.sum1.shifted.ties[b] += -1  for b:batch
+    # shapes: softmax_1.sum1.shifted.ties (batch), from dense_1 (batch, 3), softmax_1.sum1.max (batch)
     # schedule: gather, plain loops
-    # operations: 9 for each example
+    # operations: 10 for each example
     cdef Py_ssize_t b
     cdef real acc, dense_1_0, softmax_1_sum1_max_1
     for b in range(batch):
         acc = <real>0
         dense_1_0 = dense_1[3 * b]
         softmax_1_sum1_max_1 = softmax_1_sum1_max[b]
-        acc += real_exp(dense_1_0 - softmax_1_sum1_max_1)
+        acc += (<real>1 if dense_1_0 - softmax_1_sum1_max_1 == <real>0 else <real>0)
         dense_1_0 = dense_1[3 * b + 1]
         softmax_1_sum1_max_1 = softmax_1_sum1_max[b]
-        acc += real_exp(dense_1_0 - softmax_1_sum1_max_1)
+        acc += (<real>1 if dense_1_0 - softmax_1_sum1_max_1 == <real>0 else <real>0)
         dense_1_0 = dense_1[3 * b + 2]
         softmax_1_sum1_max_1 = softmax_1_sum1_max[b]
-        acc += real_exp(dense_1_0 - softmax_1_sum1_max_1)
-        softmax_1_sum1_shifted[b] = acc
+        acc += (<real>1 if dense_1_0 - softmax_1_sum1_max_1 == <real>0 else <real>0)
+        softmax_1_sum1_shifted_ties[b] = acc
+    for b in range(batch):
+        softmax_1_sum1_shifted_ties[b] += (-<real>1)
+
+cdef void softmax_1_sum1_shifted_rest(
+    const real* dense_1, const real* softmax_1_sum1_max, const real* softmax_1_sum1_shifted_ties,
+    real* softmax_1_sum1_shifted_rest, Py_ssize_t batch
+) noexcept nogil:
+    # softmax_1.sum1.shifted.rest[b] += 0 if dense_1[b, k] - softmax_1.sum1.max[b] == 0 else exp(dense_1[b, k] -
+    #     softmax_1.sum1.max[b])  for b:batch, k:3
+    # softmax_1.sum1.shifted.rest[b] += softmax_1.sum1.shifted.ties[b]  for b:batch
+    # shapes: softmax_1.sum1.shifted.rest (batch), from dense_1 (batch, 3), softmax_1.sum1.max (batch),
+    #     softmax_1.sum1.shifted.ties (batch)
+    # schedule: gather, plain loops
+    # operations: 15 for each example
+    cdef Py_ssize_t b
+    cdef real acc, dense_1_0, softmax_1_sum1_max_1, softmax_1_sum1_shifted_ties_0
+    for b in range(batch):
+        acc = <real>0
+        dense_1_0 = dense_1[3 * b]
+        softmax_1_sum1_max_1 = softmax_1_sum1_max[b]
+        acc += (<real>0 if dense_1_0 - softmax_1_sum1_max_1 == <real>0 else real_exp(dense_1_0 - softmax_1_sum1_max_1))
+        dense_1_0 = dense_1[3 * b + 1]
+        softmax_1_sum1_max_1 = softmax_1_sum1_max[b]
+        acc += (<real>0 if dense_1_0 - softmax_1_sum1_max_1 == <real>0 else real_exp(dense_1_0 - softmax_1_sum1_max_1))
+        dense_1_0 = dense_1[3 * b + 2]
+        softmax_1_sum1_max_1 = softmax_1_sum1_max[b]
+        acc += (<real>0 if dense_1_0 - softmax_1_sum1_max_1 == <real>0 else real_exp(dense_1_0 - softmax_1_sum1_max_1))
+        softmax_1_sum1_shifted_rest[b] = acc
+    for b in range(batch):
+        softmax_1_sum1_shifted_ties_0 = softmax_1_sum1_shifted_ties[b]
+        softmax_1_sum1_shifted_rest[b] += softmax_1_sum1_shifted_ties_0
 
 cdef void loss(
     const real* batch_size_, const int32* label, const real* dense_1, const real* softmax_1_sum1_max,
-    const real* softmax_1_sum1_shifted, real* loss, Py_ssize_t batch
+    const real* softmax_1_sum1_shifted_rest, real* loss, Py_ssize_t batch
 ) noexcept nogil:
-    # loss[] += (softmax_1.sum1.max[b] + log(softmax_1.sum1.shifted[b]) - dense_1[b, label[b]])/batch_size[]  for
-    #     b:batch
-    # shapes: loss (), from batch_size (), dense_1 (batch, 3), softmax_1.sum1.max (batch), softmax_1.sum1.shifted
-    #     (batch), label (batch)
+    # loss[] += (together(softmax_1.sum1.max[b] - dense_1[b, label[b]]) +
+    #     log1p(softmax_1.sum1.shifted.rest[b]))/batch_size[]  for b:batch
+    # shapes: loss (), from batch_size (), dense_1 (batch, 3), softmax_1.sum1.max (batch),
+    #     softmax_1.sum1.shifted.rest (batch), label (batch)
     # schedule: gather, plain loops
-    # operations: 5 for each example
+    # operations: 6 for each example
     cdef Py_ssize_t b, label_0
-    cdef real batch_size, scalar_0, acc, dense_1_0, softmax_1_sum1_max_1, softmax_1_sum1_shifted_2
+    cdef real batch_size, scalar_0, acc, dense_1_0, softmax_1_sum1_max_1, softmax_1_sum1_shifted_rest_2
     batch_size = batch_size_[0]
     scalar_0 = <real>1 / batch_size
     acc = <real>0
@@ -1360,9 +1400,22 @@ cdef void loss(
         label_0 = label[b]
         dense_1_0 = dense_1[3 * b + label_0]
         softmax_1_sum1_max_1 = softmax_1_sum1_max[b]
-        softmax_1_sum1_shifted_2 = softmax_1_sum1_shifted[b]
-        acc += (real_log(softmax_1_sum1_shifted_2) + softmax_1_sum1_max_1 - dense_1_0) * scalar_0
+        softmax_1_sum1_shifted_rest_2 = softmax_1_sum1_shifted_rest[b]
+        acc += (real_log1p(softmax_1_sum1_shifted_rest_2) + (softmax_1_sum1_max_1 - dense_1_0)) * scalar_0
     loss[0] += acc
+
+cdef void softmax_1_sum1_shifted(
+    const real* softmax_1_sum1_shifted_rest, real* softmax_1_sum1_shifted, Py_ssize_t batch
+) noexcept nogil:
+    # softmax_1.sum1.shifted[b] += softmax_1.sum1.shifted.rest[b] + 1  for b:batch
+    # shapes: softmax_1.sum1.shifted (batch), from softmax_1.sum1.shifted.rest (batch)
+    # schedule: gather, plain loops
+    # operations: 1 for each example
+    cdef Py_ssize_t b
+    cdef real softmax_1_sum1_shifted_rest_0
+    for b in range(batch):
+        softmax_1_sum1_shifted_rest_0 = softmax_1_sum1_shifted_rest[b]
+        softmax_1_sum1_shifted[b] = <real>1 + softmax_1_sum1_shifted_rest_0
 
 cdef void softmax_1(
     const real* dense_1, const real* softmax_1_sum1_max, const real* softmax_1_sum1_shifted,
@@ -2148,6 +2201,29 @@ cdef void inference_dropout_1(
             maxpool2d_2_0 = maxpool2d_2[4 * b + c]
             dropout_1[4 * b + c] = maxpool2d_2_0
 
+cdef void predict_softmax_1_sum1_shifted(
+    const real* dense_1, const real* softmax_1_sum1_max, real* softmax_1_sum1_shifted,
+    Py_ssize_t batch
+) noexcept nogil:
+    # softmax_1.sum1.shifted[b] += exp(dense_1[b, k] - softmax_1.sum1.max[b])  for b:batch, k:3
+    # shapes: softmax_1.sum1.shifted (batch), from dense_1 (batch, 3), softmax_1.sum1.max (batch)
+    # schedule: gather, plain loops
+    # operations: 9 for each example
+    cdef Py_ssize_t b
+    cdef real acc, dense_1_0, softmax_1_sum1_max_1
+    for b in range(batch):
+        acc = <real>0
+        dense_1_0 = dense_1[3 * b]
+        softmax_1_sum1_max_1 = softmax_1_sum1_max[b]
+        acc += real_exp(dense_1_0 - softmax_1_sum1_max_1)
+        dense_1_0 = dense_1[3 * b + 1]
+        softmax_1_sum1_max_1 = softmax_1_sum1_max[b]
+        acc += real_exp(dense_1_0 - softmax_1_sum1_max_1)
+        dense_1_0 = dense_1[3 * b + 2]
+        softmax_1_sum1_max_1 = softmax_1_sum1_max[b]
+        acc += real_exp(dense_1_0 - softmax_1_sum1_max_1)
+        softmax_1_sum1_shifted[b] = acc
+
 cdef void m_correction(
     const real* step_, real* m_correction
 ) noexcept nogil:
@@ -2344,11 +2420,15 @@ cdef void gradient_tile_0(
         batch,
     )
     softmax_1_sum1_max(<real*>(tile + 3840), <real*>(tile + 4224), batch)
-    softmax_1_sum1_shifted(<real*>(tile + 3840), <real*>(tile + 4224), <real*>(tile + 4288), batch)
+    softmax_1_sum1_shifted_ties(<real*>(tile + 3840), <real*>(tile + 4224), <real*>(tile + 4032), batch)
+    softmax_1_sum1_shifted_rest(
+        <real*>(tile + 3840), <real*>(tile + 4224), <real*>(tile + 4032), <real*>(tile + 4096), batch,
+    )
     loss(
         &context.scalars[0], <const int32*>context.label + first * 1, <real*>(tile + 3840),
-        <real*>(tile + 4224), <real*>(tile + 4288), lane + 208, batch,
+        <real*>(tile + 4224), <real*>(tile + 4096), lane + 208, batch,
     )
+    softmax_1_sum1_shifted(<real*>(tile + 4096), <real*>(tile + 4288), batch)
     softmax_1(
         <real*>(tile + 3840), <real*>(tile + 4224), <real*>(tile + 4288), <real*>(tile + 4032), batch,
     )
@@ -2461,11 +2541,15 @@ cdef void input_gradient_tile_0(
         batch,
     )
     softmax_1_sum1_max(<real*>(tile + 3840), <real*>(tile + 4224), batch)
-    softmax_1_sum1_shifted(<real*>(tile + 3840), <real*>(tile + 4224), <real*>(tile + 4288), batch)
+    softmax_1_sum1_shifted_ties(<real*>(tile + 3840), <real*>(tile + 4224), <real*>(tile + 4032), batch)
+    softmax_1_sum1_shifted_rest(
+        <real*>(tile + 3840), <real*>(tile + 4224), <real*>(tile + 4032), <real*>(tile + 4096), batch,
+    )
     loss(
         &context.scalars[0], <const int32*>context.label + first * 1, <real*>(tile + 3840),
-        <real*>(tile + 4224), <real*>(tile + 4288), lane + 208, batch,
+        <real*>(tile + 4224), <real*>(tile + 4096), lane + 208, batch,
     )
+    softmax_1_sum1_shifted(<real*>(tile + 4096), <real*>(tile + 4288), batch)
     softmax_1(
         <real*>(tile + 3840), <real*>(tile + 4224), <real*>(tile + 4288), <real*>(tile + 4032), batch,
     )
@@ -2556,11 +2640,15 @@ cdef void inference_tile_0(
         context.parameters + 192, context.parameters + 176, <real*>(tile), <real*>(tile + 256), batch,
     )
     softmax_1_sum1_max(<real*>(tile + 256), <real*>(tile), batch)
-    softmax_1_sum1_shifted(<real*>(tile + 256), <real*>(tile), <real*>(tile + 64), batch)
+    softmax_1_sum1_shifted_ties(<real*>(tile + 256), <real*>(tile), <real*>(tile + 64), batch)
+    softmax_1_sum1_shifted_rest(
+        <real*>(tile + 256), <real*>(tile), <real*>(tile + 64), <real*>(tile + 128), batch,
+    )
     loss(
         &context.scalars[0], <const int32*>context.label + first * 1, <real*>(tile + 256), <real*>(tile),
-        <real*>(tile + 64), lane, batch,
+        <real*>(tile + 128), lane, batch,
     )
+    softmax_1_sum1_shifted(<real*>(tile + 128), <real*>(tile + 64), batch)
     softmax_1(<real*>(tile + 256), <real*>(tile), <real*>(tile + 64), context.output + first * 3, batch)
 
 
@@ -2608,7 +2696,7 @@ cdef void predict_tile_0(
         context.parameters + 192, context.parameters + 176, <real*>(tile), <real*>(tile + 256), batch,
     )
     softmax_1_sum1_max(<real*>(tile + 256), <real*>(tile), batch)
-    softmax_1_sum1_shifted(<real*>(tile + 256), <real*>(tile), <real*>(tile + 64), batch)
+    predict_softmax_1_sum1_shifted(<real*>(tile + 256), <real*>(tile), <real*>(tile + 64), batch)
     softmax_1(<real*>(tile + 256), <real*>(tile), <real*>(tile + 64), context.output + first * 3, batch)
 
 

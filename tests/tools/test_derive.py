@@ -89,6 +89,24 @@ def test_recurrences_are_derived_and_their_steps_replay(mode: str) -> None:
         _ = derived.numpy
 
 
+@pytest.mark.parametrize(
+    ("written", "here"),
+    [
+        ("sin x", "y = sin(x)"),
+        ("|x|", "y = abs(x)"),
+        ("log|x - 1|/2", "y = log(abs(x - 1))/2"),
+        ("∑_i x[i]", "y = sum[i](x[i])"),
+        ("2 sin x cos x", "y = 2*sin(x)*cos(x)"),
+    ],
+)
+def test_other_notations_are_shown_as_they_are_written_here(written: str, here: str) -> None:
+    """These were "invalid syntax", without advice."""
+    with pytest.raises(ModelError) as raised:
+        read_formula(written)
+    (problem,) = raised.value.problems
+    assert problem.advice == here
+
+
 def test_open_axes_are_the_batch() -> None:
     assert read_formula("y[..., c] = exp(x[..., c])").text == "y[b, c] = exp(x[b, c])"
     assert question("y[...] = x[...]").program.shape("x") == (None,)

@@ -20,6 +20,7 @@ Role = Literal[
     "sum",
     "maximum",
     "shifted",
+    "ties",
     "exponential",
     "selected",
     "picked",

@@ -95,9 +95,13 @@ def _bars(text: str) -> str:
     open_: list[str] = []
     for token in _tokens(text):
         if token == "|":
-            ends = open_[-1:] == ["|"]
-            written.append(")" if ends else "abs(")
-            open_[-1 if ends else len(open_) :] = [] if ends else ["|"]
+            if open_[-1:] and open_[-1][0] == "|":
+                written.append(open_.pop()[1:])
+            else:
+                # Of log|x| too: what stands before is called with the absolute value.
+                called = next((t for t in reversed(written) if not t.isspace()), "") in CALLED
+                written.append("(abs(" if called else "abs(")
+                open_.append("|))" if called else "|)")
             continue
         if token in _OPEN:
             open_.append(token)

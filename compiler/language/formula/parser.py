@@ -65,12 +65,13 @@ def parse_formula(text: str) -> Formula:
         return _parsed(text)
     except ModelError:
         better = "\n".join(map(meant, text.splitlines()))
-        if better != text and _is_readable(better):
-            raise _written_differently(text, better) from None
+        if better != text and is_readable(better):
+            raise written_differently(text, better) from None
         raise
 
 
-def _is_readable(text: str) -> bool:
+def is_readable(text: str) -> bool:
+    """Whether a text is in the grammar."""
     try:
         _parsed(text)
     except ModelError:
@@ -78,7 +79,7 @@ def _is_readable(text: str) -> bool:
     return True
 
 
-def _written_differently(text: str, better: str) -> ModelError:
+def written_differently(text: str, better: str) -> ModelError:
     """Points at the first character that is another notation's, and shows the line as it is written here."""
     lines = zip(text.splitlines(), better.splitlines(), strict=True)
     number, (line, instead) = next((k, pair) for k, pair in enumerate(lines, 1) if pair[0] != pair[1])

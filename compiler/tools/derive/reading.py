@@ -16,7 +16,8 @@ import re
 from dataclasses import dataclass
 
 from compiler.errors import ModelError, Problem
-from compiler.language.formula.parser import parse_formula
+from compiler.language.formula.meant import meant
+from compiler.language.formula.parser import is_readable, parse_formula, written_differently
 from compiler.language.formula.syntax import Bound, Formula, Name, Node, Read, Reduce, children
 from compiler.tools.derive.signs import (
     refuse_function,
@@ -58,15 +59,26 @@ def read_formula(text: str) -> Written:
     if "..." in plain and not re.search(r"\bb\b", plain):
         # The axes that a formula leaves open are those of a batch, where nothing says more.
         plain = plain.replace("...", "b")
-    plain = _with_indices(_with_exponentials(plain))
-    return Written(plain, parse_formula(plain))
+    read = _with_indices(_with_exponentials(plain))
+    if _tree(plain) is None:
+        _say_what_was_meant(plain)
+    return Written(read, parse_formula(read))
+
+
+def _say_what_was_meant(plain: str) -> None:
+    """Raise ModelError with the line as it is written here, if it is another notation's, such as `sin x`.
+
+    The parser of formulas says it too, but not of scalars, which have their indices only once it is read."""
+    better = "\n".join(map(meant, plain.splitlines()))
+    if better != plain and _tree(better) is not None and is_readable(_with_indices(better)):
+        raise written_differently(plain, better)
 
 
 def _plain(line: str) -> str:
     """The line in Python's signs."""
     line = with_constants(line)
-    for sign, meant in SIGNS.items():
-        line = line.replace(sign, meant)
+    for sign, written in SIGNS.items():
+        line = line.replace(sign, written)
     line = _POWER.sub(
         lambda m: f"**{'(-' if m[1] else ''}{m[2].translate(_DIGITS)}{')' if m[1] else ''}", line
     )

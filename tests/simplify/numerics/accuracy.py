@@ -122,7 +122,7 @@ def _guarded(argument: mpmath.mpf) -> mpmath.mpf:
 _IN_DIGITS = {
     "exp": _guarded,
     "cosh": lambda u: (_guarded(u) + _guarded(-u)) / 2,
-    "sinh": lambda u: (_guarded(u) - _guarded(-u)) / 2,
+    "sinh": lambda u: mpmath.sinh(u) if abs(u) < 1 else (_guarded(u) - _guarded(-u)) / 2,
     "tanh": lambda u: mpmath.sign(u) if abs(u) > 1e60 else mpmath.tanh(u),
 }
 
@@ -183,12 +183,22 @@ def wrong_values(
             n = ORDER[mode]
             if not (representable(right[n]) or abs(right[n]) < TINY):
                 continue
-            value = float(found[mode][k])
-            why = _judge(value, right[n], abs(plain[n] - right[n]))
-            behind = theirs is not None and _is_behind(value, right[n], float(theirs[n][k]))
-            if why or behind:
-                note = f"JAX has {float(theirs[n][k]):g}" if behind else ""
-                yield Wrong(mode, point, value, float(right[n]), ", ".join(filter(None, [why, note])), behind)
+            theirs_here = None if theirs is None else float(theirs[n][k])
+            one = judged(mode, point, float(found[mode][k]), right[n], plain[n], theirs_here)
+            if one is not None:
+                yield one
+
+
+def judged(
+    mode: str, point: float, found: float, right: mpmath.mpf, plain: mpmath.mpf, theirs: float | None
+) -> Wrong | None:
+    """What is wrong with a value that was found, if anything: `plain` is the formula's own, with 24 bits."""
+    why = _judge(found, right, abs(plain - right))
+    behind = theirs is not None and _is_behind(found, right, theirs)
+    if not (why or behind):
+        return None
+    note = f"JAX has {theirs:g}" if behind else ""
+    return Wrong(mode, point, found, float(right), ", ".join(filter(None, [why, note])), behind)
 
 
 def _judge(found: float, right: mpmath.mpf, own: mpmath.mpf) -> str:
