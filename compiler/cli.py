@@ -302,7 +302,7 @@ def _use_module(name: str, mode: str | None, arguments: argparse.Namespace) -> i
     run = RUNS[name]
     run.check(arguments)
     if mode is None:
-        return run.run(arguments, _built_module(arguments))
+        return run.run(arguments, _built_module(arguments, run.building(arguments)))
     from runtime.modules import load_module
 
     with tempfile.TemporaryDirectory() as folder:
@@ -339,10 +339,10 @@ def _checked(arguments: argparse.Namespace) -> Any:
         return check_file(arguments.model, network, batch=arguments.batch_size, seed=arguments.seed)
 
 
-def _built_module(arguments: argparse.Namespace) -> ModuleType:
+def _built_module(arguments: argparse.Namespace, around: Any) -> ModuleType:
     from compiler.toolchain.built import built_module
 
-    with printing_to_stderr():
+    with around, printing_to_stderr():
         return built_module(arguments.model, _options(arguments), _progress(arguments.quiet))
 
 

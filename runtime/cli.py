@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +33,7 @@ from runtime.commands.evaluate import check_evaluate_files, evaluate
 from runtime.commands.output import print_json, remark, say
 from runtime.data import Arrays
 from runtime.defaults import TRAIN_BATCH_SIZE
-from runtime.distributed.group import failing_together, silence
+from runtime.distributed.group import failing_together, going_ahead, silence
 from runtime.distributed.launch import find_group
 from runtime.errors import TrainingError, WeightsError
 from runtime.files import try_folder
@@ -46,6 +48,7 @@ __all__ = [
     "check_evaluate_files",
     "check_train_files",
     "evaluate",
+    "first_builds",
     "train",
 ]
 
@@ -83,6 +86,16 @@ class _Progress:
         if stopped:
             self.savers[0].save_what_is_done()
         return self.savers[0].kept()
+
+
+@contextmanager
+def first_builds(arguments: argparse.Namespace) -> Iterator[None]:
+    """Of the processes of a machine the first builds the module; then the others find it, without a word."""
+    group = find_group(arguments.ranks)
+    if group is not None and not group.first:
+        arguments.quiet = True
+    with failing_together(group), going_ahead(group):
+        yield
 
 
 def _train_together(arguments: argparse.Namespace, module: ModuleType, progress: _Progress) -> int:

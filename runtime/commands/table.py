@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import ModuleType
 
-from runtime.cli import check_evaluate_files, check_train_files, evaluate, train
+from runtime.cli import check_evaluate_files, check_train_files, evaluate, first_builds, train
 from runtime.commands.diagnose import diagnose
 from runtime.commands.find_rate import find_rate
 from runtime.commands.predict import check_predict_files, predict
@@ -19,10 +20,12 @@ class Command:
 
     check: Callable[[argparse.Namespace], None]
     run: Callable[[argparse.Namespace, ModuleType], int]
+    building: Callable[[argparse.Namespace], AbstractContextManager[None]] = lambda arguments: nullcontext()
+    """What is around the building of the module."""
 
 
 RUNS = {
-    "train": Command(check_train_files, train),
+    "train": Command(check_train_files, train, first_builds),
     "evaluate": Command(check_evaluate_files, evaluate),
     "predict": Command(check_predict_files, predict),
     "find-lr": Command(check_evaluate_files, find_rate),

@@ -28,6 +28,8 @@ class Share:
     group: Group
     seconds: float = field(default=0.0, init=False)
     """Spent in exchanges, waiting for others included."""
+    processor: float = field(default=0.0, init=False)
+    """Seconds of the processor in them."""
     sent: int = field(default=0, init=False)
     """Bytes."""
     exchanges: int = field(default=0, init=False)
@@ -46,7 +48,7 @@ class Share:
 
     def gather(self, pairs: Sequence[tuple[Any, Any]], positions: Sequence[np.ndarray]) -> None:
         """Bring rows of bytes together: `pairs` of (own rows, all); those of rank r are at `positions[r]`."""
-        begun = time.perf_counter()
+        begun = _now()
         own = np.concatenate([mine.reshape(-1) for mine, _ in pairs])
         widths = [whole.shape[1] for _, whole in pairs]
         counts = [len(places) * sum(widths) for places in positions]
@@ -66,7 +68,7 @@ class Share:
         `owned` are each rank's lanes, the first and the one behind the last. A row holds the branch that
         begins at its lane.
         """
-        begun = time.perf_counter()
+        begun = _now()
         held = [branches(first, last, lanes) for first, last in owned]
         first = owned[self.rank][0]
         own = [np.concatenate([parts[lane - first] for parts, _ in pairs]) for lane in held[self.rank]]
@@ -115,7 +117,7 @@ class Share:
             self._reduce(arrays, arrays[0].dtype)
 
     def _reduce(self, arrays: Sequence[np.ndarray], kind: np.dtype) -> None:
-        begun = time.perf_counter()
+        begun = _now()
         own = np.concatenate(arrays).view(kind)
         whole = np.empty_like(own)
         self.group.wait(self.group.communicator.Iallreduce(own, whole))
@@ -124,7 +126,14 @@ class Share:
             array[:] = values[end - array.size : end]
         self._count(begun, 2 * own.nbytes * (self.ranks - 1) // self.ranks)
 
-    def _count(self, begun: float, sent: int) -> None:
-        self.seconds += time.perf_counter() - begun
+    def _count(self, begun: tuple[float, float], sent: int) -> None:
+        clock, processor = _now()
+        self.seconds += clock - begun[0]
+        self.processor += processor - begun[1]
         self.sent += sent
         self.exchanges += 1
+
+
+def _now() -> tuple[float, float]:
+    """The clock, and the processor time of this thread."""
+    return time.perf_counter(), time.thread_time()

@@ -37,6 +37,8 @@ class Group:
     communicator: Any
     failing: Any
     """A communicator for those who fail."""
+    machine: Any
+    """A communicator of the ranks of this machine."""
     rank: int
     ranks: int
     ordered: bool
@@ -59,12 +61,11 @@ class Group:
         world = MPI.COMM_WORLD
         here = world.Split_type(MPI.COMM_TYPE_SHARED)
         masks = here.allgather(sorted(_processors()))
-        here.Free()
         processors = len(set().union(*masks))
         mine = max(1, min(processors // len(masks), len(_processors())))
         crowded = len(masks) > processors
         both = world.Dup(), world.Dup()
-        group = cls(*both, world.rank, world.size, ordered=ordered, processors=mine, crowded=crowded)
+        group = cls(*both, here, world.rank, world.size, ordered=ordered, processors=mine, crowded=crowded)
         if group.ranks > 1:
             group._end_with_uncaught_errors()
         return group
@@ -149,6 +150,19 @@ def failing_together(group: Group | None) -> Iterator[None]:
             elif not group.first:
                 silence("stderr")
         raise
+
+
+@contextmanager
+def going_ahead(group: Group | None) -> Iterator[None]:
+    """The first rank of each machine does what is in the block; when it has, or has failed, the others do."""
+    first = group is None or group.machine.rank == 0
+    if not first:
+        group.wait(group.machine.Ibarrier())
+    try:
+        yield
+    finally:
+        if group is not None and first:
+            group.wait(group.machine.Ibarrier())
 
 
 def silence(*streams: str) -> None:

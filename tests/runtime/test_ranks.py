@@ -45,8 +45,9 @@ def test_any_division_of_the_lanes_has_the_bits_of_one(count, cuts):
 
 
 def group(**changes):
-    fields = {"communicator": None, "failing": None, "rank": 1, "ranks": 2, "ordered": True, "processors": 1}
-    return Group(**{**fields, "crowded": True, **changes})
+    fields = dict.fromkeys(("communicator", "failing", "machine"))
+    fields |= {"rank": 1, "ranks": 2, "ordered": True, "processors": 1, "crowded": True}
+    return Group(**{**fields, **changes})
 
 
 @pytest.mark.parametrize("crowded", [True, False])
