@@ -24,6 +24,7 @@ import numpy as np
 from benchmarks.report import write_into
 from benchmarks.trained_data import (
     DIGITS,
+    MADE,
     MNIST,
     NOT_MNIST,
     TEXT,
@@ -35,6 +36,7 @@ from benchmarks.trained_data import (
     load_images,
     read_text,
     reconstructed,
+    to_be_sorted,
     without_labels,
 )
 from runtime.callbacks import LearningRateScheduler
@@ -141,6 +143,7 @@ TASKS = {
     "resnet8": on_digits(Goal(5, 95.5), Goal(30, 60, 32), form=in_colour),
     "mobilenet_small": on_digits(Goal(8, 97), Goal(20, 94, 32)),
     "transformer": Task({TEXT: Goal(8, 2.5)}, measure=bits),
+    "sorting": Task({MADE: Goal(5, 99)}),
     "lstm": on_digits(Goal(40, 95), Goal(40, 90, 32), form=by_rows),
     "pairs": on_digits(Goal(10, 90), Goal(40, 50, 32), measure=total_accuracy, form=in_pairs),
     "siamese": on_digits(Goal(10, 96.5), Goal(40, 92, 32), measure=different_accuracy, form=alike_or_not),
@@ -176,9 +179,9 @@ def run_task(name: str, module: ModuleType, kind: str, images: Arrays, seed: int
     differ by whole points from one epoch to the next. Raises ChainruleRuntimeError.
     """
     task, interface = TASKS[name], ModelInterface.of_module(module)
-    reads = TEXT in task.goals
-    goal = task.goals[TEXT if reads else kind]
-    data = read_text(ROOT, interface.input_shape[0]) if reads else task.form(images)
+    own = next((of for of in task.goals if of in (TEXT, MADE)), None)
+    goal = task.goals[kind if own is None else own]
+    data = task.form(images) if own is None else _own_data(own, interface)
     network = module.Network(seed=seed)
     own_rate = network.learning_rate
     falling = LearningRateScheduler(lambda epoch, _: own_rate * (1 - epoch / goal.epochs))
@@ -199,6 +202,13 @@ def run_task(name: str, module: ModuleType, kind: str, images: Arrays, seed: int
     found = task.measure(network, interface, data)
     parameters = sum(array.size for array in network.parameters.values())
     return Row(name, parameters, data.source, goal, task.measure, found, seconds)
+
+
+def _own_data(kind: str, interface: ModelInterface) -> Arrays:
+    """Data that are not made of images."""
+    if kind == TEXT:
+        return read_text(ROOT, interface.input_shape[0])
+    return to_be_sorted(interface.input_shape[0], interface.output_shape[-1])
 
 
 def render(rows: Iterable[Row]) -> str:

@@ -15,13 +15,14 @@ from runtime.data import Arrays, load_mnist
 from runtime.data.digits import TEST_COUNT, load_digits
 from runtime.data.text import HELD_OUT, VOCABULARY, encode
 
-MNIST, DIGITS, TEXT = "MNIST", "embedded digits", "text of this project"
+MNIST, DIGITS, TEXT, MADE = "MNIST", "embedded digits", "text of this project", "random sequences"
 """Which data there are; a stated result belongs to one of them."""
 NOT_MNIST = (
     "NOT MNIST, which is neither in the folder of MNIST_DIR nor in the cache, but 1,797 embedded 8×8 digits "
     "of the UCI optical recognition set, scaled up to 28×28"
 )
 COLOUR_SEED = 0
+SORTING_SEED = 0
 PAIR_SEED = 0
 CHUNK = 1000
 """Images that are coloured at once: the products take four bytes where their results take one."""
@@ -136,6 +137,23 @@ def coloured(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             one[top : top + 28, left : left + 28] = image
         result[chosen] = (ground[chosen] * (255 - cover) + ink[chosen] * cover + 127) // 255
     return result
+
+
+def to_be_sorted(steps: int, digits: int) -> Arrays:
+    """Sequences of digits in any order, filled up with 0, with their lengths, and the same sorted.
+
+    Made by a random generator: lengths from 1 to `steps`, each alike, and digits as often as each other."""
+
+    def made(count: int, part: int) -> tuple[dict, np.ndarray]:
+        rng = np.random.default_rng((SORTING_SEED, part))
+        lengths = rng.integers(1, steps + 1, count)
+        there = np.arange(steps) < lengths[:, None]
+        rows = rng.integers(0, digits, (count, steps))
+        ordered = np.sort(np.where(there, rows, digits), axis=1)
+        return {"digits": np.where(there, rows, 0), "digits_lengths": lengths}, np.where(there, ordered, 0)
+
+    train, test = made(60_000, 0), made(10_000, 1)
+    return Arrays(*train, *test, source=f"{steps} digits at most, 60,000 sequences and 10,000 for testing")
 
 
 def read_text(root: Path, length: int) -> Arrays:

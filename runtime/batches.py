@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from runtime.counting import Counting
 from runtime.errors import DataError
-from runtime.given import Arrays, arrays_of, counted, each, examples_of
+from runtime.given import Arrays, arrays_of, each, examples_of
 from runtime.interface import ModelInterface
 from runtime.prefetch import prefetched
 from runtime.shuffle import permutation
@@ -42,9 +43,9 @@ class Batch:
             else:
                 yield Batch(self.x, self.y, self.rows[piece], self.weights)
 
-    def counted(self, ignored: int | None) -> int:
-        """Of how many numbers its loss is the mean, where a label is ignored."""
-        return len(self) if ignored is None else counted(self.targets, ignored, len(self))
+    def counted(self, counting: Counting) -> int:
+        """Of how many numbers its loss is the mean."""
+        return counting.of(self.x, self.y, len(self), self.rows)
 
     @property
     def weighed(self) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 from runtime.defaults import EVALUATION_BATCH_SIZE
 from runtime.distributed.group import Group
 from runtime.errors import TrainingError
-from runtime.given import Arrays, batch_of, counted, examples_of, values_of
+from runtime.given import Arrays, batch_of, examples_of, values_of
 from runtime.interface import ModelInterface
 
 
@@ -104,13 +104,12 @@ def _measured(
     network: Any, x: Arrays, y: Arrays, interface: ModelInterface, weighed: Mapping[str, np.ndarray]
 ) -> _Part:
     loss, outputs, *sums = network.evaluate(x, y, **weighed)
-    size, right, predictions = examples_of(x), 0, 0
+    size, right, predictions, counting = examples_of(x), 0, 0, interface.counting
     if interface.classes is not None:
-        right = int((np.asarray(outputs).argmax(axis=-1) == y).sum())
-        ignored = interface.labels[0].ignored
-        predictions = y.size if ignored is None else int((y != ignored).sum())
-    counts = counted(y, interface.ignored, size)
-    return _Part(values_of(loss), size, counts, right, predictions, sums[0] if sums else {})
+        found = np.asarray(outputs).argmax(axis=-1) == y
+        counts = np.ones_like(found) if counting.of_examples else counting.which(x, y)
+        right, predictions = int((found & counts).sum()), int(counts.sum())
+    return _Part(values_of(loss), size, counting.of(x, y, size), right, predictions, sums[0] if sums else {})
 
 
 def _everybodys(parts: Sequence[_Part], count: int, group: Group) -> list[_Part]:

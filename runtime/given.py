@@ -28,13 +28,16 @@ class Given:
     limit: int | None = None
     ignored: int | None = None
     """A label that counts for nothing, besides those below the limit."""
+    real: str | None = None
+    """The input that says which steps of a label are real."""
 
     @classmethod
     def of_module(cls, module: ModuleType, key: str, constant: str) -> Given:
         """What the constants of a module say that begin with `constant`."""
         names = [f"{constant}_{what}" for what in ("SHAPE", "KIND", "LIMIT")]
         shape, kind, limit = (getattr(module, name) for name in names)
-        return cls(key, tuple(shape), kind, limit, getattr(module, f"{constant}_IGNORED", None))
+        more = (getattr(module, f"{constant}_{what}", None) for what in ("IGNORED", "REAL"))
+        return cls(key, tuple(shape), kind, limit, *more)
 
 
 def is_arrays(given: object) -> bool:
@@ -74,13 +77,6 @@ def arrays_of(given: Arrays) -> list[np.ndarray]:
 def examples_of(given: Arrays) -> int:
     """How many examples there are."""
     return len(arrays_of(given)[0])
-
-
-def counted(y: Arrays, ignored: int | None, examples: int) -> int:
-    """Of how many numbers a loss is the mean: of the labels that are not ignored, else of the examples."""
-    if ignored is None:
-        return examples
-    return sum(int(np.count_nonzero(labels != ignored)) for labels in arrays_of(y))
 
 
 def by_key(given: Arrays, expected: Sequence[Given], what: str) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from runtime.counting import Counting
 from runtime.errors import DataError, InterfaceError
 from runtime.given import Arrays, Given, by_key
 
@@ -140,10 +141,11 @@ class ModelInterface:
         return self.output_shape[-1] if fits else None
 
     @property
-    def ignored(self) -> int | None:
-        """The label that counts for nothing in the loss; None where there is none, or several labels or
-        losses, whose sum is no mean over the labels of one."""
-        return self.labels[0].ignored if len(self.labels) == 1 and len(self.losses) <= 1 else None
+    def counting(self) -> Counting:
+        """What the loss is the mean of: examples, where there are several losses with means of their own."""
+        if len(self.labels) != 1 or len(self.losses) > 1:
+            return Counting()
+        return Counting(self.labels[0].ignored, self.inputs, self.labels[0].real)
 
     @property
     def label_shape(self) -> tuple[int, ...]:

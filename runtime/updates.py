@@ -6,16 +6,19 @@ import math
 from typing import Any
 
 from runtime.batches import Batch
+from runtime.counting import Counting
 from runtime.given import values_of
 
+ALL = Counting()
 
-def update(network: Any, batch: Batch, ignored: int | None = None) -> dict[str, float]:
+
+def update(network: Any, batch: Batch, counting: Counting = ALL) -> dict[str, float]:
     """Train on a batch, computing one part of it at a time; the mean loss before the update.
 
     It is "loss"; where losses have names, their means are there too.
 
-    The gradient of parts is the mean of theirs, weighted by their samples, or by their labels that are not
-    `ignored`: that of the whole batch but for rounding. Dropout is that of the whole batch. What a layer
+    The gradient of parts is the mean of theirs, weighted by their samples, or by what of their labels
+    counts: that of the whole batch but for rounding. Dropout is that of the whole batch. What a layer
     computes over a batch, such as the statistics of BatchNormalization, it computes over each part.
     """
     if len(batch) <= (batch.part_size or len(batch)):
@@ -23,7 +26,7 @@ def update(network: Any, batch: Batch, ignored: int | None = None) -> dict[str, 
     sums: dict[str, list[float]] = {}
     before, mean = 0, None
     parts = list(batch.parts())
-    counts = [part.counted(ignored) for part in parts]
+    counts = [part.counted(counting) for part in parts]
     counts = counts if any(counts) else [len(part) for part in parts]
     for part, count in zip(parts, counts, strict=True):
         loss, gradients = network.gradients(part.x, part.y, rows=part.rows, before=before, **part.weighed)

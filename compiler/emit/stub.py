@@ -107,6 +107,8 @@ def _parts(module: Module) -> Iterator[str]:
             yield f"{row.constant}_KIND: str\n{row.constant}_LIMIT: int | None\n"
         if row.ignored is not None:
             yield f"{row.constant}_IGNORED: int\n"
+        if row.real:
+            yield f"{row.constant}_REAL: str\n"
     if not one_of_each(module.signature):
         yield "".join(f"{name}: dict[str, str]\n" for name in ("INPUTS", "LABELS", "OUTPUTS"))
         yield "LOSSES: tuple[str, ...]\n"

@@ -160,6 +160,7 @@ def _signature(model: Model, given: list[Tensor], losses: LoweredLosses, outputs
             argument=t.name if t == losses.weights else arguments.get(t.name, ""),
             key=keys.get(t.name, "") or t.name,
             ignored=losses.ignored.get(t.name),
+            real=losses.real.get(t.name, ""),
         )
         for t in given
     ]

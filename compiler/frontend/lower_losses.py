@@ -39,6 +39,8 @@ class LoweredLosses:
     labels: Mapping[str, Tensor]
     ignored: Mapping[str, int]
     """The label that counts for nothing, by the tensor of those labels that have one."""
+    real: Mapping[str, str]
+    """The input that says which steps of labels are real, by the tensor of those labels that have one."""
     label_names: Mapping[str, str]
     """What programs call the labels of each loss."""
     weights: Tensor | None
@@ -71,10 +73,17 @@ def lower_losses(
     ignored = {
         t.name: forwards[name].ignored for name, t in labels.items() if forwards[name].ignored is not None
     }
+    given = {step.name for step in model.input_steps}
+    counted = {one.name: real_positions(one, model.graph) for one in model.objectives}
+    real = {
+        t.name: found.mask.name
+        for name, t in labels.items()
+        if (found := counted[name]) is not None and found.mask.name in given and "label" in found.operands
+    }
     label_names = {name: label.name for name, label in labels.items()}
     if len(labels) == 1:
         labels = {"": next(iter(labels.values()))}
-    return LoweredLosses(tuple(formulas), names if named else {}, labels, ignored, label_names, weights)
+    return LoweredLosses(tuple(formulas), names if named else {}, labels, ignored, real, label_names, weights)
 
 
 def _labels(model: Model, names: Mapping[str, str]) -> dict[str, Tensor]:

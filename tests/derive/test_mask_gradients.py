@@ -14,8 +14,8 @@ from tests.derive.mask_cases import mask_cases
 from tests.derive.rungs import compare, drawn, errors_by_mode
 
 CASES = {str(case): case for case in mask_cases()}
-SHORT = ("mean-lengths", "max-truths", "attention-given-memory", "lstm-states")
-"""Of each kind one; all of them in the long tests."""
+SHORT = ("max-truths", "simple_rnn-lengths", "attention-given-memory")
+"""Of each kind one, since JAX takes a second for each; all of them in the long tests."""
 every_case = pytest.mark.parametrize(
     "case",
     [pytest.param(case, marks=() if name in SHORT else pytest.mark.long) for name, case in CASES.items()],

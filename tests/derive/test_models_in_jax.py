@@ -16,6 +16,7 @@ from compiler.frontend.lower import lower
 from compiler.frontend.lowered import LoweredModel
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.interpreter import concrete_shape, run
+from tests.derive.rungs import SMALLEST_SCALE
 from tests.workshop import ROOT
 
 jax = pytest.importorskip("jax")
@@ -89,6 +90,34 @@ def vae(p: Mapping, given: Mapping) -> dict:
     return {"loss": 784 * losses["surprise"] + losses["divergence"], **losses}
 
 
+def sorting(p: Mapping, given: Mapping) -> dict:
+    there = np.arange(12) < given["digits_lengths"][:, None]
+
+    def normalised(name, x):
+        centred = x - x.mean(-1, keepdims=True)
+        scale = jax.numpy.sqrt((centred**2).mean(-1, keepdims=True) + 1e-3)
+        return p[f"{name}.gamma"] * centred / scale + p[f"{name}.beta"]
+
+    def attention(name, x):
+        query, key, value = (
+            jax.numpy.einsum("bti,ink->bntk", x, p[f"{name}.{of}_kernel"]) + p[f"{name}.{of}_bias"][:, None]
+            for of in ("query", "key", "value")
+        )
+        score = jax.numpy.where(there[:, None, None], query @ key.swapaxes(2, 3) / np.sqrt(8), -np.inf)
+        mixed = jax.nn.softmax(score) @ value
+        return jax.numpy.einsum("bntv,nvo->bto", mixed, p[f"{name}.output_kernel"]) + p[f"{name}.output_bias"]
+
+    h = p["embedding_1.table"][given["digits"]] + p["positionembedding_1.table"]
+    for k in (1, 2):
+        h = h + attention(f"multiheadattention_{k}", normalised(f"layernormalization_{2 * k - 1}", h))
+        wide = jax.nn.relu(dense(p, f"dense_{2 * k - 1}", normalised(f"layernormalization_{2 * k}", h)))
+        h = h + dense(p, f"dense_{2 * k}", wide)
+    chances = jax.nn.log_softmax(dense(p, "dense_5", normalised("layernormalization_5", h)))
+    found = jax.numpy.take_along_axis(chances, given["label"][..., None], -1)[..., 0]
+    loss = -jax.numpy.where(there, found, 0).sum() / there.sum()
+    return {"loss": loss, "total": loss}
+
+
 def batch(model: LoweredModel) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     given = {}
@@ -102,7 +131,7 @@ def batch(model: LoweredModel) -> dict[str, np.ndarray]:
     return given
 
 
-@pytest.mark.parametrize("written", [pairs, siamese, vae], ids=lambda written: written.__name__)
+@pytest.mark.parametrize("written", [pairs, siamese, vae, sorting], ids=lambda written: written.__name__)
 def test_gradients(written) -> None:
     model = lower(load_model(ROOT / "models" / f"{written.__name__}.py"))
     wrt = (*(p.name for p in model.parameters), *model.differentiable)
@@ -122,5 +151,5 @@ def test_gradients(written) -> None:
         assert float(found[name]) == pytest.approx(float(values[model.roles[name].of]), rel=TOLERANCE)
     for name, cotangent in zip(wrt, program.outputs[len(model.values) :], strict=True):
         right = np.asarray(gradients[name])
-        error = np.abs(found[cotangent] - right).max() / max(np.abs(right).max(), 1e-12)
+        error = np.abs(found[cotangent] - right).max() / max(np.abs(right).max(), SMALLEST_SCALE)
         assert error <= TOLERANCE, name

@@ -56,7 +56,7 @@ def accuracy(module, data: tuple[np.ndarray, ...], epochs: int, batch_size: int 
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["pairs", "siamese", "vae"])
+@pytest.mark.parametrize("name", ["pairs", "siamese", "vae", "sorting"])
 def test_models_of_several_reach_their_results(name: str, tmp_path: Path) -> None:
     x, y = load_digits()
     images = described(DIGITS, x[:-TEST_COUNT], y[:-TEST_COUNT], x[-TEST_COUNT:], y[-TEST_COUNT:])

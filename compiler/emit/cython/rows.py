@@ -57,6 +57,8 @@ class RowText:
     """Whether it may be left out."""
     ignored: int | None
     """The label that counts for nothing; then `limit` is that of the others."""
+    real: str
+    """The input that says which steps of a label are real."""
 
     @property
     def entry(self) -> str:
@@ -130,6 +132,7 @@ def _row(
         key=row.key,
         optional=row.default is not None,
         ignored=row.ignored,
+        real=row.real,
     )
 
 

@@ -58,6 +58,8 @@ class Row:
     """What callers know it by among several of its use."""
     ignored: int | None = None
     """An integer that callers give for what counts for nothing; programs have `limit - 1` in its place."""
+    real: str = ""
+    """Of labels: the key of the input that says which of their steps are real."""
 
     @property
     def differentiable(self) -> bool:
