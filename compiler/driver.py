@@ -13,7 +13,9 @@ from compiler.ir.tensor.fragment import fragment
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.ir.tensor.verify import verify
 from compiler.pipeline import NOTHING, PASSES, Facts, Part, Pass
+from compiler.plan.whole import cost_in_plan
 from compiler.pricing import Cost
+from compiler.schedule.settings import Settings
 
 ONCE = 1 / 8
 """Part of what is done once a step that counts for a tile: a step has at least this many tiles."""
@@ -45,30 +47,33 @@ class Driver:
     """Called with each step as it ends."""
     passes: tuple[Pass, ...] = PASSES
     steps: list[Step] = field(default_factory=list)
-    prices: dict[tuple[str, Program], float] = field(default_factory=dict)
-    """Of what has been looked at, by the pass that asked."""
+    prices: dict[tuple[str, Settings | None, Program], float] = field(default_factory=dict)
+    """Of what has been looked at, by the pass that asked and what is planned for."""
 
     def unrecorded(self) -> Driver:
         """The same passes, for a look at what would come out."""
         return replace(self, after=lambda step: None, steps=[])
 
-    def price(self, row: Pass, program: Program, names: Iterable[str]) -> float:
+    def price(self, row: Pass, program: Program, names: Iterable[str], facts: Facts = NOTHING) -> float:
         """Predicted cycles a tile of these definitions, if they go by themselves through those passes of the
-        row's part that follow it."""
+        row's part that follow it. What is planned waits for memory too."""
         part = fragment(program, names)
-        key = (row.name, part)
+        key = (row.name, facts.settings, part)
         if key not in self.prices:
-            self.prices[key] = self._price(row, part)
+            self.prices[key] = self._price(row, part, facts)
         return self.prices[key]
 
-    def _price(self, row: Pass, program: Program) -> float:
+    def _price(self, row: Pass, program: Program, facts: Facts) -> float:
         for later in self.passes[self.passes.index(row) + 1 :]:
             if later.part == row.part and later.function is not None and later.name not in self.without:
-                facts = Facts(price=partial(self.price, later))
-                program, _ = later.function(program, facts)
-        return sum(
-            self.cost(d, program) * (1 if runs_over_batch(*d.terms) else ONCE) for d in program.definitions
-        )
+                program, _ = later.function(program, self._asked_by(later, facts))
+        settings = facts.settings
+        cost = self.cost if settings is None else partial(cost_in_plan, settings=settings)
+        return sum(cost(d, program) * (1 if runs_over_batch(*d.terms) else ONCE) for d in program.definitions)
+
+    def _asked_by(self, row: Pass, facts: Facts) -> Facts:
+        """The facts with prices of what comes out behind this pass."""
+        return replace(facts, price=partial(self.price, row, facts=facts))
 
     def has(self, name: str) -> bool:
         """Whether a pass of the table is not left out."""
@@ -95,7 +100,7 @@ class Driver:
         if row.function is None or row.name in self.without:
             return program
         start, used = time.perf_counter(), time.process_time()
-        result, rewrites = row.function(program, replace(facts, price=partial(self.price, row)))
+        result, rewrites = row.function(program, self._asked_by(row, facts))
         verify(result)
         step = Step(label, row.name, time.perf_counter() - start, program, result, rewrites)
         step = replace(step, processor=time.process_time() - used)

@@ -25,6 +25,7 @@ from compiler.derive.vjp import vjp
 from compiler.errors import ModelError, Problem
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.ir.tensor.prune import prune
+from compiler.ir.tensor.sites import Price, Sites, choose
 from compiler.passes.bounds import bounds
 from compiler.passes.commute import commute
 from compiler.passes.demand import demand
@@ -36,7 +37,6 @@ from compiler.passes.pack import pack
 from compiler.passes.pad import pad
 from compiler.passes.pick import pick
 from compiler.passes.select import select
-from compiler.passes.sites import Price, Sites, choose
 from compiler.passes.winograd.winograd import winograd
 from compiler.plan.joining import join
 from compiler.plan.plan import Place
@@ -60,7 +60,7 @@ class Facts:
     size: int = 0
     """derivation: the values that become a batch."""
     price: Price = lambda program, names: 0.0
-    """lowering: predicted cycles of definitions behind the passes that follow; the driver's."""
+    """lowering, planning: predicted cycles of definitions behind the passes that follow; the driver's."""
     settings: Settings | None = None
     """planning: what kernels are made for."""
     places: Mapping[str, Place] = field(default_factory=dict)
@@ -238,7 +238,7 @@ PASSES: tuple[Pass, ...] = (
         "keep",
         "planning",
         "a large sum over the batch, or a product with large weights, runs once, over operands that are kept",
-        lambda program, facts: keep(program, facts.settings, facts.placed("input")),
+        lambda program, facts: keep(program, facts.settings, facts.placed("input"), facts.price),
         without="sums over the batch are added up tile by tile, in lanes, and weights read for each tile",
     ),
     Pass(

@@ -169,6 +169,12 @@ def plans_of(
     return tuple(plan for plan, *_ in plans)
 
 
+def at_once(program: Program, settings: Settings) -> frozenset[str]:
+    """The definitions that planning computes over the whole batch at once."""
+    kept = Driver(costs_nothing).one("keep", "", program, Facts(settings=settings))
+    return frozenset(definition.name for definition in kept.definitions if definition.at_once)
+
+
 def _planned(
     name: str, program: Program, settings: Settings, without: frozenset[str], table: Table = STRATEGIES
 ) -> tuple[Plan, tuple[str, ...], tuple[str, ...]]:

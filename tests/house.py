@@ -93,7 +93,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # The table of passes, which alone knows their order, and what goes through it.
     "compiler.pipeline": (*STAGES, *BASE),
     "compiler.pricing": ("compiler.machine", "compiler.schedule", *BASE),
-    "compiler.driver": ("compiler.pipeline", "compiler.pricing", *BASE),
+    "compiler.driver": ("compiler.pipeline", "compiler.pricing", "compiler.plan", "compiler.schedule", *BASE),
     "compiler.entry_points": (
         "compiler.diagnosis",
         "compiler.frontend.lowered",

@@ -23,8 +23,8 @@ from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.compose import at_reads, compose, linear_factor, plain_read, put_in
 from compiler.ir.tensor.program import Access, Definition, Program, Term
 from compiler.ir.tensor.rename import with_accesses
+from compiler.ir.tensor.sites import Site, Slot
 from compiler.passes.pack import permuted
-from compiler.passes.sites import Site, Slot
 
 LEAST_GAIN = 0.9
 """The price must fall to this share: half of the factors are taken to be zero, and lists take memory."""

@@ -26,7 +26,7 @@ from compiler.ir.tensor.compose import at_writes, compose
 from compiler.ir.tensor.open_reads import open_read
 from compiler.ir.tensor.program import Access, Definition, Program, Term, move_term
 from compiler.ir.tensor.rename import apart_from
-from compiler.passes.sites import Site, Slot
+from compiler.ir.tensor.sites import Site, Slot
 
 
 def select(program: Program, name: str) -> Iterator[Site]:

@@ -11,15 +11,17 @@ larger than it is: convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from math import inf
 
 from compiler.ir.affine.expression import axis, constant
 from compiler.ir.loops.grammar import If, Kernel, Let, Limit, Load, Loop, Statement, Store
 from compiler.ir.loops.walk import statements, with_bodies
 from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.compose import put_in
-from compiler.ir.tensor.editing import replaced_all, without_unused
+from compiler.ir.tensor.editing import without_unused
 from compiler.ir.tensor.maps import is_injective
 from compiler.ir.tensor.program import (
     Access,
@@ -34,6 +36,7 @@ from compiler.ir.tensor.program import (
     move_term,
 )
 from compiler.ir.tensor.rename import reading
+from compiler.ir.tensor.sites import Price, Site, Slot, choose
 from compiler.machine.elements import REALS
 from compiler.schedule.choosing import schedule_of
 from compiler.schedule.context import context_of
@@ -57,46 +60,88 @@ def whole_settings(settings: Settings) -> Settings:
     return replace(settings, tile=TYPICAL_BATCH, whole=True)
 
 
-def whole_sums(program: Program, settings: Settings) -> frozenset[str]:
-    """Definitions whose sum over the batch moves fewer bytes when it runs once."""
-    shapes = {entry.name: entry.shape for entry in program.entries}
-    return frozenset(d.name for d in program.definitions if _pays(d, shapes, settings))
+def keep(
+    program: Program, settings: Settings, given: frozenset[str], price: Price
+) -> tuple[Program, tuple[Rewrite, ...]]:
+    """Large sums over the batch run at once, where that costs less, over copies of what only a tile can read:
+    `given`, which is scaled there."""
+    program, rewrites = choose(program, "keep", partial(ways_at_once, settings=settings), price)
+    whole = frozenset(definition.name for definition in program.definitions if definition.at_once)
+    left = [d.name for d in program.definitions if d.role == "packed" and not program.readers[d.name]]
+    return kept_for(without_unused(program, left), whole, given), rewrites
 
 
-def _pays(definition: Definition, shapes: Mapping[str, Shape], settings: Settings) -> bool:
-    """One contraction over the batch, larger than what it reads."""
-    if definition.operation != "sum" or has_batch(definition.shape) or len(definition.terms) != 1:
-        return False
-    (term,) = definition.terms
-    if not runs_over_batch(term):
-        return False
-    tiles = -(-TYPICAL_BATCH // settings.tile)
-    costs = settings.machine.costs(settings.dtype)
-    in_lanes = row_size(definition.shape) * costs.lane_passes * (LANES + tiles)
-    kept = sum(row_size(shapes[name]) for name in term.tensors if has_batch(shapes[name]))
-    size = REALS[settings.dtype].bytes
-    if (kept * TYPICAL_BATCH * costs.kept_passes - in_lanes) * size + costs.phase_bytes >= 0:
-        return False
-    nest = make_nest(term, definition.name, shapes, "")
-    tile = tile_of(nest, whole_settings(settings))
+def ways_at_once(program: Program, name: str, settings: Settings) -> Iterator[Site]:
+    """The definition `name` over the whole batch at once, where there is a schedule for that: a sum over the
+    batch, or a product of which every example has values of its own.
+
+    By tiles a product's weights are read again for each, in pieces that nothing fetches ahead; over the whole
+    batch once, and what each example has of operands and result is kept instead.
+    """
+    definition = program[name]
+    if not isinstance(definition, Definition) or name in program.circle_of:
+        return
+    if _is_sum(definition):
+        yield _at_once(definition, definition, f"it is larger than {_operands(definition)} of all tiles")
+    elif _is_product(definition):
+        unpacked = _unpacked(definition, program)
+        if isinstance(_schedule(unpacked, program, whole_settings(settings)), PackedPanels):
+            why = f"its weights are larger than {_operands(unpacked)} of all tiles"
+            share = settings.machine.costs(settings.dtype).whole_share
+            yield _at_once(definition, unpacked, why, share)
+
+
+def _at_once(definition: Definition, changed: Definition, why: str, gain: float = 1.0) -> Site:
+    form = (replace(changed, at_once=True),)
+    name = definition.name
+    return Site((Slot(name, (form,)),), name, f"{name} at once", remark=why, gain=gain)
+
+
+def _operands(definition: Definition) -> str:
+    return ", ".join(definition.tensors)
+
+
+def cost_in_plan(definition: Definition, program: Program, settings: Settings) -> float:
+    """Predicted cycles a tile of a definition, and of what it waits for memory, as `settings` plan it.
+
+    A sum over the batch is as much arithmetic in lanes as at once, so that memory decides: lanes are read and
+    written for each tile, cleared and summed; of what runs at once the operands are kept, and a phase begins.
+    """
+    machine, tiles = settings.machine, -(-TYPICAL_BATCH // settings.tile)
+    costs, memory = machine.costs(settings.dtype), machine.levels[-1].bandwidth
+    shapes, size = _shapes(definition, program), REALS[settings.dtype].bytes
+    kept = TYPICAL_BATCH * size * sum(row_size(shape) for shape in shapes.values() if has_batch(shape))
+    started = costs.phase_bytes / memory
+    if _is_sum(definition):
+        lanes = size * row_size(definition.shape) * costs.lane_passes * (LANES + tiles) / memory
+        at_once = kept * costs.kept_passes / memory + started
+        if not definition.at_once:
+            return lanes / tiles
+        # Where memory alone takes longer, no schedule need be looked for.
+        possible = at_once >= lanes or _can_be_stored(definition, shapes, settings)
+        return at_once / tiles if possible else inf
+    weights = size * sum(row_size(shape) for shape in shapes.values() if not has_batch(shape))
+    read = weights / machine.level_of(max(weights, machine.level2_bytes + 1)).bandwidth
+    if not definition.at_once:
+        return _schedule(definition, program, settings).cycles(machine) + read
+    whole = _schedule(definition, program, whole_settings(settings)).cycles(machine)
+    return (whole + read + costs.kept_passes * kept / machine.level_of(kept).bandwidth + started) / tiles
+
+
+def _can_be_stored(definition: Definition, shapes: Mapping[str, Shape], settings: Settings) -> bool:
+    """Whether a sum over the whole batch has a tile that stores its sums, and adds to none in memory."""
+    tile = tile_of(make_nest(definition.terms[0], definition.name, shapes, ""), whole_settings(settings))
     return tile is not None and not tile.adds
 
 
-def whole_products(program: Program, settings: Settings) -> dict[str, Definition]:
-    """Products with a value for each example that take less time over the whole batch, as they then read.
+def _shapes(definition: Definition, program: Program) -> dict[str, Shape]:
+    return {name: program.shape(name) for name in (definition.name, *definition.tensors)}
 
-    By tiles their weights are read again for each, in pieces that nothing fetches ahead; over the whole batch
-    once, and what each example has of operands and result is kept instead.
-    """
-    found: dict[str, Definition] = {}
-    for definition in program.definitions:
-        if definition.name in program.circle_of or not _is_product(definition):
-            continue
-        unpacked = _unpacked(definition, program)
-        whole = _schedule(unpacked, program, whole_settings(settings))
-        if isinstance(whole, PackedPanels) and _takes_less(whole, definition, program, settings):
-            found[definition.name] = unpacked
-    return found
+
+def _is_sum(definition: Definition) -> bool:
+    """One contraction over the batch."""
+    single = definition.operation == "sum" and len(definition.terms) == 1
+    return single and not has_batch(definition.shape) and runs_over_batch(definition.terms[0])
 
 
 def _is_product(definition: Definition) -> bool:
@@ -125,38 +170,11 @@ def _schedule(definition: Definition, program: Program, settings: Settings) -> S
     return schedule_of((definition,), context_of((definition,), program, settings))
 
 
-def _takes_less(whole: Schedule, definition: Definition, program: Program, settings: Settings) -> bool:
-    """Whether a schedule over the whole batch takes fewer cycles than one for each tile, memory included."""
-    machine, size = settings.machine, REALS[settings.dtype].bytes
-    costs, tiles = machine.costs(settings.dtype), -(-TYPICAL_BATCH // settings.tile)
-    shapes = {name: program.shape(name) for name in (definition.name, *definition.tensors)}
-    weights = sum(size * row_size(shape) for shape in shapes.values() if not has_batch(shape))
-    kept = TYPICAL_BATCH * sum(size * row_size(shape) for shape in shapes.values() if has_batch(shape))
-    read = weights / machine.level_of(max(weights, machine.level2_bytes + 1)).bandwidth
-    by_tiles = tiles * (_schedule(definition, program, settings).cycles(machine) + read)
-    moved = costs.kept_passes * kept / machine.level_of(kept).bandwidth
-    started = costs.phase_bytes / machine.levels[-1].bandwidth
-    return whole.cycles(machine) + read + moved + started < costs.whole_share * by_tiles
-
-
-def keep(program: Program, settings: Settings, given: frozenset[str]) -> tuple[Program, tuple[Rewrite, ...]]:
-    """Large sums over the batch run at once, over copies of what only a tile can read: `given`, which is
-    scaled there."""
-    products = whole_products(program, settings)
-    whole = whole_sums(program, settings)
-    changed = replaced_all(program, {name: (definition,) for name, definition in products.items()})
-    left = [d.name for d in program.definitions if d.role == "packed" and not changed.readers[d.name]]
-    return kept_for(without_unused(changed, left), whole | products.keys(), given)
-
-
-def kept_for(
-    program: Program, whole: frozenset[str], given: frozenset[str]
-) -> tuple[Program, tuple[Rewrite, ...]]:
+def kept_for(program: Program, whole: frozenset[str], given: frozenset[str]) -> Program:
     """The program whose sums `whole` run at once."""
     names = program.names()
     definitions: list[Definition] = []
     made: dict[str, str] = {}
-    rewrites: list[Rewrite] = []
     for definition in program.definitions:
         if definition.name in whole:
             for name in definition.tensors:
@@ -164,12 +182,8 @@ def kept_for(
                     made[name] = names.fresh(f"{name}.kept")
                     definitions.append(_copy(program[name], made[name]))
             definition = replace(reading(definition, made), at_once=True)
-            kept = ", ".join(definition.tensors)
-            what = "its weights are" if has_batch(definition.shape) else "it is"
-            why = f"{what} larger than {kept} of all tiles"
-            rewrites.append(Rewrite("keep", definition.name, f"{definition.name} at once", why))
         definitions.append(definition)
-    return program.with_definitions(definitions), tuple(rewrites)
+    return program.with_definitions(definitions)
 
 
 def _copy(entry: Tensor | Definition, kept: str) -> Definition:

@@ -26,10 +26,10 @@ from compiler.ir.tensor.program import (
     Term,
     make_term,
 )
+from compiler.ir.tensor.sites import choose
 from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
 from compiler.passes.distribute import distribute
-from compiler.passes.sites import choose
 from compiler.passes.winograd.choice import LARGEST_ERROR_RATIO
 from compiler.passes.winograd.definitions import transformed
 from compiler.passes.winograd.form import Chosen, Planned

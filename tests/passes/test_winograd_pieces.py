@@ -11,9 +11,9 @@ from compiler.driver import Driver
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Definition, Program
+from compiler.ir.tensor.sites import choose
 from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
-from compiler.passes.sites import choose
 from compiler.passes.winograd.choice import LARGEST_ERROR_RATIO
 from compiler.passes.winograd.definitions import transformed
 from compiler.passes.winograd.form import Chosen, Planned, error_bound

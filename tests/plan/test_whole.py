@@ -9,10 +9,9 @@ import numpy as np
 from compiler.ir.tensor.interpreter import run
 from compiler.language.layers import Dense
 from compiler.machine.target import Target
-from compiler.plan.whole import whole_sums
 from compiler.schedule.settings import Settings
 from tests.derive.cases import Case, layer_program
-from tests.harness import compile_programs
+from tests.harness import at_once, compile_programs
 from tests.machines import every_model, targets
 from tests.schedule.building import lowered, pullback
 
@@ -46,6 +45,6 @@ def test_what_is_summed_at_once(machine: Target) -> None:
     """A large sum of small operands, not a small one, and not one whose operands are larger."""
     settings = Settings(machine, "float32", 4)
     program = pullback(CASE).simplified
-    assert whole_sums(program, settings) == {"kernel.cotangent"}
+    assert at_once(program, settings) == {"kernel.cotangent"}
     small = Case("small", partial(layer_program, Dense(3), (5,)), "y", ("kernel",))
-    assert not whole_sums(pullback(small).simplified, settings)
+    assert not at_once(pullback(small).simplified, settings)

@@ -13,12 +13,12 @@ import pytest
 from compiler.ir.tensor.parser import parse_program
 from compiler.machine.costs import Costs
 from compiler.machine.registry import all_targets
-from compiler.plan.whole import whole_sums
 from compiler.schedule.choosing import schedule_of
 from compiler.schedule.context import context_of
 from compiler.schedule.schedule import Schedule
 from compiler.schedule.settings import Settings
 from compiler.schedule.strategies.register_tile import RegisterTile
+from tests.harness import at_once
 from tests.machines import TARGETS
 
 COMPILER = Path(__file__).resolve().parents[2] / "compiler"
@@ -147,7 +147,7 @@ def test_choices_follow_the_machine() -> None:
     assert tiles[0].tile != tiles[1].tile
     free = replace(usual.machine.single, phase_bytes=-(10**9))
     cheap = replace(usual, machine=replace(usual.machine, single=free))
-    found = [whole_sums(PROGRAM, Settings(target, "float32", 4)) for target in (usual, cheap)]
+    found = [at_once(PROGRAM, Settings(target, "float32", 4)) for target in (usual, cheap)]
     assert found == [frozenset(), frozenset({"w"})]
 
 

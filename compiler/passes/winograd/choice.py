@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, count, product
 
 from compiler.ir.tensor.program import Definition, Program
-from compiler.passes.sites import Site, Slot
+from compiler.ir.tensor.sites import Site, Slot
 from compiler.passes.winograd.definitions import endings, transformed
 from compiler.passes.winograd.form import MOST_DIRECTIONS, Chosen, Planned, error_bound
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from math import prod
 
 from compiler.ir.tensor.program import Access, Program, Shape, Term
-from compiler.passes.sites import Site
+from compiler.ir.tensor.sites import Site
 from compiler.passes.winograd.choice import MOVED, Together, cheapest, choices, in_place_of, parts_of
 from compiler.passes.winograd.form import Chosen, Form, Planned
 from compiler.passes.winograd.match import (

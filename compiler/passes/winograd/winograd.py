@@ -23,7 +23,7 @@ from math import prod
 
 from compiler.ir.tensor.program import Definition, Program, Shape
 from compiler.ir.tensor.rename import reading
-from compiler.passes.sites import Site
+from compiler.ir.tensor.sites import Site
 from compiler.passes.winograd.choice import MOVED, Together, cheapest, choices, in_place_of, parts_of
 from compiler.passes.winograd.form import Chosen, Form, Planned
 from compiler.passes.winograd.match import Convolution, Sliding, convolution

@@ -146,7 +146,7 @@ def lowered(program: Program) -> Program:
     program, _ = split(program)
     sums = (d for d in program.definitions if d.operation == "sum" and not has_batch(d.shape))
     whole = frozenset(d.name for d in sums if runs_over_batch(*d.terms))
-    program, _ = kept_for(program, whole, frozenset(["given"]))
+    program = kept_for(program, whole, frozenset(["given"]))
     verify(program)
     return program
 

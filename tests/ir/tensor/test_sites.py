@@ -11,8 +11,8 @@ from compiler.driver import ONCE, Driver
 from compiler.ir.tensor.fragment import fragment
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Definition, Program, Rewrite
+from compiler.ir.tensor.sites import Site, Slot, choose
 from compiler.ir.tensor.verify import verify
-from compiler.passes.sites import Site, Slot, choose
 from compiler.pipeline import Pass, cheapest, plain
 
 PROGRAM = parse_program("""
@@ -157,6 +157,8 @@ def test_what_follows_decides_too() -> None:
     assert taken((CHOOSER, two_is_free), frozenset(["later"])) == ["one"]
     assert taken((two_is_free, CHOOSER)) == ["one"]
     assert taken((CHOOSER, replace(two_is_free, part="planning"))) == ["one"]
+    both = tuple(replace(row, part="planning") for row in (CHOOSER, two_is_free))
+    assert taken(both) == ["two"], "planning is priced so too"
 
 
 def test_what_is_done_once_a_step_counts_less() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 from compiler.ir.tensor.editing import inserted, replaced_all
@@ -99,6 +100,6 @@ def _cheapest(site: Site, program: Program, price: Price) -> _Change:
 
     for k, slot in enumerate(site.slots):
         if len(slot.forms) > 1:
-            forms[k] = min(slot.forms, key=lambda form, k=k: priced_in(k, form))
+            forms[k] = min(slot.forms, key=partial(priced_in, k))
     candidate = site.applied(program, forms)
     return _Change(site, candidate, price(program, site.old), price(candidate, site.new(forms)))
