@@ -26,7 +26,7 @@ DOCS_INSTALLED := $(VENV)/.stamp-docs
 BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test long emulator docs gradients sanitize lint format bench epoch busy crash-test fuzz accuracy trained clean FORCE
+.PHONY: help mnist test long emulator docs gradients sanitize lint format bench epoch training-costs busy crash-test fuzz accuracy trained clean FORCE
 
 help:
 	@echo "make mnist     compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
@@ -37,6 +37,7 @@ help:
 	@echo "make lint      check style, types and architecture; make format rewrites"
 	@echo "make bench     time steps and predictions against other frameworks (downloads them into $(BENCH_VENV))"
 	@echo "make epoch     time an epoch of models/mnist.py, data handling included, against bare steps"
+	@echo "make training-costs callbacks, diagnosis, and a folder of PNG files beside bare training"
 	@echo "make busy      time steps on one thread and on two while other programs want the processors"
 	@echo "make crash-test kill a training 500 times, one of four processes 50 times, damage checkpoints"
 	@echo "make fuzz      give hostile files to every reader (FUZZ_OPTIONS='--inputs 1000000')"
@@ -85,6 +86,11 @@ bench: $(INSTALLED) $(BENCH_INSTALLED)
 epoch: $(INSTALLED)
 	$(BIN)/chainrule compile --quiet models/mnist.py
 	$(BIN)/python -m benchmarks.epoch $(EPOCH_OPTIONS)
+
+training-costs: $(DEVELOPMENT)
+	$(BIN)/chainrule compile --quiet models/mnist.py
+	$(BIN)/chainrule compile --quiet models/mnist.py --modes diagnose --out generated/diagnose
+	$(BIN)/python -m benchmarks.training_costs generated/mnist generated/diagnose/mnist $(COSTS_OPTIONS)
 
 busy: $(INSTALLED)
 	for model in models/mnist.py benchmarks/models/mlp_512.py benchmarks/models/tiny.py; \

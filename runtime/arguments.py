@@ -151,6 +151,13 @@ def add_diagnose_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=positive_number, default=100, help="updates (%(default)s)")
     parser.add_argument("--every", type=positive_number, default=10, help="measure before so many (10)")
+    parser.add_argument(
+        "--plot",
+        nargs="?",
+        const="diagnosis.png",
+        metavar="PNG",
+        help="draw it, over depth and over time (diagnosis.png)",
+    )
 
 
 @dataclass(frozen=True)

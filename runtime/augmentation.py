@@ -131,10 +131,8 @@ class AugmentedBatches:
             inputs = batch.inputs
             images = self.augmentation.apply(inputs.reshape(-1, *shape), self.seed, epoch, begin)
             begin += len(batch)
-            weights = (
-                batch.weights if batch.rows is None or batch.weights is None else batch.weights[batch.rows]
-            )
-            yield Batch(images.reshape(inputs.shape), batch.targets, None, weights, batch.part_size)
+            flat = images.reshape(inputs.shape)
+            yield Batch(flat, batch.targets, None, batch.weights_of_rows, batch.part_size)
 
 
 def _words(seed: int, epoch: int, stream: int, begin: int, count: int, each: int) -> np.ndarray:

@@ -53,6 +53,11 @@ class Batch:
         return {} if self.weights is None else {"sample_weight": self.weights}
 
     @property
+    def weights_of_rows(self) -> np.ndarray | None:
+        """The weights of these samples alone."""
+        return self.weights if self.rows is None or self.weights is None else self.weights[self.rows]
+
+    @property
     def inputs(self) -> Arrays:
         """The inputs of these samples alone."""
         return self.x if self.rows is None else each(itemgetter(self.rows), self.x)

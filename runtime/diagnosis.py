@@ -8,14 +8,20 @@ healthy, and gradients that shrink or grow by a factor of a thousand over the de
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from runtime.batches import Batch
 from runtime.callbacks.base import Callback, Logs
-from runtime.given import Arrays, each, examples_of, values_of
+from runtime.diagnosis_plot import draw
+from runtime.given import Arrays, each
+from runtime.history import write_figure
+from runtime.inside import Record, measured, norm
+from runtime.updates import update
 
 LEAST_RATIO, MOST_RATIO = 1e-5, 1e-1
 """Of an update to its weight: outside of these learning stands still, or jumps."""
@@ -36,29 +42,6 @@ EXPLODING = "global_clipnorm of the optimizer; a smaller learning rate; smaller 
 DEAD = "a smaller learning rate; LeakyReLU or GELU; a bias that does not begin below 0"
 SATURATED = "smaller first weights; normalization before it; inputs scaled to about 0 … 1; ReLU"
 """What usually helps."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One step: root mean squares and shares by layer or parameter, and norms of parameters."""
-
-    step: int
-    loss: float
-    activation: Mapping[str, float]
-    gradient: Mapping[str, float]
-    """Of the loss by a layer's values."""
-    zeros: Mapping[str, float]
-    dead: Mapping[str, float]
-    extremes: Mapping[str, float]
-    parameter_gradient: Mapping[str, float]
-    """The norm."""
-    weight: Mapping[str, float]
-    update: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def ratio(self) -> dict[str, float]:
-        """The size of the update beside that of the weight."""
-        return {name: value / max(self.weight[name], 1e-30) for name, value in self.update.items()}
 
 
 @dataclass(frozen=True)
@@ -186,6 +169,17 @@ class Diagnosis:
         lines += ["", "findings:" if found else "nothing looks wrong", *(f"  {one}" for one in found)]
         return "\n".join(lines)
 
+    def plot(self, path: str | os.PathLike | None = None) -> Any:
+        """Draw what was measured, over depth and over time; returns the figure.
+
+        `path` writes it to a file, in the format that its ending names. Needs matplotlib. Raises
+        TrainingError where that is missing.
+        """
+        figure = draw(self.records)
+        if path is not None:
+            write_figure(figure, path)
+        return figure
+
     def to_json(self) -> dict[str, Any]:
         """Records and findings; a number that is none becomes its name."""
         return {
@@ -214,6 +208,10 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 class Diagnose(Callback):
     """Measure what goes on inside, before every so many updates, on the first samples of x and y.
 
+    Where the training diverges, the updates since the last measurement are done again, each measured on its
+    own batch, until the layer and the step are found at which the first number was born that is none; until
+    then the batches of up to `every` updates are kept.
+
     The module has to be compiled with the mode "diagnose"; `diagnosis` holds what was measured. Raises
     RuntimeError, from the network, where the mode is missing.
     """
@@ -225,59 +223,64 @@ class Diagnose(Callback):
         self.every = every
         self.diagnosis = Diagnosis()
         self._before: dict[str, np.ndarray] | None = None
+        self._kept: _Moment | None = None
+        self._since: list[Batch] = []
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         network = self.training.network
-        if network.step % self.every:
+        if network.step % self.every == 0:
+            self._before = {name: array.copy() for name, array in network.parameters.items()}
+            record = measured(network, self.x, self.y)
+            self.diagnosis.records.append(record)
+            if record.finite or self._kept is None:
+                self._kept, self._since = _Moment.of(network), []
+        self._since.append(self.training.current)
+
+    def on_not_finite(self, logs: Logs | None = None) -> None:
+        kept, network = self._kept, self.training.network
+        if kept is None or kept.network is not network or self.training.group is not None:
             return
-        self._before = {name: array.copy() for name, array in network.parameters.items()}
-        loss, measures = network.diagnose(self.x, self.y)
-        weights = {name: _norm(array) for name, array in self._before.items()}
-        count = examples_of(self.x)
-        self.diagnosis.records.append(
-            _record(int(network.step), values_of(loss)["loss"], measures, weights, count)
-        )
+        kept.restore()
+        while self.diagnosis.records and not self.diagnosis.records[-1].finite:
+            self.diagnosis.records.pop()  # too late: what was born had spread
+        for batch in self._since:
+            record = measured(network, batch.inputs, batch.targets, batch.weights_of_rows)
+            if not record.finite:
+                break
+            update(network, batch, self.training.interface.ignored)
+        else:
+            record = measured(network, batch.inputs, batch.targets, batch.weights_of_rows)
+        self.diagnosis.records.append(record)
+        self._before = None
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self._before is None:
             return
         update = self.diagnosis.records[-1].update
         for name, array in self.training.network.parameters.items():
-            update[name] = _norm(array - self._before[name])
+            update[name] = norm(array - self._before[name])
         self._before = None
 
 
-def _norm(array: np.ndarray) -> float:
-    return float(np.linalg.norm(array.astype(np.float64)))
+@dataclass(frozen=True)
+class _Moment:
+    """A network and copies of all that an update changes, as they were."""
 
+    network: Any
+    arrays: tuple[dict[str, np.ndarray], ...]
+    step: int
 
-def _record(
-    step: int, loss: float, measures: Mapping[str, float], weights: Mapping[str, float], count: int
-) -> Record:
-    """Sums over the samples become means, and mean squares their roots."""
-    kinds: dict[str, dict[str, float]] = {}
-    for called, value in measures.items():
-        of, _, kind = called.rpartition("/")
-        kinds.setdefault("parameter" if of in weights else kind, {})[of] = value
-    means = {
-        kind: {
-            of: math.sqrt(value / count) if value >= 0 else value for of, value in kinds.get(kind, {}).items()
-        }
-        for kind in ("activation", "gradient")
-    }
-    shares = {
-        kind: {of: v / count for of, v in kinds.get(kind, {}).items()} for kind in ("zeros", "extremes")
-    }
-    gradients = {of: math.sqrt(v) if v >= 0 else v for of, v in kinds.get("parameter", {}).items()}
-    dead = kinds.get("dead", {})
-    return Record(
-        step,
-        loss,
-        means["activation"],
-        means["gradient"],
-        shares["zeros"],
-        dead,
-        shares["extremes"],
-        gradients,
-        weights,
-    )
+    @classmethod
+    def of(cls, network: Any) -> _Moment:
+        copies = ({name: array.copy() for name, array in held.items()} for held in cls._changed(network))
+        return cls(network, tuple(copies), int(network.step))
+
+    def restore(self) -> None:
+        for held, copies in zip(self._changed(self.network), self.arrays, strict=True):
+            for name, array in copies.items():
+                held[name][...] = array
+        self.network.step = self.step
+
+    @staticmethod
+    def _changed(network: Any) -> tuple[Mapping[str, np.ndarray], ...]:
+        return network.parameters, network.state, network.optimizer_state

@@ -12,6 +12,7 @@ from runtime.commands.trained import load_asked
 from runtime.diagnosis import Diagnose
 from runtime.errors import TrainingError
 from runtime.given import examples_of
+from runtime.history import check_plotting
 from runtime.interface import ModelInterface
 from runtime.trainer import fit
 
@@ -28,6 +29,8 @@ def _diagnose(arguments: argparse.Namespace, module: ModuleType) -> int:
             advice="chainrule compile MODEL --modes diagnose, or chainrule diagnose MODEL",
         )
     interface = ModelInterface.of_module(module)
+    if arguments.plot is not None:
+        check_plotting()
     data, _ = load_data(arguments, interface)
     network = module.Network(seed=arguments.seed, threads=arguments.threads)
     load_asked(arguments, network)
@@ -50,5 +53,8 @@ def _diagnose(arguments: argparse.Namespace, module: ModuleType) -> int:
             )
     except TrainingError as error:
         remark(f"note: {error.message}")
+    if arguments.plot is not None:
+        watch.diagnosis.plot(arguments.plot)
+        say(arguments, "drawn", f"plot: {arguments.plot}", plot=arguments.plot)
     say(arguments, "diagnosis", str(watch.diagnosis), **watch.diagnosis.to_json())
     return SUCCESS

@@ -2,9 +2,15 @@
 
 import math
 
+import fake_network
+import numpy as np
 import pytest
 
-from runtime.diagnosis import Diagnosis, Record
+from runtime.callbacks import TerminateOnNaN
+from runtime.diagnosis import Diagnose, Diagnosis
+from runtime.errors import TrainingError
+from runtime.inside import Record
+from runtime.trainer import fit
 
 LAYERS = ("dense_1", "relu_1", "dense_2", "tanh_1", "dense_3")
 PARAMETERS = ("dense_1.kernel", "dense_1.bias", "dense_2.kernel", "dense_3.kernel")
@@ -62,3 +68,65 @@ def test_where_the_first_number_was_born_that_is_none():
         ("dense_2", "the first NaN or infinity was born here in step 3, on the way backward")
     ]
     assert Diagnosis([backward]).to_json()["records"][0]["gradient"]["dense_1"] == "nan"
+
+
+class Looking(fake_network.Network):
+    """A network that says what is inside, and whose gradient is no number in one update."""
+
+    home = fake_network.__name__
+    bad_step = 33
+
+    def _gradients(self, flat, y):
+        loss, found = super()._gradients(flat, y)
+        if self.step == self.bad_step:
+            found["dense.kernel"][0, 0] = np.nan
+        return loss, found
+
+    def diagnose(self, x, y):
+        outputs = self.predict(x)
+        loss, found = self._gradients(self._flat(x), y)
+        total = float(np.square(found["dense.kernel"]).sum())
+        measures = {
+            "dense/activation": float(np.square(outputs).sum()),
+            "dense/zeros": 0.0,
+            "dense/dead": 0.0,
+        }
+        return loss, {**measures, "dense/gradient": total, "dense.kernel/gradient": total}
+
+
+@pytest.mark.parametrize("bad_step", [1, 20, 33, 39, 49])
+@pytest.mark.parametrize(
+    "options", [{}, {"augment": "shift=0.1"}, {"accumulate": 2}], ids=["", "made", "parts"]
+)
+def test_the_step_is_found_between_two_measurements(bad_step, options, monkeypatch):
+    """By doing the updates since the last one again; the network is then where the epoch began, as ever."""
+    monkeypatch.setattr(Looking, "bad_step", bad_step)
+    x, y = fake_network.small_images(500)
+    network, watch = Looking(seed=1), Diagnose(x, y, every=20)
+    before = network.parameters["dense.kernel"].copy()
+    size = 10 // options.get("accumulate", 1)
+    with pytest.raises(TrainingError, match="diverged"):
+        fit(network, x, y, batch_size=size, verbose=0, callbacks=[watch], **options)
+    (finding,) = watch.diagnosis.findings
+    assert f"born here in step {bad_step}, on the way backward" in finding.what and finding.where == "dense"
+    assert network.step == 0
+    np.testing.assert_array_equal(network.parameters["dense.kernel"], before)
+
+
+def test_a_training_that_ends_without_an_error_is_looked_at_too():
+    x, y = fake_network.small_images(500)
+    watch = Diagnose(x, y, every=7)
+    fit(Looking(), x, y, batch_size=10, verbose=0, callbacks=[watch, TerminateOnNaN()])
+    assert "in step 33" in watch.diagnosis.findings[0].what
+
+
+def test_it_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    records = [record(step, activation={"relu_1": value}) for step, value in ((0, 1.0), (10, math.nan))]
+    figure = Diagnosis(records).plot(tmp_path / "drawn.svg")
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[0] == "root mean squares over depth" and titles[3] == "update / weight"
+    assert [line.get_label() for line in figure.axes[3].lines] == list(PARAMETERS)
+    assert figure.axes[2].lines[0].get_xdata().tolist() == [0, 10]
+    assert "<svg" in (tmp_path / "drawn.svg").read_text(encoding="utf-8")
+    assert len(Diagnosis().plot().axes) == 4
