@@ -96,14 +96,14 @@ def check_resumed(
 
 
 def check_accumulated(interface: ModelInterface, accumulate: int) -> None:
-    """Gradients of parts add up by what counts of each, which is one number for one loss alone."""
-    some = any(one.ignored is not None or one.real is not None for one in interface.labels)
+    """Gradients of parts add up by what counts of each loss; of several, lengths cannot say it apart."""
+    some = any(one.real is not None for one in interface.labels)
     if accumulate > 1 and some and interface.counting.of_examples:
         raise TrainingError(
-            "several losses, of which one ignores labels, cannot be accumulated: each has its own mean",
+            "several losses over sequences with lengths cannot be accumulated: each has its own mean",
             expected="accumulate=1",
             found=f"accumulate={accumulate}",
-            advice="larger batches, or no ignore_index and no lengths",
+            advice="larger batches, or no lengths",
         )
 
 

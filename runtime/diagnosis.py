@@ -247,7 +247,7 @@ class Diagnose(Callback):
             record = measured(network, batch.inputs, batch.targets, batch.weights_of_rows)
             if not record.finite:
                 break
-            update(network, batch, self.training.interface.ignored)
+            update(network, batch, self.training.interface)
         else:
             record = measured(network, batch.inputs, batch.targets, batch.weights_of_rows)
         self.diagnosis.records.append(record)

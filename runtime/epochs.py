@@ -120,14 +120,13 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
 
 def _one_update(training: Training, batch: Batch, number: int) -> dict[str, float]:
     """Update the network by a batch, and count it; its mean losses, "loss" and those with names."""
-    counting = training.interface.counting
-    values = update(training.network, batch, counting)
+    values = update(training.network, batch, training.interface)
     loss = values["loss"]
     if not math.isfinite(loss):
         raise _not_finite(training, f"the loss is {loss}", number, batch.inputs)
     if training.averages is not None:
         training.averages.follow()
-    count = batch.counted(counting)
+    count = batch.counted(training.interface.counting)
     training.loss += loss * count
     for name, value in values.items():
         if name != "loss":

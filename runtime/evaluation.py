@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import mul
 from typing import Any
 
 import numpy as np
 
+from runtime.apart import computations, counts_apart
 from runtime.defaults import EVALUATION_BATCH_SIZE
 from runtime.distributed.group import Group
 from runtime.errors import TrainingError
@@ -58,13 +59,19 @@ def evaluate(
     interface = interface or ModelInterface.of_network(network)
     interface.check_pair(x, y, "evaluation")
     weights = interface.weights(y, sample_weight, None, examples_of(x))
-    count, parts = examples_of(x), []
+    count, parts, whole = examples_of(x), [], counts_apart(y, interface)
     begins = list(range(0, count, batch_size))
     mine = begins if group is None else begins[group.rank :: group.ranks]
     for begin in mine:
         part = slice(begin, begin + batch_size)
         weighed = {} if weights is None else {"sample_weight": batch_of(weights, part)}
-        parts.append(_measured(network, batch_of(x, part), batch_of(y, part), interface, weighed))
+        batch, labels = batch_of(x, part), batch_of(y, part)
+        measured = _measured(network, batch, labels, interface, weighed)
+        asked = computations(labels, interface, measured.size / count, whole) if whole else []
+        if len(asked) > 1:
+            values = _apart(network, batch, asked, weighed, count / measured.size)
+            measured = replace(measured, values=values)
+        parts.append(measured)
     if group is not None:
         parts = _everybodys(parts, len(begins), group)
     values = {name: [part.values[name] for part in parts] for name in parts[0].values}
@@ -110,6 +117,21 @@ def _measured(
         counts = np.ones_like(found) if counting.of_examples else counting.which(x, y)
         right, predictions = int((found & counts).sum()), int(counts.sum())
     return _Part(values_of(loss), size, counting.of(x, y, size), right, predictions, sums[0] if sums else {})
+
+
+def _apart(
+    network: Any,
+    x: Arrays,
+    asked: Sequence[tuple[float, Arrays]],
+    weighed: Mapping[str, np.ndarray],
+    batches: float,
+) -> dict[str, float]:
+    """Of several losses that ignore labels: values whose mean over batches is that over each one's labels."""
+    sums: dict[str, float] = {}
+    for factor, labels in asked:
+        for name, value in values_of(network.evaluate(x, labels, **weighed)[0]).items():
+            sums[name] = sums.get(name, 0.0) + factor * batches * value
+    return sums
 
 
 def _everybodys(parts: Sequence[_Part], count: int, group: Group) -> list[_Part]:

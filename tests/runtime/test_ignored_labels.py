@@ -10,8 +10,6 @@ from quiet import bits
 from runtime.batches import Batch
 from runtime.callbacks import Callback, ModelCheckpoint
 from runtime.checkpoint import load_checkpoint, read_checkpoint
-from runtime.counting import Counting
-from runtime.errors import TrainingError
 from runtime.evaluation import evaluate
 from runtime.given import Given
 from runtime.interface import ModelInterface
@@ -58,13 +56,11 @@ def test_an_evaluation_does_not_depend_on_the_size_of_batches(size):
 def test_an_update_by_parts_is_that_of_the_batch(size, rows):
     whole, parts = Network(seed=3), Network(seed=3)
     for _ in range(2):
-        one = update(whole, Batch(X, Y, rows), Counting(IGNORED))
-        assert one == pytest.approx(
-            update(parts, Batch(X, Y, rows, part_size=size), Counting(IGNORED)), rel=1e-5
-        )
+        one = update(whole, Batch(X, Y, rows), INTERFACE)
+        assert one == pytest.approx(update(parts, Batch(X, Y, rows, part_size=size), INTERFACE), rel=1e-5)
     for name, array in whole.parameters.items():
         np.testing.assert_allclose(array, parts.parameters[name], rtol=1e-4, atol=1e-7)
-    assert update(parts, Batch(X, NOTHING, rows, part_size=size), Counting(IGNORED)) == {"loss": 0.0}
+    assert update(parts, Batch(X, NOTHING, rows, part_size=size), INTERFACE) == {"loss": 0.0}
 
 
 def test_the_loss_of_an_epoch_is_the_mean_over_what_counts():
@@ -112,13 +108,3 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(tmp_path):
     assert state.samples == 40 > state.counted == read_checkpoint(tmp_path / "file").state.counted > 0
     assert trained(second, resume=state) == whole
     assert bits(second) == bits(straight)
-
-
-def test_several_losses_are_not_accumulated():
-    """Each is a mean over its own number; their gradients come as one."""
-    labels = (*LABELS, Given("other", (), "index", 10))
-    interface = replace(INTERFACE, labels=labels, losses=("label", "other"))
-    assert interface.counting.of_examples
-    y = {"label": Y, "other": Y * 0}
-    with pytest.raises(TrainingError, match="cannot be accumulated"):
-        fit(Network(), X, y, interface=interface, accumulate=2, verbose=0)

@@ -13,10 +13,12 @@ from runtime.callbacks import Callback, ModelCheckpoint
 from runtime.checkpoint import load_checkpoint, load_weights, read_checkpoint
 from runtime.errors import TrainingError, WeightsError
 from runtime.evaluation import evaluate
+from runtime.interface import ModelInterface
 from runtime.trainer import fit
 from runtime.updates import update
 
 X, Y = fake_network.small_images(100)
+INTERFACE = ModelInterface.of_module(fake_network)
 HELD_OUT = fake_network.small_images(30, seed=1)
 BOTH = {"accumulate": 3, "ema": 0.9, "batch_size": 10, "epochs": 2, "validation_data": HELD_OUT}
 
@@ -28,7 +30,10 @@ def test_an_update_by_parts_is_that_of_the_batch(size, rows):
     x, y = (X[:50], Y[:50]) if rows is None else (X, Y)
     whole, parts = fake_network.Network(seed=3), fake_network.Network(seed=3)
     for _ in range(2):
-        losses = [update(whole, Batch(x, y, rows)), update(parts, Batch(x, y, rows, part_size=size))]
+        losses = [
+            update(whole, Batch(x, y, rows), INTERFACE),
+            update(parts, Batch(x, y, rows, part_size=size), INTERFACE),
+        ]
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert whole.step == parts.step == 2
     for name, array in whole.parameters.items():
