@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from runtime.history import check_plotting
@@ -63,21 +62,19 @@ def _shares_over_depth(axes: Any, record: Measured) -> None:
 def _over_time(axes: Any, records: Sequence[Measured], name: str, title: str) -> None:
     steps = [record.step for record in records]
     names = list(dict.fromkeys(key for record in records for key in getattr(record, name)))
-    colours = _colours(len(names))
-    for key, colour in zip_longest(names[:SHOWN_LINES], colours):
-        if key is not None:
-            values = [_drawn(getattr(record, name).get(key)) for record in records]
-            axes.plot(steps, values, color=colour, marker=".", label=key)
+    names = names[:SHOWN_LINES]
+    for key, colour in zip(names, _colours(len(names)), strict=True):
+        values = [_drawn(getattr(record, name).get(key)) for record in records]
+        axes.plot(steps, values, color=colour, marker=".", label=key)
     axes.set(yscale="log", title=title, xlabel="step")
     if names:
         axes.legend(fontsize="x-small")
 
 
-def _colours(count: int) -> Iterable[Any]:
-    """From the first layer, dark, to the last."""
-    from matplotlib import colormaps
-
-    return [colormaps["viridis"](k / max(count - 1, 1)) for k in range(min(count, SHOWN_LINES))]
+def _colours(count: int) -> list[tuple[float, float, float]]:
+    """From the first layer, dark blue, to the last, yellow."""
+    places = [k / max(count - 1, 1) for k in range(count)]
+    return [(0.25 + 0.7 * place, 0.05 + 0.8 * place, 0.4 - 0.25 * place) for place in places]
 
 
 def _drawn(value: float | None) -> float:

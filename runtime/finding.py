@@ -91,7 +91,7 @@ def find_learning_rate(
     for number, batch in zip(range(steps), _endless(x, y, batch_size, int(network.seed)), strict=False):
         rate = lowest * (highest / lowest) ** (number / (steps - 1))
         tried.learning_rate = rate
-        loss = update(tried, batch)["loss"]
+        loss = update(tried, batch, interface)["loss"]
         average = SMOOTHING * average + (1 - SMOOTHING) * loss
         smoothed = average / (1 - SMOOTHING ** (number + 1))
         diverged = not math.isfinite(smoothed) or smoothed > DIVERGED * min([smoothed, *losses])
