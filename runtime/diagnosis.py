@@ -208,6 +208,9 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 class Diagnose(Callback):
     """Measure what goes on inside, before every so many updates, on the first samples of x and y.
 
+    A sample costs here what three or four cost in training: 32 before every 50 updates are 2 % of batches of
+    128, and 7 % of batches of 32.
+
     Where the training diverges, the updates since the last measurement are done again, each measured on its
     own batch, until the layer and the step are found at which the first number was born that is none; until
     then the batches of up to `every` updates are kept.
@@ -216,7 +219,7 @@ class Diagnose(Callback):
     RuntimeError, from the network, where the mode is missing.
     """
 
-    def __init__(self, x: Arrays, y: Arrays, every: int = 20, samples: int = 64):
+    def __init__(self, x: Arrays, y: Arrays, every: int = 50, samples: int = 32):
         if every < 1 or samples < 1:
             raise ValueError(f"every and samples must be 1 or more, not {every} and {samples}")
         self.x, self.y = (each(lambda array: array[:samples], given) for given in (x, y))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zlib
@@ -84,7 +85,10 @@ def read_image(path: str | os.PathLike, reading: Reading) -> np.ndarray:
     """One image, uint8 of the shape of `reading`. Raises DataError where the file is no such."""
     pillow = _pillow()
     try:
-        with open_regular(path) as handle, pillow.open(handle) as image:
+        # From memory: where a file announces more than it has, no reader can ask for more than that.
+        with open_regular(path) as handle:
+            content = io.BytesIO(handle.read())
+        with pillow.open(content) as image:
             if image.width * image.height > MAXIMUM_PIXELS:
                 found = f"{image.width} × {image.height}"
                 raise DataError(f"{path} is too large", expected=f"{MAXIMUM_PIXELS:,} pixels", found=found)
@@ -93,6 +97,8 @@ def read_image(path: str | os.PathLike, reading: Reading) -> np.ndarray:
         raise DataError(
             f"{os.fspath(path)} cannot be read as an image", found=f"{type(error).__name__}: {error}"
         ) from error
+    except MemoryError as error:
+        raise DataError(f"{os.fspath(path)} does not fit in memory", found=str(error)) from error
     return 255 - pixels if reading.invert else pixels
 
 

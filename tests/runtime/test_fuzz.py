@@ -1,15 +1,31 @@
 """A few hundred of the inputs of `make fuzz`, and what it does with one that is answered wrongly."""
 
 import random
+import tracemalloc
 import warnings
 
-from tests.runtime import fuzz
+from tests.runtime import fuzz, fuzz_readers
 
 
 def test_hostile_files_are_read_or_refused(tmp_path):
     with warnings.catch_warnings():
         assert fuzz.run(600, 1, tmp_path / "kept") == 0
     assert not (tmp_path / "kept").exists()
+
+
+def test_what_was_answered_wrongly_once_is_refused_or_read(tmp_path):
+    """A PNG whose last piece announces 4 GB, for which Pillow would ask the file."""
+    tracemalloc.start()
+    try:
+        read = 0
+        for target in fuzz_readers.targets(tmp_path):
+            for path in fuzz_readers.FOUND.glob(f"{target.name}-*"):
+                target.refuses(path)
+                read += 1
+        assert read == len(list(fuzz_readers.FOUND.iterdir())) > 0
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_is_answered_wrongly_is_kept(tmp_path, monkeypatch, capsys):
