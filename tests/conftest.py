@@ -16,13 +16,14 @@ import pytest
 from hypothesis import settings
 
 from tests.machines import MODELS, disguise, native
+from tests.quick_jax import quick_flags
 
 pytest_plugins = ("tests.workshop",)
 
-# JAX reads these when it is first imported. Its compiler's optimisations cost time and gain nothing here.
+# JAX reads these when it is first imported.
 os.environ["JAX_ENABLE_X64"] = "1"
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {' '.join(quick_flags())}".strip()
 
 # The same examples every time: a red test is red for everyone. CHAINRULE_FUZZ widens the search.
 settings.register_profile("reproducible", derandomize=True, deadline=None, database=None)

@@ -20,6 +20,7 @@ from tests.derive.model_cases import model_cases
 from tests.derive.rungs import errors_by_mode
 from tests.derive.sequence_cases import sequence_cases
 from tests.derive.test_layer_gradients import OTHERS
+from tests.quick_jax import quick_flags
 
 PAGE = Path(__file__).parents[2] / "docs" / "gradients.md"
 MODES = ("VJP", "JVP", "HVP")
@@ -44,7 +45,7 @@ models by `chainrule check`.
 
 
 def main() -> int:
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    os.environ.setdefault("XLA_FLAGS", " ".join(quick_flags()))
     import jax
 
     jax.config.update("jax_enable_x64", True)

@@ -115,6 +115,7 @@ def assert_alike(folder: Path, plain: dict[str, list[np.ndarray]], names, layers
             np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-10, err_msg=name)
 
 
+@pytest.mark.long
 def test_chosen_names(tmp_path: Path, plain: dict[str, list[np.ndarray]]) -> None:
     assert_alike(tmp_path, plain, *FIXED)
 
@@ -122,17 +123,15 @@ def test_chosen_names(tmp_path: Path, plain: dict[str, list[np.ndarray]]) -> Non
 def test_names_of_recurrences_and_losses(tmp_path: Path) -> None:
     built = programs(tmp_path, PLAIN, LAYERS, SEQUENCES)
     plain = {name: results(program) for name, program in built.items()}
-    for names, layers in (FIXED, hostile(7)):
-        assert_alike(tmp_path, plain, names, layers, SEQUENCES)
+    assert_alike(tmp_path, plain, *hostile(7), SEQUENCES)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_names_of_models(seed: int, tmp_path: Path, plain: dict[str, list[np.ndarray]]) -> None:
-    assert_alike(tmp_path, plain, *hostile(seed))
+def test_names_of_a_model(tmp_path: Path, plain: dict[str, list[np.ndarray]]) -> None:
+    assert_alike(tmp_path, plain, *hostile(0))
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(3, 205))
+@pytest.mark.parametrize("seed", range(1, 205))
 def test_many_names_of_models(seed: int, tmp_path: Path, plain: dict[str, list[np.ndarray]]) -> None:
     assert_alike(tmp_path, plain, *hostile(seed))
 

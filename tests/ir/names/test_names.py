@@ -172,9 +172,9 @@ def check(template: str, names: dict[str, str], prefix: str) -> None:
     assert len(programs) == len(expected(template))
     for program, wanted in zip(programs, expected(template), strict=True):
         assert parse_program(print_program(program)) == program
-        for ours in (program, lowered(program)):
-            for found, right in zip(results(ours), wanted, strict=True):
-                np.testing.assert_allclose(found, right, rtol=1e-9, atol=1e-10)
+        # What goes through every pass has been through the calculus: it is computed once, at the end.
+        for found, right in zip(results(lowered(program)), wanted, strict=True):
+            np.testing.assert_allclose(found, right, rtol=1e-9, atol=1e-10)
 
 
 def drawn(rng: random.Random, template: str) -> dict[str, str]:
@@ -209,6 +209,5 @@ def test_many_names_mean_nothing(template: str, seed: int) -> None:
 @pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("role", get_args(Role))
 def test_stages_called_like_roles(template: str, role: str) -> None:
-    """Each role as a stage of the layer, and as a layer whose stages have roles too."""
-    check(template, PLAIN | {"s": role, "t": f"{role}_2"}, "layer_one")
-    check(template, PLAIN | {"s": "tangent", "t": "winner", "p": role + "s"}, role)
+    """Each role as a stage of a layer that is called like it too, and so are others of its tensors."""
+    check(template, PLAIN | {"s": role, "t": f"{role}_2", "p": role + "s", "j": "winner"}, role)
