@@ -90,7 +90,8 @@ class Pullback:
         """What the backward pass reads of the forward pass, or needs to know the sizes of."""
         read = {name for d in self.backward for name in d.tensors} - self._backward_names
         entries = [t for t in arguments(self.program) if t.name != self.seed]
-        kept = [e.name for e in (*entries, *self.forward) if e.name in read]
+        kept = [e.name for e in entries if e.name in read]
+        kept += [d.name for d in self.forward if d.name in read]
         rows = next((t.name for t in entries if has_batch(t.shape)), None)
         known = any(has_batch(self.program.shape(name)) for name in (*kept, self.seed))
         return kept if known or rows is None else [rows, *kept]

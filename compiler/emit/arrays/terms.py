@@ -14,7 +14,7 @@ import sympy
 
 from compiler.emit.arrays.backend import Backend
 from compiler.emit.arrays.expressions import Expression
-from compiler.emit.arrays.maps import is_plain, letters_of, slice_text, slices
+from compiler.emit.arrays.maps import Slice, is_plain, letters_of, slice_text, slices
 from compiler.ir.affine.domain import Axis, Shape
 from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Read
 from compiler.ir.tensor.axes import are_whole, plain_axes
@@ -167,7 +167,9 @@ class ArrayWriter:
             text = self.backend.constant.format(value=text)
         return text, met == set(place)
 
-    def _arranged(self, access: Access, parts, axes: list[str], place: dict[str, int], term: Term) -> str:
+    def _arranged(
+        self, access: Access, parts: Sequence[Slice], axes: list[str], place: dict[str, int], term: Term
+    ) -> str:
         """An array with its axes in the order of the domain, and one of length 1 where it lacks one."""
         shape = self.program.shape(access.tensor)
         text = self.names[access.tensor]

@@ -7,13 +7,13 @@ integers as C does, where `1 / 3` is 0.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import sympy
 
 from compiler.emit.cython.vectors import RELATIONS
 from compiler.errors import CompilerBug
-from compiler.ir.affine.expression import Affine, FloorDiv, Mod
+from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Mod
 from compiler.ir.scalar.choices import Absolute, Extremum, Scalar, Select, Sign
 from compiler.ir.scalar.conditions import Both, Comparison, Either, Equal, Less, Negated, NotEqual
 from compiler.ir.scalar.together import Together
@@ -66,7 +66,7 @@ def affine_text(affine: Affine) -> str:
     return text
 
 
-def _atom_text(atom) -> str:
+def _atom_text(atom: Atom) -> str:
     if isinstance(atom, str):
         return atom
     if isinstance(atom, FloorDiv):
@@ -240,7 +240,13 @@ def _as_choice(value: Scalar) -> tuple[sympy.Basic, sympy.Expr, sympy.Expr]:
     raise CompilerBug(f"no vector form for {value}")
 
 
-def _vector_choice(condition: sympy.Basic, then: sympy.Expr, otherwise: sympy.Expr, operand, suffix) -> str:
+def _vector_choice(
+    condition: sympy.Basic,
+    then: sympy.Expr,
+    otherwise: sympy.Expr,
+    operand: Callable[[sympy.Expr], str],
+    suffix: str,
+) -> str:
     """Calls with one comparison each: of joined conditions, one after the other.
 
     x if c and d else y   is   (x if d else y) if c else y;   x if not c else y   is   y if c else x."""

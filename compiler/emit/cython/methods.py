@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import prod
 
 from compiler.ir.module.methods import (
     Absent,
@@ -23,6 +22,7 @@ from compiler.ir.module.methods import (
     Way,
 )
 from compiler.ir.tensor.program import Shape
+from compiler.schedule.layout import row_size
 
 TESTS = {
     "no input gradient": "not inputs",
@@ -147,7 +147,7 @@ def _answer(method: Method, way: Way, names: Names) -> tuple[list[str], list[str
     local = {a: _local(a, k, method, way, names) for k, a in enumerate(arrays)}
     lines: list[str] = []
     if flat:
-        own = sum(prod(a.shape[1:]) for a in arrays)
+        own = sum(row_size(a.shape) for a in arrays)
         size = f"(ARENA + {own})" if way.of_examples else str(own)
         lines += [
             f"batch = {batch}",
@@ -202,7 +202,7 @@ def _total(first: int, shape: Shape) -> str:
     """A number, or an array of its own, among the totals."""
     if not shape:
         return f"float(self._total[{first}])"
-    values = f"self._total[{first}:{first + prod(shape)}]"
+    values = f"self._total[{first}:{first + row_size(shape)}]"
     return f"{values}.reshape({shape}).astype(np.float64)"
 
 
@@ -251,7 +251,7 @@ def _shape(array: Array, batch: str, names: Names) -> str:
 def _part(array: Array, names: Names) -> str:
     """A result in the memory of all results of each example."""
     start = "ARENA" if array.offset == names.arena else str(array.offset)
-    size = prod(array.shape[1:])
+    size = row_size(array.shape)
     if array.shape == (None,):
         return (
             f"arena[{start} * batch:]"

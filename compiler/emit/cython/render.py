@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -103,7 +104,7 @@ def render(
     )
 
 
-def _elementary(kernels: Sequence[Mapping[str, object]], dtype: str) -> dict[str, object]:
+def _elementary(kernels: Sequence[Mapping[str, Any]], dtype: str) -> dict[str, object]:
     """What the preamble writes down of exp, tanh and the like: only of those that some kernel calls."""
     single = dtype == "float32"
     functions = elementary.used_functions((line for kernel in kernels for line in kernel["lines"]), single)

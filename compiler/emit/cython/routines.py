@@ -142,7 +142,7 @@ def _tile(routine: Routine, number: int, tiles: Tiles, name_of: NameOf, fields: 
             f"<real*>(tile + {gather.room}))"
         )
     for call in tiles.calls:
-        text = print_call(call, routine.name, name_of, fields | rows, in_tile=True)
+        text = print_call(call, routine.name, name_of, {**fields, **rows}, in_tile=True)
         lines.append(f"    {timed(call, text)}")
     return lines
 

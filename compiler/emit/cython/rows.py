@@ -68,7 +68,7 @@ class RowText:
 
 def one_of_each(signature: Signature) -> bool:
     """Whether there is one input, one label, one output and one value, which need no names."""
-    uses = ("input", "label", "output", "value")
+    uses: tuple[Use, ...] = ("input", "label", "output", "value")
     plain = all(len(signature.of(use)) == 1 for use in uses) and not signature.keyed
     return plain and signature.one("input").name == "input" and signature.one("label").default is None
 
@@ -123,8 +123,8 @@ def _row(
         *(row.name, row.use, row.argument, fields.get(row.name, ""), constants[row.name]),
         shape=row.example,
         size=prod(row.example),
-        kind="bool" if scaling is not None and row.scaling.only else row.dtype,
-        limit=row.limit if row.ignored is None else row.limit - 1,
+        kind="bool" if row.boolean else row.dtype,
+        limit=row.limit if row.ignored is None else row.count - 1,
         scaling=scaling,
         shown=", ".join(["batch", *map(str, row.example)]),
         document=_document(row, called if row.default is None else row.argument, scaling, dtype),
@@ -143,13 +143,13 @@ def _document(row: Row, called: str, scaling: ScalingText | None, dtype: str) ->
             return f"`{called}` are numbers ({shape}), each {row.default:g} where none are given."
         if row.dtype == "index":
             if row.ignored is not None:
-                which = f"integers from 0 to {row.limit - 2}, or {row.ignored} for what counts for nothing"
+                which = f"integers from 0 to {row.count - 2}, or {row.ignored} for what counts for nothing"
                 return f"Labels `{called}` are {which}."
-            return f"Labels `{called}` are integers from 0 to {row.limit - 1}."
+            return f"Labels `{called}` are integers from 0 to {row.count - 1}."
         return f"Targets `{called}` are arrays of shape (batch, {', '.join(map(str, row.example))})."
     if row.dtype == "index":
-        values = f"integers from 0 to {row.limit - 1}"
-    elif scaling is not None and row.scaling.only:
+        values = f"integers from 0 to {row.count - 1}"
+    elif row.boolean:
         values = "truth values"
     elif scaling is not None:
         values = f"{dtype}, other floats (converted), or {scaling.dtype} (scaled by {scaling.words})"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from compiler.errors import CompilerBug
 from compiler.ir.module.entry_point import Use
 from compiler.ir.tensor.kinds import Dtype
 from compiler.ir.tensor.program import Shape
@@ -64,7 +65,19 @@ class Row:
     @property
     def differentiable(self) -> bool:
         """Whether there are derivatives by it."""
-        return self.dtype == "real" and not (self.scaling and self.scaling.only)
+        return self.dtype == "real" and not self.boolean
+
+    @property
+    def boolean(self) -> bool:
+        """Whether it is truth values, and nothing else."""
+        return self.scaling is not None and self.scaling.only
+
+    @property
+    def count(self) -> int:
+        """Of integers: how many there are, what is ignored among them."""
+        if self.limit is None:
+            raise CompilerBug(f"{self.name} has no limit")
+        return self.limit
 
     @property
     def example(self) -> tuple[int, ...]:
