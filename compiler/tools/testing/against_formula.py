@@ -11,8 +11,9 @@ import numpy as np
 from compiler.derive.vjp import vjp
 from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program, Tensor
+from compiler.ir.tensor.prune import needed_for
 from compiler.show.definitions import statements
-from compiler.show.names import called
+from compiler.show.names import Called, called
 from compiler.show.text import text
 from compiler.tools.derive.problem import Question, given_cotangent
 from compiler.tools.testing.mistakes import mistake, same
@@ -20,8 +21,10 @@ from compiler.tools.testing.mistakes import mistake, same
 EXAMPLES = 2
 
 
-def findings(function: Callable[..., Any], asked: Question, seed: int) -> Iterator[tuple[str, str, str]]:
-    """(tensor, what is wrong with its cotangent or "", the formula of the right one), for each. Raises
+def findings(
+    function: Callable[..., Any], asked: Question, seed: int
+) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(tensor, what is wrong with its cotangent or "", formulas of the right one), for each. Raises
     ValueError where the function does not return one array for each."""
     rng = np.random.default_rng(seed)
     program = asked.program
@@ -43,9 +46,18 @@ def findings(function: Callable[..., Any], asked: Question, seed: int) -> Iterat
     for tensor, result in results.items():
         array = np.asarray(found[tensor], np.float64)
         wrong = "" if same(array, right[result]) else mistake(array, right[result], _axes(program, tensor))
-        definition = pulled.definition(result)
-        formula = "\n".join(text(s) for s in statements(definition, names)) if definition else ""
-        yield tensor, wrong, formula
+        yield tensor, wrong, tuple(_formulas(pulled, result, asked.output, names))
+
+
+def _formulas(pulled: Program, result: str, output: str, names: Called) -> Iterator[str]:
+    """The formula of a derivative, and of what it reads that the formula in question does not name."""
+    definition = pulled.definition(result)
+    if definition is None:
+        return
+    yield from (f"right is  {text(s)}" for s in statements(definition, names))
+    for inner in needed_for(pulled, result).definitions:
+        if inner.name not in (result, output):
+            yield from (f"where     {text(s)}" for s in statements(inner, names))
 
 
 def _drawn(rng: np.random.Generator, tensor: Tensor) -> np.ndarray:

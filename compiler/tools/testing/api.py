@@ -113,5 +113,5 @@ def _of_formula(
     for tensor, wrong, right in rows:
         lines.append(f"    by {tensor}: {wrong or 'right'}")
         if wrong:
-            lines += [f"        right is  {line}" for line in right.splitlines()]
+            lines += [f"        {line}" for line in right]
     return "\n".join(lines)

@@ -61,6 +61,17 @@ def test_the_report_shows_the_right_formula_and_what_is_right() -> None:
     assert "its shape should be (4,), for [o]; found ()" in report
 
 
+def test_the_report_says_all_that_it_names() -> None:
+    """What a right formula reads, and the formula in question does not name, is said below it."""
+    with pytest.raises(AssertionError) as caught:
+        assert_gradients(lambda w, x, y_bar: (0 * w, 0 * x), "y[b] = max[i](sum[k](w[i, k]·x[b, k]))")
+    report = str(caught.value).splitlines()
+    assert "        right is  w_bar[i, k] = sum[b](sum1_bar[b, i]·x[b, k])" in report
+    assert "        where     sum1[b, i] = sum[k:4](w[i, k]·x[b, k])" in report
+    assert "        where     sum1_bar[b, y_star[b]] += y_bar[b]  for all b < batch" in report
+    assert any(line.startswith("        where     y_star[b] = argmax") for line in report)
+
+
 def test_numpy_functions() -> None:
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((4, 3)), rng.standard_normal((3, 5))
