@@ -1,8 +1,10 @@
-"""Soft-DTW as a formula against the same written by hand in Cython: `python -m benchmarks.recurrences`.
+"""Recurrences as formulas against the same written by hand: `python -m benchmarks.recurrences soft_dtw ctc`.
 
-The loss and its gradient by the distances, 32 tables of 100 × 100, on one thread, float32 against the double
-of the package that people use. Both take turns; the figure is the ratio of the medians of processor time, and
-the values are compared first. Before it, `chainrule compile benchmarks/models/soft_dtw.py`.
+Soft-DTW: the loss and its gradient by the distances, 32 tables of 100 × 100, float32 against the double of
+the package that people use, in Cython. CTC: 32 sequences of 100 frames and 40 symbols, both in float32,
+against torch.nn.functional.ctc_loss, in a Python that has PyTorch (benchmarks/requirements.txt). Both on one
+thread. They take turns; the figure is the ratio of the medians of processor time, and values are compared
+first. Before it, `chainrule compile benchmarks/models/soft_dtw.py`, and the same for ctc.py.
 """
 
 from __future__ import annotations
@@ -30,8 +32,14 @@ FLAGS = "-O3 -march=native"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", choices=[*RECURRENCES, []], help="which of them (all)")
     parser.add_argument("--rounds", type=int, default=60, help="turns of each (60)")
-    rounds = parser.parse_args().rounds
+    options = parser.parse_args()
+    for name in options.names or RECURRENCES:
+        RECURRENCES[name](options.rounds)
+
+
+def soft_dtw(rounds: int) -> None:
     generated = importlib.import_module("generated.soft_dtw")
     net = generated.Network(seed=0)
     net.threads = 1
@@ -50,6 +58,49 @@ def main() -> None:
     print(
         f"  formula {1e3 * ours:.1f} ms, by hand in Cython {1e3 * by_hand:.1f} ms: {by_hand / ours:.2f} times"
     )
+
+
+def ctc(rounds: int) -> None:
+    try:
+        import torch
+    except ModuleNotFoundError:
+        print("CTC: not measured, since PyTorch is not installed (benchmarks/requirements.txt)")
+        return
+    generated = importlib.import_module("generated.ctc")
+    frames, symbols = generated.X_SHAPE
+    (labels,) = generated.TARGET_SHAPE
+    net = generated.Network(seed=0)
+    net.threads = 1
+    torch.set_num_threads(1)
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(BATCH, frames, symbols)).astype(np.float32)
+    target = random.integers(symbols - 1, size=(BATCH, labels)).astype(np.int32)
+    given, sizes = torch.tensor(logits), [torch.full((BATCH,), size) for size in (frames, labels)]
+    wanted = torch.tensor(target, dtype=torch.long)
+
+    def by_torch() -> tuple[float, np.ndarray]:
+        x = given.clone().requires_grad_()
+        chances = torch.nn.functional.log_softmax(x, dim=-1).transpose(0, 1)
+        loss = torch.nn.functional.ctc_loss(
+            chances, wanted, *sizes, blank=symbols - 1, reduction="sum"
+        ) / len(x)
+        loss.backward()
+        return loss.item(), x.grad.numpy()
+
+    def ours() -> tuple[float, dict[str, np.ndarray]]:
+        return net.value_and_grad({"x": logits, "target": target}, inputs=True)
+
+    (value, gradient), (found, gradients) = by_torch(), ours()
+    np.testing.assert_allclose(found, value, rtol=1e-5)
+    np.testing.assert_allclose(gradients["x"], gradient, atol=1e-5)
+    formula, framework = taking_turns(ours, by_torch, rounds)
+    print(f"CTC, batch {BATCH}, {frames} frames, {symbols} symbols, loss and gradient, one thread")
+    print(
+        f"  formula {1e3 * formula:.1f} ms, PyTorch {1e3 * framework:.1f} ms: {framework / formula:.2f} times"
+    )
+
+
+RECURRENCES = {"soft_dtw": soft_dtw, "ctc": ctc}
 
 
 def taking_turns(one: Callable[[], object], other: Callable[[], object], rounds: int) -> tuple[float, float]:

@@ -8,7 +8,7 @@ left with a bare exp(±m) is put into its own uses too. In a circle all of these
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import sympy
 
@@ -69,16 +69,18 @@ def _shifted(program: Program, definition: Definition, weighted: bool) -> tuple[
     term = definition.terms[0]
     if definition.operation != "sum" or len(definition.terms) > 1 or not _is_written_in_place(term):
         return None
-    factors = sympy.Mul.make_args(term.body)
+    summed_where = _Where.of(term.body)
+    factors = sympy.Mul.make_args(summed_where.value)
     exponentials = [factor for factor in factors if isinstance(factor, sympy.exp)]
     weight = sympy.Mul(*(factor for factor in factors if not isinstance(factor, sympy.exp)))
     if len(exponentials) != 1 or weight.is_number is weighted or len(term.target_axes) != len(term.target):
         return None
-    exponent = replace_body(term, exponentials[0].args[0])
+    exponent = replace_body(term, summed_where.exponent(exponentials[0].args[0]))
     summed = {a.name for a in term.reduction_axes}
     varies = any(not summed.isdisjoint(axes_of(access)) for _, access in exponent.reads)
     top = _maximum_of(program, exponent)
-    if not varies or _is_shifted(program, exponent) or (weighted and top is None):
+    known = _is_shifted(program, exponent, summed_where, exponentials[0].args[0])
+    if not varies or known or (weighted and top is None):
         return None
     new = []
     name = definition.name
@@ -87,13 +89,33 @@ def _shifted(program: Program, definition: Definition, weighted: bool) -> tuple[
         new = [top]
     reads = Reads(term.reads)
     below = exponentials[0].args[0] - reads.symbol(Access(top.name, term.target))
-    body = weight * sympy.exp(below)
+    body = summed_where.summand(weight * sympy.exp(below))
     scaled_term = make_term(term.axes, term.target, body, reads.pairs(), term.guards)
     scaled = definition.made_of(program.fresh(f"{name}.shifted"), "shifted", terms=(scaled_term,))
     back = Reads()
     total, shift = (back.symbol(Access(d.name, term.target)) for d in (scaled, top))
     restored = make_term(term.target_axes, term.target, total * sympy.exp(shift), back.pairs())
     return *new, scaled, replace(definition, terms=(restored,))
+
+
+@dataclass(frozen=True)
+class _Where:
+    """What is summed, and point by point where: elsewhere it is 0, the exponential of -inf."""
+
+    value: sympy.Expr
+    condition: sympy.Basic | None = None
+
+    @classmethod
+    def of(cls, body: sympy.Expr) -> _Where:
+        if isinstance(body, Select) and body.args[2] == 0:
+            return cls(body.args[1], body.args[0])
+        return cls(body)
+
+    def exponent(self, value: sympy.Expr) -> sympy.Expr:
+        return value if self.condition is None else Select(self.condition, value, -sympy.oo)
+
+    def summand(self, value: sympy.Expr) -> sympy.Expr:
+        return value if self.condition is None else Select(self.condition, value, sympy.S.Zero)
 
 
 def _is_written_in_place(term: Term) -> bool:
@@ -151,13 +173,13 @@ def _maximum_of(program: Program, exponent: Term) -> Definition | None:
     return None
 
 
-def _is_shifted(program: Program, exponent: Term) -> bool:
-    """Whether the exponent already has its own maximum subtracted."""
+def _is_shifted(program: Program, exponent: Term, where: _Where, value: sympy.Expr) -> bool:
+    """Whether the exponent, that has this value where it counts, has its own maximum subtracted already."""
     for symbol, access in exponent.reads:
         top = _maximum(program, access.tensor)
         if top is None or len(top.terms) > 1 or access.indices != exponent.target:
             continue
-        if canonical(replace_body(exponent, exponent.body + symbol)) == canonical(top.terms[0]):
+        if canonical(replace_body(exponent, where.exponent(value + symbol))) == canonical(top.terms[0]):
             return True
     return False
 
@@ -190,23 +212,43 @@ def _with_shift_outside(program: Program, done: set[str]) -> tuple[Program, list
     """The first sum whose summands share a bare exp(±m) as a sum without it, and that times exp(±m)."""
     for definition in program.definitions:
         term = definition.terms[0]
-        if definition.name in {*done, *program.outputs} or len(definition.terms) > 1 or not is_clean(term):
+        apart = replace(term, guards=())
+        if definition.name in {*done, *program.outputs} or len(definition.terms) > 1 or not is_clean(apart):
             continue
         if definition.operation != "sum" or len(term.target_axes) != len(term.target):
             continue
         summed = {a.name for a in term.reduction_axes}
         varying = {symbol for symbol, access in term.reads if not summed.isdisjoint(axes_of(access))}
-        factors = [f for f in sympy.Mul.make_args(term.body) if isinstance(f, sympy.exp)]
-        bare = [f for f in factors if f.free_symbols.isdisjoint(varying)]
-        if not summed or not bare or not _has_bare_shift(program, replace_body(term, bare[0])):
+        where = _Where.of(term.body)
+        shared = _shared_shift(program, term, where.value, varying) if summed else None
+        if shared is None:
             continue
         name = program.fresh(f"{definition.name}.scaled")
-        inner = definition.made_of(name, "shifted", terms=(replace_body(term, term.body / bare[0]),))
+        within = sympy.powsimp(where.value / shared, combine="exp")
+        inner = definition.made_of(name, "shifted", terms=(replace_body(term, where.summand(within)),))
         reads = Reads(term.reads)
-        body = reads.symbol(Access(name, term.target)) * bare[0]
+        body = reads.symbol(Access(name, term.target)) * shared
         restored = replace(definition, terms=(make_term(term.target_axes, term.target, body, reads.pairs()),))
         return replaced(program, definition.name, inner, restored), [restored]
     return program, []
+
+
+def _shared_shift(
+    program: Program, term: Term, summand: sympy.Expr, varying: set[sympy.Symbol]
+) -> sympy.Expr | None:
+    """The exponential of maxima alone that all summands of a term share: a bare one, or what of a maximum is
+    left once it is subtracted from an exponent: exp(a - 3·m) is exp(a - m), at most 1, times exp(-2·m)."""
+    factors = [f for f in sympy.Mul.make_args(summand) if isinstance(f, sympy.exp)]
+    bare = [f for f in factors if f.free_symbols.isdisjoint(varying)]
+    if bare:
+        return bare[0] if _has_bare_shift(program, replace_body(term, bare[0])) else None
+    tops = {symbol for symbol, access in term.reads if _maximum(program, access.tensor) is not None}
+    for factor in factors:
+        for symbol in sorted(tops - varying, key=str):
+            times = sympy.expand(factor.args[0]).coeff(symbol)
+            if times.is_number and times not in (0, -1):
+                return sympy.exp((times + 1) * symbol)
+    return None
 
 
 def _is_left_bare(program: Program, definition: Definition, done: set[str], memo: Memo) -> bool:

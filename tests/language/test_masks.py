@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from compiler import (
+    GRU,
     LSTM,
     MSE,
     Accuracy,
@@ -250,3 +251,36 @@ def test_what_is_refused() -> None:
         MultiHeadAttention(3, 2, rotary=1),
     ):
         assert messages(model_of(x, Softmax()(layer(x))))[0].startswith("wrong ")
+
+
+@pytest.mark.parametrize("kind", [SimpleRNN, LSTM, GRU])
+@pytest.mark.parametrize("lengths", [False, True])
+def test_a_sequence_goes_on_where_another_ended(kind, lengths: bool) -> None:
+    """The last states of the first steps, given to the others as initial ones, are those of all steps."""
+    options = {"return_sequences": True, "return_state": True}
+
+    def outputs(steps: int, given: bool) -> Program:
+        layer = kind(3, name="rnn", **options)
+        x = Input(steps, 2, lengths=lengths, name="x")
+        states = [Input(3, name=f"s{k}") for k in range(layer.outputs - 1)] if given else []
+        results = layer(x, *states)
+        losses = {"of": MeanSquaredError()(results[0])}
+        model = Model([x, *states], list(results), losses=losses, optimizer=Adam())
+        return lower(model).predict
+
+    whole, first, second = outputs(STEPS, False), outputs(2, False), outputs(STEPS - 2, True)
+    given = values_of(whole)
+    counts = given.get("x_lengths", np.full(len(LENGTHS), STEPS))
+    weights = {name: value for name, value in given.items() if name.startswith("rnn.")}
+
+    def parted(x: np.ndarray, own: np.ndarray, **states) -> dict[str, np.ndarray]:
+        return {"x": x, **weights, **states, **({"x_lengths": own} if lengths else {})}
+
+    begun = run(first, parted(given["x"][:, :2], np.minimum(counts, 2)))
+    states = {f"s{k}": begun[name] for k, name in enumerate(first.outputs[1:])}
+    ended = run(second, parted(given["x"][:, 2:], np.maximum(counts - 2, 0), **states))
+    expected = run(whole, given)
+    found = np.concatenate([begun[first.outputs[0]], ended[second.outputs[0]]], axis=1)
+    np.testing.assert_allclose(found, expected[whole.outputs[0]], rtol=1e-12)
+    for own, wanted in zip(second.outputs[1:], whole.outputs[1:], strict=True):
+        np.testing.assert_allclose(ended[own], expected[wanted], rtol=1e-12)

@@ -30,6 +30,21 @@ def _attention(np, v):
     return (weight / weight.sum(-1, keepdims=True)) @ v["value"]
 
 
+def _masked_attention(np, v):
+    score = np.einsum("bte,bse->bts", v["query"], v["key"]) / np.sqrt(v["query"].shape[-1])
+    weight = np.exp(score) * (np.arange(score.shape[-1]) < v["n"][:, None])[:, None]
+    total = weight.sum(-1, keepdims=True)
+    return weight / np.where(total > 0, total, 1) @ v["value"]
+
+
+def _last_real(np, v):
+    h, last = np.zeros_like(v["x"][:, 0]), np.zeros_like(v["x"][:, 0])
+    for t in range(v["x"].shape[1]):
+        h = np.tanh(v["x"][:, t] + h)
+        last = np.where((v["n"] == t + 1)[:, None], h, last)
+    return last
+
+
 def _position(np, v):
     t, i = np.arange(v["x"].shape[1])[:, None], np.arange(v["x"].shape[2])
     angle = t / 10000.0 ** (2 * (i // 2) / v["x"].shape[2])
@@ -49,6 +64,8 @@ def _range(np, v):
 
 VOCABULARIES: dict[str, dict[str, int]] = {
     "embedding": {"x": 65},
+    "masked_attention": {"n": 5},
+    "last_real": {"n": 5},
     **{name: recurrence.vocabulary for name, recurrence in RECURRENCES.items()},
 }
 """Of the inputs that are integers."""
@@ -72,6 +89,8 @@ EXAMPLES: dict[str, tuple[Shapes, Callable]] = {
     ),
     "spread": (((8, 2),), _range),
     "causal_attention": (((4, 3), (4, 3), (4, 2)), _attention),
+    "masked_attention": (((4, 3), (4, 3), (4, 2), ()), _masked_attention),
+    "last_real": (((4, 3), ()), _last_real),
     "positional_encoding": (((5, 6),), _position),
     "product_of_experts": (
         ((4,),),
