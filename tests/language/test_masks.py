@@ -11,6 +11,7 @@ from compiler import (
     MSE,
     Accuracy,
     Adam,
+    BatchNormalization,
     Bidirectional,
     Concatenate,
     Conv1D,
@@ -68,7 +69,7 @@ def values_of(program: Program, seed: int = 0) -> dict[str, np.ndarray]:
 
 def tagger(x):
     """A class for each position."""
-    h = PositionalEncoding()(Dense(4)(x))
+    h = PositionalEncoding()(BatchNormalization()(Dense(4)(x)))
     h = LayerNormalization()(h + MultiHeadAttention(2, 2, causal=True)(h))
     h = Bidirectional(LSTM(2, return_sequences=True))(h)
     return Softmax()(Dense(3)(h))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.errors import Problem
 from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_SCALE, Initializer
 from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Parameter, Shape
+from compiler.language.layers.masks import Masks
 
 _TRAINING = """
     mean[c] = mean[...](x[..., c])
@@ -18,6 +19,11 @@ _TRAINING = """
     new_moving_mean[c] = momentum * moving_mean[c] + (1 - momentum) * mean[c]
     new_moving_variance[c] = momentum * moving_variance[c] + (1 - momentum) * variance[c]
     """
+_TRAINING_OF_REAL = """
+    count[] = sum[b, t:steps](1 if {real} else 0)
+    mean[c] = sum[b, t](x[b, t, c] if {real} else 0) / max(count[], 1)
+    variance[c] = sum[b, t]((x[b, t, c] - mean[c])**2 if {real} else 0) / max(count[], 1)
+"""
 _INFERENCE = """
     normalized[..., c] = (x[..., c] - moving_mean[c]) / sqrt(moving_variance[c] + epsilon)
     y[..., c] = {scaled}
@@ -31,6 +37,7 @@ class BatchNormalization(Layer):
     Training takes mean and variance over the batch and all axes but the last, and updates their running
     averages, the states `moving_mean` and `moving_variance` (c,); evaluation and prediction use these. As in
     Keras, the variance is the biased one (divided by N) in both; PyTorch's running one divides by N - 1.
+    Of sequences (t, c) with a mask they are those of the real steps.
     """
 
     momentum: float = 0.99
@@ -50,6 +57,19 @@ class BatchNormalization(Layer):
         yield from checks.boolean("scale", self.scale)
         yield from checks.initializer("beta_initializer", self.beta_initializer)
         yield from checks.initializer("gamma_initializer", self.gamma_initializer)
+
+    def masked(self, masks: Masks, x: Shape) -> Forward | None:
+        if len(x) != 2:
+            return None
+        made = self.forward(x)
+        rest = made.formula[made.formula.index("    normalized[") :]
+        return replace(
+            made,
+            formula=_TRAINING_OF_REAL.format(real=masks[0].real("t")) + rest,
+            constants={**made.constants, "steps": x[0]},
+            inputs=("x", "mask"),
+            keeps={"y": 0},
+        )
 
     def forward(self, x: Shape) -> Forward:
         checks.at_least_rank_one(x)
