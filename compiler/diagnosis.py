@@ -42,7 +42,7 @@ def diagnosis(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
     program = driver.one("vjp", name, forward, Facts(wrt=parameters, of=(model.total,)))
     gradients = dict(zip(parameters, program.outputs[len(model.values) :], strict=True))
     # A step has some cotangents alone: behind a softmax and its loss nobody divides by a probability.
-    step = driver.unrecorded().through(("derived",), name, program)
+    step = driver.unrecorded().through(("whole", "derived"), name, program)
     kept = {d.of for d in step.definitions if d.role == "cotangent"}
     measures = list(_measures(program, model, gradients, kept))
     program = extended(
@@ -53,7 +53,7 @@ def diagnosis(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
     roles = given_roles(program) | {value: model.roles[value] for value in model.values}
     roles |= {made[-1].name: Role("measure", called) for made, called in measures}
     entry = EntryPoint(name, program, roles)
-    return entry.with_program(driver.through(("derived", "stable", "lowering"), name, program))
+    return entry.with_program(driver.through(("whole", "derived", "stable", "lowering"), name, program))
 
 
 Measure = tuple[tuple[Definition, ...], str]

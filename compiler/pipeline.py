@@ -6,6 +6,7 @@ table: a pass is its file and its row.
 
     forward      what runs before derivatives are taken, and so is differentiated
     derivation   derivatives, of which each program asks for its own by name
+    whole        what follows the last derivation of a program
     derived      what derivatives bring with them
     stable       forms that do not overflow
     lowering     cheaper forms, by what their schedules are predicted to cost
@@ -21,6 +22,7 @@ from typing import Literal
 
 from compiler.derive.jvp import jvp
 from compiler.derive.per_example import per_example
+from compiler.derive.release import release
 from compiler.derive.vjp import vjp
 from compiler.errors import ModelError, Problem
 from compiler.ir.tensor.program import Program, Rewrite
@@ -45,7 +47,7 @@ from compiler.plan.whole import keep
 from compiler.schedule.settings import Settings
 from compiler.simplify.simplify import simplify, stabilise
 
-Part = Literal["forward", "derivation", "derived", "stable", "lowering", "planning", "schedule"]
+Part = Literal["forward", "derivation", "whole", "derived", "stable", "lowering", "planning", "schedule"]
 Result = tuple[Program, tuple[Rewrite, ...]]
 
 
@@ -149,6 +151,13 @@ PASSES: tuple[Pass, ...] = (
         "the values that an update changes become its batch",
         lambda program, facts: (over_batch(program, facts.size), ()),
         needed="an update runs in tiles and threads over its batch",
+    ),
+    Pass(
+        "release",
+        "whole",
+        "what is constant to derivatives becomes a value like any other",
+        plain(release),
+        needed="kernels know values, and nothing is differentiated any more",
     ),
     Pass(
         "simplify",

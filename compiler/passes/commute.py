@@ -20,6 +20,7 @@ import sympy
 from compiler.ir.affine.expression import axis
 from compiler.ir.scalar.cases import as_cases
 from compiler.ir.scalar.choices import Extremum, Select
+from compiler.ir.scalar.held import is_held
 from compiler.ir.tensor.axes import plain_axes
 from compiler.ir.tensor.editing import replaced_all
 from compiler.ir.tensor.printer import print_body
@@ -83,7 +84,13 @@ def _is_rising(definition: Definition) -> bool:
         return False
     (term,) = definition.terms
     plain = plain_axes(term.target)
-    if len(term.reads) != 1 or plain is None or len(plain) != len(term.axes) or term.guards:
+    if (
+        len(term.reads) != 1
+        or plain is None
+        or len(plain) != len(term.axes)
+        or term.guards
+        or is_held(term.body)
+    ):
         return False
     symbol, access = term.reads[0]
     if access.indices != term.target or access.outside is not None:

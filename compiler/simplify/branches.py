@@ -21,6 +21,7 @@ import sympy
 from compiler.ir.scalar.cases import Cases, as_cases
 from compiler.ir.scalar.choices import Select
 from compiler.ir.scalar.conditions import Less, LessEqual
+from compiler.ir.scalar.held import is_held
 
 SolvedBody = Callable[[sympy.Expr, sympy.Symbol, sympy.Expr], sympy.Expr]
 """Given a case's formula f, the output and a body: the body with parts of f expressed by the output."""
@@ -78,6 +79,8 @@ def _is_positive(expression: sympy.Expr, distance: sympy.Symbol, or_zero: bool) 
     """Whether it is proved > 0 (or >= 0) for every positive distance."""
     if expression.is_positive or (or_zero and expression.is_nonnegative):
         return True
+    if is_held(expression):
+        return False
     start, slope = expression.xreplace({distance: sympy.S.Zero}), sympy.diff(expression, distance)
     if start.is_nonnegative and slope.is_positive:
         return True

@@ -23,6 +23,7 @@ import sympy
 
 from compiler.ir.scalar.choices import CHOICES, Maximum, Minimum
 from compiler.ir.scalar.conditions import Condition
+from compiler.ir.scalar.held import linear_weight
 from compiler.ir.tensor.compose import common, inlined
 from compiler.ir.tensor.compose import compose as put_in
 from compiler.ir.tensor.editing import replaced, without_unused
@@ -166,11 +167,10 @@ def _composed(term: Term, symbol: sympy.Symbol, inner: Definition) -> tuple[Term
     """The linear rule. Contractions and windows stay as they are, on either side."""
     if not is_clean(term) or is_contraction(term):
         return None
-    weight = sympy.diff(term.body, symbol)
-    rest = term.body.xreplace({symbol: sympy.S.Zero})
-    compared = any(condition.has(symbol) for condition in term.body.atoms(Condition))
-    if weight.has(symbol) or compared:
+    weight = linear_weight(term.body, symbol)
+    if weight is None:
         return None
+    rest = term.body.xreplace({symbol: sympy.S.Zero})
     terms = [make_term(term.axes, term.target, rest, term.reads)] if rest != 0 else []
     for part in inner.terms:
         if is_contraction(part) or not is_clean(part):

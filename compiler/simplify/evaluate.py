@@ -23,6 +23,7 @@ from sympy.codegen.cfunctions import expm1, log1p
 from compiler.ir.scalar.choices import Absolute, Maximum, Minimum, Power, Select, Sign
 from compiler.ir.scalar.complementary import erfc
 from compiler.ir.scalar.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
+from compiler.ir.scalar.held import StopGradient
 from compiler.ir.scalar.together import Together
 
 DIGITS = 150
@@ -301,7 +302,7 @@ IN_NUMPY: dict[type, Callable[..., Any]] = {
     erfc: _of_each(math.erfc),
     Absolute: np.abs,
     Sign: np.sign,
-    Together: lambda value: value,
+    **dict.fromkeys((Together, StopGradient), lambda value: value),
     Maximum: np.maximum,
     Minimum: np.minimum,
     Power: np.power,
@@ -334,7 +335,7 @@ IN_DIGITS: dict[type, Callable[..., Any]] = {
     erfc: _bounded(_complementary),
     Absolute: lambda a: Known(abs(a.value), a.doubt),
     Sign: lambda a: Known(mp.sign(a.value)),
-    Together: lambda value: value,
+    **dict.fromkeys((Together, StopGradient), lambda value: value),
     Maximum: lambda a, b: a if a.value > b.value else b,
     Minimum: lambda a, b: a if a.value < b.value else b,
     Power: _own_power,

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 import sympy
 
 from compiler.ir.scalar.choices import Power
+from compiler.ir.scalar.held import linear_weight
 from compiler.ir.scalar.together import Together
 from compiler.ir.tensor.compose import common, compose
 from compiler.ir.tensor.editing import replaced
@@ -137,8 +138,8 @@ def _summands_put_in(program: Program, definition: Definition, memo: Memo) -> Pr
                 continue
             if program.in_one_circle(definition.name, inner.name):
                 continue
-            weight = sympy.diff(term.body, symbol)
-            if weight.has(symbol) or weight == 0:
+            weight = linear_weight(term.body, symbol)
+            if not weight:
                 continue
             parts = {part: _put_into(term, symbol, weight, part, inner) for part in inner.terms}
             found = {part: put for part, put in parts.items() if put is not None}

@@ -30,8 +30,9 @@ OPERATORS = ("({0} + {1})", "({0} - 2*{1})", "({0} * {1})", "({0} / (2 + ({1})**
 class Formula:
     """Grows the text of one formula and the tensors that it reads."""
 
-    def __init__(self, draw: Callable):
+    def __init__(self, draw: Callable, functions: tuple[str, ...] = FUNCTIONS):
         self.draw = draw
+        self.functions = functions
         self.inputs = [Tensor("x", (None, draw(st.integers(2, 6))), "input")]
         self.extents = {"x": self.inputs[0].shape[1]}
         """Of the tensors (batch, n) that may be read: inputs and stages before."""
@@ -77,7 +78,7 @@ class Formula:
         if kind == "weight":
             return f"{self.parameter(extent)}[{axis}]"
         if kind == "function":
-            return self.choice(FUNCTIONS).format(self.expression(axis, extent, depth - 1))
+            return self.choice(self.functions).format(self.expression(axis, extent, depth - 1))
         if kind == "operator":
             operands = [self.expression(axis, extent, depth - 1) for _ in range(2)]
             return self.choice(OPERATORS).format(*operands)
@@ -112,9 +113,9 @@ class Formula:
 
 
 @st.composite
-def random_formulas(draw: Callable) -> Case:
+def random_formulas(draw: Callable, functions: tuple[str, ...] = FUNCTIONS) -> Case:
     """A formula of up to three statements, to be differentiated by its input and all its parameters."""
-    formula = Formula(draw)
+    formula = Formula(draw, functions)
     text = formula.text()
     inputs = tuple(formula.inputs)
     results = {"y": Operand("y", (None, _extent(text, inputs)))}

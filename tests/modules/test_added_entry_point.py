@@ -36,7 +36,7 @@ def hidden(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
     """What the first dense layer makes of each example."""
     program = model.predict.replace(outputs=("relu_1",))
     entry = EntryPoint(name, program, given_roles(program) | {"relu_1": Role("output", "relu_1")})
-    return entry.with_program(driver.through(("forward", "stable", "lowering"), name, program))
+    return entry.with_program(driver.through(("forward", "whole", "stable", "lowering"), name, program))
 
 
 def gradient_norm(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
@@ -49,7 +49,7 @@ def gradient_norm(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
     program = Program(program.inputs, (*program.definitions, squares), (loss, "squares"))
     roles = given_roles(program) | {loss: Role("value", loss), "squares": Role("value", "squares")}
     entry = EntryPoint(name, program, roles)
-    return entry.with_program(driver.through(("derived", "stable", "lowering"), name, program))
+    return entry.with_program(driver.through(("whole", "derived", "stable", "lowering"), name, program))
 
 
 def squared(name: str, program: Program):

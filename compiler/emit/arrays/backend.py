@@ -36,6 +36,8 @@ class Backend:
     """Positions as real numbers."""
     special: str
     """Functions that the library has elsewhere, or not."""
+    constant_part: str
+    """A value that its own derivatives take for a constant."""
     functions: Mapping[str, str] = field(default_factory=dict)
     """Functions whose name there is another one."""
     helpers: Mapping[str, str] = field(default_factory=dict)
@@ -82,6 +84,7 @@ NUMPY = Backend(
     add_at="add_at({target}, {value}, {index})",
     constant="{value}",
     real="({value})",
+    constant_part="({argument})",
     special="np.vectorize(math.{name}, otypes=[float])({argument})",
     helpers={
         "check_shapes(": _CHECK_SHAPES.replace("SHAPE", "np.shape(array)"),
@@ -111,6 +114,7 @@ TORCH = Backend(
     add_at="add_at({target}, {value}, {index})",
     constant="torch.tensor({value}, dtype=dtype, device=device)",
     real="({value}).to(dtype)",
+    constant_part="({argument}).detach()",
     special="torch.{name}({argument})",
     functions={"power": "pow", "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan"},
     helpers={
@@ -147,6 +151,7 @@ JAX = Backend(
     add_at="{target} = add_at({target}, {value}, {index})",
     constant="{value}",
     real="({value})",
+    constant_part="jax.lax.stop_gradient({argument})",
     special="jax.scipy.special.{name}({argument})",
     helpers={
         "check_shapes(": _CHECK_SHAPES.replace("SHAPE", "jnp.shape(array)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compiler.emit.arrays.backend import Backend
+from compiler.ir.scalar.held import StopGradient
 from compiler.show.notation import (
     ATOM,
     NOT,
@@ -58,6 +59,8 @@ class Expression(Text):
     def _call(self, function: str, arguments: tuple[Node, ...]) -> str:
         if all(map(_is_constant, arguments)):
             return f"math.{function}({', '.join(self.all(arguments))})"
+        if function == StopGradient.name:
+            return self.backend.constant_part.format(argument=self(arguments[0]))
         if function in SPECIAL:
             return self.backend.special.format(name=function, argument=self(arguments[0]))
         name = FUNCTIONS.get(function, function)

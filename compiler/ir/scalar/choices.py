@@ -332,8 +332,6 @@ KINKED = (*CHOICES, Absolute, Sign)
 """Scalars whose derivative is found case by case."""
 NOT_NUMBERS = tuple(map(type, (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.I)))
 """What SymPy makes of an undefined operation on constants: log(0), 0/0, the square root of -1."""
-OWN_FUNCTIONS = {kind.name: kind for kind in (Maximum, Minimum, Absolute, Sign, Power)}
-"""The language's own functions by the names that formulas call them with."""
 
 
 def is_own_power(base: sympy.Expr, exponent: sympy.Expr) -> bool:

@@ -19,9 +19,10 @@ import sympy
 from sympy.codegen.cfunctions import expm1, log1p
 
 from compiler.ir.affine.expression import Affine, FloorDiv, Mod, Read, atom_of, axis, constant
-from compiler.ir.scalar.choices import OWN_FUNCTIONS, Select
+from compiler.ir.scalar.choices import Select
 from compiler.ir.scalar.complementary import erfc
 from compiler.ir.scalar.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
+from compiler.ir.scalar.held import OWN_FUNCTIONS
 from compiler.ir.scalar.together import Together
 from compiler.ir.tensor.kinds import Dtype, Kind, Operation, Role
 from compiler.ir.tensor.program import Access, Axis, Definition, Guard, Program, Tensor, Term, read_symbol

@@ -32,6 +32,7 @@ from compiler.language.formula.scope import SIZE, Operand, Scope, did_you_mean, 
 from compiler.language.formula.spelling import with_normalised_keys
 from compiler.language.formula.syntax import (
     FUNCTION_NAMES,
+    OWN_NAMES,
     REDUCTIONS,
     Binary,
     Call,
@@ -50,8 +51,7 @@ from compiler.language.formula.syntax import (
     walk,
 )
 
-CHOICES = ("max", "min", "abs", "sign")
-KNOWN_FUNCTIONS = (*FUNCTION_NAMES, *CHOICES, SIZE)
+KNOWN_FUNCTIONS = (*FUNCTION_NAMES, "max", "min", *OWN_NAMES, SIZE)
 
 
 def formula_problems(
@@ -259,7 +259,7 @@ class _Values:
             return
         if function in ("max", "min") and len(arguments) >= 2:
             pass
-        elif function in ("abs", "sign") or function in FUNCTION_NAMES:
+        elif function in (*OWN_NAMES, *FUNCTION_NAMES):
             if len(arguments) != 1:
                 self.error(node, f"{function} takes one argument", found=str(len(arguments)))
         elif function in REDUCTIONS:

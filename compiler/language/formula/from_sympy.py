@@ -8,12 +8,13 @@ import sympy
 from sympy.logic.boolalg import BooleanAtom
 
 from compiler.errors import ModelError, Problem
-from compiler.ir.scalar.choices import Absolute, Maximum, Minimum, Power, Select, Sign
+from compiler.ir.scalar.choices import Power, Select
 from compiler.ir.scalar.conditions import Both, Comparison, Either, Negated
 from compiler.ir.scalar.from_sympy import own_nodes
+from compiler.ir.scalar.held import OWN_FUNCTIONS
 from compiler.language.formula.scalar import FUNCTIONS
 
-_OWN_NAMES = {Maximum: "max", Minimum: "min", Absolute: "abs", Sign: "sign"}
+_OWN_NAMES = {kind: name for name, kind in OWN_FUNCTIONS.items() if kind is not Power}
 _FUNCTION_NAMES = {function: name for name, function in FUNCTIONS.items() if isinstance(function, type)}
 _NAMES = {**_FUNCTION_NAMES, **_OWN_NAMES}
 

@@ -44,6 +44,13 @@ erf = _function("erf")
 erfc = _function("erfc")
 
 
+def stop_gradient(value: Scalar) -> Scalar:
+    """The value, a constant to every derivative."""
+    from compiler.ir.scalar.held import StopGradient
+
+    return StopGradient(_exact(value))
+
+
 def where(condition: Condition, then: Scalar, otherwise: Scalar) -> Scalar:
     """`then if condition else otherwise`.
 

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 
 from compiler.language.formula.notations import CHARACTERS, FRACTIONS, FUNCTIONS, OPERATORS, SUPERSCRIPTS
-from compiler.language.formula.syntax import FUNCTION_NAMES, REDUCTIONS
+from compiler.language.formula.syntax import FUNCTION_NAMES, OWN_NAMES, REDUCTIONS
 
 _TOKEN = re.compile(
     r"\s+|(?:\d[\d_]*\.?[\d_]*|\.\d+)(?:[eE][+-]?\d+)?|[^\W\d]\w*"
@@ -27,7 +27,7 @@ _MODULES = re.compile(r"(?<![A-Za-z_])(np|numpy|math|jnp|torch|tf|sympy|sp)\s*\.
 _NAMED_AXIS = re.compile(r"(?<![^\W\d])(sum|prod|max|min|mean)_(?:\{(\w+)\}|(\w+))\s*")
 _DECIMAL_COMMA = re.compile(r"(?<![\w\].])(\d+),(\d+)(?=\s*[*/])")
 KEYWORDS = frozenset(("if", "else", "and", "or", "not", "in", "is", "for", "lambda"))
-CALLED = frozenset((*FUNCTION_NAMES, *FUNCTIONS, "max", "min", "abs", "sign"))
+CALLED = frozenset((*FUNCTION_NAMES, *FUNCTIONS, "max", "min", *OWN_NAMES))
 _OPEN = {"(": ")", "[": "]", "{": "}"}
 
 

@@ -15,10 +15,11 @@ import sympy
 
 from compiler.errors import CompilerBug, ModelError
 from compiler.ir.affine.domain import Guard
-from compiler.ir.scalar.choices import NOT_NUMBERS, OWN_FUNCTIONS, Power, Select
+from compiler.ir.scalar.choices import NOT_NUMBERS, Power, Select
 from compiler.ir.scalar.complementary import erfc
 from compiler.ir.scalar.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
 from compiler.ir.scalar.from_sympy import own_nodes
+from compiler.ir.scalar.held import OWN_FUNCTIONS
 from compiler.ir.tensor.program import Access, Reads
 from compiler.language.formula.affine_index import axis_value, checked_indices, size_of
 from compiler.language.formula.scope import BATCH_SIZE, IOTA, SIZE, Scope

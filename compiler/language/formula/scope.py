@@ -11,7 +11,7 @@ from compiler.errors import ModelError
 from compiler.ir.affine.domain import Shape
 from compiler.language.formula.problems import formula_error
 from compiler.language.formula.spelling import with_normalised_keys
-from compiler.language.formula.syntax import FUNCTION_NAMES, REDUCTIONS, Node, Place, Read
+from compiler.language.formula.syntax import FUNCTION_NAMES, OWN_NAMES, REDUCTIONS, Node, Place, Read
 
 BATCH_AXIS = "b"
 BATCH_SIZE = "batch_size"
@@ -90,7 +90,7 @@ class Scope:
             return self.error(place, f"{name} is a constant, not a tensor", advice=f"{name}, without indices")
         if name in REDUCTIONS:
             return self.error(place, f"{name} reduces over axes", expected=f"{name}[axes](expression)")
-        if name in FUNCTION_NAMES or name in ("abs", "sign"):
+        if name in (*FUNCTION_NAMES, *OWN_NAMES):
             return self.error(place, f"{name} is a function", expected=f"{name}(expression)")
         known = sorted(key for key in self.operands if key.isidentifier())
         return self.error(

@@ -17,7 +17,9 @@ FUNCTION_NAMES = (
     *("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan"),
     *("sinh", "cosh", "tanh", "erf", "erfc"),
 )
-"""What the formula language can call beside max, min, abs and sign; `scalar.FUNCTIONS` says what each is."""
+"""What the formula language can call; `scalar.FUNCTIONS` says what each is."""
+OWN_NAMES = ("abs", "sign", "stop_gradient")
+"""Functions of one argument that are the language's own; `choices.OWN_FUNCTIONS` says what each is."""
 
 
 @dataclass(frozen=True)

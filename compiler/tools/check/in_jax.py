@@ -17,6 +17,7 @@ import numpy as np
 import sympy
 
 from compiler.errors import CompilerBug
+from compiler.ir.scalar.held import StopGradient
 from compiler.ir.tensor.circles import Circle, circles
 from compiler.ir.tensor.counter_random import uniform
 from compiler.ir.tensor.interpreter import affine_values, concrete_shape, large_integers
@@ -159,4 +160,5 @@ def _inside(index: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
 def _function(jax: ModuleType, term: Term):
     symbols, special = [symbol for symbol, _ in term.reads], jax.scipy.special
     body = term.body.xreplace(large_integers(term.body))
-    return sympy.lambdify(symbols, body, modules=[{"erf": special.erf, "erfc": special.erfc}, "jax"])
+    named = {"erf": special.erf, "erfc": special.erfc, StopGradient.name: jax.lax.stop_gradient}
+    return sympy.lambdify(symbols, body, modules=[named, "jax"])
