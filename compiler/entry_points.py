@@ -7,6 +7,10 @@
     hvp             the tangent of every parameter's cotangent: the Hessian times the given tangents
     input_hvp       the same of the parameters and the inputs together
     per_example     the loss of each example, and its gradient by every parameter
+    pullback        outputs, and cotangents of the parameters for given ones of the outputs
+    input_pullback  the same, and the cotangents of the inputs
+    gauss_newton    the Gauss-Newton matrix times given tangents
+    fisher          the empirical Fisher matrix times given tangents
     diagnosis       numbers that say layer by layer what a step does inside (`compiler/diagnosis.py`)
     inference       outputs and loss without what acts in training alone
     predict         outputs
@@ -33,8 +37,21 @@ from compiler.ir.tensor.editing import joined
 from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.rename import renamed
-from compiler.offers import DIAGNOSE, EVALUATE, HVP, JVP, METRICS, PER_EXAMPLE, PREDICT, VALUE_AND_GRAD
+from compiler.offers import (
+    DIAGNOSE,
+    EVALUATE,
+    FISHER,
+    GAUSS_NEWTON,
+    HVP,
+    JVP,
+    METRICS,
+    PER_EXAMPLE,
+    PREDICT,
+    PULLBACK,
+    VALUE_AND_GRAD,
+)
 from compiler.pipeline import Facts
+from compiler.products import fisher, gauss_newton, pullback
 
 Maker = Callable[[str, LoweredModel, Driver], EntryPoint | None]
 """Makes the entry point of a name, ready for scheduling; None where the model has none of the kind."""
@@ -49,6 +66,8 @@ class Recipe:
     make: Maker
     offer: Offer | None = None
     """The method by which callers ask for it; those that share one answer it with and without inputs."""
+    announced: bool = True
+    """Whether a module without the mode has the method all the same, which says what is missing."""
 
 
 def entry_points(
@@ -142,7 +161,9 @@ def _per_example(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
 
 def _finished(entry: EntryPoint, driver: Driver) -> EntryPoint:
     """What follows a derivation."""
-    return entry.with_program(driver.through(("derived", "stable", "lowering"), entry.name, entry.program))
+    return entry.with_program(
+        driver.through(("whole", "derived", "stable", "lowering"), entry.name, entry.program)
+    )
 
 
 def _forward(
@@ -155,13 +176,13 @@ def _forward(
 ) -> EntryPoint:
     """One of the model's own programs."""
     entry = _entry(name, program(model), model, {}, duty)
-    return entry.with_program(driver.through(("forward", "stable", "lowering"), name, entry.program))
+    return entry.with_program(driver.through(("forward", "whole", "stable", "lowering"), name, entry.program))
 
 
 def _update(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
     program = driver.one("over_batch", name, model.optimizer.update, Facts(size=model.parameter_count))
     entry = EntryPoint(name, program, model.optimizer.roles, "update", "parameters")
-    return entry.with_program(driver.through(("lowering",), name, program))
+    return entry.with_program(driver.through(("whole", "lowering"), name, program))
 
 
 def _metrics(name: str, model: LoweredModel, driver: Driver) -> EntryPoint | None:
@@ -172,14 +193,14 @@ def _metrics(name: str, model: LoweredModel, driver: Driver) -> EntryPoint | Non
     roles = {tensor.name: model.roles[tensor.name] for tensor in known}
     roles |= {output: model.roles[output] for output in model.metrics.outputs}
     entry = EntryPoint(name, model.metrics, roles)
-    return entry.with_program(driver.through(("stable", "lowering"), name, entry.program))
+    return entry.with_program(driver.through(("whole", "stable", "lowering"), name, entry.program))
 
 
 def _initialize(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
     roles = {p.name: Role("parameter", p.name) for p in model.parameters}
     roles |= {s.name: Role("state", s.name) for s in model.states}
     entry = EntryPoint(name, initial_values(model), roles, "initial_values")
-    return entry.with_program(driver.through(("lowering",), name, entry.program))
+    return entry.with_program(driver.through(("whole", "lowering"), name, entry.program))
 
 
 def initial_values(model: LoweredModel) -> Program:
@@ -208,6 +229,10 @@ ENTRY_POINTS = (
     Recipe("hvp", "hvp", partial(_hessian, inputs=False), HVP),
     Recipe("input_hvp", "hvp", partial(_hessian, inputs=True), HVP),
     Recipe("per_example", "per_example", _per_example, PER_EXAMPLE),
+    Recipe("pullback", "pullback", partial(pullback, inputs=False), PULLBACK, announced=False),
+    Recipe("input_pullback", "pullback", partial(pullback, inputs=True), PULLBACK, announced=False),
+    Recipe("gauss_newton", "gauss_newton", gauss_newton, GAUSS_NEWTON, announced=False),
+    Recipe("fisher", "fisher", fisher, FISHER, announced=False),
     Recipe("diagnosis", "diagnose", diagnosis, DIAGNOSE),
     Recipe(
         "inference", ALWAYS, partial(_forward, program=lambda m: m.inference, duty="evaluation"), EVALUATE

@@ -4,6 +4,9 @@
     jvp          the derivative of the loss along given tangents, in one forward pass
     hvp          the Hessian of the loss times given tangents
     per_example  losses and gradients of each example of a batch
+    pullback     gradients for given cotangents of the outputs
+    gauss_newton the Gauss-Newton matrix times given tangents
+    fisher       the empirical Fisher matrix times given tangents
     diagnose     what a step does inside the network, layer by layer
 
 Nothing is imported here but the errors: the command line asks before it loads anything heavy.
@@ -15,7 +18,7 @@ from collections.abc import Iterable
 
 from compiler.errors import ModelError, Problem
 
-MODES = ("vjp", "jvp", "hvp", "per_example", "diagnose")
+MODES = ("vjp", "jvp", "hvp", "per_example", "pullback", "gauss_newton", "fisher", "diagnose")
 
 
 def checked_modes(modes: Iterable[str]) -> tuple[str, ...]:

@@ -214,7 +214,9 @@ def _methods(source: ModuleSource, recipes: tuple[Recipe, ...]) -> tuple[Method 
     signature, plans, entries = source.lowered.signature, source.plans, source.entries
     training, update = (with_duty(entries, duty) for duty in ("training", "update"))
     modes = {recipe.offer.method: recipe.mode for recipe in recipes if recipe.offer and recipe.mode != ALWAYS}
-    absent = {name: mode for name, mode in modes.items() if mode not in source.modes}
+    announced = {recipe.offer for recipe in recipes if recipe.announced}
+    told = {offer.method for offer in announced if offer}
+    absent = {name: mode for name, mode in modes.items() if mode not in source.modes and name in told}
     methods: list[Method | Absent] = [
         *training_methods(Halves(training, update, TRAIN_STEP, GRADIENTS, APPLY_GRADIENTS), plans, signature),
         *methods_of(entries, plans, signature),

@@ -102,6 +102,39 @@ loss is a mean over the batch, means of these are what `value_and_grad` gives. `
     gives=("example_value", "example_gradient"),
     rows=True,
 )
+PULLBACK = Offer(
+    "vjp",
+    """(outputs, gradients): the gradients of the sum of outputs times `cotangents`, by parameter name.
+
+The outputs are those of training, with the dropout of `value_and_grad`; losses and penalties take no part,
+and nothing is updated. `cotangents` are (batch, *shape of an output), of several outputs by their names or in
+order. With `inputs=True` the gradients also hold "input", of the shape of the batch.
+""",
+    gives=("output", "gradient"),
+)
+GAUSS_NEWTON = Offer(
+    "gauss_newton",
+    """The Gauss-Newton matrix of the training loss times `tangents`, by parameter name; nothing is updated.
+
+It is JᵀHJ for the Jacobian J of the outputs and the Hessian H of the loss as a function of the outputs alone,
+so what penalties add is not in it. `tangents` map names of parameters to arrays; what is missing is 0.
+`rows` as in `train_step`.
+""",
+    gives=("gradient",),
+    rows=True,
+    words=("products", "product"),
+)
+FISHER = Offer(
+    "fisher",
+    """The empirical Fisher matrix times `tangents`, by parameter name; nothing is updated.
+
+It is the mean over the batch of g gᵀ for the gradient g of each example's loss, as `per_example_gradients`
+has it. `tangents` and `rows` as in `gauss_newton`.
+""",
+    gives=("gradient",),
+    rows=True,
+    words=("products", "product"),
+)
 DIAGNOSE = Offer(
     "diagnose",
     """(loss, measures) of a step of training, by layer and parameter; nothing is updated.
@@ -124,6 +157,9 @@ ORDER = (
     JVP,
     HVP,
     PER_EXAMPLE,
+    PULLBACK,
+    GAUSS_NEWTON,
+    FISHER,
     METRICS,
     DIAGNOSE,
 )

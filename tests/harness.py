@@ -151,6 +151,7 @@ def compile_programs(
         inputs=(),
         labels=(),
         tangents=False,
+        cotangents=False,
     )
     module = (load or _load)(source, settings, extra_flags)
     return CompiledPrograms(module, plans, arguments, scalars, settings.dtype, source)

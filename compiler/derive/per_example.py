@@ -48,6 +48,24 @@ def per_example(
     """
     parameters = tuple(parameters)
     program = needed_for(program, loss)
+    apart, kinds, each = _apart(program, loss, parameters)
+    total = _total(each[loss], apart.names().fresh(f"{loss}.total"))
+    whole = extended(apart, definitions=(total,))
+    derived, rewrites = vjp(whole, total.name, (each[name] for name in parameters))
+    return _without_copies(derived, program, kinds, each), rewrites
+
+
+def losses_of_each(program: Program, loss: str, parameters: Iterable[str]) -> Program:
+    """The program of the losses (batch,) alone. Raises ModelError when examples of a batch interact."""
+    program = needed_for(program, loss)
+    apart, kinds, each = _apart(program, loss, tuple(parameters))
+    return _without_copies(apart, program, kinds, each)
+
+
+def _apart(
+    program: Program, loss: str, parameters: tuple[str, ...]
+) -> tuple[Program, _Kinds, dict[str, str]]:
+    """The program of the losses of each example, by parameters that each has its own of; and their names."""
     kinds = _kinds(program, frozenset(parameters))
     if loss not in kinds.wholes:
         raise CompilerBug(f"{loss} is no sum over the batch")
@@ -55,11 +73,8 @@ def per_example(
     widened = [d.name for d in program.definitions if d.name in kinds.statics | kinds.wholes]
     each = {name: names.fresh(f"{name}.each") for name in (*parameters, *widened)}
     definitions = [_with_batch_axis(d, each, program.batch_size) for d in program.definitions]
-    total = _total(each[loss], names.fresh(f"{loss}.total"))
     given = [_each_parameter(program[name], each[name]) for name in parameters]
-    apart = extended(program.with_definitions(definitions), given, (total,)).replace(outputs=(each[loss],))
-    derived, rewrites = vjp(apart, total.name, (each[name] for name in parameters))
-    return _without_copies(derived, program, kinds, each), rewrites
+    return extended(program.with_definitions(definitions), given).replace(outputs=(each[loss],)), kinds, each
 
 
 @dataclass(frozen=True)

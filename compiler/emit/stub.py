@@ -22,6 +22,7 @@ from compiler.ir.module.module import Module
 
 TYPES = {
     "tangents": "Mapping[str, ArrayLike]",
+    "cotangents": "ArrayLike",
     "sums": "Mapping[str, ArrayLike]",
     "inputs": "bool",
     "gradients": "Mapping[str, ArrayLike]",

@@ -96,8 +96,13 @@ def _method(offer: Offer, group: list[EntryPoint], plans: Plans, signature: Sign
         ways.append(Way(when, (Run(entry.name),), _results(offer, entry, plans, signature)))
     alone = not others and not _by_inputs(last, signature) and "gradient" in offer.gives
     if alone and not last.given("tangent"):
-        ways.append(Refusal("input gradient", "integer inputs have no gradient"))
-    final: When = "always" if others or not last.given("tangent") else when
+        ways.append(Refusal("input gradient", "inputs=True: integer inputs have no gradient"))
+    tangents = bool(last.given("tangent"))
+    by_parameters = tangents and not others and not _by_inputs(last, signature)
+    refused = by_parameters and any(row.differentiable for row in signature.of("input"))
+    if refused:
+        ways.append(Refusal("input tangent", f"tangents: {offer.method} is by parameters alone"))
+    final: When = "always" if others or refused or not tangents else when
     ways.append(Way(final, (Run(last.name),), _results(offer, last, plans, signature)))
     return _worded(offer, group, signature, tuple(ways))
 
@@ -121,7 +126,8 @@ def _worded(
     )
     asks = any(way.when in ("no input gradient", "input gradient") for way in ways)
     flag = asks and not tangents
-    compares = any(use not in ("output", "metric") for use in offer.gives)
+    cotangents = any(entry.given("cotangent") for entry in group)
+    compares = not cotangents and any(use not in ("output", "metric") for use in offer.gives)
     unlabelled = compares and not any(row.use == "label" and row.default is None for row in takes)
     lines = tuple(document.splitlines())
     return Method(
@@ -129,6 +135,7 @@ def _worded(
         part=offer.part,
         together=offer.together,
         sums=any(entry.given("sum") or entry.results("metric") for entry in group),
+        cotangents=cotangents,
         unlabelled=unlabelled,
     )
 

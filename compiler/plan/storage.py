@@ -28,13 +28,19 @@ ARENA_ALIGNMENT = 16
 def storage_of(signature: Signature) -> Storage:
     """The arrays for all parameters, states and slots of a signature."""
     slots = tuple(row.name for row in signature.of("slot"))
-    ends = accumulate((row_size(row.shape) for row in signature.of("input")), initial=0)
-    inputs = dict(zip((row.name for row in signature.of("input")), ends, strict=False))
+    inputs, outputs = (_starts(signature.of(use)) for use in ("input", "output"))
     parameters = layout(signature.of("parameter"))
     # Values that are no sums over the batch stand between the gradients and them.
     first = parameters.size + ARENA_ALIGNMENT * len(signature.of("value"))
     sums = layout(signature.of("sum", "metric"))
-    return Storage(parameters, layout(signature.of("state")), slots, inputs, sums, first)
+    return Storage(parameters, layout(signature.of("state")), slots, inputs, outputs, sums, first)
+
+
+def _starts(rows: Iterable[Row]) -> dict[str, int]:
+    """Values of an example in front of each row's, where all lie one after another."""
+    rows = tuple(rows)
+    ends = accumulate((row_size(row.shape) for row in rows), initial=0)
+    return dict(zip((row.name for row in rows), ends, strict=False))
 
 
 def layout(rows: Iterable[Row]) -> Layout:
@@ -130,6 +136,8 @@ def _given(role: Role, shape: Shape, storage: Storage) -> Place:
             if has_batch(shape):
                 return Place("input_tangent", storage.inputs[role.of])
             return Place("tangent", arena.offsets[role.of])
+        case "cotangent":
+            return Place("output_cotangent", storage.outputs[role.of])
         case use if use in SCALAR_KINDS:
             return Place("scalar", SCALAR_KINDS.index(use))
     raise CompilerBug(f"there is no place for a tensor whose role is {role.use}")

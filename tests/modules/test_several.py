@@ -26,6 +26,7 @@ from compiler.tools.measure.module import random_batch
 from runtime.errors import DataError
 from runtime.evaluation import evaluate
 from runtime.interface import ModelInterface
+from runtime.matrices import hessian, jacobian
 from runtime.trainer import fit
 from tests.machines import TARGETS
 from tests.workshop import import_module
@@ -185,3 +186,51 @@ def test_training(module: ModuleType) -> None:
 def test_measurements_draw_what_the_module_takes(module: ModuleType) -> None:
     x, y = random_batch(module, 5)
     assert np.isfinite(module.Network(seed=0).train_step(x, y)["loss"])
+
+
+def test_cotangents_and_matrices(module: ModuleType) -> None:
+    """`vjp` against the interpreter, and the rows of a Jacobian and a Hessian against its products."""
+    net, (x, y) = module.Network(seed=1), batch(5)
+    rng = np.random.default_rng(4)
+    cotangents = {"digit": rng.normal(size=(5, 3)), "equal": rng.normal(size=(5, 1))}
+    outputs, gradients = net.vjp(x, cotangents, inputs=True)
+    for name, array in net.predict(x).items():
+        np.testing.assert_allclose(outputs[name], array, rtol=1e-12)
+    rows = {name: jacobian(net, x, "point", name) for name in outputs}
+    assert rows["digit"].shape == (5, 3, SIZE) and rows["equal"].shape == (5, 1, SIZE)
+    expected = sum(np.einsum("bk,bki->bi", cotangents[name], rows[name]) for name in rows)
+    np.testing.assert_allclose(gradients["point"], expected, atol=1e-13)
+    by_bias = jacobian(net, x, "dense_1.bias", "digit")
+    weighed = np.einsum("bk,bki->i", cotangents["digit"], by_bias)
+    alone = net.vjp(x, (cotangents["digit"], np.zeros((5, 1))))[1]
+    np.testing.assert_allclose(alone["dense_1.bias"], weighed, atol=1e-13)
+    h = 1e-6
+    for k in range(3):
+        moved = {**x, "point": x["point"] + h * rng.normal(size=x["point"].shape)}
+        change = net.predict(moved)["digit"][:, k] - outputs["digit"][:, k]
+        along = np.einsum("bi,bi->b", rows["digit"][:, k], moved["point"] - x["point"])
+        np.testing.assert_allclose(change, along, atol=1e-10)
+    bias = net.parameters["dense_1.bias"]
+    second, direction = hessian(net, x, y, "dense_1.bias"), rng.normal(size=bias.shape)
+    np.testing.assert_allclose(second, second.T, atol=1e-13)
+    product = net.hvp(x, y, {"dense_1.bias": direction})["dense_1.bias"]
+    np.testing.assert_allclose(second @ direction, product, atol=1e-13)
+
+
+def test_the_door_for_cotangents_and_tangents(module: ModuleType) -> None:
+    net, (x, y) = module.Network(seed=1), batch(5)
+    good = {"digit": np.ones((5, 3)), "equal": np.ones((5, 1))}
+    with pytest.raises(ValueError, match=r"cotangents\['digit'\]: expected shape \(5, 3\), found \(5, 2\)"):
+        net.vjp(x, {**good, "digit": np.ones((5, 2))})
+    with pytest.raises(ValueError, match=r"cotangents: expected arrays by the names .* nothing for 'equal'"):
+        net.vjp(x, {"digit": good["digit"]})
+    for product in (net.gauss_newton, net.fisher):
+        assert list(product(x, y, {})) == list(net.parameters)
+        with pytest.raises(TypeError, match="is by parameters alone"):
+            product(x, y, {"point": x["point"]})
+    with pytest.raises(DataError, match="jacobian: expected output='digit' or 'equal', found None"):
+        jacobian(net, x, "point")
+    with pytest.raises(DataError, match=r"hessian: expected one of .* found 'nothing'"):
+        hessian(net, x, y, "nothing")
+    with pytest.raises(DataError, match="has no hvp: compile the model with --modes hvp"):
+        hessian(object(), x, y, "nothing")

@@ -28,6 +28,7 @@ TESTS = {
     "no input gradient": "not inputs",
     "input gradient": "inputs",
     "no input tangent": "along_input is None",
+    "input tangent": "along_input is not None",
 }
 """How a call is told that asks for derivatives by inputs, or does not."""
 
@@ -59,6 +60,7 @@ def arguments(method: Method) -> list[tuple[str, str | None]]:
     # Where tangents follow, which must be given, so must be the None.
     result += [("y", None if method.tangents else "None")] if method.unlabelled else []
     result += [("tangents", None)] if method.tangents else []
+    result += [("cotangents", None)] if method.cotangents else []
     result += [("gradients", None)] if method.gradients else []
     result += [("sums", None)] if method.sums else []
     result += [("inputs", "False")] if method.flag else []
@@ -84,7 +86,7 @@ def _method(method: Method, names: Names) -> list[str]:
     outside: list[str] = []
     for way in method.ways:
         if isinstance(way, Refusal):
-            raised = f'    raise TypeError("inputs=True: {way.message}")'
+            raised = f'    raise TypeError("{way.message}")'
             inside += [f"if {TESTS[way.when]}:", raised]
             continue
         answer, left = _answer(method, way, names)
@@ -123,6 +125,8 @@ def _door(method: Method, names: Names) -> list[str]:
             if not (number or method.takes_none):
                 checked = f'_filled("{names.shown[row.name]}", {checked})'
             lines.append(f"{row.argument} = {checked}")
+    if method.cotangents:
+        lines.append("along_outputs = self._cotangents(&context, cotangents)")
     return lines + (["along_input = self._tangent(&context, tangents)"] if method.tangents else [])
 
 

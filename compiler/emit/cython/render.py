@@ -54,6 +54,7 @@ def render_module(module: Module, target: Target) -> str:
         several=not one_of_each(signature),
         losses=tuple(row.name for row in signature.of("value"))[1:],
         tangents=module.tangents,
+        cotangents=module.cotangents,
         methods=ordinary,
         methods_of_modes=of_modes,
         several_arrays=[] if batch is None else [*taken_apart(batch)],

@@ -19,6 +19,7 @@ CONTEXT_FIELDS = frozenset(
         "states",
         "tangents",
         "input_tangent",
+        "output_cotangent",
         "total",
         "lanes",
         "tiles",

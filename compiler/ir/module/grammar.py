@@ -37,6 +37,7 @@ Area = Literal[
     "argument",
     "tangent",
     "input_tangent",
+    "output_cotangent",
 ]
 Element = Literal["real", "index", "small"]
 """The stored type of a value: real, 32 bits, or 8 bits for the winners of small windows."""
@@ -47,7 +48,8 @@ class Place:
     """Where a tensor lives: an area of memory and an offset in it.
 
     Offsets count elements in "parameter", "tangent", "total", "lane", "state", "scalar", bytes in "tile" and
-    "shared". In "batch", "output" and "input_tangent" it counts elements of an example, times the batch.
+    "shared". In "batch", "output", "input_tangent" and "output_cotangent" it counts elements of an example,
+    times the batch.
     """
 
     area: Area
@@ -193,6 +195,8 @@ class Storage:
     slots: tuple[str, ...]
     inputs: Mapping[str, int]
     """Values of an example in front of each input's, where tangents of all of them lie together."""
+    outputs: Mapping[str, int]
+    """The same of outputs and their cotangents."""
     sums: Layout
     """Of metrics: their sums and then their values, among the totals."""
     first_sum: int

@@ -108,7 +108,7 @@ def _elements(pointer: Pointer, state: _Run, first: int, count: int, lane: int) 
     memory = state.areas[area]
     if area in ("tile", "shared"):
         return memory[offset : offset + elements * kind.itemsize].view(kind)
-    if area in ("batch", "output", "input_tangent"):
+    if area in ("batch", "output", "input_tangent", "output_cotangent"):
         memory = memory[offset * state.given.batch :].view(kind)
         offset = 0
     start = offset + (first * size if pointer.batched else 0)

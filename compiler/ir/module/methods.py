@@ -97,7 +97,7 @@ class RenewStates:
 
 
 Action = Run | CountStep | RenewStates
-When = Literal["always", "no input gradient", "no input tangent", "input gradient"]
+When = Literal["always", "no input gradient", "no input tangent", "input gradient", "input tangent"]
 """Which calls a way is for: all that are left, or those that ask for no derivatives by inputs, or do."""
 
 
@@ -157,6 +157,8 @@ class Method:
     """Whether it takes gradients, by the names of all parameters, and no batch."""
     sums: bool = False
     """Whether it takes sums of metrics, by their names, and no batch."""
+    cotangents: bool = False
+    """Whether it takes cotangents of the outputs, one or several by their names."""
     unlabelled: bool = False
     """Whether it takes a label that must be None, as a model without labels is trained like any other."""
 

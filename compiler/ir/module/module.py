@@ -59,3 +59,8 @@ class Module:
     def tangents(self) -> bool:
         """Whether some method takes tangents."""
         return any(isinstance(method, Method) and method.tangents for method in self.methods)
+
+    @property
+    def cotangents(self) -> bool:
+        """Whether some method takes cotangents of the outputs."""
+        return any(isinstance(method, Method) and method.cotangents for method in self.methods)
