@@ -26,6 +26,7 @@ from tests.derive import references
 from tests.derive.activation_cases import activation_cases
 from tests.derive.case_builders import jnp, layer_case
 from tests.derive.cases import Case
+from tests.derive.composite_cases import composite_cases
 from tests.derive.loss_cases import loss_cases
 from tests.derive.normalization_cases import normalization_cases
 from tests.derive.window_cases import window_cases
@@ -78,6 +79,7 @@ def other_layer_cases() -> Iterator[Case]:
     yield from activation_cases()
     yield from window_cases()
     yield from normalization_cases()
+    yield from composite_cases()
     yield layer_case("dense", Dense(3), jnp(lambda np, v: v["x"] @ v["kernel"] + v["bias"]), (5,))
     yield layer_case(
         "dense-without-bias", Dense(3, use_bias=False), jnp(lambda np, v: v["x"] @ v["kernel"]), (5,)

@@ -20,36 +20,54 @@ from compiler.language.layers.activations import (
 from compiler.language.layers.attention import MultiHeadAttention, PositionalEncoding, PositionEmbedding
 from compiler.language.layers.base import Add, Forward, Layer, Node, Parameter
 from compiler.language.layers.batch_normalization import BatchNormalization
-from compiler.language.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D, SeparableConv2D
+from compiler.language.layers.convolution import Conv1D, Conv2D, Conv3D, DepthwiseConv2D, SeparableConv2D
 from compiler.language.layers.dense import Dense
 from compiler.language.layers.embedding import Embedding, Unembedding
 from compiler.language.layers.formula import Formula
 from compiler.language.layers.masking import Masking, Unmasked
-from compiler.language.layers.merging import Concatenate
-from compiler.language.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization
+from compiler.language.layers.merging import Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from compiler.language.layers.normalization import (
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    RMSNormalization,
+)
 from compiler.language.layers.pointwise import Pointwise
 from compiler.language.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
+    AveragePooling3D,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
     GlobalMaxPool1D,
     GlobalMaxPool2D,
+    GlobalMaxPool3D,
     MaxPool1D,
     MaxPool2D,
+    MaxPool3D,
 )
 from compiler.language.layers.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
-from compiler.language.layers.regularization import Dropout
+from compiler.language.layers.regularization import (
+    AlphaDropout,
+    Dropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+)
 from compiler.language.layers.resizing import (
     Cropping1D,
     Cropping2D,
+    PixelShuffle,
     UpSampling1D,
     UpSampling2D,
     ZeroPadding1D,
     ZeroPadding2D,
 )
-from compiler.language.layers.shaping import Flatten, Input, Permute, Rescaling, Reshape
+from compiler.language.layers.shaping import Flatten, Input, Permute, RepeatVector, Rescaling, Reshape
 from compiler.language.layers.transposed import Conv1DTranspose, Conv2DTranspose
+from compiler.language.layers.wrappers import TimeDistributed, WeightNormalization
 
 __all__ = [
     "ELU",
@@ -58,8 +76,11 @@ __all__ = [
     "LSTM",
     "SELU",
     "Add",
+    "AlphaDropout",
+    "Average",
     "AveragePooling1D",
     "AveragePooling2D",
+    "AveragePooling3D",
     "BatchNormalization",
     "Bidirectional",
     "Concatenate",
@@ -67,23 +88,29 @@ __all__ = [
     "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
+    "Conv3D",
     "Cropping1D",
     "Cropping2D",
     "Dense",
     "DepthwiseConv2D",
+    "Dot",
     "Dropout",
     "Embedding",
     "Flatten",
     "Formula",
     "Forward",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
     "GlobalMaxPool1D",
     "GlobalMaxPool2D",
+    "GlobalMaxPool3D",
     "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "Input",
+    "InstanceNormalization",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
@@ -91,17 +118,23 @@ __all__ = [
     "Masking",
     "MaxPool1D",
     "MaxPool2D",
+    "MaxPool3D",
+    "Maximum",
+    "Minimum",
     "Mish",
     "MultiHeadAttention",
+    "Multiply",
     "Node",
     "PReLU",
     "Parameter",
     "Permute",
+    "PixelShuffle",
     "Pointwise",
     "PositionEmbedding",
     "PositionalEncoding",
     "RMSNormalization",
     "ReLU",
+    "RepeatVector",
     "Rescaling",
     "Reshape",
     "SeparableConv2D",
@@ -110,11 +143,17 @@ __all__ = [
     "SimpleRNN",
     "Softmax",
     "Softplus",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "Subtract",
     "Tanh",
+    "TimeDistributed",
     "Unembedding",
     "Unmasked",
     "UpSampling1D",
     "UpSampling2D",
+    "WeightNormalization",
     "ZeroPadding1D",
     "ZeroPadding2D",
 ]

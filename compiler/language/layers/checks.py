@@ -37,6 +37,18 @@ def positive_pair(argument: str, value: object) -> Iterator[Problem]:
         yield wrong(argument, "a positive integer, or a pair of them", value)
 
 
+def positive_each(argument: str, value: object, count: int) -> Iterator[Problem]:
+    """One positive integer, or `count` of them."""
+    if count == 1:
+        yield from positive_integer(argument, value)
+    elif count == 2:
+        yield from positive_pair(argument, value)
+    else:
+        items = value if isinstance(value, tuple | list) and len(value) == count else (value,)
+        if not all(is_integer(item) and item > 0 for item in items):
+            yield wrong(argument, f"a positive integer, or {count} of them", value)
+
+
 def number(argument: str, value: object) -> Iterator[Problem]:
     if not is_number(value):
         yield wrong(argument, "a number", value)

@@ -1,4 +1,4 @@
-"""Convolutions of images and sequences, channels last."""
+"""Convolutions of images, sequences and volumes, channels last."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from compiler.language.layers import checks
 from compiler.language.layers.activations import activation_problems
 from compiler.language.layers.base import Forward, Layer, Parameter, Shape
 from compiler.language.layers.windows import (
+    CONTINUED,
     IMAGE,
     SEQUENCE,
+    VOLUME,
     Padding,
     Sides,
+    continued,
     each,
+    padding_of,
     padding_problems,
     window_over,
+    window_span,
 )
 from compiler.language.regularizers.base import Regularizer
 
@@ -49,7 +54,7 @@ class Conv2D(Layer):
 
     def problems(self) -> Iterator[Problem]:
         yield from _filter_problems(self)
-        yield from convolution_problems(self, self.sides)
+        yield from convolution_problems(self, self.sides, continued=True)
 
     def forward(self, x: Shape) -> Forward:
         return _convolution(self, x, self.sides)
@@ -81,10 +86,45 @@ class Conv1D(Layer):
 
     def problems(self) -> Iterator[Problem]:
         yield from _filter_problems(self)
-        yield from convolution_problems(self, self.sides)
+        yield from convolution_problems(self, self.sides, continued=True)
 
     def forward(self, x: Shape) -> Forward:
         return _convolution(self, x, self.sides)
+
+
+@dataclass(frozen=True)
+class Conv3D(Layer):
+    """A convolution (depth, height, width, c) to (depth', height', width', filters).
+
+    Kernel (kernel depth, height, width, c / groups, filters), bias (filters,). `kernel_size`, `stride` and
+    `dilation` are one integer or three; for `padding` see windows.py, for `groups` Conv2D.
+    """
+
+    filters: int
+    kernel_size: int | tuple[int, int, int]
+    stride: int | tuple[int, int, int] = 1
+    padding: Padding = "valid"
+    dilation: int | tuple[int, int, int] = 1
+    activation: str | Layer | None = None
+    use_bias: bool = True
+    kernel_initializer: Initializer = DEFAULT_KERNEL
+    bias_initializer: Initializer = DEFAULT_BIAS
+    groups: int = 1
+    kernel_regularizer: Regularizer | None = None
+    bias_regularizer: Regularizer | None = None
+
+    any_number = True
+    sides = VOLUME
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _filter_problems(self)
+        yield from convolution_problems(self, self.sides, continued=True)
+
+    def forward(self, x: Shape) -> Forward:
+        return _convolution(self, x, self.sides)
+
+
+Convolution = Conv1D | Conv2D | Conv3D
 
 
 def kernel_and_bias(layer: Layer, kernel: Shape, filters: int) -> dict[str, Parameter]:
@@ -95,7 +135,7 @@ def kernel_and_bias(layer: Layer, kernel: Shape, filters: int) -> dict[str, Para
     return parameters
 
 
-def _convolution(layer: Conv1D | Conv2D, x: Shape, sides: Sides) -> Forward:
+def _convolution(layer: Convolution, x: Shape, sides: Sides) -> Forward:
     size, dilation = each(layer.kernel_size, sides), each(layer.dilation, sides)
     window = window_over(x, size, each(layer.stride, sides), layer.padding, dilation, sides=sides)
     channels, filters, groups = x[-1], layer.filters, layer.groups
@@ -103,13 +143,31 @@ def _convolution(layer: Conv1D | Conv2D, x: Shape, sides: Sides) -> Forward:
     c, o, sizes = "c", "o", {}
     if groups > 1:
         c, o, sizes = "ravel(g, c)", "ravel(g, o)", {"g": groups, "o": filters // groups}
+    before, cells, constants = "", "pad(x, 0)", window.constants
+    if layer.padding in CONTINUED:
+        before, cells = _beyond(layer, x, size, dilation, sides)
+        constants |= {side.before: 0 for side in sides}
     formula = (
-        f"y[b, {sides.axes}, {o}] = "
-        f"sum[{sides.offsets}, c](kernel[{sides.offsets}, c, {o}] * pad(x, 0)[b, {sides.position}, {c}])"
+        f"{before}y[b, {sides.axes}, {o}] = "
+        f"sum[{sides.offsets}, c](kernel[{sides.offsets}, c, {o}] * {cells}[b, {sides.position}, {c}])"
     )
     parameters = kernel_and_bias(layer, (*size, channels // groups, filters), filters)
     formula += f" + bias[{o}]" if layer.use_bias else ""
-    return Forward(formula, (*window.extents, filters), parameters, window.constants, sizes=sizes)
+    return Forward(formula, (*window.extents, filters), parameters, constants, sizes=sizes)
+
+
+def _beyond(
+    layer: Convolution, x: Shape, size: tuple[int, ...], dilation: tuple[int, ...], sides: Sides
+) -> tuple[str, str]:
+    """Statements for the input as it goes on beyond its ends, and what they call it."""
+    strides = each(layer.stride, sides)
+    spans = [window_span(*both) for both in zip(size, dilation, strict=True)]
+    margins = tuple(
+        padding_of(layer.padding, sides, number, x[number], span, strides[number])
+        for number, span in enumerate(spans)
+    )
+    statements, name = continued(x, layer.padding, margins, sides)
+    return f"{statements}\n", name
 
 
 @dataclass(frozen=True)
@@ -196,7 +254,7 @@ class SeparableConv2D(Layer):
         return Forward(formula, (rows, columns, self.filters), parameters, constants)
 
 
-def _filter_problems(layer: Conv1D | Conv2D) -> Iterator[Problem]:
+def _filter_problems(layer: Convolution) -> Iterator[Problem]:
     yield from checks.positive_integer("filters", layer.filters)
     yield from checks.positive_integer("groups", layer.groups)
     counts = (layer.filters, layer.groups)
@@ -220,14 +278,13 @@ def _check_groups(groups: int, channels: int) -> None:
 
 
 def convolution_problems(
-    layer: Layer, sides: Sides, *kernels: str, padding: bool = True
+    layer: Layer, sides: Sides, *kernels: str, padding: bool = True, continued: bool = False
 ) -> Iterator[Problem]:
     """What is wrong with the arguments that all convolutions have; `kernels` are names of initializers."""
-    positive = checks.positive_pair if len(sides) == 2 else checks.positive_integer
     for argument in ("kernel_size", "stride", "dilation"):
-        yield from positive(argument, getattr(layer, argument))
+        yield from checks.positive_each(argument, getattr(layer, argument), len(sides))
     if padding:
-        yield from padding_problems(layer.padding, sides)
+        yield from padding_problems(layer.padding, sides, continued=continued)
     yield from activation_problems(layer.activation)
     yield from checks.boolean("use_bias", layer.use_bias)
     for argument in (*(kernels or ("kernel_initializer",)), "bias_initializer"):

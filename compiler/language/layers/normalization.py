@@ -107,7 +107,37 @@ class GroupNormalization(Layer):
         return _grouped(self, x, groups)
 
 
-def _grouped(layer: GroupNormalization, x: Shape, groups: int) -> Forward:
+@dataclass(frozen=True)
+class InstanceNormalization(Layer):
+    """Mean 0 and variance 1 over all places of each channel: (…, c) to (…, c).
+
+    Parameters gamma and beta (c,). Ulyanov, Vedaldi and Lempitsky, "Instance normalization" (2016).
+    """
+
+    epsilon: float = 1e-3
+    center: bool = True
+    scale: bool = True
+    beta_initializer: Initializer = DEFAULT_BIAS
+    gamma_initializer: Initializer = DEFAULT_SCALE
+
+    any_number = True
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _normalization_problems(self)
+
+    def forward(self, x: Shape) -> Forward:
+        if len(x) < 2:
+            raise ModelError(
+                Problem(
+                    "there are no places to normalise over",
+                    expected="two or more dimensions, the last of channels",
+                    found=str(x),
+                )
+            )
+        return _grouped(self, x, x[-1])
+
+
+def _grouped(layer: GroupNormalization | InstanceNormalization, x: Shape, groups: int) -> Forward:
     places = axis_names(len(x))[:-1]
     at = ", ".join(("b", *places))
     over = ", ".join((*places, "k"))
@@ -121,7 +151,7 @@ def _grouped(layer: GroupNormalization, x: Shape, groups: int) -> Forward:
     return Forward(formula, x, _parameters(layer, x[-1]), {"epsilon": layer.epsilon}, sizes=sizes)
 
 
-Centred = LayerNormalization | GroupNormalization
+Centred = LayerNormalization | GroupNormalization | InstanceNormalization
 
 
 def _scaled(layer: Centred, value: str, channel: str) -> str:

@@ -1,4 +1,4 @@
-"""Poolings of images and sequences, channels last."""
+"""Poolings of images, sequences and volumes, channels last."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from compiler.language.layers.masks import Masks
 from compiler.language.layers.windows import (
     IMAGE,
     SEQUENCE,
+    VOLUME,
     Padding,
     Sides,
     Window,
@@ -91,6 +92,54 @@ class AveragePooling1D(Layer):
 
 
 @dataclass(frozen=True)
+class MaxPool3D(Layer):
+    """The largest value of each window: (depth, height, width, c) to (…, c); see MaxPool2D."""
+
+    pool_size: int | tuple[int, int, int] = 2
+    stride: int | tuple[int, int, int] | None = None
+    padding: Padding = "valid"
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _pooling_problems(self, VOLUME)
+
+    def forward(self, x: Shape) -> Forward:
+        return _largest(self, x, VOLUME)
+
+
+@dataclass(frozen=True)
+class AveragePooling3D(Layer):
+    """The mean of each window's cells inside: (depth, height, width, c) to (…, c); see AveragePooling2D."""
+
+    pool_size: int | tuple[int, int, int] = 2
+    stride: int | tuple[int, int, int] | None = None
+    padding: Padding = "valid"
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _pooling_problems(self, VOLUME)
+
+    def forward(self, x: Shape) -> Forward:
+        return _average(self, x, VOLUME)
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool3D(Layer):
+    """The largest value of each channel over the volume: (depth, height, width, c) to (c,)."""
+
+    def forward(self, x: Shape) -> Forward:
+        checks.rank(x, 4, VOLUME.layout)
+        return Forward("y[b, c] = max[d, h, w](x[b, d, h, w, c])", (x[3],))
+
+
+@dataclass(frozen=True)
+class GlobalAveragePooling3D(Layer):
+    """The mean of each channel over the volume: (depth, height, width, c) to (c,)."""
+
+    def forward(self, x: Shape) -> Forward:
+        checks.rank(x, 4, VOLUME.layout)
+        return Forward("y[b, c] = mean[d, h, w](x[b, d, h, w, c])", (x[3],))
+
+
+@dataclass(frozen=True)
 class GlobalMaxPool2D(Layer):
     """The largest value of each channel over the image: (height, width, c) to (c,)."""
 
@@ -161,17 +210,19 @@ def _of_real(formula: str, masks: Masks, x: Shape) -> Forward:
     return Forward(text, (x[1],), constants=constants, inputs=("x", "mask"), keeps={})
 
 
-Pooling = MaxPool1D | MaxPool2D | AveragePooling1D | AveragePooling2D
+Largest = MaxPool1D | MaxPool2D | MaxPool3D
+Average = AveragePooling1D | AveragePooling2D | AveragePooling3D
+Pooling = Largest | Average
 
 
-def _largest(layer: MaxPool1D | MaxPool2D, x: Shape, sides: Sides) -> Forward:
+def _largest(layer: Largest, x: Shape, sides: Sides) -> Forward:
     window, sizes = _window(layer, x, sides)
     cells = f"pad(x, -inf)[b, {sides.position}, c]"
     formula = f"y[b, {sides.axes}, c] = max[{_bound(sides)}]({cells})"
     return Forward(formula, (*window.extents, x[-1]), constants=window.constants | sizes)
 
 
-def _average(layer: AveragePooling1D | AveragePooling2D, x: Shape, sides: Sides) -> Forward:
+def _average(layer: Average, x: Shape, sides: Sides) -> Forward:
     window, sizes = _window(layer, x, sides)
     bound, at = _bound(sides), sides.position
     formula = f"y[b, {sides.axes}, c] = mean[{bound}](x[b, {at}, c])"
@@ -201,8 +252,7 @@ def _window(layer: Pooling, x: Shape, sides: Sides) -> tuple[Window, dict[str, i
 
 
 def _pooling_problems(layer: Pooling, sides: Sides) -> Iterator[Problem]:
-    positive = checks.positive_pair if len(sides) == 2 else checks.positive_integer
-    yield from positive("pool_size", layer.pool_size)
+    yield from checks.positive_each("pool_size", layer.pool_size, len(sides))
     if layer.stride is not None:
-        yield from positive("stride", layer.stride)
+        yield from checks.positive_each("stride", layer.stride, len(sides))
     yield from padding_problems(layer.padding, sides)

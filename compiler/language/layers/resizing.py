@@ -77,6 +77,36 @@ def _repeated(x: Shape, size: int | tuple[int, int], sides: Sides) -> Forward:
 
 
 @dataclass(frozen=True)
+class PixelShuffle(Layer):
+    """Channels spread over places: (height, width, c·size²) to (height·size, width·size, c).
+
+    Channel (i·size + j)·c + k becomes channel k of the cell in row i and column j of its square, as
+    `depth_to_space` has it. Shi et al. (CVPR 2016).
+    """
+
+    size: int = 2
+
+    def problems(self) -> Iterator[Problem]:
+        yield from checks.positive_integer("size", self.size)
+
+    def forward(self, x: Shape) -> Forward:
+        checks.rank(x, 3, IMAGE.layout)
+        times = self.size
+        if x[2] % times**2:
+            raise ModelError(
+                Problem(
+                    "the channels do not make squares",
+                    expected=f"a multiple of {times**2}",
+                    found=f"{x[2]} channels",
+                )
+            )
+        formula = "y[b, ravel(h, i), ravel(w, j), c] = x[b, h, w, ravel(i, j, c)]"
+        channels = x[2] // times**2
+        shape = (x[0] * times, x[1] * times, channels)
+        return Forward(formula, shape, sizes={"i": times, "j": times, "c": channels})
+
+
+@dataclass(frozen=True)
 class ZeroPadding2D(Layer):
     """Zeros around an image: (height, width, c) to (height', width', c).
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from compiler.errors import ModelError, Problem
 from compiler.language.layers.base import Forward, Layer, Node, Shape, add
-from compiler.language.layers.checks import boolean, is_integer, number, positive_integer, wrong
+from compiler.language.layers.checks import boolean, is_integer, number, positive_integer, rank, wrong
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -172,6 +172,20 @@ class Permute(Layer):
         return Forward(
             f"y[b, {', '.join(moved)}] = x[b, {', '.join(axes)}]", tuple(x[n - 1] for n in self.dimensions)
         )
+
+
+@dataclass(frozen=True)
+class RepeatVector(Layer):
+    """A vector `times` times: (c,) to (times, c)."""
+
+    times: int
+
+    def problems(self) -> Iterator[Problem]:
+        yield from positive_integer("times", self.times)
+
+    def forward(self, x: Shape) -> Forward:
+        rank(x, 1, "(channels)")
+        return Forward("y[b, t, c] = x[b, c]", (self.times, *x), sizes={"t": self.times})
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 Padding is "valid" (none), "same" (as Keras does it: ceil(size / stride) positions, the odd cell at the end),
 or explicit: one number for all sides; over images a pair (vertical, horizontal) or a pair of (before, after)
-pairs, over sequences a pair (before, after), and "causal": all of it before.
+pairs, over volumes three of either, over sequences a pair (before, after), and "causal": all of it before.
+What lies in the padding is 0, or nothing to a pooling. A convolution may also read what "circular" and
+"reflect" say there, as many positions as with "same": the other end, or the mirror image without its edge.
 """
 
 from __future__ import annotations
@@ -72,11 +74,20 @@ IMAGE = Sides(
     ("valid", "same"),
     '"valid", "same", an integer, (vertical, horizontal) or ((top, bottom), (left, right))',
 )
+VOLUME = Sides(
+    (Side("depth", "deeper", "d", "r", "front"), *IMAGE.sides),
+    ("valid", "same"),
+    '"valid", "same", an integer, or an integer or (before, after) for each of depth, height and width',
+)
 SEQUENCE = Sides(
     (Side("length", "longer", "t", "p", "start"),),
     ("valid", "same", "causal"),
     '"valid", "same", "causal", an integer or (before, after)',
 )
+
+
+CONTINUED = ("circular", "reflect")
+"""Paddings by which an input goes on beyond its ends."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +99,21 @@ class Window:
     constants: dict[str, int]
 
 
-def padding_problems(padding: object, sides: Sides = IMAGE) -> Iterator[Problem]:
-    """What is wrong with a padding argument."""
-    if padding not in sides.words and explicit_padding(padding, sides) is None:
-        yield wrong("padding", sides.paddings, padding)
+def padding_problems(padding: object, sides: Sides = IMAGE, *, continued: bool = False) -> Iterator[Problem]:
+    """What is wrong with a padding argument; of a layer that may read on beyond its input, or may not."""
+    words = (*sides.words, *(CONTINUED if continued else ()))
+    if padding not in words and explicit_padding(padding, sides) is None:
+        more = f"""{", ".join(f'"{word}"' for word in CONTINUED)}, """ if continued else ""
+        yield wrong("padding", more + sides.paddings, padding)
 
 
 def explicit_padding(padding: object, sides: Sides) -> tuple[Pair, ...] | None:
     """(before, after) on each side of an explicit padding, None when it is not one."""
-    given = padding if isinstance(padding, tuple | list) and len(padding) == 2 else (padding, padding)
+    one_for_each = len(sides) > 1 and isinstance(padding, tuple | list) and len(padding) == len(sides)
+    if len(sides) > 2 and isinstance(padding, tuple | list) and not one_for_each:
+        return None
     result = []
-    for side in given if len(sides) == 2 else (given,):
+    for side in padding if one_for_each else (padding,) * len(sides):
         ends = tuple(side) if isinstance(side, tuple | list) and len(side) == 2 else (side, side)
         if not all(is_integer(end) and end >= 0 for end in ends):
             return None
@@ -159,6 +174,42 @@ def window_over(
     return Window(tuple(stops), padded, constants)
 
 
+def continued(x: tuple[int, ...], padding: str, margins: tuple[Pair, ...], sides: Sides) -> tuple[str, str]:
+    """Statements that go on with the input `x` beyond its ends, and the name of what they define last.
+
+    Raises ModelError where there is not enough of it.
+    """
+    statements, source = [], "x"
+    axes = [side.axis for side in sides]
+    longest = [*x[: len(sides)]]
+    for number, (side, (first, last), size) in enumerate(zip(sides, margins, x, strict=False)):
+        if max(first, last) > (size if padding == "circular" else size - 1):
+            raise ModelError(
+                Problem(
+                    f"the {side.name} goes on further than there is of it",
+                    expected=f"{max(first, last)} or more cells beside the edge",
+                    found=f"{size if padding == 'circular' else size - 1}",
+                    advice='padding="same", or a smaller window',
+                )
+            )
+        longest[number] += first + last
+        at, target = side.axis, f"continued_{side.axis}"
+        bound = ", ".join(f"{axis}:{extent}" for axis, extent in zip(axes, longest, strict=True))
+
+        def read(index: str, source: str = source, number: int = number) -> str:
+            return f"{source}[b, {', '.join([*axes[:number], index, *axes[number + 1 :]])}, c]"
+
+        if padding == "circular":
+            value = read(f"({at} + {size - first}) % {size}" if first < size else f"{at} % {size}")
+        else:
+            value = read(f"{at} - {first}")
+            value = f"{value} if {at} < {first + size} else {read(f'{2 * size - 2 + first} - {at}')}"
+            value = f"{read(f'{first} - {at}')} if {at} < {first} else {value}"
+        statements.append(f"{target}[b, {bound}, c] = {value}")
+        source = target
+    return "\n".join(statements), source
+
+
 def window_span(size: int, dilation: int) -> int:
     """How many cells a window of `size` reaches over."""
     return (size - 1) * dilation + 1
@@ -170,7 +221,7 @@ def padding_of(padding: Padding, sides: Sides, number: int, size: int, span: int
         return 0, 0
     if padding == "causal":
         return span - 1, 0
-    if padding == "same":
+    if padding in ("same", *CONTINUED):
         total = max((-(-size // stride) - 1) * stride + span - size, 0)
         return total // 2, total - total // 2
     return explicit_padding(padding, sides)[number]
