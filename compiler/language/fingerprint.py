@@ -24,7 +24,11 @@ class Written:
 
 
 def optimizer_lines(optimizer: Optimizer) -> Iterable[str]:
-    yield f"optimizer {optimizer.slots} rate={optimizer.learning_rate!r} {_sorted(optimizer.constants)}"
+    schedule = optimizer.schedule
+    rate = optimizer.learning_rate if schedule is None else schedule.learning_rate
+    yield f"optimizer {optimizer.slots} rate={rate!r} {_sorted(optimizer.constants)}"
+    if schedule is not None:
+        yield f"{schedule.formula} {_sorted(schedule.constants)}"
     if optimizer.clipping is not None:
         yield f"{optimizer.clipping} {_sorted(optimizer.clipping_constants)}"
     yield optimizer.formula

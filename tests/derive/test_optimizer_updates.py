@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -15,9 +16,64 @@ from compiler.ir.tensor.verify import verify
 from compiler.language.description import Sequential
 from compiler.language.layers import Dense, Input
 from compiler.language.losses import MeanSquaredError
-from compiler.language.optimizers import SGD, Adagrad, Adam, AdamW, Lion, Nadam, Optimizer, RMSprop
+from compiler.language.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, Optimizer, RMSprop
+from compiler.language.schedules import (
+    CosineDecay,
+    ExponentialDecay,
+    InverseTimeDecay,
+    OneCycle,
+    PiecewiseConstant,
+    PolynomialDecay,
+    Schedule,
+    StepDecay,
+    WarmUp,
+)
 
 STEPS = 5
+
+
+def cosine(t: int) -> float:
+    return 0.1 + 0.9 * (1 + math.cos(math.pi * min(t, 8) / 8)) / 2
+
+
+def one_cycle(t: int) -> float:
+    """As PyTorch's, on a scale of its own: the cycle is `steps` long, and stays at its end behind it."""
+    x = min(t, 10) / 10
+    if x <= 0.4:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * x / 0.4)) / 2
+    return 0.001 + 0.999 * (1 + math.cos(math.pi * (x - 0.4) / 0.6)) / 2
+
+
+SCHEDULES: dict[str, tuple[Schedule, Callable[[int], float]]] = {
+    "cosine": (CosineDecay(0.2, 8, 0.1), cosine),
+    "polynomial": (PolynomialDecay(0.2, 8, 0.5, 2), lambda t: 0.5 + 0.5 * (1 - min(t, 8) / 8) ** 2),
+    "exponential": (ExponentialDecay(0.2, 4, 0.5), lambda t: 0.5 ** (t / 4)),
+    "inverse-time": (InverseTimeDecay(0.2, 4, 0.5), lambda t: 1 / (1 + 0.5 * t / 4)),
+    "steps": (StepDecay(0.2, 3, 0.5, times=2), lambda t: 0.5 ** min(t // 3, 2)),
+    "piecewise": (
+        PiecewiseConstant(0.2, (2, 6), (0.3, 0.1)),
+        lambda t: 1 if t < 2 else 0.3 if t < 6 else 0.1,
+    ),
+    "one-cycle": (OneCycle(0.2, 10, 0.4, 0.04, 0.001), one_cycle),
+    "warm-up": (WarmUp(0.2, 4, 0.1), lambda t: 0.1 + 0.9 * min(t / 4, 1)),
+    "warm-up-cosine": (
+        WarmUp(CosineDecay(0.2, 8, 0.1), 4),
+        lambda t: min(t / 4, 1) * cosine(max(t - 4, 0)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_follow_the_step(name: str) -> None:
+    """In the update itself; what a network's learning rate is set to scales all of it."""
+    schedule, expected = SCHEDULES[name]
+    spec = specification(SGD(schedule))
+    assert spec.learning_rate == 0.2
+    for rate in (0.2, 0.5):
+        for t in range(14):
+            given = {"parameter": np.zeros(9), "gradient": -np.ones(9), "rate": rate, "step": t + 1}
+            found = run(spec.update, given)["new_parameter"]
+            np.testing.assert_allclose(found, rate * expected(t), rtol=1e-14, err_msg=f"{name}, {t}")
 
 
 def gradient_descent(θ: np.ndarray, gradients: np.ndarray, ε: float) -> np.ndarray:
@@ -73,6 +129,37 @@ def nadam(θ: np.ndarray, gradients: np.ndarray, α: float, μ: float, ν: float
         m, n = μ * m + (1 - μ) * g, ν * n + (1 - ν) * g**2
         m_hat = μ * m / (1 - μ ** (t + 1)) + (1 - μ) * g / (1 - μ**t)
         θ = θ - α / (np.sqrt(n / (1 - ν**t)) + ε) * m_hat
+    return θ
+
+
+def amsgrad(θ: np.ndarray, gradients: np.ndarray, α: float) -> np.ndarray:
+    """Reddi, Kale and Kumar (ICLR 2018), algorithm 2, corrected for the start as PyTorch has it."""
+    m, v, largest = (np.zeros_like(θ) for _ in range(3))
+    for t, g in enumerate(gradients, 1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        largest = np.maximum(largest, v)
+        θ = θ - α * m / (1 - 0.9**t) / (np.sqrt(largest / (1 - 0.999**t)) + 1e-7)
+    return θ
+
+
+def adamax(θ: np.ndarray, gradients: np.ndarray, α: float) -> np.ndarray:
+    """Kingma and Ba, algorithm 2, with ε where it divides."""
+    m, u = np.zeros_like(θ), np.zeros_like(θ)
+    for t, g in enumerate(gradients, 1):
+        m, u = 0.9 * m + 0.1 * g, np.maximum(0.999 * u, abs(g))
+        θ = θ - α / (1 - 0.9**t) * m / (u + 1e-7)
+    return θ
+
+
+def scheduled_nadam(θ: np.ndarray, gradients: np.ndarray, α: float, decay: float) -> np.ndarray:
+    """Dozat (2016), algorithm 2, with the schedule of its section 3."""
+    m, n, product = np.zeros_like(θ), np.zeros_like(θ), 1.0
+    for t, g in enumerate(gradients, 1):
+        μ, later = (0.9 * (1 - 0.5 * 0.96 ** (decay * s)) for s in (t, t + 1))
+        m, n = 0.9 * m + 0.1 * g, 0.999 * n + 0.001 * g**2
+        product *= μ
+        m_hat = later * m / (1 - product * later) + (1 - μ) * g / (1 - product)
+        θ = θ - α / (np.sqrt(n / (1 - 0.999**t)) + 1e-7) * m_hat
     return θ
 
 
@@ -136,6 +223,9 @@ def trained(spec: OptimizerSpec, start: np.ndarray, gradients: np.ndarray) -> np
         (Adam(0.1, 0.5, 0.7, 1e-3), lambda θ, g: adam(θ, g, 0.1, 0.5, 0.7, 1e-3)),
         (AdamW(0.01, weight_decay=0.1), lambda θ, g: decoupled(θ, g, 0.01, 0.1)),
         (Nadam(0.01, 0.8), lambda θ, g: nadam(θ, g, 0.01, 0.8, 0.999, 1e-7)),
+        (Adam(0.01, amsgrad=True), lambda θ, g: amsgrad(θ, g, 0.01)),
+        (Adamax(0.01), lambda θ, g: adamax(θ, g, 0.01)),
+        (Nadam(0.01, momentum_decay=0.3), lambda θ, g: scheduled_nadam(θ, g, 0.01, 0.3)),
         (RMSprop(0.01), lambda θ, g: rmsprop(θ, g, 0.01, 0.9, 1e-7)),
         (
             RMSprop(0.01, 0.8, 0.7, 1e-3, centered=True),
@@ -152,7 +242,8 @@ def trained(spec: OptimizerSpec, start: np.ndarray, gradients: np.ndarray) -> np
         ),
     ],
     ids=[
-        *("sgd", "momentum", "nesterov", "adam", "adam-other-settings", "adamw", "nadam", "rmsprop"),
+        *("sgd", "momentum", "nesterov", "adam", "adam-other-settings", "adamw", "nadam", "amsgrad"),
+        *("adamax", "nadam-scheduled", "rmsprop"),
         *("rmsprop-centered", "adagrad", "lion", "lion-decay", "clip-values", "clip-norm", "adam-clip-norm"),
     ],
 )
@@ -179,6 +270,17 @@ def test_some_gradients_are_clipped_and_some_are_not() -> None:
         (Adam(global_clipnorm=-1.0), "wrong global_clipnorm"),
         (Adam(global_clipnorm=1.0, clipvalue=1.0), "gradients are clipped twice"),
         (AdamW(weight_decay=-1), "wrong weight_decay"),
+        (Adam(amsgrad=1), "wrong amsgrad"),
+        (Adamax(beta_1=2), "wrong beta_1"),
+        (Nadam(momentum_decay=-1), "wrong momentum_decay"),
+        (SGD(CosineDecay(0.1, steps=0)), "wrong steps"),
+        (SGD(WarmUp(CosineDecay(0.0, 10), 5)), "wrong learning_rate"),
+        (SGD(WarmUp(WarmUp(0.1, 2), 5)), "a warm-up is followed by another"),
+        (SGD(OneCycle(0.1, 10, peak=1)), "wrong peak"),
+        (SGD(PiecewiseConstant(0.1, (5, 3), (0.5, 0.1))), "wrong boundaries"),
+        (SGD(PiecewiseConstant(0.1, (3, 5), (0.5,))), "wrong number of factors"),
+        (SGD(StepDecay(0.1, 10, factor=0)), "wrong factor"),
+        (SGD(PolynomialDecay(0.1, 10, power=0)), "wrong power"),
         (RMSprop(rho=1.5), "wrong rho"),
         (Adagrad(initial_accumulator=-0.1), "wrong initial_accumulator"),
         (Lion(beta_2=1), "wrong beta_2"),

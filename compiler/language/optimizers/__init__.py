@@ -1,7 +1,7 @@
 """The optimizers. An optimizer is one update formula, nothing else."""
 
 from compiler.language.optimizers.adagrad import Adagrad
-from compiler.language.optimizers.adam import Adam, AdamW, Nadam
+from compiler.language.optimizers.adam import Adam, Adamax, AdamW, Nadam
 from compiler.language.optimizers.base import Optimizer
 from compiler.language.optimizers.lion import Lion
 from compiler.language.optimizers.rmsprop import RMSprop
@@ -12,6 +12,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Lion",
     "Nadam",
     "Optimizer",

@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 from compiler.errors import Problem
 from compiler.language.formula.check import formula_problems
 from compiler.language.formula.scope import Operand
+from compiler.language.schedules.base import Schedule, schedule_formula_problems
 
 _ANY_NUMBER = 16
 """Of parameters: the formula of an optimizer must hold for all."""
@@ -18,17 +19,28 @@ class Optimizer:
     """The base of all optimizers.
 
     The formula reads `parameter[i]`, `gradient[i]`, every slot `slot[i]` (which starts at 0), the learning
-    rate `rate[]` and the number of this update `step[]`, counted from 1. It defines `new_parameter[i]`
-    and `new_slot[i]` for every slot.
+    rate `rate[]` and the number of this update `step[]`, counted from 1. Where the rate is a schedule,
+    `rate[]` is what that makes of the network's. It defines `new_parameter[i]` and `new_slot[i]` for every
+    slot.
 
     The gradient that it reads may be clipped before: each value to ±`clipvalue`, or all of them together to a
     norm of `global_clipnorm` (Pascanu, Mikolov and Bengio, ICML 2013), as in Keras.
     """
 
-    learning_rate: float
+    learning_rate: float | Schedule
     _: KW_ONLY
     clipvalue: float | None = None
     global_clipnorm: float | None = None
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """What the learning rate follows, if it does not stay as it is."""
+        return self.learning_rate if isinstance(self.learning_rate, Schedule) else None
+
+    @property
+    def first_rate(self) -> float:
+        """The learning rate that a network begins with."""
+        return float(self.learning_rate if self.schedule is None else self.schedule.learning_rate)
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -57,7 +69,10 @@ class Optimizer:
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with the arguments."""
-        yield from positive("learning_rate", self.learning_rate)
+        if self.schedule is not None:
+            yield from list(self.schedule.problems()) or schedule_formula_problems(self.schedule)
+        else:
+            yield from positive("learning_rate", self.learning_rate)
         yield from clipping_problems(self)
 
 
