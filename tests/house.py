@@ -15,15 +15,21 @@ FORMULAS = (
     "compiler.language.losses",
     "compiler.language.optimizers",
     "compiler.language.metrics",
+    "compiler.language.schedules",
     *PARAMETERS,
 )
 FORMULA = ("compiler.language.formula", "compiler.errors")
-WHOLE = tuple(f"compiler.language.{name}" for name in ("boundary", "objectives", "measures", "fingerprint"))
+WHOLE = tuple(
+    f"compiler.language.{name}"
+    for name in ("boundary", "objectives", "measures", "fingerprint", "derivative")
+)
 LANGUAGE = ("compiler.language.description", *WHOLE, *FORMULAS, *FORMULA)
 LOWERING = tuple(
     f"compiler.frontend.{name}"
     for name in ("lower", "lower_losses", "lower_metrics", "joining", "lowered", "number_range")
 )
+# What the model itself differentiates by is a part of its program.
+DERIVING = ("compiler.frontend.lower_derivative",)
 STAGES = (
     *("compiler.derive", "compiler.simplify", "compiler.passes"),
     *("compiler.machine", "compiler.schedule", "compiler.plan"),
@@ -67,6 +73,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.language.formula": BASE,
     **dict.fromkeys(FORMULAS, FORMULA),
     "compiler.language.layers": (*PARAMETERS, *FORMULA),
+    "compiler.language.optimizers": ("compiler.language.schedules", *FORMULA),
     "compiler.language.metrics": ("compiler.language.losses", *FORMULA),
     **dict.fromkeys(("compiler.language.description", *WHOLE), (*WHOLE, *FORMULAS, *FORMULA)),
     "compiler.frontend": (),
@@ -80,7 +87,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "compiler.frontend.lowered": (MODULE, *BASE),
     "compiler.frontend.number_range": ("compiler.frontend.lowered", *BASE),
-    **dict.fromkeys(LOWERING[:4], (*LOWERING[1:5], MODULE, *LANGUAGE, *BASE)),
+    **dict.fromkeys(LOWERING[:4], (*LOWERING[1:5], *DERIVING, MODULE, *LANGUAGE, *BASE)),
+    **dict.fromkeys(
+        DERIVING, ("compiler.derive", "compiler.frontend.joining", "compiler.language.formula", *BASE)
+    ),
     # The stages: each stands on the representations, and on none of its neighbours; a plan on its schedules.
     **dict.fromkeys(("compiler.derive", "compiler.simplify", "compiler.passes"), BASE),
     "compiler.schedule": ("compiler.machine", "compiler.ir.loops", *BASE),
@@ -96,6 +106,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.driver": ("compiler.pipeline", "compiler.pricing", "compiler.plan", "compiler.schedule", *BASE),
     "compiler.entry_points": (
         "compiler.diagnosis",
+        "compiler.products",
         "compiler.frontend.lowered",
         "compiler.offers",
         *DRIVING,
@@ -103,6 +114,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *BASE,
     ),
     "compiler.offers": (MODULE,),
+    "compiler.products": ("compiler.derive", "compiler.frontend.lowered", *DRIVING, MODULE, *BASE),
     "compiler.diagnosis": ("compiler.frontend.lowered", *DRIVING, MODULE, *BASE),
     "compiler.module_source": (
         *LOWERING,
@@ -209,6 +221,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 # All stages but emit: the scheduler takes the bodies of terms apart and differentiates nothing.
 SCALAR_CALCULUS = (
+    "compiler.products",
+    *DERIVING,
     "compiler.tools.check",
     "compiler.diagnosis",
     "compiler.frontend.number_range",

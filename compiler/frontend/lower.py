@@ -13,6 +13,7 @@ from typing import Literal
 
 from compiler.errors import ModelError
 from compiler.frontend.joining import program_of
+from compiler.frontend.lower_derivative import lower_derivative
 from compiler.frontend.lower_losses import TOTAL, LoweredLosses, lower_losses
 from compiler.frontend.lower_metrics import lower_metrics
 from compiler.frontend.lowered import LayerRow, LoweredModel, OptimizerSpec, ParameterSpec
@@ -20,12 +21,14 @@ from compiler.ir.module.entry_point import Role
 from compiler.ir.module.signature import BOOLEANS, BYTES_AS_SHARES, Row, Signature, argument_names
 from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.program import Dtype, Program, Tensor
+from compiler.language.derivative import Derivative
 from compiler.language.description import Model
 from compiler.language.formula import CompiledFormula, Operand, compile_formula
 from compiler.language.formula.scope import BATCH_SIZE, IOTA
 from compiler.language.layers.base import Parameter
 from compiler.language.layers.graph import Step
 from compiler.language.optimizers.base import Optimizer
+from compiler.language.schedules import Schedule
 
 
 def lower(model: Model) -> LoweredModel:
@@ -38,7 +41,7 @@ def lower(model: Model) -> LoweredModel:
     losses = lower_losses(model, tensors, [(k.name, k.layer, k.parameter) for k in penalised])
     metrics = lower_metrics(model, tensors, losses.label_names)
     given = _given(model, losses)
-    training, inference = (_layers(steps, tensors, training=mode) for mode in (True, False))
+    training, inference = (_layers(steps, tensors, given, training=mode) for mode in (True, False))
     streams = count()
     outputs = _outputs(model, tensors)
     values = {TOTAL: TOTAL} | {tensor: name for name, tensor in losses.values.items()}
@@ -165,7 +168,7 @@ def _signature(model: Model, given: list[Tensor], losses: LoweredLosses, outputs
         for t in given
     ]
     numbers = [
-        Row("rate", "rate", (), default=float(model.optimizer.learning_rate), argument="learning_rate"),
+        Row("rate", "rate", (), default=model.optimizer.first_rate, argument="learning_rate"),
         Row("step", "step", (), "index", limit=2**64, default=0, argument="step"),
     ]
     slots = [Row(name, "slot", ()) for name in model.optimizer.slots]
@@ -177,7 +180,9 @@ def _dtype(step: Step) -> Dtype:
     return "real" if step.vocabulary is None else "index"
 
 
-def _layers(steps: tuple[Step, ...], tensors: Mapping[str, str], *, training: bool) -> list[CompiledFormula]:
+def _layers(
+    steps: tuple[Step, ...], tensors: Mapping[str, str], given: list[Tensor], *, training: bool
+) -> list[CompiledFormula]:
     """The formulas of all layers, compiled; problems of all of them are raised together."""
     compiled, problems = [], []
     known = {
@@ -186,6 +191,11 @@ def _layers(steps: tuple[Step, ...], tensors: Mapping[str, str], *, training: bo
     }
     for step in steps:
         if step.forward is None:
+            continue
+        if isinstance(step.layer, Derivative):
+            value, by = (tensors[name] for name in step.inputs)
+            place = step.layer.place
+            compiled.append(lower_derivative(tensors[step.name], value, by, place, given, compiled))
             continue
         try:
             compiled.append(_layer(step, known, _results(step, tensors), training))
@@ -247,6 +257,9 @@ def _optimizer(optimizer: Optimizer, size: int) -> OptimizerSpec:
         *(Tensor(name, (), name) for name in scalars),
     ]
     formulas = []
+    if optimizer.schedule is not None:
+        formulas.append(_scheduled(optimizer.schedule, scalars))
+        scalars = scalars | {"rate": Operand("rate.scheduled", ())}
     if optimizer.clipping is not None:
         formulas.append(_clipping(optimizer, arrays["gradient"], size))
         arrays["gradient"] = Operand("gradient.clipped", (size,))
@@ -259,14 +272,25 @@ def _optimizer(optimizer: Optimizer, size: int) -> OptimizerSpec:
     )
     update = program_of(given, [*formulas, formula], results, count())
     flat = [Role("parameters"), Role("gradients"), *(Role("slot", slot) for slot in optimizer.slots)]
-    roles = dict(zip(arrays, flat, strict=True)) | {name: Role(name, name) for name in scalars}
+    roles = dict(zip(arrays, flat, strict=True)) | {name: Role(name, name) for name in ("rate", "step")}
     written = [role for role in flat if role.use != "gradients"]
     return OptimizerSpec(
         type(optimizer).__name__,
         tuple(optimizer.slots),
         update,
-        float(optimizer.learning_rate),
+        optimizer.first_rate,
         roles | dict(zip(results, written, strict=True)),
+    )
+
+
+def _scheduled(schedule: Schedule, scalars: Mapping[str, Operand]) -> CompiledFormula:
+    return compile_formula(
+        schedule.formula,
+        operands=scalars,
+        results={"scheduled": Operand("rate.scheduled", ())},
+        constants=schedule.constants,
+        prefix="rate",
+        origin="optimizer",
     )
 
 
