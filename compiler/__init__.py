@@ -6,6 +6,7 @@ from runtime.beginning import begin_command
 begin_command("compiler")
 
 from compiler.errors import CompilerBug, ModelError
+from compiler.language.constraints import Constraint, MaxNorm, MinMaxNorm, NonNegative, UnitNorm
 from compiler.language.derivative import Derivative
 from compiler.language.description import Model, Sequential
 from compiler.language.formula.functions import (
@@ -155,12 +156,22 @@ from compiler.language.metrics import (
     Recall,
     TopK,
 )
-from compiler.language.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, Optimizer, RMSprop
+from compiler.language.optimizers import (
+    LAMB,
+    SGD,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    Nadam,
+    Optimizer,
+    RMSprop,
+)
 from compiler.language.regularizers import L1, L1L2, L2, Regularizer
 from compiler.language.schedules import (
     CosineDecay,
     ExponentialDecay,
-    InverseTimeDecay,
     OneCycle,
     PiecewiseConstant,
     PolynomialDecay,
@@ -177,6 +188,7 @@ __all__ = [
     "L1",
     "L1L2",
     "L2",
+    "LAMB",
     "LSTM",
     "MAE",
     "MSE",
@@ -202,6 +214,7 @@ __all__ = [
     "Concatenate",
     "ConfusionMatrix",
     "Constant",
+    "Constraint",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -241,7 +254,6 @@ __all__ = [
     "Initializer",
     "Input",
     "InstanceNormalization",
-    "InverseTimeDecay",
     "KLDivergence",
     "Layer",
     "LayerNormalization",
@@ -252,6 +264,7 @@ __all__ = [
     "Loss",
     "LossForward",
     "Masking",
+    "MaxNorm",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -260,6 +273,7 @@ __all__ = [
     "MeanSquaredError",
     "Metric",
     "MetricForward",
+    "MinMaxNorm",
     "Minimum",
     "Mish",
     "Model",
@@ -267,6 +281,7 @@ __all__ = [
     "MultiHeadAttention",
     "Multiply",
     "Nadam",
+    "NonNegative",
     "OneCycle",
     "Ones",
     "Optimizer",
@@ -307,6 +322,7 @@ __all__ = [
     "TopK",
     "Unembedding",
     "Unmasked",
+    "UnitNorm",
     "UpSampling1D",
     "UpSampling2D",
     "WarmUp",

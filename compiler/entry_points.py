@@ -180,7 +180,9 @@ def _forward(
 
 
 def _update(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
-    program = driver.one("over_batch", name, model.optimizer.update, Facts(size=model.parameter_count))
+    program = model.optimizer.update
+    if model.optimizer.flat:
+        program = driver.one("over_batch", name, program, Facts(size=model.parameter_count))
     entry = EntryPoint(name, program, model.optimizer.roles, "update", "parameters")
     return entry.with_program(driver.through(("whole", "lowering"), name, program))
 

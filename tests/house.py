@@ -9,7 +9,11 @@ from __future__ import annotations
 IR = ("compiler.ir.affine", "compiler.ir.scalar", "compiler.ir.tensor")
 MODULE = "compiler.ir.module"
 BASE = (*IR, "compiler.errors")
-PARAMETERS = ("compiler.language.initializers", "compiler.language.regularizers")
+PARAMETERS = (
+    "compiler.language.initializers",
+    "compiler.language.regularizers",
+    "compiler.language.constraints",
+)
 FORMULAS = (
     "compiler.language.layers",
     "compiler.language.losses",
@@ -26,7 +30,15 @@ WHOLE = tuple(
 LANGUAGE = ("compiler.language.description", *WHOLE, *FORMULAS, *FORMULA)
 LOWERING = tuple(
     f"compiler.frontend.{name}"
-    for name in ("lower", "lower_losses", "lower_metrics", "joining", "lowered", "number_range")
+    for name in (
+        "lower",
+        "lower_losses",
+        "lower_metrics",
+        "lower_update",
+        "joining",
+        "lowered",
+        "number_range",
+    )
 )
 # What the model itself differentiates by is a part of its program.
 DERIVING = ("compiler.frontend.lower_derivative",)
@@ -87,7 +99,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "compiler.frontend.lowered": (MODULE, *BASE),
     "compiler.frontend.number_range": ("compiler.frontend.lowered", *BASE),
-    **dict.fromkeys(LOWERING[:4], (*LOWERING[1:5], *DERIVING, MODULE, *LANGUAGE, *BASE)),
+    **dict.fromkeys(LOWERING[:5], (*LOWERING[1:6], *DERIVING, MODULE, *LANGUAGE, *BASE)),
     **dict.fromkeys(
         DERIVING, ("compiler.derive", "compiler.frontend.joining", "compiler.language.formula", *BASE)
     ),

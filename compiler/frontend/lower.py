@@ -16,7 +16,8 @@ from compiler.frontend.joining import program_of
 from compiler.frontend.lower_derivative import lower_derivative
 from compiler.frontend.lower_losses import TOTAL, LoweredLosses, lower_losses
 from compiler.frontend.lower_metrics import lower_metrics
-from compiler.frontend.lowered import LayerRow, LoweredModel, OptimizerSpec, ParameterSpec
+from compiler.frontend.lower_update import lower_update
+from compiler.frontend.lowered import LayerRow, LoweredModel, ParameterSpec
 from compiler.ir.module.entry_point import Role
 from compiler.ir.module.signature import BOOLEANS, BYTES_AS_SHARES, Row, Signature, argument_names
 from compiler.ir.tensor.names import Names
@@ -27,8 +28,6 @@ from compiler.language.formula import CompiledFormula, Operand, compile_formula
 from compiler.language.formula.scope import BATCH_SIZE, IOTA
 from compiler.language.layers.base import Parameter
 from compiler.language.layers.graph import Step
-from compiler.language.optimizers.base import Optimizer
-from compiler.language.schedules import Schedule
 
 
 def lower(model: Model) -> LoweredModel:
@@ -66,7 +65,11 @@ def lower(model: Model) -> LoweredModel:
         ),
         predict=program_of([t for t in given if t.kind != "label"], inference, results, streams),
         parameters=_specs(parameters, streams),
-        optimizer=_optimizer(model.optimizer, sum(math.prod(kept.parameter.shape) for kept in parameters)),
+        optimizer=lower_update(
+            model.optimizer,
+            {kept.name: kept.parameter.shape for kept in parameters},
+            {k.name: k.parameter.constraint for k in parameters if k.parameter.constraint is not None},
+        ),
         metrics=metrics.program,
         layers=tuple(_row(step, tensors) for step in steps if not step.is_part),
         states=_specs(states, streams),
@@ -246,63 +249,6 @@ def _initial_value(kept: _Kept, streams: Iterator[int]) -> Program:
         origin=kept.layer,
     )
     return program_of((), [formula], ("value",), streams)
-
-
-def _optimizer(optimizer: Optimizer, size: int) -> OptimizerSpec:
-    arrays = {name: Operand(name, (size,)) for name in ("parameter", "gradient", *optimizer.slots)}
-    scalars = {name: Operand(name, ()) for name in ("rate", "step")}
-    results = tuple(f"new_{name}" for name in ("parameter", *optimizer.slots))
-    given = [
-        *(Tensor(name, (size,), "input" if name == "gradient" else "state") for name in arrays),
-        *(Tensor(name, (), name) for name in scalars),
-    ]
-    formulas = []
-    if optimizer.schedule is not None:
-        formulas.append(_scheduled(optimizer.schedule, scalars))
-        scalars = scalars | {"rate": Operand("rate.scheduled", ())}
-    if optimizer.clipping is not None:
-        formulas.append(_clipping(optimizer, arrays["gradient"], size))
-        arrays["gradient"] = Operand("gradient.clipped", (size,))
-    formula = compile_formula(
-        optimizer.formula,
-        operands=arrays | scalars,
-        results={name: Operand(name, (size,)) for name in results},
-        constants=optimizer.constants,
-        origin="optimizer",
-    )
-    update = program_of(given, [*formulas, formula], results, count())
-    flat = [Role("parameters"), Role("gradients"), *(Role("slot", slot) for slot in optimizer.slots)]
-    roles = dict(zip(arrays, flat, strict=True)) | {name: Role(name, name) for name in ("rate", "step")}
-    written = [role for role in flat if role.use != "gradients"]
-    return OptimizerSpec(
-        type(optimizer).__name__,
-        tuple(optimizer.slots),
-        update,
-        optimizer.first_rate,
-        roles | dict(zip(results, written, strict=True)),
-    )
-
-
-def _scheduled(schedule: Schedule, scalars: Mapping[str, Operand]) -> CompiledFormula:
-    return compile_formula(
-        schedule.formula,
-        operands=scalars,
-        results={"scheduled": Operand("rate.scheduled", ())},
-        constants=schedule.constants,
-        prefix="rate",
-        origin="optimizer",
-    )
-
-
-def _clipping(optimizer: Optimizer, gradient: Operand, size: int) -> CompiledFormula:
-    return compile_formula(
-        optimizer.clipping,
-        operands={"gradient": gradient},
-        results={"clipped": Operand("gradient.clipped", (size,))},
-        constants=optimizer.clipping_constants,
-        prefix="gradient",
-        origin="optimizer",
-    )
 
 
 def _row(step: Step, tensors: Mapping[str, str]) -> LayerRow:

@@ -27,7 +27,8 @@ class OptimizerSpec:
     """The update of all parameters as one flat array of P values.
 
     `update` has inputs "parameter", "gradient", a state for each slot, all (P,), and the scalars "rate" and
-    "step" (1 in the first update); outputs "new_parameter" and "new_<slot>". Slots start at 0.
+    "step" (1 in the first update); outputs "new_parameter" and "new_<slot>". Slots start at 0. One that is
+    not `flat` has these for each parameter by itself; their roles say which is which.
     """
 
     kind: str
@@ -36,6 +37,8 @@ class OptimizerSpec:
     learning_rate: float
     roles: Mapping[str, Role]
     """Of everything that `update` is given and gives; a new value has the role of what it is written over."""
+    flat: bool = True
+    """Whether the update is of one array; else it has inputs and outputs of each parameter by itself."""
 
 
 @dataclass(frozen=True)

@@ -85,3 +85,6 @@ def _forward_lines(forward: Forward) -> Iterable[str]:
         yield f"    {name} {parameter.shape} {parameter.initializer.formula} {constants}"
         if parameter.regularizer is not None:
             yield f"    {parameter.regularizer.formula} {_sorted(parameter.regularizer.constants)}"
+        if parameter.constraint is not None:
+            axes = tuple(f"i{k}" for k in range(len(parameter.shape)))
+            yield f"    {parameter.constraint.formula(axes)} {_sorted(parameter.constraint.constants)}"

@@ -123,8 +123,11 @@ def _given(role: Role, shape: Shape, storage: Storage) -> Place:
             return Place("parameter")
         case "gradients":
             return Place("total")
+        case "gradient":
+            return Place("total", arena.offsets[role.of])
         case "slot":
-            return Place("state", storage.slots.index(role.of) * arena.size)
+            first = arena.offsets[role.part] if role.part else 0
+            return Place("state", storage.slots.index(role.of) * arena.size + first)
         case "sum" | "metric":
             return Place("total", storage.first_sum + storage.sums.offsets[role.of])
         case "state":

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from compiler.frontend.lower import OptimizerSpec, lower
+from compiler.frontend.lower import lower
+from compiler.frontend.lowered import OptimizerSpec
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.printer import print_program
@@ -20,7 +21,6 @@ from compiler.language.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion
 from compiler.language.schedules import (
     CosineDecay,
     ExponentialDecay,
-    InverseTimeDecay,
     OneCycle,
     PiecewiseConstant,
     PolynomialDecay,
@@ -48,7 +48,6 @@ SCHEDULES: dict[str, tuple[Schedule, Callable[[int], float]]] = {
     "cosine": (CosineDecay(0.2, 8, 0.1), cosine),
     "polynomial": (PolynomialDecay(0.2, 8, 0.5, 2), lambda t: 0.5 + 0.5 * (1 - min(t, 8) / 8) ** 2),
     "exponential": (ExponentialDecay(0.2, 4, 0.5), lambda t: 0.5 ** (t / 4)),
-    "inverse-time": (InverseTimeDecay(0.2, 4, 0.5), lambda t: 1 / (1 + 0.5 * t / 4)),
     "steps": (StepDecay(0.2, 3, 0.5, times=2), lambda t: 0.5 ** min(t // 3, 2)),
     "piecewise": (
         PiecewiseConstant(0.2, (2, 6), (0.3, 0.1)),

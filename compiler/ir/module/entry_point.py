@@ -59,6 +59,8 @@ class Role:
 
     use: Use
     of: str = ""
+    part: str = ""
+    """Of a slot: the parameter whose part it is; "" for all of it."""
 
 
 @dataclass(frozen=True)

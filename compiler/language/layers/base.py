@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 
 from compiler.errors import ModelError, Problem, Span
+from compiler.language.constraints.base import Constraint
 from compiler.language.formula.spelling import normalised, with_normalised_keys
 from compiler.language.initializers.base import Initializer
 from compiler.language.layers.caller import caller
@@ -35,8 +36,9 @@ class Parameter:
 
     Where a layer infers shapes, as Formula does, a size may be -1, and the shape None. The penalty of a
     regularizer is added to the loss; a state has none. One that is not `trainable` keeps its value: its
-    gradient is not computed. Parameters with one `name` are one parameter, whichever layers have them; so is
-    what `layer.parameter(key)` gives, which is `shared` with that layer.
+    gradient is not computed. A `constraint` is what every update ends with. Parameters with one `name` are
+    one parameter, whichever layers have them; so is what `layer.parameter(key)` gives, which is `shared` with
+    that layer.
     """
 
     shape: Shape | None
@@ -45,6 +47,7 @@ class Parameter:
     trainable: bool = True
     name: str | None = None
     shared: tuple[Layer, str] | None = field(default=None, repr=False)
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from compiler.errors import ModelError, Problem
+from compiler.language.constraints.base import Constraint
 from compiler.language.initializers.base import Initializer
 from compiler.language.layers.base import Placeholder, Shape
 from compiler.language.regularizers.base import Regularizer
@@ -76,6 +77,13 @@ def regularizer(argument: str, value: object) -> Iterator[Problem]:
         yield from value.problems()
     elif value is not None and not isinstance(value, Placeholder):
         yield wrong(argument, "a regularizer, such as L2(1e-4), or None", value)
+
+
+def constraint(argument: str, value: object) -> Iterator[Problem]:
+    if isinstance(value, Constraint):
+        yield from value.problems()
+    elif value is not None and not isinstance(value, Placeholder):
+        yield wrong(argument, "a constraint, such as MaxNorm(2), or None", value)
 
 
 def rank(shape: Shape, expected: int, layout: str, advice: str | None = None) -> None:

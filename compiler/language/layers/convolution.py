@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.errors import ModelError, Problem
+from compiler.language.constraints.base import Constraint
 from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_KERNEL, Initializer
 from compiler.language.layers import checks
 from compiler.language.layers.activations import activation_problems
@@ -48,6 +49,8 @@ class Conv2D(Layer):
     groups: int = 1
     kernel_regularizer: Regularizer | None = None
     bias_regularizer: Regularizer | None = None
+    kernel_constraint: Constraint | None = None
+    bias_constraint: Constraint | None = None
 
     any_number = True
     sides = IMAGE
@@ -80,6 +83,8 @@ class Conv1D(Layer):
     groups: int = 1
     kernel_regularizer: Regularizer | None = None
     bias_regularizer: Regularizer | None = None
+    kernel_constraint: Constraint | None = None
+    bias_constraint: Constraint | None = None
 
     any_number = True
     sides = SEQUENCE
@@ -112,6 +117,8 @@ class Conv3D(Layer):
     groups: int = 1
     kernel_regularizer: Regularizer | None = None
     bias_regularizer: Regularizer | None = None
+    kernel_constraint: Constraint | None = None
+    bias_constraint: Constraint | None = None
 
     any_number = True
     sides = VOLUME
@@ -129,9 +136,11 @@ Convolution = Conv1D | Conv2D | Conv3D
 
 def kernel_and_bias(layer: Layer, kernel: Shape, filters: int) -> dict[str, Parameter]:
     """The parameters of a convolution, as its arguments say."""
-    parameters = {"kernel": Parameter(kernel, layer.kernel_initializer, layer.kernel_regularizer)}
+    weights = Parameter(kernel, layer.kernel_initializer, layer.kernel_regularizer)
+    parameters = {"kernel": replace(weights, constraint=getattr(layer, "kernel_constraint", None))}
     if layer.use_bias:
-        parameters["bias"] = Parameter((filters,), layer.bias_initializer, layer.bias_regularizer)
+        bias = Parameter((filters,), layer.bias_initializer, layer.bias_regularizer)
+        parameters["bias"] = replace(bias, constraint=getattr(layer, "bias_constraint", None))
     return parameters
 
 
@@ -291,3 +300,5 @@ def convolution_problems(
         yield from checks.initializer(argument, getattr(layer, argument))
     for argument in () if kernels else ("kernel_regularizer", "bias_regularizer"):
         yield from checks.regularizer(argument, getattr(layer, argument))
+    for argument in ("kernel_constraint", "bias_constraint"):
+        yield from checks.constraint(argument, getattr(layer, argument, None))

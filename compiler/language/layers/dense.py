@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.errors import Problem
+from compiler.language.constraints.base import Constraint
 from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_KERNEL, Initializer
 from compiler.language.layers import checks
 from compiler.language.layers.activations import activation_problems
@@ -24,6 +25,8 @@ class Dense(Layer):
     bias_initializer: Initializer = DEFAULT_BIAS
     kernel_regularizer: Regularizer | None = None
     bias_regularizer: Regularizer | None = None
+    kernel_constraint: Constraint | None = None
+    bias_constraint: Constraint | None = None
 
     any_number = True
 
@@ -35,14 +38,16 @@ class Dense(Layer):
         yield from checks.initializer("bias_initializer", self.bias_initializer)
         yield from checks.regularizer("kernel_regularizer", self.kernel_regularizer)
         yield from checks.regularizer("bias_regularizer", self.bias_regularizer)
+        yield from checks.constraint("kernel_constraint", self.kernel_constraint)
+        yield from checks.constraint("bias_constraint", self.bias_constraint)
 
     def forward(self, x: Shape) -> Forward:
         checks.at_least_rank_one(x)
         formula = "y[..., o] = sum[i](kernel[i, o] * x[..., i])"
-        parameters = {
-            "kernel": Parameter((x[-1], self.units), self.kernel_initializer, self.kernel_regularizer)
-        }
+        kernel = Parameter((x[-1], self.units), self.kernel_initializer, self.kernel_regularizer)
+        parameters = {"kernel": replace(kernel, constraint=self.kernel_constraint)}
         if self.use_bias:
             formula += " + bias[o]"
-            parameters["bias"] = Parameter((self.units,), self.bias_initializer, self.bias_regularizer)
+            bias = Parameter((self.units,), self.bias_initializer, self.bias_regularizer)
+            parameters["bias"] = replace(bias, constraint=self.bias_constraint)
         return Forward(formula, (*x[:-1], self.units), parameters)

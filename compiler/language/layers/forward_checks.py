@@ -74,6 +74,10 @@ def layer_formula_problems(forward: Forward, operands: Mapping[str, Operand]) ->
         problems += _initializer_problems(parameter)
         if parameter.regularizer is not None:
             problems += _regularizer_problems(name, parameter)
+        if parameter.constraint is not None and not parameter.shape:
+            problems.append(
+                Problem(f"{name} is one number, and has a constraint", expected="an axis or more")
+            )
     return problems
 
 

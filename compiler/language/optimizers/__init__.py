@@ -3,11 +3,13 @@
 from compiler.language.optimizers.adagrad import Adagrad
 from compiler.language.optimizers.adam import Adam, Adamax, AdamW, Nadam
 from compiler.language.optimizers.base import Optimizer
+from compiler.language.optimizers.lamb import LAMB
 from compiler.language.optimizers.lion import Lion
 from compiler.language.optimizers.rmsprop import RMSprop
 from compiler.language.optimizers.sgd import SGD
 
 __all__ = [
+    "LAMB",
     "SGD",
     "Adagrad",
     "Adam",

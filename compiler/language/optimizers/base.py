@@ -23,14 +23,19 @@ class Optimizer:
     `rate[]` is what that makes of the network's. It defines `new_parameter[i]` and `new_slot[i]` for every
     slot.
 
-    The gradient that it reads may be clipped before: each value to ±`clipvalue`, or all of them together to a
-    norm of `global_clipnorm` (Pascanu, Mikolov and Bengio, ICML 2013), as in Keras.
+    The gradient that it reads may be clipped before: each value to ±`clipvalue`, those of each parameter to a
+    norm of `clipnorm`, or all of them together to one of `global_clipnorm` (Pascanu, Mikolov and Bengio, ICML
+    2013), as in Keras.
     """
 
     learning_rate: float | Schedule
     _: KW_ONLY
     clipvalue: float | None = None
     global_clipnorm: float | None = None
+    clipnorm: float | None = None
+
+    of_each = False
+    """Whether the formula is one of each parameter by itself, with all of its values as i."""
 
     @property
     def schedule(self) -> Schedule | None:
@@ -60,11 +65,18 @@ class Optimizer:
         """The formula of `clipped[i]`, which the update reads as its gradient; None if nothing is clipped."""
         if self.clipvalue is not None:
             return _CLIP_VALUES
-        return None if self.global_clipnorm is None else _CLIP_NORM
+        limits = {"global_clipnorm": self.global_clipnorm, "clipnorm": self.clipnorm}
+        name = next((name for name, limit in limits.items() if limit is not None), None)
+        return None if name is None else _CLIP_NORM.replace("global_clipnorm", name)
+
+    @property
+    def by_variable(self) -> bool:
+        """Whether the update is one of each parameter by itself."""
+        return self.of_each or self.clipnorm is not None
 
     @property
     def clipping_constants(self) -> Mapping[str, float]:
-        limits = {"clipvalue": self.clipvalue, "global_clipnorm": self.global_clipnorm}
+        limits = {name: getattr(self, name) for name in ("clipvalue", "global_clipnorm", "clipnorm")}
         return {name: limit for name, limit in limits.items() if limit is not None}
 
     def problems(self) -> Iterator[Problem]:
@@ -95,8 +107,10 @@ of all magnitudes do not. A sum below 1e-37, which no limit is, has shares that 
 def clipping_problems(optimizer: Optimizer) -> Iterator[Problem]:
     for argument, value in optimizer.clipping_constants.items():
         yield from positive(argument, value)
+    if optimizer.of_each and optimizer.global_clipnorm is not None:
+        yield Problem("all gradients together are clipped, and updated each by itself", expected="clipnorm")
     if len(optimizer.clipping_constants) > 1:
-        yield Problem("gradients are clipped twice", expected="clipvalue or global_clipnorm, not both")
+        yield Problem("gradients are clipped twice", expected="one of clipvalue, clipnorm, global_clipnorm")
 
 
 def not_negative(argument: str, value: object) -> Iterator[Problem]:

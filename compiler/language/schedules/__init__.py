@@ -8,7 +8,6 @@ from compiler.language.schedules.base import Schedule
 from compiler.language.schedules.decays import (
     CosineDecay,
     ExponentialDecay,
-    InverseTimeDecay,
     PiecewiseConstant,
     PolynomialDecay,
     StepDecay,
@@ -18,7 +17,6 @@ from compiler.language.schedules.rising import OneCycle, WarmUp
 __all__ = [
     "CosineDecay",
     "ExponentialDecay",
-    "InverseTimeDecay",
     "OneCycle",
     "PiecewiseConstant",
     "PolynomialDecay",

@@ -76,26 +76,6 @@ class ExponentialDecay(Schedule):
 
 
 @dataclass(frozen=True)
-class InverseTimeDecay(Schedule):
-    """The rate over 1 + `factor`·t after t times `steps` updates."""
-
-    steps: int
-    factor: float
-
-    formula = "scheduled[] = rate[] / (1 + factor * (step[] - 1) / steps)"
-
-    @property
-    def constants(self) -> Mapping[str, int | float]:
-        return {"steps": self.steps, "factor": self.factor}
-
-    def problems(self) -> Iterator[Problem]:
-        yield from super().problems()
-        yield from whole("steps", self.steps)
-        if isinstance(self.factor, bool) or not isinstance(self.factor, int | float) or not self.factor >= 0:
-            yield Problem("wrong factor", expected="0 or a positive number", found=repr(self.factor))
-
-
-@dataclass(frozen=True)
 class StepDecay(Schedule):
     """`factor` times as much after every `steps` updates, `times` times at most."""
 

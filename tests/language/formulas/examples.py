@@ -77,6 +77,11 @@ def _over_steps(recurrence: Recurrence, steps: int) -> Callable:
     return lambda np, v: recurrence.reference(np, v, steps)
 
 
+def _squeeze_excite(np, v):
+    inner = np.maximum(v["x"].mean((1, 2)) @ v["down"], 0)
+    return v["x"] / (1 + np.exp(-(inner @ v["up"])))[:, None, None]
+
+
 EXAMPLES: dict[str, tuple[Shapes, Callable]] = {
     "locally_connected": (((8, 3),), _locally_connected),
     "bilinear": (((3,), (4,)), lambda np, v: np.einsum("oij,bi,bj->bo", v["weight"], v["x1"], v["x2"])),
@@ -96,6 +101,10 @@ EXAMPLES: dict[str, tuple[Shapes, Callable]] = {
         ((4,),),
         lambda np, v: (1 / (1 + np.exp(-np.einsum("oki,bi->bok", v["w"], v["x"])))).prod(-1),
     ),
+    "top_two": (((5, 2),), lambda np, v: -np.sort(-v["x"], axis=1)[:, :2]),
+    "squeeze_excite": (((3, 2, 4),), _squeeze_excite),
+    "inverse": (((3, 3),), lambda np, v: np.linalg.inv(v["x"])),
+    "determinant": (((4, 4),), lambda np, v: np.linalg.det(v["x"])[:, None]),
     "reversal": (((5, 2),), lambda np, v: v["x"][:, ::-1]),
     "embedding": (((5,),), lambda np, v: v["table"][v["x"]]),
     "centred": (((4, 3),), lambda np, v: v["x"] - v["x"].mean((0, 1))),

@@ -1,0 +1,125 @@
+"""Updates of each parameter by itself: norms of a variable, and constraints, as formulas of the update."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compiler.errors import ModelError
+from compiler.frontend.lower import lower
+from compiler.frontend.lowered import OptimizerSpec
+from compiler.ir.tensor.interpreter import run
+from compiler.ir.tensor.verify import verify
+from compiler.language.constraints import Constraint, MaxNorm, MinMaxNorm, NonNegative, UnitNorm
+from compiler.language.description import Model, Sequential
+from compiler.language.layers import Conv2D, Dense, Flatten, Input
+from compiler.language.losses import MeanSquaredError
+from compiler.language.optimizers import LAMB, SGD, Adam, Optimizer
+from compiler.language.schedules import WarmUp
+
+Arrays = dict[str, np.ndarray]
+SHAPES = {"conv2d_1.kernel": (2, 2, 1, 3), "conv2d_1.bias": (3,), "dense_1.kernel": (12, 2)}
+
+
+def model(optimizer: Optimizer, constraint: Constraint | None = None) -> Model:
+    layers = [
+        Input(3, 3, 1),
+        Conv2D(3, 2, kernel_constraint=constraint, bias_constraint=constraint),
+        Flatten(),
+        Dense(2, use_bias=False, kernel_constraint=constraint),
+    ]
+    return Sequential(layers, loss=MeanSquaredError(), optimizer=optimizer)
+
+
+def updated(spec: OptimizerSpec, start: Arrays, gradients: list[Arrays]) -> Arrays:
+    """The parameters after one update for each gradient, each in its own shape."""
+    verify(spec.update)
+    assert not spec.flat
+    values = {
+        name: np.zeros(spec.update.shape(name)) for name, role in spec.roles.items() if role.use == "slot"
+    }
+    values |= {name: array.reshape(-1) for name, array in start.items()}
+    for step, gradient in enumerate(gradients, 1):
+        of = {name: role.of for name, role in spec.roles.items() if role.use == "gradient"}
+        given = {name: gradient[parameter].reshape(-1) for name, parameter in of.items()}
+        scalars = {"rate": spec.learning_rate, "step": step}
+        read = {tensor.name for tensor in spec.update.inputs}
+        found = run(spec.update, {n: a for n, a in (values | given | scalars).items() if n in read})
+        by_role = {spec.roles[name]: found[name] for name in spec.update.outputs}
+        values = {name: by_role[spec.roles[name]] for name in values if name in read}
+    return {name: values[name].reshape(shape) for name, shape in SHAPES.items()}
+
+
+def arrays(seed: int) -> Arrays:
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
+
+
+def test_the_norm_of_each_gradient_is_clipped_by_itself() -> None:
+    start, gradient = arrays(0), arrays(1)
+    found = updated(lower(model(SGD(0.1, clipnorm=2.0))).optimizer, start, [gradient])
+    norms = {name: np.linalg.norm(g) for name, g in gradient.items()}
+    assert min(norms.values()) < 2 < max(norms.values())
+    for name, g in gradient.items():
+        np.testing.assert_allclose(found[name], start[name] - 0.1 * g * min(1, 2 / norms[name]), rtol=1e-13)
+
+
+def test_lamb_is_that_of_the_paper() -> None:
+    start, gradients = arrays(0), [arrays(k) for k in (1, 2, 3)]
+    start["conv2d_1.bias"][:] = 0
+    spec = lower(model(LAMB(WarmUp(0.01, 2, 0.5), weight_decay=0.1))).optimizer
+    found = updated(spec, start, gradients)
+    for name, θ in start.items():
+        m, v = np.zeros_like(θ), np.zeros_like(θ)
+        for t, g in enumerate((gradient[name] for gradient in gradients), 1):
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+            r = m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-6) + 0.1 * θ
+            size = np.linalg.norm(θ)
+            trust = size / np.linalg.norm(r) if size > 0 else 1
+            θ = θ - 0.01 * (0.5 + 0.5 * min((t - 1) / 2, 1)) * trust * r
+        np.testing.assert_allclose(found[name], θ, rtol=1e-12, err_msg=name)
+
+
+def norms(array: np.ndarray) -> np.ndarray:
+    """Of each output, of shape (1, …, outputs); of a vector, of all of it."""
+    over = tuple(range(array.ndim - 1)) or (0,)
+    return np.sqrt((array**2).sum(over, keepdims=True))
+
+
+CONSTRAINTS = {
+    "non-negative": (NonNegative(), lambda w: np.maximum(w, 0)),
+    "max-norm": (MaxNorm(1.5), lambda w: w * np.minimum(1, 1.5 / norms(w))),
+    "min-max": (MinMaxNorm(1.4, 1.6), lambda w: w * np.clip(norms(w), 1.4, 1.6) / norms(w)),
+    "unit-norm": (UnitNorm(), lambda w: w / norms(w)),
+}
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_an_update_ends_with_the_constraint(name: str) -> None:
+    constraint, expected = CONSTRAINTS[name]
+    start, gradient = arrays(0), arrays(1)
+    found = updated(lower(model(SGD(0.1), constraint)).optimizer, start, [gradient])
+    for parameter, w in start.items():
+        np.testing.assert_allclose(found[parameter], expected(w - 0.1 * gradient[parameter]), rtol=1e-13)
+
+
+def test_zeros_have_no_direction() -> None:
+    zeros = {name: np.zeros(shape) for name, shape in SHAPES.items()}
+    found = updated(lower(model(SGD(0.1), UnitNorm())).optimizer, zeros, [zeros])
+    assert all(not array.any() for array in found.values())
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        (model(SGD(0.1), MaxNorm(0)), "wrong most"),
+        (model(SGD(0.1), MinMaxNorm(2, 1)), "least is above most"),
+        (model(SGD(0.1), 3), "wrong kernel_constraint"),
+        (model(Adam(clipnorm=0.0)), "wrong clipnorm"),
+        (model(Adam(clipnorm=1.0, clipvalue=1.0)), "gradients are clipped twice"),
+        (model(LAMB(global_clipnorm=1.0)), "all gradients together are clipped"),
+    ],
+)
+def test_wrong_arguments(described: Model, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        described.check()
