@@ -9,28 +9,8 @@ from compiler.errors import CompilerBug, ModelError
 from compiler.language.constraints import Constraint, MaxNorm, MinMaxNorm, NonNegative, UnitNorm
 from compiler.language.derivative import Derivative
 from compiler.language.description import Model, Sequential
-from compiler.language.formula.functions import (
-    acos,
-    asin,
-    atan,
-    cos,
-    cosh,
-    equal,
-    erf,
-    erfc,
-    exp,
-    log,
-    maximum,
-    minimum,
-    not_equal,
-    sin,
-    sinh,
-    sqrt,
-    stop_gradient,
-    tan,
-    tanh,
-    where,
-)
+from compiler.language.formula.functions import *  # noqa: F403
+from compiler.language.formula.functions import __all__ as functions
 from compiler.language.initializers import (
     Constant,
     GlorotNormal,
@@ -181,6 +161,7 @@ from compiler.language.schedules import (
 )
 
 __all__ = [
+    *functions,
     "ELU",
     "F1",
     "GELU",
@@ -330,24 +311,4 @@ __all__ = [
     "ZeroPadding1D",
     "ZeroPadding2D",
     "Zeros",
-    "acos",
-    "asin",
-    "atan",
-    "cos",
-    "cosh",
-    "equal",
-    "erf",
-    "erfc",
-    "exp",
-    "log",
-    "maximum",
-    "minimum",
-    "not_equal",
-    "sin",
-    "sinh",
-    "sqrt",
-    "stop_gradient",
-    "tan",
-    "tanh",
-    "where",
 ]

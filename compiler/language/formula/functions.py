@@ -8,6 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+__all__ = [
+    "acos",
+    "asin",
+    "atan",
+    "cos",
+    "cosh",
+    "equal",
+    "erf",
+    "erfc",
+    "exp",
+    "log",
+    "maximum",
+    "minimum",
+    "not_equal",
+    "sin",
+    "sinh",
+    "sqrt",
+    "stop_gradient",
+    "tan",
+    "tanh",
+    "where",
+]
+
 if TYPE_CHECKING:
     import sympy
 
