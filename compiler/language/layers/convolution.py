@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 from compiler.errors import ModelError, Problem
 from compiler.language.constraints.base import Constraint
@@ -49,6 +49,7 @@ class Conv2D(Layer):
     groups: int = 1
     kernel_regularizer: Regularizer | None = None
     bias_regularizer: Regularizer | None = None
+    _: KW_ONLY
     kernel_constraint: Constraint | None = None
     bias_constraint: Constraint | None = None
 
@@ -83,6 +84,7 @@ class Conv1D(Layer):
     groups: int = 1
     kernel_regularizer: Regularizer | None = None
     bias_regularizer: Regularizer | None = None
+    _: KW_ONLY
     kernel_constraint: Constraint | None = None
     bias_constraint: Constraint | None = None
 
@@ -117,6 +119,7 @@ class Conv3D(Layer):
     groups: int = 1
     kernel_regularizer: Regularizer | None = None
     bias_regularizer: Regularizer | None = None
+    _: KW_ONLY
     kernel_constraint: Constraint | None = None
     bias_constraint: Constraint | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 from compiler.errors import Problem
 from compiler.language.constraints.base import Constraint
@@ -25,6 +25,7 @@ class Dense(Layer):
     bias_initializer: Initializer = DEFAULT_BIAS
     kernel_regularizer: Regularizer | None = None
     bias_regularizer: Regularizer | None = None
+    _: KW_ONLY
     kernel_constraint: Constraint | None = None
     bias_constraint: Constraint | None = None
 
