@@ -6,7 +6,15 @@ where it is (file, line, column), which layer, what was expected, what was found
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+LINE_ENDS = re.compile(r"\r\n?|\n")
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a source text as Python's parser counts them; `str.splitlines` knows other ends too."""
+    return LINE_ENDS.split(text)
 
 
 @dataclass(frozen=True, order=True)

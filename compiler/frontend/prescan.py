@@ -20,7 +20,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 
-from compiler.errors import Problem, Span
+from compiler.errors import Problem, Span, lines_of
 from compiler.language.layers.base import Placeholder
 
 FACES = ("chainrule", "compiler")
@@ -46,7 +46,7 @@ class _Scan:
     """What was found in one file. `known` maps the file's names to what they are imported as."""
 
     def __init__(self, source: str, file: str):
-        self.lines, self.file = source.splitlines(), file
+        self.lines, self.file = lines_of(source), file
         self.problems: list[Problem] = []
         self.placeholders: dict[str, object] = {}
         self.known: dict[str, object] = {}

@@ -89,15 +89,15 @@ SEQUENCE = b"""from chainrule import Adam, Conv2D, CrossEntropy, Dense, Flatten,
 model = Sequential(
     [Input(8, 8, 1), Conv2D(4, 3, activation="relu"), Flatten(), Dense(10), Softmax()],
     loss=CrossEntropy(),
-    optimizer=Adam(1e-3, clipnorm=1.0),
+    optimizer=Adam(1e-3, global_clipnorm=1.0),
     name="small",
 )
 """
-GRAPH = b"""from chainrule import SGD, Dense, Formula, Input, MeanSquaredError, Model, ReLU
+GRAPH = b"""from chainrule import SGD, Dense, Formula, GlorotUniform, Input, MeanSquaredError, Model, ReLU
 
 x = Input(4)
 h = ReLU()(Dense(4)(x) + x)
-y = Formula("y[b, o] = sum[i](w[i, o] * x[b, i])", sizes={"o": 2}, parameters={"w": None})(h)
+y = Formula("y[b, o] = sum[i](w[i, o] * x[b, i])", sizes={"o": 2}, parameters={"w": GlorotUniform()})(h)
 model = Model(x, y, loss=MeanSquaredError(), optimizer=SGD(0.1))
 """
 """Model files are Python, and are run: these import the compiler alone, so changed bytes can harm nobody."""

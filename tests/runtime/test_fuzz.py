@@ -28,6 +28,16 @@ def test_what_was_answered_wrongly_once_is_refused_or_read(tmp_path):
         tracemalloc.stop()
 
 
+def test_every_reader_reads_its_seeds(tmp_path):
+    """What is refused from the beginning leads an input nowhere."""
+    for target in fuzz_readers.targets(tmp_path):
+        found = len(list(fuzz_readers.FOUND.glob(f"{target.name}-*")))
+        for content in target.seeds[: len(target.seeds) - found]:
+            path = tmp_path / f"input{target.ending}"
+            path.write_bytes(content)
+            target.read(path)
+
+
 def test_what_is_answered_wrongly_is_kept(tmp_path, monkeypatch, capsys):
     def read(path):
         raise KeyError("no words for a person")

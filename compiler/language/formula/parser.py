@@ -13,7 +13,7 @@ import re
 import sys
 import warnings
 
-from compiler.errors import ModelError
+from compiler.errors import ModelError, lines_of
 from compiler.language.formula.meant import meant
 from compiler.language.formula.problems import formula_error
 from compiler.language.formula.syntax import (
@@ -64,9 +64,10 @@ def parse_formula(text: str) -> Formula:
     try:
         return _parsed(text)
     except ModelError:
-        better = "\n".join(map(meant, text.splitlines()))
-        if better != text and is_readable(better):
-            raise written_differently(text, better) from None
+        lines = lines_of(text)
+        better = [meant(line) for line in lines]
+        if better != lines and is_readable("\n".join(better)):
+            raise written_differently(text, "\n".join(better)) from None
         raise
 
 
@@ -81,7 +82,7 @@ def is_readable(text: str) -> bool:
 
 def written_differently(text: str, better: str) -> ModelError:
     """Points at the first character that is another notation's, and shows the line as it is written here."""
-    lines = zip(text.splitlines(), better.splitlines(), strict=True)
+    lines = zip(lines_of(text), lines_of(better), strict=True)
     number, (line, instead) = next((k, pair) for k, pair in enumerate(lines, 1) if pair[0] != pair[1])
     column = next(
         (k for k, (old, new) in enumerate(zip(line, instead, strict=False)) if old != new), len(line)
@@ -132,7 +133,7 @@ class _Parser:
 
     def __init__(self, text: str):
         self.text = text
-        self.lines = text.splitlines()
+        self.lines = lines_of(text)
 
     def place(self, node: ast.AST) -> Place:
         line = self.lines[node.lineno - 1].encode()

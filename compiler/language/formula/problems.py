@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compiler.errors import ModelError, Problem
+from compiler.errors import ModelError, Problem, lines_of
 from compiler.language.formula.syntax import Place
 
 
@@ -26,7 +26,7 @@ def caret_excerpt(text: str, place: Place) -> str:
     y[b] = x[b, j]
                 ^
     """
-    lines = text.splitlines() or [""]
+    lines = lines_of(text)
     line = lines[min(place.line, len(lines)) - 1]
     width = max(1, min(place.end, len(line)) - place.column)
     return f"    {line}\n    {' ' * place.column}{'^' * width}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from compiler.errors import ModelError
+from compiler.errors import ModelError, lines_of
 from compiler.ir.affine.domain import Shape
 from compiler.language.formula.problems import formula_error
 from compiler.language.formula.spelling import with_normalised_keys
@@ -68,7 +68,7 @@ class Scope:
 
     def written(self, node: Node) -> str:
         """What stands in the text for a node, as far as it is on one line."""
-        return self.text.splitlines()[node.place.line - 1][node.place.column : node.place.end]
+        return lines_of(self.text)[node.place.line - 1][node.place.column : node.place.end]
 
     def operand(self, read: Read) -> Operand:
         """The tensor of a read. Raises ModelError for an unknown name or a wrong number of indices."""
