@@ -115,8 +115,7 @@ class Diagnosis:
         ratios: dict[str, list[float]] = {}
         for record in self.records:
             for name, ratio in record.ratio.items():
-                if record.weight[name] > 0:
-                    ratios.setdefault(name, []).append(ratio)
+                ratios.setdefault(name, []).append(ratio)
         for name, values in ratios.items():
             middle = float(np.median(values))
             if middle < LEAST_RATIO:

@@ -37,8 +37,9 @@ class Record:
 
     @property
     def ratio(self) -> dict[str, float]:
-        """The size of the update beside that of the weight."""
-        return {name: value / max(self.weight[name], 1e-30) for name, value in self.update.items()}
+        """The size of the update beside that of the weight, of those that are not 0 as biases are at first."""
+        sizes = self.weight
+        return {name: value / sizes[name] for name, value in self.update.items() if sizes[name] != 0}
 
 
 def measured(network: Any, x: Arrays, y: Arrays, weights: np.ndarray | None = None) -> Record:
