@@ -37,7 +37,7 @@ class Record:
 
     @property
     def ratio(self) -> dict[str, float]:
-        """The size of the update beside that of the weight, of those that are not 0 as biases are at first."""
+        """The size of the update beside that of the weight, where that is not 0 as a bias is at first."""
         sizes = self.weight
         return {name: value / sizes[name] for name, value in self.update.items() if sizes[name] != 0}
 
