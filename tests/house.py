@@ -268,7 +268,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "platformdirs": ("runtime.cache_folder",),
     },
     "mpmath": (
-        "compiler.simplify.evaluate",
+        "compiler.simplify.exact",
         "compiler.emit.cython.elementary",
         "compiler.emit.cython.minimax",
     ),

@@ -3,7 +3,7 @@
 Two forms that are equal in mathematics differ in floats: exp(3x)/(1 + exp(x))**3 is inf/inf at 30 in
 float32, and 1 - 1/(1 + exp(-x)) has lost all its digits there. No rule about the shape of a form says which
 is good. So each form is computed in float32 at a few dozen hostile points, with every operation rounded, and
-compared with the same value in 150 digits (evaluate.py). Points are the same in every run.
+compared with the same value in 150 digits (exact.py). Points are the same in every run.
 
 What is measured is how many bits are wrong *beyond the best form there is*, so that what a formula's own
 terms cancel counts against none of its forms:
@@ -22,7 +22,8 @@ import numpy as np
 import sympy
 
 from compiler.ir.scalar.choices import Power
-from compiler.simplify.evaluate import UnknownScalar, exactly, in_floats
+from compiler.simplify.evaluate import UnknownScalar, in_floats
+from compiler.simplify.exact import exactly
 from compiler.simplify.scalar import parts_of
 
 POINTS = (

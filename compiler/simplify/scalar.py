@@ -63,7 +63,7 @@ def own_cost(node: sympy.Basic) -> int:
     """The cost of the node's own operation, its arguments being there."""
     if node.is_Add:
         # `a - b` is one operation: the sign of a summand is free unless every summand has one.
-        negative = sum(arg.is_Mul and arg.args[0] == -1 for arg in node.args)
+        negative = sum(arg.is_Mul and arg.args[0] is sympy.S.NegativeOne for arg in node.args)
         return len(node.args) - 1 - min(negative, len(node.args) - 1)
     if node.is_Mul:
         return len(node.args) - 1
@@ -96,7 +96,7 @@ def _reads_and_length(node: sympy.Basic) -> tuple[int, int]:
     """How often symbols stand in the expression as it is written, and how long that is; -1 counts twice."""
     inner = [_reads_and_length(argument) for argument in node.args]
     reads, length = (sum(counts) for counts in zip(*inner, strict=True)) if inner else (0, 0)
-    return reads + bool(node.is_Symbol), length + 1 + bool(node == -1)
+    return reads + bool(node.is_Symbol), length + 1 + (node is sympy.S.NegativeOne)
 
 
 def absorb_sign(product: sympy.Expr) -> sympy.Expr:

@@ -39,9 +39,11 @@ def share(program: Program) -> tuple[Program, list[Rewrite]]:
 
 def _renamed(definition: Definition, names: Mapping[str, str]) -> Definition:
     """The definition reading, and being of, the tensors that are kept."""
-    return replace(reading(definition, names), of=names.get(definition.of, definition.of))
+    same = reading(definition, names)
+    return replace(same, of=names[same.of]) if same.of in names else same
 
 
 def formula_of(definition: Definition) -> tuple[object, ...]:
-    terms = tuple(sorted(map(canonical, definition.terms), key=str))
+    terms = tuple(map(canonical, definition.terms))
+    terms = terms if len(terms) == 1 else tuple(sorted(terms, key=str))
     return definition.shape, definition.operation, definition.dtype, terms

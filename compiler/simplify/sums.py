@@ -155,10 +155,8 @@ def _looked_up(program: Program, definition: Definition, known: Known, memo: Mem
 
 def _usable(program: Program, name: str, known: Known) -> Known:
     """The known sums that the definition `name` may read: those that do not need it."""
-    free = {
-        tensors: [one for one in sums if not _depends(program, one.name, name)]
-        for tensors, sums in known.items()
-    }
+    needing = _needing(program, name)
+    free = {tensors: [one for one in sums if one.name not in needing] for tensors, sums in known.items()}
     return {tensors: sums for tensors, sums in free.items() if sums}
 
 
@@ -166,20 +164,15 @@ def _stands_after(program: Program, name: str, other: str) -> bool:
     return program.positions.get(name, -1) > program.positions[other]
 
 
-def _depends(program: Program, name: str, on: str) -> bool:
-    """Whether computing `name` needs `on`: then it stands after it or in its circle, and so does what it
-    needs it for."""
-    on = program.circle_of.get(on, (on,))[0]
-    waiting, seen = [name], {name}
+def _needing(program: Program, name: str) -> set[str]:
+    """The definition `name`, those of its circle, and all that read one of these or what does."""
+    found = set(program.circle_of.get(name, (name,)))
+    waiting = list(found)
     while waiting:
-        current = waiting.pop()
-        if current == on or program.in_one_circle(current, on):
-            return True
-        definition = program.definition(current)
-        if definition is not None and _stands_after(program, current, on):
-            waiting += [tensor for tensor in definition.tensors if tensor not in seen]
-            seen.update(definition.tensors)
-    return False
+        new = [reader.name for reader in program.readers[waiting.pop()] if reader.name not in found]
+        found.update(new)
+        waiting += new
+    return found
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,8 @@ class Affine:
 
     def rename_tensors(self, names: Mapping[str, str]) -> Affine:
         """Rename the integer tensors that are read."""
+        if not self.reads:
+            return self
 
         def replace(atom: Atom) -> Affine:
             if isinstance(atom, str):

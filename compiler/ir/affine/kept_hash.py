@@ -13,10 +13,11 @@ def keeps_hash(kind: Kind) -> Kind:
     work_out = cast("Callable[[object], int]", kind.__hash__)
 
     def kept(self: object) -> int:
-        known = self.__dict__.get("_hash")
-        if known is None:
+        try:
+            return cast(int, self._hash)  # type: ignore[attr-defined]
+        except AttributeError:
             known = self.__dict__["_hash"] = work_out(self)
-        return known
+            return known
 
     kind.__hash__ = kept  # type: ignore[method-assign, assignment]
     return kind

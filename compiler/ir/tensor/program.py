@@ -47,14 +47,15 @@ class Access:
     outside: float | None = None
 
     def __str__(self) -> str:
-        text = f"{self.tensor}[{', '.join(map(str, self.indices))}]"
-        return (
-            text
-            if self.outside is None
-            else f"pad({self.tensor}, {self.outside:g})" + text[len(self.tensor) :]
-        )
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
+        what = self.tensor if self.outside is None else f"pad({self.tensor}, {self.outside:g})"
+        return f"{what}[{', '.join(map(str, self.indices))}]"
 
 
+@keeps_hash
 @dataclass(frozen=True)
 class Term:
     """`for axes, if guards: target (operation)= body`; `reads` maps the body's symbols to accesses."""
@@ -311,8 +312,7 @@ def make_term(
     order fixed by the accesses' printed form, so that equal terms compare (and print) equal."""
     body = sympy.sympify(body)
     used = body.free_symbols
-    pairs = [(symbol, access) for symbol, access in reads if symbol in used]
-    pairs.sort(key=lambda pair: str(pair[1]))
+    pairs = sorted(((s, access) for s, access in reads if s in used), key=lambda pair: str(pair[1]))
     canonical: dict[Access, sympy.Symbol] = {}
     renaming: dict[sympy.Symbol, sympy.Symbol] = {}
     for symbol, access in pairs:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeVar
 
 import sympy
@@ -104,6 +105,7 @@ def canonical_names(term: Term) -> dict[str, str]:
     return {name: f"axis{position}" for position, name in enumerate(order)}
 
 
+@lru_cache(maxsize=4096)
 def canonical(term: Term) -> Term:
     """The same term with canonical axes: terms that are equal up to names become equal."""
     names = canonical_names(term)
@@ -122,6 +124,8 @@ def without_single_values(term: Term, names: Iterable[str] | None = None) -> Ter
 
 def rename_tensors(term: Term, names: Mapping[str, str]) -> Term:
     """The same term reading tensors of other names; one that is not in `names` keeps its own."""
+    if names.keys().isdisjoint(term.tensors):
+        return term
 
     def put(affines: Iterable[Affine]) -> tuple[Affine, ...]:
         return tuple(affine.rename_tensors(names) for affine in affines)
@@ -135,6 +139,8 @@ def rename_tensors(term: Term, names: Mapping[str, str]) -> Term:
 
 def reading(definition: Definition, names: Mapping[str, str]) -> Definition:
     """The same definition reading tensors of other names."""
+    if names.keys().isdisjoint(definition.tensors):
+        return definition
     return replace(definition, terms=tuple(rename_tensors(term, names) for term in definition.terms))
 
 

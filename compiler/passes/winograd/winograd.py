@@ -68,7 +68,7 @@ def _without_known(
     """The parts, reading what has been computed before `definition` in the place of the same once more.
 
     A convolution and its tangent read the same image and the same kernel, transformed in the same way."""
-    earlier = program.definitions[: program.definitions.index(definition)]
+    earlier = program.definitions[: program.positions[definition.name]]
     known = {(d.shape, d.operation, d.terms): d.name for d in earlier}
     names: dict[str, str] = {}
     kept = []

@@ -18,7 +18,7 @@ from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program, Tensor
 from compiler.language.formula import Operand, compile_formula
 from compiler.simplify.cheapest import choose_form, finished
-from compiler.simplify.evaluate import exactly
+from compiler.simplify.exact import exactly
 from compiler.simplify.rounding import Question, excess, wrong
 from compiler.simplify.simplify import simplify
 from tests.simplify.numerics.accuracy import MODES, Wrong, as_text, wrong_values, x
