@@ -1,22 +1,16 @@
 """What a kernel computes, whatever its tensors are called: equal layers have kernels of one form.
 
-    dense_3[b,o] += dense_3.kernel[i,o]·tanh_2[b,i]       t0[b,o] += t1[i,o]·t2[b,i]
-    dense_4[b,o] += dense_4.kernel[i,o]·tanh_3[b,i]       the same
-
-What is found out of one, a price or a kernel, holds for all of its form. Tensors are numbered in the order in
-which they are met, so that those of one are found again in another.
+What is found out of one, a price or a kernel, holds for all of its form.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from compiler.ir.affine.expression import Affine
 from compiler.ir.affine.kept_hash import keeps_hash
-from compiler.ir.tensor.program import Definition, Tensor, Term
+from compiler.ir.tensor.numbering import Key, Numbers
+from compiler.ir.tensor.program import Definition, Tensor
 from compiler.schedule.context import Context, Entries
-
-Key = tuple[object, ...]
 
 
 @keeps_hash
@@ -38,7 +32,7 @@ class Forms:
 
     def of(self, entries: Entries, context: Context, shorter: Form | None = None) -> Form:
         """The form of entries in a context, the tile of which is that of a `shorter` chain."""
-        numbers = _Numbers()
+        numbers = Numbers()
         own: list[Key] = []
         for entry in entries:
             key, names = self.single(entry)
@@ -56,7 +50,7 @@ class Forms:
     def single(self, entry: Definition | Tensor) -> tuple[Key, tuple[str, ...]]:
         """The form of one entry by itself, and its tensors."""
         if id(entry) not in self.met:
-            numbers = _Numbers()
+            numbers = Numbers()
             numbers.of(entry.name)
             if isinstance(entry, Tensor):
                 key: Key = (entry.kind, entry.shape, entry.dtype, entry.limit, entry.stream)
@@ -66,24 +60,3 @@ class Forms:
             self.met[id(entry)] = entry, key, tuple(numbers.known)
         _, key, names = self.met[id(entry)]
         return key, names
-
-
-@dataclass(frozen=True)
-class _Numbers:
-    known: dict[str, int] = field(default_factory=dict)
-
-    def of(self, name: str) -> int:
-        return self.known.setdefault(name, len(self.known))
-
-    def term(self, term: Term) -> Key:
-        reads = tuple(
-            (symbol, self.of(access.tensor), tuple(map(self.affine, access.indices)), repr(access.outside))
-            for symbol, access in term.reads
-        )
-        guards = tuple(replace(guard, affine=self.affine(guard.affine)) for guard in term.guards)
-        return term.axes, tuple(map(self.affine, term.target)), term.body, reads, guards
-
-    def affine(self, affine: Affine) -> Affine:
-        """The index with numbers for the tensors that it looks up."""
-        names = {read.tensor: str(self.of(read.tensor)) for read in affine.reads}
-        return affine.rename_tensors(names) if names else affine

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from compiler.ir.tensor.program import Definition, Term
+from compiler.simplify.alike import Alike
 from compiler.simplify.terms import injected, pointwise
 
 Sign = Literal["positive", "nonnegative", "real"]
@@ -57,6 +58,8 @@ class Memo:
     """The tensors that each part of a function reads which an output form could replace."""
     output_forms: Known[tuple[Term, ...]] = field(default_factory=Known)
     """A term with parts expressed by a definition."""
+    alike: Alike = field(default_factory=Alike)
+    """The same for all that are alike."""
 
     def facts(self, definition: Definition) -> Facts:
         return self.known_facts.get((definition,), lambda: Facts(pointwise(definition), injected(definition)))

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial, reduce
+from itertools import chain
 from math import gcd
 
 import sympy
@@ -43,7 +44,7 @@ from compiler.simplify.scalar import (
     is_centred,
     split_exponent,
 )
-from compiler.simplify.signs import assume
+from compiler.simplify.signs import assume, sign_of
 from compiler.simplify.terms import is_algebraic, matchings
 
 LONGEST_CHAIN = 8
@@ -223,11 +224,14 @@ def _in_forms_of(program: Program, definition: Definition, term: Term, memo: Mem
     function = facts.function or facts.injection
     if function is None or not _reads_project(function) or not _may_occur(program, function, term, memo):
         return ()
-    return tuple(
-        form
-        for binding in matchings(function, term)
-        for form in _with_output(program, definition.name, function, binding, term, memo)
-    )
+
+    def forms() -> tuple[Term, ...]:
+        bindings = matchings(function, term)
+        found = (_with_output(program, definition.name, function, b, term, memo) for b in bindings)
+        return tuple(chain.from_iterable(found))
+
+    sign = partial(sign_of, program, known=memo.signs)
+    return memo.alike.forms(term, function, definition.name, sign, forms)
 
 
 def _may_occur(program: Program, function: Term, term: Term, memo: Memo) -> bool:

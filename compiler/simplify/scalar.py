@@ -18,8 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from itertools import combinations
-from math import gcd
+from math import gcd, lcm
 
 import sympy
 
@@ -206,11 +205,26 @@ def _step_of(group: Sequence[Fraction]) -> Fraction:
 
 
 def _as_sum(coefficient: Fraction, steps: Sequence[Fraction]) -> Powers | None:
-    for one, other in combinations(steps, 2):
+    # In whole numbers, and with the multiples of all steps in a table: the time is that of their number.
+    unit = lcm(coefficient.denominator, *(step.denominator for step in steps))
+    whole = [step.numerator * (unit // step.denominator) for step in steps]
+    wanted = coefficient.numerator * (unit // coefficient.denominator)
+    places: dict[int, list[int]] = {}
+    for place, step in enumerate(whole):
         for count in FEW:
-            rest = (coefficient - count * one) / other
-            if rest.denominator == 1 and rest in FEW and count:
-                return {one: count, other: int(rest)}
+            places.setdefault(count * step, []).append(place)
+    for place, one in enumerate(whole):
+        behind = (
+            (other, order, count)
+            for order, count in enumerate(FEW)
+            if count
+            for other in places.get(wanted - count * one, ())
+            if other > place
+        )
+        found = min(behind, default=None)
+        if found is not None:
+            other, _, count = found
+            return {steps[place]: count, steps[other]: (wanted - count * one) // whole[other]}
     return None
 
 

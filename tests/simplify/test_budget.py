@@ -1,0 +1,96 @@
+"""What simplification costs, in calls and in polynomials, never in seconds: it grows with what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import pytest
+
+from compiler.derive.vjp import vjp
+from compiler.ir.tensor.program import Program, Tensor
+from compiler.language.formula import Operand, compile_formula
+from compiler.simplify import algebra, cheapest, exact, rounding, settle
+from compiler.simplify.scalar import generators
+from compiler.simplify.simplify import simplify
+from tests.operations import calls_of
+
+PRODUCT = 2_200_000
+"""Calls for a product of two activations."""
+RATES = 100
+PER_RATE = 4_000
+"""Calls for each of so many rates that have no generators in common."""
+
+
+def gradient(text: str, name: str = "y") -> Program:
+    """The loss Σ y and the cotangent of x, as they are derived."""
+    shapes = {"x": Operand("x", (4,))}
+    made = compile_formula(
+        f"{text}\nloss[] = sum[i]({name}[i])", operands=shapes, results={"loss": Operand("loss", ())}
+    )
+    program = Program((Tensor("x", (4,), "input"),), made.definitions, ("loss",))
+    return vjp(program, "loss", ("x",))[0]
+
+
+def forgotten() -> None:
+    """Leaves nothing of what other tests have worked out."""
+    kept = (cheapest.ranked_forms, cheapest.choose_form, cheapest.finished, settle.settled_as)
+    measured = (rounding._excess, rounding._wrong_bits, rounding._given, exact._of_column)
+    for function in (*kept, *measured):
+        function.cache_clear()
+
+
+def test_a_product_of_two_activations() -> None:
+    program = gradient("y[i] = 0.5*x[i]*(1 + erf(0.7*x[i]))*x[i]/(1 + exp(-x[i]))")
+    forgotten()
+    assert calls_of(lambda: simplify(program)) <= PRODUCT
+
+
+@pytest.mark.parametrize("each", ["{k}*x[i]*(x[i] + {k})", "x[i]/(x[i]*x[i] + {k})"])
+def test_a_sum_takes_a_time_that_is_that_of_its_terms(each: str) -> None:
+    def cost(terms: int) -> int:
+        program = gradient("y[i] = " + " + ".join(each.format(k=k) for k in range(2, terms + 2)))
+        forgotten()
+        return calls_of(lambda: simplify(program))
+
+    cost(3)
+    assert cost(24) <= 2.5 * cost(12)
+
+
+def test_many_rates_without_a_common_one() -> None:
+    rates = [Fraction(10_007 * k * k + 3, 100_000) for k in range(1, RATES + 1)]
+    assert len({step for powers in generators(rates).values() for step in powers}) > RATES // 2
+    assert calls_of(lambda: generators(rates)) <= PER_RATE * RATES
+
+
+BLOCK = """
+h{k}[i] = tanh({given}[i])
+s{k}[] = sum[i](h{k}[i]*h{k}[i])
+g{k}[i] = h{k}[i]/(1 + s{k}[])
+"""
+
+
+def test_equal_blocks_are_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polynomials that are cancelled, values that are measured: hardly more for six blocks than for three."""
+    worked_out: list[tuple[object, ...]] = []
+
+    def counting(function: Callable[..., object]) -> Callable[..., object]:
+        def counted(*arguments: object) -> object:
+            worked_out.append(arguments)
+            return function(*arguments)
+
+        return counted
+
+    monkeypatch.setattr(algebra, "cancelled", counting(algebra.cancelled))
+    monkeypatch.setattr(rounding, "exactly", counting(rounding.exactly))
+
+    def cost(blocks: int) -> int:
+        given = ["x", *(f"g{k}" for k in range(1, blocks))]
+        text = "".join(BLOCK.format(k=k, given=name) for k, name in enumerate(given, 1))
+        program = gradient(text, f"g{blocks}")
+        forgotten()
+        worked_out.clear()
+        simplify(program)
+        return len(worked_out)
+
+    assert cost(6) <= 1.3 * cost(3)
