@@ -86,7 +86,7 @@ def traffic_of(module: Any) -> Traffic:
     """Of a built module, from what it says of its phases."""
     size = np.dtype(module.DTYPE).itemsize
     phases = module._EXCHANGES
-    sums = (size * sum(stop - start for start, stop in summed) for _, _, summed in phases)
+    sums = (size * sum(stop - start for start, stop, _ in summed) for _, _, summed in phases)
     results = (size * sum(values for _, _, values in at_once) for _, at_once, _ in phases)
     gathered = (sum(width for _, width in kept) for kept, _, _ in phases)
     return Traffic(*(tuple(filter(None, found)) for found in (sums, results, gathered)))
@@ -155,8 +155,7 @@ def measure(module: Any, batch: int, steps: int, ranks: str) -> None:
         best, median = 1e3 * min(seconds), 1e3 * statistics.median(seconds)
         print(f"  {what:<24}{best:8.3f} ms at best, median {median:.3f}")
     if group is not None:
-        share = network.share
-        print(f"  {share.exchanges // steps} exchanges, {share.sent // steps:,} bytes sent by the first")
+        print(f"  {network.share.sent // steps:,} bytes sent by the first in a step")
     print(f"  {describe_contention(share_of_others(before, take_reading()))}")
 
 

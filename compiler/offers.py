@@ -32,7 +32,8 @@ the numbers `rank` and `ranks` and says whether sums are `ordered`: then each co
 the results have the bits of one process alone. Between two phases its methods bring together what others
 have computed: `gather(pairs, positions)` values of each example, for the whole batch; `sum(owned, lanes,
 pairs)` what each has added up of its lanes, in the tree of all; `join(arrays)` arrays of which each has some
-elements, and 0 elsewhere; `add(arrays)` arrays that are added up in any order.
+elements, and 0 elsewhere; `add(arrays)` arrays that are added up in any order. The last three begin, and
+return a function that waits for the end.
 """,
     gives=("value", "gradient"),
     rows=True,

@@ -1,5 +1,7 @@
 """What processes exchange within a step: the methods that `gradients(…, share=…)` of a network asks for.
 
+Sums are begun, and what is returned waits for their end: so phases of a step may lie between.
+
 Small messages go to all in one exchange, and everybody adds them up. Of large ones each rank adds up a part,
 which it then sends to all: every value travels twice, however many ranks there are.
 """
@@ -7,7 +9,7 @@ which it then sends to all: every value travels twice, however many ranks there 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -32,7 +34,6 @@ class Share:
     """Seconds of the processor in them."""
     sent: int = field(default=0, init=False)
     """Bytes."""
-    exchanges: int = field(default=0, init=False)
 
     @property
     def rank(self) -> int:
@@ -60,9 +61,12 @@ class Share:
                 size = len(places) * width
                 whole[places] = found[first : first + size].reshape(len(places), width)
                 first += size
-        self._count(begun, own.nbytes * (self.ranks - 1))
+        self.sent += own.nbytes * (self.ranks - 1)
+        self._count(begun)
 
-    def sum(self, owned: Sequence[tuple[int, int]], lanes: int, pairs: Sequence[tuple[Any, Any]]) -> None:
+    def sum(
+        self, owned: Sequence[tuple[int, int]], lanes: int, pairs: Sequence[tuple[Any, Any]]
+    ) -> Callable[[], None]:
         """Add up lanes in their tree: `pairs` of (rows of this rank's lanes, the sum of all).
 
         `owned` are each rank's lanes, the first and the one behind the last. A row holds the branch that
@@ -73,65 +77,96 @@ class Share:
         first = owned[self.rank][0]
         own = [np.concatenate([parts[lane - first] for parts, _ in pairs]) for lane in held[self.rank]]
         size, dtype = sum(total.size for _, total in pairs), pairs[0][1].dtype
-        whole = np.empty(size, dtype)
-        if size * dtype.itemsize <= SMALL_BYTES:
-            self._sum_small(own, held, lanes, whole)
-        else:
-            self._sum_large(own, held, lanes, whole)
-        for (_, total), end in zip(pairs, accumulate(total.size for _, total in pairs), strict=True):
-            total[:] = whole[end - total.size : end]
-        self._count(begun, 0)
+        begin = self._sum_small if size * dtype.itemsize <= SMALL_BYTES else self._sum_large
+        end = begin(own, held, lanes, size, dtype)
+        self._count(begun)
 
-    def _sum_small(self, own: list[np.ndarray], held: list[list[int]], lanes: int, whole: np.ndarray) -> None:
-        counts = [len(branch) * whole.size for branch in held]
-        found = np.empty(sum(counts), whole.dtype)
-        given = np.concatenate(own) if own else whole[:0]
-        self.group.wait(self.group.communicator.Iallgatherv(given, (found, counts)))
-        rows = found.reshape(-1, whole.size)
-        whole[:] = added_up(dict(zip((lane for branch in held for lane in branch), rows, strict=True)), lanes)
+        def finish() -> None:
+            begun = _now()
+            whole = end()
+            for (_, total), last in zip(pairs, accumulate(total.size for _, total in pairs), strict=True):
+                total[:] = whole[last - total.size : last]
+            self._count(begun)
+
+        return finish
+
+    def _sum_small(
+        self, own: list[np.ndarray], held: list[list[int]], lanes: int, size: int, dtype: np.dtype
+    ) -> Callable[[], np.ndarray]:
+        found = np.empty((sum(map(len, held)), size), dtype)
+        given = np.concatenate(own) if own else np.empty(0, dtype)
+        counts = [len(branch) * size for branch in held]
+        request = self.group.communicator.Iallgatherv(given, (found, counts))
         self.sent += given.nbytes * (self.ranks - 1)
 
-    def _sum_large(self, own: list[np.ndarray], held: list[list[int]], lanes: int, whole: np.ndarray) -> None:
-        bounds = [whole.size * rank // self.ranks for rank in range(self.ranks + 1)]
-        widths = np.diff(bounds)
+        def end() -> np.ndarray:
+            self.group.wait(request)
+            assert given is not None  # MPI reads it until then
+            return added_up(dict(zip(_lanes(held), found, strict=True)), lanes)
+
+        return end
+
+    def _sum_large(
+        self, own: list[np.ndarray], held: list[list[int]], lanes: int, size: int, dtype: np.dtype
+    ) -> Callable[[], np.ndarray]:
+        bounds = [size * rank // self.ranks for rank in range(self.ranks + 1)]
+        widths = np.diff(bounds).tolist()
+        width = widths[self.rank]
         given = [row[bounds[r] : bounds[r + 1]] for r in range(self.ranks) for row in own]
-        sent = np.concatenate(given) if given else whole[:0]
-        width = int(widths[self.rank])
+        sent = np.concatenate(given) if given else np.empty(0, dtype)
+        found = np.empty((sum(map(len, held)), width), dtype)
         counts = [len(branch) * width for branch in held]
-        found = np.empty(sum(counts), whole.dtype)
-        self.group.wait(
-            self.group.communicator.Ialltoallv((sent, (len(own) * widths).tolist()), (found, counts))
+        request = self.group.communicator.Ialltoallv(
+            (sent, [len(own) * width for width in widths]), (found, counts)
         )
-        rows = found.reshape(-1, width)
-        part = added_up(dict(zip((lane for branch in held for lane in branch), rows, strict=True)), lanes)
-        self.group.wait(self.group.communicator.Iallgatherv(part, (whole, widths.tolist())))
-        self.sent += sent.nbytes - len(own) * part.nbytes + part.nbytes * (self.ranks - 1)
+        self.sent += sent.nbytes + width * dtype.itemsize * (self.ranks - 1 - len(own))
 
-    def join(self, arrays: Sequence[np.ndarray]) -> None:
+        def end() -> np.ndarray:
+            self.group.wait(request)
+            assert sent is not None  # MPI reads it until then
+            part = added_up(dict(zip(_lanes(held), found, strict=True)), lanes)
+            whole = np.empty(size, dtype)
+            self.group.wait(self.group.communicator.Iallgatherv(part, (whole, widths)))
+            return whole
+
+        return end
+
+    def join(self, arrays: Sequence[np.ndarray]) -> Callable[[], None]:
         """Put elements together of which every rank has some, and 0 elsewhere: their words are added up."""
-        self._reduce(arrays, np.dtype(f"u{arrays[0].dtype.itemsize}"))
+        return self._reduce(arrays, np.dtype(f"u{arrays[0].dtype.itemsize}"))
 
-    def add(self, arrays: Sequence[np.ndarray]) -> None:
+    def add(self, arrays: Sequence[np.ndarray]) -> Callable[[], None]:
         """Add up arrays over all ranks, in an order that MPI chooses."""
-        if arrays:
-            self._reduce(arrays, arrays[0].dtype)
+        return self._reduce(arrays, arrays[0].dtype)
 
-    def _reduce(self, arrays: Sequence[np.ndarray], kind: np.dtype) -> None:
+    def _reduce(self, arrays: Sequence[np.ndarray], kind: np.dtype) -> Callable[[], None]:
         begun = _now()
         own = np.concatenate(arrays).view(kind)
         whole = np.empty_like(own)
-        self.group.wait(self.group.communicator.Iallreduce(own, whole))
-        values = whole.view(arrays[0].dtype)
-        for array, end in zip(arrays, accumulate(array.size for array in arrays), strict=True):
-            array[:] = values[end - array.size : end]
-        self._count(begun, 2 * own.nbytes * (self.ranks - 1) // self.ranks)
+        request = self.group.communicator.Iallreduce(own, whole)
+        self.sent += 2 * own.nbytes * (self.ranks - 1) // self.ranks
+        self._count(begun)
 
-    def _count(self, begun: tuple[float, float], sent: int) -> None:
+        def finish() -> None:
+            begun = _now()
+            self.group.wait(request)
+            assert own is not None  # MPI reads it until then
+            values = whole.view(arrays[0].dtype)
+            for array, last in zip(arrays, accumulate(array.size for array in arrays), strict=True):
+                array[:] = values[last - array.size : last]
+            self._count(begun)
+
+        return finish
+
+    def _count(self, begun: tuple[float, float]) -> None:
         clock, processor = _now()
         self.seconds += clock - begun[0]
         self.processor += processor - begun[1]
-        self.sent += sent
-        self.exchanges += 1
+
+
+def _lanes(held: list[list[int]]) -> list[int]:
+    """The lanes of all branches, rank by rank."""
+    return [lane for branch in held for lane in branch]
 
 
 def _now() -> tuple[float, float]:

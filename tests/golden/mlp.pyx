@@ -3150,9 +3150,9 @@ def _default_threads(root="/"):
 
 # What several processes that run a step together exchange, phase by phase: before it values of each example (where they
 # lie among those that cross phases, and bytes of one), behind it what is summed at once (the arena, the place, values)
-# and what the lanes have added up (from, to).
+# and what the lanes have added up (from, to, and the first phase that reads it).
 _EXCHANGES = (
-    ((), (), ((100352, 101777),)),
+    ((), (), ((100352, 101777, 2),)),
     (((0, 512), (128, 3136)), (('total', 0, 100352),), ()),
 )
 
@@ -3471,7 +3471,10 @@ cdef class Network:
             context.whole = batch
         size = np.dtype(DTYPE).itemsize
         own = self._lanes[:context.lane_count * <Py_ssize_t>LANE_ELEMENTS].reshape(-1, LANE_ELEMENTS)
+        pending = []
         for phase, (gathered, at_once, summed) in enumerate(_EXCHANGES):
+            for finish in [finish for wanted, finish in pending if wanted == phase]:
+                finish()
             if ordered and gathered:
                 pairs = [
                     tuple(
@@ -3491,15 +3494,22 @@ cdef class Network:
                     result[:] = 0
             with nogil:
                 gradient_phase(context, self._threads, phase)
-            totals = [self._total[start:stop] for start, stop in summed]
-            if not ordered:
-                share.add([*results, *totals])
-                continue
-            if totals:
-                parts = [own[:, start:stop] for start, stop in summed]
-                share.sum(owned, lanes, list(zip(parts, totals)))
+            # What the next phase reads is waited for; what a later one reads is on its way until then.
+            for wanted in sorted({wanted for _, _, wanted in summed}):
+                ranges = [(start, stop) for start, stop, reader in summed if reader == wanted]
+                totals = [self._total[start:stop] for start, stop in ranges]
+                if ordered:
+                    finish = share.sum(owned, lanes, [(own[:, start:stop], total) for (start, stop), total in zip(ranges, totals)])
+                else:
+                    finish = share.add(totals)
+                if wanted == phase + 1:
+                    finish()
+                else:
+                    pending.append((wanted, finish))
             if results:
-                share.join(results)
+                (share.join(results) if ordered else share.add(results))()
+        for finish in [finish for wanted, finish in pending if wanted == len(_EXCHANGES)]:
+            finish()
         return 0
 
     cdef object _gradients(self):
@@ -3558,7 +3568,8 @@ cdef class Network:
         the results have the bits of one process alone. Between two phases its methods bring together what others
         have computed: `gather(pairs, positions)` values of each example, for the whole batch; `sum(owned, lanes,
         pairs)` what each has added up of its lanes, in the tree of all; `join(arrays)` arrays of which each has some
-        elements, and 0 elsewhere; `add(arrays)` arrays that are added up in any order.
+        elements, and 0 elsewhere; `add(arrays)` arrays that are added up in any order. The last three begin, and
+        return a function that waits for the end.
         """
         cdef Context context
         with self._lock:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from compiler.frontend.parse import load_model
-from compiler.ir.module.supersteps import exchange_of
+from compiler.ir.module.supersteps import exchanges_of
 from compiler.module_source import compile_to_source
 from compiler.toolchain.compile_file import Options
 from tests.machines import TARGETS
@@ -105,9 +105,11 @@ def test_a_batch_that_does_not_fit_is_refused(everything: ModuleType) -> None:
 def test_every_kind_of_exchange_is_in_it(path: Path) -> None:
     """For a named machine; and what a phase exchanges, nothing in the same phase has read."""
     module = compile_to_source(load_model(path), TARGETS["x86-64-v3"], "float32", "digest").module
-    exchanges = [exchange_of(phase) for phase in module.training.phases]
+    exchanges = exchanges_of(module.training)
     assert {pointer.tensor for e in exchanges for pointer in e.results} == {"dense_1.kernel.cotangent"}
     assert sum(bool(e.sums) for e in exchanges) >= 2
+    late = [(n, wanted) for n, e in enumerate(exchanges) for wanted in e.wanted if wanted > n + 1]
+    assert late, "gradients of the last layers travel behind the phases of the first"
     for phase, exchange in zip(module.training.phases, exchanges, strict=True):
         summed = {pointer.tensor for pointer in exchange.results}
         calls = [*(step.call for step in phase.before), *(phase.tiles.calls if phase.tiles else ())]

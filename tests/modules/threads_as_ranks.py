@@ -50,23 +50,35 @@ class Share:
         owned: Sequence[tuple[int, int]],
         lanes: int,
         pairs: Sequence[tuple[np.ndarray, np.ndarray]],
-    ) -> None:
+    ) -> Callable[[], None]:
         first, last = owned[self.rank]
-        for parts, total in pairs:
-            own = {lane: parts[lane - first].copy() for lane in branches(first, last, lanes)}
-            values = {}
-            for found in self.meeting.exchange(self.rank, own):
-                values |= {lane: part.copy() for lane, part in found.items()}
-            total[:] = added_up(values, lanes)
+        owns = [{k: parts[k - first].copy() for k in branches(first, last, lanes)} for parts, _ in pairs]
 
-    def join(self, arrays: Sequence[np.ndarray]) -> None:
-        for array in arrays:
-            words = [part.view(np.uint8) for part in self.meeting.exchange(self.rank, array.copy())]
-            array.view(np.uint8)[:] = np.bitwise_or.reduce(words)
+        def finish() -> None:
+            for own, (_, total) in zip(owns, pairs, strict=True):
+                values = {}
+                for found in self.meeting.exchange(self.rank, own):
+                    values |= {lane: part.copy() for lane, part in found.items()}
+                total[:] = added_up(values, lanes)
 
-    def add(self, arrays: Sequence[np.ndarray]) -> None:
-        for array in arrays:
-            array[:] = np.sum(self.meeting.exchange(self.rank, array.copy()), axis=0)
+        return finish
+
+    def join(self, arrays: Sequence[np.ndarray]) -> Callable[[], None]:
+        def finish() -> None:
+            for array in arrays:
+                words = [part.view(np.uint8) for part in self.meeting.exchange(self.rank, array.copy())]
+                array.view(np.uint8)[:] = np.bitwise_or.reduce(words)
+
+        return finish
+
+    def add(self, arrays: Sequence[np.ndarray]) -> Callable[[], None]:
+        own = [array.copy() for array in arrays]
+
+        def finish() -> None:
+            for array, given in zip(arrays, own, strict=True):
+                array[:] = np.sum(self.meeting.exchange(self.rank, given), axis=0)
+
+        return finish
 
 
 def together(ranks: int, work: Callable[[Share], Any], *, ordered: bool = True) -> list[Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from compiler.emit.cython.routines import phase_function
 from compiler.ir.module.grammar import Pointer, Routine
-from compiler.ir.module.supersteps import exchange_of
+from compiler.ir.module.supersteps import exchanges_of
 from compiler.machine.elements import element_bytes
 
 
@@ -26,13 +26,13 @@ def together_text(routine: Routine, dtype: str) -> Together:
     """How processes run the phases of a routine together."""
     least, most = routine.least, routine.tile
     size = str(most) if least == most else f"tile_size(whole, {least}, {most})"
-    exchanges = map(exchange_of, routine.phases)
+    exchanges = exchanges_of(routine)
     texts = tuple(
         repr(
             (
                 tuple((p.place.offset, p.size * element_bytes(p.element, dtype)) for p in exchange.gathered),
                 tuple(_result(pointer) for pointer in exchange.results),
-                tuple((s.start, s.stop) for s in exchange.sums),
+                tuple((s.start, s.stop, n) for s, n in zip(exchange.sums, exchange.wanted, strict=True)),
             )
         )
         for exchange in exchanges

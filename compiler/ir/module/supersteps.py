@@ -28,6 +28,8 @@ class Exchange:
     """What is summed at once: a process has computed some elements of each."""
     sums: tuple[Sum, ...]
     """Ranges of the lanes, of which a process has added up its own."""
+    wanted: tuple[int, ...]
+    """For each of these ranges the first phase that reads it; the number of phases where none does."""
 
 
 def sums_at_once(call: Call) -> bool:
@@ -38,12 +40,22 @@ def sums_at_once(call: Call) -> bool:
 
 
 def in_supersteps(routine: Routine) -> Routine:
-    """The same calls in the same order, in as few phases that read nothing which they exchange themselves."""
-    return replace(routine, phases=tuple(part for phase in routine.phases for part in _parts(phase)))
+    """The same calls, in as few phases that read nothing which they exchange themselves.
+
+    What is made of sums and read by nobody, such as a gradient in its own order, is made last: until then the
+    sums may be on their way.
+    """
+    phases = _late_ones_last(routine.phases)
+    return replace(routine, phases=tuple(part for phase in phases for part in _parts(phase)))
 
 
-def exchange_of(phase: Phase) -> Exchange:
-    """What processes exchange before and behind a phase of `in_supersteps`. Raises CompilerBug."""
+def exchanges_of(routine: Routine) -> tuple[Exchange, ...]:
+    """What processes exchange before and behind each phase of `in_supersteps`. Raises CompilerBug."""
+    return tuple(_exchange(number, routine.phases) for number in range(len(routine.phases)))
+
+
+def _exchange(number: int, phases: tuple[Phase, ...]) -> Exchange:
+    phase = phases[number]
     gathered: dict[str, Pointer] = {}
     results: dict[str, Pointer] = {}
     for call in filter(sums_at_once, (step.call for step in phase.before)):
@@ -57,7 +69,56 @@ def exchange_of(phase: Phase) -> Exchange:
                 raise CompilerBug(f"{call.computes} is summed at once into {pointer.place.area}")
             results[pointer.tensor] = pointer
     sums = phase.tiles.sums if phase.tiles else ()
-    return Exchange(tuple(gathered.values()), tuple(results.values()), sums)
+    wanted = tuple(_first_reader(s, number, phases) for s in sums)
+    return Exchange(tuple(gathered.values()), tuple(results.values()), sums, wanted)
+
+
+def _first_reader(summed: Sum, number: int, phases: tuple[Phase, ...]) -> int:
+    """The first phase behind `number` that reads from a range of the totals, or writes into it."""
+    for later in range(number + 1, len(phases)):
+        for pointer in (p for call in _calls(phases[later]) for p in call.pointers):
+            inside = pointer.place.offset < summed.stop and summed.start < pointer.place.offset + pointer.size
+            if pointer.place.area in SUMMED and inside:
+                return later
+    return len(phases)
+
+
+def _late_ones_last(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
+    """Calls outside of the tiles that nobody waits for, behind all others, if nothing disturbs them there."""
+    kept: list[Phase] = []
+    late: list[Once | Parts] = []
+    behind: list[Call] = []
+    for phase in reversed(phases):
+        behind += phase.tiles.calls if phase.tiles else ()
+        before: list[Once | Parts] = []
+        for step in reversed(phase.before):
+            if _can_wait(step.call, behind):
+                late.append(step)
+            else:
+                before.append(step)
+                behind.append(step.call)
+        kept.append(Phase(tuple(reversed(before)), phase.tiles))
+    made = [phase for phase in reversed(kept) if phase.before or phase.tiles]
+    return (*made, Phase(tuple(reversed(late)), None)) if late and made else phases
+
+
+def _can_wait(call: Call, behind: list[Call]) -> bool:
+    """Whether a call makes totals of totals, which none of those `behind` it reads or writes."""
+    if any(pointer.place.area != "total" for pointer in call.pointers) or sums_at_once(call):
+        return False
+    ranges = [(p.place.offset, p.place.offset + p.size) for p in call.pointers]
+    others = (p for other in behind for p in other.pointers if p.place.area in SUMMED)
+    return not any(
+        p.place.offset < stop and start < p.place.offset + p.size for p in others for start, stop in ranges
+    )
+
+
+def _calls(phase: Phase) -> list[Call]:
+    return [*(step.call for step in phase.before), *(phase.tiles.calls if phase.tiles else ())]
+
+
+SUMMED = ("total", "lane")
+"""Areas that lie alike: a range of the lanes is added up into that of the totals."""
 
 
 def _parts(phase: Phase) -> Iterator[Phase]:
