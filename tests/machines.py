@@ -60,14 +60,14 @@ MODELS = {
 }
 """Every machine model that `native` can be, as a target with its name."""
 
-every_model = pytest.mark.parametrize("machine", list(MODELS.values()), ids=list(MODELS))
+every_model = pytest.mark.parametrize("target", list(MODELS.values()), ids=list(MODELS))
 
 
 def targets(ordinary: int | Iterable[str] = len(TARGETS)) -> pytest.MarkDecorator:
-    """Parametrizes `machine`: these targets, or so many, in `make test`, the others in `make long`."""
+    """Parametrizes `target`: these targets, or so many, in `make test`, the others in `make long`."""
     names = list(TARGETS)[:ordinary] if isinstance(ordinary, int) else list(ordinary)
     rows = [pytest.param(m, marks=[pytest.mark.long] * (name not in names)) for name, m in TARGETS.items()]
-    return pytest.mark.parametrize("machine", rows, ids=list(TARGETS))
+    return pytest.mark.parametrize("target", rows, ids=list(TARGETS))
 
 
 def disguise(name: str, folder: Path) -> None:

@@ -48,8 +48,8 @@ def program(functions: Iterable[str] = tuple(FUNCTIONS)) -> Program:
 
 
 @cache
-def built(machine: Target) -> CompiledPrograms:
-    return compile_programs([program()], Settings(machine, "float32", 8))
+def built(target: Target) -> CompiledPrograms:
+    return compile_programs([program()], Settings(target, "float32", 8))
 
 
 def arguments(low: float, high: float) -> np.ndarray:
@@ -64,9 +64,9 @@ def in_every_column(x: np.ndarray) -> np.ndarray:
 
 
 @targets()
-def test_values(machine: Target) -> None:
+def test_values(target: Target) -> None:
     """Close to the exact value, and the same in every lane and in what is left over."""
-    module = built(machine)
+    module = built(target)
     found = []
     for name, (exact, interval, units) in FUNCTIONS.items():
         x = arguments(*interval)
@@ -85,9 +85,9 @@ def test_values(machine: Target) -> None:
 
 
 @targets()
-def test_ends(machine: Target) -> None:
+def test_ends(target: Target) -> None:
     """Zeros keep their sign, infinities and NaN are what IEEE 754 recommends, nothing overflows early."""
-    module = built(machine)
+    module = built(target)
     y = module.run(0, {"x": in_every_column(ENDS)})
     for name, (exact, _, _) in FUNCTIONS.items():
         with np.errstate(all="ignore"):

@@ -155,9 +155,9 @@ sys.exit(code)
 
 
 @targets(1)
-def test_workspace_of_the_mnist_step(machine: Target) -> None:
+def test_workspace_of_the_mnist_step(target: Target) -> None:
     """All that a network allocates beside parameters and states, batch 128, two threads: at most 4 MiB."""
-    text = compile_to_source(load_model(ROOT / "models/mnist.py"), machine, "float32", "0").text
+    text = compile_to_source(load_model(ROOT / "models/mnist.py"), target, "float32", "0").text
 
     def constant(name: str) -> int:
         return int(re.search(rf"^    {name} = (\d+)$", text, re.MULTILINE).group(1))

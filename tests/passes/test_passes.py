@@ -124,9 +124,9 @@ def test_new_layers_on_the_rungs() -> None:
 
 
 @every_model
-def test_new_layers_in_kernels(machine: Target) -> None:
+def test_new_layers_in_kernels(target: Target) -> None:
     table = [derive(case) for case in NEW_LAYERS for derive in (pullback, pushforward)]
-    module = interpreted(table, machine, "float64", 4)
+    module = interpreted(table, target, "float64", 4)
     found = disagreements(module, table, BATCHES, 1e-11)
     assert not found, report(found)
 

@@ -47,8 +47,8 @@ PROGRAM = parse_program(text(20))
 MASK = "*(2 if mask[b, f] > 0 else 0)"
 
 
-def changed(program: Program, machine: Target = TARGETS["x86-64-v4"]) -> Program:
-    result = Driver(cost_for(machine, "float64")).one("pick", "changed", program)
+def changed(program: Program, target: Target = TARGETS["x86-64-v4"]) -> Program:
+    result = Driver(cost_for(target, "float64")).one("pick", "changed", program)
     verify(result)
     return result
 
@@ -98,12 +98,12 @@ def test_what_is_not(kept: str) -> None:
 
 
 @every_model
-def test_values(machine: Target) -> None:
+def test_values(target: Target) -> None:
     """As the interpreter computes them from the program as it was, two whole vectors and a partial one."""
     program = parse_program(text(20))
-    module = interpret_programs([changed(program)], Settings(machine, "float64", 2))
+    module = interpret_programs([changed(program)], Settings(target, "float64", 2))
     (kernel,) = (k for k in module.plans[0].kernels if k.name == "z")
-    assert ("products along vectors" in kernel.schedule) == (machine.machine.vector_bytes == 64)
+    assert ("products along vectors" in kernel.schedule) == (target.machine.vector_bytes == 64)
     given = random_inputs(program, 5)
     wanted = run(program, given, batch=5)
     found = module.run(0, given, batch=5)["z"]

@@ -59,9 +59,9 @@ def cotangents(kind: str) -> np.ndarray:
     return value
 
 
-def schedules(channels: int, machine: Target) -> list[str]:
-    program = lowered(pullback(case(channels)).simplified, machine, "float64")
-    (plan,) = plans_of([program], Settings(machine, "float64", 4))
+def schedules(channels: int, target: Target) -> list[str]:
+    program = lowered(pullback(case(channels)).simplified, target, "float64")
+    (plan,) = plans_of([program], Settings(target, "float64", 4))
     return ["; ".join((*kernel.formula, kernel.schedule)) for kernel in plan.kernels]
 
 
@@ -83,11 +83,11 @@ def test_what_the_kernels_do(name: str) -> None:
 
 @pytest.mark.parametrize("channels", [8, 5, 1])
 @every_model
-def test_any_density(machine: Target, channels: int) -> None:
+def test_any_density(target: Target, channels: int) -> None:
     pair = pullback(case(channels))
     random = np.random.default_rng(1)
     inputs = {t.name: random.standard_normal([n or BATCH for n in t.shape]) for t in pair.raw.inputs}
-    module = interpreted([pair], machine, "float64", 2)
+    module = interpreted([pair], target, "float64", 2)
     for kind in ("dense", "sparse", "zero", "one channel", "NaN"):
         inputs["y.cotangent"] = cotangents(kind)
         wanted = run(pair.raw, inputs, batch=BATCH)

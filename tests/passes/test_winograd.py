@@ -161,10 +161,10 @@ def test_programs_agree(case) -> None:
 
 
 @every_model
-def test_kernels_agree(machine: Target) -> None:
+def test_kernels_agree(target: Target) -> None:
     programs = [forward_and_transpose(*case[:3]) for case in CASES]
     changed = [with_tiles(p, case[3]) for p, case in zip(programs, CASES, strict=True)]
-    module = interpret_programs(changed, Settings(machine, "float64", 2))
+    module = interpret_programs(changed, Settings(target, "float64", 2))
     for number, program in enumerate(programs):
         for batch in (1, 3):
             inputs = random_inputs(program, batch)
@@ -308,9 +308,9 @@ def test_guards_and_depthwise_filters_are_left_alone() -> None:
 
 
 @every_model
-def test_the_mnist_network_uses_it(machine: Target) -> None:
+def test_the_mnist_network_uses_it(target: Target) -> None:
     """By its own price, on every machine: the second convolution, not the first."""
-    driver = Driver(cost_for(machine, "float32"))
+    driver = Driver(cost_for(target, "float32"))
     second = forward_and_transpose((12, 12), (32, 64), (3, 3))
     first = forward_and_transpose((26, 26), (1, 32), (3, 3))
     assert "y.winograd.product" in driver.one("winograd", "second", second)

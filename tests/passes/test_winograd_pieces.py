@@ -100,10 +100,10 @@ def test_programs_agree(case) -> None:
 
 
 @every_model
-def test_kernels_agree(machine: Target) -> None:
+def test_kernels_agree(target: Target) -> None:
     programs = [kernel_gradient(*case[:3]) for case in CASES]
     changed = [with_pieces(p, case[3]) for p, case in zip(programs, CASES, strict=True)]
-    module = interpret_programs(changed, Settings(machine, "float64", 2))
+    module = interpret_programs(changed, Settings(target, "float64", 2))
     for number, program in enumerate(programs):
         for batch in (1, 5):
             inputs = random_inputs(program, batch)
@@ -146,9 +146,9 @@ def test_the_price_decides() -> None:
 
 
 @every_model
-def test_every_machine_has_a_price(machine: Target) -> None:
+def test_every_machine_has_a_price(target: Target) -> None:
     program = kernel_gradient((32, 32), (32, 32), (3, 3))
-    assert "K.winograd.product" in Driver(cost_for(machine, "float32")).one("winograd", "program", program)
+    assert "K.winograd.product" in Driver(cost_for(target, "float32")).one("winograd", "program", program)
 
 
 def test_few_channels_are_left_alone() -> None:

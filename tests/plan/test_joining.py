@@ -83,10 +83,10 @@ def test_what_is_not(kept: str) -> None:
 
 
 @every_model
-def test_values(machine: Target) -> None:
+def test_values(target: Target) -> None:
     """As the interpreter computes them; and the tensor that was joined is in no kernel."""
     programs = [parse_program(UNPOOLED), parse_program(TRANSPOSED)]
-    module = interpret_programs(programs, Settings(machine, "float64", 2))
+    module = interpret_programs(programs, Settings(target, "float64", 2))
     for number, program in enumerate(programs):
         kernels = [kernel.name for kernel in module.plans[number].kernels]
         assert not {"spread", "flat"} & set(kernels)

@@ -33,10 +33,10 @@ def plan_of(case: Case, target: Target, tile: int) -> Plan:
 
 
 @every_model
-def test_a_small_batch_is_divided_where_that_costs_little(machine: Target) -> None:
+def test_a_small_batch_is_divided_where_that_costs_little(target: Target) -> None:
     """A convolution's positions fill its registers, whatever the batch; a dense layer's are examples."""
     few, many = (
-        smallest_tile(plan_of(case, machine, 16), machine.machine, "float32") for case in (CONVOLUTION, DENSE)
+        smallest_tile(plan_of(case, target, 16), target.machine, "float32") for case in (CONVOLUTION, DENSE)
     )
     assert few <= min(many, 8)
 
@@ -67,7 +67,7 @@ def test_the_same_bits_for_any_number_of_threads() -> None:
     settings = Settings(TARGETS["x86-64-v2"], "float64", 16)
     pair = pullback(CONVOLUTION)
     module = compile_programs([pair.simplified], settings, extra_flags=("-O1",), least=1)
-    assert "tile_size(context.batch, 1, 16)" in module.source
+    assert "tile_size(context.whole, 1, 16)" in module.source
     random = np.random.default_rng(1)
     for batch in (1, 5, 24, 70):
         inputs = {t.name: random.standard_normal([n or batch for n in t.shape]) for t in pair.raw.inputs}

@@ -19,10 +19,10 @@ CASE = Case("dense", partial(layer_program, Dense(150), (133,)), "y", ("x", "ker
 
 
 @targets(1)
-def test_dense_of_any_batch(machine: Target) -> None:
+def test_dense_of_any_batch(target: Target) -> None:
     pair = pullback(CASE)
-    settings = Settings(machine, "float64", 4)
-    module = compile_programs([lowered(pair.simplified, machine, "float64")], settings, extra_flags=("-O1",))
+    settings = Settings(target, "float64", 4)
+    module = compile_programs([lowered(pair.simplified, target, "float64")], settings, extra_flags=("-O1",))
     shared = [kernel.name for kernel in module.plans[0].kernels if kernel.shared]
     assert {name.partition(".")[0] for name in shared} == {"kernel"}
     assert any("cotangent" in name for name in shared)
@@ -41,9 +41,9 @@ def test_dense_of_any_batch(machine: Target) -> None:
 
 
 @every_model
-def test_what_is_summed_at_once(machine: Target) -> None:
+def test_what_is_summed_at_once(target: Target) -> None:
     """A large sum of small operands, not a small one, and not one whose operands are larger."""
-    settings = Settings(machine, "float32", 4)
+    settings = Settings(target, "float32", 4)
     program = pullback(CASE).simplified
     assert at_once(program, settings) == {"kernel.cotangent"}
     small = Case("small", partial(layer_program, Dense(3), (5,)), "y", ("kernel",))

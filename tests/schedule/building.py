@@ -69,34 +69,34 @@ def _pair(name: str, case: Case, derive: Callable[[Program], Program], off: froz
     return Pair(name, derive(forward), driver.through(("derived", "stable"), name, program), case)
 
 
-def lowered(program: Program, machine: Target, dtype: str, off: frozenset[str] = frozenset()) -> Program:
+def lowered(program: Program, target: Target, dtype: str, off: frozenset[str] = frozenset()) -> Program:
     """After the rest of the passes."""
-    driver = Driver(cost_for(machine, dtype), off)
+    driver = Driver(cost_for(target, dtype), off)
     return driver.through(("lowering",), "lowered", program)
 
 
 def build(
     pairs: Sequence[Pair],
-    machine: Target,
+    target: Target,
     dtype: str,
     tile: int,
     off: Sequence[frozenset[str]] = (),
 ) -> CompiledPrograms:
     """One module of all pairs' kernels; `off` says for each pair which passes are left out."""
     # What is compared is the code's meaning: the C compiler's optimisation would only cost time.
-    settings = Settings(machine, dtype, tile)
+    settings = Settings(target, dtype, tile)
     return compile_programs(_all_lowered(pairs, settings, off), settings, extra_flags=("-O1",))
 
 
 def interpreted(
     pairs: Sequence[Pair],
-    machine: Target,
+    target: Target,
     dtype: str,
     tile: int,
     off: Sequence[frozenset[str]] = (),
 ) -> InterpretedPrograms:
     """All pairs' kernels, to be run in the interpreter of loop nests."""
-    settings = Settings(machine, dtype, tile)
+    settings = Settings(target, dtype, tile)
     return interpret_programs(_all_lowered(pairs, settings, off), settings)
 
 

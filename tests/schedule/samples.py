@@ -50,8 +50,8 @@ class Sample:
     change: Change = as_drawn
     fuse: bool = True
 
-    def settings(self, machine: Target, dtype: str) -> Settings:
-        return Settings(machine, dtype, self.tile, fuse=self.fuse)
+    def settings(self, target: Target, dtype: str) -> Settings:
+        return Settings(target, dtype, self.tile, fuse=self.fuse)
 
     def inputs(self, batch: int) -> Arrays:
         return _drawn(self.program, batch, self.change)

@@ -70,11 +70,11 @@ def points() -> tuple[np.ndarray, np.ndarray]:
 
 
 @targets()
-def test_values(machine: Target) -> None:
+def test_values(target: Target) -> None:
     programs = [loops(), *map(behind_a_contraction, NODES)]
     for program in programs:
         verify(program)
-    module = compile_programs(programs, Settings(machine, "float32", 8), extra_flags=("-O2",))
+    module = compile_programs(programs, Settings(target, "float32", 8), extra_flags=("-O2",))
     x, z = points()
     looped = module.run(0, {"x": x, "z": z})
     ones = np.ones((1, COLUMNS), np.float32)
@@ -83,6 +83,6 @@ def test_values(machine: Target) -> None:
             right = np.broadcast_to(expected(x, z), x.shape)
         tiled = module.run(number + 1, {"x": x[:, :1].copy(), "z": z, "w": ones})["y"]
         for found in (looped[f"y{number}"], tiled):
-            np.testing.assert_array_equal(found, right, err_msg=f"{node} on {machine.name}")
+            np.testing.assert_array_equal(found, right, err_msg=f"{node} on {target.name}")
             if node.startswith("abs"):
                 assert not np.signbit(found[~np.isnan(found)]).any()

@@ -122,23 +122,23 @@ def kernels(settings: Settings) -> dict[str, int]:
 
 
 @every_model
-def test_what_is_one_kernel(machine: Target) -> None:
+def test_what_is_one_kernel(target: Target) -> None:
     """Otherwise the test below would show nothing; what cannot be fused is not."""
-    settings = Settings(machine, "float32", TILE)
+    settings = Settings(target, "float32", TILE)
     assert kernels(settings) == {name: chain.fused for name, chain in CHAINS.items()}
     assert kernels(replace(settings, fuse=False)) == {name: chain.apart for name, chain in CHAINS.items()}
 
 
 @every_model
-def test_values_and_winners(machine: Target) -> None:
+def test_values_and_winners(target: Target) -> None:
     """Numbers, ties and NaN: values and cotangents, which lie where the winners were."""
-    settings = Settings(machine, "float32", TILE)
+    settings = Settings(target, "float32", TILE)
     programs = []
     for chain in CHAINS.values():
         forward = chain.program()
         program, _ = vjp(forward, "y", tuple(chain.shapes), seed="input")
         programs.append(replace(program, outputs=("y", *program.outputs)))
-    ready = [lowered(program, machine, "float32") for program in programs]
+    ready = [lowered(program, target, "float32") for program in programs]
     fused = interpret_programs(ready, settings)
     apart = interpret_programs(ready, replace(settings, fuse=False))
     for number, name in enumerate(CHAINS):
@@ -170,18 +170,18 @@ def tangents() -> list[Program]:
 
 
 @every_model
-def test_what_tangents_are_computed_by(machine: Target) -> None:
-    ready = [lowered(program, machine, "float32", FUSED_ALONE) for program in tangents()]
-    plans = plans_of(ready, Settings(machine, "float32", TILE))
+def test_what_tangents_are_computed_by(target: Target) -> None:
+    ready = [lowered(program, target, "float32", FUSED_ALONE) for program in tangents()]
+    plans = plans_of(ready, Settings(target, "float32", TILE))
     assert [len(plan.kernels) for plan in plans] == list(TANGENTS.values())
 
 
 @every_model
-def test_tangents(machine: Target) -> None:
+def test_tangents(target: Target) -> None:
     """What is read at saved winners: in the contraction's kernel and apart, and as the interpreter has it."""
-    settings = Settings(machine, "float32", TILE)
+    settings = Settings(target, "float32", TILE)
     programs = tangents()
-    ready = [lowered(program, machine, "float32", FUSED_ALONE) for program in programs]
+    ready = [lowered(program, target, "float32", FUSED_ALONE) for program in programs]
     fused = interpret_programs(ready, settings)
     apart = interpret_programs(ready, replace(settings, fuse=False))
     for number, name in enumerate(TANGENTS):

@@ -43,11 +43,11 @@ def chosen() -> list[Sample]:
 
 
 @targets(2)
-def test_compiled_kernels(machine: Target) -> None:
+def test_compiled_kernels(target: Target) -> None:
     """All in one module."""
-    dtype = DTYPES.get(machine.name, "float64")
-    settings = Settings(machine, dtype, TILE)
-    ready = [sample.ready(machine, dtype) for sample in chosen()]
+    dtype = DTYPES.get(target.name, "float64")
+    settings = Settings(target, dtype, TILE)
+    ready = [sample.ready(target, dtype) for sample in chosen()]
     module = compile_programs(ready, settings, extra_flags=("-O1",))
     same = interpret_programs(ready, settings)
     tolerance = 1e-5 if dtype == "float32" else 1e-13

@@ -63,10 +63,10 @@ def worst(module: InterpretedPrograms, sample: Sample, batch: int) -> float:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @every_model
-def test_every_schedule(machine: Target, dtype: str) -> None:
+def test_every_schedule(target: Target, dtype: str) -> None:
     wrong = []
     for sample in samples():
-        module = interpret_programs([sample.ready(machine, dtype)], sample.settings(machine, dtype))
+        module = interpret_programs([sample.ready(target, dtype)], sample.settings(target, dtype))
         for batch in sample.batches:
             error = worst(module, sample, batch)
             if not error <= DTYPES[dtype]:

@@ -74,9 +74,9 @@ def check_interpreted(number: int, table: tuple[Pair, ...]) -> None:
 
 @pytest.mark.long
 @targets()
-def test_float64_kernels_of_every_layer(machine: Target) -> None:
+def test_float64_kernels_of_every_layer(target: Target) -> None:
     table = pairs(2, share=1)
-    module = build(table, machine, "float64", tile=4)
+    module = build(table, target, "float64", tile=4)
     found = disagreements(module, table, BATCHES, 1e-11)
     assert not found, report(found)
 
@@ -127,9 +127,9 @@ def test_models_on_threads() -> None:
 
 
 @every_model
-def test_dropout_alone(machine: Target) -> None:
+def test_dropout_alone(target: Target) -> None:
     table = [pullback(next(case for case in other_layer_cases() if case.name == "dropout"))]
-    module = interpreted(table, machine, "float64", tile=4)
+    module = interpreted(table, target, "float64", tile=4)
     found = disagreements(module, table, BATCHES, 1e-11)
     assert not found, report(found)
 

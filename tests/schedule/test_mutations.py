@@ -42,18 +42,18 @@ mistakes, and checks this table.
 """
 
 
-def caught_on(sample: Sample, machine: Target) -> str | None:
+def caught_on(sample: Sample, target: Target) -> str | None:
     """What finds that something is wrong with a program, None where nothing does."""
-    ready = sample.ready(machine, "float64")
+    ready = sample.ready(target, "float64")
     try:
-        (plan,) = plans_of([ready], sample.settings(machine, "float64"))
+        (plan,) = plans_of([ready], sample.settings(target, "float64"))
     except (CompilerBug, ArithmeticError, LookupError, TypeError, ValueError) as error:
         return f"the scheduler itself ({type(error).__name__})"
     try:
         verify_plan(plan)
     except CompilerBug:
         return "verifier"
-    module = InterpretedPrograms((plan,), sample.settings(machine, "float64"))
+    module = InterpretedPrograms((plan,), sample.settings(target, "float64"))
     for batch in sample.batches:
         try:
             found = module.run(0, sample.inputs(batch), batch=batch, seed=SEED, step=STEP)

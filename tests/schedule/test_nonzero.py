@@ -54,19 +54,19 @@ ROOM = 1 << 20
 """Bytes of a second-level cache in which what is summed over the batch stays, so that nothing is packed."""
 
 
-def with_room(machine: Target, room: int = ROOM) -> Target:
+def with_room(target: Target, room: int = ROOM) -> Target:
     """The machine with such a second-level cache."""
-    return replace(machine, machine=replace(machine.machine, level2_bytes=room))
+    return replace(target, machine=replace(target.machine, level2_bytes=room))
 
 
 @cache
-def interpreted(machine: Target, zeros: bool) -> InterpretedPrograms:
-    return interpret_programs([PROGRAM], Settings(with_room(machine), "float64", 16, zeros=zeros))
+def interpreted(target: Target, zeros: bool) -> InterpretedPrograms:
+    return interpret_programs([PROGRAM], Settings(with_room(target), "float64", 16, zeros=zeros))
 
 
 @cache
-def compiled(machine: Target, zeros: bool) -> CompiledPrograms:
-    settings = Settings(machine, "float64", 16, zeros=zeros)
+def compiled(target: Target, zeros: bool) -> CompiledPrograms:
+    settings = Settings(target, "float64", 16, zeros=zeros)
     return compile_programs([PROGRAM], settings, extra_flags=("-O1",))
 
 
@@ -76,9 +76,9 @@ def inputs(batch: int, change: Callable[[np.ndarray], np.ndarray]) -> dict[str, 
 
 
 @every_model
-def test_bits(machine: Target) -> None:
+def test_bits(target: Target) -> None:
     """Left out or multiplied: the same bits, and what the interpreter of the program computes."""
-    module, plain = interpreted(machine, True), interpreted(machine, False)
+    module, plain = interpreted(target, True), interpreted(target, False)
     assert any("where the input is not 0" in kernel.schedule for kernel in module.plans[0].kernels)
     assert not any("where the input is not 0" in kernel.schedule for kernel in plain.plans[0].kernels)
     for case, change in CASES.items():
@@ -104,11 +104,11 @@ def test_bits_of_threads() -> None:
 
 
 @every_model
-def test_what_is_listed(machine: Target) -> None:
+def test_what_is_listed(target: Target) -> None:
     """Both products where their operands stay in the second-level cache. An operand of a sum over the whole
     batch that does not is packed into panels instead, and a panel has all points."""
     for room, wanted in ((ROOM, ["y", "kernel.cotangent"]), (ROOM // 2, ["y"])):
-        (plan,) = plans_of([PROGRAM], Settings(with_room(machine, room), "float64", 16))
+        (plan,) = plans_of([PROGRAM], Settings(with_room(target, room), "float64", 16))
         assert [k.name for k in plan.kernels if "where the input is not 0" in k.schedule] == wanted
         packed = [k.name for k in plan.kernels if "over panels" in k.schedule]
         assert packed == [name for name in ("kernel.cotangent",) if name not in wanted]

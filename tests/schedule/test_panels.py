@@ -67,10 +67,10 @@ def settings_for(name: str, target: Target) -> Settings:
 
 @every_model
 @pytest.mark.parametrize("name", PRODUCTS)
-def test_products_over_panels(name: str, machine: Target) -> None:
+def test_products_over_panels(name: str, target: Target) -> None:
     """On every machine they are what the program says, for batches of any size; pieces do not meet, nothing
     is read of a panel that is not in it, and no access may leave its buffer."""
-    program, settings = parse_program(PRODUCTS[name]), settings_for(name, machine)
+    program, settings = parse_program(PRODUCTS[name]), settings_for(name, target)
     (plan,) = plans_of([program], settings)
     (call,) = plan.phases[0].before
     assert isinstance(call.schedule, PackedPanels)
@@ -93,10 +93,10 @@ def test_a_batch_for_which_a_panel_is_too_short() -> None:
 
 
 @targets(1)
-def test_panels_in_c(machine: Target) -> None:
+def test_panels_in_c(target: Target) -> None:
     """The same bits for any number of threads."""
     program = parse_program(PRODUCTS["transposed"])
-    module = compile_programs([program], settings_for("transposed", machine), extra_flags=("-O1",))
+    module = compile_programs([program], settings_for("transposed", target), extra_flags=("-O1",))
     assert "context.tiles + member * TILE_BYTES" in module.source
     for batch in (1, 21):
         given = random_inputs(program, batch)

@@ -26,15 +26,15 @@ outputs z, bias
 
 
 @every_model
-def test_what_is_summed_in_parts(machine: Target) -> None:
-    (plan,) = plans_of([PROGRAM], Settings(machine, "float64", 2))
+def test_what_is_summed_in_parts(target: Target) -> None:
+    (plan,) = plans_of([PROGRAM], Settings(target, "float64", 2))
     assert [k.name for k in plan.kernels if "parts" in k.schedule] == ["bias", "z"]
 
 
 @every_model
-def test_sums_in_parts(machine: Target) -> None:
+def test_sums_in_parts(target: Target) -> None:
     """From zero, from another term, and added to what a lane holds; a batch of no, one and several tiles."""
-    module = interpret_programs([PROGRAM], Settings(machine, "float64", 2))
+    module = interpret_programs([PROGRAM], Settings(target, "float64", 2))
     for batch in (1, 2, 9):
         given = random_inputs(PROGRAM, batch)
         wanted = run(PROGRAM, given, batch=batch)

@@ -62,10 +62,10 @@ def error(found: np.ndarray, value: np.ndarray) -> float:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @every_model
-def test_every_circle_and_its_cotangents(machine: Target, dtype: str) -> None:
+def test_every_circle_and_its_cotangents(target: Target, dtype: str) -> None:
     wrong = []
     for name, program in samples().items():
-        module = interpret_programs([program], Settings(machine, dtype, TILE))
+        module = interpret_programs([program], Settings(target, dtype, TILE))
         for batch in BATCHES:
             found = module.run(0, given_to(program, batch), batch=batch)
             errors = (error(found[output], value) for output, value in wanted(name, batch).items())

@@ -156,11 +156,11 @@ def test_what_is_chosen(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 @every_model
-def test_cost(name: str, machine: Target) -> None:
+def test_cost(name: str, target: Target) -> None:
     """On every machine, in both dtypes: finite, and more for more examples."""
     batched = name != "places"
     for dtype, size in (("float32", 4), ("float64", 8)):
-        few, many = (scheduled(name, machine, dtype, tile).cost(machine.machine) for tile in (2, 16))
+        few, many = (scheduled(name, target, dtype, tile).cost(target.machine) for tile in (2, 16))
         assert 0 < few.cycles <= many.cycles
         assert isfinite(many.cycles)
         assert (few.cycles < many.cycles, few.moved < many.moved) == (batched, batched)

@@ -20,7 +20,7 @@ MODELS = sorted(
 @pytest.mark.long
 @every_model
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
-def test_every_kernel_of_a_model(path, machine: Target) -> None:
-    source = compile_to_source(load_model(path), machine, "float32", "", modes=MODES)
+def test_every_kernel_of_a_model(path, target: Target) -> None:
+    source = compile_to_source(load_model(path), target, "float32", "", modes=MODES)
     for plan in source.plans.values():
         verify_plan(plan)

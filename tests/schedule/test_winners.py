@@ -47,12 +47,12 @@ outputs {"y, " if value else ""}y.winner, found
 
 @every_model
 @pytest.mark.parametrize("better", ["max", "min"])
-def test_a_winner_is_numbered_among_all_points(machine: Target, better: str) -> None:
+def test_a_winner_is_numbered_among_all_points(target: Target, better: str) -> None:
     cases = [
         program(guards, points, value, better)
         for guards, points, value in product(GUARDS.values(), SECOND_AXIS.values(), (True, False))
     ]
-    module = interpret_programs(cases, Settings(machine, "float64", 4))
+    module = interpret_programs(cases, Settings(target, "float64", 4))
     for number, case in enumerate(cases):
         given = random_inputs(case, 3)
         found, wanted = module.run(number, given, batch=3), run(case, given, batch=3)

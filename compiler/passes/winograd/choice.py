@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, count, product
+from dataclasses import dataclass
+from itertools import product
 
+from compiler.ir.tensor.names import fresh
 from compiler.ir.tensor.program import Definition, Program
 from compiler.ir.tensor.sites import Site, Slot
 from compiler.passes.winograd.definitions import endings, transformed
@@ -43,11 +45,19 @@ def cheapest(
 
 def parts_of(definition: Definition, planned: Together, program: Program) -> tuple[Definition, ...]:
     """Definitions in the place of `definition`, with names that the program does not have."""
-    wanted = f"{definition.name}.winograd"
-    prefixes = chain([wanted], (f"{wanted}_{number}" for number in count(2)))
-    ends = endings(planned)
-    prefix = next(p for p in prefixes if not any(p + ending in program for ending in ends))
+    prefix = fresh(f"{definition.name}.winograd", _Taken(endings(planned), program))
     return transformed(definition, planned, prefix)
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """Beginnings of names of which a program has one, with one of these endings."""
+
+    endings: tuple[str, ...]
+    program: Program
+
+    def __contains__(self, beginning: object) -> bool:
+        return any(f"{beginning}{ending}" in self.program for ending in self.endings)
 
 
 def in_place_of(definition: Definition, planned: Together, parts: tuple[Definition, ...]) -> Site:

@@ -82,13 +82,13 @@ def built_in() -> list[Layer]:
     ]
 
 
-def generated(layers: list[Layer], machine: Target) -> str:
+def generated(layers: list[Layer], target: Target) -> str:
     model = Sequential([Input(28, 28, 1), *layers], loss=CrossEntropy(), optimizer=Adam(), name="model")
-    return compile_to_source(model, machine, "float32", "digest").text
+    return compile_to_source(model, target, "float32", "digest").text
 
 
 @targets(1)
-def test_the_generated_code_is_the_same(machine: Target) -> None:
-    ours, theirs = generated(by_hand(), machine), generated(built_in(), machine)
+def test_the_generated_code_is_the_same(target: Target) -> None:
+    ours, theirs = generated(by_hand(), target), generated(built_in(), target)
     assert "register tile" in ours
     assert ours == theirs
