@@ -222,6 +222,6 @@ def test_nothing_is_left_out() -> None:
 ELSEWHERE = (
     *("Layer", "Loss", "Optimizer", "Formula", "FormulaLoss", "Pointwise"),
     *("Embedding", "GRU", "LSTM", "MultiHeadAttention", "PositionEmbedding", "PositionalEncoding"),
-    *("Recurrent", "SimpleRNN", "Bidirectional", "Unembedding"),
+    *("Recurrent", "SimpleRNN", "Bidirectional", "Unembedding", "Masking", "Unmasked"),
 )
-"""Bases, formulas of a model file, and what test_trained_models.py and test_parameters.py hold."""
+"""Bases, formulas of a model file, and what test_trained_models, test_parameters and test_masks hold."""
