@@ -218,7 +218,7 @@ class ArrayWriter:
         order = [a for t in term.target for a in term.axes if t.axes == {a.name}]
         kept = len(order)
         order += list(term.reduction_axes)
-        operation = definition.operation.removeprefix("arg")
+        operation = "max" if definition.operation == "argmax" else "min"
         yield from self._grid(order)
         value = self._spread(
             self._guarded(term, self._on_grid(term), operation), tuple(a.extent for a in order)

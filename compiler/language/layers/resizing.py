@@ -199,5 +199,4 @@ def _starts(margins: tuple[tuple[int, int], ...], sides: Sides) -> dict[str, int
 
 def _margin_problems(argument: str, value: object, sides: Sides) -> Iterator[Problem]:
     if explicit_padding(value, sides) is None:
-        expected = sides.paddings.split(", ", len(sides.words))[-1]
-        yield checks.wrong(argument, expected, value)
+        yield checks.wrong(argument, sides.numbers, value)

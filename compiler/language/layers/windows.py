@@ -40,7 +40,8 @@ class Sides:
 
     sides: tuple[Side, ...]
     words: tuple[str, ...]
-    paddings: str
+    numbers: str
+    """What else a padding may be than one of the words."""
 
     def __len__(self) -> int:
         return len(self.sides)
@@ -52,6 +53,11 @@ class Sides:
     def axes(self) -> str:
         """The axes of the result: `h, w`."""
         return ", ".join(side.axis for side in self)
+
+    @property
+    def paddings(self) -> str:
+        """All that a padding may be."""
+        return ", ".join([*(f'"{word}"' for word in self.words), self.numbers])
 
     @property
     def offsets(self) -> str:
@@ -72,17 +78,17 @@ class Sides:
 IMAGE = Sides(
     (Side("height", "higher", "h", "p", "top"), Side("width", "wider", "w", "q", "left")),
     ("valid", "same"),
-    '"valid", "same", an integer, (vertical, horizontal) or ((top, bottom), (left, right))',
+    "an integer, (vertical, horizontal) or ((top, bottom), (left, right))",
 )
 VOLUME = Sides(
     (Side("depth", "deeper", "d", "r", "front"), *IMAGE.sides),
     ("valid", "same"),
-    '"valid", "same", an integer, or an integer or (before, after) for each of depth, height and width',
+    "an integer, or an integer or (before, after) for each of depth, height and width",
 )
 SEQUENCE = Sides(
     (Side("length", "longer", "t", "p", "start"),),
     ("valid", "same", "causal"),
-    '"valid", "same", "causal", an integer or (before, after)',
+    "an integer or (before, after)",
 )
 
 
