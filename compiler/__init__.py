@@ -123,6 +123,7 @@ from compiler.language.losses import (
     MeanSquaredError,
 )
 from compiler.language.metrics import (
+    AUC,
     F1,
     MAE,
     MSE,
@@ -162,6 +163,7 @@ from compiler.language.schedules import (
 
 __all__ = [
     *functions,
+    "AUC",
     "ELU",
     "F1",
     "GELU",
