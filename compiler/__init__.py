@@ -19,6 +19,7 @@ from compiler.language.initializers import (
     HeUniform,
     Initializer,
     Ones,
+    Values,
     Zeros,
 )
 from compiler.language.layers import (
@@ -312,5 +313,6 @@ __all__ = [
     "WeightNormalization",
     "ZeroPadding1D",
     "ZeroPadding2D",
+    "Values",
     "Zeros",
 ]

@@ -3,6 +3,7 @@
 from compiler.language.initializers.base import Initializer
 from compiler.language.initializers.constant import Constant, Ones, Zeros
 from compiler.language.initializers.random import GlorotNormal, GlorotUniform, HeNormal, HeUniform
+from compiler.language.initializers.values import Values
 
 DEFAULT_KERNEL = GlorotUniform()
 DEFAULT_BIAS = Zeros()
@@ -21,5 +22,6 @@ __all__ = [
     "HeUniform",
     "Initializer",
     "Ones",
+    "Values",
     "Zeros",
 ]

@@ -23,6 +23,10 @@ class Initializer:
         """What is wrong with the arguments."""
         return iter(())
 
+    def shape_problems(self, shape: tuple[int, ...]) -> Iterator[Problem]:
+        """What is wrong with it for a parameter of this shape."""
+        return iter(())
+
 
 def fans(shape: tuple[int, ...]) -> dict[str, int]:
     """How many values a result depends on, and how many results depend on a value, as Keras counts them.

@@ -92,7 +92,7 @@ def _regularizer_problems(name: str, parameter: Parameter) -> list[Problem]:
 
 
 def _initializer_problems(parameter: Parameter) -> list[Problem]:
-    return formula_problems(
+    return list(parameter.initializer.shape_problems(parameter.shape)) or formula_problems(
         parameter.initializer.formula,
         operands={},
         results={"value": Operand("value", parameter.shape)},
