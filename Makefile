@@ -40,7 +40,7 @@ help:
 	@echo "make training-costs callbacks, diagnosis, and a folder of PNG files beside bare training"
 	@echo "make busy      time steps on one thread and on two while other programs want the processors"
 	@echo "make crash-test kill a training 500 times, one of four processes 50 times, damage checkpoints"
-	@echo "make fuzz      give hostile files to every reader (FUZZ_OPTIONS='--inputs 1000000')"
+	@echo "make fuzz      give a million hostile files to the readers (FUZZ_OPTIONS='--inputs 50000')"
 	@echo "make accuracy  train models/mnist.py from 3 seeds on the real MNIST, 12 epochs each"
 	@echo "make trained   train every model of models/ to a stated result, on data that is here"
 	@echo "make gradients compare every layer's derivatives with JAX and write docs/gradients.md"

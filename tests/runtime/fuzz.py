@@ -123,7 +123,7 @@ def _answer(target: Target, path: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--inputs", type=int, default=50_000)
+    parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="readers whose name has this in it")
     parser.add_argument("--kept", type=Path, default=Path("fuzz-findings"))
