@@ -19,7 +19,7 @@ from collections.abc import Callable
 import sympy
 
 from compiler.ir.scalar.cases import Cases, as_cases
-from compiler.ir.scalar.choices import Select
+from compiler.ir.scalar.choices import Select, Sign
 from compiler.ir.scalar.conditions import Less, LessEqual
 from compiler.ir.scalar.held import is_held
 
@@ -77,9 +77,15 @@ def _threshold(cases: Cases) -> sympy.Expr | None:
 
 def _is_positive(expression: sympy.Expr, distance: sympy.Symbol, or_zero: bool) -> bool:
     """Whether it is proved > 0 (or >= 0) for every positive distance."""
+    choices = [node for node in expression.atoms(Select) if node.args[0].has(distance)]
+    if choices:
+        # It may jump where the condition changes, which no slope says: each case has to hold everywhere.
+        node = min(choices, key=sympy.default_sort_key)
+        cases = (expression.xreplace({node: case}) for case in node.args[1:])
+        return all(_is_positive(case, distance, or_zero) for case in cases)
     if expression.is_positive or (or_zero and expression.is_nonnegative):
         return True
-    if is_held(expression):
+    if is_held(expression) or expression.has(Sign):
         return False
     start, slope = expression.xreplace({distance: sympy.S.Zero}), sympy.diff(expression, distance)
     if start.is_nonnegative and slope.is_positive:
