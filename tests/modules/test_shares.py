@@ -22,12 +22,12 @@ from tests.workshop import compile_quickly, import_module
 
 # Statistics of the batch, sums at once, lanes, a mean over labels that are not ignored, random numbers.
 EVERYTHING = """
-from compiler import Adam, BatchNormalization, CrossEntropy, Dense, Dropout, Input, ReLU, Sequential, Softmax
+from compiler import SGD, BatchNormalization, CrossEntropy, Dense, Dropout, Input, ReLU, Sequential, Softmax
 
 model = Sequential(
     [Input(600), Dense(128), BatchNormalization(), ReLU(), Dropout(0.3), Dense(10), Softmax()],
     loss=CrossEntropy(ignore_index=-100),
-    optimizer=Adam(1e-3),
+    optimizer=SGD(0.1),
 )
 """
 

@@ -6,7 +6,7 @@ import types
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.distributed import group as group_module
@@ -27,6 +27,7 @@ def one_alone(lanes):
     return left[0]
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 16), st.lists(st.integers(0, 16), max_size=5))
 def test_any_division_of_the_lanes_has_the_bits_of_one(count, cuts):
     lanes = np.random.default_rng(count).normal(size=(count, 3)).astype(np.float32)
