@@ -14,23 +14,31 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from compiler import values
+import compiler.values as values
 from compiler.errors import CompilerBug, ModelError
 from compiler.frontend.isolation import printing_to_stderr
 from compiler.machine.elements import DTYPES
 from compiler.machine.registry import all_targets
 from compiler.modes import MODES
-from compiler.toolchain.compile_file import Compiled, Options, compile_file
-from compiler.toolchain.doctor import report
 from compiler.tools.derive.command import add_derive
 from compiler.tools.explain.command import add_explain
 from compiler.tools.watch import Watch
 from runtime.arguments import COMMANDS, parse, seed, wrong_environment
 from runtime.border import guarded, print_anything
 
+if TYPE_CHECKING:
+    from compiler.toolchain.compile_file import Compiled, Options
+
 OK, FAILED = 0, 1
+
+
+def compile_file(*arguments: Any) -> Compiled:
+    """That of the toolchain; its imports take a while, and `derive` does without."""
+    from compiler.toolchain import compile_file as toolchain
+
+    return toolchain.compile_file(*arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     passes = commands.add_parser("passes", help="list the passes, and what a module is like without each")
     passes.set_defaults(run=_passes)
     doctor = commands.add_parser("doctor", help="say what is missing for compiling, and how to get it")
-    doctor.set_defaults(run=lambda a: report())
+    doctor.set_defaults(run=_doctor)
     return parser
 
 
@@ -195,6 +203,12 @@ def _summary(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _doctor(_: argparse.Namespace) -> int:
+    from compiler.toolchain.doctor import report
+
+    return report()
+
+
 def _new(arguments: argparse.Namespace) -> int:
     from compiler.tools.new_model import write_model
 
@@ -222,6 +236,8 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 
 def _compile(arguments: argparse.Namespace) -> int:
+    from compiler.tools.compiled import summary, to_json
+
     with printing_to_stderr() as results:
         printed = None if arguments.json else results
         watch = Watch(arguments.dump_after, arguments.explain_passes, printed, arguments.timings)
@@ -229,7 +245,7 @@ def _compile(arguments: argparse.Namespace) -> int:
         after = watch if watch.wanted else None
         result = compile_file(arguments.model, options, progress, after, watch.stopwatch)
     if arguments.json:
-        found = _schedule(arguments) if arguments.explain_schedule else _compiled_to_json(result)
+        found = _schedule(arguments) if arguments.explain_schedule else to_json(result)
         print(json.dumps({**found, **watch.to_json()}))
         return OK
     if arguments.explain_passes:
@@ -251,6 +267,8 @@ def _schedule(arguments: argparse.Namespace) -> Any:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
+    from compiler.toolchain.compile_file import Options
+
     out, force = getattr(arguments, "out", Path()), getattr(arguments, "force", False)
     without, modes = getattr(arguments, "without", frozenset()), getattr(arguments, "modes", ("vjp",))
     return Options(out, arguments.target, arguments.dtype, force, without, modes)
@@ -271,29 +289,6 @@ def _progress(quiet: bool) -> Callable[[str, float], None]:
     return show
 
 
-def _compiled_to_json(result: Compiled) -> dict[str, Any]:
-    return {**result.facts, "cached": result.cached, "seconds": result.seconds}
-
-
-def summary(result: Compiled) -> str:
-    """What a person wants to know after compiling."""
-    facts = result.facts
-    lines = [
-        f"{facts['model']}: {len(facts['layers'])} layers, {facts['parameters']:,} parameters, "
-        + (f"{facts['state']:,} values of state, " if facts["state"] else "")
-        + f"{facts['dtype']}, target {facts['target']}",
-        f"  {facts['derived']} derivatives derived, {facts['kernels']} kernels, "
-        f"{facts['lines']:,} lines of Cython",
-        f"  {facts['operations_step'] / 1e6:.2f} MFLOP an example a training step "
-        f"({facts['operations_forward'] / 1e6:.2f} forward)",
-        f"  workspace {facts['workspace_bytes'] / 1024:.0f} KiB a thread, {facts['tile']} examples a tile",
-        f"  {result.source}",
-        f"  {result.module}",
-        f"  {'from the cache' if result.cached else 'compiled'} in {result.seconds:.2f} s",
-    ]
-    return "\n".join(lines)
-
-
 def _use_module(name: str, mode: str | None, arguments: argparse.Namespace) -> int:
     """Run a command of the runtime with the module of a model, or with one of a mode that is built apart."""
     # NumPy and the trainer are imported only by the commands that need them: `compile` stays quick.
@@ -303,6 +298,7 @@ def _use_module(name: str, mode: str | None, arguments: argparse.Namespace) -> i
     run.check(arguments)
     if mode is None:
         return run.run(arguments, _built_module(arguments, run.building(arguments)))
+    from compiler.toolchain.compile_file import Options
     from runtime.modules import load_module
 
     with tempfile.TemporaryDirectory() as folder:
@@ -327,16 +323,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _checked(arguments: argparse.Namespace) -> Any:
-    """What the rungs find of a model, compiled in float64 into a folder of its own."""
-    from compiler.tools.check import check_file
-    from runtime.modules import load_module
+    from compiler.tools.checked import checked
 
-    with printing_to_stderr():
-        with tempfile.TemporaryDirectory() as folder:
-            options = Options(Path(folder), arguments.target, "float64", modes=("jvp", "hvp"))
-            built = compile_file(arguments.model, options, _progress(False)).module
-            network = load_module(built).Network(seed=0)
-        return check_file(arguments.model, network, batch=arguments.batch_size, seed=arguments.seed)
+    return checked(arguments.model, arguments.target, arguments.batch_size, arguments.seed, _progress(False))
 
 
 def _built_module(arguments: argparse.Namespace, around: Any) -> ModuleType:

@@ -71,7 +71,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     # Estimators compile and train: the one room that stands on both.
     "chainrule.sklearn": ("chainrule", "compiler", "compiler.toolchain.from_python", "runtime", *BORDER),
-    "compiler": (*LANGUAGE, "runtime.beginning"),  # only compiler/__init__.py, the public face
+    "compiler": (
+        "compiler.public",
+        *LANGUAGE,
+        "runtime.beginning",
+    ),  # only compiler/__init__.py, the public face
+    "compiler.public": LANGUAGE,
     # What everything stands on.
     "compiler.errors": (),
     "compiler.machine": ("compiler.errors",),
@@ -183,6 +188,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "compiler.simplify",
         *BASE,
     ),
+    "compiler.tools.compiled": ("compiler.toolchain.compile_file",),
+    "compiler.tools.checked": (
+        *("compiler.tools.check", "compiler.toolchain.compile_file", "compiler.frontend.isolation"),
+        "runtime",
+    ),
     "compiler.tools.measure": (
         "compiler.tools.words",
         *COMPILING,
@@ -210,6 +220,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
             "compiler.tools.measure",
             *(
                 "compiler.tools.check",
+                "compiler.tools.checked",
+                "compiler.tools.compiled",
                 "compiler.tools.derive",
                 "compiler.tools.explain",
                 "compiler.tools.new_model",

@@ -7,6 +7,7 @@ import re
 import struct
 import zlib
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -21,6 +22,7 @@ from compiler.tools.explain.colours import coloured
 from compiler.tools.explain.cost import cost_part, live
 from compiler.tools.explain.example import BATCH, Journey, journey
 from compiler.tools.explain.fates import health_part
+from compiler.tools.explain.folding import repeats
 from compiler.tools.explain.health import DEPTH, KINDS, STARTS, STEPS, Health, Start, health
 from compiler.tools.explain.material import Material, material
 from compiler.tools.explain.measured import Measured, Sampled, measured
@@ -154,6 +156,28 @@ def test_a_picture_is_a_png_of_the_values(shape: tuple[int, ...]) -> None:
     if len(shape) < 2:
         numbers = np.rint(127 + 127 * np.ravel(values) / np.abs(values).max())
         np.testing.assert_array_equal(shown, numbers)
+
+
+@pytest.mark.parametrize(
+    ("looks", "jumps", "found"),
+    [
+        ("abcabcabcz", (), [("abc", 2)]),
+        ("zababab", (), [("ab", 2)]),
+        ("aab", (), []),
+        ("aaaab", (), [("a", 3)]),
+        ("xabab", ((0, 2), (2, 4)), [("ab", 1)]),
+        ("xabab", ((0, 2),), []),  # the second does not read what stands as far before it
+        ("abcd", (), []),
+    ],
+)
+def test_blocks_that_repeat_are_folded(looks: str, jumps: tuple, found: list) -> None:
+    """Letters are layers that look alike; each reads the one before it, and some one farther back."""
+    layers = [f"{letter}{k}" for k, letter in enumerate(looks)]
+    arrows = [*pairwise(["given", *layers]), *((layers[a], layers[b]) for a, b in jumps)]
+    folds = repeats(layers, arrows, {name: name[0] for name in layers})
+    assert [("".join(n[0] for n in f.block), len(f.copies)) for f in folds] == found
+    names = [name for f in folds for block in (f.block, *f.copies) for name in block]
+    assert len(set(names)) == len(names)
 
 
 def test_memory_fits_the_place_that_is_planned(model: Material) -> None:

@@ -90,7 +90,7 @@ def body(
     there: Sequence[Tensor | Definition],
 ) -> list[str]:
     """The statements that compute these definitions, each below what it says, where `there` is at hand."""
-    _check_order(program, definitions)
+    check_order(program, definitions)
     writer = ArrayWriter(program, backend, namer.names, namer.axes)
     lines: list[str] = []
     for definition in definitions:
@@ -99,7 +99,7 @@ def body(
     return [*_before(lines, namer, there), *lines]
 
 
-def _check_order(program: Program, definitions: Sequence[Definition]) -> None:
+def check_order(program: Program, definitions: Sequence[Definition]) -> None:
     """Raises ModelError for a definition that reads itself, or one behind it."""
     positions = program.positions
     for definition in definitions:

@@ -32,7 +32,7 @@ def functions_text(functions: Sequence[Function], called: Called, backend: Backe
 
 
 def _function(function: Function, program: Program, namer: Namer, backend: Backend) -> str:
-    program = _without_unread_seeds(program)
+    program = without_unread_seeds(program)
     names = ", ".join(namer.names[t.name] for t in arguments(program))
     results = ", ".join(namer.names[name] for name in function.results)
     lines = [
@@ -44,7 +44,7 @@ def _function(function: Function, program: Program, namer: Namer, backend: Backe
     return f"def {function.name}({names}):\n{indented(lines)}"
 
 
-def _without_unread_seeds(program: Program) -> Program:
+def without_unread_seeds(program: Program) -> Program:
     """Inputs stay what the formula is given; draws of random numbers that are not read go."""
     read = {tensor.name for tensor in without_unread(program).inputs}
     kept = (tensor for tensor in program.inputs if tensor.kind != "random" or tensor.name in read)

@@ -58,6 +58,13 @@ class Derivation:
         return numpy_text(self.asked, self.modes)
 
     @property
+    def cython(self) -> str:
+        """Cython functions in plain loops, to compile."""
+        from compiler.tools.derive.code import cython_text_of
+
+        return cython_text_of(self.asked, self.modes)
+
+    @property
     def torch(self) -> str:
         """A `torch.autograd.Function`."""
         from compiler.tools.derive.code import torch_code

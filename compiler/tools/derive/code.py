@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from compiler.derive.vjp import vjp
+from compiler.emit.arrays.backend import NUMPY
+from compiler.emit.arrays.loops import cython_text
 from compiler.emit.arrays.module import Function, Pullback, functions_text, jax_text, torch_text
 from compiler.show.names import Called, called
 from compiler.simplify.simplify import simplify, stabilise
@@ -22,6 +24,13 @@ Written by `chainrule derive`; it needs {needs} and nothing else.
 
 def numpy_text(asked: Question, modes: Iterable[Derived]) -> str:
     """The formula and each mode as a function of NumPy arrays."""
+    functions, names = _functions(asked, modes)
+    code = functions_text(functions, names)
+    return HEAD.format(formula=asked.formula.replace("\n", "\n    "), needs="NumPy") + code
+
+
+def _functions(asked: Question, modes: Iterable[Derived]) -> tuple[list[Function], Called]:
+    """The formula and each mode, and what their tensors are called."""
     modes = tuple(modes)
     stable, _ = stabilise(asked.program)
     functions = [Function("forward", "The formula.", stable, (asked.output,))]
@@ -40,8 +49,14 @@ def numpy_text(asked: Question, modes: Iterable[Derived]) -> str:
             *(f.program for f in functions),
         )
     )
-    code = functions_text(functions, names)
-    return HEAD.format(formula=asked.formula.replace("\n", "\n    "), needs="NumPy") + code
+    return functions, names
+
+
+def cython_text_of(asked: Question, modes: Iterable[Derived]) -> str:
+    """The same as functions of Cython, in loops."""
+    functions, names = _functions(asked, modes)
+    code = cython_text(functions, names, NUMPY.helpers["check_shapes("])
+    return HEAD.format(formula=asked.formula.replace("\n", "\n    "), needs="Cython and NumPy") + code
 
 
 def torch_code(asked: Question) -> str:

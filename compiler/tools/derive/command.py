@@ -8,7 +8,7 @@ from typing import Any
 
 from compiler.errors import ModelError, Problem
 
-FORMATS = ("text", "latex", "html", "numpy", "torch", "jax")
+FORMATS = ("text", "latex", "html", "numpy", "cython", "torch", "jax")
 
 
 def add_derive(commands: Any) -> None:
@@ -33,7 +33,7 @@ def add_derive(commands: Any) -> None:
         "--format",
         choices=FORMATS,
         default="text",
-        help="how it is written; numpy, torch, jax are code to paste",
+        help="how it is written; numpy, cython, torch, jax are code to paste",
     )
     parser.add_argument(
         "--check", action="store_true", help="measure the steps and the derivatives, five ways"
@@ -64,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         "latex": lambda d: d.latex(steps),
         "html": lambda d: d.html(steps),
         "numpy": lambda d: d.numpy,
+        "cython": lambda d: d.cython,
         "torch": lambda d: d.torch,
         "jax": lambda d: d.jax,
     }

@@ -31,6 +31,7 @@ DOCUMENT = r"""\documentclass{article}
 \end{document}"""
 PARTS = {1: "section*", 2: "section", 3: "subsection"}
 SIGNS = {"∂": r"$\partial$", "→": r"$\to$", "·": r"$\cdot$", "×": r"$\times$", "⟨": r"$\langle$"}
+SIGNS |= {"√": r"$\surd$", "÷": r"$\div$", "⁹": r"\textsuperscript{9}", "⋆": r"$\star$", "≤": r"$\le$"}
 SIGNS |= {"⟩": r"$\rangle$", "Σ": r"$\Sigma$", "−": "$-$", "ᵀ": r"$^{T}$"}
 
 

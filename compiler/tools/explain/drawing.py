@@ -6,7 +6,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 from compiler.tools.explain.blocks import Box, Graph
 
-WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 190, 56, 24, 40, 20
+WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 220, 56, 40, 40, 20
+ROUND = 8
+"""How round the corners of an arrow are."""
 APART = 10
 """Between the arrow of values and that of cotangents."""
 
@@ -15,7 +17,7 @@ def drawing(graph: Graph) -> str:
     """An `svg` element. What is in it can be read aloud, and its boxes lead to their parts of the page."""
     columns = 1 + max((box.column for box in graph.boxes), default=0)
     rows = 1 + max((box.row for box in graph.boxes), default=0)
-    width = 2 * MARGIN + columns * WIDTH + (columns - 1) * ACROSS
+    width = 2 * MARGIN + columns * (WIDTH + ACROSS)
     height = 2 * MARGIN + rows * HEIGHT + (rows - 1) * DOWN
     boxes = {box.name: box for box in graph.boxes}
     arrows = "".join(_arrow(boxes[a], boxes[b], (a, b) in graph.back) for a, b in graph.arrows)
@@ -53,14 +55,24 @@ def _arrow(source: Box, target: Box, back: bool) -> str:
     start, end = x + WIDTH // 2, u + WIDTH // 2
     top, bottom = y + HEIGHT, v
     # What passes over rows bends out of the way of the boxes between.
-    bend = (WIDTH // 2 + ACROSS) if target.row > source.row + 1 and start == end else 0
+    around = target.row > source.row + 1 and start == end
     middle = (top + bottom) // 2
 
     def path(kind: str, shift: int, words: str) -> str:
         a, b = start + shift, end + shift
-        curve = f"M{a} {top} C{a + bend} {middle} {b + bend} {middle} {b} {bottom}"
+        curve = f"M{a} {top} C{a} {middle} {b} {middle} {b} {bottom}"
+        if around:
+            curve = _around(a, top, bottom, u + WIDTH + ACROSS // 2 + shift, DOWN // 2 - shift // 2)
         tip = "marker-end" if kind == "forward" else "marker-start"
         return f'<path class="{kind}" d="{curve}" {tip}="url(#tip)"><title>{escape(words)}</title></path>'
 
     values = path("forward", -APART, f"values: {source.name} to {target.name}")
     return values + (path("back", APART, f"cotangents: {target.name} to {source.name}") if back else "")
+
+
+def _around(x: int, top: int, bottom: int, lane: int, out: int) -> str:
+    """A way from top to bottom along a lane beside the boxes, with round corners."""
+    return (
+        f"M{x} {top}v{out - ROUND}q0 {ROUND} {ROUND} {ROUND}H{lane - ROUND}q{ROUND} 0 {ROUND} {ROUND}"
+        f"V{bottom - out - ROUND}q0 {ROUND} {-ROUND} {ROUND}H{x + ROUND}q{-ROUND} 0 {-ROUND} {ROUND}V{bottom}"
+    )

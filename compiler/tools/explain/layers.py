@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
 from compiler.frontend.lowered import LayerRow, shape_text
 from compiler.ir.tensor.program import Definition, Program
@@ -10,6 +10,7 @@ from compiler.show.definitions import statements
 from compiler.show.notation import Node
 from compiler.tools.derive.steps import Chain, Step, steps_of
 from compiler.tools.explain.blocks import Block, Box, Code, Fold, Formulas, Graph, Heading, Paragraph
+from compiler.tools.explain.folding import repeats
 from compiler.tools.explain.material import Material, Written
 
 LOSS = "loss"
@@ -41,7 +42,15 @@ def graph(model: Material) -> Graph:
                 arrows[source, definition.origin] = None
                 if name in moved:
                     back.add((source, definition.origin))
-    names = [*(n for n in given if any(a == n for a, _ in arrows)), *origins(program)]
+    layers = origins(program)
+    folds = repeats(layers, arrows, {n: _looks(rows.get(n), n) for n in layers})
+    shown = {name: fold.name for fold in folds for copy in fold.copies for name in copy}
+    arrows = dict.fromkeys((shown.get(a, a), shown.get(b, b)) for a, b in arrows)
+    arrows = {(a, b): None for a, b in arrows if a != b}
+    back = {(shown.get(a, a), shown.get(b, b)) for a, b in back}
+    names = list(dict.fromkeys(shown.get(n, n) for n in layers))
+    names = [*(n for n in given if any(a == n for a, _ in arrows)), *names]
+    folded = {fold.name: fold for fold in folds}
     depth: dict[str, int] = {}
     for name in names:
         depth[name] = 1 + max((depth.get(a, -1) for a, b in arrows if b == name), default=-1)
@@ -53,9 +62,27 @@ def graph(model: Material) -> Graph:
     for name in sorted(names, key=lambda n: (depth[n], n in given, names.index(n))):
         column = taken.get(depth[name], 0)
         taken[depth[name]] = column + 1
+        if name in folded:
+            first, copies = folded[name].copies[0][0], len(folded[name].copies)
+            words = (f"{_many(len(folded[name].block))} {_times(copies)} more",)
+            boxes.append(Box(name, words, depth[name], column, anchor(first)))
+            continue
         where = anchor(name) if name not in given else ""
         boxes.append(Box(name, _words(name, rows.get(name), program, given), depth[name], column, where))
-    return Graph(tuple(boxes), tuple(arrows), frozenset(back))
+    return Graph(tuple(boxes), tuple(arrows), frozenset(back & set(arrows)))
+
+
+def _looks(row: LayerRow | None, name: str) -> Hashable:
+    """What makes two layers look alike."""
+    return (row.kind, row.shape, row.parameters) if row is not None else name
+
+
+def _times(copies: int) -> str:
+    return "once" if copies == 1 else f"{copies} times"
+
+
+def _many(layers: int) -> str:
+    return "the layer" if layers == 1 else f"the {layers} layers"
 
 
 def _moved_by_parameters(program: Program, parameters: Iterable[str]) -> set[str]:

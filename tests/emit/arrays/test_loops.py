@@ -1,0 +1,87 @@
+"""Written Cython, plain loops, computes what the interpreter does, to 1e-12 in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compiler.errors import ModelError
+from compiler.ir.tensor.program import Tensor
+from compiler.machine.registry import all_targets
+from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
+from compiler.tools.derive.api import derive
+from compiler.tools.derive.code import cython_text_of
+from compiler.tools.derive.derivation import derive_modes
+from compiler.tools.measure.module import load_module
+from tests.derive.cases import Case
+from tests.emit.arrays.test_arrays import GRIDS, ZOO, assert_close, right
+
+FEW = ("dense", "softmax", "max_pool1d-stride2-valid", "embedding")
+AT_ONCE = 12
+"""Layers in one module: the head of a module takes its compiler some seconds."""
+DTYPES = {"real": np.float64, "index": np.int64, "bool": np.intc}
+
+
+def built(texts: Sequence[str], folder: Path) -> ModuleType:
+    """One module of several files; each file's functions have its number behind their names."""
+    whole = []
+    for number, text in enumerate(texts):
+        for name in ("forward", "vjp", "gradient"):
+            text = text.replace(f"def {name}(", f"def {name}{number}(")
+        whole.append(text)
+    path = folder / "loops.pyx"
+    path.write_text("\n\n".join(whole), encoding="utf-8")
+    target = folder / f"loops{extension_suffix()}"
+    flags = next(iter(all_targets().values())).flags
+    compile_shared(translate(path), target, find_toolchain(), flags, level="-O1")
+    return load_module(target)
+
+
+def as_argument(tensor: Tensor, value: Any) -> Any:
+    return np.asarray(value, DTYPES[tensor.dtype]) if tensor.shape else float(value)
+
+
+def examine(cases: Sequence[Case], folder: Path) -> None:
+    asked = [right(case)[0] for case in cases]
+    texts = [cython_text_of(ask, derive_modes(ask, ["vjp"])) for ask in asked]
+    module = built(texts, folder)
+    for number, (case, text) in enumerate(zip(cases, texts, strict=True)):
+        _, tensors, given, seed, cotangents, value = right(case)
+        inputs = [as_argument(*pair) for pair in zip(tensors, given, strict=True)]
+        assert_close(getattr(module, f"forward{number}")(*inputs), value, text)
+        if hasattr(module, f"vjp{number}"):
+            found, factor = getattr(module, f"vjp{number}")(*inputs, seed), 1.0
+        else:
+            found, factor = getattr(module, f"gradient{number}")(*inputs), float(seed)
+        found = found if isinstance(found, tuple) else (found,)
+        for name, result in zip(case.wrt, found, strict=True):
+            assert_close(factor * np.asarray(result), cotangents[name], f"{name}\n{text}")
+
+
+def test_loops_of_layers(tmp_path: Path) -> None:
+    cases = [case for case in ZOO if case.name in FEW]
+    assert len(cases) >= 3
+    examine(cases, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("start", range(0, len(ZOO) + len(GRIDS), AT_ONCE))
+def test_loops_of_every_layer(start: int, tmp_path: Path) -> None:
+    examine([*ZOO, *GRIDS][start : start + AT_ONCE], tmp_path)
+
+
+def test_loops_are_what_a_person_would_write() -> None:
+    text = derive("y[b, o] = sum[i](w[i, o]·x[b, i])").cython
+    assert "def vjp(const double[:, :] w, const double[:, :] x, const double[:, :] y_bar):" in text
+    assert "                w_bar[i, o] += x[b, i]*y_bar[b, o]\n" in text
+    assert "    for b in range(batch):\n" in text
+
+
+def test_a_recurrence_is_refused() -> None:
+    with pytest.raises(ModelError, match="recurrence"):
+        _ = derive("y[b, t] = x[b, t] + (y[b, t - 1] if t >= 1 else 0)").cython
