@@ -67,6 +67,20 @@ class Batch:
         """Their labels or targets."""
         return self.y if self.rows is None else each(itemgetter(self.rows), self.y)
 
+    @property
+    def not_finite(self) -> list[str]:
+        """Which of what it is given holds NaN or infinity."""
+        given = {
+            "training inputs": arrays_of(self.inputs),
+            "labels": arrays_of(self.targets),
+            "sample_weight": arrays_of(self.weights_of_rows),
+        }
+        return [name for name, arrays in given.items() if any(map(_is_broken, arrays))]
+
+
+def _is_broken(array: np.ndarray) -> bool:
+    return array.dtype.kind == "f" and not np.isfinite(array).all()
+
 
 class Batches(Protocol):
     """Anything that says what each epoch visits."""

@@ -15,7 +15,7 @@ from runtime.callbacks.base import Training, overriding
 from runtime.distributed.network import check_alike
 from runtime.errors import NotFinite, TrainingError
 from runtime.evaluation import evaluate
-from runtime.given import Arrays, arrays_of
+from runtime.given import Arrays
 from runtime.progress import ProgressBar, epoch_line
 from runtime.signals import postponing
 from runtime.updates import update
@@ -113,8 +113,7 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
     broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if broken:
         what = f"{', '.join(broken)} holds NaN or infinity"
-        inputs = None if batch is None else batch.inputs
-        raise _not_finite(training, what, number, inputs)
+        raise _not_finite(training, what, number, batch)
     return training.loss / max(training.counted, 1)
 
 
@@ -123,7 +122,7 @@ def _one_update(training: Training, batch: Batch, number: int) -> dict[str, floa
     values = update(training.network, batch, training.interface)
     loss = values["loss"]
     if not math.isfinite(loss):
-        raise _not_finite(training, f"the loss is {loss}", number, batch.inputs)
+        raise _not_finite(training, f"the loss is {loss}", number, batch)
     if training.averages is not None:
         training.averages.follow()
     count = batch.counted(training.interface.counting)
@@ -197,14 +196,15 @@ class _Snapshot:
         return network.parameters, network.state, network.optimizer_state, averaged
 
 
-def _not_finite(training: Training, what: str, batch: int, inputs: Arrays) -> NotFinite:
-    if any(x.dtype.kind == "f" and not np.isfinite(x).all() for x in arrays_of(inputs)):
-        advice = "remove NaN and infinity from the training inputs: this batch holds some"
+def _not_finite(training: Training, what: str, number: int, batch: Batch | None) -> NotFinite:
+    broken = [] if batch is None else batch.not_finite
+    if broken:
+        advice = f"remove NaN and infinity from the {' and the '.join(broken)}: this batch holds some"
     else:
         rate = float(training.network.learning_rate)
         advice = f"a smaller learning rate (now {rate:g}); inputs scaled to about 0 … 1; clipped gradients"
     return NotFinite(
-        f"training diverged in epoch {training.epoch + 1}, batch {batch + 1} of it "
+        f"training diverged in epoch {training.epoch + 1}, batch {number + 1} of it "
         f"(update {training.network.step}): {what}",
         found=_undone(training),
         advice=advice,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from quiet import bits, quietly
 
+from runtime.batches import Batch
 from runtime.callbacks import Callback, History, ModelCheckpoint
 from runtime.checkpoint import load_checkpoint
 from runtime.errors import DataError, TrainingError
@@ -277,3 +278,12 @@ def test_fitting_images_to_a_model(wanted, given, fits):
     else:
         with pytest.raises(DataError, match="do not fit the model 'fake'"):
             interface.fit_inputs(images, "images")
+
+
+@pytest.mark.parametrize("broken", ["training inputs", "labels", "sample_weight"])
+def test_a_batch_knows_which_of_its_arrays_hold_nan(broken):
+    names = ("training inputs", "labels", "sample_weight")
+    x, y, weights = (np.array([1.0, np.nan if name == broken else 2.0, 3.0]) for name in names)
+    assert Batch(x, y, np.array([0, 1]), weights).not_finite == [broken]
+    assert Batch(x, y, np.array([0, 2]), weights).not_finite == []
+    assert Batch(x, y, None, weights).not_finite == [broken]
