@@ -152,6 +152,9 @@ def _chained(step: Step, operands: Sequence[Jet]) -> Jet:
     if len(operands) == 2:
         return _JOINED[step.body](*operands)
     value, slope, curvature = operands[0]
+    if mpmath.isnan(value):
+        # A choice would take its last case.
+        return (mpmath.nan,) * 3
     f, df, ddf = (value_at(function, value) for function in _derivatives(step.body))
     return f, df * slope, ddf * slope**2 + df * curvature
 

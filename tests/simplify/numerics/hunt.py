@@ -1,6 +1,6 @@
-"""Random compositions at hostile points, for as long as one likes: what is wrong goes into a file.
+"""Random compositions at hostile points, as many as one likes: what is wrong with each, by kind.
 
-python -m tests.simplify.numerics.hunt FIRST COUNT FILE
+python -m tests.simplify.numerics.hunt FIRST COUNT FILE    writes what is wrong with each composition
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ import math
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -22,7 +25,6 @@ from compiler.ir.tensor.interpreter import run
 from tests.simplify.numerics.accuracy import (
     DIGITS,
     HUGE,
-    MODES,
     ORDER,
     SINGLE,
     Wrong,
@@ -35,34 +37,65 @@ from tests.simplify.numerics.accuracy import (
 from tests.simplify.numerics.compositions import Composition, random_composition
 
 SIZES = (
-    0.0,
-    1e-38,
-    1e-30,
-    1e-3,
-    0.03,
-    0.5,
-    1.0,
-    3.0,
-    8.0,
-    15.0,
-    25.0,
-    44.0,
-    60.0,
-    88.0,
-    90.0,
-    700.0,
-    1e19,
-    3e38,
+    *(0.0, 1e-38, 1e-30, 1e-3, 0.03, 0.5, 1.0, 3.0, 8.0),
+    *(15.0, 25.0, 44.0, 60.0, 88.0, 90.0, 700.0, 1e19, 3e38),
 )
 POINTS = tuple(sign * size for size in SIZES for sign in (1.0, -1.0))
 FAR = 1e25
 """What is infinite is nearly as at this."""
 NEAR = 1e-4
 LONGEST = 20
-"""Seconds of processor time for one composition."""
+"""Seconds of processor time for one composition of the hunter; the tests have no clock."""
+MODES = (("vjp",), ("jvp",), ("hvp",), ("vjp",))
 
 
-def wrong_in(composition: Composition, jax: ModuleType, modes: tuple[str, ...] = MODES) -> Iterator[Wrong]:
+class Kind(Enum):
+    """What may be wrong with a composition, the worst first."""
+
+    REFUSED = "is not compiled"
+    SLOW = "takes too long"
+    NOT_FINITE = "not finite where JAX is right"
+    BEHIND = "not as near as JAX"
+    NOT_FINITE_EITHER = "not finite, where JAX is not right either"
+    LOOSE = "loose, where JAX is too"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A kind of what is wrong with one composition, and the first such value."""
+
+    kind: Kind
+    number: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.name} {self.number} {self.what}"
+
+
+def findings(number: int, jax: ModuleType) -> list[Finding]:
+    """What is wrong with the composition of that number, one of a kind."""
+    random = Random(number)
+    composition = random_composition(random)
+    modes = random.choice(MODES)
+    try:
+        wrong = list(wrong_in(composition, jax, modes))
+    except TimeoutError:
+        return [Finding(Kind.SLOW, number, f"{composition.whole} {modes}")]
+    except (CompilerBug, ModelError, ValueError, TypeError, ArithmeticError) as error:
+        return [Finding(Kind.REFUSED, number, f"{composition.whole}: {type(error).__name__} {error}")]
+    first: dict[Kind, Wrong] = {}
+    for one in wrong:
+        first.setdefault(_kind(one), one)
+    return [Finding(kind, number, f"{composition.whole} :: {one}") for kind, one in first.items()]
+
+
+def _kind(wrong: Wrong) -> Kind:
+    if math.isfinite(wrong.found):
+        return Kind.BEHIND if wrong.behind else Kind.LOOSE
+    return Kind.NOT_FINITE if wrong.behind else Kind.NOT_FINITE_EITHER
+
+
+def wrong_in(composition: Composition, jax: ModuleType, modes: tuple[str, ...]) -> Iterator[Wrong]:
     """What is wrong with the programs of a composition, finite points first."""
     points = np.array([*POINTS, math.inf, -math.inf, math.nan], dtype=np.float32)
     program = forward(composition.text)
@@ -92,7 +125,7 @@ def wrong_in(composition: Composition, jax: ModuleType, modes: tuple[str, ...] =
 
 
 def main(first: int, count: int, path: Path) -> None:
-    """Write each composition with something wrong, and the first things wrong with it."""
+    """Write what is wrong with each composition, and how many have something of each kind."""
     import jax
     import jax.scipy.special
 
@@ -100,31 +133,19 @@ def main(first: int, count: int, path: Path) -> None:
         raise TimeoutError
 
     signal.signal(signal.SIGVTALRM, stop)
-
+    of_kind: Counter[str] = Counter()
     with path.open("a") as file:
         for number in range(first, first + count):
-            random = Random(number)
-            composition = random_composition(random)
             started = time.process_time()
             signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST)
-            try:
-                found = list(
-                    wrong_in(composition, jax, random.choice((("vjp",), ("jvp",), ("hvp",), ("vjp",))))
-                )
-            except TimeoutError:
-                file.write(f"SLOW {number} {composition.whole}\n")
-                file.flush()
-                continue
-            except (CompilerBug, ModelError, ValueError, TypeError, ArithmeticError) as error:
-                file.write(f"CRASH {number} {composition.whole}: {type(error).__name__} {error}\n")
-                continue
-            for one in found:
-                kind = "BEHIND" if one.behind else "LOOSE"
-                kind = "NONFINITE " + kind if not math.isfinite(one.found) else kind
-                file.write(f"{kind} {number} {composition.whole} :: {one}\n")
+            found = findings(number, jax)
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-            file.write(f"done {number} {time.process_time() - started:.2f}\n")
+            of_kind.update(one.kind.value for one in found)
+            lines = [*map(str, found), f"done {number} {time.process_time() - started:.2f}"]
+            file.write("\n".join(lines) + "\n")
             file.flush()
+    for kind in Kind:
+        print(f"{of_kind[kind.value]:5} of {count} {kind.value}")
 
 
 if __name__ == "__main__":
