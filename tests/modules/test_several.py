@@ -116,7 +116,9 @@ def test_what_is_given_back(module: ModuleType) -> None:
     outputs = net.predict(some[0])
     assert {name: array.shape for name, array in outputs.items()} == {"digit": (13, 3), "equal": (13, 1)}
     losses, again = net.evaluate(*some)
-    assert all(np.array_equal(outputs[name], again[name]) for name in outputs)
+    # A loss has its own way to the sum of a softmax, which keeps digits that the output need not.
+    for name, output in outputs.items():
+        np.testing.assert_allclose(again[name], output, rtol=1e-14)
     assert net.train_step(x, y, rows) == pytest.approx(losses)
     values, slopes = net.jvp(x, y, {"point": np.ones_like(x["point"])})
     assert list(values) == list(slopes) == list(losses)
