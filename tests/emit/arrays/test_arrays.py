@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -25,7 +26,8 @@ from tests.derive.layer_cases import (
 )
 
 TOLERANCE = 1e-12
-ZOO = list(other_layer_cases())
+ZOO = [case for case in other_layer_cases() if not case.name.endswith("-rnn")]
+"""A recurrence is not written as functions of arrays, and is refused: test_loops.py."""
 GRIDS = [*convolution_cases(), *pooling_cases(), *rectangular_cases()]
 SLOW = ("normalization", "gelu-approximate", "huber", "separable", "mish", "clip")
 QUICK = [case for case in ZOO if not any(word in case.name for word in SLOW)]
@@ -73,7 +75,7 @@ def assert_close(found: Any, expected: np.ndarray, what: object) -> None:
 
 
 def examine_numpy(case: Case) -> None:
-    ask, _, inputs, seed, cotangents, value = right(case)
+    ask, tensors, inputs, seed, cotangents, value = right(case)
     (derived,) = derive_modes(ask, ["vjp"])
     text = numpy_text(ask, [derived])
     functions = compiled(text)
@@ -81,7 +83,10 @@ def examine_numpy(case: Case) -> None:
     if derived.seeded is None:
         found, factor = functions["gradient"](*inputs), float(seed)
     else:
-        found, factor = functions["vjp"](*inputs, seed), 1.0
+        read = [a for t, a in zip(tensors, inputs, strict=True) if t.kind != "random"]
+        # Noise that is added is not read by the way back, and no argument of it.
+        every = len(inspect.signature(functions["vjp"]).parameters) == len(inputs) + 1
+        found, factor = functions["vjp"](*(inputs if every else read), seed), 1.0
     found = found if isinstance(found, tuple) else (found,)
     for name, result in zip(case.wrt, found, strict=True):
         assert_close(factor * np.asarray(result), cotangents[name], f"{name}\n{text}")
