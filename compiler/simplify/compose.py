@@ -50,7 +50,7 @@ def compose(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
         current = program.definition(definition.name) if definition.name in program else None
         if current is None or current.operation != "sum" or current.dtype != "real":
             continue
-        # A count of greatest summands is 0 but for ties: added up with the others, 1 and -1 take their digits.
+        # A count of greatest summands is 0 but for ties; added up with the others it would take their digits.
         if current.role == "ties":
             continue
         program, steps = _compose_one(program, current, memo)
