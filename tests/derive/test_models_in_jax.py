@@ -118,6 +118,47 @@ def sorting(p: Mapping, given: Mapping) -> dict:
     return {"loss": loss, "total": loss}
 
 
+def heat(p: Mapping, given: Mapping) -> dict:
+    np = jax.numpy
+
+    def temperature(x):
+        hidden = np.tanh(dense(p, "dense_2", np.tanh(dense(p, "dense_1", x))))
+        return np.sin(np.pi * x[0]) + x[0] * (1 - x[0]) * x[1] * dense(p, "dense_3", hidden)[0]
+
+    def missed(x):
+        slope = jax.grad(temperature)
+        return (slope(x)[1] - 0.1 * jax.grad(lambda x: slope(x)[0])(x)[0]) ** 2
+
+    law = jax.vmap(missed)(given["input"]).mean()
+    return {"loss": law, "law": law}
+
+
+def normalized(p: Mapping, name: str, x):
+    mean = x.mean(-1, keepdims=True)
+    variance = ((x - mean) ** 2).mean(-1, keepdims=True)
+    return (x - mean) / jax.numpy.sqrt(variance + 1e-3) * p[f"{name}.gamma"] + p[f"{name}.beta"]
+
+
+def language(p: Mapping, given: Mapping) -> dict:
+    """One table at both ends."""
+    np, name = jax.numpy, "multiheadattention_1"
+    h = p["embedding_1.table"][given["input"]] + p["positionembedding_1.table"]
+    x = normalized(p, "layernormalization_1", h)
+    query, key, value = (
+        np.einsum("bti,ink->btnk", x, p[f"{name}.{k}_kernel"]) + p[f"{name}.{k}_bias"]
+        for k in ("query", "key", "value")
+    )
+    score = np.einsum("btnk,bsnk->bnts", query, key) / np.sqrt(query.shape[-1])
+    seen = np.where(np.tril(np.ones(score.shape[-2:], bool)), score, -np.inf)
+    mixed = np.einsum("bnts,bsnv->btnv", jax.nn.softmax(seen), value)
+    h = h + np.einsum("btnv,nvo->bto", mixed, p[f"{name}.output_kernel"]) + p[f"{name}.output_bias"]
+    x = normalized(p, "layernormalization_2", h)
+    h = h + dense(p, "dense_2", jax.nn.gelu(dense(p, "dense_1", x), approximate=False))
+    likelihood = jax.nn.log_softmax(normalized(p, "layernormalization_3", h) @ p["embedding_1.table"].T)
+    picked = np.take_along_axis(likelihood, given["label"][..., None], axis=-1)
+    return {"loss": -picked.mean()}
+
+
 def batch(model: LoweredModel) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     given = {}
@@ -131,7 +172,10 @@ def batch(model: LoweredModel) -> dict[str, np.ndarray]:
     return given
 
 
-@pytest.mark.parametrize("written", [pairs, siamese, vae, sorting], ids=lambda written: written.__name__)
+WRITTEN = [pairs, siamese, vae, sorting, heat, language]
+
+
+@pytest.mark.parametrize("written", WRITTEN, ids=lambda written: written.__name__)
 def test_gradients(written) -> None:
     model = lower(load_model(ROOT / "models" / f"{written.__name__}.py"))
     wrt = (*(p.name for p in model.parameters), *model.differentiable)
