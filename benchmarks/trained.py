@@ -10,106 +10,53 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from benchmarks.report import write_into
+from benchmarks.taking_turns import take_turns
 from benchmarks.trained_data import (
     DIGITS,
-    MADE,
     MNIST,
     NOT_MNIST,
-    TEXT,
     alike_or_not,
     by_rows,
-    entropies,
     in_colour,
     in_pairs,
     load_images,
+    on_a_ring,
+    on_a_rod,
     read_text,
     reconstructed,
     to_be_sorted,
     without_labels,
 )
+from benchmarks.trained_measures import (
+    MEASURES,
+    Measure,
+    Measured,
+    accuracy,
+    bits,
+    different_accuracy,
+    error_of_mean,
+    miss,
+    nats,
+    spread,
+    total_accuracy,
+)
 from runtime.callbacks import LearningRateScheduler
 from runtime.data import Arrays
 from runtime.errors import ChainruleRuntimeError
-from runtime.evaluation import evaluate
 from runtime.interface import ModelInterface
-from runtime.progress import percent
 from runtime.trainer import fit
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "models.md"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """How good a network is on held-out data, and the same with its unit, for people."""
-
-    value: float
-    text: str
-
-
-Measure = Callable[[Any, ModelInterface, Arrays], Measured]
-
-
-def accuracy(network: Any, interface: ModelInterface, data: Arrays) -> Measured:
-    """Per cent, with the standard error of a proportion."""
-    result = evaluate(network, data.x_test, data.y_test, interface=interface)
-    return Measured(100 * result.accuracy, f"accuracy {percent(result.accuracy, result.accuracy_error)}")
-
-
-def error_of_mean(network: Any, interface: ModelInterface, data: Arrays) -> Measured:
-    """Squared error, as a share of what the mean training image makes."""
-    error = np.mean((network.predict(data.x_test) - data.y_test) ** 2, dtype=float)
-    mean = np.mean((data.y_train.mean(axis=0) - data.y_test) ** 2, dtype=float)
-    text = f"{error / mean:.3f} of the mean image's squared error ({error:.4f} of {mean:.4f})"
-    return Measured(error / mean, text)
-
-
-def measured(name: str) -> Measure:
-    """A share that the module itself measures, per cent."""
-
-    def per_cent(network: Any, interface: ModelInterface, data: Arrays) -> Measured:
-        value = 100 * evaluate(network, data.x_test, data.y_test, interface=interface).metrics[name]
-        return Measured(value, f"{name} {value:.2f} %")
-
-    return per_cent
-
-
-def nats(network: Any, interface: ModelInterface, data: Arrays) -> Measured:
-    """The loss, a bound of the surprise at an image."""
-    value = evaluate(network, data.x_test, data.y_test, interface=interface).loss
-    return Measured(value, f"{value:.1f} nats an image")
-
-
-def bits(network: Any, interface: ModelInterface, data: Arrays) -> Measured:
-    """The loss in bits a character, beside what counting characters and pairs of them makes."""
-    value = evaluate(network, data.x_test, data.y_test, interface=interface).loss / math.log(2)
-    alone, after = entropies(data)
-    text = f"{value:.2f} bits a character (counts of characters {alone:.2f}, of pairs {after:.2f})"
-    return Measured(value, text)
-
-
-total_accuracy, different_accuracy = measured("total_accuracy"), measured("different_accuracy")
-MEASURES: dict[Measure, tuple[str, bool]] = {
-    accuracy: ("at least {:g} %", True),
-    error_of_mean: ("at most {:g}", False),
-    bits: ("at most {:g}", False),
-    nats: ("at most {:g}", False),
-    total_accuracy: ("at least {:g} %", True),
-    different_accuracy: ("at least {:g} %", True),
-}
-"""How a stated result reads, and whether more is better."""
 
 
 @dataclass(frozen=True)
@@ -121,17 +68,63 @@ class Goal:
     batch_size: int = 128
 
 
+def by_fit(networks: Sequence[Any], interface: ModelInterface, data: Arrays, goal: Goal) -> None:
+    """A network by itself.
+
+    The rate falls from the model's own, by the same amount after every epoch: results at a constant rate
+    differ by whole points from one epoch to the next.
+    """
+    (network,) = networks
+    own_rate = network.learning_rate
+    fit(
+        network,
+        interface.fit_inputs(data.x_train, "training inputs"),
+        data.y_train,
+        batch_size=goal.batch_size,
+        epochs=goal.epochs,
+        callbacks=[LearningRateScheduler(lambda epoch, _: own_rate * (1 - epoch / goal.epochs))],
+        verbose=0,
+        interface=interface,
+    )
+
+
+def by_turns(networks: Sequence[Any], interface: ModelInterface, data: Arrays, goal: Goal) -> None:
+    """A generator and the network that judges what it makes."""
+    take_turns(*networks, data.x_train, interface.input_shape, epochs=goal.epochs, batch_size=goal.batch_size)
+
+
 @dataclass(frozen=True)
 class Task:
-    """What a model has to learn: its data made of images, or the text; a goal for each kind of data."""
+    """What a model has to learn, and a goal for each kind of images.
+
+    Its data are images in the `form` that it takes, or its `own`. `others` are models that are trained with
+    it, `modes` what it is compiled with.
+    """
 
     goals: Mapping[str, Goal]
     measure: Measure = accuracy
     form: Callable[[Arrays], Arrays] = lambda images: images
+    own: Callable[[ModelInterface], Arrays] | None = None
+    train: Callable[[Sequence[Any], ModelInterface, Arrays, Goal], None] = by_fit
+    others: tuple[str, ...] = ()
+    modes: str = ""
 
 
 def on_digits(mnist: Goal, digits: Goal, **rest: Any) -> Task:
     return Task({MNIST: mnist, DIGITS: digits}, **rest)
+
+
+def on_its_own(own: Callable[[ModelInterface], Arrays], goal: Goal, **rest: Any) -> Task:
+    """The same whatever images there are."""
+    return Task({MNIST: goal, DIGITS: goal}, own=own, **rest)
+
+
+def text(interface: ModelInterface) -> Arrays:
+    return read_text(ROOT, interface.input_shape[0])
+
+
+def sequences(interface: ModelInterface) -> Arrays:
+    return to_be_sorted(interface.input_shape[0], interface.output_shape[-1])
 
 
 TASKS = {
@@ -142,12 +135,22 @@ TASKS = {
     "resnet_small": on_digits(Goal(6, 96.5), Goal(20, 93, 32)),
     "resnet8": on_digits(Goal(5, 95.5), Goal(30, 60, 32), form=in_colour),
     "mobilenet_small": on_digits(Goal(8, 97), Goal(20, 94, 32)),
-    "transformer": Task({TEXT: Goal(8, 2.5)}, measure=bits),
-    "sorting": Task({MADE: Goal(5, 99)}),
+    "transformer": on_its_own(text, Goal(8, 2.5), measure=bits),
+    "language": on_its_own(text, Goal(1, 2.45, 64), measure=bits),
+    "sorting": on_its_own(sequences, Goal(5, 99)),
     "lstm": on_digits(Goal(40, 95), Goal(40, 90, 32), form=by_rows),
     "pairs": on_digits(Goal(10, 90), Goal(40, 50, 32), measure=total_accuracy, form=in_pairs),
     "siamese": on_digits(Goal(10, 96.5), Goal(40, 92, 32), measure=different_accuracy, form=alike_or_not),
     "vae": on_digits(Goal(10, 120), Goal(40, 300, 32), measure=nats, form=without_labels),
+    "gan": on_its_own(
+        on_a_ring,
+        Goal(40, 88),
+        measure=spread,
+        train=by_turns,
+        others=("gan_discriminator",),
+        modes="pullback",
+    ),
+    "heat": on_its_own(on_a_rod, Goal(20, 0.003), measure=miss),
     "formulas": on_digits(Goal(8, 97), Goal(20, 93, 32)),
 }
 """Each result leaves a margin to what seeds 0 and 1 reached, larger than the difference between the two."""
@@ -175,40 +178,19 @@ class Row:
 def run_task(name: str, module: ModuleType, kind: str, images: Arrays, seed: int) -> Row:
     """Train a network of a generated module as its task says, on images of a kind if its data are images.
 
-    The rate falls from the model's own, by the same amount after every epoch: results at a constant rate
-    differ by whole points from one epoch to the next. Raises ChainruleRuntimeError.
+    Raises ChainruleRuntimeError.
     """
     task, interface = TASKS[name], ModelInterface.of_module(module)
-    own = next((of for of in task.goals if of in (TEXT, MADE)), None)
-    goal = task.goals[kind if own is None else own]
-    data = task.form(images) if own is None else _own_data(own, interface)
-    network = module.Network(seed=seed)
-    own_rate = network.learning_rate
-    falling = LearningRateScheduler(lambda epoch, _: own_rate * (1 - epoch / goal.epochs))
+    goal = task.goals[kind]
+    data = task.form(images) if task.own is None else task.own(interface)
+    networks = [of.Network(seed=seed) for of in (module, *map(find_module, task.others))]
     start = time.process_time()
-    fit(
-        network,
-        interface.fit_inputs(data.x_train, "training inputs"),
-        data.y_train,
-        batch_size=goal.batch_size,
-        epochs=goal.epochs,
-        callbacks=[falling],
-        verbose=0,
-        interface=interface,
-    )
+    task.train(networks, interface, data, goal)
     seconds = time.process_time() - start
     held_out = interface.fit_inputs(data.x_test, "test inputs")
-    data = Arrays(data.x_train, data.y_train, held_out, data.y_test, data.source)
-    found = task.measure(network, interface, data)
-    parameters = sum(array.size for array in network.parameters.values())
+    found = task.measure(networks[0], interface, replace(data, x_test=held_out))
+    parameters = sum(array.size for network in networks for array in network.parameters.values())
     return Row(name, parameters, data.source, goal, task.measure, found, seconds)
-
-
-def _own_data(kind: str, interface: ModelInterface) -> Arrays:
-    """Data that are not made of images."""
-    if kind == TEXT:
-        return read_text(ROOT, interface.input_shape[0])
-    return to_be_sorted(interface.input_shape[0], interface.output_shape[-1])
 
 
 def render(rows: Iterable[Row]) -> str:
@@ -234,6 +216,15 @@ def parse_models(text: str) -> list[str]:
     return text.split(",")
 
 
+def to_compile(models: Iterable[str]) -> list[str]:
+    """What `chainrule compile` is told for each module of some tasks."""
+    lines = []
+    for name in models:
+        modes = f" --modes {TASKS[name].modes}" if TASKS[name].modes else ""
+        lines += [f"models/{name}.py{modes}", *(f"models/{other}.py" for other in TASKS[name].others)]
+    return lines
+
+
 def find_module(name: str) -> ModuleType:
     """The generated module of a model; says how to make it if there is none."""
     try:
@@ -249,10 +240,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and dropout (0)")
     parser.add_argument("--data", help="folder with the four MNIST files (or set MNIST_DIR)")
     parser.add_argument("--write", action="store_true", help="put the table into docs/models.md")
-    parser.add_argument("--list-models", action="store_true", help="print the model files and train nothing")
+    parser.add_argument(
+        "--list-models",
+        action="store_true",
+        help="print the model files, each with its modes, and train nothing",
+    )
     options = parser.parse_args(arguments)
     if options.list_models:
-        print("\n".join(f"models/{name}.py" for name in options.models))
+        print("\n".join(to_compile(options.models)))
         return 0
     if options.write and options.models != list(TASKS):
         parser.error("--write puts the whole table into the document: it goes with all models")

@@ -14,16 +14,24 @@ import numpy as np
 from runtime.data import Arrays, load_mnist
 from runtime.data.digits import TEST_COUNT, load_digits
 from runtime.data.text import HELD_OUT, VOCABULARY, encode
+from runtime.interface import ModelInterface
 
-MNIST, DIGITS, TEXT, MADE = "MNIST", "embedded digits", "text of this project", "random sequences"
-"""Which data there are; a stated result belongs to one of them."""
+MNIST, DIGITS = "MNIST", "embedded digits"
+"""Which images there are; a stated result on images belongs to one of them."""
 NOT_MNIST = (
     "NOT MNIST, which is neither in the folder of MNIST_DIR nor in the cache, but 1,797 embedded 8×8 digits "
     "of the UCI optical recognition set, scaled up to 28×28"
 )
 COLOUR_SEED = 0
 SORTING_SEED = 0
+POINT_SEED = 0
 PAIR_SEED = 0
+SPOTS = np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], axis=1)
+"""Eight places on a circle of radius 1, (8, 2)."""
+WIDTH = 0.05
+"""The standard deviation of points around a spot, in each direction."""
+NEAR = 4 * WIDTH
+"""What is so far from a spot belongs to it: all but 3 of 10,000 points of the data."""
 CHUNK = 1000
 """Images that are coloured at once: the products take four bytes where their results take one."""
 SMALLEST_CONTRAST = 64
@@ -154,6 +162,25 @@ def to_be_sorted(steps: int, digits: int) -> Arrays:
 
     train, test = made(60_000, 0), made(10_000, 1)
     return Arrays(*train, *test, source=f"{steps} digits at most, 60,000 sequences and 10,000 for testing")
+
+
+def on_a_ring(interface: ModelInterface) -> Arrays:
+    """Points (N, 2) around SPOTS, as many at each; for testing, noise (N, *INPUT_SHAPE) to make points of."""
+    rng = np.random.default_rng(POINT_SEED)
+    spots = SPOTS[rng.permutation(np.arange(20_000) % len(SPOTS))]
+    points = (spots + WIDTH * rng.standard_normal(spots.shape)).astype(np.float32)
+    noise = rng.standard_normal((10_000, *interface.input_shape)).astype(np.float32)
+    return Arrays(points, None, noise, None, source=f"{len(points):,} points on a ring of {len(SPOTS)} spots")
+
+
+def on_a_rod(interface: ModelInterface) -> Arrays:
+    """Places and times from 0 to 1, (N, 2), no labels; for testing, a grid and the temperatures there."""
+    points = np.random.default_rng(POINT_SEED).random((20_000, 2), np.float32)
+    place, time = np.meshgrid(np.linspace(0, 1, 101), np.linspace(0, 1, 101))
+    grid = np.stack([place.ravel(), time.ravel()], axis=1).astype(np.float32)
+    right = np.exp(-0.1 * np.pi**2 * grid[:, 1:]) * np.sin(np.pi * grid[:, :1])
+    source = f"{len(points):,} points of a rod and a time, a grid of {len(grid):,} for testing"
+    return Arrays(points, None, grid, right, source=source)
 
 
 def read_text(root: Path, length: int) -> Arrays:

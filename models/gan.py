@@ -1,29 +1,15 @@
-"""Points on a ring of eight spots, from noise: two models that take turns (Goodfellow et al., 2014).
+"""Points on a ring of eight spots, from noise: the generator of a pair (Goodfellow et al., 2014).
 
-The discriminator says whether a point is of the data. It is trained by itself; its derivative by a point that
-the generator made is the cotangent of the generator's output, `net.vjp` of the mode pullback. `model` is the
-generator; its own loss, how far out points lie, is for measurements alone.
+`models/gan_discriminator.py` says whether a point is of the data. The two take turns: its derivative by a
+point that was made here is the cotangent of the output, from which `net.vjp` of the mode pullback finds the
+gradients. How far out points lie is a loss for measurements alone.
 """
 
-from chainrule import Adam, BinaryCrossEntropy, Dense, FormulaLoss, Input, Model, Sequential
+from chainrule import Adam, Dense, FormulaLoss, Input, Model
 
 noise = Input(8)
 hidden = Dense(64, activation="relu")(Dense(64, activation="relu")(noise))
 point = Dense(2)(hidden)
 spread = FormulaLoss("loss[] = mean[b](sum[i](point[b, i]**2))", inputs=("point",))
 
-generator = Model(
-    noise, point, losses={"spread": spread(point)}, optimizer=Adam(1e-3, beta_1=0.5), name="gan"
-)
-discriminator = Sequential(
-    [
-        Input(2),
-        Dense(64, activation="relu"),
-        Dense(64, activation="relu"),
-        Dense(1, activation="sigmoid"),
-    ],
-    loss=BinaryCrossEntropy(),
-    optimizer=Adam(1e-3, beta_1=0.5),
-    name="gan_discriminator",
-)
-model = generator
+model = Model(noise, point, losses={"spread": spread(point)}, optimizer=Adam(1e-3, beta_1=0.5))

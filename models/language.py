@@ -20,7 +20,7 @@ from chainrule import (
     WarmUp,
 )
 
-VOCABULARY, UNITS, STEPS = 96, 64, 1060
+VOCABULARY, UNITS, STEPS = 96, 64, 2400
 """The printable characters of ASCII and the end of a line, numbers for each, updates of a training."""
 
 text = Input(32, vocabulary=VOCABULARY)

@@ -15,7 +15,8 @@ with u and v the tangents:
                                  only one has x, only one has v:  gcd(r² - 1, r² - 1)
                                  hence  (r² - 1)·(x·u + v)
 
-What is of a higher degree in every variable, here r² - 1, is small, and left to SymPy.
+What is of a higher degree in every variable is a power, as the square of a residual, whose root is found term
+by term (powers.py), or is small, as r² - 1 here, and left to SymPy.
 """
 
 from __future__ import annotations
@@ -28,10 +29,8 @@ import sympy
 from sympy.polys.rings import PolyRing
 
 from compiler.errors import CompilerBug
-
-Monomial = tuple[int, ...]
-Polynomial = dict[Monomial, int]
-"""The coefficient of each monomial; a monomial holds the exponent of every variable. Never empty."""
+from compiler.simplify.polynomials import Monomial, Polynomial, product_of
+from compiler.simplify.powers import as_power
 
 
 def cancelled(flat: sympy.Expr) -> sympy.Expr:
@@ -91,7 +90,10 @@ def irreducible_factors(whole: Polynomial) -> Iterator[Polynomial]:
     while variables := _variables(whole):
         linear = [_coefficients(whole, {x}) for x in sorted(variables) if _degree(whole, x) == 1]
         if not linear:
-            yield from _factors_by_search(whole)
+            power, root = as_power(whole)
+            found = _factors_by_search(whole) if power == 1 else irreducible_factors(root)
+            for one in found:
+                yield from [one] * power
             return
         # The divisor is no larger than the smallest part.
         divisor = common_divisor(min(linear, key=lambda parts: min(map(len, parts))))
@@ -132,7 +134,7 @@ def _common_sum(one: Polynomial, other: Polynomial) -> Polynomial:
     content = common_divisor(_coefficients(one, {x}))
     irreducible = one if _is_one(content) else _exact_quotient(one, content)
     rest = content if _is_one(content) else common_divisor([content, *_coefficients(other, {x})])
-    return _product(irreducible, rest) if _quotient(other, irreducible) is not None else rest
+    return product_of(irreducible, rest) if _quotient(other, irreducible) is not None else rest
 
 
 def _variables(polynomial: Polynomial) -> frozenset[int]:
@@ -168,15 +170,6 @@ def _without_monomial(polynomial: Polynomial) -> tuple[Monomial, Polynomial]:
     if not any(monomial):
         return monomial, polynomial
     return monomial, {tuple(map(sub, m, monomial)): c for m, c in polynomial.items()}
-
-
-def _product(one: Polynomial, other: Polynomial) -> Polynomial:
-    total: Polynomial = {}
-    for m, c in one.items():
-        for n, d in other.items():
-            both = tuple(map(sum, zip(m, n, strict=True)))
-            total[both] = total.get(both, 0) + c * d
-    return {monomial: number for monomial, number in total.items() if number}
 
 
 def _exact_quotient(whole: Polynomial, divisor: Polynomial) -> Polynomial:

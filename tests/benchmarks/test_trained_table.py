@@ -8,20 +8,26 @@ import numpy as np
 import pytest
 
 from benchmarks import trained
-from benchmarks.trained import TASKS, Goal, Measured, Row, accuracy, bits, error_of_mean, main, render
+from benchmarks.taking_turns import take_turns
+from benchmarks.trained import TASKS, Goal, Row, main, render
 from benchmarks.trained_data import (
     DIGITS,
+    NEAR,
     SMALLEST_CONTRAST,
+    SPOTS,
     by_rows,
     coloured,
     described,
     entropies,
     in_colour,
     load_images,
+    on_a_ring,
+    on_a_rod,
     read_text,
     reconstructed,
     text_files,
 )
+from benchmarks.trained_measures import Measured, accuracy, bits, error_of_mean, miss, spread
 from runtime.data import Arrays
 from runtime.data.text import VOCABULARY, decode
 
@@ -40,7 +46,8 @@ def row(value: float, goal: float, measure=accuracy) -> Row:
 
 
 def test_every_model_has_a_task() -> None:
-    assert sorted(TASKS) == sorted(path.stem for path in (ROOT / "models").glob("*.py"))
+    trained_models = [name for task in TASKS for name in (task, *TASKS[task].others)]
+    assert sorted(trained_models) == sorted(path.stem for path in (ROOT / "models").glob("*.py"))
 
 
 @pytest.mark.parametrize(
@@ -62,6 +69,12 @@ def test_the_table_says_what_was_not_reached() -> None:
 def test_model_files_are_listed(capsys: pytest.CaptureFixture) -> None:
     assert main(["--models", "lstm,mlp", "--list-models"]) == 0
     assert capsys.readouterr().out.split() == ["models/lstm.py", "models/mlp.py"]
+
+
+def test_what_is_trained_together_is_compiled_together(capsys: pytest.CaptureFixture) -> None:
+    assert main(["--models", "gan", "--list-models"]) == 0
+    found = capsys.readouterr().out.splitlines()
+    assert found == ["models/gan.py --modes pullback", "models/gan_discriminator.py"]
 
 
 @pytest.mark.parametrize(
@@ -141,3 +154,86 @@ def test_entropies_are_those_of_the_counts() -> None:
     alone, after = entropies(data)
     assert alone == pytest.approx(2, abs=0.01)
     assert 0 < after < 0.01 + VOCABULARY / 50_000 * 2
+
+
+class Answering:
+    """A network of one shape of inputs that answers as it is told."""
+
+    def __init__(self, input_shape: tuple[int, ...], answer=None):
+        self.input_shape, self.answer = input_shape, answer
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.answer(x)
+
+
+def test_points_of_half_of_the_spots_are_half_of_the_result() -> None:
+    data = on_a_ring(Answering((8,)))
+    nearest = np.linalg.norm(data.x_train[:, None] - SPOTS, axis=-1)
+    assert (np.bincount(nearest.argmin(axis=1)) == len(data.x_train) // 8).all()
+    assert (nearest.min(axis=1) > NEAR).mean() < 1e-3
+    answers = {
+        100: lambda x: SPOTS[np.arange(len(x)) % 8],
+        50: lambda x: SPOTS[np.arange(len(x)) % 4],
+        25: lambda x: SPOTS[np.arange(len(x)) % 2 * 4] * (1 - 0.9 * NEAR),
+        0: lambda x: 0 * SPOTS[np.arange(len(x)) % 8],
+    }
+    for share, answer in answers.items():
+        assert spread(Answering((8,), answer), None, data).value == pytest.approx(share, abs=0.1)
+
+
+def test_the_temperature_of_a_rod_keeps_its_law() -> None:
+    data = on_a_rod(Answering((2,)))
+    assert (data.x_train.shape, data.y_train) == ((20_000, 2), None)
+    right = data.y_test.reshape(101, 101)
+    np.testing.assert_allclose(right[:, [0, -1]], 0, atol=1e-6)
+    by_time = np.gradient(right, 0.01, axis=0)
+    twice = np.gradient(np.gradient(right, 0.01, axis=1), 0.01, axis=1)
+    assert np.abs(by_time - 0.1 * twice)[2:-2, 2:-2].max() < 2e-3
+    assert miss(Answering((2,), lambda x: data.y_test + 0.25 * (x[:, :1] > 0.99)), None, data).value == 0.25
+
+
+class Maker:
+    """A generator of one number a point, noise and a shift that is its parameter."""
+
+    seed, learning_rate = 0, 0.1
+
+    def __init__(self) -> None:
+        self.shift = 0.0
+
+    def predict(self, noise: np.ndarray) -> np.ndarray:
+        return noise + np.float32(self.shift)
+
+    def vjp(self, noise: np.ndarray, cotangent: np.ndarray) -> tuple:
+        return self.predict(noise), {"shift": cotangent.sum()}
+
+    def apply_gradients(self, gradients: dict) -> None:
+        self.shift -= self.learning_rate * gradients["shift"]
+
+
+class Judge:
+    """Takes what is close to the real mean that it has last seen for real."""
+
+    learning_rate = 0.1
+
+    def __init__(self) -> None:
+        self.mean, self.rates = 0.0, []
+
+    def train_step(self, x: np.ndarray, y: np.ndarray) -> float:
+        assert x.shape == (16, 1) and y.ravel().tolist() == [1] * 8 + [0] * 8
+        self.mean = x[:8].mean()
+        self.rates.append(self.learning_rate)
+        return 0.0
+
+    def value_and_grad(self, x: np.ndarray, y: np.ndarray, inputs: bool) -> tuple:
+        assert inputs and (y == 1).all()
+        apart = x.mean() - self.mean
+        return apart**2, {"input": np.full(x.shape, 2 * apart / len(x))}
+
+
+def test_a_generator_learns_from_what_the_other_says_of_its_points() -> None:
+    maker, judge = Maker(), Judge()
+    real = np.random.default_rng(1).normal(3, 0.1, (20, 1)).astype(np.float32)
+    take_turns(maker, judge, real, (1,), epochs=50, batch_size=8)
+    assert maker.shift == pytest.approx(3, abs=0.4)
+    # Two whole batches an epoch, at rates that fall to nothing.
+    np.testing.assert_allclose(judge.rates, np.repeat(0.1 * (1 - np.arange(50) / 50), 2))

@@ -172,7 +172,7 @@ def batch(model: LoweredModel) -> dict[str, np.ndarray]:
     return given
 
 
-WRITTEN = [pairs, siamese, vae, sorting, heat, language]
+WRITTEN = [pairs, siamese, vae, sorting, heat, pytest.param(language, marks=pytest.mark.long)]
 
 
 @pytest.mark.parametrize("written", WRITTEN, ids=lambda written: written.__name__)

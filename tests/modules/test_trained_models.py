@@ -56,11 +56,24 @@ def accuracy(module, data: tuple[np.ndarray, ...], epochs: int, batch_size: int 
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["pairs", "siamese", "vae", "sorting"])
+@pytest.mark.parametrize("name", ["pairs", "siamese", "vae", "sorting", "heat"])
 def test_models_of_several_reach_their_results(name: str, tmp_path: Path) -> None:
     x, y = load_digits()
     images = described(DIGITS, x[:-TEST_COUNT], y[:-TEST_COUNT], x[-TEST_COUNT:], y[-TEST_COUNT:])
     row = trained.run_task(name, built(ROOT / "models" / f"{name}.py", tmp_path), DIGITS, images, 0)
+    assert row.reached, row
+
+
+@pytest.mark.long
+def test_two_models_that_take_turns_reach_their_result(
+    workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = built(ROOT / "models" / "gan_discriminator.py", tmp_path)
+    monkeypatch.setitem(sys.modules, "generated.gan_discriminator", other)
+    modes = ("vjp", *trained.TASKS["gan"].modes.split(","))
+    module = import_module(compile_quickly(ROOT / "models" / "gan.py", Options(tmp_path, modes=modes)).module)
+    images = described(DIGITS, *(np.zeros(0) for _ in range(4)))
+    row = trained.run_task("gan", module, DIGITS, images, 0)
     assert row.reached, row
 
 
