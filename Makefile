@@ -122,7 +122,7 @@ accuracy: $(INSTALLED)
 
 trained: $(INSTALLED)
 	models=$$($(BIN)/python -m benchmarks.trained --list-models $(TRAINED_OPTIONS)) && \
-	echo "$$models" | while read -r model; do $(BIN)/chainrule compile --quiet $$model || exit 1; done
+	echo "$$models" | while read -r model; do $(BIN)/chainrule compile --quiet $$model </dev/null || exit 1; done
 	$(BIN)/python -m benchmarks.trained $(TRAINED_OPTIONS)
 
 clean:
