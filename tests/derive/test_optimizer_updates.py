@@ -276,6 +276,7 @@ def test_some_gradients_are_clipped_and_some_are_not() -> None:
         (SGD(WarmUp(CosineDecay(0.0, 10), 5)), "wrong learning_rate"),
         (SGD(WarmUp(WarmUp(0.1, 2), 5)), "a warm-up is followed by another"),
         (SGD(OneCycle(0.1, 10, peak=1)), "wrong peak"),
+        (SGD(OneCycle(0.1, steps=1)), "wrong steps"),
         (SGD(PiecewiseConstant(0.1, (5, 3), (0.5, 0.1))), "wrong boundaries"),
         (SGD(PiecewiseConstant(0.1, (3, 5), (0.5,))), "wrong number of factors"),
         (SGD(StepDecay(0.1, 10, factor=0)), "wrong factor"),

@@ -47,10 +47,11 @@ def schedule_formula_problems(schedule: Schedule) -> list[Problem]:
     )
 
 
-def whole(argument: str, value: object) -> Iterator[Problem]:
-    """A number of updates."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        yield Problem(f"wrong {argument}", expected="a positive integer", found=repr(value))
+def whole(argument: str, value: object, *, least: int = 1) -> Iterator[Problem]:
+    """A number of updates, `least` or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        expected = "a positive integer" if least == 1 else f"an integer, {least} or more"
+        yield Problem(f"wrong {argument}", expected=expected, found=repr(value))
 
 
 def share(argument: str, value: object, *, above: bool = False) -> Iterator[Problem]:

@@ -58,7 +58,7 @@ class WarmUp(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up to the rate and down again over `steps` updates, along half cosines. Smith and Topin (2018).
+    """Up to the rate and down again over `steps` updates, 2 or more, by half cosines. Smith and Topin (2018).
 
     It begins at `start` times the rate, is at the rate after the share `peak` of the steps, and ends at `end`
     times the rate, as PyTorch's `OneCycleLR` does with start = 1/25, peak = 0.3 and end = 1/250000.
@@ -83,7 +83,7 @@ class OneCycle(Schedule):
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
-        yield from whole("steps", self.steps)
+        yield from whole("steps", self.steps, least=2)  # one would be at the start and never at the rate
         yield from share("start", self.start)
         yield from share("end", self.end)
         if isinstance(self.peak, bool) or not isinstance(self.peak, int | float) or not 0 < self.peak < 1:
