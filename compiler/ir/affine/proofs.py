@@ -38,6 +38,15 @@ def is_nonnegative(expression: Affine, extents: Extents, facts: Sequence[Affine]
     return cleared is not None and is_nonnegative(cleared, extents, facts)
 
 
+def contradict(facts: Sequence[Affine], extents: Extents) -> bool:
+    """Whether it can be proven that no point of the box of axes has all `facts` >= 0: the opposite of one of
+    them follows from the others."""
+    return any(
+        is_nonnegative(-fact - 1, extents, [*facts[:position], *facts[position + 1 :]])
+        for position, fact in enumerate(facts)
+    )
+
+
 def _clear_division(expression: Affine) -> Affine | None:
     """An expression that is >= 0 exactly where the given one is, without its first floor-division."""
     for atom, coefficient in expression.terms:

@@ -2,8 +2,10 @@
 
 A loop says where its variable runs, a test what holds behind it, an integer tensor below what its values are.
 From these `is_nonnegative` proves that the first element of an access is not before its buffer, and the last
-not behind it. Integers of a list are as large as what was collected; where that has no end, because it counts
-elements of the whole batch, nothing is proven, and the interpreter checks what is touched.
+not behind it; or that the access is not made, behind tests that never hold together: where h is 0 and p is 1,
+`pad(x, 0)[b, h + p]` of one element is `x[b + 1 | -1 >= 0 else 0]`. Integers of a list are as large as what
+was collected; where that has no end, because it counts elements of the whole batch, nothing is proven, and
+the interpreter checks what is touched.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass, replace
 from math import gcd
 
 from compiler.ir.affine.expression import Affine, Extent, axis, constant
-from compiler.ir.affine.proofs import facts_of, is_nonnegative
+from compiler.ir.affine.proofs import contradict, facts_of, is_nonnegative
 from compiler.ir.loops.grammar import (
     Address,
     Body,
@@ -63,7 +65,12 @@ class Place:
         return replace(place, undecided=place.undecided | {name})
 
     def proves(self, affine: Affine) -> bool:
-        return is_nonnegative(affine, self.extents, self.facts)
+        return is_nonnegative(affine, self.extents, self.facts) or self.is_never
+
+    @property
+    def is_never(self) -> bool:
+        """Whether nothing is ever done here: what holds is a contradiction."""
+        return contradict([fact for fact in self.facts if not fact.axes & self.undecided], self.extents)
 
 
 def leaving(kernel: Kernel, sizes: Sizes, limits: Mapping[str, int]) -> Iterator[str]:

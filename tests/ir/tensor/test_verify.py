@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from compiler.derive.vjp import vjp
 from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Read, atom_of, axis, constant, floor_div, mod
+from compiler.ir.affine.proofs import contradict
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import (
     Access,
@@ -285,3 +286,14 @@ def test_proofs_are_sound(expression: Affine, facts: list[Affine]) -> None:
         point = {name: constant(value) for name, value in zip("hp", values, strict=True)}
         if all(fact.substitute(point).constant >= 0 for fact in facts):
             assert expression.substitute(point).constant >= 0
+
+
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
+@given(st.lists(plain, max_size=3))
+def test_contradictions_are_some(facts: list[Affine]) -> None:
+    """What cannot hold together holds at no point of the box."""
+    if not contradict(facts, {"h": 4, "p": 3}):
+        return
+    for values in itertools.product(range(4), range(3)):
+        point = {name: constant(value) for name, value in zip("hp", values, strict=True)}
+        assert any(fact.substitute(point).constant < 0 for fact in facts)
