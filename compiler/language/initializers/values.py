@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from math import prod
+from math import isfinite, prod
 from typing import Any
-
-import numpy as np
 
 from compiler.errors import Problem
 from compiler.language.initializers.base import Initializer
@@ -29,6 +27,8 @@ class Values(Initializer):
     numbers: tuple[float, ...]
 
     def __init__(self, values: Any):
+        import numpy as np  # reading the files of models without such parameters does not wait for it
+
         try:
             array = np.asarray(values, dtype=np.float64)
         except (TypeError, ValueError):
@@ -47,7 +47,7 @@ class Values(Initializer):
         return "\n".join(terms) or "value[...] = 0"
 
     def problems(self) -> Iterator[Problem]:
-        if not all(map(np.isfinite, self.numbers)):
+        if not all(map(isfinite, self.numbers)):
             yield Problem("wrong values", expected="an array of finite numbers", found=repr(self.numbers[:3]))
         elif not 0 < prod(self.shape) <= MOST:
             yield Problem("wrong number of values", expected=f"1 to {MOST}", found=str(prod(self.shape)))
