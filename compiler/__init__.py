@@ -4,15 +4,12 @@ Each is looked up where all of them are imported (`public.py`) when it is asked 
 layer, such as `derive`, does not wait for them.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from runtime.beginning import begin_command
 
 # Before any import that takes a while: a command that is stopped meanwhile ends quietly.
 begin_command("compiler")
 
+TYPE_CHECKING = False  # type checkers know the name; `typing` would take a while
 if TYPE_CHECKING:
     from compiler.public import *  # noqa: F403
 

@@ -1,5 +1,6 @@
 """How a block ends that a signal stops, what waits, and what is said."""
 
+import ast
 import contextlib
 import os
 import re
@@ -63,9 +64,14 @@ def test_the_beginning_imports_nothing():
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     names = set(re.findall(r"'([^']+)'", result.stdout))
     assert names - {"runtime", "runtime.beginning"} <= {"_signal"}, result.stderr
-    text = (ROOT / "compiler" / "__init__.py").read_text(encoding="utf-8")
-    first, second = [line for line in text.splitlines() if line and not line.startswith(("#", '"""'))][:2]
-    assert first == "from runtime.beginning import begin_command" and second == 'begin_command("compiler")'
+
+
+@pytest.mark.parametrize("package", ["chainrule", "compiler"])
+def test_a_package_begins_before_everything_else(package):
+    tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    first, second = map(ast.unparse, tree.body[1:3])
+    assert first == "from runtime.beginning import begin_command" and second == f"begin_command('{package}')"
 
 
 @pytest.mark.parametrize("number", NUMBERS)
