@@ -15,6 +15,7 @@ from compiler.derive.vjp import vjp
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Definition, Program, Tensor
+from compiler.ir.tensor.prune import needed_for, part_of, without_unread
 from compiler.tools.check.draws import Range, drawn
 from compiler.tools.explain.material import Material
 from compiler.tools.measure.schedule import operations_of_program
@@ -80,29 +81,17 @@ def journey(model: Material, examples: Examples = RANDOM) -> Journey | None:
     if not wrt:
         wrt, inputs = inputs, ()
     program, _ = vjp(training, lowered.total, wrt)
-    program = _needed(program, (lowered.total, *program.outputs[-len(wrt) :]))
+    program = without_unread(needed_for(program, lowered.total, *program.outputs[-len(wrt) :]))
     operations, _ = operations_of_program(program)
     if operations > MOST_OPERATIONS:
         return None
     values = run(program, _values(model, program, examples), batch=BATCH)
     whole, _ = vjp(training, lowered.total, (*wrt, *inputs))
-    whole = _needed(whole, (lowered.total, *whole.outputs[-len(wrt) - len(inputs) :]))
+    whole = needed_for(whole, lowered.total, *whole.outputs[-len(wrt) - len(inputs) :])
     more = operations_of_program(whole)[0] - operations
     given = tuple((t, _first(t, values)) for t in program.inputs if t.kind in ("input", "label"))
     computed = tuple(_computed(d, program, values) for d in program.definitions)
     return Journey(program, given, computed, inputs, more, examples.words)
-
-
-def _needed(program: Program, outputs: tuple[str, ...]) -> Program:
-    """What these outputs need."""
-    needed = set(outputs)
-    for definition in reversed(program.definitions):
-        circle = program.circle_of.get(definition.name)
-        if definition.name in needed or (circle and needed & set(circle.names)):
-            needed |= {definition.name, *definition.tensors}
-    kept = tuple(d for d in program.definitions if d.name in needed)
-    given = tuple(t for t in program.inputs if t.name in needed)
-    return Program(given, kept, outputs)
 
 
 def _values(model: Material, program: Program, examples: Examples) -> dict[str, np.ndarray]:
@@ -146,9 +135,8 @@ def _parts(definition: Definition, program: Program, values: Mapping[str, np.nda
     found = []
     for source, terms in groups.items():
         part = replace(definition, terms=tuple(terms))
-        given = tuple(_as_given(program[name]) for name in part.tensors)
-        alone = Program(given, (part,), (part.name,))
-        whole = run(alone, {t.name: values[t.name] for t in given}, batch=BATCH)
+        alone = part_of((_as_given(program[name]) for name in part.tensors), (part,), (part.name,))
+        whole = run(alone, {t.name: values[t.name] for t in alone.inputs}, batch=BATCH)
         found.append(Part(program[source].of if source else "", _first(part, whole)))
     return found
 
