@@ -110,7 +110,7 @@ def load_arrays(path: str | os.PathLike, interface: ModelInterface | None = None
 
     For a model of several inputs or labels they have their names: `left_train`, `right_train`, `y_train`.
     Pickled objects are refused. Raises DataError when the file cannot be read, lacks an array, has arrays
-    that are not numbers, or not as many labels as inputs.
+    that are not numbers, or not as many samples in each.
     """
     path = os.fspath(path)
     names = ArrayNames.of(interface)
@@ -192,7 +192,7 @@ def check_arrays(path: str, arrays: Mapping[str, np.ndarray], names: ArrayNames)
         if wrong is not None:
             raise DataError(
                 f"{first} and {wrong} of {path} do not belong together",
-                expected="as many labels as inputs",
+                expected="as many samples in the one as in the other",
                 found=f"{found[first]:,} in {first} and {found[wrong]:,} in {wrong}",
             )
         lengths.append(found[first])
