@@ -13,6 +13,7 @@ from compiler.emit.arrays.function import Namer, arguments, check_order, checks,
 from compiler.emit.arrays.module import Function, without_unread_seeds
 from compiler.ir.affine.domain import Axis
 from compiler.ir.affine.guards import boundary_guards
+from compiler.ir.scalar.held import StopGradient
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.program import Definition, Program, Shape, Tensor, Term
 from compiler.ir.tensor.prune import needed_for
@@ -33,12 +34,17 @@ WORDS = {"pi": repr(math.pi), "e": repr(math.e), "inf": "INFINITY", "nan": "NAN"
 LOCAL = ("value", "best")
 TYPES = {"real": "double", "index": "long long", "bool": "bint"}
 DTYPES = {"real": "np.float64", "index": "np.int64", "bool": "np.intc"}
+DIRECTIVES = "# cython: language_level=3, boundscheck=False, wraparound=False"
+"""Cython heeds them before all else in a file alone, its docstring too."""
 SIGN = """cdef double sign(double x) noexcept:
     return (x > 0) - (x < 0)"""
 
 
-def cython_text(functions: Sequence[Function], called: Called, helper: str) -> str:
-    """A file of functions; `helper` defines `check_shapes`. Raises ModelError for a recurrence."""
+def cython_text(functions: Sequence[Function], called: Called, helper: str, about: str) -> str:
+    """A file of functions; `helper` defines `check_shapes`, `about` is the file's docstring.
+
+    Raises ModelError for a recurrence.
+    """
     parts = [needed_for(f.program, *f.results) for f in functions]
     namer = Namer(called, parts)
     code = "\n\n\n".join(_function(f, part, namer) for f, part in zip(functions, parts, strict=True))
@@ -46,7 +52,7 @@ def cython_text(functions: Sequence[Function], called: Called, helper: str) -> s
     used += [name for name in ("INFINITY", "NAN") if name in code]
     imports = [f"from libc.math cimport {', '.join(used)}", ""] if used else []
     helpers = [*([helper] if "check_shapes(" in code else []), *([SIGN] if "sign(" in code else [])]
-    head = ["# cython: language_level=3, boundscheck=False, wraparound=False", *imports, "import numpy as np"]
+    head = [DIRECTIVES, "", about, *imports, "import numpy as np"]
     return "\n\n\n".join(["\n".join(head), *helpers, code]) + "\n"
 
 
@@ -205,6 +211,8 @@ class _Loops(Text):
         return f"pow({self(node.base)}, {self(node.exponent)})"
 
     def call(self, node: Call) -> str:
+        if node.function == StopGradient.name:
+            return f"({self(node.arguments[0])})"
         return f"{OTHERWISE.get(node.function, node.function)}({', '.join(self.all(node.arguments))})"
 
     def choice(self, node: Choice) -> str:

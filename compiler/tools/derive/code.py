@@ -55,8 +55,8 @@ def _functions(asked: Question, modes: Iterable[Derived]) -> tuple[list[Function
 def cython_text_of(asked: Question, modes: Iterable[Derived]) -> str:
     """The same as functions of Cython, in loops."""
     functions, names = _functions(asked, modes)
-    code = cython_text(functions, names, NUMPY.helpers["check_shapes("])
-    return HEAD.format(formula=asked.formula.replace("\n", "\n    "), needs="Cython and NumPy") + code
+    about = HEAD.format(formula=asked.formula.replace("\n", "\n    "), needs="Cython and NumPy")
+    return cython_text(functions, names, NUMPY.helpers["check_shapes("], about.rstrip("\n") + "\n")
 
 
 def torch_code(asked: Question) -> str:

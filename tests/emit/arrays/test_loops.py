@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -12,11 +13,13 @@ import pytest
 
 from compiler.errors import ModelError
 from compiler.ir.tensor.program import Tensor
+from compiler.language.formula.check import KNOWN_FUNCTIONS, SIZE
 from compiler.machine.registry import all_targets
 from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 from compiler.tools.derive.api import derive
 from compiler.tools.derive.code import cython_text_of
 from compiler.tools.derive.derivation import derive_modes
+from compiler.tools.derive.problem import question
 from compiler.tools.measure.module import load_module
 from tests.derive.cases import Case
 from tests.emit.arrays.test_arrays import GRIDS, ZOO, assert_close, right
@@ -24,6 +27,10 @@ from tests.emit.arrays.test_arrays import GRIDS, ZOO, assert_close, right
 FEW = ("dense", "softmax", "max_pool1d-stride2-valid", "embedding")
 AT_ONCE = 12
 """Layers in one module: the head of a module takes its compiler some seconds."""
+CALLS = (
+    f"{name}(x[i]{', 0.5' if name in ('max', 'min') else ''})" for name in KNOWN_FUNCTIONS if name != SIZE
+)
+EVERY_FUNCTION = f"y[i] = {' + '.join(CALLS)} + x[i]*stop_gradient(exp(x[i])) + x[i]**x[i]"
 DTYPES = {"real": np.float64, "index": np.int64, "bool": np.intc}
 
 
@@ -46,6 +53,18 @@ def as_argument(tensor: Tensor, value: Any) -> Any:
     return np.asarray(value, DTYPES[tensor.dtype]) if tensor.shape else float(value)
 
 
+def of_formula(formula: str) -> Case:
+    """A row for a formula of real tensors, at a point where every function has a value."""
+    ask = question(formula)
+    return Case(
+        formula,
+        lambda: ask.program,
+        ask.output,
+        ask.wrt,
+        draw=lambda rng, _, shape: rng.uniform(0.1, 0.9, shape),
+    )
+
+
 def examine(cases: Sequence[Case], folder: Path) -> None:
     asked = [right(case)[0] for case in cases]
     texts = [cython_text_of(ask, derive_modes(ask, ["vjp"])) for ask in asked]
@@ -66,13 +85,23 @@ def examine(cases: Sequence[Case], folder: Path) -> None:
 def test_loops_of_layers(tmp_path: Path) -> None:
     cases = [case for case in ZOO if case.name in FEW]
     assert len(cases) >= 3
-    examine(cases, tmp_path)
+    examine([*cases, of_formula(EVERY_FUNCTION)], tmp_path)
+    # Behind a docstring the directives were comments: every index was compared with its bounds.
+    assert "__Pyx_RaiseBufferIndexError" not in (tmp_path / "loops.c").read_text(encoding="utf-8")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("start", range(0, len(ZOO) + len(GRIDS), AT_ONCE))
 def test_loops_of_every_layer(start: int, tmp_path: Path) -> None:
     examine([*ZOO, *GRIDS][start : start + AT_ONCE], tmp_path)
+
+
+@pytest.mark.parametrize("formula", ["y = x²", "y[o] = sum[i](w[i, o]*x[i])", "s = x²; y = s·x"])
+def test_directives_stand_before_all_else(formula: str) -> None:
+    text = derive(formula).cython
+    assert text.startswith("# cython: language_level=3, boundscheck=False, wraparound=False\n")
+    code = text[: text.index("import numpy as np")].split("from libc")[0]
+    assert ast.get_docstring(ast.parse(code))
 
 
 def test_loops_are_what_a_person_would_write() -> None:
