@@ -11,7 +11,7 @@ from benchmarks.busy import Row, measure, render
 def test_turns_alternate_and_the_first_round_does_not_count(monkeypatch) -> None:
     taken = []
     monkeypatch.setattr(busy, "take_turn", lambda step: taken.append(step()) or float(len(taken)))
-    row = measure("x", 1, {1: lambda: 1, 2: lambda: 2}, rounds=3)
+    row = measure("x", 0, {1: lambda: 1, 2: lambda: 2}, rounds=3)
     assert taken == [2, 1, 1, 2, 2, 1, 1, 2]
     assert (row.one, row.two) == ([3.0, 6.0, 7.0], [4.0, 5.0, 8.0])
 
