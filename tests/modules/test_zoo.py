@@ -13,6 +13,7 @@ import compiler
 from compiler.frontend.lower import lower
 from compiler.frontend.lowered import OptimizerSpec
 from compiler.frontend.parse import load_model
+from compiler.ir.module.entry_point import Role
 from compiler.ir.tensor.interpreter import run
 from compiler.language.layers import Layer
 from compiler.toolchain.compile_file import Options
@@ -42,9 +43,9 @@ def branches(shape: str, layers: list[str], end: str, loss: str, optimizer: str)
     return "\n".join(lines) + "\n"
 
 
-def dense(end: str, loss: str, optimizer: str) -> str:
+def dense(end: str, loss: str, optimizer: str, hidden: str = "Dense(12, activation='tanh')") -> str:
     """A model of a hidden layer and an end."""
-    layers = f"Input(6), Dense(12, activation='tanh'), {end}"
+    layers = f"Input(6), {hidden}, {end}"
     return f"from compiler import *\n\nmodel = Sequential([{layers}], loss={loss}, optimizer={optimizer})\n"
 
 
@@ -62,6 +63,14 @@ ACTIVATIONS = (
     ),
 )
 
+VECTORS = (
+    "Multiply()(Subtract()(Dense(4)(x), Dense(4)(x)), WeightNormalization(Dense(4))(x))",
+    "Maximum()(Minimum()(Dense(4)(x), Dense(4)(x)), Average()(Dense(4)(x), Dense(4)(x)))",
+    "Dot(normalize=True)(Dense(4)(x), Dense(4)(x))",
+    "RepeatVector(2)(GaussianNoise(0.1)(AlphaDropout(0.1)(x)))",
+    "Derivative(2)(Dense(4, activation='tanh')(x), x)",
+)
+
 IMAGES = (
     "Conv2D(4, 3, groups=2, activation='gelu')(x)",
     "SeparableConv2D(3, 3, padding='same', activation='silu')(x)",
@@ -74,6 +83,7 @@ IMAGES = (
     "LayerNormalization()(Conv2D(3, 3, stride=3)(x))",
     "BatchNormalization()(Conv2D(3, 3, stride=3)(x))",
     "Rescaling(0.5, 0.1)(Dropout(0.2)(MaxPool2D(3)(x)))",
+    "MaxPool2D(6)(PixelShuffle(2)(SpatialDropout2D(0.2)(Conv2D(4, 1)(x))))",
 )
 
 SEQUENCES = (
@@ -86,6 +96,12 @@ SEQUENCES = (
     "GlobalMaxPool1D()(x)",
     "GlobalAveragePooling1D()(Reshape(6, 8)(x))",
     "Add()(LayerNormalization()(x), x)",
+    "SpatialDropout1D(0.1)(TimeDistributed(Dense(2))(InstanceNormalization()(x)))",
+    # Volumes, made of the sequence.
+    "MaxPool3D(2)(SpatialDropout3D(0.1)(Conv3D(2, 2)(Reshape(4, 4, 3, 1)(x))))",
+    "AveragePooling3D((2, 2, 1))(Reshape(4, 4, 3, 1)(x))",
+    "GlobalMaxPool3D()(Reshape(2, 4, 2, 3)(x))",
+    "GlobalAveragePooling3D()(Reshape(2, 4, 2, 3)(x))",
 )
 
 
@@ -124,10 +140,10 @@ NETS = {
     "activations": Net(
         branches(
             "6",
-            [f"{layer}(Dense(4)(x))" for layer in ACTIVATIONS],
+            [*(f"{layer}(Dense(4)(x))" for layer in ACTIVATIONS), *VECTORS],
             "Dense(3)(h)",
             "CrossEntropy(from_logits=True)",
-            "AdamW(1e-2)",
+            "AdamW(CosineDecay(1e-2, 200))",
         ),
         _classes((6,), 3),
     ),
@@ -146,27 +162,47 @@ NETS = {
         _numbers((12, 4)),
     ),
     "smoothed": Net(
-        dense("Dense(3), Softmax()", "CrossEntropy(label_smoothing=0.1, one_hot=True)", "Nadam(1e-2)"),
+        dense(
+            "Dense(3), Softmax()",
+            "CrossEntropy(label_smoothing=0.1, one_hot=True)",
+            "Nadam(1e-2)",
+        ),
         _classes((6,), 3, one_hot=True),
     ),
     "divergence": Net(
         dense("Dense(3), Softmax()", "KLDivergence()", "Adagrad(0.1)"),
         _numbers((6,), _distribution, 3),
     ),
-    "absolute": Net(dense("Dense(1)", "MeanAbsoluteError()", "SGD(0.05, clipvalue=0.1)"), _numbers((6,))),
+    "absolute": Net(
+        dense("Dense(1)", "MeanAbsoluteError()", "SGD(0.05, clipvalue=0.1)"),
+        _numbers((6,)),
+    ),
     "log_cosh": Net(
         dense("Dense(1)", "LogCosh()", "SGD(0.1, 0.9, nesterov=True, global_clipnorm=0.5)"), _numbers((6,))
     ),
     "logits": Net(
-        dense("Dense(1)", "BinaryCrossEntropy(from_logits=True, label_smoothing=0.05)", "RMSprop(1e-2)"),
+        dense(
+            "Dense(1)",
+            "BinaryCrossEntropy(from_logits=True, label_smoothing=0.05)",
+            "RMSprop(1e-2)",
+        ),
         _numbers((6,), _is_positive),
     ),
-    "hinge": Net(dense("Dense(1)", "Hinge()", "AdamW(1e-2, clipvalue=0.1)"), _numbers((6,), np.sign)),
+    "hinge": Net(
+        dense(
+            "Dense(1, kernel_constraint=MinMaxNorm(0.5, 2.0))",
+            "Hinge()",
+            "LAMB(WarmUp(2e-2, 10), weight_decay=1e-3, clipnorm=1.0)",
+            "Dense(6, kernel_constraint=UnitNorm(), bias_constraint=NonNegative()), "
+            "Dense(6, activation='tanh', kernel_constraint=MaxNorm(1.0))",
+        ),
+        _numbers((6,), np.sign),
+    ),
     "categorical_hinge": Net(
         dense("Dense(3)", "CategoricalHinge()", "Adam(1e-2, global_clipnorm=0.1)"),
         _classes((6,), 3, one_hot=True),
     ),
-    "squared": Net(dense("Dense(1)", "MeanSquaredError()", "SGD(0.1, momentum=0.5)"), _numbers((6,))),
+    "squared": Net(dense("Dense(1)", "MeanSquaredError()", "Adamax(1e-2, clipvalue=0.1)"), _numbers((6,))),
 }
 
 
@@ -191,19 +227,26 @@ def test_trains(name: str, workshop: Path, tmp_path: Path) -> None:
 
 
 def check_update(network, spec: OptimizerSpec, x: np.ndarray, y: np.ndarray) -> None:
-    """One step of training: the update formula on the module's own gradient, parameter by parameter."""
+    """One step of training: the update formula on the module's own gradient, of all parameters or of each."""
     _, gradients = network.value_and_grad(x, y)
-    names = list(network.parameters)
-    slots = [{name: network.optimizer_state[f"{slot}/{name}"] for name in names} for slot in spec.slots]
-    before = [_flat(values, names) for values in (network.parameters, gradients, *slots)]
-    given = dict(zip(("parameter", "gradient", *spec.slots), before, strict=True))
-    given |= {"rate": network.learning_rate, "step": network.step + 1}
-    used = {tensor.name for tensor in spec.update.inputs}
-    expected = run(spec.update, {key: value for key, value in given.items() if key in used})
+
+    def held(role: Role) -> np.ndarray | float:
+        names = list(network.parameters) if spec.flat else [role.part or role.of]
+        if role.use == "slot":
+            return _flat(network.optimizer_state, [f"{role.of}/{name}" for name in names])
+        if role.use in ("rate", "step"):
+            return network.learning_rate if role.use == "rate" else network.step + 1
+        return _flat(gradients if role.use in ("gradient", "gradients") else network.parameters, names)
+
+    given = {tensor.name: held(spec.roles[tensor.name]) for tensor in spec.update.inputs}
+    expected = run(spec.update, given)
+    before = {spec.roles[name]: value for name, value in given.items()}
     network.train_step(x, y)
-    found = _flat(network.parameters, names)
-    moved = np.abs(expected["new_parameter"] - given["parameter"]).max()
-    assert np.abs(found - expected["new_parameter"]).max() < 1e-4 * moved + 1e-6
+    for name in spec.update.outputs:
+        role = spec.roles[name]
+        if role.use in ("parameter", "parameters"):
+            moved = np.abs(expected[name] - before[role]).max()
+            assert np.abs(held(role) - expected[name]).max() < 1e-4 * moved + 1e-6, role
 
 
 def _flat(values, names: list[str]) -> np.ndarray:
@@ -211,16 +254,17 @@ def _flat(values, names: list[str]) -> np.ndarray:
 
 
 def test_nothing_is_left_out() -> None:
-    """Each layer, loss and optimizer that a model file can import stands in one of the nets."""
+    """Each layer, loss, optimizer and constraint that a model file can import stands in a net."""
     text = "".join(net.text for net in NETS.values())
+    kinds = (Layer, compiler.Loss, compiler.Optimizer, compiler.Constraint)
     for name in compiler.__all__:
         kind = getattr(compiler, name)
-        if isinstance(kind, type) and issubclass(kind, Layer | compiler.Loss | compiler.Optimizer):
+        if isinstance(kind, type) and issubclass(kind, kinds):
             assert f"{name}(" in text or name in ELSEWHERE, name
 
 
 ELSEWHERE = (
-    *("Layer", "Loss", "Optimizer", "Formula", "FormulaLoss", "Pointwise"),
+    *("Layer", "Loss", "Optimizer", "Constraint", "Formula", "FormulaLoss", "Pointwise"),
     *("Embedding", "GRU", "LSTM", "MultiHeadAttention", "PositionEmbedding", "PositionalEncoding"),
     *("Recurrent", "SimpleRNN", "Bidirectional", "Unembedding", "Masking", "Unmasked"),
 )
