@@ -31,6 +31,7 @@ from runtime.checkpoint import (
 from runtime.commands.data import check_data_exist, load_data
 from runtime.commands.evaluate import check_evaluate_files, evaluate
 from runtime.commands.output import print_json, remark, say
+from runtime.commands.trained import data_behind
 from runtime.data import Arrays
 from runtime.defaults import TRAIN_BATCH_SIZE
 from runtime.distributed.group import failing_together, going_ahead, silence
@@ -119,7 +120,9 @@ def _train_as_asked(arguments: argparse.Namespace, module: ModuleType, progress:
         check_place(weights_path(arguments.weights, interface, stand_in=False), arguments.overwrite)
     if arguments.plot is not None:
         check_plotting()
-    data, identity = load_data(arguments, interface)
+    data, identity = load_data(
+        arguments, interface, data_behind(arguments.resume) if arguments.resume else None
+    )
     path = weights_path(arguments.weights, interface, identity.stand_in)
     run = _start_or_resume(arguments, module, interface, identity)
     _announce(arguments, interface, run.network, data)

@@ -169,7 +169,8 @@ def identity_of(data: Arrays) -> DataIdentity:
         digest.update(f"{name} {little.str} {array.shape}\n".encode())
         for begin in range(0, len(array), CHUNK_ROWS):
             digest.update(array[begin : begin + CHUNK_ROWS].astype(little, copy=False).tobytes())
-    return DataIdentity(data.name, digest.hexdigest(), data.stand_in, tuple(data.classes))
+    names = (tuple(of) for of in (data.classes, data.features, data.labels))
+    return DataIdentity(data.name, digest.hexdigest(), data.stand_in, *names)
 
 
 def _named_arrays(data: Arrays) -> Iterator[tuple[str, np.ndarray]]:

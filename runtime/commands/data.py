@@ -31,8 +31,13 @@ def check_data_exist(arguments: argparse.Namespace) -> None:
         )
 
 
-def load_data(arguments: argparse.Namespace, interface: ModelInterface) -> tuple[Arrays, DataIdentity]:
-    """The data set in the shapes that the model takes, and which it is."""
+def load_data(
+    arguments: argparse.Namespace, interface: ModelInterface, known: DataIdentity | None = None
+) -> tuple[Arrays, DataIdentity]:
+    """The data set in the shapes that the model takes, and which it is.
+
+    Columns and classes of a table are found by the names that are `known` from weights.
+    """
     if arguments.data and arguments.data.endswith(".npz"):
         data = load_arrays(arguments.data, interface)
     elif arguments.data and reads_text(interface):
@@ -42,7 +47,7 @@ def load_data(arguments: argparse.Namespace, interface: ModelInterface) -> tuple
     elif len(interface.inputs) != 1 or len(interface.labels) != 1:
         raise _needs_names(interface)
     elif arguments.data and is_table(Path(arguments.data)):
-        data = load_table(arguments.data, interface)
+        data = load_table(arguments.data, interface, known, report=remark)
     elif arguments.data and holds_images(Path(arguments.data)):
         data = load_images(arguments.data, interface, arguments.resize)
     else:

@@ -8,7 +8,7 @@ from types import ModuleType
 from runtime.border import SUCCESS, guarded
 from runtime.commands.data import load_data
 from runtime.commands.output import remark, say
-from runtime.commands.trained import load_asked
+from runtime.commands.trained import data_behind, load_asked
 from runtime.diagnosis import Diagnose
 from runtime.errors import TrainingError
 from runtime.given import examples_of
@@ -31,7 +31,8 @@ def _diagnose(arguments: argparse.Namespace, module: ModuleType) -> int:
     interface = ModelInterface.of_module(module)
     if arguments.plot is not None:
         check_plotting()
-    data, _ = load_data(arguments, interface)
+    known = data_behind(arguments.weights) if arguments.weights else None
+    data, _ = load_data(arguments, interface, known)
     network = module.Network(seed=arguments.seed, threads=arguments.threads)
     load_asked(arguments, network)
     if arguments.learning_rate is not None:

@@ -11,7 +11,7 @@ from runtime.border import SUCCESS, guarded
 from runtime.checkpoint import read_description
 from runtime.commands.data import check_data_exist, load_data
 from runtime.commands.output import say
-from runtime.commands.trained import check_weights_exist, trained_network
+from runtime.commands.trained import check_weights_exist, known_data, trained_network
 from runtime.evaluation import evaluate as evaluate_network
 from runtime.interface import ModelInterface
 from runtime.progress import percent
@@ -32,7 +32,7 @@ def evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
 def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
     interface = ModelInterface.of_module(module)
     check_weights_exist(arguments, interface)
-    data, identity = load_data(arguments, interface)
+    data, identity = load_data(arguments, interface, known_data(arguments, interface))
     network, checkpoint = trained_network(arguments, module, interface, identity)
     say(arguments, "data", f"data: {data.source}", source=data.source)
     result = evaluate_network(network, data.x_test, data.y_test, arguments.batch_size, interface)

@@ -8,7 +8,7 @@ from types import ModuleType
 from runtime.border import SUCCESS, guarded
 from runtime.commands.data import load_data
 from runtime.commands.output import say
-from runtime.commands.trained import load_asked
+from runtime.commands.trained import data_behind, load_asked
 from runtime.finding import RateSearch, find_learning_rate
 from runtime.history import check_plotting
 from runtime.interface import ModelInterface
@@ -26,7 +26,8 @@ def _find_rate(arguments: argparse.Namespace, module: ModuleType) -> int:
     interface = ModelInterface.of_module(module)
     if arguments.plot:
         check_plotting()
-    data, _ = load_data(arguments, interface)
+    known = data_behind(arguments.weights) if arguments.weights else None
+    data, _ = load_data(arguments, interface, known)
     network = module.Network(seed=arguments.seed, threads=arguments.threads)
     load_asked(arguments, network)
     say(arguments, "data", f"data: {data.source}", source=data.source)

@@ -11,11 +11,11 @@ from types import ModuleType
 import numpy as np
 
 from runtime.border import SUCCESS, guarded
-from runtime.checkpoint import Checkpoint
+from runtime.checkpoint import Checkpoint, DataIdentity
 from runtime.commands.data import load_data
 from runtime.commands.evaluate import check_evaluate_files
 from runtime.commands.output import print_json, remark, say
-from runtime.commands.trained import check_weights_exist, trained_network
+from runtime.commands.trained import check_weights_exist, known_data, trained_network
 from runtime.confusion import SHOWN, Mistakes, check_sheet, write_sheet
 from runtime.data.arrays import load_array
 from runtime.data.images import images_below, read_images, reading_for
@@ -65,9 +65,10 @@ def _predict(arguments: argparse.Namespace, module: ModuleType) -> int:
     check_weights_exist(arguments, interface)
     if arguments.images:
         network, checkpoint = trained_network(arguments, module, interface)
-        samples = _given(arguments, interface, _classes(interface, checkpoint))
+        known = checkpoint.state.data if checkpoint.state else None
+        samples = _given(arguments, interface, _classes(interface, checkpoint), known)
     else:
-        data, identity = load_data(arguments, interface)
+        data, identity = load_data(arguments, interface, known_data(arguments, interface))
         network, checkpoint = trained_network(arguments, module, interface, identity)
         say(arguments, "data", f"data: {data.source}", source=data.source)
         classes = data.classes or _classes(interface, checkpoint)
@@ -161,7 +162,12 @@ def _classes(interface: ModelInterface, checkpoint: Checkpoint) -> tuple[str, ..
     return known if len(known) == count else tuple(map(str, range(count)))
 
 
-def _given(arguments: argparse.Namespace, interface: ModelInterface, classes: tuple[str, ...]) -> _Samples:
+def _given(
+    arguments: argparse.Namespace,
+    interface: ModelInterface,
+    classes: tuple[str, ...],
+    known: DataIdentity | None,
+) -> _Samples:
     """Images, arrays and rows of tables that were named, and their classes where these say them.
 
     An image says it by its folder, below the one that was named; a row by the column of its label.
@@ -176,7 +182,7 @@ def _given(arguments: argparse.Namespace, interface: ModelInterface, classes: tu
     labels: list[int | None] = []
     for path in map(Path, arguments.images):
         if is_table(path):
-            rows, said = load_rows(path, interface, classes)
+            rows, said = load_rows(path, interface, classes, known, report=remark)
             inputs.append(interface.fit_inputs(rows, f"rows of {path}"))
             called += [f"{path}[{number}]" for number in range(len(rows))]
             labels += said

@@ -21,6 +21,18 @@ def check_weights_exist(arguments: argparse.Namespace, interface: ModelInterface
         read_description(own)
 
 
+def known_data(arguments: argparse.Namespace, interface: ModelInterface) -> DataIdentity | None:
+    """What the weights say of the data that they were trained on, if anything. Raises WeightsError."""
+    own, digits = _places(arguments, interface)
+    return data_behind(own if own.exists() else digits)
+
+
+def data_behind(path: str | Path) -> DataIdentity | None:
+    """Which data the weights of a file were trained on, where it says that. Raises WeightsError."""
+    state = read_description(path).state
+    return state.data if state else None
+
+
 def trained_network(
     arguments: argparse.Namespace,
     module: ModuleType,

@@ -45,6 +45,9 @@ class Arrays:
     stand_in: bool = False
     classes: tuple[str, ...] = ()
     """What the classes are called, where the data say so."""
+    features: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    """What the columns of a table are called that are samples, and that say what these are."""
 
 
 def load_array(path: str | os.PathLike) -> np.ndarray:

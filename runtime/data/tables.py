@@ -10,13 +10,25 @@ from pathlib import Path
 import numpy as np
 
 from runtime.data.arrays import MALFORMED, Arrays
+from runtime.data.columns import (
+    LABELS,
+    SHOWN,
+    Chosen,
+    Report,
+    Table,
+    check_filled,
+    choose_by_name,
+    choose_by_place,
+    choose_rows_by_place,
+    knows_names,
+    numbers,
+)
 from runtime.data.splitting import held_out
 from runtime.errors import DataError
 from runtime.files import open_regular
+from runtime.identity import DataIdentity
 from runtime.interface import ModelInterface
 
-LABELS = ("label", "target", "class", "y")
-"""Names of the column that says what a sample is, in any case; without one of them it is the last column."""
 ENDINGS = (".csv", ".tsv", ".parquet")
 MAXIMUM_LINE = 2**20
 
@@ -26,40 +38,64 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS
 
 
-def load_table(path: str | os.PathLike, interface: ModelInterface) -> Arrays:
+def load_table(
+    path: str | os.PathLike,
+    interface: ModelInterface,
+    known: DataIdentity | None = None,
+    report: Report = lambda sentence: None,
+) -> Arrays:
     """Samples and labels from a table, one sample in ten held out.
 
     The label is the column named label, target, class or y, else the last. Classes that are no whole numbers
     are numbered in the order of their names. A model that predicts several values has that many last columns.
-    Raises DataError.
+    Where it is `known` which columns and classes a model was trained on, they are found by their names, and
+    `report` is told of columns that are left out. Raises DataError.
     """
-    path = Path(path)
-    names, columns = _read(path)
-    labelled = _label_columns(names, interface, path)
-    y, classes = _labels([columns[k] for k in labelled], interface)
-    arrays = held_out(_inputs(names, columns, labelled, path), y)
+    table = _read(Path(path), known)
+    if table.headed and known is not None and knows_names(known, interface):
+        chosen = choose_by_name(table, interface, known, report, labelled=True)
+    else:
+        chosen = choose_by_place(table, interface)
+    y, classes = _labels(table, chosen, interface, known.classes if known else ())
+    arrays = held_out(_inputs(table, chosen), y)
     source = f"{path}, {len(arrays[0]):,} training and {len(arrays[2]):,} test samples"
-    return Arrays(*arrays, source=source, name=path.name, classes=classes)
+    features, labels = table.named(chosen.features), table.named(chosen.labels)
+    if len({*features, *labels}) < len(features) + len(labels):
+        report(f"note: {path} has columns of the same name: they are known by their position alone")
+        features = labels = ()
+    return Arrays(
+        *arrays, source=source, name=table.path.name, classes=classes, features=features, labels=labels
+    )
 
 
 def load_rows(
-    path: str | os.PathLike, interface: ModelInterface, classes: Sequence[str]
+    path: str | os.PathLike,
+    interface: ModelInterface,
+    classes: Sequence[str],
+    known: DataIdentity | None = None,
+    report: Report = lambda sentence: None,
 ) -> tuple[np.ndarray, list[int | None]]:
     """Samples from a table that need not say what they are, and the class of each, None where it is not said.
 
-    There are labels if there are as many columns more than a sample has values. Classes are numbered as in
-    `classes`. Raises DataError.
+    Columns are found by their names where it is `known` which a model was trained on. Else there are labels
+    if there are as many columns more than a sample has values. `report` is told what is left out, and what is
+    taken for a label by its place. Classes are numbered as in `classes`. Raises DataError.
     """
-    path = Path(path)
-    names, columns = _read(path)
-    unlabelled = len(names) == int(np.prod(interface.input_shape))
-    labelled = [] if unlabelled else _label_columns(names, interface, path)
-    rows = _inputs(names, columns, labelled, path)
-    if unlabelled or interface.classes is None:
+    table = _read(Path(path), known)
+    if table.headed and known is not None and knows_names(known, interface):
+        chosen = choose_by_name(table, interface, known, report, labelled=False)
+    else:
+        chosen = choose_rows_by_place(table, interface, report)
+    rows = _inputs(table, chosen)
+    if not chosen.labels or interface.classes is None:
         return rows, [None] * len(rows)
     places = {name: number for number, name in enumerate(classes)}
-    said = columns[labelled[0]]
-    return rows, [places.get(str(name), places.get(_whole(name))) for name in said.tolist()]
+    said = table.columns[chosen.labels[0]].tolist()
+    labels = [places.get(str(name), places.get(_whole(name))) for name in said]
+    if unknown := sorted({str(name) for name, label in zip(said, labels, strict=True) if label is None}):
+        shown = ", ".join(name or "nothing" for name in unknown[:SHOWN])
+        report(f"note: {path}: not said which are right, for these are no classes of the model: {shown}")
+    return rows, labels
 
 
 def _whole(value: object) -> str:
@@ -68,11 +104,12 @@ def _whole(value: object) -> str:
     return text.removesuffix(".0")
 
 
-def _read(path: Path) -> tuple[list[str], list[np.ndarray]]:
-    """The names of a table's columns and their values. Raises DataError."""
-    read = _read_parquet if path.suffix.lower() == ".parquet" else _read_csv
+def _read(path: Path, known: DataIdentity | None) -> Table:
+    """What a file holds. Raises DataError."""
     try:
-        return read(path)
+        if path.suffix.lower() == ".parquet":
+            return _read_parquet(path)
+        return _read_csv(path, known.features if known else ())
     except (*MALFORMED, csv.Error) as error:
         raise DataError(
             f"{path} cannot be read as a table", found=f"{type(error).__name__}: {error}"
@@ -83,75 +120,60 @@ def _read(path: Path) -> tuple[list[str], list[np.ndarray]]:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _inputs(
-    names: Sequence[str], columns: Sequence[np.ndarray], labelled: Sequence[int], path: Path
-) -> np.ndarray:
-    """All columns but those of labels, (rows, columns); whole numbers where all of them are."""
-    x = np.stack(
-        [_numbers(columns[k], names[k], path) for k in range(len(names)) if k not in labelled], axis=1
-    )
+def _inputs(table: Table, chosen: Chosen) -> np.ndarray:
+    """The columns of samples, (rows, columns); whole numbers where all of them are."""
+    x = np.stack([numbers(table, k) for k in chosen.features], axis=1)
     whole = np.equal(np.mod(x, 1), 0).all() and np.abs(x).max(initial=0) < 2**31
     return x.astype(np.int64) if whole else x
 
 
-def _label_columns(names: Sequence[str], interface: ModelInterface, path: Path) -> list[int]:
-    several = 1 if interface.classes is not None else max(1, int(np.prod(interface.output_shape)))
-    named = [k for k, name in enumerate(names) if name.strip().lower() in LABELS]
-    chosen = named[:1] if named and several == 1 else list(range(len(names) - several, len(names)))
-    if len(names) <= several:
-        raise DataError(
-            f"{path} has too few columns",
-            expected=f"some inputs and {several} that are learned",
-            found=str(len(names)),
-        )
-    return chosen
-
-
-def _labels(columns: Sequence[np.ndarray], interface: ModelInterface) -> tuple[np.ndarray, tuple[str, ...]]:
+def _labels(
+    table: Table, chosen: Chosen, interface: ModelInterface, known: Sequence[str]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Targets, or numbers of classes and what these are called; as they are `known`, if they all are."""
     if interface.classes is None:
-        y = np.stack([_numbers(column, "the target", None) for column in columns], axis=1)
+        y = np.stack([numbers(table, k) for k in chosen.labels], axis=1)
         return y.reshape(-1, *interface.output_shape), ()
-    (column,) = columns
+    (k,) = chosen.labels
+    check_filled(table, k)
+    column = table.columns[k]
     try:
-        numbers = column.astype(np.float64)
+        values = column.astype(np.float64)
     except ValueError:
-        names, y = np.unique(column.astype(str), return_inverse=True)
-        return y.astype(np.int64), tuple(map(str, names))
-    if not np.equal(np.mod(numbers, 1), 0).all():
-        raise DataError("the classes are no whole numbers", found=f"{numbers[np.mod(numbers, 1) != 0][0]:g}")
-    return numbers.astype(np.int64), ()
+        found, y = np.unique(column.astype(str), return_inverse=True)
+        names = tuple(map(str, found))
+        if set(names) <= set(known):
+            return np.array([known.index(name) for name in names], np.int64)[y], tuple(known)
+        return y.astype(np.int64), names
+    if not np.equal(np.mod(values, 1), 0).all():
+        raise DataError("the classes are no whole numbers", found=f"{values[np.mod(values, 1) != 0][0]:g}")
+    return values.astype(np.int64), ()
 
 
-def _numbers(column: np.ndarray, name: str, path: Path | None) -> np.ndarray:
-    try:
-        return column.astype(np.float64)
-    except (ValueError, TypeError) as error:
-        where = f"column {name!r}" + (f" of {path}" if path else "")
-        raise DataError(f"{where} holds what is no number", found=str(error)) from error
-
-
-def _read_csv(path: Path) -> tuple[list[str], list[np.ndarray]]:
+def _read_csv(path: Path, known: Sequence[str]) -> Table:
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     with open_regular(path) as raw:
         lines = (line.decode("utf-8-sig") for line in iter(lambda: raw.readline(MAXIMUM_LINE), b""))
-        rows = csv.reader(lines, delimiter=separator, strict=True)
-        first = next(rows, None)
-        if not first:
-            raise DataError(f"{path} is empty", expected="a table, one sample a row")
-        table = [row for row in rows if row]
-        headed = _is_header(first, table[0] if table else [])
-        names = first if headed else [str(k + 1) for k in range(len(first))]
-        table = table if headed else [first, *table]
-    wrong = next((k for k, row in enumerate(table) if len(row) != len(names)), None)
+        reader = csv.reader(lines, delimiter=separator, strict=True)
+        rows = [(reader.line_num, row) for row in reader if row]
+    if not rows:
+        raise DataError(f"{path} is empty", expected="a table, one sample a row")
+    first = [text.strip() for text in rows[0][1]]
+    named = bool(known) and set(known) <= set(first)
+    headed = named or _is_header(first, rows[1][1] if len(rows) > 1 else [])
+    names = first if headed else [str(k + 1) for k in range(len(first))]
+    rows = rows[1:] if headed else rows
+    wrong = next(((number, row) for number, row in rows if len(row) != len(names)), None)
     if wrong is not None:
         raise DataError(
             f"{path} is no table: rows are of different lengths",
             expected=f"{len(names)} values",
-            found=f"{len(table[wrong])} in row {wrong + 1 + headed}",
+            found=f"{len(wrong[1])} in row {wrong[0]}",
         )
-    if not table:
+    if not rows:
         raise DataError(f"{path} is empty", expected="a table, one sample a row", found="its header alone")
-    return names, [np.array(column) for column in zip(*table, strict=True)]
+    columns = [np.array(column) for column in zip(*(row for _, row in rows), strict=True)]
+    return Table(path, tuple(names), columns, [number for number, _ in rows], headed)
 
 
 def _is_header(first: Sequence[str], second: Sequence[str]) -> bool:
@@ -159,12 +181,12 @@ def _is_header(first: Sequence[str], second: Sequence[str]) -> bool:
 
     A row of numbers and the name of a class is a sample.
     """
-    words = [not _is_number(text) for text in first]
-    over_numbers = any(word and _is_number(below) for word, below in zip(words, second, strict=False))
+    words = [not _reads_as_number(text) for text in first]
+    over_numbers = any(word and _reads_as_number(below) for word, below in zip(words, second, strict=False))
     return all(words) or over_numbers or any(text.strip().lower() in LABELS for text in first)
 
 
-def _is_number(text: str) -> bool:
+def _reads_as_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
@@ -172,7 +194,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _read_parquet(path: Path) -> tuple[list[str], list[np.ndarray]]:
+def _read_parquet(path: Path) -> Table:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -185,4 +207,6 @@ def _read_parquet(path: Path) -> tuple[list[str], list[np.ndarray]]:
             table = parquet.read_table(handle)
     except ArrowException as error:
         raise DataError(f"{path} cannot be read as a table", found=str(error).splitlines()[0]) from error
-    return list(table.column_names), [column.to_numpy() for column in table.columns]
+    columns = [column.to_numpy() for column in table.columns]
+    names = tuple(name.strip() for name in table.column_names)
+    return Table(path, names, columns, range(1, len(table) + 1), True)

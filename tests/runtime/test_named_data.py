@@ -14,7 +14,7 @@ from runtime.arguments import COMMANDS
 from runtime.checkpoint import read_checkpoint, read_description
 from runtime.commands.table import RUNS
 from runtime.data.arrays import ArrayNames, load_arrays
-from runtime.data.tables import load_rows
+from runtime.data.tables import load_rows, load_table
 from runtime.errors import DataError
 from runtime.identity import DataIdentity
 from runtime.interface import ModelInterface
@@ -194,3 +194,135 @@ def test_classes_of_rows_are_those_of_the_weights(tmp_path):
     assert said == [2, 0] and rows.tolist() == [[1, 2], [3, 4]]
     path.write_text("1,2\n3,4\n")
     assert load_rows(path, interface, ("0", "1", "2"))[1] == [None, None]
+
+
+TRAINING = ("--batch-size", 8, "--quiet")
+
+
+@pytest.fixture
+def by_name(tmp_path, monkeypatch, capsys):
+    """A model trained on columns a, b, c and kind; says what a command prints and what it remarks."""
+    monkeypatch.chdir(tmp_path)
+    module = fake_network.make_module("fake_columns", INPUT_SHAPE=(3,), OUTPUT_SHAPE=(2,), MODEL_NAME="named")
+    lines = [f"{a:.4f},{b:.4f},0.5,{('low', 'high')[int(a > b)]}" for a, b in RANDOM.random((120, 2))]
+    Path("t.csv").write_text("\n".join(["a,b,c,kind", *lines]))
+    assert run("train", "--data", "t.csv", *TRAINING, "--epochs", 40, module=module) == 0
+
+    def command(name, *options):
+        capsys.readouterr()
+        code = run(name, *options, module=module)
+        return code, *capsys.readouterr()
+
+    return command
+
+
+def test_columns_are_found_by_their_names(by_name):
+    data = read_description("weights/named.safetensors").state.data
+    assert (data.features, data.labels) == (("a", "b", "c"), ("kind",))
+    Path("in_order.csv").write_text("a,b,c\n1.5,0.25,0.5\n0.25,1.5,0.75\n")
+    _, expected, error = by_name("predict", "in_order.csv")
+    assert not error and [line.split()[1] for line in expected.splitlines()] == ["high", "low"]
+    for name, text, left in (
+        ("turned", "c,b,a\n0.5,0.25,1.5\n0.75,1.5,0.25\n", ""),
+        ("more", "id,a,b,c\n7,1.5,0.25,0.5\n8,0.25,1.5,0.75\n", "left out: id"),
+        ("spaced", " b , c, name,a\n0.25,0.5,x,1.5\n1.5,0.75,y,0.25\n", "left out: name"),
+    ):
+        Path(f"{name}.csv").write_text(text)
+        code, out, error = by_name("predict", f"{name}.csv")
+        assert code == 0 and out.replace(name, "in_order") == expected
+        assert left in error and bool(error) == bool(left)
+    for label in ("kind", "Label"):  # the column of training, or one that says it is a label
+        Path("said.csv").write_text(f"b,{label},a,c\n0.25,high,1.5,0.5\n1.5,high,0.25,0.75\n")
+        code, out, error = by_name("predict", "said.csv")
+        assert code == 0 and "1 of 2 right" in out
+        assert error == "" if label == "kind" else "Label is taken for the label, which was kind" in error
+    Path("unknown.csv").write_text("a,b,c,kind\n1.5,0.25,0.5,high\n0.25,1.5,0.75,fish\n")
+    assert "no classes of the model: fish" in by_name("predict", "unknown.csv")[2]
+    Path("values.tsv").write_text("0.25\t1.5\t0.75\n")  # no names: by position
+    assert by_name("predict", "values.tsv")[1].split()[1] == "low"
+
+
+def test_columns_that_are_missing_are_refused_with_a_list_of_both(by_name):
+    for names, missing in (("w,x,z", "a, b, c"), ("a,b,kind", "c"), ("A,b,c", "a")):
+        Path("other.csv").write_text(f"{names}\n1,2,3\n4,5,6\n")
+        code, out, error = by_name("predict", "other.csv")
+        assert code == 1 and not out
+        assert f"lacks columns that the weights were trained on: {missing}\n" in error
+        assert (
+            "expected: columns a, b, c, in any order" in error
+            and f"found:    {names.replace(',', ', ')}\n" in error
+        )
+    Path("twice.csv").write_text("a,b,c,a\n1,2,3,4\n")
+    assert "more than one column of a name" in by_name("predict", "twice.csv")[2]
+    Path("unsaid.csv").write_text("a,b,c\n" + "1,2,3\n" * 20)
+    code, _, error = by_name("evaluate", "--data", "unsaid.csv")
+    assert code == 1 and "trained on: kind" in error
+    Path("wide.csv").write_text("1,2,3,4,5\n")
+    assert "4 with what is learned, by position" in by_name("predict", "wide.csv")[2]
+
+
+def test_evaluation_and_going_on_find_columns_and_classes_by_name(by_name):
+    rows = [line.split(",") for line in Path("t.csv").read_text().splitlines()]
+    turned = [",".join([kind, c, "9" if k else "id", b, a]) for k, (a, b, c, kind) in enumerate(rows)]
+    Path("turned.csv").write_text("\n".join(turned))
+    *_, expected = by_name("evaluate", "--data", "t.csv", "--json")[1].splitlines()
+    code, out, error = by_name("evaluate", "--data", "turned.csv", "--json")
+    assert code == 0 and out.splitlines()[-1] == expected and "left out: id" in error
+    # The same samples by their names: going on is exact, and needs no --force.
+    options = ("--resume", "weights/named.safetensors", "--epochs", 41, *TRAINING)
+    assert by_name("train", "--data", "turned.csv", *options)[0] == 0
+    assert read_description("weights/named.safetensors").state.data.features == ("a", "b", "c")
+    # Of one class alone: it is still known which of the two it is.
+    low = [row for row in turned[1:] if row.startswith("low")]
+    Path("low.csv").write_text("\n".join([turned[0], *low]))
+    code, out, _ = by_name("evaluate", "--data", "low.csv", "--json")
+    assert code == 0 and json.loads(out.splitlines()[-1])["accuracy"] > 0.8
+
+
+def test_weights_without_names_go_by_position_and_say_so(tmp_path):
+    interface = ModelInterface.of_module(
+        fake_network.make_module("fake_places", INPUT_SHAPE=(2,), OUTPUT_SHAPE=(3,))
+    )
+    path, said = tmp_path / "table.csv", []
+    path.write_text("id,a,b\n7,1,2\n8,3,4\n")
+    rows, _ = load_rows(path, interface, ("0", "1", "2"), DataIdentity("before", "0"), said.append)
+    assert rows.tolist() == [[7, 1], [8, 3]]
+    assert "3 columns and the model takes 2: by position, id, a are the sample and b what it is" in said[0]
+    # Two columns of one name: nobody could find them by it again.
+    path.write_text("a,a,label\n" + "1,2,0\n" * 20)
+    data = load_table(path, interface, report=said.append)
+    assert not data.features and "columns of the same name" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("row", "found", "advice"),
+    [
+        ("1,,0", "an empty cell in row 13", "mean of the column"),
+        ("1,?,0", "'?' in row 13", "mean of the column"),
+        ("1,nan,0", "'nan' in row 13", "a number"),
+        ("1,2,", "an empty cell in row 13", "say what these rows are"),
+    ],
+)
+def test_a_cell_that_holds_no_number_is_named(tmp_path, row, found, advice):
+    interface = ModelInterface.of_module(
+        fake_network.make_module("fake_cells", INPUT_SHAPE=(2,), OUTPUT_SHAPE=(3,))
+    )
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,label\n" + "1,2,0\n" * 10 + f"\n{row}\n" + "1,2,1\n" * 10)
+    with pytest.raises(DataError) as caught:
+        load_table(path, interface)
+    column = "label" if row.endswith(",") else "b"
+    assert f"column '{column}' of {path}" in str(caught.value)
+    assert found in caught.value.found and advice in caught.value.advice
+
+
+def test_a_column_of_words_is_told_from_a_cell_that_is_wrong(tmp_path):
+    interface = ModelInterface.of_module(
+        fake_network.make_module("fake_words", INPUT_SHAPE=(2,), OUTPUT_SHAPE=(3,))
+    )
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,label\n" + "1,red,0\n" * 20)
+    with pytest.raises(DataError, match=r"column 'b' of .* holds what is no number") as caught:
+        load_table(path, interface)
+    assert caught.value.found == "'red' in row 2, and 19 more such rows"
+    assert "a number for each word" in caught.value.advice
