@@ -30,6 +30,7 @@ class Derivative(Layer):
 
     arity = (2, 2)
     any_number = True
+    reads_filling = True  # it differentiates by the input itself
 
     @property
     def place(self) -> tuple[int, ...]:

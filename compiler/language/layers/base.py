@@ -119,6 +119,9 @@ class Layer(Operators):
     any_number = False
     """Whether the result is known to range over all numbers, so that it cannot be a probability."""
 
+    reads_filling = False
+    """Whether it is given an input with a mask as it is: others find 0 where it only fills up."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "span", caller())
 

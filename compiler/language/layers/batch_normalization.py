@@ -11,19 +11,23 @@ from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Parameter, Shape
 from compiler.language.layers.masks import Masks
 
-_TRAINING = """
+_STATISTICS = """
     mean[c] = mean[...](x[..., c])
     variance[c] = mean[...]((x[..., c] - mean[c])**2)
-    normalized[..., c] = (x[..., c] - mean[c]) / sqrt(variance[c] + epsilon)
-    y[..., c] = {scaled}
-    new_moving_mean[c] = momentum * moving_mean[c] + (1 - momentum) * mean[c]
-    new_moving_variance[c] = momentum * moving_variance[c] + (1 - momentum) * variance[c]
-    """
-_TRAINING_OF_REAL = """
+"""
+_STATISTICS_OF_REAL = """
     count[] = sum[b, t:steps](1 if {real} else 0)
     mean[c] = sum[b, t](x[b, t, c] if {real} else 0) / max(count[], 1)
     variance[c] = sum[b, t]((x[b, t, c] - mean[c])**2 if {real} else 0) / max(count[], 1)
 """
+_TRAINING = """\
+    normalized[..., c] = (x[..., c] - mean[c]) / sqrt(variance[c] + epsilon)
+    y[..., c] = {scaled}
+    new_moving_mean[c] = {mean}
+    new_moving_variance[c] = {variance}
+    """
+_AVERAGE = "momentum * moving_{of}[c] + (1 - momentum) * {of}[c]"
+_AVERAGE_OF_REAL = f"{_AVERAGE} if count[] > 0.5 else moving_{{of}}[c]"
 _INFERENCE = """
     normalized[..., c] = (x[..., c] - moving_mean[c]) / sqrt(moving_variance[c] + epsilon)
     y[..., c] = {scaled}
@@ -37,7 +41,7 @@ class BatchNormalization(Layer):
     Training takes mean and variance over the batch and all axes but the last, and updates their running
     averages, the states `moving_mean` and `moving_variance` (c,); evaluation and prediction use these. As in
     Keras, the variance is the biased one (divided by N) in both; PyTorch's running one divides by N - 1.
-    Of sequences (t, c) with a mask they are those of the real steps.
+    Of sequences (t, c) with a mask they are those of the real steps; if none is, averages stay.
     """
 
     momentum: float = 0.99
@@ -61,18 +65,20 @@ class BatchNormalization(Layer):
     def masked(self, masks: Masks, x: Shape) -> Forward | None:
         if len(x) != 2:
             return None
-        made = self.forward(x)
-        rest = made.formula[made.formula.index("    normalized[") :]
+        statistics = _STATISTICS_OF_REAL.format(real=masks[0].real("t"))
         return replace(
-            made,
-            formula=_TRAINING_OF_REAL.format(real=masks[0].real("t")) + rest,
-            constants={**made.constants, "steps": x[0]},
+            self._of(x, statistics, _AVERAGE_OF_REAL),
+            constants={"momentum": self.momentum, "epsilon": self.epsilon, "steps": x[0]},
             inputs=("x", "mask"),
             keeps={"y": 0},
         )
 
     def forward(self, x: Shape) -> Forward:
         checks.at_least_rank_one(x)
+        return self._of(x, _STATISTICS, _AVERAGE)
+
+    def _of(self, x: Shape, statistics: str, average: str) -> Forward:
+        """The layer with these `statistics`, whose running `average` is so."""
         channels = (x[-1],)
         parameters = {}
         if self.scale:
@@ -81,8 +87,9 @@ class BatchNormalization(Layer):
             parameters["beta"] = Parameter(channels, self.beta_initializer)
         scaled = "gamma[c] * normalized[..., c]" if self.scale else "normalized[..., c]"
         scaled += " + beta[c]" if self.center else ""
+        averages = {of: average.format(of=of) for of in ("mean", "variance")}
         return Forward(
-            _TRAINING.format(scaled=scaled),
+            statistics + _TRAINING.format(scaled=scaled, **averages),
             x,
             parameters,
             constants={"momentum": self.momentum, "epsilon": self.epsilon},

@@ -118,3 +118,17 @@ def not_a_value(value: object) -> Problem:
         found=found,
         advice=advice,
     )
+
+
+def sharing_problems(forward: Forward | None, first: Forward | None, owner: str | None) -> list[Problem]:
+    """What keeps a layer that is used again from using the parameters of its `first` use, that of `owner`."""
+    if forward is None or first is None:
+        return []
+    if first.state:
+        advice = "a layer of its own for each use"
+        return [Problem("a layer with a state of its own is used twice", found=owner, advice=advice)]
+    here, there = ({name: p.shape for name, p in f.parameters.items()} for f in (forward, first))
+    if here == there:
+        return []
+    message = "the parameters that it shares have other shapes here"
+    return [Problem(message, expected=f"{there}, as in {owner}", found=str(here))]

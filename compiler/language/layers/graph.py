@@ -20,8 +20,10 @@ from compiler.language.layers.forward_checks import (
     layer_formula_problems,
     layer_operands,
     not_a_value,
+    sharing_problems,
 )
 from compiler.language.layers.mask_flow import forward_of, masks_asked, masks_of_results, named_masks
+from compiler.language.layers.masking import RealValues
 from compiler.language.layers.masks import Mask
 from compiler.language.layers.order import in_order
 from compiler.language.layers.shaping import Input
@@ -137,6 +139,8 @@ class _Builder:
         self.owners: dict[str, Step] = {}
         self.first_use: dict[int, str] = {}
         self.named: dict[str, tuple[str, Shape | None]] = {}
+        self.filled: dict[str, Step] = {}
+        """Of inputs with a mask the steps with 0 in what fills up, by the input's name."""
 
     def add(self, value: object) -> None:
         if isinstance(value, Input):
@@ -182,7 +186,8 @@ class _Builder:
         forward, masks = None, {}
         if not problems and inputs is not None:
             forward, inputs, masks = self.forward(layer, name, span, inputs)
-            self.report(self.sharing_problems(forward, owner), name, span)
+            first = None if owner is None else self.owners[owner].forward
+            self.report(sharing_problems(forward, first, owner), name, span)
         names = tuple(step.name for step in inputs or ())
         shared = self.shared(forward, name, span, owner)
         shape = forward.shape if forward else None
@@ -225,7 +230,19 @@ class _Builder:
             problem = Problem("the wrong number of inputs", expected=expected, found=str(len(steps)))
             self.report([problem], name, node.span)
             return None
-        return None if None in steps else tuple(steps)
+        if None in steps:
+            return None
+        if node.layer.reads_filling:
+            return tuple(steps)
+        return tuple(self.real_values(*one) for one in zip(node.inputs, steps, strict=True))
+
+    def real_values(self, value: object, step: Step) -> Step:
+        """What layers read of a value: of an input with a mask, 0 where it only fills up."""
+        if not isinstance(value, Input) or step.mask is None or step.vocabulary is not None:
+            return step
+        if step.name not in self.filled:
+            self.filled[step.name] = self.node(Node(RealValues(), (value,), step.span))
+        return self.filled[step.name]
 
     def forward(
         self, layer: Layer, name: str, span: Span | None, inputs: tuple[Step, ...]
@@ -292,20 +309,6 @@ class _Builder:
         if step is None or step.forward is None or key not in step.forward.parameters:
             return None
         return step.shared.get(key, f"{step.name}.{key}"), step.forward.parameters[key].shape
-
-    def sharing_problems(self, forward: Forward | None, owner: str | None) -> list[Problem]:
-        """What keeps a layer that is used again from using the parameters of its first use."""
-        first = self.owners[owner].forward if owner is not None else None
-        if forward is None or first is None:
-            return []
-        if first.state:
-            advice = "a layer of its own for each use"
-            return [Problem("a layer with a state of its own is used twice", found=owner, advice=advice)]
-        here, there = ({name: p.shape for name, p in f.parameters.items()} for f in (forward, first))
-        if here == there:
-            return []
-        message = "the parameters that it shares have other shapes here"
-        return [Problem(message, expected=f"{there}, as in {owner}", found=str(here))]
 
     def name_of(self, layer: Layer, span: Span | None, owner: str | None) -> str:
         """The name of a step: given, or its kind and the first free number; a second use says so."""

@@ -56,6 +56,27 @@ class RealTokens(Layer):
 
 
 @dataclass(frozen=True)
+class RealValues(Layer):
+    """(t, …) to the same, with 0 in the place of what only fills up: how an input with a mask enters a model.
+
+    Nothing behind it can be touched by what stands there, NaN and infinity neither, which times 0 are NaN.
+    """
+
+    reads_filling = True
+
+    @property
+    def kind(self) -> str:
+        return "real"
+
+    def forward(self, x: Shape) -> Forward:
+        return Forward("y[...] = x[...]", x)
+
+    def masked(self, masks: Masks, x: Shape) -> Forward:
+        formula = f"y[b, t, ...] = x[b, t, ...] if {masks[0].real('t')} else 0"
+        return Forward(formula, x, inputs=("x", "mask"), keeps={"y": 0})
+
+
+@dataclass(frozen=True)
 class Masking(Layer):
     """(t, c) to the same, where steps whose values are all `mask_value` are not real, as in Keras.
 
@@ -79,7 +100,12 @@ class Masking(Layer):
 
 @dataclass(frozen=True)
 class Unmasked(Layer):
-    """Any shape to the same: from here on all positions count, those too that fill up a sequence."""
+    """Any shape to the same: from here on all positions count, those too that fill up a sequence.
+
+    Of an input they have the values that were given, behind other layers what these make of 0.
+    """
+
+    reads_filling = True
 
     def forward(self, x: Shape) -> Forward:
         return Forward("y[...] = x[...]", x)
