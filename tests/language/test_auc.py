@@ -50,11 +50,21 @@ def test_it_is_the_share_of_pairs_in_the_right_order(batches: int) -> None:
     assert found(predictions, labels, bins, batches) == pytest.approx(expected, rel=1e-12)
 
 
-def test_ends_and_nothing_to_compare() -> None:
+def test_ends() -> None:
     predictions = np.array([1e-9, 0.3, 1 - 1e-9])
     assert found(predictions, np.array([0.0, 0.0, 1.0]), 4, 1) == 1
     assert found(predictions, np.array([1.0, 1.0, 0.0]), 4, 1) == 0
-    assert found(predictions, np.ones(3), 4, 1) == 0
+
+
+def test_it_is_not_defined() -> None:
+    """Without a pair, for labels that are no truth values, and for predictions that are no numbers."""
+    predictions, labels = np.array([0.2, 0.3, 0.9]), np.array([0.0, 0.0, 1.0])
+    with np.errstate(all="ignore"):
+        for wrong in (0 * labels, 0 * labels + 1, labels / 2, labels * 2, -labels, labels * np.nan):
+            assert np.isnan(found(predictions, wrong, 4, 1))
+        for some in (predictions * np.nan, np.where(labels == 1, np.nan, predictions)):
+            assert np.isnan(found(some, labels, 4, 1))
+    assert found(predictions, labels, 4, 1) == 1
 
 
 @pytest.mark.parametrize("bins", [1, 2.5, True])

@@ -12,13 +12,17 @@ from compiler.language.metrics.base import Metric, MetricForward, Shape, check_s
 _SUMS = """
 place[...] = min(max(prediction[...] * bins, 0), bins - 1/2)
 right[...] = 1 if label[...] > 0.5 else 0
+told[...] = 1 if label[...] == 1 else (1 if label[...] == 0 else 0)
+ordered[...] = 1 if prediction[...] >= 0 else (1 if prediction[...] < 0 else 0)
 positive[k] = sum[...]((right[...] if place[...] < k + 1 else 0) if place[...] >= k else 0)
 negative[k] = sum[...]((1 - right[...] if place[...] < k + 1 else 0) if place[...] >= k else 0)
+unknown[] = sum[...](1 - told[...] * ordered[...])
 """
+# 0 / 0 where there is no pair, and the logarithm of -1 where one is unknown.
 _VALUE = """
 better[k] = sum[j](positive[j] if j > k else 0) + positive[k] / 2
 pairs[] = sum[k](positive[k]) * sum[k](negative[k])
-value[] = sum[k](negative[k] * better[k]) / max(pairs[], 1)
+value[] = sum[k](negative[k] * better[k]) / pairs[] + log(1 - 2 * min(unknown[], 1))
 """
 
 
@@ -28,7 +32,8 @@ class AUC(Metric):
 
     Labels are truth values of the predictions' shape, these numbers from 0 to 1. They are counted in so many
     `bins` of equal width; two in one bin count as equal, half. It is exact over all examples, as far as bins
-    tell predictions apart; 0 where there is no pair.
+    tell predictions apart. It is NaN where there is no pair, where a label is neither 0 nor 1, and
+    where a prediction is NaN.
     """
 
     bins: int = 200
@@ -40,5 +45,5 @@ class AUC(Metric):
 
     def forward(self, prediction: Shape, loss: LossForward) -> MetricForward:
         check_same_shape(self, prediction, loss)
-        shapes = {"positive": (self.bins,), "negative": (self.bins,)}
+        shapes = {"positive": (self.bins,), "negative": (self.bins,), "unknown": ()}
         return MetricForward(_SUMS.strip(), shapes, _VALUE.strip(), (), {"bins": self.bins})
