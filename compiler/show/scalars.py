@@ -9,6 +9,7 @@ from sympy.logic.boolalg import BooleanAtom
 
 from compiler.ir.affine.domain import Guard
 from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Mod, Read
+from compiler.ir.scalar.choices import Power as OwnPower
 from compiler.ir.scalar.choices import Scalar, Select
 from compiler.ir.scalar.conditions import Both, Comparison, Either
 from compiler.ir.scalar.conditions import Negated as NotThat
@@ -197,6 +198,7 @@ _BUILDERS: dict[type, Callable[..., Node]] = {
     sympy.Add: _sum,
     sympy.Mul: _product,
     sympy.Pow: _power,
+    OwnPower: lambda expression, symbols: Power(*(body(part, symbols) for part in expression.args)),
     Select: _choice,
     Comparison: _comparison,
     Both: _joined,

@@ -14,6 +14,7 @@ from compiler.show.notation import (
     Junction,
     Name,
     Negated,
+    Negative,
     Node,
     Power,
     Product,
@@ -48,6 +49,10 @@ class Expression(Text):
         return "*".join(self.inside(f, PRODUCT if k == 0 else POWERS) for k, f in enumerate(node.factors))
 
     def power(self, node: Power) -> str:
+        positive = _is_constant(node.base) and not isinstance(node.base, Negative)
+        if not positive and not _is_constant(node.exponent):
+            # Python's own ** is complex for a negative number, and raises for 0 to a negative one.
+            return self._call("pow", (node.base, node.exponent))
         return f"{self.inside(node.base, ATOM)}**{self.inside(node.exponent, ATOM)}"
 
     def root(self, node: Root) -> str:

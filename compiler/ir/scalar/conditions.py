@@ -140,6 +140,24 @@ class Both(_Joined):
 
     neutral, function, word = sympy.true, "&", "and"
 
+    def __new__(cls, *conditions: sympy.Basic, evaluate: bool = True) -> Any:
+        known = _known_numbers(conditions) if evaluate else {}
+        return super().__new__(cls, *(_told(c, known) for c in conditions), evaluate=evaluate)
+
+
+def _known_numbers(conditions: tuple[sympy.Basic, ...]) -> dict[sympy.Basic, sympy.Basic]:
+    """What is said to equal a number, and the number."""
+    sides = [c.args for c in conditions if isinstance(c, Equal)]
+    pairs = [pair for a, b in sides for pair in ((a, b), (b, a))]
+    return {a: b for a, b in pairs if b.is_number and not a.is_number}
+
+
+def _told(condition: sympy.Basic, known: dict[sympy.Basic, sympy.Basic]) -> sympy.Basic:
+    """The condition where that holds: of `x == 0 and x >= 0` the second part is nothing new."""
+    if not known or isinstance(condition, Equal) or not isinstance(condition, Comparison):
+        return condition
+    return condition.func(*(known.get(side, side) for side in condition.args))
+
 
 class Either(_Joined):
     """One of the conditions holds."""

@@ -105,7 +105,7 @@ def _finished(
     stable, stabilised = stabilise(simple)
     shown, composed = simple, ()
     if is_slope(mode, seeded):
-        shown, composed = without_each_other(simple, [name for _, name in results])
+        shown, composed = without_each_other(simple, [*_constants(simple), *(name for _, name in results)])
     shown, factored = recognised(shown, given)
     return Derived(
         mode,
@@ -125,6 +125,11 @@ def _finished(
 def is_slope(mode: str, seeded: str | None) -> bool:
     """Whether results are written dy/dx: of one number, or with an index for each of the output."""
     return seeded is None and mode in ("vjp", "jacobian")
+
+
+def _constants(program: Program) -> list[str]:
+    """Cotangents that read nothing, such as that of one number by itself, which is 1."""
+    return [d.name for d in program.definitions if d.role == "cotangent" and not d.tensors]
 
 
 def without_each_other(program: Program, results: Iterable[str]) -> tuple[Program, tuple[Rewrite, ...]]:
