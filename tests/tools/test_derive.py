@@ -249,7 +249,13 @@ def test_html_and_latex() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"formula": "y = "}, "cannot be read"),
+        ({"formula": "y = "}, "nothing stands behind =(.|\n)*expected(.|\n)*try"),
+        ({"formula": "y = 2x; z ="}, "nothing stands behind ="),
+        ({"formula": "= 2x"}, "nothing stands before =(.|\n)*expected(.|\n)*try"),
+        ({"formula": " "}, "the formula is empty(.|\n)*expected(.|\n)*try"),
+        ({"formula": "y = x!"}, "! is no sign(.|\n)*expected(.|\n)*try"),
+        ({"formula": "y = x·"}, r"nothing stands behind \*(.|\n)*expected(.|\n)*try"),
+        ({"formula": "y = (3x"}, "never closed(.|\n)*expected(.|\n)*try"),
         ({"formula": "y = x", "wrt": "z"}, "no derivative by this"),
         ({"formula": "y = x", "modes": "grad"}, "no such mode"),
         ({"formula": "y = x", "sizes": {"i": 3}}, "no such axis"),
@@ -284,6 +290,8 @@ def test_command() -> None:
     assert "passed" in shown.stdout
     code = run("y[o] = sum[i](w[i, o]·x[i])", "--sizes", "i=2,o=3", "--format", "torch")
     assert "class Formula(torch.autograd.Function)" in code.stdout
+    noted = run("y = sinx", "--format", "numpy")
+    assert noted.stderr == "note: sinx is taken as a variable; sin(x)?\n"
     wrong = run("y = (3x")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("error: ")

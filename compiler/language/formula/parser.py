@@ -35,6 +35,7 @@ from compiler.language.formula.syntax import (
     Rest,
     Statement,
 )
+from compiler.language.formula.unreadable import DEFINITION, unreadable
 
 _BINARY = {
     ast.Add: "+",
@@ -99,15 +100,10 @@ def _parsed(text: str) -> Formula:
         advice = "several statements, `+=` for the parts of a sum"
         raise formula_error(text, None, "the formula is nested too deeply", advice=advice) from None
     except SyntaxError as error:
-        line, column = error.lineno or 1, max((error.offset or 1) - 1, 0)
-        advice = None
-        if isinstance(error, IndentationError):
-            advice = "brackets around a value that goes over several lines"
-        message = f"the formula cannot be read: {error.msg}"
-        raise formula_error(text, Place(line, column, column + 1), message, advice=advice) from None
+        raise unreadable(text, error) from None
     statements = tuple(_Parser(text).statement(node) for node in tree.body)
     if not statements:
-        raise formula_error(text, None, "the formula is empty", expected="name[indices] = expression")
+        raise formula_error(text, None, "the formula is empty", expected=DEFINITION)
     return Formula(text, statements)
 
 

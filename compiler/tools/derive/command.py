@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -68,6 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
         "torch": lambda d: d.torch,
         "jax": lambda d: d.jax,
     }
+    if arguments.format != "text":
+        for note in found.asked.notes:
+            print(f"note: {note}", file=sys.stderr)
     printed = writers[arguments.format](found).rstrip("\n")
     if not arguments.check:
         print(printed)

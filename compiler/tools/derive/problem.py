@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.errors import ModelError, Problem
 from compiler.ir.tensor.program import Program, Tensor
@@ -11,7 +11,7 @@ from compiler.ir.tensor.prune import part_of
 from compiler.language.formula.compile import compile_formula
 from compiler.language.formula.infer import infer_shapes
 from compiler.language.formula.scope import Operand
-from compiler.tools.derive.reading import given_tensors, read_formula
+from compiler.tools.derive.reading import given_tensors, misread, read_formula
 from compiler.tools.derive.sizes import operands_of
 
 GIVEN = ("input", "label", "parameter")
@@ -26,6 +26,8 @@ class Question:
     program: Program
     output: str
     wrt: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader may have meant otherwise."""
 
 
 def question(text: str, *, wrt: Iterable[str] = (), sizes: Mapping[str, int] | None = None) -> Question:
@@ -48,7 +50,10 @@ def question(text: str, *, wrt: Iterable[str] = (), sizes: Mapping[str, int] | N
     if compiled.iota:
         inputs.append(Tensor("iota", (compiled.iota,), "iota"))
     program = part_of(inputs, compiled.definitions, (result,))
-    return asked(written.text, program, result, wrt)
+    # What cancels, as in x - x, is given all the same: its derivative is 0.
+    kept = [t for t in inputs if t.kind == "input" or t in program.inputs]
+    found = asked(written.text, program.replace(inputs=tuple(kept)), result, wrt)
+    return replace(found, notes=tuple(misread(written.formula)))
 
 
 def asked(text: str, program: Program, output: str, wrt: Iterable[str] = ()) -> Question:
@@ -60,7 +65,13 @@ def asked(text: str, program: Program, output: str, wrt: Iterable[str] = ()) -> 
             expected = ", ".join(real) or "nothing: the formula reads no real tensor"
             raise ModelError(Problem("no derivative by this", expected=expected, found=name))
     if not chosen:
-        raise ModelError(Problem("the formula reads no tensor that it could be differentiated by"))
+        raise ModelError(
+            Problem(
+                "the formula reads no tensor that it could be differentiated by",
+                expected="at least one name that is no axis and no index",
+                advice="y = (3x + 2)²",
+            )
+        )
     return Question(text, program, output, chosen)
 
 

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compiler.errors import ModelError, Problem
+from compiler.language.formula.check import KNOWN_FUNCTIONS, SIZE
 from compiler.language.formula.meant import meant
 from compiler.language.formula.parser import is_readable, parse_formula, written_differently
 from compiler.language.formula.syntax import Bound, Formula, Name, Node, Read, Reduce, children
@@ -36,6 +38,8 @@ _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _NUMBER = re.compile(r"(?<![\w.])(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)(?![\d.]|[eE][+-]?\d)[ ]?(?=[^\W\d]|\()")
 _CLOSED = re.compile(r"\)[ ]?(?=[\w(])(?!\s*(?:if|else|and|or|for|not|in)\b)")
 _WORDS = re.compile(r"(?:if|else|and|or|not)\b")
+_ARGUMENT = re.compile(r"\d*[^\W\d_]")
+CALLED_BY_NAME = tuple(name for name in KNOWN_FUNCTIONS if name != SIZE)
 WITHOUT_INDEX = ("pi", "inf")
 
 
@@ -53,6 +57,10 @@ class Written:
 
 def read_formula(text: str) -> Written:
     """The formula that a person means. Raises ModelError where it cannot be read."""
+    if not text.strip():
+        raise ModelError(
+            Problem("the formula is empty", expected="name = expression", advice="y = (3x + 2)²")
+        )
     plain = "\n".join(map(_plain, re.split(r"\n|;\s*", text.strip())))
     if not re.search(r"(?<![=<>!+])=(?!=)", plain) and "+=" not in plain:
         plain = f"y = {plain}"
@@ -188,6 +196,18 @@ def _gather(node: Node, place: tuple[str, int] | None, defined: set[str], found:
         return
     for child in children(node):
         _gather(child, place, defined, found)
+
+
+def misread(formula: Formula) -> Iterator[str]:
+    """What names may have been meant to be: `sinx` is a variable, and looks like sin(x)."""
+    given = given_tensors(formula)
+    names = {*given, *(statement.target for statement in formula.statements)}
+    for name in given:
+        functions = [f for f in CALLED_BY_NAME if name.startswith(f) and name != f]
+        function = max(functions, key=len, default=name)
+        argument = name[len(function) :]
+        if argument in names or _ARGUMENT.fullmatch(argument):
+            yield f"{name} is taken as a variable; {function}({argument})?"
 
 
 def bound_axes(formula: Formula) -> dict[str, bool]:

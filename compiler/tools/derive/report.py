@@ -129,7 +129,8 @@ def _is_partial(asked: Question) -> bool:
 
 
 def _notes(asked: Question, modes: Iterable[Derived], names: Called) -> Iterable[str]:
-    """What the names with marks stand for."""
+    """What may have been meant otherwise, and what the names with marks stand for."""
+    yield from asked.notes
     output = names[asked.output].text
     for derived in modes:
         if derived.seeded is not None and derived.mode in ("vjp", "hvp"):

@@ -1,0 +1,63 @@
+"""What a newcomer writes to `chainrule derive`: keywords, powers, what cancels, bare functions."""
+
+from __future__ import annotations
+
+import keyword
+
+import pytest
+
+import chainrule
+from compiler.errors import ModelError
+from compiler.language.formula.unreadable import WORDS
+from compiler.tools.derive.reading import read_formula
+
+
+@pytest.mark.parametrize("word", sorted(set(keyword.kwlist) - WORDS - {"True", "False", "None"}))
+def test_a_keyword_is_no_name(word: str) -> None:
+    for formula in (f"{word} = 2x", f"y = 2{word}"):
+        with pytest.raises(
+            ModelError, match=f"{word} is a Python keyword(.|\n)*try: +another name.* {word}_"
+        ):
+            read_formula(formula)
+
+
+@pytest.mark.parametrize("formula", ["y = x**0", "y = 0*x", "y = x - x"])
+def test_what_cancels_has_the_derivative_zero(formula: str) -> None:
+    derived = chainrule.derive(formula, modes="vjp,jvp,hvp,jacobian")
+    assert "dy/dx = 0" in str(derived)
+    assert derived.check().passed
+    names: dict = {}
+    exec(derived.numpy, names)
+    assert names["gradient"](3.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("formula", "note"),
+    [
+        ("y = sinx", "sinx is taken as a variable; sin(x)?"),
+        ("y = x·sinhx", "sinhx is taken as a variable; sinh(x)?"),
+        ("y = x·sin2x", "sin2x is taken as a variable; sin(2x)?"),
+        ("rate = x²; y = rate·exprate", "exprate is taken as a variable; exp(rate)?"),
+        ("y = sin(x)·mass·logits·maximum·x1·max_x", None),
+    ],
+)
+def test_a_variable_that_looks_like_a_call_is_noted(formula: str, note: str | None) -> None:
+    derived = chainrule.derive(formula)
+    assert derived.page.notes == ((note,) if note else ())
+    assert note is None or f"({note})" in str(derived)
+
+
+@pytest.mark.parametrize("formula", ["y = x^x", "y = x^z", "y = (x + 1)^(2z)", "y = 2^x"])
+def test_a_printed_power_reads_back(formula: str) -> None:
+    derived = chainrule.derive(formula)
+    assert "pow(" not in str(derived)
+    for line in str(derived).splitlines():
+        if "/" in line.partition(" = ")[0]:
+            chainrule.derive(line.partition(" = ")[2].replace("y", f"({formula[4:]})"))
+
+
+def test_the_slope_of_one_number_is_short() -> None:
+    assert str(chainrule.derive("y = √2x")) == "y = x·sqrt(2)\n\ndy/dx = sqrt(2)"
+    found = str(chainrule.derive("y = x^x"))
+    assert found.endswith("dy/dx = 0 if x == 0 else x·x**(x - 1) + x**x·log(x)")
+    assert chainrule.derive("y = √2x + x·z·√3", modes="vjp,jacobian").check().passed
