@@ -90,7 +90,8 @@ def shape_of(tile: Tile) -> tuple[Axis, int, Unrolled, Affine, tuple[Axis, ...]]
 def start_of(piece: Piece, first: TiledPiece, shapes: Mapping[str, Shape]) -> Nest | None:
     """A term without reduction over the same plain target can be what the accumulators start from.
 
-    The nest is over the contraction's own axes: `bias[k]` at `y[…, k]` becomes `bias[o]`.
+    The nest is over the contraction's own axes: `bias[k]` at `y[…, k]` becomes `bias[o]`. What it reads is
+    loaded as whole vectors, at places that neither padding nor an integer tensor decides.
     """
     contraction = first.term
     # A reduction over one value is none, but its axis stands in the reads.
@@ -98,6 +99,8 @@ def start_of(piece: Piece, first: TiledPiece, shapes: Mapping[str, Shape]) -> Ne
     symbols = frozenset(symbol for symbol, _ in first.nest.reads)
     plain = plain_axes(term.target) is not None and plain_axes(contraction.target) is not None
     if not plain or term.guards or piece.nest.reduction_axes or not is_polynomial(piece.nest.body):
+        return None
+    if is_selected(piece.nest) or any(address.inside for _, address in piece.nest.reads):
         return None
     own = moved(term, term.target, contraction.target, contraction.target_axes)
     nest = make_nest(own, piece.nest.buffer, shapes, f"start{piece.number}_")

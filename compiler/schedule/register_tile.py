@@ -55,7 +55,6 @@ from compiler.schedule.tile import (
     Tile,
     Unrolled,
     block_positions,
-    is_selected,
     reduction_order,
     shifted,
     skipped_symbol,
@@ -243,9 +242,9 @@ def _block(
     else:
         stores = tuple(accumulator_stores(kept, scale, positions, block, tile, adds and not continues))
     whole = (*start, *reduce, *(() if continues else integers.statements), *stores)
-    if nest.reduction_axes or not is_selected(nest):
-        return whole
-    return _skipping(nest, tile, whole, shapes)
+    # A block that is left out leaves memory as it is: only where it would have added 0 is that what it says.
+    alone = adds and not (nest.reduction_axes or starts or finish or len(nests) > 1)
+    return _skipping(nest, tile, whole, shapes) if alone else whole
 
 
 def _whatever_holds(body: Body) -> Inside:
