@@ -9,6 +9,7 @@ import threading
 
 import fake_network
 import pytest
+from trainings import end_epoch, training_with
 
 from runtime.callbacks import (
     Callback,
@@ -20,27 +21,13 @@ from runtime.callbacks import (
     ReduceLROnPlateau,
     TensorBoard,
     TerminateOnNaN,
-    Training,
 )
 from runtime.checkpoint import read_checkpoint
 from runtime.errors import TrainingError
-from runtime.interface import ModelInterface
 from runtime.progress import ProgressBar
 from runtime.trainer import fit
 
 X, Y = fake_network.small_images(40)
-
-
-def training_with(**history):
-    epochs = len(next(iter(history.values())))
-    network = fake_network.Network()
-    interface = ModelInterface.of_network(network)
-    return Training(network, interface, 10, 16, History.restored(epochs, history), epoch=epochs - 1)
-
-
-def end_epoch(callback, training):
-    callback.set_model(training)
-    callback.on_epoch_end(training.epoch, {})
 
 
 def test_every_hook_is_called_in_order():

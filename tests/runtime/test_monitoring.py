@@ -3,33 +3,20 @@
 import fake_network
 import numpy as np
 import pytest
+from trainings import end_epoch, training_with
 
 from runtime.callbacks import (
     Callback,
     EarlyStopping,
     History,
     ReduceLROnPlateau,
-    Training,
     epochs_since_best,
 )
 from runtime.errors import TrainingError
 from runtime.evaluation import evaluate
-from runtime.interface import ModelInterface
 from runtime.trainer import fit
 
 X, Y = fake_network.small_images(40)
-
-
-def training_with(**history):
-    epochs = len(next(iter(history.values())))
-    network = fake_network.Network()
-    interface = ModelInterface.of_network(network)
-    return Training(network, interface, 10, 16, History.restored(epochs, history), epoch=epochs - 1)
-
-
-def end_epoch(callback, training):
-    callback.set_model(training)
-    callback.on_epoch_end(training.epoch, {})
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 
 from compiler.errors import ModelError, Problem
 from compiler.language.constraints.base import Constraint
@@ -11,6 +11,7 @@ from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_KERNEL, Initial
 from compiler.language.layers import checks
 from compiler.language.layers.activations import activation_problems
 from compiler.language.layers.base import Forward, Layer, Parameter, Shape
+from compiler.language.layers.weights import kernel_and_bias
 from compiler.language.layers.windows import (
     CONTINUED,
     IMAGE,
@@ -135,16 +136,6 @@ class Conv3D(Layer):
 
 
 Convolution = Conv1D | Conv2D | Conv3D
-
-
-def kernel_and_bias(layer: Layer, kernel: Shape, filters: int) -> dict[str, Parameter]:
-    """The parameters of a convolution, as its arguments say."""
-    weights = Parameter(kernel, layer.kernel_initializer, layer.kernel_regularizer)
-    parameters = {"kernel": replace(weights, constraint=getattr(layer, "kernel_constraint", None))}
-    if layer.use_bias:
-        bias = Parameter((filters,), layer.bias_initializer, layer.bias_regularizer)
-        parameters["bias"] = replace(bias, constraint=getattr(layer, "bias_constraint", None))
-    return parameters
 
 
 def _convolution(layer: Convolution, x: Shape, sides: Sides) -> Forward:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 
 from compiler.errors import Problem
 from compiler.language.constraints.base import Constraint
 from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_KERNEL, Initializer
 from compiler.language.layers import checks
 from compiler.language.layers.activations import activation_problems
-from compiler.language.layers.base import Forward, Layer, Parameter, Shape
+from compiler.language.layers.base import Forward, Layer, Shape
+from compiler.language.layers.weights import kernel_and_bias
 from compiler.language.regularizers.base import Regularizer
 
 
@@ -45,10 +46,5 @@ class Dense(Layer):
     def forward(self, x: Shape) -> Forward:
         checks.at_least_rank_one(x)
         formula = "y[..., o] = sum[i](kernel[i, o] * x[..., i])"
-        kernel = Parameter((x[-1], self.units), self.kernel_initializer, self.kernel_regularizer)
-        parameters = {"kernel": replace(kernel, constraint=self.kernel_constraint)}
-        if self.use_bias:
-            formula += " + bias[o]"
-            bias = Parameter((self.units,), self.bias_initializer, self.bias_regularizer)
-            parameters["bias"] = replace(bias, constraint=self.bias_constraint)
-        return Forward(formula, (*x[:-1], self.units), parameters)
+        formula += " + bias[o]" if self.use_bias else ""
+        return Forward(formula, (*x[:-1], self.units), kernel_and_bias(self, (x[-1], self.units), self.units))

@@ -13,7 +13,8 @@ from compiler.errors import Problem
 from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_KERNEL, Initializer
 from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Shape
-from compiler.language.layers.convolution import convolution_problems, kernel_and_bias
+from compiler.language.layers.convolution import convolution_problems
+from compiler.language.layers.weights import kernel_and_bias
 from compiler.language.layers.windows import IMAGE, SEQUENCE, Sides, each, window_span
 from compiler.language.regularizers.base import Regularizer
 
