@@ -28,6 +28,7 @@ from compiler.errors import ModelError, Problem
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.ir.tensor.prune import prune
 from compiler.ir.tensor.sites import Price, Sites, choose
+from compiler.passes.ahead import ahead
 from compiler.passes.bounds import bounds
 from compiler.passes.commute import commute
 from compiler.passes.demand import demand
@@ -200,6 +201,13 @@ PASSES: tuple[Pass, ...] = (
         "what is outside a tensor becomes a guard",
         plain(bounds),
         needed="kernels read and write nothing outside a tensor",
+    ),
+    Pass(
+        "ahead",
+        "lowering",
+        "functions in a recurrence that wait for no step are computed over all steps at once",
+        plain(ahead),
+        without="every function in a member of a circle is computed step by step",
     ),
     Pass(
         "select",

@@ -19,6 +19,10 @@ OPTIMISATION = (LOOPS, "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=f
 """Of loops over arrays. Multiply-adds may be fused.
 
 No -ffast-math: it can switch the whole process to flushing denormals."""
+PLAIN_LOOPS = ("-fno-tree-pre", "-fno-thread-jumps")
+"""For GCC. Both find that on some paths through a body a value is known, as that of an exponential where its
+argument is clipped, and give these paths code of their own: a loop of several exponentials and maxima is then
+no longer one that can be vectorised."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,13 @@ class Toolchain:
 
     command: tuple[str, ...]
     version: str
+    gnu: bool = False
+    """Whether it is GCC, which knows flags that others refuse."""
+
+    @property
+    def for_loops(self) -> tuple[str, ...]:
+        """What it is told beside OPTIMISATION."""
+        return PLAIN_LOOPS if self.gnu else ()
 
 
 def find_toolchain() -> Toolchain:
@@ -41,7 +52,8 @@ def find_toolchain() -> Toolchain:
             result = run([*candidate, "--version"])
             if result.returncode == 0:
                 version = result.stdout.splitlines()
-                return Toolchain(tuple(candidate), version[0] if version else candidate[0])
+                gnu = "Free Software Foundation" in result.stdout
+                return Toolchain(tuple(candidate), version[0] if version else candidate[0], gnu)
             broken.append(f"{shlex.join(candidate)} --version fails: {_last_words(result)}")
     raise ToolchainError(
         Problem(
@@ -181,7 +193,7 @@ def _command(toolchain: Toolchain, unit: Unit, level: str | None) -> list[str]:
     usual, *others = OPTIMISATION
     loops = level or usual
     chosen = unit.level if loops == LOOPS else loops if unit.level == LOOPS else NONE
-    return [*toolchain.command, chosen, *others]
+    return [*toolchain.command, chosen, *others, *toolchain.for_loops]
 
 
 def _run_all(commands: list[list[str]], folder: Path) -> None:

@@ -201,7 +201,7 @@ def _key(model: Model, options: Options, target: Target, toolchain: Toolchain) -
         ",".join(options.modes),
         options.instruments,
         repr(target),
-        " ".join([*toolchain.command, *OPTIMISATION]),
+        " ".join([*toolchain.command, *OPTIMISATION, *toolchain.for_loops]),
         toolchain.version,
         ",".join(sorted(predefined_macros(toolchain, target.flags))) if target.name == "native" else "",
         extension_suffix(),

@@ -28,6 +28,7 @@ from compiler.language.layers import (
     Dense,
     Dropout,
     Flatten,
+    Formula,
     GlobalAveragePooling2D,
     Input,
     MaxPool2D,
@@ -55,6 +56,7 @@ PROGRAMS = {
     "pooled": ("jvp",),
     "regression": ("hvp",),
     "recurrent": ("input_gradient", "hvp"),
+    "waves": ("input_gradient",),
 }
 """What is compared of each model. Only derivatives of derivatives have sums of products to distribute, and
 only tangents read a contraction at saved winners alone."""
@@ -69,6 +71,7 @@ SHOWN = {
     "simplify": (("digits", "input_gradient"), ("regression", "hvp")),
     "distribute": (("regression", "hvp"),),
     "outside": (("recurrent", "input_gradient"),),
+    "ahead": (("waves", "input_gradient"),),
     "select": (("digits", "input_gradient"),),
     "invert": (("residual", "input_gradient"),),
     "pick": (("pooled", "jvp"),),
@@ -112,7 +115,13 @@ def _recurrent() -> Model:
     return Sequential(layers, loss=MeanSquaredError(), optimizer=SGD())
 
 
-BUILT = {"wide": _wide, "pooled": _pooled, "recurrent": _recurrent}
+def _waves() -> Model:
+    """A recurrence whose slope is no arithmetic of what it computes."""
+    formula = "y[b, t, c] = 2 * sin(x[b, t, c] + (x[b, t, c] * y[b, t - 1, c] if t >= 1 else 0))"
+    return Sequential([Input(4, 3), Formula(formula)], loss=MeanSquaredError(), optimizer=SGD())
+
+
+BUILT = {"wide": _wide, "pooled": _pooled, "recurrent": _recurrent, "waves": _waves}
 
 
 @cache

@@ -31,6 +31,7 @@ Role = Literal[
     "kept",
     "rest",
     "outside",
+    "ahead",
 ]
 """What a tensor is to the tensor `of` which it was made."""
 Dtype = Literal["real", "index"]
