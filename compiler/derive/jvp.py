@@ -17,7 +17,7 @@ from compiler.ir.tensor.editing import extended
 from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.program import Definition, Program, Rewrite, Tensor, Term, zero_term
 from compiler.ir.tensor.record import alone, rewritten
-from compiler.ir.tensor.stepwise import stepwise
+from compiler.ir.tensor.stepwise import stepped_record, stepwise
 
 
 def tangent_name(name: str) -> str:
@@ -64,8 +64,10 @@ def jvp(program: Program, wrt: Iterable[str], outputs: Iterable[str]) -> tuple[P
             names[name] = fresh.fresh(tangent_name(name))
             definitions.append(_tangent(program[name], names[name], (zero_term(program.shape(name)),)))
     # A tangent of a max may stand before the winner that the program already had: put winners first.
-    program = stepwise(program.with_definitions(definitions))
-    return extended(program, given, outputs=(names[name] for name in outputs)), tuple(rewrites)
+    whole = program.with_definitions(definitions)
+    result = stepwise(whole)
+    rewrites += stepped_record(whole, result)
+    return extended(result, given, outputs=(names[name] for name in outputs)), tuple(rewrites)
 
 
 def _groups(program: Program) -> Iterator[list[Definition]]:

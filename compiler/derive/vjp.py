@@ -32,7 +32,7 @@ from compiler.ir.tensor.program import (
     zero_term,
 )
 from compiler.ir.tensor.record import alone, rewritten
-from compiler.ir.tensor.stepwise import stepwise
+from compiler.ir.tensor.stepwise import stepped_record, stepwise
 
 SWAPPED = "swap target and access maps"
 
@@ -89,7 +89,9 @@ def vjp(
         if program.definition(name) is None:
             derived.append(_cotangent(program[name], names, cotangents.get(name, [])))
     forward = program.with_definitions(with_winners(program, winners))
-    return stepwise(extended(forward, given, derived, map(names, wrt))), tuple(rewrites)
+    whole = extended(forward, given, derived, map(names, wrt))
+    result = stepwise(whole)
+    return result, (*rewrites, *stepped_record(whole, result))
 
 
 def _copy(tensor: Tensor) -> Term:

@@ -274,7 +274,7 @@ def facts_of(source: ModuleSource) -> dict[str, Any]:
         "layers": [replace(row).__dict__ for row in source.lowered.layers],
         "parameters": source.lowered.parameter_count,
         "state": source.lowered.state_count,
-        "derived": sum(r.rule != "winner" for s in derived for r in s.rewrites),
+        "derived": sum(r.rule == "vjp" for s in derived for r in s.rewrites),
         "rewrites": {f"{s.program}/{s.name}": len(s.rewrites) for s in source.steps if s.rewrites},
         "kernels": len({k.name for k in kernels}),
         "operations_forward": operations_of(source.plan("prediction"))[0],

@@ -13,9 +13,10 @@ from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
 from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.program import Program, Rewrite
+from compiler.ir.tensor.stepwise import stepwise
 from compiler.simplify.simplify import simplify
 from compiler.tools.derive.replay import replayed, unrecorded
-from tests.derive.cases import Case, sample
+from tests.derive.cases import Case, NoRegularPoint, sample
 from tests.derive.layer_cases import (
     convolution_cases,
     other_layer_cases,
@@ -23,14 +24,19 @@ from tests.derive.layer_cases import (
     rectangular_cases,
 )
 from tests.derive.random_formulas import random_formulas
+from tests.derive.random_recurrences import System, program_of, systems
+from tests.derive.sequence_cases import sequence_cases
 from tests.derive.test_random_programs import has_regular_point
 
 TOLERANCE = 1e-9
-ZOO = list(other_layer_cases())
+ZOO = [*other_layer_cases(), *sequence_cases()]
 GRIDS = [*convolution_cases(), *pooling_cases(), *rectangular_cases()]
-SLOW = ("normalization", "gelu-approximate", "huber", "clip", "separable")
-"""What takes a second or more to simplify: the long run has it."""
-QUICK = [case for case in ZOO if not any(word in case.name for word in SLOW)]
+SLOW = (
+    *("normalization", "gelu-approximate", "huber", "clip", "separable"),
+    *("lstm", "gru", "bidirectional", "attention", "-of-one-step"),
+)
+"""What takes long to simplify, or is a kind of which others are there: the long run has it."""
+QUICK = [case for case in ZOO if not any(word in case.name for word in SLOW) or case.name == "gru-sequences"]
 
 
 def steps_of(case: Case) -> Iterable[tuple[Program, tuple[Rewrite, ...], Program | None]]:
@@ -89,20 +95,37 @@ def test_steps_of_a_random_formula_replay(case: Case) -> None:
     examine(case)
 
 
+@pytest.mark.long
+@settings(
+    max_examples=40, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+)
+@given(systems())
+def test_steps_of_a_random_recurrence_replay(system: System) -> None:
+    program = stepwise(program_of(system))
+    case = Case("random", lambda: program, "loss", ("x", "w"))
+    try:
+        examine(case)
+    except NoRegularPoint:
+        assume(False)
+
+
 def test_every_derivative_is_the_sum_of_its_recorded_parts() -> None:
     """What the rules derive is nothing but the terms that were recorded, each once."""
     for case in QUICK:
         program = case.build()
         pulled, rewrites = vjp(program, case.output, case.wrt, seed="input")
-        if pulled.circle_of:
-            # Its terms are put on the steps of the circle behind the rules, which no record says yet.
-            continue
+        # What the rules made of a circle is then put on its steps.
+        made = {r.new[0].name: r.old[0] for r in rewrites if r.rule == "step"}
         recorded = [(r.new[0].name, r.new[0].terms[0]) for r in rewrites if r.rule == "vjp"]
+        if program.definition(case.output) is not None and case.output in program.circle_of:
+            # The given cotangent is added to that of later elements of the output.
+            (total,) = (d for d in pulled.definitions if d.role == "cotangent" and d.of == case.output)
+            recorded += [(total.name, made.get(total.name, total).terms[0])]
         derived = [
             (d.name, term)
             for d in pulled.definitions
             if d.role == "cotangent"
-            for term in d.terms
+            for term in made.get(d.name, d).terms
             if term.reads  # a tensor that nothing depends on has a cotangent of 0
         ]
         assert sorted(map(str, recorded)) == sorted(map(str, derived)), case
@@ -127,4 +150,4 @@ def test_a_wrong_step_is_found() -> None:
                 if result is not None:
                     assert unrecorded(program, steps, replace(result, definitions=(doubled,))) == []
                     assert unrecorded(program, rewrites[:position], replace(result, definitions=(doubled,)))
-    assert found >= {"vjp", "jvp", "winner", "compose", "output form", "algebra", "pull out", "shift"}
+    assert found >= {"step", "vjp", "jvp", "winner", "compose", "output form", "algebra", "pull out", "shift"}

@@ -26,8 +26,12 @@ class Backend:
     argmin: str
     grids: str
     """Index arrays over ranges, each along an axis of its own."""
+    places: str
+    """An array of places, each the first."""
+    set_slice: str
+    """Setting a part of an array that a slice says."""
     add_slice: str
-    """Adding to a part of an array that a slice says."""
+    """Adding to one."""
     add_at: str
     """Adding at places that index arrays say, several times where they repeat."""
     constant: str
@@ -38,6 +42,10 @@ class Backend:
     """Functions that the library has elsewhere, or not."""
     constant_part: str
     """A value that its own derivatives take for a constant."""
+    loop: str = ""
+    """A loop over a function of arrays, where these cannot be written to; nothing where they can."""
+    given: str = ""
+    """An array of any kind as one that such a loop can read."""
     functions: Mapping[str, str] = field(default_factory=dict)
     """Functions whose name there is another one."""
     helpers: Mapping[str, str] = field(default_factory=dict)
@@ -47,7 +55,7 @@ class Backend:
 _READ = '''def read(array, outside, *index):
     """array[index], and `outside` where an index leaves the array."""
     inside, clipped = True, []
-    for i, n in zip(index, array.shape):
+    for i, n in zip({indices}, array.shape):
         inside = inside & (i >= 0) & (i < n)
         clipped.append({clip}(i, 0, n - 1))
     return {where}(inside, array[tuple(clipped)], outside)'''
@@ -80,6 +88,8 @@ NUMPY = Backend(
     argmax="np.argmax({array}, axis=-1)",
     argmin="np.argmin({array}, axis=-1)",
     grids="np.ogrid[{ranges}]",
+    places="np.zeros({shape}, int)",
+    set_slice="{target}[{place}] = {value}",
     add_slice="{target}[{place}] += {value}",
     add_at="add_at({target}, {value}, {index})",
     constant="{value}",
@@ -88,7 +98,7 @@ NUMPY = Backend(
     special="np.vectorize(math.{name}, otypes=[float])({argument})",
     helpers={
         "check_shapes(": _CHECK_SHAPES.replace("SHAPE", "np.shape(array)"),
-        "read(": _READ.format(clip="np.clip", where="np.where"),
+        "read(": _READ.format(indices="index", clip="np.clip", where="np.where"),
         "add_at(": '''def add_at(array, value, *index):
     """Add a value at each place, as often as it is there; what lies outside is dropped."""
     value, *index = np.broadcast_arrays(value, *index)
@@ -110,6 +120,8 @@ TORCH = Backend(
     argmax="torch.argmax({array}, dim=-1)",
     argmin="torch.argmin({array}, dim=-1)",
     grids="grids(device, {sizes})",
+    places="torch.zeros({shape}, dtype=torch.int64, device=device)",
+    set_slice="{target}[{place}] = {value}",
     add_slice="{target}[{place}] += {value}",
     add_at="add_at({target}, {value}, {index})",
     constant="torch.tensor({value}, dtype=dtype, device=device)",
@@ -119,7 +131,7 @@ TORCH = Backend(
     functions={"power": "pow", "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan"},
     helpers={
         "check_shapes(": _CHECK_SHAPES.replace("SHAPE", 'getattr(array, "shape", ())'),
-        "read(": _READ.format(clip="torch.clamp", where="torch.where"),
+        "read(": _READ.format(indices="map(torch.as_tensor, index)", clip="torch.clamp", where="torch.where"),
         "add_at(": '''def add_at(array, value, *index):
     """Add a value at each place, as often as it is there; what lies outside is dropped."""
     value, *index = torch.broadcast_tensors(value, *index)
@@ -147,15 +159,19 @@ JAX = Backend(
     argmax="jnp.argmax({array}, axis=-1)",
     argmin="jnp.argmin({array}, axis=-1)",
     grids="np.ogrid[{ranges}]",
+    places="jnp.zeros({shape}, int)",
+    set_slice="{target} = {target}.at[{place}].set({value})",
     add_slice="{target} = {target}.at[{place}].add({value})",
     add_at="{target} = add_at({target}, {value}, {index})",
     constant="{value}",
     real="({value})",
     constant_part="jax.lax.stop_gradient({argument})",
     special="jax.scipy.special.{name}({argument})",
+    loop="jax.lax.fori_loop(0, {steps}, {function}, {arrays})",
+    given="{array} = jnp.asarray({array})",
     helpers={
         "check_shapes(": _CHECK_SHAPES.replace("SHAPE", "jnp.shape(array)"),
-        "read(": _READ.format(clip="jnp.clip", where="jnp.where"),
+        "read(": _READ.format(indices="index", clip="jnp.clip", where="jnp.where"),
         "add_at(": '''def add_at(array, value, *index):
     """The array with a value added at each place, as often as it is there; what lies outside is dropped."""
     value, *index = jnp.broadcast_arrays(value, *index)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from compiler.emit.arrays.backend import Backend
+from compiler.emit.arrays.steps import StepWriter
 from compiler.emit.arrays.terms import ArrayWriter
-from compiler.errors import ModelError, Problem
 from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.circles import circles
 from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.program import Definition, Program, Tensor
 from compiler.show.definitions import statements
@@ -16,6 +17,7 @@ from compiler.show.text import text
 
 TAKEN = (
     *("np", "jnp", "jax", "torch", "math", "float", "read", "add_at", "grids", "ctx", "dtype", "device"),
+    "arrays",
     *(
         "check_shapes",
         "ValueError",
@@ -44,7 +46,7 @@ class Namer:
 
     def __init__(self, called: Called, programs: Iterable[Program]):
         self.called = called
-        names = Names(TAKEN)
+        names = self.free = Names(TAKEN)
         self.names: dict[str, str] = {"batch": names.fresh("batch")}
         for program in programs:
             for entry in program.entries:
@@ -90,31 +92,26 @@ def body(
     there: Sequence[Tensor | Definition],
 ) -> list[str]:
     """The statements that compute these definitions, each below what it says, where `there` is at hand."""
-    check_order(program, definitions)
+    begun = {program.circle_of[circle.names[0]][0]: circle for circle in circles(program)}
     writer = ArrayWriter(program, backend, namer.names, namer.axes)
+    in_steps = StepWriter(program, backend, namer.names, namer.axes, namer.called, namer.free)
     lines: list[str] = []
+    if backend.given and any(definition.name in begun for definition in definitions):
+        read = {name for definition in definitions for name in definition.tensors}
+        given = (t for t in there if isinstance(t, Tensor) and t.name in read)
+        lines += [backend.given.format(array=namer.names[t.name]) for t in given]
     for definition in definitions:
-        lines += [f"# {text(s)}" for s in statements(definition, namer.called)]
-        lines += writer.statements(definition)
+        if definition.name in begun:
+            lines += in_steps.statements(begun[definition.name])
+        elif definition.name not in program.circle_of:
+            lines += [f"# {text(s)}" for s in statements(definition, namer.called)]
+            lines += writer.statements(definition)
     return [*_before(lines, namer, there), *lines]
-
-
-def check_order(program: Program, definitions: Sequence[Definition]) -> None:
-    """Raises ModelError for a definition that reads itself, or one behind it."""
-    positions = program.positions
-    for definition in definitions:
-        if any(positions.get(name, -1) >= positions[definition.name] for name in definition.tensors):
-            raise ModelError(
-                Problem(
-                    f"{definition.name} is a recurrence, which is not written as functions of arrays",
-                    advice="--format text, latex or html; or a model with this formula, compiled",
-                )
-            )
 
 
 def _before(lines: list[str], namer: Namer, there: Sequence[Tensor | Definition]) -> list[str]:
     """What the statements use of their surroundings."""
-    code = "\n".join(line for line in lines if not line.startswith("#"))
+    code = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
     found = []
     batch = namer.names["batch"]
     rows = next((t for t in there if has_batch(t.shape)), None)

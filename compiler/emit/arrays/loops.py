@@ -9,15 +9,18 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from compiler.emit.arrays.function import Namer, arguments, check_order, checks, indented, shapes_told
+from compiler.emit.arrays.function import Namer, arguments, checks, indented, shapes_told
 from compiler.emit.arrays.module import Function, without_unread_seeds
+from compiler.emit.arrays.steps import AtStep, at_step, loop_of
 from compiler.ir.affine.domain import Axis
 from compiler.ir.affine.guards import boundary_guards
 from compiler.ir.scalar.held import StopGradient
 from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.circles import circles
 from compiler.ir.tensor.program import Definition, Program, Shape, Tensor, Term
 from compiler.ir.tensor.prune import needed_for
 from compiler.ir.tensor.rename import rename_axes
+from compiler.schedule.steps import Steps
 from compiler.show.definitions import statements, term_body
 from compiler.show.names import Called
 from compiler.show.notation import ATOM, CHOICE, OR, Call, Choice, Indexed, Name, Node, Number, Power
@@ -41,10 +44,7 @@ SIGN = """cdef double sign(double x) noexcept:
 
 
 def cython_text(functions: Sequence[Function], called: Called, helper: str, about: str) -> str:
-    """A file of functions; `helper` defines `check_shapes`, `about` is the file's docstring.
-
-    Raises ModelError for a recurrence.
-    """
+    """A file of functions; `helper` defines `check_shapes`, `about` is the file's docstring."""
     parts = [needed_for(f.program, *f.results) for f in functions]
     namer = Namer(called, parts)
     code = "\n\n\n".join(_function(f, part, namer) for f, part in zip(functions, parts, strict=True))
@@ -58,12 +58,10 @@ def cython_text(functions: Sequence[Function], called: Called, helper: str, abou
 
 def _function(function: Function, program: Program, namer: Namer) -> str:
     program = without_unread_seeds(program)
-    check_order(program, program.definitions)
     given = arguments(program)
     listed = ", ".join(_argument(t, namer) for t in given)
     axes = dict.fromkeys(namer.axes[a.name] for d in program.definitions for t in d.terms for a in t.axes)
     lines = [*shapes_told(given, namer, function.help), *checks(given, namer)]
-    lines += [f"cdef Py_ssize_t {', '.join(axes)}"] if axes else []
     here = len(lines)
     rows = next((t for t in given if has_batch(t.shape)), None)
     if rows is not None:
@@ -72,10 +70,17 @@ def _function(function: Function, program: Program, namer: Namer) -> str:
     if "batch_size" in program:
         lines.append(f"cdef double {namer.names['batch_size']} = {namer.names['batch']}")
     writer = _Writer(program, namer)
+    begun = {program.circle_of[circle.names[0]][0]: circle for circle in circles(program)}
     for definition in program.definitions:
-        lines += ["", *writer.definition(definition)]
+        if definition.name in begun:
+            found = at_step(program, begun[definition.name], namer.axes, namer.free)
+            axes |= dict.fromkeys(loop.name for places in found.places.values() for _, loop in places)
+            lines += ["", *writer.circle(found)]
+        elif definition.name not in program.circle_of:
+            lines += ["", *writer.definition(definition)]
     local = [name for name in LOCAL if any(f"{name} = " in line for line in lines)]
-    lines[here:here] = [f"cdef double {', '.join(local)}"] if local else []
+    counters = [f"cdef Py_ssize_t {', '.join(axes)}"] if axes else []
+    lines[here:here] = [*counters, *([f"cdef double {', '.join(local)}"] if local else [])]
     results = ", ".join(_result(program[name].shape, namer.names[name]) for name in function.results)
     return f"def {function.name}({listed}):\n{indented([*lines, f'return {results}'])}"
 
@@ -109,19 +114,34 @@ class _Writer:
         yield from (f"# {text(s)}" for s in statements(definition, self.namer.called))
         yield self._declared(definition)
         for term in definition.terms:
-            # What is written outside is dropped, which has to be said here.
-            guards = (*term.guards, *boundary_guards(term.target, definition.shape, term.extents))
-            bounded = replace(term, guards=tuple(dict.fromkeys(guards)))
-            renamed = rename_axes(bounded, {a.name: self.namer.axes[a.name] for a in term.axes})
-            self.print.extents = dict(
-                zip((a.name for a in renamed.axes), self._extents(renamed), strict=True)
-            )
-            if definition.operation in ("argmax", "argmin"):
-                yield from self._place(definition, renamed)
-            else:
-                yield from self._loops(
-                    renamed.axes, self._guarded(renamed, self._combined(definition, renamed))
-                )
+            renamed = rename_axes(term, {a.name: self.namer.axes[a.name] for a in term.axes})
+            yield from self._term(definition, renamed)
+
+    def circle(self, found: AtStep) -> Iterator[str]:
+        """The loops of a circle, whose axes have the names that the text gives them."""
+        yield from map(self._declared, found.members.values())
+        yield from self._steps(found, found.steps)
+
+    def _steps(self, found: AtStep, steps: Steps) -> Iterator[str]:
+        yield loop_of(steps)
+        for part in steps.body:
+            lines = self._steps(found, part) if isinstance(part, Steps) else self._member(found, part)
+            yield from (f"    {line}" for line in lines)
+
+    def _member(self, found: AtStep, member: Definition) -> Iterator[str]:
+        yield from (f"# {text(s)}" for s in statements(member, self.namer.called))
+        for term in member.terms:
+            yield from self._term(member, replace(term, guards=(*found.tests(member), *term.guards)))
+
+    def _term(self, definition: Definition, term: Term) -> Iterator[str]:
+        # What is written outside is dropped, which has to be said here.
+        guards = (*term.guards, *boundary_guards(term.target, definition.shape, term.extents))
+        term = replace(term, guards=tuple(dict.fromkeys(guards)))
+        self.print.extents = dict(zip((a.name for a in term.axes), self._extents(term), strict=True))
+        if definition.operation in ("argmax", "argmin"):
+            yield from self._place(definition, term)
+        else:
+            yield from self._loops(term.axes, self._guarded(term, self._combined(definition, term)))
 
     def _extents(self, term: Term) -> tuple[str, ...]:
         return self.shape(tuple(axis.extent for axis in term.axes))
@@ -171,6 +191,8 @@ class _Writer:
         return [f"if {conditions}:", *(f"    {line}" for line in lines)]
 
     def _loops(self, axes: Sequence[Axis], body: list[str]) -> Iterator[str]:
+        """Loops over the axes that no loop around runs over."""
+        axes = [axis for axis in axes if not axis.outer]
         for depth, axis in enumerate(axes):
             extent = self.namer.names["batch"] if axis.extent is None else axis.extent
             yield f"{'    ' * depth}for {axis.name} in range({extent}):"

@@ -22,13 +22,14 @@ class Slice:
 def slices(
     indices: Sequence[Affine], extents: Mapping[str, Extent], shape: Shape
 ) -> tuple[Slice, ...] | None:
-    """The indices as slices that stay inside; None where one is more, or an axis is there twice."""
+    """The indices as slices that stay inside; None where one is more, is decided
+    by a loop around, or an axis is there twice."""
     found = [_slice(index) for index in indices]
     if any(s is None for s in found):
         return None
     parts = tuple(s for s in found if s is not None)
     axes = [s.axis for s in parts if s.axis is not None]
-    if len(set(axes)) < len(axes):
+    if len(set(axes)) < len(axes) or not extents.keys() >= set(axes):
         return None
     if any(not _stays(s, extents, n) for s, n in zip(parts, shape, strict=True)):
         return None
@@ -77,4 +78,6 @@ def letters_of(axes: Sequence[str]) -> dict[str, str]:
 def is_plain(indices: Sequence[Affine], extents: Mapping[str, Extent], shape: Shape) -> bool:
     """Whether the indices are different axes, each over its whole dimension."""
     names = plain_axes(indices)
-    return names is not None and all(extents[a] == n for a, n in zip(names, shape, strict=True))
+    return names is not None and all(
+        a in extents and extents[a] == n for a, n in zip(names, shape, strict=True)
+    )

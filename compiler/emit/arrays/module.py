@@ -82,7 +82,8 @@ class Pullback:
         names = {self.seed, *(name for _, name in self.results)}
         for definition in self._needed:
             if not names.isdisjoint(definition.tensors):
-                names.add(definition.name)
+                # A circle that depends on it does so as a whole.
+                names.update(self.program.circle_of.get(definition.name, (definition.name,)))
         return names
 
     @property

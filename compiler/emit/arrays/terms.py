@@ -7,7 +7,7 @@ y[b, h] += k[p]·x[b, 2h + p]         b, h, p = np.ogrid[…]; np.sum(k[p]*x[b, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sympy
@@ -36,27 +36,31 @@ class ArrayWriter:
     """What a text calls each tensor, and the batch's size under None's key "batch"."""
     axes: dict[str, str] = field(default_factory=dict)
     """What a text calls each axis, where that differs."""
+    outer: Mapping[str, Axis] = field(default_factory=dict)
+    """Loops around the statements, whose variables stand in indices."""
 
     def statements(self, definition: Definition) -> Iterator[str]:
         """The statements that compute the definition."""
         name = self.names[definition.name]
+        lines, value = self.value(definition, name)
+        yield from lines
+        if value != name:
+            yield f"{name} = {value}"
+
+    def value(self, definition: Definition, name: str) -> tuple[list[str], str]:
+        """(statements before, the definition's value); what is put together part by part is so under the
+        name, which is then the value."""
         if definition.operation in ("argmax", "argmin"):
-            yield from self._winners(definition, name)
-            return
+            return self._winners(definition)
         whole = all(are_whole(t.target, t.axes, definition.shape) for t in definition.terms)
         if whole and definition.operation == "sum":
             values = [self._value(term, definition) for term in definition.terms]
-            for lines, _ in values:
-                yield from lines
             full = any(self._is_full(term) for term in definition.terms)
-            text = " + ".join(value for _, value in values)
-            yield f"{name} = {text if full else self._spread(text, definition.shape)}"
-        elif whole and len(definition.terms) == 1:
-            lines, value = self._value(definition.terms[0], definition)
-            yield from lines
-            yield f"{name} = {value}"
-        else:
-            yield from self._scattered(definition, name)
+            before, text = _added(values, name)
+            return before, text if full else self._spread(text, definition.shape)
+        if whole and len(definition.terms) == 1:
+            return self._value(definition.terms[0], definition)
+        return list(self._scattered(definition, name)), name
 
     def _scattered(self, definition: Definition, name: str) -> Iterator[str]:
         """What terms add to an array of zeros, part by part."""
@@ -213,19 +217,18 @@ class ArrayWriter:
     def _spread(self, text: str, shape: Shape) -> str:
         return self.backend.broadcast.format(array=text, shape=self.shape(shape))
 
-    def _winners(self, definition: Definition, name: str) -> Iterator[str]:
+    def _winners(self, definition: Definition) -> tuple[list[str], str]:
         (term,) = definition.terms
         order = [a for t in term.target for a in term.axes if t.axes == {a.name}]
         kept = len(order)
         order += list(term.reduction_axes)
         operation = "max" if definition.operation == "argmax" else "min"
-        yield from self._grid(order)
         value = self._spread(
             self._guarded(term, self._on_grid(term), operation), tuple(a.extent for a in order)
         )
         shape = self.shape((*(a.extent for a in order[:kept]), -1))
         word = self.backend.argmax if operation == "max" else self.backend.argmin
-        yield f"{name} = {word.format(array=f'{value}.reshape({shape})')}"
+        return list(self._grid(order)), word.format(array=f"{value}.reshape({shape})")
 
     def _grid(self, order: Sequence[Axis]) -> Iterator[str]:
         if not order:
@@ -255,7 +258,8 @@ class ArrayWriter:
         index = ", ".join(map(self.index, access.indices))
         if not access.indices:
             return name
-        if inside(access.indices, self.program.shape(access.tensor), term.extents):
+        around = {name: loop.extent for name, loop in self.outer.items()}
+        if inside(access.indices, self.program.shape(access.tensor), {**around, **term.extents}):
             return f"{name}[{index}]"
         outside = 0.0 if access.outside is None else access.outside
         text = {float("inf"): "math.inf", float("-inf"): "-math.inf"}.get(outside, repr(outside))
@@ -318,7 +322,20 @@ class ArrayWriter:
 
     def _iota(self, access: Access) -> str:
         """0, 1, 2, … at an index is the index."""
-        return self.backend.real.format(value=self.index(access.indices[0]))
+        (index,) = access.indices
+        alone = index.axes <= set(self.outer)
+        return (self.backend.constant if alone else self.backend.real).format(value=self.index(index))
+
+
+def _added(values: Sequence[tuple[list[str], str]], name: str) -> tuple[list[str], str]:
+    """(statements before, the sum of values, each with the statements before it); under the name where these
+    would give the grids of one value to another."""
+    if len({tuple(lines) for lines, _ in values if lines}) <= 1:
+        return [line for lines, _ in values for line in lines], " + ".join(value for _, value in values)
+    before: list[str] = []
+    for number, (lines, value) in enumerate(values):
+        before += [*lines, f"{name} = {f'{name} + ' if number else ''}{value}"]
+    return before, name
 
 
 def _number(value: sympy.Expr) -> str:

@@ -19,8 +19,9 @@ from compiler.ir.affine.expression import Affine, axis
 from compiler.ir.affine.guards import simplify_guards
 from compiler.ir.tensor.axes import AxisNames
 from compiler.ir.tensor.circles import circles_of
-from compiler.ir.tensor.program import IDENTITY, Definition, Program, Term, element_axes, make_term
+from compiler.ir.tensor.program import IDENTITY, Definition, Program, Rewrite, Term, element_axes, make_term
 from compiler.ir.tensor.prune import in_order
+from compiler.ir.tensor.record import rewritten
 from compiler.ir.tensor.rename import substitute_axes
 
 
@@ -29,6 +30,16 @@ def stepwise(program: Program) -> Program:
 
     Raises ModelError for a circle that no order of steps computes."""
     return program.with_definitions(in_steps(program.definitions))
+
+
+def stepped_record(before: Program, after: Program) -> tuple[Rewrite, ...]:
+    """The record of what `stepwise` made of a program: a step for each definition that it changed."""
+    changed = ((before[d.name], d) for d in after.definitions if before[d.name] != d)
+    return tuple(
+        rewritten("step", old, new, "each step of the circle writes its own place")
+        for old, new in changed
+        if isinstance(old, Definition)
+    )
 
 
 def in_steps(definitions: Iterable[Definition]) -> tuple[Definition, ...]:

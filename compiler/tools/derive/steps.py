@@ -23,6 +23,7 @@ TITLES: Mapping[str, str] = {
     "jvp": "forward rule",
     "winner": "maximum at its winner",
     "every element": "Jacobian",
+    "step": "places of a step",
     "output form": "saved output",
     "put in": "stable form",
     "shift": "stable form",

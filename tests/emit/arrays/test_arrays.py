@@ -2,154 +2,68 @@
 
 from __future__ import annotations
 
-import inspect
-from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
-from compiler.derive.vjp import vjp
-from compiler.ir.tensor.counter_random import uniform
-from compiler.ir.tensor.interpreter import concrete_shape, run
-from compiler.ir.tensor.program import Tensor
 from compiler.tools.derive.code import jax_code, numpy_text, torch_code
 from compiler.tools.derive.derivation import derive_modes
-from compiler.tools.derive.problem import Question, asked, question
-from tests.derive.cases import Case, sample
-from tests.derive.layer_cases import (
-    convolution_cases,
-    other_layer_cases,
-    pooling_cases,
-    rectangular_cases,
+from compiler.tools.derive.problem import question
+from tests.derive.cases import Case
+from tests.emit.arrays.examples import (
+    GRIDS,
+    ZOO,
+    assert_close,
+    compiled,
+    examine_jax,
+    examine_numpy,
+    examine_torch,
+    example,
 )
 
-TOLERANCE = 1e-12
-ZOO = [case for case in other_layer_cases() if not case.name.endswith("-rnn")]
-"""A recurrence is not written as functions of arrays, and is refused: test_loops.py."""
-GRIDS = [*convolution_cases(), *pooling_cases(), *rectangular_cases()]
-SLOW = ("normalization", "gelu-approximate", "huber", "separable", "mish", "clip")
-QUICK = [case for case in ZOO if not any(word in case.name for word in SLOW)]
+SLOW = (
+    *("normalization", "gelu-approximate", "huber", "separable", "mish", "clip"),
+    *("lstm", "gru", "bidirectional", "attention", "-of-one-step"),
+)
+QUICK = [case for case in ZOO if not any(word in case.name for word in SLOW) or case.name == "lstm-sequences"]
 REST = [case for case in ZOO + GRIDS if case not in QUICK]
 IN_JAX = [c for c in ZOO if c.name in ("dense", "softmax", "max_pool1d-stride2-valid", "embedding")]
 """JAX compiles every operation, which takes a second a layer: the long run has all of them."""
 
 
-def given(tensor: Tensor, case: Case, values: dict) -> Any:
-    """What a function is called with for a tensor."""
-    shape = concrete_shape(tensor.shape, case.batch)
-    if tensor.kind == "random":
-        return uniform(0, 0, tensor.stream, np.arange(int(np.prod(shape)))).reshape(shape)
-    return np.asarray(values[tensor.name])
-
-
-@lru_cache(maxsize=8)
-def right(case: Case) -> tuple[Question, tuple[Tensor, ...], list, np.ndarray, dict, np.ndarray]:
-    """(the question, what is given, its values, the cotangent, the right cotangents, the right value)."""
-    program = case.build()
-    ask = asked(case.name, program, case.output, case.wrt)
-    plain, _ = vjp(program, case.output, case.wrt, seed="input")
-    values = dict(sample(case, program))
-    rng = np.random.default_rng(3)
-    seed = rng.standard_normal(concrete_shape(program.shape(case.output), case.batch))
-    name = plain.find("cotangent", case.output)
-    found = run(plain, {**values, name: seed}, batch=case.batch)
-    cotangents = {by: found[n] for by, n in zip(case.wrt, plain.outputs[-len(case.wrt) :], strict=True)}
-    tensors = tuple(t for t in program.inputs if t.kind not in ("batch_size", "iota"))
-    inputs = [given(t, case, values) for t in tensors]
-    return ask, tensors, inputs, seed, cotangents, found[case.output]
-
-
-def compiled(text: str) -> dict[str, Any]:
-    names: dict[str, Any] = {}
-    exec(compile(text, "derived", "exec"), names)
-    return names
-
-
-def assert_close(found: Any, expected: np.ndarray, what: object) -> None:
-    found = np.asarray(found, np.float64)
-    assert found.shape == expected.shape, what
-    size = max(1.0, float(np.abs(expected).max(initial=0.0)))
-    assert np.abs(found - expected).max(initial=0.0) <= TOLERANCE * size, what
-
-
-def examine_numpy(case: Case) -> None:
-    ask, tensors, inputs, seed, cotangents, value = right(case)
-    (derived,) = derive_modes(ask, ["vjp"])
-    text = numpy_text(ask, [derived])
-    functions = compiled(text)
-    assert_close(functions["forward"](*inputs), value, text)
-    if derived.seeded is None:
-        found, factor = functions["gradient"](*inputs), float(seed)
-    else:
-        read = [a for t, a in zip(tensors, inputs, strict=True) if t.kind != "random"]
-        # Noise that is added is not read by the way back, and no argument of it.
-        every = len(inspect.signature(functions["vjp"]).parameters) == len(inputs) + 1
-        found, factor = functions["vjp"](*(inputs if every else read), seed), 1.0
-    found = found if isinstance(found, tuple) else (found,)
-    for name, result in zip(case.wrt, found, strict=True):
-        assert_close(factor * np.asarray(result), cotangents[name], f"{name}\n{text}")
-
-
-def examine_jax(case: Case, jax: ModuleType) -> None:
-    ask, tensors, inputs, seed, cotangents, value = right(case)
-    text = jax_code(ask)
-    function = compiled(text)["formula"]
-    found, pull = jax.vjp(function, *map(jax.numpy.asarray, inputs))
-    assert_close(found, value, text)
-    for tensor, result in zip(tensors, pull(jax.numpy.asarray(seed)), strict=True):
-        if tensor.name in cotangents:
-            assert_close(result, cotangents[tensor.name], f"{tensor.name}\n{text}")
-
-
-def examine_torch(case: Case, torch: ModuleType) -> None:
-    ask, tensors, inputs, seed, cotangents, value = right(case)
-    text = torch_code(ask)
-    arrays = [
-        torch.tensor(np.asarray(a), requires_grad=t.name in cotangents)
-        for t, a in zip(tensors, inputs, strict=True)
-    ]
-    found = compiled(text)["formula"](*arrays)
-    assert_close(found.detach().numpy(), value, text)
-    assert found.dtype == torch.float64
-    found.backward(torch.tensor(np.asarray(seed)))
-    for tensor, array in zip(tensors, arrays, strict=True):
-        if tensor.name in cotangents:
-            assert_close(array.grad.numpy(), cotangents[tensor.name], f"{tensor.name}\n{text}")
-
-
 @pytest.mark.parametrize("case", QUICK, ids=str)
 def test_numpy_of_a_layer(case: Case) -> None:
-    examine_numpy(case)
+    examine_numpy(example(case))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("case", REST, ids=str)
 def test_numpy_of_every_other_layer(case: Case) -> None:
-    examine_numpy(case)
+    examine_numpy(example(case))
 
 
 @pytest.mark.parametrize("case", IN_JAX, ids=str)
 def test_jax_of_a_layer(case: Case, jax: ModuleType) -> None:
-    examine_jax(case, jax)
+    examine_jax(example(case), jax)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("case", [c for c in ZOO + GRIDS if c not in IN_JAX], ids=str)
 def test_jax_of_every_other_layer(case: Case, jax: ModuleType) -> None:
-    examine_jax(case, jax)
+    examine_jax(example(case), jax)
 
 
 @pytest.mark.parametrize("case", QUICK, ids=str)
 def test_torch_of_a_layer(case: Case) -> None:
-    examine_torch(case, pytest.importorskip("torch"))
+    examine_torch(example(case), pytest.importorskip("torch"))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("case", REST, ids=str)
 def test_torch_of_every_other_layer(case: Case) -> None:
-    examine_torch(case, pytest.importorskip("torch"))
+    examine_torch(example(case), pytest.importorskip("torch"))
 
 
 def test_written_numpy_imports_numpy_alone() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compiler.errors import ModelError
 from compiler.ir.tensor.program import Tensor
 from compiler.language.formula.check import KNOWN_FUNCTIONS, SIZE
 from compiler.machine.registry import all_targets
@@ -22,9 +21,9 @@ from compiler.tools.derive.derivation import derive_modes
 from compiler.tools.derive.problem import question
 from compiler.tools.measure.module import load_module
 from tests.derive.cases import Case
-from tests.emit.arrays.test_arrays import GRIDS, ZOO, assert_close, right
+from tests.emit.arrays.examples import GRIDS, ZOO, assert_close, example
 
-FEW = ("dense", "softmax", "max_pool1d-stride2-valid", "embedding")
+FEW = ("dense", "softmax", "max_pool1d-stride2-valid", "embedding", "gru-sequences")
 AT_ONCE = 12
 """Layers in one module: the head of a module takes its compiler some seconds."""
 CALLS = (
@@ -66,20 +65,20 @@ def of_formula(formula: str) -> Case:
 
 
 def examine(cases: Sequence[Case], folder: Path) -> None:
-    asked = [right(case)[0] for case in cases]
+    asked = [example(case).question for case in cases]
     texts = [cython_text_of(ask, derive_modes(ask, ["vjp"])) for ask in asked]
     module = built(texts, folder)
     for number, (case, text) in enumerate(zip(cases, texts, strict=True)):
-        _, tensors, given, seed, cotangents, value = right(case)
-        inputs = [as_argument(*pair) for pair in zip(tensors, given, strict=True)]
-        assert_close(getattr(module, f"forward{number}")(*inputs), value, text)
+        at = example(case)
+        inputs = [as_argument(*pair) for pair in zip(at.tensors, at.inputs, strict=True)]
+        assert_close(getattr(module, f"forward{number}")(*inputs), at.value, text)
         if hasattr(module, f"vjp{number}"):
-            found, factor = getattr(module, f"vjp{number}")(*inputs, seed), 1.0
+            found, factor = getattr(module, f"vjp{number}")(*inputs, at.seed), 1.0
         else:
-            found, factor = getattr(module, f"gradient{number}")(*inputs), float(seed)
+            found, factor = getattr(module, f"gradient{number}")(*inputs), float(at.seed)
         found = found if isinstance(found, tuple) else (found,)
         for name, result in zip(case.wrt, found, strict=True):
-            assert_close(factor * np.asarray(result), cotangents[name], f"{name}\n{text}")
+            assert_close(factor * np.asarray(result), at.cotangents[name], f"{name}\n{text}")
 
 
 def test_loops_of_layers(tmp_path: Path) -> None:
@@ -109,8 +108,3 @@ def test_loops_are_what_a_person_would_write() -> None:
     assert "def vjp(const double[:, :] w, const double[:, :] x, const double[:, :] y_bar):" in text
     assert "                w_bar[i, o] += x[b, i]*y_bar[b, o]\n" in text
     assert "    for b in range(batch):\n" in text
-
-
-def test_a_recurrence_is_refused() -> None:
-    with pytest.raises(ModelError, match="recurrence"):
-        _ = derive("y[b, t] = x[b, t] + (y[b, t - 1] if t >= 1 else 0)").cython
