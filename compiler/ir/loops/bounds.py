@@ -57,20 +57,33 @@ class Place:
     """Variables of loops in steps, and of what they are multiples."""
 
     def with_variable(self, name: str, extent: Extent, *facts: Affine) -> Place:
-        known = replace(self, extents=self.extents | {name: extent}, facts=(*self.facts, *facts))
-        return replace(known, undecided=self.undecided - {name})
+        """What is known behind a new value of a variable: of the one that it had, nothing is left."""
+        return Place(
+            self.extents | {name: extent},
+            (*(fact for fact in self.facts if name not in fact.axes), *facts),
+            self.undecided - {name},
+            tuple(known for known in self.multiples if known[0] != name),
+        )
 
     def without(self, name: str) -> Place:
         place = self.with_variable(name, None)
         return replace(place, undecided=place.undecided | {name})
 
     def proves(self, affine: Affine) -> bool:
-        return is_nonnegative(affine, self.extents, self.facts) or self.is_never
+        """Whether it is never negative here. A variable of which nothing is known proves nothing: its extent
+        says that it is not negative, which may be wrong."""
+        decided = not affine.axes & self.undecided
+        return (decided and is_nonnegative(affine, self.extents, self._decided)) or self.is_never
 
     @property
     def is_never(self) -> bool:
         """Whether nothing is ever done here: what holds is a contradiction."""
-        return contradict([fact for fact in self.facts if not fact.axes & self.undecided], self.extents)
+        return contradict(self._decided, self.extents)
+
+    @property
+    def _decided(self) -> list[Affine]:
+        """The facts that speak of nothing undecided."""
+        return [fact for fact in self.facts if not fact.axes & self.undecided]
 
 
 def leaving(kernel: Kernel, sizes: Sizes, limits: Mapping[str, int]) -> Iterator[str]:
@@ -202,7 +215,6 @@ def _looped(loop: Loop, place: Place) -> Place:
         extent = low + (high - 1 - low) // loop.step * loop.step + 1
     elif high is not None and high > 0:
         extent = (high - 1) // multiple * multiple + 1
-    place = replace(place, multiples=(*place.multiples, (loop.variable, multiple)))
     variable, facts = axis(loop.variable), []
     for limit, value in zip(loop.lower, lows, strict=True):
         if value is None or value > 0:
@@ -213,7 +225,8 @@ def _looped(loop: Loop, place: Place) -> Place:
     starts = (low is not None and low >= 0) or any(
         limit.divisor == 1 and place.proves(limit.affine) for limit in loop.lower
     )
-    return place.with_variable(loop.variable, extent, *facts) if starts else place.without(loop.variable)
+    looped = place.with_variable(loop.variable, extent, *facts) if starts else place.without(loop.variable)
+    return replace(looped, multiples=(*looped.multiples, (loop.variable, multiple)))
 
 
 def _spare(loop: Loop, limit: Limit) -> int:
