@@ -20,7 +20,9 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
     import compiler.public as public  # `from compiler import` would ask here again
 
-    if name == "__all__" or name in public.__all__:
+    if name == "__all__":
+        return public.public_names()
+    if name in public.public_names():
         return getattr(public, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
 
@@ -28,4 +30,4 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     import compiler.public as public  # `from compiler import` would ask here again
 
-    return sorted([*globals(), *public.__all__])
+    return sorted([*globals(), *public.public_names()])

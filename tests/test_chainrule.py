@@ -39,7 +39,7 @@ def python(script: str, folder: Path = ROOT) -> str:
 
 
 def test_it_has_the_names_of_the_language_and_no_list_of_its_own() -> None:
-    assert chainrule.__all__ is compiler.__all__
+    assert chainrule.__all__ == compiler.__all__
     assert all(getattr(chainrule, name) is getattr(compiler, name) for name in compiler.__all__)
     assert {*compiler.__all__, "compile"} <= set(dir(chainrule))
     namespace: dict[str, object] = {}

@@ -11,10 +11,6 @@ DEFAULT_SCALE = Ones()
 DEFAULT_SLOPE = Constant(0.25)
 
 __all__ = [
-    "DEFAULT_BIAS",
-    "DEFAULT_KERNEL",
-    "DEFAULT_SCALE",
-    "DEFAULT_SLOPE",
     "Constant",
     "GlorotNormal",
     "GlorotUniform",

@@ -18,7 +18,7 @@ from compiler.language.layers.activations import (
     Tanh,
 )
 from compiler.language.layers.attention import MultiHeadAttention, PositionalEncoding, PositionEmbedding
-from compiler.language.layers.base import Add, Forward, Layer, Node, Parameter
+from compiler.language.layers.base import Add, Forward, Layer, Parameter
 from compiler.language.layers.batch_normalization import BatchNormalization
 from compiler.language.layers.convolution import Conv1D, Conv2D, Conv3D, DepthwiseConv2D, SeparableConv2D
 from compiler.language.layers.dense import Dense
@@ -124,7 +124,6 @@ __all__ = [
     "Mish",
     "MultiHeadAttention",
     "Multiply",
-    "Node",
     "PReLU",
     "Parameter",
     "Permute",

@@ -1,6 +1,6 @@
 """The losses. A loss is one formula, nothing else."""
 
-from compiler.language.losses.base import Loss, LossForward, Objective
+from compiler.language.losses.base import Loss, LossForward
 from compiler.language.losses.cross_entropy import BinaryCrossEntropy, CrossEntropy
 from compiler.language.losses.distances import Huber, LogCosh, MeanAbsoluteError
 from compiler.language.losses.divergence import KLDivergence
@@ -21,5 +21,4 @@ __all__ = [
     "LossForward",
     "MeanAbsoluteError",
     "MeanSquaredError",
-    "Objective",
 ]
