@@ -82,6 +82,8 @@ def _sides(program: Program, access: Access, term: Term) -> tuple[Guard, ...]:
 def _is_neutral(term: Term, symbol: sympy.Symbol, access: Access, operation: str) -> bool:
     """The body with the padding put in is what a missing point contributes."""
     value = access.outside
+    if value is None:
+        return False
     exact = (
         sympy.Integer(int(value)) if math.isfinite(value) and value == int(value) else sympy.sympify(value)
     )

@@ -10,15 +10,16 @@ Run on the forward program: the derivatives of what is not computed are then nev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from compiler.ir.affine.expression import Affine, axis
+from compiler.ir.affine.expression import Affine, Atom, axis
 from compiler.ir.affine.expression import Read as IntegerRead
 from compiler.ir.tensor.program import (
     Definition,
     Program,
     Rewrite,
+    Shape,
     Term,
     make_term,
 )
@@ -75,13 +76,14 @@ def _reads(definition: Definition, program: Program) -> Iterable[tuple[str, Box]
             yield name, _span(indices, program.shape(name), term)
 
 
-def _span(indices: tuple[Affine, ...], shape, term: Term) -> Box:
+def _span(indices: tuple[Affine, ...], shape: Shape, term: Term) -> Box:
     spans = []
     for index, extent in zip(indices, shape, strict=True):
         if extent is None:
             spans.append((0, -1))
             continue
         low, high = index.interval(term.extents)
+        low, high = 0 if low is None else low, extent - 1 if high is None else high
         # A read may leave a padded tensor; what it finds outside is not the tensor's.
         spans.append((max(0, min(low, extent - 1)), max(0, min(high, extent - 1))))
     return tuple(spans)
@@ -99,14 +101,15 @@ def _cropped(definition: Definition, box: Box) -> Definition:
         (low, high + 1) == (0, extent or 0) for (low, high), extent in zip(box, definition.shape, strict=True)
     ):
         return definition
-    terms = [_cropped_term(term, box) for term in definition.terms]
-    if any(term is None for term in terms):
+    cropped = [_cropped_term(term, box) for term in definition.terms]
+    terms = tuple(term for term in cropped if term is not None)
+    if len(terms) < len(cropped):
         return definition
     shape = tuple(
         None if extent is None else high - low + 1
         for (low, high), extent in zip(box, definition.shape, strict=True)
     )
-    return replace(definition, shape=shape, terms=tuple(terms))
+    return replace(definition, shape=shape, terms=terms)
 
 
 def _cropped_term(term: Term, box: Box) -> Term | None:
@@ -120,10 +123,11 @@ def _cropped_term(term: Term, box: Box) -> Term | None:
             if spans[1] is None or (low, high) == (0, spans[1]):
                 continue
             return None
-        if extents[name] is not None:
+        extent = extents[name]
+        if extent is not None:
             if name in ranges:
                 return None
-            ranges[name] = (low, min(high, extents[name] - 1))
+            ranges[name] = (low, min(high, extent - 1))
     axes = tuple(
         replace(a, extent=ranges[a.name][1] - ranges[a.name][0] + 1) if a.name in ranges else a
         for a in term.axes
@@ -161,7 +165,9 @@ def _shifted_term(term: Term, boxes: Mapping[str, Box]) -> Term:
     return make_term(term.axes, tuple(map(affine, term.target)), term.body, reads, guards)
 
 
-def _shifted_atom(atom, affine, lows) -> Affine:
+def _shifted_atom(
+    atom: Atom, affine: Callable[[Affine], Affine], lows: Callable[[str, int], tuple[int, ...]]
+) -> Affine:
     if isinstance(atom, str):
         return axis(atom)
     if isinstance(atom, IntegerRead):

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import combinations
 
+import sympy
+
 from compiler.ir.tensor.printer import describe_term
 from compiler.ir.tensor.program import Definition, Program, Rewrite, Term, make_term
 
@@ -45,6 +47,6 @@ def _products(definition: Definition, term: Term) -> tuple[Term, ...]:
     return tuple(make_term(term.axes, term.target, summand, term.reads, term.guards) for summand in summands)
 
 
-def _is_product(summand) -> bool:
+def _is_product(summand: sympy.Expr) -> bool:
     """A product of at least two reads: with one alone there is no contraction to gain."""
     return summand.is_Mul and len(summand.free_symbols) > 1

@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from compiler.ir.tensor.editing import mapped
-from compiler.ir.tensor.program import Axis, Definition, Program
+from compiler.ir.tensor.program import Axis, Definition, Program, Shape
 
 
 def over_batch(program: Program, size: int) -> Program:
     """The same program with the batch in the place of every axis and every dimension of `size` values."""
 
-    def shape(old: tuple) -> tuple:
+    def shape(old: Shape) -> Shape:
         return tuple(None if extent == size else extent for extent in old)
 
     def axes(old: Iterable[Axis]) -> tuple[Axis, ...]:

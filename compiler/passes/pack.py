@@ -68,11 +68,11 @@ def pack(program: Program, only: str | None = None) -> tuple[Program, tuple[Rewr
             moved = Access(made[copy.terms], tuple(access.indices[k] for k in order))
             terms.append(with_accesses(term, {symbol: moved}))
         changed = replace(definition, terms=tuple(terms))
-        order = _target_order(changed, program)
-        if order is None:
+        target = _target_order(changed, program)
+        if target is None:
             definitions.append(changed)
             continue
-        definitions += _unpacked(changed, order, names)
+        definitions += _unpacked(changed, target, names)
         why = "a saved winner is looked up by its last axis, so that another must be contiguous"
         rewrites.append(Rewrite("pack", changed.name, definitions[-2].name, why))
     return program.with_definitions(in_order(definitions)), tuple(rewrites)
@@ -112,9 +112,8 @@ def permuted(name: str, order: list[int], program: Program, names: Names) -> Def
     read = Access(name, tuple(axis(f"i{k}") for k in range(len(shape))))
     term = move_term(axes, tuple(axis(a.name) for a in axes), read)
     label = "".join(map(str, order))
-    source = {"origin": program[name].origin, "role": "packed", "of": name}
-    copy = names.fresh(f"{name}.packed{label}")
-    return Definition(copy, tuple(shape[k] for k in order), "sum", (term,), **source)
+    copy, there = names.fresh(f"{name}.packed{label}"), tuple(shape[k] for k in order)
+    return Definition(copy, there, "sum", (term,), origin=program[name].origin, role="packed", of=name)
 
 
 def _target_order(definition: Definition, program: Program) -> list[int] | None:

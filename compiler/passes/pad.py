@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import axis
 from compiler.ir.tensor.program import (
     Access,
@@ -87,6 +88,8 @@ def _margins(access: Access, term: Term, program: Program) -> Margins:
             result.append((0, 0))
             continue
         low, high = index.interval(term.extents)
+        if low is None or high is None:
+            raise CompilerBug(f"{access} is read along the batch beside another axis")
         result.append((max(0, -low), max(0, high - extent + 1)))
     return tuple(result)
 
@@ -100,8 +103,8 @@ def padded_copy(name: str, shape: Shape, margins: Margins, copy: str, origin: st
         None if extent is None else before + extent + after
         for extent, (before, after) in zip(shape, margins, strict=True)
     )
-    source = {"origin": origin, "role": "padded", "of": name}
-    return Definition(copy, padded, "sum", (move_term(axes, target, read),), **source)
+    moved = move_term(axes, target, read)
+    return Definition(copy, padded, "sum", (moved,), origin=origin, role="padded", of=name)
 
 
 def _redirected(

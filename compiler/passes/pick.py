@@ -33,9 +33,9 @@ LEAST_GAIN = 0.9
 def pick(program: Program, name: str) -> Iterator[Site]:
     """The contraction that `name` picks from, put into the last of what reads it, at saved winners alone."""
     outer = None if name in program.circle_of else program.definition(name)
-    chain = outer and _chain(outer, program)
-    composed = chain and _composed(chain[0], chain[1:])
-    if composed:
+    chain = _chain(outer, program) if outer else None
+    composed = _composed(chain[0], chain[1:]) if chain else None
+    if chain and composed:
         copies, last = _with_copies(composed, program)
         slots = [Slot(d.name, ((),)) for d in chain[:-1]]
         names = ", ".join(d.name for d in chain[:-1])
@@ -87,13 +87,16 @@ def _composed(source: Definition, readers: Sequence[Definition]) -> Definition |
     picking, *others = readers
     term = picking.terms[0]
     for outer in others:
-        term = put_in(outer.terms[0], plain_read(outer.terms[0], picking), term)
-        picking = outer
+        put = put_in(outer.terms[0], plain_read(outer.terms[0], picking), term)
+        if put is None:
+            return None
+        term, picking = put, outer
     found = [s for s, a in term.reads if a.tensor == source.name]
     if len(found) != 1 or linear_factor(term.body, found[0]) is None or term.guards:
         return None
-    terms = [_picked(term, found[0], part) for part in source.terms]
-    return None if None in terms else replace(readers[-1], terms=tuple(terms))
+    picked = [_picked(term, found[0], part) for part in source.terms]
+    terms = tuple(one for one in picked if one is not None)
+    return replace(readers[-1], terms=terms) if len(terms) == len(picked) else None
 
 
 def _picked(term: Term, symbol: sympy.Symbol, part: Term) -> Term | None:
@@ -101,7 +104,9 @@ def _picked(term: Term, symbol: sympy.Symbol, part: Term) -> Term | None:
     if part.guards or any(access.outside is not None for _, access in part.reads):
         return None
     meeting = at_reads(term, term.access(symbol).indices, part)
-    return meeting and compose(term, symbol, part, meeting, linear_factor(term.body, symbol))
+    if meeting is None:
+        return None
+    return compose(term, symbol, part, meeting, linear_factor(term.body, symbol))
 
 
 def _with_copies(definition: Definition, program: Program) -> tuple[list[Definition], Definition]:

@@ -95,11 +95,11 @@ def _composed(user: Definition, scatter: Definition) -> Definition | None:
         return None
     terms: list[Term] = []
     for term in user.terms:
-        if scatter.name in term.tensors:
-            term = _with_source(term, scatter.name, scatter.terms[0])
-            if term is None:
-                return None
-        terms.append(term)
+        read = scatter.name in term.tensors
+        composed = _with_source(term, scatter.name, scatter.terms[0]) if read else term
+        if composed is None:
+            return None
+        terms.append(composed)
     return replace(user, terms=tuple(terms))
 
 

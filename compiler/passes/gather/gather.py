@@ -31,7 +31,7 @@ from compiler.ir.tensor.maps import covers, disjoint, domain_size, injective_giv
 from compiler.ir.tensor.open_reads import digit_of, open_read, without_constant_atoms
 from compiler.ir.tensor.program import Axis, Shape, Term
 from compiler.ir.tensor.rename import substitute_axes
-from compiler.passes.gather.rows import Partial, Unsolved, is_own, solve_target
+from compiler.passes.gather.rows import Partial, Unsolved, axes_of, is_own, solve_target
 
 WINNER_LIMIT = 256
 """A read below this is opened when it stands beside an axis: a window is small, a vocabulary is not."""
@@ -112,7 +112,7 @@ def _rebuilt(term: Term, partial: Partial) -> Term | None:
     """The term over the axes of `partial`, target axes outermost; None when its guards never hold."""
     if all(value.single_axis == name for name, value in partial.value.items()):
         return term
-    order = dict.fromkeys(name for row in partial.rows for name, _ in row.terms)
+    order = dict.fromkeys(name for row in partial.rows for name, _ in axes_of(row))
     names = [*order, *(name for name in partial.extents if name not in order)]
     axes = [Axis(name, partial.extents[name]) for name in names]
     rebuilt = substitute_axes(term, partial.value, axes)

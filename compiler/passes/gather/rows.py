@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import gcd, prod
 
+from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Extent, axis, constant
 from compiler.ir.affine.guards import dimension_inside
 from compiler.ir.tensor.axes import AxisNames
@@ -70,7 +71,8 @@ def solve_target(
     start = Partial(term.extents, {a.name: axis(a.name) for a in term.axes}, term.target)
     own = {name for row in term.target if is_own(row) for name, _ in row.terms}
     start = _split(start, {a.name: (1, 0) for a in term.axes if a.extent == 1 and a.name not in own})
-    pending, solved, steps = [(start, 1)], [], {}
+    pending, solved = [(start, 1)], list[Partial]()
+    steps: dict[int, str] = {}
     while pending:
         partial, classes = pending.pop(0)
         k = _next_row(partial, shape)
@@ -78,7 +80,8 @@ def solve_target(
             solved.append(partial)
             continue
         row = partial.rows[k]
-        if shape[k] is None or any(partial.extents[name] is None for name, _ in row.terms):
+        extent = shape[k]
+        if extent is None or any(partial.extents[name] is None for name, _ in axes_of(row)):
             return Unsolved(f"{row} mixes the batch axis with others")
         pivots = _pivots(partial, k)
         limit = phase_limit // classes
@@ -89,7 +92,7 @@ def solve_target(
         phases = phase_count(row, chosen, partial.extents)
         steps.setdefault(k, f"{row} solved for {chosen}" + (f" in {phases} phases" if phases > 1 else ""))
         fresh = AxisNames((*partial.extents, *partial.value)).fresh(f"u{k}")
-        found = solve_row(partial, k, chosen, shape[k], fresh)
+        found = solve_row(partial, k, chosen, extent, fresh)
         pending = [(p, classes * phases) for p in found] + pending
     return Solved(tuple(solved), tuple(steps.values()))
 
@@ -112,7 +115,20 @@ def _pivots(partial: Partial, k: int) -> list[str]:
     def reach(item: tuple[str, int]) -> tuple[int, str]:
         return -abs(item[1]) * (partial.extents[item[0]] or 0), item[0]
 
-    return [name for name, _ in sorted(partial.rows[k].terms, key=reach) if name not in taken]
+    return [name for name, _ in sorted(axes_of(partial.rows[k]), key=reach) if name not in taken]
+
+
+def axes_of(row: Affine) -> list[tuple[str, int]]:
+    """The axes of a row, and their coefficients; of one that can be solved these are all of its terms."""
+    return [(atom, c) for atom, c in row.terms if isinstance(atom, str)]
+
+
+def whole(extents: Mapping[str, Extent], name: str) -> int:
+    """The extent of an axis that is not the batch."""
+    extent = extents[name]
+    if extent is None:
+        raise CompilerBug(f"{name} is the batch, and no row is solved for it")
+    return extent
 
 
 def is_own(row: Affine) -> bool:
@@ -123,13 +139,13 @@ def is_own(row: Affine) -> bool:
 def phase_count(row: Affine, pivot: str, extents: Mapping[str, Extent]) -> int:
     """Into how many residue classes solving `row` for `pivot` splits the other axes."""
     moduli = _moduli(row, pivot)
-    return prod(min(m, extents[name]) for name, m in moduli.items())
+    return prod(min(m, whole(extents, name)) for name, m in moduli.items())
 
 
 def _moduli(row: Affine, pivot: str) -> dict[str, int]:
     """The modulus by which each other axis must be known for the row to be solvable for `pivot`."""
     s = abs(row.coefficient(pivot))
-    return {name: s // gcd(c, s) for name, c in row.terms if name != pivot and c % s}
+    return {name: s // gcd(c, s) for name, c in axes_of(row) if name != pivot and c % s}
 
 
 def solve_row(partial: Partial, k: int, pivot: str, extent: int, fresh: str) -> list[Partial]:
@@ -139,7 +155,7 @@ def solve_row(partial: Partial, k: int, pivot: str, extent: int, fresh: str) -> 
     """
     moduli = _moduli(partial.rows[k], pivot)
     found = []
-    for residues in product(*(range(min(m, partial.extents[a])) for a, m in moduli.items())):
+    for residues in product(*(range(min(m, whole(partial.extents, a))) for a, m in moduli.items())):
         classes = {a: (m, r) for (a, m), r in zip(moduli.items(), residues, strict=True)}
         solved = _solve_divisible(_split(partial, classes), k, pivot, extent, fresh)
         if solved is not None:
@@ -152,7 +168,7 @@ def _split(partial: Partial, classes: Mapping[str, tuple[int, int]]) -> Partial:
     extents = dict(partial.extents)
     mapping = {}
     for name, (m, r) in classes.items():
-        extents[name] = -((r - extents[name]) // m)
+        extents[name] = -((r - whole(extents, name)) // m)
         mapping[name] = axis(name) * m + r
         if extents[name] == 1:
             mapping[name] = constant(r)
@@ -166,6 +182,8 @@ def _solve_divisible(partial: Partial, k: int, pivot: str, extent: int, fresh: s
     c = row.coefficient(pivot)
     s = abs(c)
     low, high = row.interval(partial.extents)
+    if low is None or high is None:
+        raise CompilerBug(f"{row} mixes the batch axis with others")
     first = low if low >= 0 else low % s
     last = min(high, extent - 1)
     count = (last - first) // s + 1
@@ -176,7 +194,7 @@ def _solve_divisible(partial: Partial, k: int, pivot: str, extent: int, fresh: s
     in_place = solution == axis(fresh) and count == partial.extents[pivot]
     if in_place:
         return partial
-    guards = (Guard(">=", solution), Guard(">=", (partial.extents[pivot] - 1) - solution))
+    guards = (Guard(">=", solution), Guard(">=", (whole(partial.extents, pivot) - 1) - solution))
     extents = {name: n for name, n in partial.extents.items() if name != pivot}
     if count > 1:
         extents[fresh] = count

@@ -1,8 +1,8 @@
 """What `winograd` looks for: a sum of products whose one factor is read at position + tap.
 
-    y[b,h,w,o]   += x[b,h+p,w+q,c]·K[p,q,c,o]       a correlation: position h, tap p x̄[b,h+p,w+q,c] +=
-    ȳ[b,h,w,o]·K[p,q,c,o]         its transpose, which is a correlation too: with u = h + p x̄[b,u,v,c]   +=
-    ȳ[b,u-p,v-q,o]·K[p,q,c,o]       ȳ is 0 outside, and the taps run backwards
+    y[b,h,w,o]     += x[b,h+p,w+q,c]·K[p,q,c,o]     a correlation: position h, tap p
+    x̄[b,h+p,w+q,c] += ȳ[b,h,w,o]·K[p,q,c,o]         its transpose, which is a correlation too: with u = h + p
+    x̄[b,u,v,c]     += ȳ[b,u-p,v-q,o]·K[p,q,c,o]     ȳ is 0 outside, and the taps run backwards
 
 Nothing is known of layers: which axes are positions and taps follows from the index maps.
 """
@@ -87,7 +87,8 @@ def _directions(
     extents = term.extents
     for kernel_dimension, index in enumerate(kernel.indices):
         tap = index.single_axis
-        if not 2 <= (extents[tap] or 0) <= LONGEST_FILTER:
+        taps = (extents[tap] or 0) if tap is not None else 0
+        if tap is None or not 2 <= taps <= LONGEST_FILTER:
             continue
         images = [k for k, i in enumerate(image.indices) if tap in i.axes]
         targets = [k for k, i in enumerate(term.target) if tap in i.axes]
@@ -95,21 +96,24 @@ def _directions(
             k = images[0]
             position = other_axis(image.indices[k], tap)
             where = [n for n, i in enumerate(term.target) if i.single_axis == position]
-            alone = position is not None and occurrences(position, term, image, kernel) == 2
-            if alone and len(where) == 1 and extents[position] == shape[where[0]]:
+            if position is None or len(where) != 1 or occurrences(position, term, image, kernel) != 2:
+                continue
+            outputs = extents[position]
+            if outputs is not None and outputs == shape[where[0]]:
                 start = image.indices[k].constant
-                n, taps = extents[position], extents[tap]
-                yield Sliding(k, kernel_dimension, where[0], position, tap, n, taps, start, False)
+                yield Sliding(k, kernel_dimension, where[0], position, tap, outputs, taps, start, False)
         elif len(targets) == 1 and not images:
             target = term.target[targets[0]]
             position = other_axis(target, tap)
             where = [n for n, i in enumerate(image.indices) if i.single_axis == position]
-            alone = position is not None and occurrences(position, term, image, kernel) == 2
-            stored = program.shape(image.tensor)
-            if alone and len(where) == 1 and extents[position] == stored[where[0]]:
-                n, taps = shape[targets[0]], extents[tap]
+            if position is None or len(where) != 1 or occurrences(position, term, image, kernel) != 2:
+                continue
+            outputs = shape[targets[0]]
+            if outputs is not None and extents[position] == program.shape(image.tensor)[where[0]]:
                 start = -target.constant - (taps - 1)
-                yield Sliding(where[0], kernel_dimension, targets[0], position, tap, n, taps, start, True)
+                yield Sliding(
+                    where[0], kernel_dimension, targets[0], position, tap, outputs, taps, start, True
+                )
 
 
 def other_axis(index: Affine, tap: str) -> str | None:
@@ -117,7 +121,8 @@ def other_axis(index: Affine, tap: str) -> str | None:
     others = [(atom, c) for atom, c in index.terms if atom != tap]
     if index.coefficient(tap) != 1 or len(others) != 1 or others[0][1] != 1:
         return None
-    return others[0][0]
+    (other, _) = others[0]
+    return other if isinstance(other, str) else None
 
 
 def occurrences(name: str, term: Term, image: Access, kernel: Access) -> int:

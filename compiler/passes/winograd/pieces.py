@@ -40,7 +40,7 @@ PIECES = Form(summed=True, kernel=".filter", letter="i", keeps_names=False)
 def winograd_pieces(program: Program, name: str) -> Iterator[Site]:
     """The sum `name`, of one product, in transformed pieces."""
     definition = program.definition(name)
-    if definition.operation != "sum" or len(definition.terms) != 1:
+    if definition is None or definition.operation != "sum" or len(definition.terms) != 1:
         return
     (term,) = definition.terms
     direct = float(prod(a.extent or 1 for a in term.axes))
@@ -75,6 +75,8 @@ def _direction(
 ) -> Sliding | None:
     """A dimension of the filter, indexed by h alone, where the image is read at h + p."""
     tap = long.indices[dimension].single_axis
+    if tap is None:
+        return None
     found = [k for k, i in enumerate(image.indices) if tap in i.axes]
     position = other_axis(image.indices[found[0]], tap) if len(found) == 1 else None
     where = [k for k, i in enumerate(term.target) if i.single_axis == position]
@@ -83,7 +85,7 @@ def _direction(
     if any(occurrences(name, term, image, long) != 2 for name in (tap, position)):
         return None
     outputs = term.extents[position]
-    if outputs != shape[where[0]] or not 2 <= (outputs or 0) <= LONGEST_FILTER:
+    if outputs is None or outputs != shape[where[0]] or not 2 <= outputs <= LONGEST_FILTER:
         return None
     start = image.indices[found[0]].constant
     return Sliding(found[0], dimension, where[0], position, tap, outputs, stored, start, False)
@@ -93,10 +95,10 @@ def _work(candidate: Together) -> float:
     """Multiplications for an example, and values of U and V that are moved."""
     (plan,) = candidate
     work = float(prod(a.extent or 1 for a in plan.convolution.term.axes))
-    image, long = (prod(n or 1 for n in shape) for shape in (plan.image_shape, plan.kernel_shape))
+    image, long = (float(prod(n or 1 for n in s)) for s in (plan.image_shape, plan.kernel_shape))
     for c in plan.chosen:
         values = c.pieces * c.transform.size
         work *= values / (c.direction.taps * c.direction.outputs)
-        image *= values / plan.image_shape[c.direction.image_dimension]
+        image *= values / (plan.image_shape[c.direction.image_dimension] or 1)
         long *= values / c.direction.taps
     return work + MOVED * (image + long)

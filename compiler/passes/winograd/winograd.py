@@ -41,6 +41,8 @@ def winograd(program: Program, name: str) -> Iterator[Site]:
         # Its image would be transformed in each step, of which there is little in one.
         return
     definition = program.definition(name)
+    if definition is None:
+        return
     for found in _convolutions(definition, program):
         planned = _cheapest(found, definition.shape, program)
         if planned is not None:
@@ -53,7 +55,7 @@ def _convolutions(definition: Definition, program: Program) -> list[tuple[Convol
     """The convolutions of a sum, those together that slide along the same dimensions of the result.
 
     They can be summed before the result is transformed back."""
-    alike: dict[tuple, list[Convolution]] = {}
+    alike: dict[tuple[tuple[int, int, int], ...], list[Convolution]] = {}
     for term in definition.terms:
         found = convolution(term, definition, program)
         if found is not None:
@@ -109,8 +111,8 @@ def _work(candidate: Together, shape: Shape) -> float:
         image = float(prod(n for n in plan.image_shape if n is not None))
         for c in plan.chosen:
             values = c.pieces * c.transform.size
-            domain *= values / (term.extents[c.direction.position] * c.direction.taps)
-            image *= values / plan.image_shape[c.direction.image_dimension]
+            domain *= values / ((term.extents[c.direction.position] or 1) * c.direction.taps)
+            image *= values / (plan.image_shape[c.direction.image_dimension] or 1)
         domains, images = domains + domain, images + image
     first = candidate[0].chosen
     result = float(prod(n for n in shape if n is not None))
