@@ -13,6 +13,7 @@ from math import prod
 from compiler.frontend.joining import program_of
 from compiler.frontend.lowered import OptimizerSpec
 from compiler.ir.module.entry_point import Role
+from compiler.ir.tensor.kinds import Kind
 from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.program import Tensor
 from compiler.language.constraints import Constraint
@@ -33,11 +34,14 @@ def lower_update(
 
 
 def _of_all(optimizer: Optimizer, size: int) -> OptimizerSpec:
-    arrays = {name: Operand(name, (size,)) for name in ("parameter", "gradient", *optimizer.slots)}
+    kinds: dict[str, Kind] = {"parameter": "state", "gradient": "input"} | dict.fromkeys(
+        optimizer.slots, "state"
+    )
+    arrays = {name: Operand(name, (size,)) for name in kinds}
     scalars, formulas = _scalars(optimizer)
     results = tuple(f"new_{name}" for name in ("parameter", *optimizer.slots))
     given = [
-        *(Tensor(name, (size,), "input" if name == "gradient" else "state") for name in arrays),
+        *(Tensor(name, (size,), kind) for name, kind in kinds.items()),
         *(Tensor(name, (), name) for name in SCALARS),
     ]
     if optimizer.clipping is not None:

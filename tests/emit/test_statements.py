@@ -14,8 +14,7 @@ GOLDEN = Path(__file__).parent / "every_statement.txt"
 def printed() -> str:
     """Parameters, variables and lines, for vectors of 4 and of 2 lanes."""
     kernel = print_kernel(every_statement(), (2, 4))
-    variables = [f"{kind} {name}" for kind, names in sorted(kernel.variables.items()) for name in names]
-    return "\n".join([*kernel.parameters, *variables, *kernel.lines]) + "\n"
+    return "\n".join([*kernel.parameters, *kernel.variables, *kernel.lines]) + "\n"
 
 
 def test_every_statement() -> None:

@@ -50,6 +50,8 @@ class Backend:
     """Functions whose name there is another one."""
     helpers: Mapping[str, str] = field(default_factory=dict)
     """Functions that a text defines where it uses them."""
+    imports_used: Mapping[str, str] = field(default_factory=dict)
+    """Imports of texts that use such a name alone."""
 
 
 _READ = '''def read(array, outside, *index):
@@ -148,7 +150,8 @@ TORCH = Backend(
 JAX = Backend(
     name="jax",
     module="jnp",
-    imports=("import jax", "import jax.numpy as jnp", "import numpy as np"),
+    imports=("import jax", "import jax.numpy as jnp"),
+    imports_used={"np": "import numpy as np"},
     transpose="jnp.transpose({array}, {order})",
     zeros="jnp.zeros({shape})",
     full="jnp.full({shape}, {value})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from compiler.emit.arrays.backend import Backend
@@ -133,6 +134,5 @@ def helpers(code: str, backend: Backend) -> str:
     used = [text for call, text in backend.helpers.items() if call in code]
     whole = "\n\n\n".join((*used, code))
     imports = [*(["import math", ""] if "math." in whole else []), *backend.imports]
-    if backend.name == "jax" and "np." not in whole.replace("jnp.", ""):
-        imports.remove("import numpy as np")
+    imports += [line for name, line in backend.imports_used.items() if re.search(rf"\b{name}\.", whole)]
     return "\n".join(imports) + "\n\n\n" + whole + "\n"

@@ -67,8 +67,8 @@ def _function(function: Function, program: Program, namer: Namer) -> str:
     if rows is not None:
         where = rows.shape.index(None)
         lines.append(f"cdef Py_ssize_t {namer.names['batch']} = {namer.names[rows.name]}.shape[{where}]")
-    if "batch_size" in program:
-        lines.append(f"cdef double {namer.names['batch_size']} = {namer.names['batch']}")
+    sizes = (tensor.name for tensor in program.inputs if tensor.kind == "batch_size")
+    lines += [f"cdef double {namer.names[name]} = {namer.names['batch']}" for name in sizes]
     writer = _Writer(program, namer)
     begun = {program.circle_of[circle.names[0]][0]: circle for circle in circles(program)}
     for definition in program.definitions:

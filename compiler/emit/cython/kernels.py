@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from compiler.emit.cython.calls import extra_parameters, rows_of
@@ -59,22 +58,13 @@ def _kernel(kernel: Kernel, printed: PrintedKernel, name: str) -> dict[str, Any]
         f"schedule: {kernel.schedule}",
         f"operations: {kernel.operations:,} for each {per}",
     ]
-    kinds = sorted(printed.variables)
     return {
         "name": name,
         "parameters": rows_of([*printed.parameters, *extra_parameters(kernel)]),
         "header": [line for text in header for line in _wrapped(text)],
-        "variables": [
-            f"cdef {kind} {names}" for kind in kinds for names in _declared(printed.variables[kind])
-        ],
+        "variables": printed.variables,
         "lines": printed.lines,
     }
-
-
-def _declared(names: Sequence[str]) -> list[str]:
-    """Local variables in rows; Cython wants each array in a declaration of its own."""
-    arrays = [name for name in names if name.endswith("]")]
-    return [*rows_of([name for name in names if name not in arrays]), *arrays]
 
 
 def _wrapped(text: str, width: int = 108) -> list[str]:

@@ -17,10 +17,10 @@ def list_names(lists: Lists) -> tuple[str, ...]:
 def _lists(writer: Writer, lists: Lists, level: int) -> None:
     count, value, *integers = list_names(lists)
     size = lists.buckets * lists.capacity
-    writer.declare(f"{count}[{lists.buckets}]", "int")
-    writer.declare(f"{value}[{size}]", "real")
+    writer.declare_array(count, "int", lists.buckets)
+    writer.declare_array(value, "real", size)
     for name in integers:
-        writer.declare(f"{name}[{size}]", "int")
+        writer.declare_array(name, "int", size)
     writer.line(level, f"memset({count}, 0, {lists.buckets} * sizeof({count}[0]))")
 
 
@@ -29,16 +29,22 @@ def _collect(writer: Writer, collect: Collect, level: int) -> None:
     count, value, *integers = list_names(collect.lists)
     bucket = affine_text(collect.bucket)
     writer.declare("entry", "Py_ssize_t")
-    writer.line(level, f"entry = {_first_entry(collect.lists, collect.bucket)}{count}[{bucket}]")
+    writer.line(level, f"entry = {_behind(collect.lists, collect.bucket, f'{count}[{bucket}]')}")
     writer.line(level, f"{value}[entry] = {collect.value}")
     for name, integer in zip(integers, collect.integers, strict=True):
         writer.line(level, f"{name}[entry] = <int>({affine_text(integer)})")
     writer.line(level, f"{count}[{bucket}] += {collect.value} != <real>0")
 
 
+def _behind(lists: Lists, bucket: Affine, position: str) -> str:
+    """The entry at a position of a bucket's list."""
+    first = _first_entry(lists, bucket)
+    return f"{first} + {position}" if first else position
+
+
 def _first_entry(lists: Lists, bucket: Affine) -> str:
-    """Where a bucket's list begins, as the first summand of a position."""
-    return "" if lists.buckets == 1 else f"{affine_text(bucket * lists.capacity)} + "
+    """Where a bucket's list begins; nothing where there is one bucket."""
+    return "" if lists.buckets == 1 else affine_text(bucket * lists.capacity)
 
 
 def _buckets(writer: Writer, statement: Buckets, level: int) -> None:
@@ -51,10 +57,9 @@ def _buckets(writer: Writer, statement: Buckets, level: int) -> None:
 def _entries(statement: Chunks | Each) -> tuple[str, str]:
     """The numbers of a statement's entries: from, and to before."""
     count, bucket = list_names(statement.lists)[0], affine_text(statement.bucket)
-    first = _first_entry(statement.lists, statement.bucket)
-    end = f"{first}{count}[{bucket}]"
+    end = _behind(statement.lists, statement.bucket, f"{count}[{bucket}]")
     if statement.span is None:
-        return first.removesuffix(" + "), end
+        return _first_entry(statement.lists, statement.bucket), end
     start, span = statement.span.start, statement.span
     if span.end == 1:
         return start, f"{start} + 1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compiler.emit.cython import lists, statements
+from compiler.emit.cython.calls import rows_of
 from compiler.emit.cython.names import unique_identifiers
 from compiler.emit.cython.writer import Writer
 from compiler.ir.affine.expression import Affine
@@ -30,10 +31,12 @@ FORMS = statements.FORMS | lists.FORMS
 
 @dataclass
 class PrintedKernel:
-    """A kernel's text: its parameters, local variables by C type, and body lines (indented by levels)."""
+    """A kernel's text: its parameters, declarations of local variables, and body lines (indented by
+    levels)."""
 
     parameters: list[str]
-    variables: dict[str, list[str]]
+    variables: list[str]
+    """By C type, several in a row."""
     lines: list[str]
 
 
@@ -47,10 +50,17 @@ def print_kernel(kernel: Kernel, lengths: tuple[int, ...]) -> PrintedKernel:
         f"{'' if buffer.written else 'const '}{buffer.element_type}* {buffers[buffer.name]}"
         for buffer in kernel.buffers
     ]
-    kinds: dict[str, list[str]] = {}
-    for name, kind in writer.variables.items():
-        kinds.setdefault(kind, []).append(name)
-    return PrintedKernel(parameters, kinds, writer.lines)
+    return PrintedKernel(parameters, _declarations(writer), writer.lines)
+
+
+def _declarations(writer: Writer) -> list[str]:
+    """Local variables in rows; Cython wants each array in a declaration of its own."""
+    lines = []
+    for kind in sorted({*writer.variables.values(), *(kind for kind, _ in writer.arrays.values())}):
+        rows = rows_of([name for name, known in writer.variables.items() if known == kind])
+        arrays = [f"{name}[{size}]" for name, (known, size) in writer.arrays.items() if known == kind]
+        lines += [f"cdef {kind} {names}" for names in (*rows, *arrays)]
+    return lines
 
 
 def _local_names(body: Body) -> set[str]:

@@ -25,6 +25,9 @@ class Writer:
     """Local names that occur in an offset or a bound: those must be as wide as a pointer."""
     lines: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
+    """Their types by name."""
+    arrays: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Types and numbers of elements."""
 
     def line(self, level: int, text: str) -> None:
         self.lines.append("    " * level + text)
@@ -33,6 +36,11 @@ class Writer:
         known = self.variables.setdefault(name, kind)
         if known != kind:
             raise CompilerBug(f"local variable {name} is both {known} and {kind}")
+
+    def declare_array(self, name: str, kind: str, size: int) -> None:
+        known = self.arrays.setdefault(name, (kind, size))
+        if known != (kind, size):
+            raise CompilerBug(f"array {name} is both {known} and {kind, size}")
 
     def block(self, body: Iterable[Statement], level: int) -> None:
         for statement in body:

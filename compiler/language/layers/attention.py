@@ -137,17 +137,17 @@ class MultiHeadAttention(Layer):
     def _parameters(self, x: Shape, source: Shape) -> dict[str, Parameter]:
         value_size = self.value_size or self.key_size
         key_heads = self.heads if self.key_heads is None else self.key_heads
-        kernels = {
-            "query": (x[1], self.heads, self.key_size),
-            "key": (source[1], key_heads, self.key_size),
-            "value": (source[1], key_heads, value_size),
-            "output": (self.heads, value_size, x[1]),
+        # What is summed over, and what a bias has an element for.
+        shapes = {
+            "query": (x[1:2], (self.heads, self.key_size)),
+            "key": (source[1:2], (key_heads, self.key_size)),
+            "value": (source[1:2], (key_heads, value_size)),
+            "output": ((self.heads, value_size), x[1:2]),
         }
         parameters = {}
-        for name, shape in kernels.items():
-            parameters[f"{name}_kernel"] = Parameter(shape, self.kernel_initializer)
+        for name, (summed, bias) in shapes.items():
+            parameters[f"{name}_kernel"] = Parameter((*summed, *bias), self.kernel_initializer)
             if self.use_bias:
-                bias = shape[-1:] if name == "output" else shape[1:]
                 parameters[f"{name}_bias"] = Parameter(bias, self.bias_initializer)
         return parameters
 
