@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import sympy
 
-from compiler.ir.affine.expression import axis
+from compiler.ir.affine.expression import Affine, axis
 from compiler.ir.scalar.choices import Power
 from compiler.ir.scalar.conditions import Condition
 from compiler.ir.tensor.names import Names
@@ -47,7 +47,13 @@ def _apart(definition: Definition, circle: Collection[str], names: Names) -> lis
         reads, place = Reads(term.reads), tuple(axis(a.name) for a in _in_memory(term))
         made: dict[sympy.Expr, Definition] = {}
 
-        def read(part: sympy.Expr, term=term, reads=reads, place=place, made=made) -> sympy.Symbol:
+        def read(
+            part: sympy.Expr,
+            term: Term = term,
+            reads: Reads = reads,
+            place: tuple[Affine, ...] = place,
+            made: dict[sympy.Expr, Definition] = made,
+        ) -> sympy.Symbol:
             if part not in made:
                 made[part] = _of_all_steps(definition, term, part, names)
             return reads.symbol(Access(made[part].name, place))
