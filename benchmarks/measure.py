@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.cases import Case
 from benchmarks.worker import Peer, Turn, Worker, WorkerFailed
-from benchmarks.workloads import Case
 
 SETTLING_SECONDS = 0.2
 """The pause before a worker's turn: other thread pools spin for a while after their last task."""
@@ -23,6 +23,10 @@ class Measurement:
     seconds: list[float] = field(default_factory=list)
     evidence: float = float("nan")
     """The loss of the last step, or an example's sum of probabilities: that the peer did its work."""
+    start: float | None = None
+    """The same of the first step."""
+    memory: int = 0
+    """The most bytes that the process has had in memory."""
     setting: str = ""
     data: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -71,7 +75,7 @@ def measure_at(case: Case, threads: int, plan: Plan, progress: Callable[[str], N
             first = round_number % max(1, len(running))
             for worker, measurement in running[first:] + running[:first]:
                 time.sleep(SETTLING_SECONDS)
-                seconds, measurement.evidence = worker.take_turn(plan.turn)
+                seconds, measurement.evidence, measurement.memory = worker.take_turn(plan.turn)
                 measurement.seconds += seconds
     finally:
         for worker, _ in running:
@@ -88,5 +92,6 @@ def start(peer: Peer, measurement: Measurement, case: Case) -> Worker | None:
         return None
     measurement.versions = worker.description["versions"]
     measurement.setting = worker.description["setting"]
+    measurement.start = worker.description["start"]
     measurement.data = worker.description["data"]
     return worker

@@ -4,9 +4,9 @@ A worker is one process with one framework and one number of threads, since fram
 per process. It stays alive between requests, so that the driver can interleave the peers in rounds and a slow
 minute of the machine falls on all of them. Messages are one JSON object a line:
 
-    worker → driver   {"versions": {…}, "setting": "…", "data": "…"}  or  {"unavailable": "why"}
+    worker → driver   {"versions": {…}, "setting": "…", "data": "…", "start": 2.3}  or  {"unavailable": "why"}
     driver → worker   {"seconds": 0.5, "untimed": 2, "least": 3}
-    worker → driver   {"seconds": [0.0123, …], "evidence": 0.31}
+    worker → driver   {"seconds": [0.0123, …], "evidence": 0.31, "memory": 104857600}
     driver closes the pipe: the worker ends.
 """
 
@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +26,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from benchmarks.batches import Batch, make_batches
-from benchmarks.workloads import WORKLOADS, Case, Workload, parse_case
+from benchmarks.cases import Case, parse_case
+from benchmarks.workloads import WORKLOADS, Workload
 
 WARM_UP_CALLS = 3
 """Calls before the worker is ready: the first ones compile, allocate and choose kernels."""
@@ -73,13 +76,15 @@ def serve(build: Builder) -> None:
     replies = claim_standard_output()
     try:
         task = build(settings)
-        batches, data = make_batches(settings.case.batch, settings.workload.input_shape)
-        for number in range(WARM_UP_CALLS):
+        batches, data = make_batches(settings.case.batch, settings.workload)
+        start = evidence(task.run(batches[0]), settings.case)
+        for number in range(1, WARM_UP_CALLS):
             task.run(batches[number % len(batches)])
     except Unavailable as reason:
         send(replies, {"unavailable": str(reason)})
         return
-    send(replies, {"versions": dict(task.versions), "setting": task.setting, "data": data})
+    described = {"versions": dict(task.versions), "setting": task.setting, "data": data}
+    send(replies, {**described, "start": start if math.isfinite(start) else None})
     position = 0
     for line in sys.stdin:
         request = json.loads(line)
@@ -88,10 +93,11 @@ def serve(build: Builder) -> None:
         while not enough(seconds[counted_from:], request):
             batch = batches[position % len(batches)]
             position += 1
-            start = time.perf_counter()
+            begun = time.perf_counter()
             result = task.run(batch)
-            seconds.append(time.perf_counter() - start)
-        send(replies, {"seconds": seconds[counted_from:], "evidence": evidence(result, settings.case)})
+            seconds.append(time.perf_counter() - begun)
+        reply = {"seconds": seconds[counted_from:], "evidence": evidence(result, settings.case)}
+        send(replies, {**reply, "memory": peak_memory()})
 
 
 def enough(seconds: list[float], request: Mapping[str, Any]) -> bool:
@@ -99,6 +105,12 @@ def enough(seconds: list[float], request: Mapping[str, Any]) -> bool:
     return len(seconds) >= request["least"] and (
         sum(seconds) >= request["seconds"] or len(seconds) >= MOST_CALLS
     )
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has had in memory, its framework and the batches included."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def evidence(result: Any, case: Case) -> float:

@@ -14,6 +14,7 @@ import json
 import sys
 from pathlib import Path
 
+from benchmarks.cases import CASES, Case, needed_files, parse_case
 from benchmarks.contention import describe_contention, share_of_others, take_reading
 from benchmarks.machine import describe_machine, usable_cores
 from benchmarks.measure import Plan, measure
@@ -27,7 +28,6 @@ from benchmarks.report import (
     write_into,
 )
 from benchmarks.worker import ROOT, Peer, Turn
-from benchmarks.workloads import CASES, Case, needed_files, parse_case
 
 PEERS = {
     peer.name: peer
@@ -39,11 +39,17 @@ PEERS = {
         Peer("torch-channels-last", "benchmarks.peers.torch_step", variant="channels-last"),
         Peer("torch-compile", "benchmarks.peers.torch_step", variant="compile"),
         Peer("torch-compile-channels-last", "benchmarks.peers.torch_step", variant="compile channels-last"),
+        Peer(
+            "torch-compile-max-autotune",
+            "benchmarks.peers.torch_step",
+            variant="compile max-autotune channels-last",
+        ),
         Peer("jax", "benchmarks.peers.jax_step"),
         Peer("onnxruntime", "benchmarks.peers.onnx_runtime"),
+        Peer("openvino", "benchmarks.peers.openvino_runtime"),
     )
 }
-PREDICT_ONLY = {"onnxruntime"}
+PREDICT_ONLY = {"onnxruntime", "openvino"}
 
 
 def parse_arguments() -> argparse.Namespace:

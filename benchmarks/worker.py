@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cases import Case
 from benchmarks.machine import usable_cores
-from benchmarks.workloads import Case
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -95,12 +95,13 @@ class Worker:
             self.close()
             raise WorkerFailed(self.description["unavailable"])
 
-    def take_turn(self, turn: Turn) -> tuple[list[float], float]:
-        """The seconds of each counted call, and the evidence of the last that it did its work."""
+    def take_turn(self, turn: Turn) -> tuple[list[float], float, int]:
+        """The seconds of each counted call, the evidence of the last that it did its work, and the most bytes
+        that the process has had in memory."""
         self._process.stdin.write(json.dumps(asdict(turn)) + "\n")
         self._process.stdin.flush()
         reply = self._receive()
-        return reply["seconds"], reply["evidence"]
+        return reply["seconds"], reply["evidence"], reply["memory"]
 
     def close(self) -> None:
         """Let the worker end by itself, and forget what it printed."""

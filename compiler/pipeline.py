@@ -40,6 +40,7 @@ from compiler.passes.pack import pack
 from compiler.passes.pad import pad
 from compiler.passes.pick import pick
 from compiler.passes.select import select
+from compiler.passes.transpose import transpose
 from compiler.passes.winograd.winograd import winograd
 from compiler.plan.joining import join
 from compiler.plan.plan import Place
@@ -236,6 +237,13 @@ PASSES: tuple[Pass, ...] = (
         "convolutions with fewer multiplications",
         cheapest("winograd", winograd),
         without="convolutions multiply every position by every tap",
+    ),
+    Pass(
+        "transpose",
+        "lowering",
+        "values of each example are copied into an order that can be read along vectors, where that pays",
+        cheapest("transpose", transpose),
+        without="what has a row for each example is read in its own order",
     ),
     Pass(
         "pack",

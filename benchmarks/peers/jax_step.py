@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.batches import Batch
-from benchmarks.protocol import Settings, Task, serve
-from benchmarks.workloads import (
+from benchmarks.layers import (
     Activation,
     BatchNorm,
     Conv,
@@ -24,6 +23,7 @@ from benchmarks.workloads import (
     Pool,
     Residual,
 )
+from benchmarks.protocol import Settings, Task, Unavailable, serve
 
 Arrays = dict[str, jax.Array]
 EPSILON, MOMENTUM = 1e-3, 0.99
@@ -110,7 +110,7 @@ def apply_layer(layer: Layer, x: jax.Array, context: Context, name: str) -> jax.
             return apply_layers(main, x, context, f"{name}.main.") + apply_layers(
                 shortcut, x, context, f"{name}.shortcut."
             )
-    raise TypeError(layer)
+    raise Unavailable(f"{type(layer).__name__} is not written in JAX here")
 
 
 def pooled(x: jax.Array, size: int, kind: str) -> jax.Array:
@@ -171,6 +171,8 @@ def initial_arrays(layers: tuple[Layer, ...], shape: tuple[int, ...]) -> tuple[A
 def build(settings: Settings) -> Task:
     """The driver limits the threads through XLA_FLAGS and the processor affinity."""
     layers = settings.workload.layers
+    if settings.workload.labels != "class":
+        raise Unavailable("only classifiers are written in JAX here")
     parameters, averages = initial_arrays(layers, settings.workload.input_shape)
     versions = {"jax": jax.__version__}
     if settings.case.mode == "predict":

@@ -12,7 +12,8 @@ A target is packed when what is read decides which of its axes can run along vec
     K̄.unpacked[o,p,q,c] += x[…, c] · ḡ[b,h,o]                  summed in this order
     K̄[p,q,c,o] += K̄.unpacked[o,p,q,c]                          once, when the sum is whole
 
-Only tensors without a batch dimension are packed: their copy costs one pass over the weights.
+Only tensors without a batch dimension are packed: their copy costs one pass over the weights. What has a row
+for each example is copied for each, where `compiler/passes/transpose.py` finds that this pays.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def pack(program: Program, only: str | None = None) -> tuple[Program, tuple[Rewr
             continue
         terms = []
         for term in definition.terms:
-            found = _packing(term, definition, program)
-            if found is None:
+            found = packing(term, definition, program)
+            if found is None or has_batch(program.shape(found[1].tensor)):
                 terms.append(term)
                 continue
             symbol, access, order = found
@@ -78,7 +79,7 @@ def pack(program: Program, only: str | None = None) -> tuple[Program, tuple[Rewr
     return program.with_definitions(in_order(definitions)), tuple(rewrites)
 
 
-def _packing(
+def packing(
     term: Term, definition: Definition, program: Program
 ) -> tuple[sympy.Symbol, Access, list[int]] | None:
     """The read that should be one of a permuted copy, and the copy's order; None when nothing is gained."""
@@ -94,7 +95,7 @@ def _packing(
     shape = program.shape(access.tensor)
     position = where[0]
     movable = len(where) == 1 and access.indices[position].single_axis == name and access.outside is None
-    if not movable or position == len(shape) - 1 or has_batch(shape):
+    if not movable or position == len(shape) - 1:
         return None
     if program.in_one_circle(definition.name, access.tensor):
         return None

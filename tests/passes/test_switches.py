@@ -32,6 +32,7 @@ from compiler.language.layers import (
     GlobalAveragePooling2D,
     Input,
     MaxPool2D,
+    MultiHeadAttention,
     SimpleRNN,
     Softmax,
 )
@@ -57,6 +58,7 @@ PROGRAMS = {
     "regression": ("hvp",),
     "recurrent": ("input_gradient", "hvp"),
     "waves": ("input_gradient",),
+    "attending": ("input_gradient",),
 }
 """What is compared of each model. Only derivatives of derivatives have sums of products to distribute, and
 only tangents read a contraction at saved winners alone."""
@@ -76,6 +78,7 @@ SHOWN = {
     "invert": (("residual", "input_gradient"),),
     "pick": (("pooled", "jvp"),),
     "winograd": (("wide", "input_gradient"),),
+    "transpose": (("attending", "input_gradient"),),
     "pack": (("digits", "input_gradient"),),
     "everything": (("residual", "input_gradient"), ("normalised", "input_gradient")),
 }
@@ -121,7 +124,13 @@ def _waves() -> Model:
     return Sequential([Input(4, 3), Formula(formula)], loss=MeanSquaredError(), optimizer=SGD())
 
 
-BUILT = {"wide": _wide, "pooled": _pooled, "recurrent": _recurrent, "waves": _waves}
+def _attending() -> Model:
+    """Positions enough for a copy of the keys to pay."""
+    layers = [Input(16, 8), MultiHeadAttention(2, 8), Dense(3)]
+    return Sequential(layers, loss=MeanSquaredError(), optimizer=SGD())
+
+
+BUILT = {"wide": _wide, "pooled": _pooled, "recurrent": _recurrent, "waves": _waves, "attending": _attending}
 
 
 @cache

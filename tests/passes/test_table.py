@@ -127,7 +127,7 @@ def test_a_pass_is_its_file_and_its_row() -> None:
 
     source = compiled(TABLE, after=after)
     names = [step.name for step in source.steps if step.program == "gradient"]
-    assert names[names.index("backwards") - 1 :][:3] == ["winograd", "backwards", "pack"]
+    assert names[names.index("backwards") - 1 :][:3] == ["transpose", "backwards", "pack"]
     programs = {step.program for step in source.steps}
     assert len(shown_after) == len(programs) == len(source.plans)
     assert shown_after[0].startswith("# gradient, after backwards (")
