@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.program import Access, Definition, Program
 from compiler.ir.tensor.rename import with_accesses
 from compiler.ir.tensor.sites import Site, Slot
@@ -35,7 +34,8 @@ def transpose(program: Program, name: str) -> Iterator[Site]:
     copies: list[Definition] = []
     for term in definition.terms:
         found = packing(term, definition, program)
-        if found is None or not has_batch(program.shape(found[1].tensor)):
+        # The rows of examples stay where they are, the first dimension of the copy too.
+        if found is None or program.shape(found[1].tensor)[found[2][0]] is not None:
             terms.append(term)
             continue
         symbol, access, order = found

@@ -8,8 +8,10 @@ from compiler.driver import Driver
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
+from compiler.ir.tensor.sites import choose
 from compiler.ir.tensor.verify import verify
 from compiler.machine.target import Target
+from compiler.passes.transpose import transpose
 from compiler.pricing import cost_for
 from compiler.schedule.settings import Settings
 from tests.machines import TARGETS, every_model
@@ -28,6 +30,9 @@ MORE = """more: (batch, 2, 19, 18) real = sum of "more"
 """
 FEW = """few: (batch, 18) real = sum of "few"
     for b:batch, s:18, n:2, c:9: [b, s] += k[b, s, n, c]
+"""
+EACH = """each: (batch,) real = sum of "each"
+    for b:batch, s:18, n:2, c:9: [b] += k[b, s, n, c]*q[b, s, n, c]
 """
 MIXED = """mixed: (batch, 2, 19, 9) real = sum of "mixed"
     for b:batch, n:2, t:19, s:18, c:9: [b, n, t, c] += q[b, t, n, c]*k[b, s, n, c]
@@ -50,11 +55,19 @@ def names(given: Program) -> list[str]:
 
 
 def test_what_is_copied() -> None:
-    """Two contractions over the same values share a copy; what is read once costs less as it lies, and what
-    is contiguous already has nothing to gain."""
+    """Two contractions over the same values share a copy; what is read once costs less as it lies, what is
+    contiguous already has nothing to gain, and examples stay the first dimension."""
     assert names(changed(program(SCORES, MORE))) == ["k.packed0231", "scores", "more"]
-    for text in (FEW, MIXED):
+    for text in (FEW, MIXED, EACH):
         assert changed(program(text)) == program(text)
+
+
+def test_a_number_for_each_example() -> None:
+    """However dear it is, the batch never leaves the first dimension."""
+    kept = choose(program(EACH), "transpose", transpose, lambda given, names: -1.0 * len(given.definitions))[
+        0
+    ]
+    assert kept == program(EACH)
 
 
 @every_model
