@@ -42,5 +42,19 @@ class Counting:
             return labels != self.ignored
         said = np.asarray(by_key(x, self.inputs, "inputs")[self.real])
         said = said if rows is None else said[rows]
-        there = said != 0 if said.ndim == 2 else np.arange(labels.shape[1]) < said[:, None]
+        there = real_steps(said, labels.shape[1])
         return there if self.ignored is None else there & (labels != self.ignored)
+
+
+def real_steps(said: np.ndarray, steps: int) -> np.ndarray:
+    """Which of the steps are real: by lengths (N,), truth values (N, steps), or words of which 0 is none."""
+    return said != 0 if said.ndim == 2 else np.arange(steps) < said[:, None]
+
+
+def where_real(labels: np.ndarray, said: np.ndarray) -> np.ndarray:
+    """Labels with 0 in the steps that only fill up, where nobody looks at them."""
+    if labels.ndim < 2 or said.ndim not in (1, 2) or len(labels) != len(said):
+        return labels
+    there = real_steps(said, labels.shape[1])
+    fits = there.shape == labels.shape[:2] and labels.dtype.kind in "iu"
+    return np.where(there.reshape(*there.shape, *[1] * (labels.ndim - 2)), labels, 0) if fits else labels

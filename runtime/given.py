@@ -104,3 +104,21 @@ def values_of(loss: float | Mapping[str, float]) -> dict[str, float]:
     if isinstance(loss, Mapping):
         return {name: float(value) for name, value in loss.items()}
     return {"loss": float(loss)}
+
+
+def other_length(
+    expected: tuple[Sequence[Given], Sequence[Given]], count: int, key: str, found: int, what: str
+) -> DataError:
+    """What is said of an array that has not as many samples as the first input."""
+    (first, *inputs), labels = expected
+    if not inputs and len(labels) == 1:
+        return DataError(
+            f"the {what} inputs and labels do not belong together",
+            expected="as many labels as inputs",
+            found=f"{count:,} inputs and {found:,} labels",
+        )
+    return DataError(
+        f"the {what} arrays do not belong together",
+        expected=f"as many samples of each as of {first.key!r}, {count:,}",
+        found=f"{found:,} of {key!r}",
+    )

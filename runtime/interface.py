@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from runtime.counting import Counting
+from runtime.counting import Counting, where_real
 from runtime.errors import DataError, InterfaceError
-from runtime.given import Arrays, Given, by_key
+from runtime.given import Arrays, Given, by_key, other_length
 
 CONSTANTS = ("INPUT_SHAPE", "OUTPUT_SHAPE", "LABEL_KIND", "DTYPE", "MODEL_NAME", "MODEL_HASH")
 SEVERAL = ("INPUTS", "LABELS", "OUTPUTS", "LOSSES", *CONSTANTS[3:])
@@ -208,18 +208,14 @@ class ModelInterface:
             self._check_shape(labels[one.key], one, _named(f"{what} labels", one, self.labels))
         for key, array in [*labels.items(), *inputs.items()]:
             if len(array) != count:
-                several = len(self.inputs) + len(self.labels) > 2
-                raise DataError(
-                    f"the {what} inputs and labels do not belong together",
-                    expected="as many labels as inputs",
-                    found=f"{count:,} inputs and {len(array):,} {repr(key) if several else 'labels'}",
-                )
+                raise other_length((self.inputs, self.labels), count, key, len(array), what)
         if count == 0:
             raise DataError(f"the {what} data are empty", expected="one sample or more", found="none")
         for one in self.inputs:
             self._check_input(inputs[one.key], one, _named(f"{what} inputs", one, self.inputs))
         for one in self.labels:
-            self._check_label(labels[one.key], one, _named(f"{what} labels", one, self.labels))
+            array = labels[one.key] if one.real is None else where_real(labels[one.key], inputs[one.real])
+            self._check_label(array, one, _named(f"{what} labels", one, self.labels))
 
     def weights(
         self, y: Arrays, sample_weight: Any, class_weight: Mapping[int, float] | None, count: int

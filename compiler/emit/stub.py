@@ -84,6 +84,16 @@ class Network:
     def initialize(self) -> None:
         """Set parameters and states to their initial values, the optimiser to step 0."""
 
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The names of parameters that updates leave alone."""
+
+    def freeze(self, *names: str) -> None:
+        """From now on updates leave these parameters alone; names of parameters, or of layers."""
+
+    def unfreeze(self, *names: str) -> None:
+        """Updates change these parameters again; all of them, where no names are given."""
+
     def __copy__(self) -> "Network": ...
     def __deepcopy__(self, memo: dict[int, Any]) -> "Network": ...
 '''

@@ -20,6 +20,7 @@ from compiler.ir.tensor.program import Access, Reads, Tensor, Term, make_term, r
 from compiler.language.description import Model
 from compiler.language.formula import CompiledFormula, Operand, compile_formula
 from compiler.language.layers.base import Parameter
+from compiler.language.layers.masking import RealTokens
 from compiler.language.losses.base import loss_operands
 from compiler.language.objectives import NamedLoss, operand_of, real_positions
 
@@ -73,17 +74,29 @@ def lower_losses(
     ignored = {
         t.name: forwards[name].ignored for name, t in labels.items() if forwards[name].ignored is not None
     }
-    given = {step.name for step in model.input_steps}
     counted = {one.name: real_positions(one, model.graph) for one in model.objectives}
     real = {
-        t.name: found.mask.name
+        t.name: said
         for name, t in labels.items()
-        if (found := counted[name]) is not None and found.mask.name in given and "label" in found.operands
+        if (found := counted[name]) is not None
+        and "label" in found.operands
+        and (said := _said_by(found.mask.name, model)) is not None
     }
     label_names = {name: label.name for name, label in labels.items()}
     if len(labels) == 1:
         labels = {"": next(iter(labels.values()))}
     return LoweredLosses(tuple(formulas), names if named else {}, labels, ignored, real, label_names, weights)
+
+
+def _said_by(mask: str, model: Model) -> str | None:
+    """The input that says which positions are real: a mask itself, or words of which 0 is none; None where
+    the model finds out otherwise."""
+    given = {step.name for step in model.input_steps}
+    if mask in given:
+        return mask
+    source = next(step for step in model.graph.steps if step.name == mask)
+    words = isinstance(source.layer, RealTokens) and len(source.inputs) == 1 and source.inputs[0] in given
+    return source.inputs[0] if words else None
 
 
 def _labels(model: Model, names: Mapping[str, str]) -> dict[str, Tensor]:

@@ -95,7 +95,7 @@ def _of_each(
             free = Operand(names.fresh(f"{parameter}.free"), (size,))
         formulas.append(
             compile_formula(
-                optimizer.formula,
+                optimizer.formula_of(shape),
                 operands=own | scalars,
                 results=made | {"new_parameter": free},
                 constants=optimizer.constants,

@@ -11,16 +11,16 @@ are there. In a step it would be computed one element after the other, with each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 
 import sympy
 
-from compiler.ir.affine.expression import Affine, axis
+from compiler.ir.affine.expression import axis
 from compiler.ir.scalar.choices import Power
 from compiler.ir.scalar.conditions import Condition
 from compiler.ir.tensor.names import Names
-from compiler.ir.tensor.program import Access, Axis, Definition, Program, Reads, Rewrite, Term, make_term
+from compiler.ir.tensor.program import Access, Axis, Definition, Program, Rewrite, Term, make_term
 from compiler.ir.tensor.prune import in_order
 from compiler.ir.tensor.record import rewritten
 
@@ -44,27 +44,17 @@ def _apart(definition: Definition, circle: Collection[str], names: Names) -> lis
     found: list[Definition] = []
     terms = []
     for term in definition.terms:
-        reads, place = Reads(term.reads), tuple(axis(a.name) for a in _in_memory(term))
-        made: dict[sympy.Expr, Definition] = {}
-
-        def read(
-            part: sympy.Expr,
-            term: Term = term,
-            reads: Reads = reads,
-            place: tuple[Affine, ...] = place,
-            made: dict[sympy.Expr, Definition] = made,
-        ) -> sympy.Symbol:
-            if part not in made:
-                made[part] = _of_all_steps(definition, term, part, names)
-            return reads.symbol(Access(made[part].name, place))
-
-        body = _without_parts(term.body, _members(term, circle), read)
+        put: dict[sympy.Basic, sympy.Symbol] = {}
+        body = _without_parts(term.body, _members(term, circle), put)
+        made = {symbol: _of_all_steps(definition, term, part, names) for part, symbol in put.items()}
+        place = tuple(axis(a.name) for a in _in_memory(term))
+        reads = [*term.reads, *((symbol, Access(one.name, place)) for symbol, one in made.items())]
         found += made.values()
-        terms.append(make_term(term.axes, term.target, body, reads.pairs(), term.guards) if made else term)
+        terms.append(make_term(term.axes, term.target, body, reads, term.guards) if made else term)
     return [*found, replace(definition, terms=tuple(terms))]
 
 
-def _of_all_steps(definition: Definition, term: Term, part: sympy.Expr, names: Names) -> Definition:
+def _of_all_steps(definition: Definition, term: Term, part: sympy.Basic, names: Names) -> Definition:
     """A part of a term's body, an element for each of its points."""
     axes = _in_memory(term)
     value = make_term(axes, (axis(a.name) for a in axes), part, term.reads, term.guards)
@@ -88,23 +78,24 @@ def _members(term: Term, circle: Collection[str]) -> frozenset[sympy.Basic]:
 
 
 def _without_parts(
-    body: sympy.Basic, members: frozenset[sympy.Basic], read: Callable[[sympy.Expr], sympy.Symbol]
+    body: sympy.Basic, members: frozenset[sympy.Basic], put: dict[sympy.Basic, sympy.Symbol]
 ) -> sympy.Basic:
-    """The body with what reads no member, and is more than arithmetic, read instead: the largest parts."""
+    """The body with symbols for the largest parts that read no member and are more than arithmetic; `put`
+    gains these."""
     if not body.args or body.free_symbols.isdisjoint(members) or isinstance(body, Condition):
         return body
     free = [argument for argument in body.args if argument.free_symbols.isdisjoint(members)]
-    if isinstance(body, sympy.Add | sympy.Mul) and any(map(_is_costly, free)):
-        others = [_without_parts(a, members, read) for a in body.args if a not in free]
-        return body.func(*others, read(body.func(*free)))
+    costly = [a for a in free if isinstance(a, sympy.Expr) and _is_costly(a)]
+    if isinstance(body, sympy.Add | sympy.Mul) and costly:
+        beside = [_without_parts(a, members, put) for a in body.args if a not in free]
+        return body.func(*beside, _symbol_of(body.func(*free), put))
     return body.func(
-        *(
-            read(a)
-            if a in free and isinstance(a, sympy.Expr) and _is_costly(a)
-            else _without_parts(a, members, read)
-            for a in body.args
-        )
+        *(_symbol_of(a, put) if a in costly else _without_parts(a, members, put) for a in body.args)
     )
+
+
+def _symbol_of(part: sympy.Basic, put: dict[sympy.Basic, sympy.Symbol]) -> sympy.Symbol:
+    return put.setdefault(part, sympy.Symbol(f"part{len(put)}", real=True))
 
 
 def _is_costly(body: sympy.Basic) -> bool:

@@ -14,7 +14,7 @@ from compiler.language.constraints import Constraint, MaxNorm, MinMaxNorm, NonNe
 from compiler.language.description import Model, Sequential
 from compiler.language.layers import Conv2D, Dense, Flatten, Input
 from compiler.language.losses import MeanSquaredError
-from compiler.language.optimizers import LAMB, SGD, Adam, Optimizer
+from compiler.language.optimizers import LAMB, SGD, Adafactor, Adam, Optimizer
 from compiler.language.schedules import WarmUp
 
 Arrays = dict[str, np.ndarray]
@@ -80,6 +80,28 @@ def test_lamb_is_that_of_the_paper() -> None:
         np.testing.assert_allclose(found[name], θ, rtol=1e-12, err_msg=name)
 
 
+def test_adafactor_is_that_of_pytorch() -> None:
+    """torch.optim.Adafactor, written out; a matrix keeps means of rows and columns, a vector all of them."""
+    start, gradients = arrays(0), [arrays(k) for k in (1, 2, 3)]
+    start["conv2d_1.bias"] /= 1e4
+    spec = lower(model(Adafactor(0.4, weight_decay=0.1))).optimizer
+    found = updated(spec, start, gradients)
+    for name, θ in start.items():
+        row = column = v = 0.0
+        for t, g in enumerate((gradient[name] for gradient in gradients), 1):
+            moved, ρ = t**-0.8, min(0.4, t**-0.5)
+            α = max(1e-3, np.sqrt((θ**2).mean())) * ρ
+            if θ.ndim > 1 and min(θ.shape[-2:]) > 1:
+                row = (1 - moved) * row + moved * (g**2).mean(-1, keepdims=True)
+                column = (1 - moved) * column + moved * (g**2).mean(-2, keepdims=True)
+                v = row * column / np.maximum(row.mean(-2, keepdims=True), 2.0**-23)
+            else:
+                v = (1 - moved) * v + moved * g**2
+            u = g / np.sqrt(np.maximum(v, 2.0**-46))
+            θ = θ * (1 - 0.4 * 0.1) - α / max(1, np.sqrt((u**2).mean())) * u
+        np.testing.assert_allclose(found[name], θ, rtol=1e-12, err_msg=name)
+
+
 def norms(array: np.ndarray) -> np.ndarray:
     """Of each output, of shape (1, …, outputs); of a vector, of all of it."""
     over = tuple(range(array.ndim - 1)) or (0,)
@@ -117,6 +139,7 @@ def test_zeros_have_no_direction() -> None:
         (model(SGD(0.1), 3), "wrong kernel_constraint"),
         (model(Adam(clipnorm=0.0)), "wrong clipnorm"),
         (model(Adam(clipnorm=1.0, clipvalue=1.0)), "gradients are clipped twice"),
+        (model(Adafactor(beta_2_decay=0.8)), "wrong beta_2_decay"),
         (model(LAMB(global_clipnorm=1.0)), "all gradients together are clipped"),
     ],
 )

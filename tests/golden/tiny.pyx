@@ -3039,7 +3039,7 @@ cdef class Network:
     cdef readonly object parameters
     cdef readonly object state
     cdef readonly object optimizer_state
-    cdef object _step, _seed
+    cdef object _step, _seed, _frozen
     cdef double _rate
     cdef int _threads
     cdef Team* _team
@@ -3049,7 +3049,7 @@ cdef class Network:
     def __cinit__(self, *arguments, **named):
         # Not in __init__, which a subclass may leave out and anyone may call again: what a step works on is
         # there from the beginning, and is never replaced while another thread's step runs.
-        self._step, self._seed = 0, 0
+        self._step, self._seed, self._frozen = 0, 0, frozenset()
         self._rate = 0.01
         self._lock = threading.Lock()
         _NETWORKS.add(self)
@@ -3367,8 +3367,11 @@ cdef class Network:
             # The update's batch are the parameters.
             context.batch = ARENA
             compute_alone(&context)
+            apart = self._set_apart() if self._frozen else ()
             with nogil:
                 update(&context, self._threads)
+            for array, values in apart:
+                array[...] = values
             return float(self._total[208])
 
     def gradients(self, x, y, rows=None, before=0, share=None):
@@ -3409,8 +3412,11 @@ cdef class Network:
             # The update's batch are the parameters.
             context.batch = ARENA
             compute_alone(&context)
+            apart = self._set_apart() if self._frozen else ()
             with nogil:
                 update(&context, self._threads)
+            for array, values in apart:
+                array[...] = values
 
     def value_and_grad(self, x, y, inputs=False, rows=None):
         """The training loss and its gradients, by parameter name; nothing is updated.
@@ -3472,6 +3478,49 @@ cdef class Network:
         """Not in this module: it was compiled without the mode diagnose."""
         raise _absent("diagnose")
 
+    @property
+    def frozen(self):
+        """The names of parameters that updates leave alone, in order."""
+        return tuple(name for name in self.parameters if name in self._frozen)
+
+    def freeze(self, *names):
+        """From now on updates leave these parameters alone, and what the optimiser keeps of them.
+
+        Names are those of parameters, or of layers for all of theirs. Their gradients are computed still, and count
+        for nothing in an update: a layer with `trainable=False` does without them.
+        """
+        named = self._named(names)
+        with self._lock:
+            self._frozen = self._frozen | named
+
+    def unfreeze(self, *names):
+        """Updates change these parameters again; all of them, where no names are given."""
+        named = self._named(names) if names else frozenset(self.parameters)
+        with self._lock:
+            self._frozen = self._frozen - named
+
+    cdef object _named(self, names):
+        # Parameters by their names, or by that of their layer.
+        found = set()
+        for name in names:
+            if not isinstance(name, str):
+                raise TypeError(f"expected names of parameters or layers, found {_shown(name)}")
+            own = [one for one in self.parameters if one == name or one.startswith(f"{name}.")]
+            if not own:
+                raise ValueError(f"expected names of parameters or layers, of {', '.join(map(repr, self.parameters))}, found {name!r}")
+            found.update(own)
+        return frozenset(found)
+
+    cdef object _set_apart(self):
+        # What an update is not to change, with its values; gradients of it are 0, in the norm of all too.
+        kept = []
+        gradients = self._views(self._total)
+        for name in self._frozen:
+            gradients[name][...] = 0
+            for array in (self.parameters[name], *(self.optimizer_state[f"{slot}/{name}"] for slot in _SLOTS)):
+                kept.append((array, array.copy()))
+        return kept
+
     def __copy__(self):
         """A network of its own, as copy.deepcopy gives it.
 
@@ -3486,6 +3535,7 @@ cdef class Network:
             other._arena[:] = self._arena
             other._states[:] = self._states
             other._step, other._seed, other._rate = self._step, self._seed, self._rate
+            other._frozen = self._frozen
         other.threads = self._threads
         for name, value in getattr(self, "__dict__", {}).items():
             setattr(other, name, copy.deepcopy(value, memo))
@@ -3511,6 +3561,7 @@ cdef class Network:
                 "seed": self._seed,
                 "learning_rate": self._rate,
                 "threads": self._threads,
+                "frozen": self.frozen,
                 "attributes": dict(getattr(self, "__dict__", {})),
             }
         return _unpickled, (MODEL_NAME, MODEL_HASH, None if type(self) is Network else type(self)), state
@@ -3525,6 +3576,7 @@ cdef class Network:
                 raise ValueError(f"pickled {kind}: expected the shapes {expected}, found {found}")
         self.step, self.seed, self.learning_rate = state["step"], state["seed"], state["learning_rate"]
         self.threads = state["threads"]
+        self._frozen = self._named(state.get("frozen", ()))
         for kind, arrays in groups.items():
             for name, array in arrays.items():
                 array[...] = state[kind][name]

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from compiler import (
+    LSTM,
     Add,
     AveragePooling2D,
+    Bidirectional,
     Concatenate,
     Conv2D,
     Dense,
@@ -25,6 +27,7 @@ from compiler import (
     Sigmoid,
     Softmax,
     Tanh,
+    TimeDistributed,
 )
 
 from .layer_forward import BATCH, forward, images
@@ -172,3 +175,12 @@ def test_dropout(rate):
     keep = tensors["layer.uniform"] >= rate
     close(y, np.where(keep, x / (1 - rate), 0))
     close(forward(Dropout(rate), x, training=False)[0], x)
+
+
+def test_a_wrapper_is_called_like_the_layer_inside() -> None:
+    """And trained no more than that one; a name of its own comes first."""
+    inside = {"name": "scores", "trainable": False}
+    wrapped = TimeDistributed(Dense(2, **inside)), Bidirectional(LSTM(2, **inside))
+    assert all((layer.name, layer.trainable) == ("scores", False) for layer in wrapped)
+    own = TimeDistributed(Dense(2, name="inner"), name="outer")
+    assert (own.name, own.trainable) == ("outer", True)

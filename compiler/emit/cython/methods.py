@@ -121,6 +121,8 @@ def _door(method: Method, names: Names) -> list[str]:
         for number, row in enumerate(method.takes):
             batch = f", {first}.shape[0]" if number else ""
             array = f'_array("{names.shown[row.name]}", {row.argument})'
+            said = (one.argument for one in method.inputs if row.real and one.key == row.real)
+            array = "".join(f"_where_real({array}, {argument})" for argument in said) or array
             checked = f"self._{names.fields[row.name]}(&context, {array}{batch})"
             if not (number or method.takes_none):
                 checked = f'_filled("{names.shown[row.name]}", {checked})'
@@ -276,6 +278,9 @@ def _action(action: Run | CountStep | RenewStates) -> list[str]:
                 return run
             batch = ["# The update's batch are the parameters.", "context.batch = ARENA"]
             batch.append("compute_alone(&context)")
+            # What is frozen is given back what it was.
+            run = ["apart = self._set_apart() if self._frozen else ()", *run]
+            run += ["for array, values in apart:", "    array[...] = values"]
             return ["self._fill(&context, context.batch)", *batch, *run]
         case CountStep():
             return ["self._step += 1"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -59,6 +59,16 @@ class RowText:
     """The label that counts for nothing; then `limit` is that of the others."""
     real: str
     """The input that says which steps of a label are real."""
+
+    def counted(self, inputs: Sequence[RowText], rows: str = "") -> str:
+        """The argument, or these rows of it; of labels without those that only fill up, which nobody reads.
+
+        Of the first input the rows are there already."""
+        own = f"{self.argument}{rows}"
+        for number, one in enumerate(inputs if self.real else ()):
+            if one.key == self.real:
+                return f"_where_real({own}, {one.argument}{rows if number else ''})"
+        return own
 
     @property
     def entry(self) -> str:

@@ -125,6 +125,15 @@ class Layer(Operators):
     def __post_init__(self) -> None:
         object.__setattr__(self, "span", caller())
 
+    def stands_for(self, inner: object) -> None:
+        """What a layer inside of this one is called is what this one is called, unless it has a name of its
+        own; and where that one is not trained, neither is this one."""
+        if isinstance(inner, Layer):
+            object.__setattr__(self, "name", inner.name if self.name is None else self.name)
+            object.__setattr__(
+                self, "trainable", self.trainable if inner.trainable is True else inner.trainable
+            )
+
     @property
     def kind(self) -> str:
         """The word that automatic names begin with: conv2d for Conv2D."""

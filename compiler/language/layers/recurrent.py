@@ -286,6 +286,10 @@ class Bidirectional(Layer):
 
     any_number = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.stands_for(self.layer)
+
     def problems(self) -> Iterator[Problem]:
         if not isinstance(self.layer, Recurrent):
             yield checks.wrong("layer", "a recurrent layer, such as LSTM(32)", self.layer)

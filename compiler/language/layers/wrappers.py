@@ -23,6 +23,10 @@ class _Wrapper(Layer):
 
     any_number = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.stands_for(self.layer)
+
     @property
     def activation(self) -> object:
         return getattr(self.layer, "activation", None)

@@ -1,5 +1,6 @@
 """The optimizers. An optimizer is one update formula, nothing else."""
 
+from compiler.language.optimizers.adafactor import Adafactor
 from compiler.language.optimizers.adagrad import Adagrad
 from compiler.language.optimizers.adam import Adam, Adamax, AdamW, Nadam
 from compiler.language.optimizers.base import Optimizer
@@ -11,6 +12,7 @@ from compiler.language.optimizers.sgd import SGD
 __all__ = [
     "LAMB",
     "SGD",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",

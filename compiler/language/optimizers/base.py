@@ -56,6 +56,10 @@ class Optimizer:
     def formula(self) -> str:
         raise NotImplementedError(f"{type(self).__name__} has no formula")
 
+    def formula_of(self, shape: tuple[int, ...]) -> str:
+        """The formula for a parameter of this shape, where that counts: an update `of_each`."""
+        return self.formula
+
     @property
     def constants(self) -> Mapping[str, float]:
         return {}
