@@ -10,11 +10,12 @@ from functools import partial
 from compiler.errors import CompilerBug
 from compiler.ir.tensor.axes import runs_over_batch
 from compiler.ir.tensor.fragment import fragment
-from compiler.ir.tensor.program import Program, Rewrite
+from compiler.ir.tensor.program import Definition, Program, Rewrite
 from compiler.ir.tensor.verify import verify
 from compiler.pipeline import NOTHING, PASSES, Facts, Part, Pass
 from compiler.plan.whole import cost_in_plan
 from compiler.pricing import Cost
+from compiler.schedule.forms import ByForm
 from compiler.schedule.settings import Settings
 
 ONCE = 1 / 8
@@ -49,6 +50,8 @@ class Driver:
     steps: list[Step] = field(default_factory=list)
     prices: dict[tuple[str, Settings | None, Program], float] = field(default_factory=dict)
     """Of what has been looked at, by the pass that asked and what is planned for."""
+    in_plan: ByForm[float] = field(default_factory=ByForm)
+    """Costs of definitions in a plan."""
 
     def unrecorded(self) -> Driver:
         """The same passes, for a look at what would come out."""
@@ -68,8 +71,12 @@ class Driver:
             if later.part == row.part and later.function is not None and later.name not in self.without:
                 program, _ = later.function(program, self._asked_by(later, facts))
         settings = facts.settings
-        cost = self.cost if settings is None else partial(cost_in_plan, settings=settings)
+        cost = self.cost if settings is None else partial(self._cost_in_plan, settings)
         return sum(cost(d, program) * (1 if runs_over_batch(*d.terms) else ONCE) for d in program.definitions)
+
+    def _cost_in_plan(self, settings: Settings, definition: Definition, program: Program) -> float:
+        work_out = partial(cost_in_plan, definition, program, settings)
+        return self.in_plan.get(definition, program, settings, work_out)
 
     def _asked_by(self, row: Pass, facts: Facts) -> Facts:
         """The facts with prices of what comes out behind this pass."""

@@ -8,7 +8,7 @@ from compiler.ir.tensor.program import Definition, Program
 from compiler.machine.target import Target
 from compiler.schedule.choosing import Table, schedule_of
 from compiler.schedule.context import context_of
-from compiler.schedule.forms import Form, Forms
+from compiler.schedule.forms import ByForm
 from compiler.schedule.settings import Settings
 from compiler.schedule.strategies.table import STRATEGIES
 
@@ -21,16 +21,15 @@ TYPICAL_TILE = 4
 def cost_for(target: Target, dtype: str, table: Table = STRATEGIES) -> Cost:
     """The cost on a machine, by the schedule that a definition gets there."""
     settings = Settings(target, dtype, TYPICAL_TILE)
-    forms = Forms()
-    known: dict[Form, float] = {}
+    known: ByForm[float] = ByForm()
 
     def cost(definition: Definition, program: Program) -> float:
+        def cycles() -> float:
+            entries = (definition,)
+            return schedule_of(entries, context_of(entries, program, settings), table).cycles(target.machine)
+
         # The programs of a module have most definitions in common, equal layers under other names.
-        context = context_of((definition,), program, settings)
-        form = forms.of((definition,), context)
-        if form not in known:
-            known[form] = schedule_of((definition,), context, table).cycles(target.machine)
-        return known[form]
+        return known.get(definition, program, settings, cycles)
 
     return cost
 

@@ -29,6 +29,9 @@ from compiler.language.formula.scope import BATCH_SIZE, IOTA
 from compiler.language.layers.base import Parameter
 from compiler.language.layers.graph import Step
 
+Compiled = dict[tuple[str, str, tuple[str, ...]], CompiledFormula]
+"""Formulas of layers, by the layer, their texts and what they define."""
+
 
 def lower(model: Model) -> LoweredModel:
     """The tensor programs of a model. Raises ModelError with all problems, those of formulas included."""
@@ -40,7 +43,8 @@ def lower(model: Model) -> LoweredModel:
     losses = lower_losses(model, tensors, [(k.name, k.layer, k.parameter) for k in penalised])
     metrics = lower_metrics(model, tensors, losses.label_names)
     given = _given(model, losses)
-    training, inference = (_layers(steps, tensors, given, training=mode) for mode in (True, False))
+    once: Compiled = {}
+    training, inference = (_layers(steps, tensors, given, once, training=mode) for mode in (True, False))
     streams = count()
     outputs = _outputs(model, tensors)
     values = {TOTAL: TOTAL} | {tensor: name for name, tensor in losses.values.items()}
@@ -184,7 +188,12 @@ def _dtype(step: Step) -> Dtype:
 
 
 def _layers(
-    steps: tuple[Step, ...], tensors: Mapping[str, str], given: list[Tensor], *, training: bool
+    steps: tuple[Step, ...],
+    tensors: Mapping[str, str],
+    given: list[Tensor],
+    once: Compiled,
+    *,
+    training: bool,
 ) -> list[CompiledFormula]:
     """The formulas of all layers, compiled; problems of all of them are raised together."""
     compiled, problems = [], []
@@ -201,7 +210,7 @@ def _layers(
             compiled.append(lower_derivative(tensors[step.name], value, by, place, given, compiled))
             continue
         try:
-            compiled.append(_layer(step, known, _results(step, tensors), training))
+            compiled.append(_layer(step, known, _results(step, tensors), training, once))
         except ModelError as error:
             problems += [replace(p, layer=step.name, span=p.span or step.span) for p in error.problems]
     if problems:
@@ -210,7 +219,11 @@ def _layers(
 
 
 def _layer(
-    step: Step, known: Mapping[str, Operand], results: dict[str, Operand], training: bool
+    step: Step,
+    known: Mapping[str, Operand],
+    results: dict[str, Operand],
+    training: bool,
+    once: Compiled,
 ) -> CompiledFormula:
     forward = step.forward
     names = forward.input_names(len(step.inputs))
@@ -220,15 +233,20 @@ def _layer(
         operands[key] = Operand(step.shared.get(key, kept.name), parameter.shape)
         if training and key in forward.state and not step.frozen:
             results[f"new_{key}"] = Operand(kept.new_name, parameter.shape)
-    return compile_formula(
-        step.formula if training or forward.inference is None else forward.inference,
-        operands=operands,
-        results=results,
-        constants=forward.constants,
-        sizes=forward.sizes,
-        prefix=step.name,
-        origin=step.name,
-    )
+    text = step.formula if training or forward.inference is None else forward.inference
+    # Most layers are the same in training and after it.
+    key = step.name, text, tuple(results)
+    if key not in once:
+        once[key] = compile_formula(
+            text,
+            operands=operands,
+            results=results,
+            constants=forward.constants,
+            sizes=forward.sizes,
+            prefix=step.name,
+            origin=step.name,
+        )
+    return once[key]
 
 
 def _results(step: Step, tensors: Mapping[str, str]) -> dict[str, Operand]:

@@ -40,6 +40,7 @@ from compiler.ir.tensor.sites import Price, Site, Slot, choose
 from compiler.machine.elements import REALS
 from compiler.schedule.choosing import schedule_of
 from compiler.schedule.context import context_of
+from compiler.schedule.forms import ByForm
 from compiler.schedule.layout import row_size
 from compiler.schedule.nest import make_nest
 from compiler.schedule.pieces import tile_of
@@ -65,13 +66,14 @@ def keep(
 ) -> tuple[Program, tuple[Rewrite, ...]]:
     """Large sums over the batch run at once, where that costs less, over copies of what only a tile can read:
     `given`, which is scaled there."""
-    program, rewrites = choose(program, "keep", partial(ways_at_once, settings=settings), price)
+    known: ByForm[bool] = ByForm()
+    program, rewrites = choose(program, "keep", partial(ways_at_once, settings=settings, known=known), price)
     whole = frozenset(definition.name for definition in program.definitions if definition.at_once)
     left = [d.name for d in program.definitions if d.role == "packed" and not program.readers[d.name]]
     return kept_for(without_unused(program, left), whole, given), rewrites
 
 
-def ways_at_once(program: Program, name: str, settings: Settings) -> Iterator[Site]:
+def ways_at_once(program: Program, name: str, settings: Settings, known: ByForm[bool]) -> Iterator[Site]:
     """The definition `name` over the whole batch at once, where there is a schedule for that: a sum over the
     batch, or a product of which every example has values of its own.
 
@@ -84,8 +86,9 @@ def ways_at_once(program: Program, name: str, settings: Settings) -> Iterator[Si
     if _is_sum(definition):
         yield _at_once(definition, definition, f"it is larger than {_operands(definition)} of all tiles")
     elif _is_product(definition):
-        unpacked = _unpacked(definition, program)
-        if isinstance(_schedule(unpacked, program, whole_settings(settings)), PackedPanels):
+        unpacked, whole = _unpacked(definition, program), whole_settings(settings)
+        has_panels = partial(_has_panels, unpacked, program, whole)
+        if known.get(unpacked, program, whole, has_panels):
             why = f"its weights are larger than {_operands(unpacked)} of all tiles"
             share = settings.machine.costs(settings.dtype).whole_share
             yield _at_once(definition, unpacked, why, share)
@@ -164,6 +167,10 @@ def _reading_through(term: Term, copy: Definition) -> Term:
     symbol = next((s for s, access in term.reads if access.tensor == copy.name), None)
     made = None if symbol is None or len(copy.terms) > 1 else put_in(term, symbol, copy.terms[0])
     return term if made is None else made
+
+
+def _has_panels(definition: Definition, program: Program, settings: Settings) -> bool:
+    return isinstance(_schedule(definition, program, settings), PackedPanels)
 
 
 def _schedule(definition: Definition, program: Program, settings: Settings) -> Schedule:

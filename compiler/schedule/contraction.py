@@ -167,7 +167,7 @@ def _tiles(
             for compaction in (None,) if listed is None else (None, listed):
                 shape = Tile(vector_axis, lanes, vectors, unrolled, sequential, nest, merges, compaction)
                 for parts in _parts(nest, shape, machine):
-                    tile = replace(shape, parts=parts)
+                    tile = shape if parts == 1 else replace(shape, parts=parts)
                     cycles = tile_cycles(tile, machine, dtype, batch)
                     if cycles < inf:
                         yield tile, cycles

@@ -5,12 +5,17 @@ What is found out of one, a price or a kernel, holds for all of its form.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from compiler.ir.affine.kept_hash import keeps_hash
 from compiler.ir.tensor.numbering import Key, Numbers
-from compiler.ir.tensor.program import Definition, Tensor
-from compiler.schedule.context import Context, Entries
+from compiler.ir.tensor.program import Definition, Program, Tensor
+from compiler.schedule.context import Context, Entries, context_of
+from compiler.schedule.settings import Settings
+
+Answer = TypeVar("Answer")
 
 
 @keeps_hash
@@ -60,3 +65,20 @@ class Forms:
             self.met[id(entry)] = entry, key, tuple(numbers.known)
         _, key, names = self.met[id(entry)]
         return key, names
+
+
+@dataclass(frozen=True)
+class ByForm(Generic[Answer]):
+    """Answers to one question about definitions, each worked out once for all of a form."""
+
+    forms: Forms = field(default_factory=Forms)
+    answers: dict[Form, Answer] = field(default_factory=dict)
+
+    def get(
+        self, definition: Definition, program: Program, settings: Settings, work_out: Callable[[], Answer]
+    ) -> Answer:
+        """The answer that is known of the like of a definition of the program, or what `work_out` gives."""
+        form = self.forms.of((definition,), context_of((definition,), program, settings))
+        if form not in self.answers:
+            self.answers[form] = work_out()
+        return self.answers[form]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import sympy
 
@@ -43,6 +44,11 @@ class Nest:
     @property
     def extents(self) -> dict[str, Extent]:
         return {a.name: a.extent for a in (*self.outer, *self.axes)}
+
+    @cached_property
+    def slopes(self) -> tuple[Mapping[Atom, int], ...]:
+        """Of each read, by how many elements a step along an axis moves it."""
+        return tuple(dict(address.offset.terms) for _, address in self.reads)
 
     @property
     def around(self) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from compiler.ir.loops.grammar import Kernel, Random
 from compiler.ir.loops.walk import statements
@@ -99,5 +100,7 @@ def examples_of(call: Call) -> str:
     return "context.whole" if sums_at_once(call) else "context.batch"
 
 
+@lru_cache(maxsize=1024)
 def draws(kernel: Kernel) -> bool:
+    """Whether a kernel draws random numbers; twelve equal blocks ask it of one kernel."""
     return any(isinstance(statement, Random) for statement in statements(kernel.body))

@@ -30,6 +30,7 @@ from typing import Annotated, TypeAlias
 import sympy
 
 from compiler.ir.affine.expression import Affine, constant
+from compiler.ir.affine.kept_hash import keeps_hash
 from compiler.ir.tensor.program import Guard
 
 Expression: TypeAlias = sympy.Expr
@@ -305,6 +306,7 @@ class Buffer:
         return {"real": "real", "index": "int32", "small": "uint8"}[self.element]
 
 
+@keeps_hash
 @dataclass(frozen=True)
 class Kernel:
     """One function of the generated module, with what its header says."""
