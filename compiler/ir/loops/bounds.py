@@ -55,6 +55,8 @@ class Place:
     """Variables of which nothing is known."""
     multiples: tuple[tuple[str, int], ...] = ()
     """Variables of loops in steps, and of what they are multiples."""
+    loads: tuple[Load, ...] = ()
+    """Of integers that the kernel does not write, while what they are loaded by is the same."""
 
     def with_variable(self, name: str, extent: Extent, *facts: Affine) -> Place:
         """What is known behind a new value of a variable: of the one that it had, nothing is left."""
@@ -63,6 +65,7 @@ class Place:
             (*(fact for fact in self.facts if name not in fact.axes), *facts),
             self.undecided - {name},
             tuple(known for known in self.multiples if known[0] != name),
+            tuple(load for load in self.loads if name not in {load.name, *_variables(load.address)}),
         )
 
     def without(self, name: str) -> Place:
@@ -178,14 +181,26 @@ class _Prover:
     def behind(self, statement: Statement, place: Place) -> Place:
         """What is known behind a statement."""
         if isinstance(statement, Load) and statement.integer:
-            tensor = self.buffers[statement.address.buffer].tensor
-            return place.with_variable(statement.name, self.limits.get(tensor))
+            return self.loaded(statement, place)
         if isinstance(statement, Index):
             return place.without(statement.name)
         if isinstance(statement, Points):
             whole = statement.count.constant if statement.count.is_constant else None
             self.entries[statement.lists.name, -1] = (whole, True)
         return place
+
+    def loaded(self, load: Load, place: Place) -> Place:
+        """An integer below the limit of its tensor; loaded once more, it is what it was."""
+        if load in place.loads:
+            return place
+        buffer = self.buffers[load.address.buffer]
+        place = place.with_variable(load.name, self.limits.get(buffer.tensor))
+        return place if buffer.written else replace(place, loads=(*place.loads, load))
+
+
+def _variables(address: Address) -> frozenset[str]:
+    """What an address is computed from."""
+    return address.offset.axes.union(*(guard.affine.axes for guard in address.inside))
 
 
 def _multiple_of(loop: Loop, place: Place) -> int:
