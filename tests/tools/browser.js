@@ -7,6 +7,7 @@ window.addEventListener("load", async function () {
     fetch("/found", { method: "POST", body: JSON.stringify(found) });
   };
   try {
+    found.dark = matchMedia("(prefers-color-scheme: dark)").matches;
     found.width = [document.documentElement.scrollWidth, document.documentElement.clientWidth];
     found.boxes = all("svg rect.box").filter((box) => box.getBoundingClientRect().width > 20).length;
     found.arrows = all("svg path.forward").filter((arrow) => arrow.getTotalLength() > 5).length;
@@ -14,6 +15,10 @@ window.addEventListener("load", async function () {
     found.deadLinks = all("a").filter((a) => !document.getElementById(a.getAttribute("href").slice(1))).length;
     const box = document.querySelector("svg a");
     box.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, view: window }));
+    // Firefox follows a link when the event is done with.
+    for (let waits = 0; waits < 50 && location.hash !== box.getAttribute("href"); waits += 1) {
+      await new Promise((done) => setTimeout(done, 100));
+    }
     found.followed = location.hash === box.getAttribute("href");
 
     const play = document.querySelector(".play");

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,9 +18,9 @@ from compiler.tools.explain.as_html import as_html
 from compiler.tools.explain.example import journey
 from compiler.tools.explain.material import material
 from compiler.tools.explain.outline import outline
+from tests.tools.browsers import Browser, found, names
 from tests.tools.test_explain_example import as_if_measured, constructed
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SCRIPT = Path(__file__).with_name("browser.js")
 DENSE = """
 from chainrule import CrossEntropy, Dense, Input, Model, ReLU, SGD, Softmax
@@ -39,17 +35,17 @@ window.pageErrors = [];
 window.addEventListener("error", function (event) { window.pageErrors.push(event.message); });
 console.error = console.warn = function (words) { window.pageErrors.push(String(words)); };
 </script>"""
-DARK = ("--force-dark-mode", "--blink-settings=preferredColorScheme=0")
 MOST_SECONDS = 240
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def browser() -> str:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"there is no browser here: none of {', '.join(BROWSERS)}")
-    return found
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def browser(request: pytest.FixtureRequest) -> Browser:
+    """Each in turn; skipped where it is not installed, which is said."""
+    browser = found(request.param)
+    if browser is None:
+        pytest.skip(f"there is no {request.param} here: none of {', '.join(names(request.param))}")
+    return browser
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +63,7 @@ def whole_page(path: Path) -> str:
     return as_html(outline(model, None, as_if_measured(model, way), constructed()))
 
 
-def seen(browser: str, page: str, folder: Path, *options: str) -> dict[str, Any]:
+def seen(browser: Browser, page: str, folder: Path, dark: bool = False) -> dict[str, Any]:
     """What the script finds out."""
     axe = _axe()
     source = json.dumps(page).replace("<", "\\u003c")
@@ -75,17 +71,8 @@ def seen(browser: str, page: str, folder: Path, *options: str) -> dict[str, Any]
     late = "".join(f"<script>{text}</script>" for text in scripts)
     tested = page.replace("<head>", f"<head>{EARLY}", 1).replace("</body>", f"{late}</body>")
     answers: Queue[bytes] = Queue()
-    with served(tested.encode(), answers) as address:
-        command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-extensions"]
-        command += [f"--user-data-dir={folder / 'profile'}", "--window-size=1280,900", *options, address]
-        running = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            return json.loads(answers.get(timeout=MOST_SECONDS))
-        finally:
-            os.killpg(running.pid, signal.SIGKILL)
-            running.wait()
+    with served(tested.encode(), answers) as address, browser.showing(address, folder, dark):
+        return json.loads(answers.get(timeout=MOST_SECONDS))
 
 
 @contextmanager
@@ -143,17 +130,21 @@ def examine(found: dict[str, Any]) -> None:
         assert "color-contrast" in found["rules"]
 
 
-def test_the_page_in_a_browser(browser: str, page: str, tmp_path: Path) -> None:
-    examine(seen(browser, page, tmp_path))
+def test_the_page_in_a_browser(browser: Browser, page: str, tmp_path: Path) -> None:
+    found = seen(browser, page, tmp_path)
+    assert not found["dark"]
+    examine(found)
 
 
 @pytest.mark.long
-def test_the_page_in_the_dark(browser: str, page: str, tmp_path: Path) -> None:
-    examine(seen(browser, page, tmp_path, *DARK))
+def test_the_page_in_the_dark(browser: Browser, page: str, tmp_path: Path) -> None:
+    found = seen(browser, page, tmp_path, dark=True)
+    assert found["dark"]
+    examine(found)
 
 
 @pytest.mark.long
-def test_the_page_of_the_mnist_network(browser: str, tmp_path: Path) -> None:
+def test_the_page_of_the_mnist_network(browser: Browser, tmp_path: Path) -> None:
     page = whole_page(ROOT / "models" / "mnist.py")
     assert len(page.encode()) < 3_000_000
     examine(seen(browser, page, tmp_path))
