@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ ENDINGS = frozenset(
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """What Pillow calls images of so many channels."""
 MAXIMUM_PIXELS = 2**26
+TOGETHER = 64
+"""Files that a thread reads in one go."""
+MOST_READERS = 8
+LARGE = 2**14
+"""Values of an image whose decoding is worth a thread."""
 DAMAGED = (
     OSError,
     ValueError,
@@ -82,7 +88,8 @@ def images_below(folder: Path) -> list[Path]:
 
 
 def read_image(path: str | os.PathLike, reading: Reading) -> np.ndarray:
-    """One image, uint8 of the shape of `reading`. Raises DataError where the file is no such."""
+    """One image, uint8 of the shape of `reading`, not to be written to. Raises DataError where the file is
+    no such."""
     pillow = _pillow()
     try:
         # From memory: where a file announces more than it has, no reader can ask for more than that.
@@ -105,9 +112,22 @@ def read_image(path: str | os.PathLike, reading: Reading) -> np.ndarray:
 def read_images(paths: Sequence[Path], reading: Reading) -> np.ndarray:
     """Images uint8 (N, height, width, channels). Raises DataError."""
     pixels = np.empty((len(paths), *reading.shape), np.uint8)
-    for number, path in enumerate(paths):
-        pixels[number] = read_image(path, reading)
+
+    def read(numbers: range) -> None:
+        for number in numbers:
+            pixels[number] = read_image(paths[number], reading)
+
+    parts = [range(start, min(start + TOGETHER, len(paths))) for start in range(0, len(paths), TOGETHER)]
+    with ThreadPoolExecutor(_readers(reading, len(parts))) as readers:
+        # In order: of several files that cannot be read, the first is named.
+        for _ in readers.map(read, parts):
+            pass
     return pixels
+
+
+def _readers(reading: Reading, parts: int) -> int:
+    """How many threads: Pillow decodes beside others, and what is around that for a small image does not."""
+    return max(1, min(parts, os.cpu_count() or 1, MOST_READERS)) if np.prod(reading.shape) >= LARGE else 1
 
 
 def _as_bytes(image: Any, reading: Reading, path: str | os.PathLike) -> np.ndarray:
@@ -122,10 +142,12 @@ def _as_bytes(image: Any, reading: Reading, path: str | os.PathLike) -> np.ndarr
     if image.mode.startswith("I;16"):
         # Pillow would cut 16 bits off at 255; the upper eight are what the image looks like.
         image = image.point(lambda value: value / 256).convert("L")
-    image = image.convert(MODES[channels])
+    if image.mode != MODES[channels]:
+        image = image.convert(MODES[channels])
     if image.size != (width, height):
         image = image.resize((width, height), _pillow().Resampling.BILINEAR)
-    return np.asarray(image, np.uint8).reshape(reading.shape)
+    # Pillow's own way to an array takes as long again as the decoding of a small image.
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(reading.shape)
 
 
 def _pillow() -> Any:

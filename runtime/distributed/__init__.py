@@ -1,5 +1,6 @@
 """One training by several processes, on one machine or many: MPI, through mpi4py.
 
+uncaught.py   an error of one process before they know each other
 launch.py     whether mpiexec started this process, with how many others
 group.py      the processes: messages, waiting that leaves the processor to others, the end of all
 exchange.py   what they exchange within a step

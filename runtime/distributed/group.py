@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from runtime.distributed.uncaught import watched_elsewhere
 from runtime.errors import ChainruleRuntimeError, TrainingError
 
 SPIN_SECONDS = 1e-3
@@ -66,6 +67,7 @@ class Group:
         crowded = len(masks) > processors
         both = world.Dup(), world.Dup()
         group = cls(*both, here, world.rank, world.size, ordered=ordered, processors=mine, crowded=crowded)
+        watched_elsewhere()
         if group.ranks > 1:
             group._end_with_uncaught_errors()
         return group

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Mapping
 from typing import Literal
 
 from runtime.distributed.group import Group
+from runtime.distributed.uncaught import launched
 from runtime.errors import TrainingError
 
 Ranks = Literal["ordered", "unordered", "alone"]
 """How processes that were started together train: adding up in a fixed order, in any, or each by itself."""
-COUNTS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
-"""Where starters say how many they have started: MPICH and what is made of it, Open MPI."""
-
-
-def launched(environment: Mapping[str, str] = os.environ) -> int:
-    """How many processes were started together; 1 where nobody says more."""
-    found = (environment.get(name, "") for name in COUNTS)
-    return max((int(text) for text in found if text.isdigit()), default=1)
 
 
 def find_group(ranks: Ranks = "ordered") -> Group | None:

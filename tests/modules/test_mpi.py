@@ -85,6 +85,26 @@ def test_in_any_order_and_by_decision_of_one(module: Path, tmp_path: Path, alone
     assert found[0]["weights"] == found[1]["weights"] == found[2]["weights"]
 
 
+BEFORE_FIT = """
+import os, sys
+import chainrule
+if "knows MPI" in sys.argv:
+    from mpi4py import MPI
+if os.environ["PMI_RANK"] == "1":
+    raise OSError("no data here")
+from runtime.distributed.launch import find_group
+find_group()
+"""
+
+
+@pytest.mark.parametrize("knows", ["nothing of MPI", "knows MPI"])
+def test_a_script_that_fails_before_fit_ends_the_job(knows: str) -> None:
+    """The other waits for it where `fit` begins, and would for ever."""
+    command = [str(MPIEXEC), "-n", "2", sys.executable, "-c", BEFORE_FIT, knows]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0 and "no data here" in done.stderr
+
+
 def test_a_process_that_fails_ends_the_job(module: Path, tmp_path: Path) -> None:
     """With a message and a checkpoint; what all do wrong is said by one."""
     done = run(2, module, tmp_path / "failing", epochs=2, fails=1)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from runtime.distributed import group as group_module
 from runtime.distributed.group import LONGEST_NAP, Group
-from runtime.distributed.launch import find_group, launched
+from runtime.distributed.launch import find_group
 from runtime.distributed.network import SharedNetwork
 from runtime.distributed.tree import added_up, branches
+from runtime.distributed.uncaught import launched
 from runtime.errors import TrainingError
 
 

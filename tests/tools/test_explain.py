@@ -137,7 +137,7 @@ def test_branches_are_said(residual) -> None:
     assert path[-1].name == "loss"
     graph = next(block for block in blocks if isinstance(block, Graph))
     assert len([arrow for arrow in graph.arrows if arrow[0] == "first"]) == 2
-    assert "--check" in as_text(blocks)
+    assert "float64" in as_text(blocks)
     tree(as_html(blocks))
 
 

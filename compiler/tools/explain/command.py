@@ -17,10 +17,12 @@ def add_explain(commands: Any, checked: Callable[[argparse.Namespace], Any]) -> 
     parser.add_argument("model", type=Path, help="a model file, such as models/mnist.py")
     parser.add_argument("--format", choices=FORMATS, default="html", help="of what is written (html)")
     parser.add_argument("-o", "--output", type=Path, help="the file (standard output; html: NAME.html)")
-    parser.add_argument("--check", action="store_true", help="compile in float64, and show what was measured")
     parser.add_argument(
-        "--quick", action="store_true", help="build and measure nothing: no times, no networks that train"
+        "--quick",
+        action="store_true",
+        help="build and measure nothing: no times, no networks that train, no evidence",
     )
+    parser.add_argument("--check", action="store_true", help="evidence, with --quick or another target too")
     parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
     parser.add_argument("--target", default="native", help="what the kernels are for (native)")
     parser.set_defaults(run=lambda arguments: run(arguments, checked), batch_size=3, seed=0)
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace, checked: Callable[[argparse.Namespace], A
         instruments = "kernels" if measuring else "none"
         model = material(arguments.model, arguments.target, arguments.dtype, instruments)
         found = measured(model, arguments.model) if measuring else None
-        report = checked(arguments) if arguments.check else None
+        report = checked(arguments) if measuring or arguments.check else None
         blocks = outline(model, report, found, health() if measuring else None)
     writers: Mapping[str, Callable[..., str]] = {
         "html": as_html,

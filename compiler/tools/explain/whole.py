@@ -130,7 +130,7 @@ def evidence_part(report: Report | None) -> Iterator[Block]:
     """The check's table."""
     yield Heading(2, "Evidence", "evidence")
     if report is None:
-        yield Paragraph("`chainrule explain MODEL --check` compiles the model in float64, and measures it.")
+        yield Paragraph("`chainrule explain MODEL`, without `--quick`, has the model checked in float64.")
         return
     columns = [c for c in COLUMNS if any(c in row for row in report.errors.values())]
     rows = tuple(
