@@ -10,7 +10,6 @@ from chainrule import (
     CrossEntropy,
     Dense,
     GlobalAveragePooling2D,
-    HeNormal,
     Input,
     Model,
     ReLU,
@@ -20,14 +19,14 @@ from chainrule import (
 
 def convolution(x, filters, stride=1):
     """A convolution without bias, normalised: beta of the normalisation is its bias."""
-    h = Conv2D(filters, 3, stride=stride, padding="same", use_bias=False, kernel_initializer=HeNormal())(x)
+    h = Conv2D(filters, 3, stride=stride, padding="same", use_bias=False)(x)
     return BatchNormalization()(h)
 
 
 def block(x, filters, stride):
     """Two convolutions beside a shortcut, which is a 1 × 1 convolution where the shape changes."""
     h = convolution(ReLU()(convolution(x, filters, stride)), filters)
-    shortcut = x if stride == 1 else Conv2D(filters, 1, stride=stride, kernel_initializer=HeNormal())(x)
+    shortcut = x if stride == 1 else Conv2D(filters, 1, stride=stride)(x)
     return ReLU()(h + shortcut)
 
 

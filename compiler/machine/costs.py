@@ -75,6 +75,12 @@ class Costs:
     much slower an input without zeros may be."""
     lanes_sum: float = 8.0
     """Cycles to add up the lanes of a vector and store the sum. Reckoned: four steps of two instructions."""
+    strip_vectors: int = 4
+    """Vectors side by side in a sum along memory: as many as it takes that no addition waits for the one
+    before it. Reckoned: that takes three or four cycles, and a loop over them is short."""
+    strip_value: float = 0.5
+    """Cycles to compute a value that is no arithmetic alone, store it in a strip and load it again. Measured:
+    an exponential with vectors of 64 bytes takes 0.4."""
     spare_registers: int = 6
     """Registers beside the vectors that stay in a picked sum: accumulators, and what adds them up.
     Counted."""

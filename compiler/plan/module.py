@@ -36,8 +36,8 @@ def routine_of(plan: Plan, dtype: str, sites: Iterator[int], clocks: Iterator[in
     """
     phases = []
     for number, phase in enumerate(plan.phases):
-        before = tuple(_before(call, plan, sites, clocks) for call in phase.before)
-        calls = tuple(_call(call, plan, clocks, in_tile=True) for call in phase.tile)
+        before = tuple(_before(call, plan, dtype, sites, clocks) for call in phase.before)
+        calls = tuple(_call(call, plan, dtype, clocks, in_tile=True) for call in phase.tile)
         tiles = None
         if calls:
             site = next(sites)
@@ -50,18 +50,19 @@ def routine_of(plan: Plan, dtype: str, sites: Iterator[int], clocks: Iterator[in
 
 
 def _before(
-    call: kernels.Call, plan: Plan, sites: Iterator[int], clocks: Iterator[int] | None
+    call: kernels.Call, plan: Plan, dtype: str, sites: Iterator[int], clocks: Iterator[int] | None
 ) -> Once | Parts:
-    made = _call(call, plan, clocks, in_tile=False)
+    made = _call(call, plan, dtype, clocks, in_tile=False)
     return Parts(made, next(sites)) if call.kernel.shared else Once(made)
 
 
-def _call(call: kernels.Call, plan: Plan, clocks: Iterator[int] | None, *, in_tile: bool) -> Call:
+def _call(call: kernels.Call, plan: Plan, dtype: str, clocks: Iterator[int] | None, *, in_tile: bool) -> Call:
     pointers = []
+    room = Place("tile", _input_rooms(plan, dtype)[1] if in_tile else 0)
     for buffer, tensor in zip(call.kernel.buffers, call.tensors, strict=True):
         if buffer.room:
-            # In the tile of whoever does a part.
-            pointers.append(Pointer(tensor, Place("tile"), "real", buffer.room, False))
+            # In the tile of whoever does a part; a tile at work holds values, and room is behind them.
+            pointers.append(Pointer(tensor, room, "real", buffer.room, False))
             continue
         place, shape = plan.places[tensor], plan.program.shape(tensor)
         if place.area == "lane" and not buffer.written:
@@ -92,8 +93,11 @@ def _input_rooms(plan: Plan, dtype: str) -> tuple[dict[str, int], int]:
     return rooms, end
 
 
-def _room_bytes(plan: Plan, dtype: str) -> int:
-    return aligned(plan.room * element_bytes("real", dtype), ALIGNMENT)
+def _bytes_with_room(plan: Plan, dtype: str) -> int:
+    """Bytes of a tile with room for kernels in it, or of the room of one that runs by itself."""
+    real = element_bytes("real", dtype)
+    behind = aligned(plan.tile_room * real, ALIGNMENT)
+    return max(_input_rooms(plan, dtype)[1] + behind, aligned(plan.room * real, ALIGNMENT))
 
 
 def memory_of(
@@ -111,7 +115,7 @@ def memory_of(
         lanes=LANES,
         lane_tiles=LANE_TILES,
         lane_copies=max((_lane_copies(plan, parameters) for plan in updates), default=1),
-        tile_bytes=max(max(_input_rooms(plan, dtype)[1], _room_bytes(plan, dtype)) for plan in plans),
+        tile_bytes=max(_bytes_with_room(plan, dtype) for plan in plans),
         lane_elements=max(totals, *(plan.lane_elements for plan in plans)),
         shared_bytes=max(plan.shared_bytes for plan in plans),
         batch_elements=max(plan.batch_elements for plan in plans),

@@ -73,8 +73,13 @@ class Plan:
 
     @property
     def room(self) -> int:
-        """Reals for which a kernel wants room of its own at most; it is where the tiles are."""
-        return max((sum(buffer.room for buffer in kernel.buffers) for kernel in self.kernels), default=0)
+        """Reals for which a kernel that runs by itself wants room at most; it is where the tiles are."""
+        return most_room(call for phase in self.phases for call in phase.before)
+
+    @property
+    def tile_room(self) -> int:
+        """Reals for which a kernel in the tiles wants room at most; it is behind what these hold."""
+        return most_room(call for phase in self.phases for call in phase.tile)
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -83,6 +88,11 @@ class Plan:
     @property
     def kernels(self) -> tuple[Kernel, ...]:
         return tuple(call.kernel for call in self.calls)
+
+
+def most_room(calls: Iterable[Call]) -> int:
+    """The most reals for which one of the calls wants room."""
+    return max((sum(buffer.room for buffer in call.kernel.buffers) for call in calls), default=0)
 
 
 def make_plan(
@@ -252,8 +262,9 @@ def _lifetimes(
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     for number, call in enumerate(calls):
+        rooms = {buffer.tensor for buffer in call.kernel.buffers if buffer.room}
         for name in call.tensors:
-            if name not in places:
+            if name not in places and name not in rooms:
                 first.setdefault(name, number)
                 last[name] = number
     return [Interval(name, first[name], last[name], size_of(name)) for name in first]

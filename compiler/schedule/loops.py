@@ -64,11 +64,11 @@ def plain_nest(
         return _in_blocks(nest, pair, outcome, shapes, settings)
     if not injective or (not nest.reduction_axes and operation == "sum"):
         # Every point writes on its own: no accumulator outlives a point.
-        axes = _ordered(nest, (*nest.target_axes, *nest.reduction_axes))
+        axes = ordered(nest, (*nest.target_axes, *nest.reduction_axes))
         return guarded_loops(
             axes, nest.guards, nest.around, lambda guards, _: _point(nest, outcome, shapes, guards, costs)
         )
-    axes = _ordered(nest, nest.target_axes)
+    axes = ordered(nest, nest.target_axes)
     return guarded_loops(
         axes,
         nest.guards,
@@ -112,7 +112,7 @@ def _in_blocks(
     for a, size in reversed(blocks):
         upper = (Limit(constant(a.size)),)
         body = (Loop(_block_of(a), (Limit(constant(0)),), upper, body, size),)
-    others = [a for a in _ordered(nest, nest.target_axes) if a not in pair]
+    others = [a for a in ordered(nest, nest.target_axes) if a not in pair]
     return guarded_loops(others, (), frozenset(), lambda _g, _o: body)
 
 
@@ -120,7 +120,7 @@ def _block_of(a: Axis) -> str:
     return f"{a.name}_block"
 
 
-def _ordered(nest: Nest, axes: Sequence[Axis]) -> list[Axis]:
+def ordered(nest: Nest, axes: Sequence[Axis]) -> list[Axis]:
     """Batch first, then by falling stride in the target, so that the innermost loop is contiguous."""
 
     def key(a: Axis) -> tuple[bool, int, int]:
@@ -133,7 +133,7 @@ def _ordered(nest: Nest, axes: Sequence[Axis]) -> list[Axis]:
 def _point(nest: Nest, outcome: Outcome, shapes: Shapes, guards: tuple[Guard, ...], costs: Costs) -> Body:
     """One point of the domain, written straight to its target."""
     integers = Integers(shapes, "")
-    innermost = _ordered(nest, (*nest.target_axes, *nest.reduction_axes))[-1:]
+    innermost = ordered(nest, (*nest.target_axes, *nest.reduction_axes))[-1:]
     looked_up = bool(innermost) and is_looked_up(nest, innermost[0].name, shapes, costs)
     loads, body = load_reads(
         nest,

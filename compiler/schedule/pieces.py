@@ -17,7 +17,7 @@ from compiler.ir.tensor.program import Axis, Definition, Guard, Shape, Term
 from compiler.ir.tensor.rename import moved, without_single_values
 from compiler.schedule.accumulators import split_scale
 from compiler.schedule.collapse import merge_nest
-from compiler.schedule.contraction import choose_tile
+from compiler.schedule.contraction import choose_tile, sequential_axes
 from compiler.schedule.layout import row_size
 from compiler.schedule.nest import Nest, make_nest
 from compiler.schedule.settings import Settings
@@ -44,8 +44,10 @@ class TiledPiece(Piece):
 
 
 def tile_of(nest: Nest, settings: Settings, windows: Mapping[str, int] | None = None) -> Tile | None:
-    """A register tile is for reductions; what has none is a plain loop that the C compiler vectorises."""
-    if not nest.reduction_axes and not is_selected(nest):
+    """A register tile is for reductions, and for products of which several are added to one element, such as
+    x̄[h + p, c] += ȳ[h, c]·K[p, c]; what else has none is a plain loop that the C compiler vectorises."""
+    colliding = len(nest.reads) > 1 and sequential_axes(nest)
+    if not (nest.reduction_axes or is_selected(nest) or colliding):
         return None
     around = tuple((windows or {}).items())
     return choose_tile(nest, settings.machine, settings.dtype, settings.tile, around, settings.given)

@@ -154,7 +154,8 @@ class _Run:
     def on_tile(self, call: Call, first: int, batch: int, lane: int) -> None:
         """A kernel on a tile's examples, of which it can reach no others."""
         whole = self.memories(call, lane)
-        rows = dict(zip((b.name for b in call.kernel.buffers), call.tensors, strict=True))
+        both = zip(call.kernel.buffers, call.tensors, strict=True)
+        rows = {buffer.name: None if buffer.room else tensor for buffer, tensor in both}
         parts = {name: self.rows(rows[name], memory, first, batch) for name, memory in whole.items()}
         arguments = Arguments(batch, 0, 1, self.seed, self.step, first)
         run_kernel(call.kernel, {n: part for n, (part, _) in parts.items()}, self.dtype.type, arguments)
@@ -162,10 +163,10 @@ class _Run:
             whole[name].known[start : start + len(part.known)] = part.known
         self.overwritten(call)
 
-    def rows(self, name: str, memory: Memory, first: int, batch: int) -> tuple[Memory, int]:
-        """The examples of a tile, and the number of the first element."""
-        shape = self.plan.program.shape(name)
-        if None not in shape:
+    def rows(self, name: str | None, memory: Memory, first: int, batch: int) -> tuple[Memory, int]:
+        """The examples of a tile, and the number of the first element; a kernel's own room is all of it."""
+        shape = () if name is None else self.plan.program.shape(name)
+        if name is None or None not in shape:
             return memory, 0
         size = row_size(shape)
         start = 0 if self.plan.places[name].area == "tile" else first * size

@@ -122,6 +122,7 @@ def _contractions() -> Iterator[Sample]:
     )
     yield as_it_is("heads", HEADS, tile=4, batches=(5,))
     yield as_it_is("long sums", LONG, batches=(3,))
+    yield as_it_is("strips", STRIPS, batches=(2,))
     yield as_it_is("a sum over a long batch", OVER_BATCH, tile=128, batches=(130,))
 
 
@@ -152,6 +153,19 @@ roots: (batch,) real = sum of "roots"
     for b:batch, i:2000: [b] += sqrt(x[b, i]**2 + 1)
 outputs dots, sums, roots
 """
+STRIPS = """
+input x: (batch, 2, 150) real
+means: (batch, 2) real = sum of "means"
+    for b:batch, i:2, c:150: [b, i] += x[b, i, c]/150
+powers: (batch, 2) real = sum of "powers"
+    for b:batch, i:2, c:150: [b, i] += exp(x[b, i, c] - means[b, i])
+tops: (batch, 2) real = max of "tops"
+    for b:batch, i:2, c:150: [b, i] max= x[b, i, c]
+nearest: (batch, 2) real = min of "nearest"
+    for b:batch, i:2, c:150: [b, i] min= exp(x[b, i, c])
+outputs powers, tops, nearest
+"""
+"""150 is some strips, some vectors and some values, of every machine."""
 OVER_BATCH = """
 input x: (batch, 3) real
 input w: (batch, 17) real

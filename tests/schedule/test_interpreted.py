@@ -45,6 +45,8 @@ SCHEDULES = (
     r"sums in \d parts",
     r"the rest in registers",
     r"sums in the same registers",
+    r"lanes along .* added up at the end",
+    r"lanes along .* compared at the end",
     r"counter-based",
     r"plain loop$",
 )

@@ -35,6 +35,7 @@ from compiler.schedule.strategies.pointwise_groups import PointwiseGroups
 from compiler.schedule.strategies.random_numbers import RandomNumbers
 from compiler.schedule.strategies.register_tile import RegisterTile
 from compiler.schedule.strategies.scatter import Scatter
+from compiler.schedule.strategies.strips import StripExtremum, StripSum
 from compiler.schedule.strategies.table import STRATEGIES
 from compiler.tools.measure.schedule_text import why
 from tests.harness import plans_of
@@ -56,8 +57,10 @@ parameter k: (3, 20, 32) real
 parameter dk: (3, 20, 32) real
 parameter kt: (3, 32, 20) real
 parameter bias: (32) real
+parameter d: (3, 20) real
 parameter w: (32, 2, 20) real
 parameter dw: (32, 2, 20) real
+input r: (batch, 3, 150) real
 random noise: (batch, 6) real stream 1
 iota places: (9) real
 tile: (batch, 10, 32) real = sum of "tile"
@@ -66,6 +69,8 @@ tile: (batch, 10, 32) real = sum of "tile"
     for b:batch, h:10, o:32, p:3, c:20: [b, h, o] += dk[p, c, o]*x[b, h + p, c]
 adding: (batch, 12, 20) real = sum of "adding"
     for b:batch, h:10, o:32, p:3, c:20: [b, h + p, c] += tile[b, h, o]*kt[p, o, c]
+depthwise: (batch, 12, 20) real = sum of "depthwise"
+    for b:batch, h:10, p:3, c:20: [b, h + p, c] += x[b, h, c]*d[p, c]
 listed: (batch, 10, 20) real = sum of "listed"
     for b:batch, i:5, o:32, c:20: [b, 2*i + winner[b, i, o], c] += g[b, i, o]*kt[0, o, c]
 picked: (batch, 5, 32) real = sum of "picked"
@@ -80,6 +85,14 @@ pointwise: (batch, 2, 16) real = sum of "pointwise"
     for b:batch, c:16: [b, 1, c] += u[b, 2, c]**2
 loops: (batch, 8) real = sum of "loops"
     for b:batch, i:8, c:16: [b, i] += exp(u[b, i, c])
+rows: (batch, 3) real = sum of "rows"
+    for b:batch, i:3, c:150: [b, i] += exp(r[b, i, c])
+squares: (batch, 3) real = sum of "squares"
+    for b:batch, i:3, c:150: [b, i] += (r[b, i, c] - u[b, i, 0])**2
+largest: (batch, 3) real = max of "largest"
+    for b:batch, i:3, c:150: [b, i] max= r[b, i, c]
+smallest: (batch, 3) real = min of "smallest"
+    for b:batch, i:3, c:150: [b, i] min= exp(r[b, i, c])
 phases: (batch, 2, 16) real = sum of "phases"
     for b:batch, c:16: [b, 0, c] += exp(u[b, 4, c])
     for b:batch, c:16: [b, 1, c] += u[b, 5, c]
@@ -101,7 +114,7 @@ fused: (batch, 32) real = sum of "fused"
 after: (batch, 32) real = sum of "after"
     for b:batch, o:32: [b, o] += max(fused[b, o], 0)
 outputs tile, adding, listed, picked, linear, pointwise, loops, phases, scatter, turns, drawn, counted, \
-top, after
+top, after, depthwise, rows, squares, largest, smallest
 """
 
 PROGRAM = parse_program(TEXT)
@@ -119,11 +132,16 @@ class Case:
 CASES = {
     "tile": Case((RegisterTile,), ("gather, register tile", "lanes of o", "2 sums in the same registers")),
     "adding": Case((RegisterTile,), ("scatter, register tile", "outermost, adding to memory")),
+    "depthwise": Case((RegisterTile,), ("scatter, register tile", "p outermost, adding to memory")),
     "listed": Case((CompactedTile,), ("nonzero factors listed along o first, a list for each winner",)),
     "picked": Case((PickedSums,), ("products along vectors of c",)),
     "linear": Case((LinearSums,), ("sums computed together along c",)),
     "pointwise": Case((PointwiseGroups,), ("gather, computed together along c",)),
     "loops": Case((PlainLoops,), ("gather, plain loops",)),
+    "rows": Case((StripSum,), ("gather, 4 x 16 lanes along c, added up at the end",)),
+    "squares": Case((StripSum,), ("gather, 4 x 16 lanes along c, added up at the end",)),
+    "largest": Case((StripExtremum,), ("gather, 4 x 16 lanes along c, compared at the end",)),
+    "smallest": Case((StripExtremum,), ("gather, 4 x 16 lanes along c, compared at the end",)),
     "phases": Case((PlainLoops,), ("gather, plain loops",)),
     "scatter": Case((Scatter,), ("scatter, serial: targets may collide",)),
     "turns": Case((PlainLoops, Scatter), ("gather, plain loops; scatter, serial",)),

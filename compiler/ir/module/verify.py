@@ -89,7 +89,8 @@ def _check_call(call: Call, state: _State, sums: tuple[Sum, ...] | None) -> set[
     """Check reads, then writes; what a call of a tile has written besides sums may be read from here on."""
     both = list(zip(call.kernel.buffers, call.pointers, strict=True))
     for room in (pointer for buffer, pointer in both if buffer.room):
-        if room.place.area != "tile" or room.size * state.real_bytes > state.sizes.get("tile", inf):
+        end = room.place.offset + room.size * state.real_bytes
+        if room.place.area != "tile" or end > state.sizes.get("tile", inf):
             raise state.wrong(call, f"there is no room for {room.tensor}")
     pairs = [(buffer, pointer) for buffer, pointer in both if not buffer.room]
     for buffer, pointer in pairs:

@@ -19,6 +19,7 @@ from compiler.schedule.strategies import (
     random_numbers,
     register_tile,
     scatter,
+    strips,
 )
 
 STRATEGIES: tuple[Strategy, ...] = (
@@ -27,6 +28,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     iota.match,
     # Several definitions, or none that is a sum.
     fused_chain.match,
+    strips.match,
     extremum.match,
     # All terms of a sum at once.
     picked_sums.match,

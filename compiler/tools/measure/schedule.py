@@ -214,7 +214,7 @@ def workspace(source: ModuleSource, batch: int) -> Workspace:
     plans = source.step
     value = element_bytes("real", source.settings.dtype)
     return Workspace(
-        max(max(plan.tile_bytes, plan.room * value) for plan in plans),
+        max(max(plan.tile_bytes + plan.tile_room * value, plan.room * value) for plan in plans),
         LANES * max(plan.lane_elements for plan in plans) * value,
         max(plan.shared_bytes for plan in plans),
         max(plan.batch_elements for plan in plans) * batch * value,

@@ -1,0 +1,125 @@
+"""A sum or an extremum along memory, in whole vectors whose lanes come together at the end of each row.
+
+    mean[b,i] += 1/128 · x[b,i,k]        for b, i:  for k step 64:  acc_0 … acc_3 += x[b, i, k : k + 64]
+    top[b,i] max= x[b,i,k]                          mean[b, i] = lanes(acc_0 + … + acc_3)
+
+`compiler/schedule/strips.py` says how. Where the target has an axis along which memory is contiguous, a
+register tile takes that axis for its vectors, and no lanes need be added up: it goes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from compiler.ir.loops.grammar import Body
+from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.maps import covers, is_injective
+from compiler.ir.tensor.program import Definition
+from compiler.machine.machine import Machine
+from compiler.schedule.collapse import collapse
+from compiler.schedule.context import Context, Entries
+from compiler.schedule.layout import clear, extent_of
+from compiler.schedule.loops import ordered
+from compiler.schedule.nest import Nest, make_nest
+from compiler.schedule.pieces import TiledPiece, targets_only
+from compiler.schedule.register_tile import guarded_loops
+from compiler.schedule.schedule import Schedule, TermsSchedule
+from compiler.schedule.settings import Settings
+from compiler.schedule.strips import COMPARED, Strip, strip_loops, strip_of
+
+
+@dataclass(frozen=True)
+class StripSum(TermsSchedule):
+    """A sum of one term; `clears` says that its target is set to zero first."""
+
+    strategy: ClassVar[str] = "strips"
+
+    row: Nest
+    strip: Strip
+    adds: bool
+    clears: bool
+
+    @property
+    def rooms(self) -> Mapping[str, int]:
+        return self.strip.rooms
+
+    def cycles(self, machine: Machine) -> float:
+        return _cycles(self.row, self.strip, self.settings, machine)
+
+    def describe(self) -> str:
+        return f"gather, {self.strip}"
+
+    def loops(self) -> Body:
+        cleared = (clear(self.row.buffer, self.shapes[self.row.buffer]),) if self.clears else ()
+        return (*cleared, *_rows(self.row, self.strip, self.adds, self.settings))
+
+
+@dataclass(frozen=True)
+class StripExtremum(Schedule):
+    """A max or min whose winner nobody wants."""
+
+    strategy: ClassVar[str] = "strips"
+
+    row: Nest
+    strip: Strip
+
+    @property
+    def nests(self) -> tuple[Nest, ...]:
+        return (self.row,)
+
+    @property
+    def rooms(self) -> Mapping[str, int]:
+        return self.strip.rooms
+
+    def cycles(self, machine: Machine) -> float:
+        return _cycles(self.row, self.strip, self.settings, machine)
+
+    def describe(self) -> str:
+        return f"gather, {self.strip}"
+
+    def loops(self) -> Body:
+        return _rows(self.row, self.strip, False, self.settings)
+
+
+def match(entries: Entries, context: Context) -> Schedule | None:
+    """A definition of one term with values for each example, over one long reduction along memory."""
+    first = entries[0]
+    if len(entries) > 1 or not isinstance(first, Definition) or len(first.terms) > 1:
+        return None
+    if not has_batch(first.shape):
+        return None
+    (term,) = first.terms
+    if not is_injective(targets_only(term)):
+        return None
+    whole = covers(targets_only(term), context.shapes[first.name])
+    if first.operation in COMPARED:
+        row = make_nest(term, first.name, context.shapes, "", numbered=True)
+        strip = strip_of(row, first.operation, context.shapes, context.settings)
+        able = strip is not None and whole and not context.adds
+        return StripExtremum(context.tensors, context.settings, row, strip) if able else None
+    piece = context.next_piece
+    if first.operation != "sum" or piece is None or isinstance(piece, TiledPiece):
+        return None
+    row, _ = collapse(piece.nest, frozenset())
+    strip = strip_of(row, "sum", context.shapes, context.settings)
+    if strip is None:
+        return None
+    begin = context.begin(piece)
+    own = (piece,), row, strip
+    return StripSum(context.tensors, context.settings, *own, begin != "store", begin == "clear")
+
+
+def _rows(row: Nest, strip: Strip, adds: bool, settings: Settings) -> Body:
+    """Loops over the elements of the target."""
+    loops = strip_loops(row, strip, adds, settings.longest_batch)
+    return guarded_loops(ordered(row, row.target_axes), (), row.around, lambda _guards, _outer: loops)
+
+
+def _cycles(row: Nest, strip: Strip, settings: Settings, machine: Machine) -> float:
+    costs = machine.costs(settings.dtype)
+    rows = prod(extent_of(a, settings.tile) for a in row.target_axes)
+    point = costs.strip_value if strip.computed else (costs.group_load + costs.group_add) / strip.lanes
+    return rows * (strip.along.size * point + costs.lanes_sum)
