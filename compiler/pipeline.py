@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from compiler.derive.extrema import extrema
 from compiler.derive.jvp import jvp
 from compiler.derive.per_example import per_example
 from compiler.derive.release import release
@@ -111,6 +112,13 @@ PASSES: tuple[Pass, ...] = (
         "a function that never falls is applied behind a max instead of before it",
         plain(commute),
         without="functions stay before the max that follows them, at every point of a window",
+    ),
+    Pass(
+        "extrema",
+        "forward",
+        "a max of several terms, and one over the batch, becomes one of candidates",
+        plain(extrema),
+        needed="kernels search one term, and the batch by itself",
     ),
     Pass(
         "demand",

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import groupby
 
-from compiler.derive.rules import at_winner, jvp_term, winner_definition
+from compiler.derive.extrema import as_sum, companion_definition, companion_role, extrema
+from compiler.derive.rules import jvp_term
 from compiler.ir.tensor.editing import extended
 from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.program import Definition, Program, Rewrite, Tensor, Term, zero_term
@@ -28,11 +29,12 @@ def tangent_name(name: str) -> str:
 def jvp(program: Program, wrt: Iterable[str], outputs: Iterable[str]) -> tuple[Program, tuple[Rewrite, ...]]:
     """Extend `program` by tangents along `wrt`; its outputs gain the tangents of `outputs`."""
     wrt, outputs = tuple(wrt), tuple(outputs)
+    program, rewritten_extrema = extrema(program)
     fresh = program.names()
     names = {name: fresh.fresh(tangent_name(name)) for name in wrt}
     given = tuple(_given_tangent(program[name], names[name]) for name in wrt)
     definitions: list[Definition] = []
-    rewrites: list[Rewrite] = []
+    rewrites: list[Rewrite] = list(rewritten_extrema)
     for members in _groups(program):
         definitions += members
         wanted = _wanted(program, members, names, fresh)
@@ -100,8 +102,9 @@ def _as_sum(
         return (), None
     if definition.operation == "sum" or not _reads_any(definition, tangents):
         return definition.terms, None
-    name = program.find("winner", definition.name) or fresh.fresh(f"{definition.name}.winner")
-    return (at_winner(definition, name),), winner_definition(definition, name)
+    role = companion_role(definition)
+    name = program.find(role, definition.name) or fresh.fresh(f"{definition.name}.{role}")
+    return (as_sum(definition, name),), companion_definition(definition, name)
 
 
 def _tangents(

@@ -21,13 +21,12 @@ from math import prod
 
 import sympy
 
-from compiler.errors import CompilerBug, ModelError, Problem
+from compiler.errors import CompilerBug
 from compiler.ir.affine.domain import sizes
 from compiler.ir.affine.expression import Affine, floor_div, mod
 from compiler.ir.affine.expression import Read as IntegerRead
 from compiler.ir.scalar.choices import masked
 from compiler.ir.scalar.from_sympy import own_nodes
-from compiler.ir.tensor.axes import batch_axis
 from compiler.ir.tensor.maps import inside
 from compiler.ir.tensor.program import (
     Access,
@@ -96,16 +95,6 @@ def at_winner(definition: Definition, winner: str) -> Term:
         raise CompilerBug(f"{definition.name}: a max over several terms has no derivative rule")
     (term,) = definition.terms
     reduced = term.reduction_axes
-    if batch_axis(reduced) is not None:
-        raise ModelError(
-            Problem(
-                f"{definition.name} is a {definition.operation} over the batch, which has no derivative here",
-                layer=definition.origin or None,
-                expected="a max or min over axes of fixed extent",
-                found=f"{definition.operation} over {', '.join(map(str, reduced))}",
-                advice="reduce over the axes of one example, or use sum or mean over the batch",
-            )
-        )
     extents = sizes(reduced)
     size = prod(extents)
     position = Affine(((IntegerRead(winner, term.target, size), 1),))

@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 import sympy
 
-from compiler.derive.rules import Rename, at_winner, vjp_terms, winner_definition
+from compiler.derive.extrema import as_sum, companion_definition, companion_role, extrema
+from compiler.derive.rules import Rename, vjp_terms
 from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import axis
 from compiler.ir.tensor.editing import extended
@@ -51,13 +52,14 @@ def vjp(
     its shape, so that the program computes a vector-Jacobian product.
     """
     wrt = tuple(wrt)
+    program, rewritten_extrema = extrema(program)
     active = active_tensors(program, wrt, output)
     fresh = program.names()
     called = {name: fresh.fresh(cotangent_name(name)) for name in sorted({*active, *wrt, output})}
     names = called.__getitem__
     winners = winner_names(program, active, fresh)
     cotangents: dict[str, list[Term]] = {name: [] for name in active}
-    rewrites: list[Rewrite] = []
+    rewrites: list[Rewrite] = list(rewritten_extrema)
     given: tuple[Tensor, ...] = ()
     if seed == "one":
         if program.shape(output) != ():
@@ -74,7 +76,7 @@ def vjp(
             continue
         terms = definition.terms
         if definition.operation != "sum":
-            terms = (at_winner(definition, winners[definition.name]),)
+            terms = (as_sum(definition, winners[definition.name]),)
             rewrites.append(_at_winner(definition, winners[definition.name], terms[0]))
         for term in terms:
             for tensor, gained in vjp_terms(term, definition.name, definition.shape, active, names):
@@ -102,9 +104,11 @@ def _copy(tensor: Tensor) -> Term:
 
 
 def winner_names(program: Program, active: Collection[str], names: Names) -> dict[str, str]:
-    """The winner of each active max or min: the one that the program has, or a name for one."""
-    extrema = (d.name for d in program.definitions if d.name in active and d.operation in ("max", "min"))
-    return {name: program.find("winner", name) or names.fresh(f"{name}.winner") for name in extrema}
+    """The winner of each active max or min: the one that the program has, or a name for one. Of one over the
+    batch it is how many examples are as good."""
+    found = (d for d in program.definitions if d.name in active and d.operation in ("max", "min"))
+    roles = {d.name: companion_role(d) for d in found}
+    return {n: program.find(role, n) or names.fresh(f"{n}.{role}") for n, role in roles.items()}
 
 
 def with_winners(program: Program, winners: Mapping[str, str]) -> list[Definition]:
@@ -114,7 +118,7 @@ def with_winners(program: Program, winners: Mapping[str, str]) -> list[Definitio
         result.append(definition)
         winner = winners.get(definition.name)
         if winner is not None and winner not in program:
-            result.append(winner_definition(definition, winner))
+            result.append(companion_definition(definition, winner))
     return result
 
 
@@ -156,5 +160,5 @@ def _cotangent(entry: Definition | Tensor, names: Rename, terms: list[Term]) -> 
 
 
 def _at_winner(definition: Definition, winner: str, term: Term) -> Rewrite:
-    new = winner_definition(definition, winner), alone(definition, term)
+    new = companion_definition(definition, winner), alone(definition, term)
     return rewritten("winner", definition, new, "what wins is read at its saved position")

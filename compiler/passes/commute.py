@@ -124,4 +124,4 @@ def _swapped(inner: Definition, outer: Definition, name: str) -> tuple[Definitio
     here = tuple(axis(a.name) for a in axes)
     body = function.body.xreplace({function.reads[0][0]: read_symbol(0)})
     term = make_term(axes, here, body, [(read_symbol(0), Access(first.name, here))])
-    return first, replace(outer, operation="sum", terms=(term,))
+    return first, replace(outer, operation="sum", terms=(term,), at_once=False)

@@ -14,6 +14,7 @@ from types import ModuleType
 
 import pytest
 
+from compiler.derive import extrema as extrema_module
 from compiler.derive import jvp as jvp_module
 from compiler.derive import rules
 from compiler.derive import vjp as vjp_module
@@ -134,7 +135,7 @@ def test_a_changed_rule_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -
         mutated = executed(MUTANTS[name])
     except FAILURES:
         return
-    for module in (vjp_module, jvp_module):
+    for module in (vjp_module, jvp_module, extrema_module):
         for rule in RULES:
             if hasattr(module, rule):
                 monkeypatch.setattr(module, rule, getattr(mutated, rule))

@@ -32,6 +32,7 @@ Role = Literal[
     "rest",
     "outside",
     "ahead",
+    "candidates",
 ]
 """What a tensor is to the tensor `of` which it was made."""
 Dtype = Literal["real", "index"]

@@ -123,8 +123,8 @@ def _definition(definition: Definition) -> Iterator[str]:
         yield f"{definition.operation} over the batch: the number of positions must be known"
     if chooses != (definition.dtype == "index"):
         yield f"{definition.operation} of dtype {definition.dtype}: winners alone are of dtype index"
-    if definition.at_once and (definition.operation != "sum" or not runs_over_batch(*definition.terms)):
-        yield "only sums that run over the batch can run at once over the whole of it"
+    if definition.at_once and (chooses or not runs_over_batch(*definition.terms)):
+        yield "only what runs over the batch can run at once over the whole of it"
     yield from _role(definition)
     yield from _shape(definition.shape)
 
