@@ -8,11 +8,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import pytest
 
-from tests.test_architecture import ROOT, Source, name_of, read_sources
+from tests.test_architecture import ROOT, Source, name_of, own_sources
 
 
 @dataclass(frozen=True)
@@ -193,12 +192,6 @@ OTHERS = ("compiler/language/", "compiler/simplify/signs.py")
 """Not of tensor programs: names of layers, and of symbols that stand for hidden parts of a body."""
 
 
-@cache
-def sources() -> tuple[Source, ...]:
-    """All of the project, parsed once."""
-    return tuple(read_sources(ROOT))
-
-
 def violations(source: Source, home: Home) -> Iterator[str]:
     """Where the source spells out what has a home elsewhere."""
     if not source.path.startswith("compiler/") or source.path.startswith((*home.homes, *OTHERS)):
@@ -210,7 +203,7 @@ def violations(source: Source, home: Home) -> Iterator[str]:
 
 @pytest.mark.parametrize("home", HOMES, ids=lambda home: home.rule)
 def test_each_has_one_home(home: Home) -> None:
-    found = [message for source in sources() for message in violations(source, home)]
+    found = [message for source in own_sources() for message in violations(source, home)]
     assert not found, "\n".join(found)
 
 

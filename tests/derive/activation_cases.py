@@ -24,7 +24,7 @@ from compiler.language.layers import (
 )
 from compiler.language.layers.base import Forward, Layer, Shape
 from tests.derive.case_builders import jnp, layer_case, on_x
-from tests.derive.cases import Case
+from tests.derive.cases import Case, made_once
 
 SHAPE = (4, 3)
 
@@ -37,6 +37,7 @@ class Clip(Layer):
         return Forward("y[...] = min(max(x[...], -1), 1)", x)
 
 
+@made_once
 def activation_cases() -> Iterator[Case]:
     """Every activation, PReLU by its slope too."""
 

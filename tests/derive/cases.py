@@ -6,9 +6,9 @@ interpreter here and compiled kernels elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, reduce
+from functools import cache, lru_cache, reduce
 from types import ModuleType
 
 import numpy as np
@@ -53,6 +53,14 @@ class Case:
 
     def __str__(self) -> str:
         return self.name
+
+
+def made_once(rows: Callable[[], Iterator[Case]]) -> Callable[[], tuple[Case, ...]]:
+    """The rows of a table, made when they are first asked for.
+
+    Many files of tests go over the same rows: what is kept of one, as its program and its point, serves all.
+    """
+    return cache(lambda: tuple(rows()))
 
 
 def interpret(program: Program, inputs: Arrays) -> Arrays:

@@ -36,11 +36,12 @@ from compiler.language.layers import (
 from compiler.language.layers.regularization import LEAST
 from tests.derive import references
 from tests.derive.case_builders import jnp, layer_case, on_x
-from tests.derive.cases import Case
+from tests.derive.cases import Case, made_once
 
 VOLUME = (5, 4, 3, 2)
 
 
+@made_once
 def composite_cases() -> Iterator[Case]:
     yield from merging_cases()
     yield from volume_cases()

@@ -25,7 +25,7 @@ from compiler.language.layers import (
 from tests.derive import references
 from tests.derive.activation_cases import activation_cases
 from tests.derive.case_builders import jnp, layer_case
-from tests.derive.cases import Case
+from tests.derive.cases import Case, made_once
 from tests.derive.composite_cases import composite_cases
 from tests.derive.loss_cases import loss_cases
 from tests.derive.normalization_cases import normalization_cases
@@ -36,6 +36,7 @@ SIZES = (1, 2, 3)
 PADDINGS = ("valid", "same", "explicit")
 
 
+@made_once
 def convolution_cases() -> Iterator[Case]:
     """Conv2D and DepthwiseConv2D over stride × dilation × padding × kernel."""
     for stride, dilation, padding, kernel in itertools.product(SIZES, SIZES, PADDINGS, SIZES):
@@ -48,6 +49,7 @@ def convolution_cases() -> Iterator[Case]:
         yield _window_case(f"depthwise-{label}", layer, references.depthwise_convolution)
 
 
+@made_once
 def pooling_cases() -> Iterator[Case]:
     """MaxPool2D and AveragePooling2D over stride × padding × window."""
     for stride, padding, size in itertools.product(SIZES, PADDINGS, SIZES):
@@ -58,6 +60,7 @@ def pooling_cases() -> Iterator[Case]:
         yield _window_case(f"average_pool-{label}", average, references.average_pool)
 
 
+@made_once
 def rectangular_cases() -> Iterator[Case]:
     """Windows that are not square."""
     arguments = {"stride": (1, 2), "dilation": (2, 1), "padding": ((0, 1), (2, 0))}
@@ -74,6 +77,7 @@ def _window_case(name: str, layer: Layer, reference: Callable) -> Case:
     return layer_case(name, layer, lambda jax, values: reference(jax, layer, values), IMAGE)
 
 
+@made_once
 def other_layer_cases() -> Iterator[Case]:
     """Every layer that is not in the grids, and the losses."""
     yield from activation_cases()

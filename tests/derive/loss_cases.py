@@ -20,12 +20,13 @@ from compiler.language.losses import (
 )
 from tests.derive import references
 from tests.derive.case_builders import from_range, jnp, loss_case, probabilities
-from tests.derive.cases import Case
+from tests.derive.cases import Case, made_once
 
 SHAPE = (4, 3)
 WIDE = from_range(-3.0, 3.0)
 
 
+@made_once
 def loss_cases() -> Iterator[Case]:
     yield from cross_entropy_cases()
     yield from distance_cases()

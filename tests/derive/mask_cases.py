@@ -21,12 +21,13 @@ from compiler.language.layers import (
 )
 from compiler.language.layers.base import Layer
 from compiler.language.layers.masks import Mask
-from tests.derive.cases import Arrays, Case, layer_program
+from tests.derive.cases import Arrays, Case, layer_program, made_once
 
 BATCH = 4
 LENGTHS, TRUTHS = (Mask(kind, "said") for kind in ("lengths", "truths"))
 
 
+@made_once
 def mask_cases() -> Iterator[Case]:
     for label, mask in (("lengths", LENGTHS), ("truths", TRUTHS)):
         yield _case(f"mean-{label}", GlobalAveragePooling1D(), _mean, (5, 3), masks=(mask,))

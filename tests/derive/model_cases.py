@@ -30,10 +30,11 @@ from compiler.language.layers import (
 )
 from compiler.language.losses import CrossEntropy, MeanSquaredError
 from compiler.language.optimizers import SGD
-from tests.derive.cases import Arrays, Case
+from tests.derive.cases import Arrays, Case, made_once
 from tests.derive.references import convolved, dropped, mean_negative_log, pooled
 
 
+@made_once
 def model_cases() -> Iterator[Case]:
     """A classifier, a regression, a residual network with branches, and the MNIST network in miniature."""
     for name, (model, reference) in MODELS.items():

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from compiler.language.layers import GroupNormalization, LayerNormalization, RMSNormalization
 from tests.derive.case_builders import jnp, layer_case
-from tests.derive.cases import Case
+from tests.derive.cases import Case, made_once
 
 
+@made_once
 def normalization_cases() -> Iterator[Case]:
     yield layer_case("layer_normalization", LayerNormalization(), jnp(_layer), (6,))
     layer = LayerNormalization(1e-3, center=False, scale=False)

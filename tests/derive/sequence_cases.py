@@ -18,9 +18,10 @@ from compiler.language.layers import (
     SimpleRNN,
 )
 from tests.derive.case_builders import layer_case
-from tests.derive.cases import Arrays, Case
+from tests.derive.cases import Arrays, Case, made_once
 
 
+@made_once
 def sequence_cases() -> Iterator[Case]:
     """Attention with itself and with a memory, masked and not; recurrent layers; positions."""
     for label, layer, *shapes in (

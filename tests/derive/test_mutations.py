@@ -20,7 +20,7 @@ from compiler.ir.tensor.program import Access, Axis, Definition, Guard, Program,
 from compiler.language.layers import Conv2D, Dense, MaxPool2D, ReLU, Softmax, Tanh
 from tests.derive.cases import Case, interpret, layer_program
 from tests.derive.random_programs import scalar_term
-from tests.derive.rungs import adjoint_identity, taylor_slope
+from tests.derive.rungs import adjoint_identity, derived, taylor_slope
 
 Wrapper = Callable[[Callable], Callable]
 
@@ -197,6 +197,14 @@ MUTANTS = [
     Mutant("winner digits are reversed", WINNERS, reversed_digits, "pooling"),
     Mutant("the loser is saved", WINNER_DEFINITIONS, loser, "pooling"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def derived_anew() -> Iterator[None]:
+    """What other rules have derived counts for nothing."""
+    derived.cache_clear()
+    yield
+    derived.cache_clear()
 
 
 def is_red(case: Case) -> bool:

@@ -20,7 +20,7 @@ from compiler.derive import rules
 from compiler.derive import vjp as vjp_module
 from compiler.errors import CompilerBug, ModelError
 from tests.derive.cases import interpret
-from tests.derive.rungs import adjoint_identity, taylor_slope
+from tests.derive.rungs import adjoint_identity, derived, taylor_slope
 from tests.derive.test_mutations import CASES
 
 RULES = ("vjp_terms", "jvp_term", "at_winner", "winner_definition")
@@ -111,6 +111,14 @@ def executed(tree: ast.Module) -> ModuleType:
     module = ModuleType("mutated_rules")
     exec(compile(ast.fix_missing_locations(tree), "mutated rules", "exec"), module.__dict__)
     return module
+
+
+@pytest.fixture(autouse=True)
+def derived_anew() -> Iterator[None]:
+    """What other rules have derived counts for nothing."""
+    derived.cache_clear()
+    yield
+    derived.cache_clear()
 
 
 def is_red(name: str) -> bool:

@@ -26,12 +26,13 @@ from compiler.language.layers import (
 )
 from tests.derive import references
 from tests.derive.case_builders import jnp, layer_case, on_x
-from tests.derive.cases import Case
+from tests.derive.cases import Case, made_once
 
 SEQUENCE = (9, 4)
 IMAGE = (6, 5, 4)
 
 
+@made_once
 def window_cases() -> Iterator[Case]:
     yield from sequence_cases()
     yield from grouped_cases()
@@ -39,6 +40,7 @@ def window_cases() -> Iterator[Case]:
     yield from resizing_cases()
 
 
+@made_once
 def sequence_cases() -> Iterator[Case]:
     """Conv1D and the poolings of sequences."""
     settings = [(1, 1, "valid"), (2, 1, "same"), (1, 3, "causal"), (2, 2, (2, 1)), (3, 1, 1)]

@@ -13,7 +13,7 @@ float32. A value that is wrong is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -144,8 +144,10 @@ def representable(value: mpmath.mpf) -> bool:
     return bool(abs(value) <= HUGE and (value == 0 or abs(value) >= TINY))
 
 
-def in_jax(jax: ModuleType, expression: sympy.Expr, points: np.ndarray) -> list[np.ndarray]:
-    """Value, slope and second derivative as JAX computes them in float32."""
+def in_jax(
+    jax: ModuleType, expression: sympy.Expr, points: np.ndarray, orders: Collection[int]
+) -> dict[int, np.ndarray]:
+    """Value (0), slope (1) and second derivative (2) as JAX computes them in float32."""
     modules = [{"erf": jax.scipy.special.erf}, "jax"]
     function = sympy.lambdify(x, expression, modules)
 
@@ -155,9 +157,11 @@ def in_jax(jax: ModuleType, expression: sympy.Expr, points: np.ndarray) -> list[
     def slope(u):
         return jax.jvp(value, (u,), (jax.numpy.ones_like(u),))[1]
 
+    def curvature(u):
+        return jax.jvp(slope, (u,), (jax.numpy.ones_like(u),))[1]
+
     given = jax.numpy.asarray(points, dtype=jax.numpy.float32)
-    curvature = jax.jvp(slope, (given,), (jax.numpy.ones_like(given),))[1]
-    return [np.asarray(values) for values in (value(given), slope(given), curvature)]
+    return {n: np.asarray((value, slope, curvature)[n](given)) for n in orders}
 
 
 def wrong_values(
@@ -170,13 +174,15 @@ def wrong_values(
     """What is wrong with the formula's programs; `text` where they are made of several statements."""
     given = np.array(points, dtype=np.float32)
     found = computed(derived(forward(text or as_text(expression)), modes), given)
-    theirs = None if jax is None else in_jax(jax, expression, given)
-    functions = [in_digits(sympy.diff(expression, x, n) if n else expression) for n in range(3)]
+    compared = {ORDER[mode] for mode in found}
+    theirs = None if jax is None else in_jax(jax, expression, given, compared)
+    orders = sorted(compared | {0})
+    functions = {n: in_digits(sympy.diff(expression, x, n) if n else expression) for n in orders}
     for k, point in enumerate(map(float, given)):
         with mpmath.workdps(DIGITS):
-            right = [value_at(f, point) for f in functions]
+            right = {n: value_at(f, point) for n, f in functions.items()}
         with mpmath.workprec(SINGLE):
-            plain = [value_at(f, point) for f in functions]
+            plain = {n: value_at(functions[n], point) for n in compared}
         if not representable(right[0]):
             continue
         for mode in found:
