@@ -22,7 +22,8 @@ import numpy as np
 from compiler.derive.jvp import jvp, tangent_name
 from compiler.derive.vjp import cotangent_name, vjp
 from compiler.ir.tensor.interpreter import concrete_shape
-from compiler.ir.tensor.program import Program
+from compiler.ir.tensor.program import Program, Rewrite
+from compiler.simplify.simplify import simplify
 from tests.derive.cases import Arrays, Case, Evaluate, sample
 
 STEPS = 2.0 ** -np.arange(13, 18)
@@ -62,6 +63,12 @@ def derived(case: Case, seed: int = 0) -> Derived:
     pushforward = jvp(forward, case.wrt, (case.output,))[0]
     pullback = vjp(forward, case.output, case.wrt, seed="input")[0]
     return Derived(forward, pushforward, pullback, *drawn(case, seed))
+
+
+@lru_cache(maxsize=1024)
+def simplified(case: Case) -> tuple[Program, tuple[Rewrite, ...]]:
+    """The pullback of a case in its cheapest form, and the record of what was done."""
+    return simplify(vjp(case.build(), case.output, case.wrt, seed="input")[0])
 
 
 def drawn(case: Case, seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:

@@ -14,7 +14,6 @@ from compiler.derive.vjp import vjp
 from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.ir.tensor.stepwise import stepwise
-from compiler.simplify.simplify import simplify
 from compiler.tools.derive.replay import replayed, unrecorded
 from tests.derive.cases import Case, NoRegularPoint, sample
 from tests.derive.layer_cases import (
@@ -25,6 +24,7 @@ from tests.derive.layer_cases import (
 )
 from tests.derive.random_formulas import random_formulas
 from tests.derive.random_recurrences import System, program_of, systems
+from tests.derive.rungs import simplified
 from tests.derive.sequence_cases import sequence_cases
 from tests.derive.test_random_programs import has_regular_point
 
@@ -46,8 +46,8 @@ def steps_of(case: Case) -> Iterable[tuple[Program, tuple[Rewrite, ...], Program
     yield pulled, swaps, None
     pushed, perturbed = jvp(program, case.wrt, (case.output,))
     yield pushed, perturbed, None
-    simplified, rewrites = simplify(pulled)
-    yield pulled, rewrites, simplified
+    simple, rewrites = simplified(case)
+    yield pulled, rewrites, simple
 
 
 def values_for(case: Case, program: Program) -> dict[str, np.ndarray]:
