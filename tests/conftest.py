@@ -112,9 +112,10 @@ def pytest_terminal_summary(terminalreporter) -> None:
     """How many random cases were examined and what the tests took, of all workers together."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     properties = [(r.nodeid, *p) for r in reports if hasattr(r, "user_properties") for p in r.user_properties]
-    cases = [n for _, name, n in properties if name == "random cases"]
+    # What a test has recorded stands in the report of its end as well.
+    cases = {test: n for test, name, n in properties if name == "random cases"}
     if cases:
-        terminalreporter.write_line(f"random cases examined: {sum(cases):,}, all without a failure")
+        terminalreporter.write_line(f"random cases examined: {sum(cases.values()):,}, all without a failure")
     seconds: Counter[str] = Counter()
     for test, name, value in properties:
         if name == PROCESSOR_TIME:
