@@ -120,9 +120,9 @@ def _train_as_asked(arguments: argparse.Namespace, module: ModuleType, progress:
         check_place(weights_path(arguments.weights, interface, stand_in=False), arguments.overwrite)
     if arguments.plot is not None:
         check_plotting()
-    data, identity = load_data(
-        arguments, interface, data_behind(arguments.resume) if arguments.resume else None
-    )
+    earlier = arguments.resume or arguments.init_from
+    known = data_behind(earlier) if earlier else None
+    data, identity = load_data(arguments, interface, known, others=not arguments.resume)
     path = weights_path(arguments.weights, interface, identity.stand_in)
     run = _start_or_resume(arguments, module, interface, identity)
     _announce(arguments, interface, run.network, data)

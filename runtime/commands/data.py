@@ -32,11 +32,15 @@ def check_data_exist(arguments: argparse.Namespace) -> None:
 
 
 def load_data(
-    arguments: argparse.Namespace, interface: ModelInterface, known: DataIdentity | None = None
+    arguments: argparse.Namespace,
+    interface: ModelInterface,
+    known: DataIdentity | None = None,
+    others: bool = False,
 ) -> tuple[Arrays, DataIdentity]:
     """The data set in the shapes that the model takes, and which it is.
 
-    Columns and classes of a table are found by the names that are `known` from weights.
+    Columns and classes of a table are found by the names that are `known` from weights; a table of `others`
+    may lack them.
     """
     if arguments.data and arguments.data.endswith(".npz"):
         data = load_arrays(arguments.data, interface)
@@ -47,7 +51,7 @@ def load_data(
     elif len(interface.inputs) != 1 or len(interface.labels) != 1:
         raise _needs_names(interface)
     elif arguments.data and is_table(Path(arguments.data)):
-        data = load_table(arguments.data, interface, known, report=remark)
+        data = load_table(arguments.data, interface, known, report=remark, others=others)
     elif arguments.data and holds_images(Path(arguments.data)):
         data = load_images(arguments.data, interface, arguments.resize)
     else:

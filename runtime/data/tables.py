@@ -43,19 +43,26 @@ def load_table(
     interface: ModelInterface,
     known: DataIdentity | None = None,
     report: Report = lambda sentence: None,
+    others: bool = False,
 ) -> Arrays:
     """Samples and labels from a table, one sample in ten held out.
 
     The label is the column named label, target, class or y, else the last. Classes that are no whole numbers
     are numbered in the order of their names. A model that predicts several values has that many last columns.
     Where it is `known` which columns and classes a model was trained on, they are found by their names, and
-    `report` is told of columns that are left out. Raises DataError.
+    `report` is told of columns that are left out. A table of `others` may lack them, as where what is learned
+    is new: then its columns go by their place, which is reported. Raises DataError.
     """
     table = _read(Path(path), known)
+    chosen = None
     if table.headed and known is not None and knows_names(known, interface):
-        chosen = choose_by_name(table, interface, known, report, labelled=True)
-    else:
-        chosen = choose_by_place(table, interface)
+        try:
+            chosen = choose_by_name(table, interface, known, report, labelled=True)
+        except DataError as error:
+            if not others:
+                raise
+            report(f"note: {error.message}; its columns are taken by their place")
+    chosen = chosen or choose_by_place(table, interface)
     y, classes = _labels(table, chosen, interface, known.classes if known else ())
     arrays = held_out(_inputs(table, chosen), y)
     source = f"{path}, {len(arrays[0]):,} training and {len(arrays[2]):,} test samples"

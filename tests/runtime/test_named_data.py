@@ -279,6 +279,20 @@ def test_evaluation_and_going_on_find_columns_and_classes_by_name(by_name):
     assert code == 0 and json.loads(out.splitlines()[-1])["accuracy"] > 0.8
 
 
+def test_a_new_run_with_earlier_weights_finds_their_columns_by_name(by_name):
+    """The first layer was trained on columns in an order of its own; where they are others, that is said."""
+    rows = [line.split(",") for line in Path("t.csv").read_text().splitlines()]
+    Path("turned.csv").write_text("\n".join(",".join([kind, c, b, a]) for a, b, c, kind in rows))
+    rows[0][0] = "d"
+    Path("new.csv").write_text("\n".join(map(",".join, rows)))
+    begin = ("--init-from", "weights/named.safetensors", "--epochs", 1, *TRAINING)
+    for name, features, said in (("turned", "abc", False), ("new", "dbc", True)):
+        weights = f"{name}.safetensors"
+        code, _, error = by_name("train", "--data", f"{name}.csv", *begin, "--weights", weights)
+        assert code == 0 and ("taken by their place" in error) == said, error
+        assert read_description(weights).state.data.features == tuple(features)
+
+
 def test_weights_without_names_go_by_position_and_say_so(tmp_path):
     interface = ModelInterface.of_module(
         fake_network.make_module("fake_places", INPUT_SHAPE=(2,), OUTPUT_SHAPE=(3,))
