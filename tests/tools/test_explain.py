@@ -91,7 +91,8 @@ def test_every_layer_has_its_part_and_its_record() -> None:
     headings = {block.anchor for block in blocks if isinstance(block, Heading)}
     assert headings >= {anchor(origin) for origin in origins(model.training)}
     steps = sum(block.kind == "step" for block in walk(blocks) if hasattr(block, "kind"))
-    assert steps == sum(len(model.record(origin)) for origin in origins(model.training))
+    recorded = sum(len(model.record(origin)) for origin in origins(model.training))
+    assert steps == recorded + len(model.arranged)
     assert steps > 20
     (graph,) = [block for block in blocks if isinstance(block, Graph)]
     assert ("conv2d_1", "relu_1") in graph.back
@@ -116,6 +117,19 @@ def test_what_everybody_knows_appears() -> None:
     assert "dense_1_bar[b, label[b]] += -1/batch_size" in text
     codes = [block for block in walk(blocks) if isinstance(block, Code)]
     assert any(block.text.startswith("cdef void conv2d_1(") for block in codes)
+
+
+def test_kinks_counts_and_arrangements_are_said() -> None:
+    model, blocks = explained(MNIST)
+    text = as_text(blocks)
+    # A convention stands where a formula has the kink, and nowhere else.
+
+    assert "that of max(x, 0) is 0 at 0" in text and "the first has all of the derivative" in text
+    assert text.count("that of max(x, 0) is 0 at 0") == 2 and "abs(a)" not in text
+    assert "a saved output says it for less (operations: " in text
+    for step in model.steps:
+        for rewrite in step.rewrites:
+            assert rewrite.why in text, rewrite
 
 
 def test_every_kernel_is_the_modules_own() -> None:

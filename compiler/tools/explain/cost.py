@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compiler.ir.tensor.axes import has_batch
-from compiler.ir.tensor.program import Program
+from compiler.ir.tensor.program import Program, Rewrite
 from compiler.machine.elements import element_bytes
 from compiler.plan.plan import Plan
 from compiler.schedule.layout import row_size
-from compiler.tools.explain.blocks import Bar, Block, Heading, Lines, Paragraph, Series, Table, Timeline
+from compiler.tools.explain.blocks import Bar, Block, Fold, Heading, Lines, Paragraph, Series, Table, Timeline
 from compiler.tools.explain.material import Material
 from compiler.tools.explain.measured import MEASURED_BATCH, Measured
 from compiler.tools.measure.schedule import (
@@ -69,6 +69,18 @@ def _passes(model: Material) -> Iterator[Block]:
         "example. Values: what all results take together if each had a place of its own.",
         "note",
     )
+    arranged = model.arranged
+    if arranged:
+        steps = tuple(block for number, step in enumerate(arranged, 1) for block in _arranged(number, *step))
+        yield Fold(f"How the formulas were arranged ({len(arranged)} steps)", steps)
+
+
+def _arranged(number: int, name: str, rewrite: Rewrite) -> Iterator[Block]:
+    """A step of a pass: which equation was solved, what is gathered, stored no more, or in a copy."""
+    rule = name if rewrite.rule == name else f"{name}, {rewrite.rule}"
+    yield Paragraph(f"{number}. {rule}: {rewrite.why}", "step")
+    before, after = (" ".join(text.split()) for text in (rewrite.before, rewrite.after))
+    yield Paragraph(f"`{before}` → `{after}`")
 
 
 def moved(program: Program, dtype: str) -> int:

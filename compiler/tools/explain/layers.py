@@ -11,9 +11,13 @@ from compiler.show.notation import Node
 from compiler.tools.derive.steps import Chain, Step, steps_of
 from compiler.tools.explain.blocks import Block, Box, Code, Fold, Formulas, Graph, Heading, Paragraph
 from compiler.tools.explain.folding import repeats
+from compiler.tools.explain.kinks import conventions
 from compiler.tools.explain.material import Material, Written
+from compiler.tools.measure.schedule import operations_of_program
 
 LOSS = "loss"
+DERIVING = ("vjp", "jvp", "winner", "every element")
+"""Rules whose result is another thing than what they begin with."""
 
 
 def anchor(name: str) -> str:
@@ -115,6 +119,9 @@ def _layer(model: Material, origin: str) -> Iterator[Block]:
     own = [d for d in model.training.definitions if d.origin == origin]
     yield Paragraph("The formula:")
     yield Formulas(_written(own, model))
+    at_kinks = conventions(own)
+    if at_kinks:
+        yield Paragraph("Where it has no derivative: " + " ".join(at_kinks))
     derivatives = [
         d for d in model.gradient.definitions if d.origin == origin and d.name not in model.training
     ]
@@ -147,12 +154,24 @@ def _written(definitions: list[Definition], model: Material) -> tuple[Node, ...]
 def step_blocks(record: tuple[Step, ...]) -> Iterator[Block]:
     """Recorded steps: rule and reason, before, the chain rule, after."""
     for number, step in enumerate(record, 1):
-        yield Paragraph(f"{number}. {step.title}: {step.why}", "step")
+        yield Paragraph(f"{number}. {step.title}: {step.why}{_counted(step)}", "step")
         if step.before:
             yield Formulas(step.before, "before")
         for chain in step.chains:
             yield Formulas(tuple(_chain(chain)), "chain")
         yield Formulas(step.after, "after")
+
+
+def _counted(step: Step) -> str:
+    """The operations before and after a step that rewrites, where it changed them."""
+    if step.rewrite is None or step.rule in DERIVING:
+        return ""
+    sides = (Program((), side, ()) for side in (step.rewrite.old, step.rewrite.new))
+    (before, before_once), (after, after_once) = map(operations_of_program, sides)
+    if (before, before_once) == (after, after_once):
+        return ""
+    once = f", {before_once:,} → {after_once:,} a call" if before_once or after_once else ""
+    return f" (operations: {before:,} → {after:,} an example{once})"
 
 
 def _chain(chain: Chain) -> Iterator[Node]:

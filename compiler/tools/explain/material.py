@@ -77,6 +77,12 @@ class Material:
         """The program as the rules gave it."""
         return next(s.result for s in self.steps if s.name == "vjp")
 
+    @property
+    def arranged(self) -> tuple[tuple[str, Rewrite], ...]:
+        """What the passes did that derive and simplify nothing, each with the pass."""
+        steps = (step for step in self.steps if step.name not in DERIVED)
+        return tuple((step.name, rewrite) for step in steps for rewrite in step.rewrites)
+
     @cached_property
     def called(self) -> Called:
         programs = [self.training, *(s.result for s in self.steps)]
