@@ -12,14 +12,12 @@ from compiler.ir.tensor.axes import runs_over_batch
 from compiler.ir.tensor.fragment import fragment
 from compiler.ir.tensor.program import Definition, Program, Rewrite
 from compiler.ir.tensor.verify import verify
+from compiler.machine.costs import Costs
 from compiler.pipeline import NOTHING, PASSES, Facts, Part, Pass
 from compiler.plan.whole import cost_in_plan
 from compiler.pricing import Cost
 from compiler.schedule.forms import ByForm
 from compiler.schedule.settings import Settings
-
-ONCE = 1 / 8
-"""Part of what is done once a step that counts for a tile: a step has at least this many tiles."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,8 @@ class Driver:
     after: Callable[[Step], None] = lambda step: None
     """Called with each step as it ends."""
     passes: tuple[Pass, ...] = PASSES
+    costs: Costs = field(default_factory=Costs)
+    """What things take where the programs are to run: the rest of what passes choose by."""
     steps: list[Step] = field(default_factory=list)
     prices: dict[tuple[str, Settings | None, Program], float] = field(default_factory=dict)
     """Of what has been looked at, by the pass that asked and what is planned for."""
@@ -72,7 +72,8 @@ class Driver:
                 program, _ = later.function(program, self._asked_by(later, facts))
         settings = facts.settings
         cost = self.cost if settings is None else partial(self._cost_in_plan, settings)
-        return sum(cost(d, program) * (1 if runs_over_batch(*d.terms) else ONCE) for d in program.definitions)
+        once = self.costs.once_share
+        return sum(cost(d, program) * (1 if runs_over_batch(*d.terms) else once) for d in program.definitions)
 
     def _cost_in_plan(self, settings: Settings, definition: Definition, program: Program) -> float:
         work_out = partial(cost_in_plan, definition, program, settings)
@@ -80,7 +81,7 @@ class Driver:
 
     def _asked_by(self, row: Pass, facts: Facts) -> Facts:
         """The facts with prices of what comes out behind this pass."""
-        return replace(facts, price=partial(self.price, row, facts=facts))
+        return replace(facts, price=partial(self.price, row, facts=facts), costs=self.costs)
 
     def has(self, name: str) -> bool:
         """Whether a pass of the table is not left out."""

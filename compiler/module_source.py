@@ -104,7 +104,8 @@ def compile_to_source(
     if problems:
         raise ModelError(*problems)
     storage = storage_of(lowered.signature)
-    driver = Driver(cost_for(target, dtype), without, after, passes)
+    costs = target.machine.costs(dtype)
+    driver = Driver(cost_for(target, dtype), without, after, passes, costs)
     wanted = (*modes, *(() if instruments == "none" else (MEASURED,)))
     with stopwatch.stage("passes"):
         entries = entry_points(lowered, driver, wanted, recipes)

@@ -16,8 +16,9 @@ table: a pass is its file and its row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from compiler.derive.extrema import extrema
@@ -28,7 +29,8 @@ from compiler.derive.vjp import vjp
 from compiler.errors import ModelError, Problem
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.ir.tensor.prune import prune
-from compiler.ir.tensor.sites import Price, Sites, choose
+from compiler.ir.tensor.sites import Price, Site, choose
+from compiler.machine.costs import Costs
 from compiler.passes.ahead import ahead
 from compiler.passes.bounds import bounds
 from compiler.passes.commute import commute
@@ -66,6 +68,8 @@ class Facts:
     """derivation: the values that become a batch."""
     price: Price = lambda program, names: 0.0
     """lowering, planning: predicted cycles of definitions behind the passes that follow; the driver's."""
+    costs: Costs = field(default_factory=Costs)
+    """lowering: what prices leave open; the driver's."""
     settings: Settings | None = None
     """planning: what kernels are made for."""
     places: Mapping[str, Place] = field(default_factory=dict)
@@ -100,9 +104,16 @@ def plain(function: Callable[[Program], Result]) -> Callable[[Program, Facts], R
     return lambda program, facts: function(program)
 
 
-def cheapest(rule: str, sites: Sites) -> Callable[[Program, Facts], Result]:
-    """A pass that says what there is to choose from, and takes what costs least."""
-    return lambda program, facts: choose(program, rule, sites, facts.price)
+def cheapest(
+    rule: str, sites: Callable[..., Iterator[Site]], **costs: Callable[[Costs], float]
+) -> Callable[[Program, Facts], Result]:
+    """A pass that says what there is to choose from, given these costs, and takes what costs least."""
+
+    def function(program: Program, facts: Facts) -> Result:
+        given = {name: cost(facts.costs) for name, cost in costs.items()}
+        return choose(program, rule, partial(sites, **given), facts.price)
+
+    return function
 
 
 PASSES: tuple[Pass, ...] = (
@@ -229,21 +240,26 @@ PASSES: tuple[Pass, ...] = (
         "invert",
         "lowering",
         "a scatter that only moves values becomes a gather",
-        plain(invert),
+        cheapest("gather", invert),
         without="cotangents stay scatters",
     ),
     Pass(
         "pick",
         "lowering",
         "of a contraction from which a saved winner picks, only what it picks is computed",
-        cheapest("pick", pick),
+        cheapest("pick", pick, share=lambda costs: costs.picked_share),
         without="a contraction is computed everywhere before a saved winner picks from it",
     ),
     Pass(
         "winograd",
         "lowering",
         "convolutions with fewer multiplications",
-        cheapest("winograd", winograd),
+        cheapest(
+            "winograd",
+            winograd,
+            moved=lambda costs: costs.moved_value,
+            share=lambda costs: costs.transformed_share,
+        ),
         without="convolutions multiply every position by every tap",
     ),
     Pass(

@@ -106,6 +106,18 @@ class Costs:
     random_value: float = 12.0
     """Cycles for a number of the counter-based generator. Measured: 12.6 with vectors of 16 bytes.
     Targets with longer ones say their own."""
+    moved_value: float = 6.0
+    """Multiplications that a transformed value of a convolution is worth: it is computed, stored and loaded.
+    By it one of several transforms is taken, before its price is compared with that of none. Reckoned."""
+    transformed_share: float = 0.9
+    """Share of the price without them that convolutions in transforms may have. A choice: prices are
+    estimates, and the transforms take memory."""
+    picked_share: float = 0.9
+    """Share of the price of a whole contraction that what a saved winner picks of it may have. A choice: half
+    of the factors are taken to be zero, and lists take memory."""
+    once_share: float = 1 / 8
+    """Share of what is done once a step that counts for a tile. A choice: a step has at least this many
+    tiles, one for each lane."""
     phase_bytes: int = 400_000
     """Bytes moved that are worth another start of all threads. Reckoned: 20 microseconds at 20 GB a
     second."""

@@ -26,12 +26,11 @@ from compiler.ir.tensor.rename import with_accesses
 from compiler.ir.tensor.sites import Site, Slot
 from compiler.passes.pack import permuted
 
-LEAST_GAIN = 0.9
-"""The price must fall to this share: half of the factors are taken to be zero, and lists take memory."""
 
+def pick(program: Program, name: str, share: float) -> Iterator[Site]:
+    """The contraction that `name` picks from, put into the last of what reads it, at saved winners alone.
 
-def pick(program: Program, name: str) -> Iterator[Site]:
-    """The contraction that `name` picks from, put into the last of what reads it, at saved winners alone."""
+    The price must fall to `share`."""
     outer = None if name in program.circle_of else program.definition(name)
     chain = _chain(outer, program) if outer else None
     composed = _composed(chain[0], chain[1:]) if chain else None
@@ -44,7 +43,7 @@ def pick(program: Program, name: str) -> Iterator[Site]:
             f"{names} stored, then read by {last.name}",
             last.name,
             tuple(copy for copy in copies if copy.name not in program),
-            gain=LEAST_GAIN,
+            gain=share,
         )
 
 

@@ -14,10 +14,6 @@ from compiler.passes.winograd.form import MOST_DIRECTIONS, Chosen, Planned, erro
 
 LARGEST_ERROR_RATIO = 16
 """The bound on rounding errors may be this many times the direct form's: 4 of a float32's 24 bits."""
-MOVED = 6
-"""Multiplications that a transformed value is worth: it is computed, stored and loaded."""
-LEAST_GAIN = 0.9
-"""The price must fall to this share: prices are estimates, and the transforms take memory."""
 
 Together = tuple[Planned, ...]
 """The convolutions of one sum that are transformed together."""
@@ -60,7 +56,9 @@ class _Taken:
         return any(f"{beginning}{ending}" in self.program for ending in self.endings)
 
 
-def in_place_of(definition: Definition, planned: Together, parts: tuple[Definition, ...]) -> Site:
+def in_place_of(
+    definition: Definition, planned: Together, parts: tuple[Definition, ...], share: float
+) -> Site:
     """The parts in the place of the definition, and what the record says: transforms, error bound, points."""
     chosen = planned[0].chosen
     form = " x ".join(map(str, chosen))
@@ -69,4 +67,4 @@ def in_place_of(definition: Definition, planned: Together, parts: tuple[Definiti
     ratio = max(map(error_bound, planned))
     points = "; ".join(", ".join(map(str, t.points)) for t in dict.fromkeys(c.transform for c in chosen))
     remark = f"error bound {ratio:.1f} times the direct form's; points {points} and infinity"
-    return Site((Slot(definition.name, (parts,)),), definition.name, form, remark=remark, gain=LEAST_GAIN)
+    return Site((Slot(definition.name, (parts,)),), definition.name, form, remark=remark, gain=share)

@@ -21,7 +21,7 @@ from math import prod
 
 from compiler.ir.tensor.program import Access, Program, Shape, Term
 from compiler.ir.tensor.sites import Site
-from compiler.passes.winograd.choice import MOVED, Together, cheapest, choices, in_place_of, parts_of
+from compiler.passes.winograd.choice import Together, cheapest, choices, in_place_of, parts_of
 from compiler.passes.winograd.form import Chosen, Form, Planned
 from compiler.passes.winograd.match import (
     LONGEST_FILTER,
@@ -37,16 +37,17 @@ PIECES = Form(summed=True, kernel=".filter", letter="i", keeps_names=False)
 """A filter of any length, and a few outputs: the filter is cut."""
 
 
-def winograd_pieces(program: Program, name: str) -> Iterator[Site]:
-    """The sum `name`, of one product, in transformed pieces."""
+def winograd_pieces(program: Program, name: str, moved: float, share: float) -> Iterator[Site]:
+    """The sum `name`, of one product, in transformed pieces; `moved` and `share` as `winograd` takes them."""
     definition = program.definition(name)
     if definition is None or definition.operation != "sum" or len(definition.terms) != 1:
         return
     (term,) = definition.terms
     direct = float(prod(a.extent or 1 for a in term.axes))
-    planned = cheapest(_candidates(term, definition.shape, program), _work, direct)
+    candidates = _candidates(term, definition.shape, program)
+    planned = cheapest(candidates, lambda candidate: _work(candidate, moved), direct)
     if planned is not None:
-        yield in_place_of(definition, planned, parts_of(definition, planned, program))
+        yield in_place_of(definition, planned, parts_of(definition, planned, program), share)
 
 
 def _candidates(term: Term, shape: Shape, program: Program) -> Iterator[Together]:
@@ -91,7 +92,7 @@ def _direction(
     return Sliding(found[0], dimension, where[0], position, tap, outputs, stored, start, False)
 
 
-def _work(candidate: Together) -> float:
+def _work(candidate: Together, moved: float) -> float:
     """Multiplications for an example, and values of U and V that are moved."""
     (plan,) = candidate
     work = float(prod(a.extent or 1 for a in plan.convolution.term.axes))
@@ -101,4 +102,4 @@ def _work(candidate: Together) -> float:
         work *= values / (c.direction.taps * c.direction.outputs)
         image *= values / (plan.image_shape[c.direction.image_dimension] or 1)
         long *= values / c.direction.taps
-    return work + MOVED * (image + long)
+    return work + moved * (image + long)

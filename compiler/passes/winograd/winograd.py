@@ -24,7 +24,7 @@ from math import prod
 from compiler.ir.tensor.program import Definition, Program, Shape
 from compiler.ir.tensor.rename import reading
 from compiler.ir.tensor.sites import Site
-from compiler.passes.winograd.choice import MOVED, Together, cheapest, choices, in_place_of, parts_of
+from compiler.passes.winograd.choice import Together, cheapest, choices, in_place_of, parts_of
 from compiler.passes.winograd.form import Chosen, Form, Planned
 from compiler.passes.winograd.match import Convolution, Sliding, convolution
 from compiler.passes.winograd.pieces import winograd_pieces
@@ -34,9 +34,11 @@ TILES = Form(summed=False, kernel=".kernel", letter="d", keeps_names=True)
 """A filter of a few taps: the result is cut in tiles."""
 
 
-def winograd(program: Program, name: str) -> Iterator[Site]:
+def winograd(program: Program, name: str, moved: float, share: float) -> Iterator[Site]:
     """The sum `name` with transformed convolutions in the place of direct ones: along what its terms slide
-    over, or, where that is as long as the image, in pieces."""
+    over, or, where that is as long as the image, in pieces.
+
+    A value that is transformed counts as `moved` multiplications; the price must fall to `share`."""
     if name in program.circle_of:
         # Its image would be transformed in each step, of which there is little in one.
         return
@@ -44,11 +46,11 @@ def winograd(program: Program, name: str) -> Iterator[Site]:
     if definition is None:
         return
     for found in _convolutions(definition, program):
-        planned = _cheapest(found, definition.shape, program)
+        planned = _cheapest(found, definition.shape, program, moved)
         if planned is not None:
             parts = _without_known(parts_of(definition, planned, program), definition, program)
-            yield in_place_of(definition, planned, parts)
-    yield from winograd_pieces(program, name)
+            yield in_place_of(definition, planned, parts, share)
+    yield from winograd_pieces(program, name, moved, share)
 
 
 def _convolutions(definition: Definition, program: Program) -> list[tuple[Convolution, ...]]:
@@ -84,7 +86,9 @@ def _without_known(
     return tuple(kept)
 
 
-def _cheapest(found: tuple[Convolution, ...], shape: Shape, program: Program) -> Together | None:
+def _cheapest(
+    found: tuple[Convolution, ...], shape: Shape, program: Program, moved: float
+) -> Together | None:
     """The same transforms for all of these convolutions, along each direction or along some."""
     shapes = [(program.shape(one.image.tensor), program.shape(one.kernel.tensor)) for one in found]
 
@@ -92,8 +96,8 @@ def _cheapest(found: tuple[Convolution, ...], shape: Shape, program: Program) ->
         return tuple(Planned(one, c, *n) for one, c, n in zip(found, chosen, shapes, strict=True))
 
     ways = (choices(_along(d) for d in one.directions) for one in found)
-    direct = _work(together(*[()] * len(found)), shape)
-    return cheapest(map(together, *ways), lambda candidate: _work(candidate, shape), direct)
+    direct = _work(together(*[()] * len(found)), shape, moved)
+    return cheapest(map(together, *ways), lambda candidate: _work(candidate, shape, moved), direct)
 
 
 def _along(direction: Sliding) -> Iterator[Chosen]:
@@ -102,7 +106,7 @@ def _along(direction: Sliding) -> Iterator[Chosen]:
         yield Chosen(direction, transform(outputs, direction.taps), TILES)
 
 
-def _work(candidate: Together, shape: Shape) -> float:
+def _work(candidate: Together, shape: Shape, moved: float) -> float:
     """Multiplications for an example, and values of U and M that are moved."""
     domains = images = 0.0
     for plan in candidate:
@@ -118,4 +122,4 @@ def _work(candidate: Together, shape: Shape) -> float:
     result = float(prod(n for n in shape if n is not None))
     for c in first:
         result *= c.pieces * c.transform.size / c.direction.outputs
-    return domains + (MOVED * (images + result) if first else 0)
+    return domains + (moved * (images + result) if first else 0)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.driver import ONCE, Driver
+from compiler.driver import Driver
 from compiler.ir.tensor.fragment import fragment
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Definition, Program, Rewrite
@@ -164,5 +164,5 @@ def test_what_follows_decides_too() -> None:
 def test_what_is_done_once_a_step_counts_less() -> None:
     driver = Driver(lambda definition, program: 16.0, passes=(CHOOSER,))
     assert driver.price(CHOOSER, PROGRAM, ["z"]) == 16
-    assert driver.price(CHOOSER, PROGRAM, ["w"]) == 16 * ONCE
-    assert driver.price(CHOOSER, PROGRAM, ["z", "w"]) == 16 * (1 + ONCE)
+    assert driver.price(CHOOSER, PROGRAM, ["w"]) == 16 * driver.costs.once_share
+    assert driver.price(CHOOSER, PROGRAM, ["z", "w"]) == 16 * (1 + driver.costs.once_share)
