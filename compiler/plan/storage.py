@@ -28,12 +28,23 @@ ARENA_ALIGNMENT = 16
 def storage_of(signature: Signature) -> Storage:
     """The arrays for all parameters, states and slots of a signature."""
     slots = tuple(row.name for row in signature.of("slot"))
-    inputs, outputs = (_starts(signature.of(use)) for use in ("input", "output"))
+    inputs, outputs = signature.of("input"), signature.of("output")
     parameters = layout(signature.of("parameter"))
     # Values that are no sums over the batch stand between the gradients and them.
     first = parameters.size + ARENA_ALIGNMENT * len(signature.of("value"))
     sums = layout(signature.of("sum", "metric"))
-    return Storage(parameters, layout(signature.of("state")), slots, inputs, outputs, sums, first)
+    return Storage(
+        *(parameters, layout(signature.of("state")), slots, _starts(inputs), _starts(outputs)),
+        input_values=_values(inputs),
+        output_values=_values(outputs),
+        sums=sums,
+        first_sum=first,
+    )
+
+
+def _values(rows: Iterable[Row]) -> int:
+    """Values of an example of all rows."""
+    return sum(row_size(row.shape) for row in rows)
 
 
 def _starts(rows: Iterable[Row]) -> dict[str, int]:

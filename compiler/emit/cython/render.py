@@ -46,6 +46,7 @@ def render_module(module: Module, target: Target) -> str:
         together=together_text(module.training, module.dtype),
         module=module,
         storage=module.storage,
+        given=[row for row in rows if row.use in ("input", "label")],
         inputs=[row for row in rows if row.use == "input"],
         labels=[row for row in rows if row.use == "label"],
         outputs=[row for row in rows if row.use == "output"],

@@ -197,10 +197,19 @@ class Storage:
     """Values of an example in front of each input's, where tangents of all of them lie together."""
     outputs: Mapping[str, int]
     """The same of outputs and their cotangents."""
+    input_values: int
+    """Values of an example of all inputs together."""
+    output_values: int
+    """The same of outputs."""
     sums: Layout
     """Of metrics: their sums and then their values, among the totals."""
     first_sum: int
     """Where these begin."""
+
+    @property
+    def sum_offsets(self) -> Mapping[str, int]:
+        """Where each of them stands among the totals."""
+        return {name: self.first_sum + offset for name, offset in self.sums.offsets.items()}
 
     @property
     def totals(self) -> int:
