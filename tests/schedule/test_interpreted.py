@@ -6,6 +6,7 @@ What is computed is compared with the interpreter of tensor programs; every acce
 from __future__ import annotations
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -18,15 +19,23 @@ from compiler.ir.loops.text import print_kernel
 from compiler.ir.loops.walk import statements
 from compiler.ir.tensor.printer import print_program
 from compiler.machine.target import Target
+from compiler.schedule.choosing import Table
+from compiler.schedule.schedule import Schedule
 from compiler.schedule.settings import Settings
+from compiler.schedule.strategies import recurrence
+from compiler.schedule.strategies.packed_panels import PackedPanels
+from compiler.schedule.strategies.recurrence import Recurrence
+from compiler.schedule.strategies.table import STRATEGIES
 from tests.derive.cases import Case, NoRegularPoint
 from tests.derive.random_programs import random_cases
 from tests.derive.rungs import compare
 from tests.harness import plans_of
 from tests.machines import MODELS, every_model
+from tests.schedule import test_panels, test_recurrences
 from tests.schedule.building import SEED, STEP, computed, expected, lowered, pullback
 from tests.schedule.running import InterpretedPrograms, interpret_programs
 from tests.schedule.samples import Sample, samples
+from tests.schedule.test_strategies import match_zeros
 from tests.schedule.verifying import verify_plan
 
 DTYPES = {"float64": 1e-11, "float32": 2e-4}
@@ -51,6 +60,8 @@ SCHEDULES = (
     r"plain loop$",
 )
 """What a kernel's header says of its schedule: the table has each."""
+ELSEWHERE = {PackedPanels: test_panels, Recurrence: test_recurrences}
+"""Schedules that have tests of their own in the interpreter."""
 
 
 def worst(module: InterpretedPrograms, sample: Sample, batch: int) -> float:
@@ -78,11 +89,13 @@ def test_every_schedule(target: Target, dtype: str) -> None:
 
 def test_the_table_has_every_schedule_and_every_statement() -> None:
     """And what is written down of each kernel reads back as the kernel; it keeps the rules all along."""
-    notes, kinds = set(), set()
+    notes, kinds, used = set(), set(), set()
     for machine in (MODELS["intel-avx512"], MODELS["avx2"]):
         for sample in samples():
             (plan,) = plans_of([sample.ready(machine, "float32")], sample.settings(machine, "float32"))
             verify_plan(plan)
+            calls = [call for phase in plan.phases for call in (*phase.before, *phase.tile)]
+            used |= {type(part) for call in calls for part in call.schedule.parts}
             for kernel in plan.kernels:
                 notes.add(kernel.schedule)
                 kinds |= {type(statement) for statement in statements(kernel.body)}
@@ -90,6 +103,21 @@ def test_the_table_has_every_schedule_and_every_statement() -> None:
     assert kinds == set(Statement.__args__)
     missing = [kind for kind in SCHEDULES if not any(re.search(kind, note) for note in notes)]
     assert not missing
+    assert without_sample(STRATEGIES, used) == []
+    assert without_sample((*STRATEGIES, match_zeros), used) == ["Zeros"]
+
+
+def without_sample(table: Table, used: set[type]) -> list[str]:
+    """Schedules of a table that no kernel here has: each needs a sample, or a test of its own."""
+    modules = [sys.modules[match.__module__] for match in (*table, recurrence.match)]
+    kinds = {
+        kind
+        for module in modules
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Schedule) and kind.__module__ == module.__name__
+    }
+    elsewhere = {kind for kind, test in ELSEWHERE.items() if test.interpret_programs is interpret_programs}
+    return sorted(kind.__name__ for kind in kinds - used - elsewhere)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
