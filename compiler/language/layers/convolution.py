@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 from compiler.errors import ModelError, Problem
 from compiler.language.constraints.base import Constraint
@@ -30,7 +31,38 @@ from compiler.language.regularizers.base import Regularizer
 
 
 @dataclass(frozen=True)
-class Conv2D(Layer):
+class Convolution(Layer):
+    """What convolutions of one, two and three dimensions have in common; `sides` says which these are."""
+
+    filters: int
+    kernel_size: int | tuple[int, ...]
+    stride: int | tuple[int, ...] = 1
+    padding: Padding = "valid"
+    dilation: int | tuple[int, ...] = 1
+    activation: str | Layer | None = None
+    use_bias: bool = True
+    kernel_initializer: Initializer = DEFAULT_KERNEL
+    bias_initializer: Initializer = DEFAULT_BIAS
+    groups: int = 1
+    kernel_regularizer: Regularizer | None = None
+    bias_regularizer: Regularizer | None = None
+    _: KW_ONLY
+    kernel_constraint: Constraint | None = None
+    bias_constraint: Constraint | None = None
+
+    any_number = True
+    sides: ClassVar[Sides]
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _filter_problems(self)
+        yield from convolution_problems(self, self.sides, continued=True)
+
+    def forward(self, x: Shape) -> Forward:
+        return _convolution(self, x, self.sides)
+
+
+@dataclass(frozen=True)
+class Conv2D(Convolution):
     """A convolution (height, width, c) to (height', width', filters).
 
     Kernel (kernel height, kernel width, c / groups, filters), bias (filters,). `kernel_size`, `stride` and
@@ -38,104 +70,42 @@ class Conv2D(Layer):
     of so many equal parts of the filters sees only its part of the channels.
     """
 
-    filters: int
     kernel_size: int | tuple[int, int]
     stride: int | tuple[int, int] = 1
-    padding: Padding = "valid"
     dilation: int | tuple[int, int] = 1
-    activation: str | Layer | None = None
-    use_bias: bool = True
-    kernel_initializer: Initializer = DEFAULT_KERNEL
-    bias_initializer: Initializer = DEFAULT_BIAS
-    groups: int = 1
-    kernel_regularizer: Regularizer | None = None
-    bias_regularizer: Regularizer | None = None
-    _: KW_ONLY
-    kernel_constraint: Constraint | None = None
-    bias_constraint: Constraint | None = None
 
-    any_number = True
     sides = IMAGE
-
-    def problems(self) -> Iterator[Problem]:
-        yield from _filter_problems(self)
-        yield from convolution_problems(self, self.sides, continued=True)
-
-    def forward(self, x: Shape) -> Forward:
-        return _convolution(self, x, self.sides)
 
 
 @dataclass(frozen=True)
-class Conv1D(Layer):
+class Conv1D(Convolution):
     """A convolution (length, c) to (length', filters).
 
     Kernel (kernel size, c / groups, filters), bias (filters,). For `padding`, which may be "causal", see
     compiler/language/layers/windows.py; for `groups` see Conv2D.
     """
 
-    filters: int
     kernel_size: int
     stride: int = 1
     padding: str | int | tuple[int, int] = "valid"
     dilation: int = 1
-    activation: str | Layer | None = None
-    use_bias: bool = True
-    kernel_initializer: Initializer = DEFAULT_KERNEL
-    bias_initializer: Initializer = DEFAULT_BIAS
-    groups: int = 1
-    kernel_regularizer: Regularizer | None = None
-    bias_regularizer: Regularizer | None = None
-    _: KW_ONLY
-    kernel_constraint: Constraint | None = None
-    bias_constraint: Constraint | None = None
 
-    any_number = True
     sides = SEQUENCE
-
-    def problems(self) -> Iterator[Problem]:
-        yield from _filter_problems(self)
-        yield from convolution_problems(self, self.sides, continued=True)
-
-    def forward(self, x: Shape) -> Forward:
-        return _convolution(self, x, self.sides)
 
 
 @dataclass(frozen=True)
-class Conv3D(Layer):
+class Conv3D(Convolution):
     """A convolution (depth, height, width, c) to (depth', height', width', filters).
 
     Kernel (kernel depth, height, width, c / groups, filters), bias (filters,). `kernel_size`, `stride` and
     `dilation` are one integer or three; for `padding` see windows.py, for `groups` Conv2D.
     """
 
-    filters: int
     kernel_size: int | tuple[int, int, int]
     stride: int | tuple[int, int, int] = 1
-    padding: Padding = "valid"
     dilation: int | tuple[int, int, int] = 1
-    activation: str | Layer | None = None
-    use_bias: bool = True
-    kernel_initializer: Initializer = DEFAULT_KERNEL
-    bias_initializer: Initializer = DEFAULT_BIAS
-    groups: int = 1
-    kernel_regularizer: Regularizer | None = None
-    bias_regularizer: Regularizer | None = None
-    _: KW_ONLY
-    kernel_constraint: Constraint | None = None
-    bias_constraint: Constraint | None = None
 
-    any_number = True
     sides = VOLUME
-
-    def problems(self) -> Iterator[Problem]:
-        yield from _filter_problems(self)
-        yield from convolution_problems(self, self.sides, continued=True)
-
-    def forward(self, x: Shape) -> Forward:
-        return _convolution(self, x, self.sides)
-
-
-Convolution = Conv1D | Conv2D | Conv3D
 
 
 def _convolution(layer: Convolution, x: Shape, sides: Sides) -> Forward:

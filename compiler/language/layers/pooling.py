@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from textwrap import dedent
+from typing import ClassVar
 
 from compiler.errors import Problem
 from compiler.language.layers import checks
@@ -24,7 +25,35 @@ from compiler.language.layers.windows import (
 
 
 @dataclass(frozen=True)
-class MaxPool2D(Layer):
+class Pooling(Layer):
+    """What poolings of one, two and three dimensions have in common; `sides` says which these are."""
+
+    pool_size: int | tuple[int, ...] = 2
+    stride: int | tuple[int, ...] | None = None
+    padding: Padding = "valid"
+
+    sides: ClassVar[Sides]
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _pooling_problems(self, self.sides)
+
+
+class Largest(Pooling):
+    """The largest value of each window."""
+
+    def forward(self, x: Shape) -> Forward:
+        return _largest(self, x, self.sides)
+
+
+class Average(Pooling):
+    """The mean of each window's cells."""
+
+    def forward(self, x: Shape) -> Forward:
+        return _average(self, x, self.sides)
+
+
+@dataclass(frozen=True)
+class MaxPool2D(Largest):
     """The largest value of each window: (height, width, c) to (height', width', c).
 
     `stride` is the window's size unless given. Where several values are the largest, the gradient goes to
@@ -33,32 +62,33 @@ class MaxPool2D(Layer):
 
     pool_size: int | tuple[int, int] = 2
     stride: int | tuple[int, int] | None = None
-    padding: Padding = "valid"
 
-    def problems(self) -> Iterator[Problem]:
-        yield from _pooling_problems(self, IMAGE)
-
-    def forward(self, x: Shape) -> Forward:
-        return _largest(self, x, IMAGE)
+    sides = IMAGE
 
 
 @dataclass(frozen=True)
-class MaxPool1D(Layer):
+class MaxPool1D(Largest):
     """The largest value of each window: (length, c) to (length', c); see MaxPool2D."""
 
     pool_size: int = 2
     stride: int | None = None
     padding: str | int | tuple[int, int] = "valid"
 
-    def problems(self) -> Iterator[Problem]:
-        yield from _pooling_problems(self, SEQUENCE)
-
-    def forward(self, x: Shape) -> Forward:
-        return _largest(self, x, SEQUENCE)
+    sides = SEQUENCE
 
 
 @dataclass(frozen=True)
-class AveragePooling2D(Layer):
+class MaxPool3D(Largest):
+    """The largest value of each window: (depth, height, width, c) to (…, c); see MaxPool2D."""
+
+    pool_size: int | tuple[int, int, int] = 2
+    stride: int | tuple[int, int, int] | None = None
+
+    sides = VOLUME
+
+
+@dataclass(frozen=True)
+class AveragePooling2D(Average):
     """The mean of each window's cells inside the image: (height, width, c) to (height', width', c).
 
     Padding does not count, as in Keras: the sum over a window is divided by the sum over the same window
@@ -67,58 +97,29 @@ class AveragePooling2D(Layer):
 
     pool_size: int | tuple[int, int] = 2
     stride: int | tuple[int, int] | None = None
-    padding: Padding = "valid"
 
-    def problems(self) -> Iterator[Problem]:
-        yield from _pooling_problems(self, IMAGE)
-
-    def forward(self, x: Shape) -> Forward:
-        return _average(self, x, IMAGE)
+    sides = IMAGE
 
 
 @dataclass(frozen=True)
-class AveragePooling1D(Layer):
+class AveragePooling1D(Average):
     """The mean of each window's cells inside: (length, c) to (length', c); see AveragePooling2D."""
 
     pool_size: int = 2
     stride: int | None = None
     padding: str | int | tuple[int, int] = "valid"
 
-    def problems(self) -> Iterator[Problem]:
-        yield from _pooling_problems(self, SEQUENCE)
-
-    def forward(self, x: Shape) -> Forward:
-        return _average(self, x, SEQUENCE)
+    sides = SEQUENCE
 
 
 @dataclass(frozen=True)
-class MaxPool3D(Layer):
-    """The largest value of each window: (depth, height, width, c) to (…, c); see MaxPool2D."""
-
-    pool_size: int | tuple[int, int, int] = 2
-    stride: int | tuple[int, int, int] | None = None
-    padding: Padding = "valid"
-
-    def problems(self) -> Iterator[Problem]:
-        yield from _pooling_problems(self, VOLUME)
-
-    def forward(self, x: Shape) -> Forward:
-        return _largest(self, x, VOLUME)
-
-
-@dataclass(frozen=True)
-class AveragePooling3D(Layer):
+class AveragePooling3D(Average):
     """The mean of each window's cells inside: (depth, height, width, c) to (…, c); see AveragePooling2D."""
 
     pool_size: int | tuple[int, int, int] = 2
     stride: int | tuple[int, int, int] | None = None
-    padding: Padding = "valid"
 
-    def problems(self) -> Iterator[Problem]:
-        yield from _pooling_problems(self, VOLUME)
-
-    def forward(self, x: Shape) -> Forward:
-        return _average(self, x, VOLUME)
+    sides = VOLUME
 
 
 @dataclass(frozen=True)
@@ -208,11 +209,6 @@ def _of_real(formula: str, masks: Masks, x: Shape) -> Forward:
     text = (_COUNT_OF_REAL + dedent(formula).strip()).format(real=masks[0].real("t"))
     constants = {"steps": x[0], "lowest": _LOWEST}
     return Forward(text, (x[1],), constants=constants, inputs=("x", "mask"), keeps={})
-
-
-Largest = MaxPool1D | MaxPool2D | MaxPool3D
-Average = AveragePooling1D | AveragePooling2D | AveragePooling3D
-Pooling = Largest | Average
 
 
 def _largest(layer: Largest, x: Shape, sides: Sides) -> Forward:
