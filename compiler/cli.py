@@ -270,7 +270,8 @@ def _options(arguments: argparse.Namespace) -> Options:
     from compiler.toolchain.compile_file import Options
 
     out, force = getattr(arguments, "out", Path()), getattr(arguments, "force", False)
-    without, modes = getattr(arguments, "without", frozenset()), getattr(arguments, "modes", ("vjp",))
+    without: frozenset[str] = getattr(arguments, "without", frozenset())
+    modes = getattr(arguments, "modes", ("vjp",))
     return Options(out, arguments.target, arguments.dtype, force, without, modes)
 
 

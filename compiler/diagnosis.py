@@ -103,7 +103,7 @@ def _dead(names: Names, program: Program, layer: str, tensor: str) -> Measure:
     )
     axes = element_axes(alive.shape)
     read = Access(alive.name, tuple(axis(a.name) for a in axes))
-    each = sympy.Rational(1, prod(a.extent for a in axes))
+    each = sympy.Rational(1, prod(a.extent or 1 for a in axes))
     term = make_term(axes, (), _counted(Equal(read_symbol(0), 0), each), ((read_symbol(0), read),))
     return (alive, Definition(names.fresh(called), (), "sum", (term,))), called
 

@@ -97,7 +97,7 @@ def _entry(
 ) -> EntryPoint:
     """An entry point of one of the model's programs, or of one that was derived and has `gained` results."""
     roles = {result: role for result, role in model.roles.items() if result in program.outputs}
-    return EntryPoint(name, program, given_roles(program) | roles | gained, duty)
+    return EntryPoint(name, program, given_roles(program) | roles | dict(gained), duty)
 
 
 def _gained(use: Use, derived: Program, before: Program, wrt: Iterable[str]) -> dict[str, Role]:
@@ -212,10 +212,9 @@ def initial_values(model: LoweredModel) -> Program:
     fresh = Names(parameter.name for parameter in kept)
     for parameter in kept:
         program = parameter.initializer
+        inner = (entry.name for entries in (program.inputs, program.definitions) for entry in entries)
         names = {
-            entry.name: fresh.fresh(f"{parameter.name}.{entry.name}")
-            for entry in (*program.inputs, *program.definitions)
-            if entry.name not in program.outputs
+            name: fresh.fresh(f"{parameter.name}.{name}") for name in inner if name not in program.outputs
         } | dict.fromkeys(program.outputs, parameter.name)
         programs.append(renamed(program, names))
     return joined(programs)

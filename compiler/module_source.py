@@ -204,7 +204,7 @@ def _verify(module: Module, entries: tuple[EntryPoint, ...]) -> None:
         **{"total": max(arena, memory.lane_elements), "state": storage.first_state + 2 * storage.states.size},
     }
     for entry, routine in zip(entries, module.routines, strict=True):
-        own = {"shared": module.initialize_bytes} if routine is module.initialize else {}
+        own: dict[Area, int] = {"shared": module.initialize_bytes} if routine is module.initialize else {}
         given = [t.name for t in entry.program.inputs if t.name in entry.roles]
         real = element_bytes("real", module.dtype)
         verify_routine(routine, given, entry.program.outputs, real_bytes=real, sizes=sizes | own)

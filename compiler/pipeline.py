@@ -26,7 +26,7 @@ from compiler.derive.jvp import jvp
 from compiler.derive.per_example import per_example
 from compiler.derive.release import release
 from compiler.derive.vjp import vjp
-from compiler.errors import ModelError, Problem
+from compiler.errors import CompilerBug, ModelError, Problem
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.ir.tensor.prune import prune
 from compiler.ir.tensor.sites import Price, Site, choose
@@ -74,6 +74,13 @@ class Facts:
     """planning: what kernels are made for."""
     places: Mapping[str, Place] = field(default_factory=dict)
     """planning: where inputs and outputs live."""
+
+    @property
+    def planned_for(self) -> Settings:
+        """The settings of a plan."""
+        if self.settings is None:
+            raise CompilerBug("a pass of the plan is asked of what is not planned")
+        return self.settings
 
     def placed(self, area: str) -> frozenset[str]:
         """Tensors that live in an area."""
@@ -254,12 +261,7 @@ PASSES: tuple[Pass, ...] = (
         "winograd",
         "lowering",
         "convolutions with fewer multiplications",
-        cheapest(
-            "winograd",
-            winograd,
-            moved=lambda costs: costs.moved_value,
-            share=lambda costs: costs.transformed_share,
-        ),
+        cheapest("winograd", winograd, moved=lambda c: c.moved_value, share=lambda c: c.transformed_share),
         without="convolutions multiply every position by every tap",
     ),
     Pass(
@@ -287,7 +289,7 @@ PASSES: tuple[Pass, ...] = (
         "keep",
         "planning",
         "a large sum over the batch, or a product with large weights, runs once, over operands that are kept",
-        lambda program, facts: keep(program, facts.settings, facts.placed("input"), facts.price),
+        lambda program, facts: keep(program, facts.planned_for, facts.placed("input"), facts.price),
         without="sums over the batch are added up tile by tile, in lanes, and weights read for each tile",
     ),
     Pass(

@@ -17,15 +17,17 @@ from compiler.derive.per_example import losses_of_each
 from compiler.driver import Driver
 from compiler.errors import ModelError, Problem
 from compiler.frontend.lowered import LoweredModel
-from compiler.ir.affine.expression import axis
+from compiler.ir.affine.expression import Affine, axis
 from compiler.ir.module.entry_point import EntryPoint, Role, given_roles
 from compiler.ir.scalar.held import StopGradient
 from compiler.ir.tensor.editing import extended
 from compiler.ir.tensor.program import (
     Access,
+    Axis,
     Definition,
     Program,
     Reads,
+    Shape,
     Tensor,
     Term,
     element_axes,
@@ -95,7 +97,7 @@ def _unlabelled(program: Program) -> Program:
     return program.replace(inputs=tuple(t for t in program.inputs if t.kind != "label" or t.name in read))
 
 
-def _given(output: Definition, name: str) -> Tensor:
+def _given(output: Definition | Tensor, name: str) -> Tensor:
     origin, of = output.origin, output.name
     return Tensor(name, output.shape, "cotangent", origin=origin, role="cotangent", of=of)
 
@@ -133,9 +135,9 @@ def _held(program: Program, names: Iterable[str], *, mean: bool = False) -> tupl
     fresh, made = program.names(), []
     inputs: tuple[Tensor, ...] = ()
     size = program.batch_size
-    if mean and size is None:
-        inputs, size = (Tensor(fresh.fresh("batch_size"), (), "batch_size"),), "batch_size"
-        size = inputs[0].name
+    if size is None:
+        size = fresh.fresh("batch_size")
+        inputs = (Tensor(size, (), "batch_size"),) if mean else ()
     for name in names:
         shape = program.shape(name)
         reads = Reads(())
@@ -169,7 +171,7 @@ def _product(program: Program, value: str, weight: str) -> Term:
     return make_term(axes, (), body, reads.pairs())
 
 
-def _everywhere(shape: tuple) -> tuple:
+def _everywhere(shape: Shape) -> tuple[tuple[Axis, ...], tuple[Affine, ...]]:
     axes = element_axes(shape)
     return axes, tuple(axis(a.name) for a in axes)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import sympy
 from sympy.logic.boolalg import BooleanAtom
 
 from compiler.ir.affine.domain import Guard
-from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Mod, Read
+from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Read
 from compiler.ir.scalar.choices import Power as OwnPower
 from compiler.ir.scalar.choices import Scalar, Select
 from compiler.ir.scalar.conditions import Both, Comparison, Either
@@ -70,9 +71,8 @@ def _atom(atom: Atom, called: Called) -> Node:
         return axis_name(atom)
     if isinstance(atom, Read):
         return access(Access(atom.tensor, atom.indices), called)
-    operator = "//" if isinstance(atom, FloorDiv) else "%"
-    assert isinstance(atom, FloorDiv | Mod)
-    return Whole(operator, affine(atom.numerator, called), integer(atom.divisor))
+    above, below = affine(atom.numerator, called), integer(atom.divisor)
+    return Whole("//" if isinstance(atom, FloorDiv) else "%", above, below)
 
 
 def access(read: Access, called: Called) -> Node:
@@ -191,7 +191,8 @@ def _comparison(expression: Comparison, symbols: Symbols) -> Node:
 
 
 def _joined(expression: Both | Either, symbols: Symbols) -> Node:
-    return Junction(expression.word, tuple(body(part, symbols) for part in expression.args))
+    word: Literal["and", "or"] = "and" if isinstance(expression, Both) else "or"
+    return Junction(word, tuple(body(part, symbols) for part in expression.args))
 
 
 _BUILDERS: dict[type, Callable[..., Node]] = {

@@ -34,8 +34,8 @@ purpose: one line of one function is changed. No C compiler is needed to find it
 (`compiler/ir/loops/verify.py`) says that a name has no value, that vectors of different lanes meet, or that
 an access is not proven to stay inside its buffer; the *interpreter* (`compiler/ir/loops/interpret.py`) that
 an access is wrong, or that pieces meet; *values* are compared with the interpreter of tensor programs; the
-*text* of one kernel of all statements stands in `tests/emit`. `pytest tests/schedule/test_mutations.py` makes each
-mistake again, and checks that this table says what caught it; `UPDATE_GOLDEN=1` writes it.
+*text* of one kernel of all statements stands in `tests/emit`. `pytest tests/schedule/test_mutations.py`
+makes each mistake again, and checks that this table says what caught it; `UPDATE_GOLDEN=1` writes it.
 
 | mistake | in | caught by |
 |---|---|---|
