@@ -67,6 +67,7 @@ int main(int count, char **names)
     context.tiles = calloc(threads * __pyx_e_7harness_TILE_BYTES + 64, 1);
     context.shared = calloc(__pyx_e_7harness_SHARED_BYTES + 64, 1);
     context.crossing = calloc(__pyx_e_7harness_CROSSING_ROW * context.batch + 64, sizeof(real));
+    __pyx_f_7harness_compute_alone(&context);
     if (threads > 1) context.team = team_new(threads, {sites});
     switch (program) {
     {calls}
