@@ -16,6 +16,8 @@ from tests.workshop import ROOT
 MODELS = sorted(
     path for folder in ("models", "benchmarks/models") for path in (ROOT / folder).glob("[a-z]*.py")
 )
+OF_EACH = ("per_example", "fisher")
+"""What a model has not whose examples interact: no gradient is one example's."""
 
 
 @pytest.mark.long
@@ -26,9 +28,8 @@ def test_every_kernel_of_a_model(path, target: Target) -> None:
     try:
         source = compile_to_source(model, target, "float32", "", modes=MODES)
     except ModelError as error:
-        # Where examples of a batch interact, no gradient is one example's.
         assert "without the mode per_example" in str(error)
-        modes = tuple(mode for mode in MODES if mode != "per_example")
+        modes = tuple(mode for mode in MODES if mode not in OF_EACH)
         source = compile_to_source(model, target, "float32", "", modes=modes)
     for plan in source.plans.values():
         verify_plan(plan)
