@@ -268,7 +268,7 @@ PASSES: tuple[Pass, ...] = (
         "transpose",
         "lowering",
         "values of each example are copied into an order that can be read along vectors, where that pays",
-        cheapest("transpose", transpose),
+        cheapest("transpose", transpose, share=lambda costs: costs.copied_share),
         without="what has a row for each example is read in its own order",
     ),
     Pass(

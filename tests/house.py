@@ -120,7 +120,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # The table of passes, which alone knows their order, and what goes through it.
     "compiler.pipeline": (*STAGES, *BASE),
     "compiler.pricing": ("compiler.machine", "compiler.schedule", *BASE),
-    "compiler.driver": ("compiler.pipeline", "compiler.pricing", "compiler.plan", "compiler.schedule", *BASE),
+    "compiler.driver": (
+        *("compiler.pipeline", "compiler.pricing", "compiler.machine", "compiler.plan", "compiler.schedule"),
+        *BASE,
+    ),
     "compiler.entry_points": (
         "compiler.diagnosis",
         "compiler.products",

@@ -115,6 +115,9 @@ class Costs:
     picked_share: float = 0.9
     """Share of the price of a whole contraction that what a saved winner picks of it may have. A choice: half
     of the factors are taken to be zero, and lists take memory."""
+    copied_share: float = 0.9
+    """Share of the price in their own order that a contraction of values that are copied into another may
+    have. A choice: a copy takes memory too."""
     once_share: float = 1 / 8
     """Share of what is done once a step that counts for a tile. A choice: a step has at least this many
     tiles, one for each lane."""

@@ -19,13 +19,10 @@ from compiler.ir.tensor.rename import with_accesses
 from compiler.ir.tensor.sites import Site, Slot
 from compiler.passes.pack import packing, permuted
 
-LEAST_GAIN = 0.9
-"""The price must fall to this share: a copy takes memory too."""
 
-
-def transpose(program: Program, name: str) -> Iterator[Site]:
+def transpose(program: Program, name: str, share: float) -> Iterator[Site]:
     """The definition `name` over copies of what has a row for each example, in an order along which vectors
-    can run."""
+    can run. The price must fall to `share`."""
     definition = program.definition(name)
     if definition is None or name in program.circle_of:
         return
@@ -48,4 +45,4 @@ def transpose(program: Program, name: str) -> Iterator[Site]:
     changed = replace(definition, terms=tuple(terms))
     if changed != definition:
         read = ", ".join(dict.fromkeys(n for n in changed.tensors if n not in definition.tensors))
-        yield Site((Slot(name, ((changed,),)),), name, f"{name} of {read}", tuple(copies), gain=LEAST_GAIN)
+        yield Site((Slot(name, ((changed,),)),), name, f"{name} of {read}", tuple(copies), gain=share)
