@@ -98,8 +98,9 @@ def match(entries: Entries, context: Context) -> Schedule | None:
     if first.operation in COMPARED:
         row = make_nest(term, first.name, context.shapes, "", numbered=True)
         strip = strip_of(row, first.operation, context.shapes, context.settings)
-        able = strip is not None and whole and not context.adds
-        return StripExtremum(context.tensors, context.settings, row, strip) if able else None
+        if strip is None or not whole or context.adds:
+            return None
+        return StripExtremum(context.tensors, context.settings, row, strip)
     piece = context.next_piece
     if first.operation != "sum" or piece is None or isinstance(piece, TiledPiece):
         return None
