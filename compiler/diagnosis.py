@@ -19,6 +19,7 @@ from math import prod
 import sympy
 
 from compiler.driver import Driver
+from compiler.facts import Facts
 from compiler.frontend.lowered import LoweredModel
 from compiler.ir.affine.expression import axis
 from compiler.ir.module.entry_point import EntryPoint, Role, given_roles
@@ -27,7 +28,6 @@ from compiler.ir.scalar.conditions import Condition, Equal, Less, NotEqual
 from compiler.ir.tensor.editing import extended
 from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.program import Access, Definition, Program, element_axes, make_term, read_symbol
-from compiler.pipeline import Facts
 
 BOUNDED = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "hardsigmoid": (0.0, 1.0)}
 """Layers whose values lie between two ends, where their derivative goes to 0."""

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from compiler.errors import CompilerBug
+from compiler.facts import NOTHING, Facts
 from compiler.ir.tensor.axes import runs_over_batch
 from compiler.ir.tensor.fragment import fragment
 from compiler.ir.tensor.program import Definition, Program, Rewrite
 from compiler.ir.tensor.verify import verify
 from compiler.machine.costs import Costs
-from compiler.pipeline import NOTHING, PASSES, Facts, Part, Pass
+from compiler.pipeline import PASSES, Part, Pass
 from compiler.plan.whole import cost_in_plan
 from compiler.pricing import Cost
 from compiler.schedule.forms import ByForm

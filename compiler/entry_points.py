@@ -31,6 +31,7 @@ from functools import partial
 
 from compiler.diagnosis import diagnosis
 from compiler.driver import Driver
+from compiler.facts import Facts
 from compiler.frontend.lowered import LoweredModel
 from compiler.ir.module.entry_point import Duty, EntryPoint, Offer, Role, Use, given_roles
 from compiler.ir.tensor.editing import joined
@@ -50,7 +51,6 @@ from compiler.offers import (
     PULLBACK,
     VALUE_AND_GRAD,
 )
-from compiler.pipeline import Facts
 from compiler.products import fisher, gauss_newton, pullback
 
 Maker = Callable[[str, LoweredModel, Driver], EntryPoint | None]

@@ -15,6 +15,7 @@ from compiler.emit.cython.render import render_module
 from compiler.emit.stub import print_stub
 from compiler.entry_points import ALWAYS, ENTRY_POINTS, MEASURED, Recipe, entry_points
 from compiler.errors import ModelError
+from compiler.facts import Facts
 from compiler.frontend.lower import lower
 from compiler.frontend.lowered import LoweredModel, shape_text
 from compiler.frontend.number_range import number_problems
@@ -30,7 +31,7 @@ from compiler.language.description import Model
 from compiler.machine.elements import element_bytes
 from compiler.machine.target import Target
 from compiler.offers import APPLY_GRADIENTS, GRADIENTS, ORDER, TRAIN_STEP
-from compiler.pipeline import PASSES, Facts, Pass
+from compiler.pipeline import PASSES, Pass
 from compiler.plan.kernels import Kernels
 from compiler.plan.methods import Halves, methods_of, training_methods
 from compiler.plan.module import memory_of, routine_of

@@ -16,8 +16,8 @@ table: a pass is its file and its row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -26,10 +26,11 @@ from compiler.derive.jvp import jvp
 from compiler.derive.per_example import per_example
 from compiler.derive.release import release
 from compiler.derive.vjp import vjp
-from compiler.errors import CompilerBug, ModelError, Problem
+from compiler.errors import ModelError, Problem
+from compiler.facts import Facts
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.ir.tensor.prune import prune
-from compiler.ir.tensor.sites import Price, Site, choose
+from compiler.ir.tensor.sites import Site, choose
 from compiler.machine.costs import Costs
 from compiler.passes.ahead import ahead
 from compiler.passes.bounds import bounds
@@ -46,48 +47,12 @@ from compiler.passes.select import select
 from compiler.passes.transpose import transpose
 from compiler.passes.winograd.winograd import winograd
 from compiler.plan.joining import join
-from compiler.plan.plan import Place
 from compiler.plan.stages import split
 from compiler.plan.whole import keep
-from compiler.schedule.settings import Settings
 from compiler.simplify.simplify import simplify, stabilise
 
 Part = Literal["forward", "derivation", "whole", "derived", "stable", "lowering", "planning", "schedule"]
 Result = tuple[Program, tuple[Rewrite, ...]]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a pass may ask besides the program: each part of the passes needs some of it."""
-
-    wrt: tuple[str, ...] = ()
-    """derivation: the tensors by which, or along tangents of which, …"""
-    of: tuple[str, ...] = ()
-    """… these are differentiated."""
-    size: int = 0
-    """derivation: the values that become a batch."""
-    price: Price = lambda program, names: 0.0
-    """lowering, planning: predicted cycles of definitions behind the passes that follow; the driver's."""
-    costs: Costs = field(default_factory=Costs)
-    """lowering: what prices leave open; the driver's."""
-    settings: Settings | None = None
-    """planning: what kernels are made for."""
-    places: Mapping[str, Place] = field(default_factory=dict)
-    """planning: where inputs and outputs live."""
-
-    @property
-    def planned_for(self) -> Settings:
-        """The settings of a plan."""
-        if self.settings is None:
-            raise CompilerBug("a pass of the plan is asked of what is not planned")
-        return self.settings
-
-    def placed(self, area: str) -> frozenset[str]:
-        """Tensors that live in an area."""
-        return frozenset(name for name, place in self.places.items() if place.area == area)
-
-
-NOTHING = Facts()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from compiler.derive.per_example import losses_of_each
 from compiler.driver import Driver
 from compiler.errors import ModelError, Problem
+from compiler.facts import Facts
 from compiler.frontend.lowered import LoweredModel
 from compiler.ir.affine.expression import Affine, axis
 from compiler.ir.module.entry_point import EntryPoint, Role, given_roles
@@ -35,7 +36,6 @@ from compiler.ir.tensor.program import (
 )
 from compiler.ir.tensor.prune import needed_for
 from compiler.ir.tensor.rename import renamed
-from compiler.pipeline import Facts
 
 Pairs = Mapping[str, str]
 """What is differentiated, and its weights."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from compiler.driver import Driver
 from compiler.emit.cython.render import render
+from compiler.facts import Facts
 from compiler.ir.loops.interpret import element_type
 from compiler.ir.module.grammar import Place
 from compiler.ir.module.sharing import with_shared_kernels
@@ -25,7 +26,6 @@ from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.interpreter import concrete_shape
 from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Program
-from compiler.pipeline import Facts
 from compiler.plan.kernels import Kernels
 from compiler.plan.module import memory_of, routine_of
 from compiler.plan.plan import Plan, make_plan

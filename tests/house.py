@@ -50,7 +50,7 @@ BORDER = tuple(
     f"runtime.{name}" for name in ("beginning", "border", "cache_folder", "errors", "files", "signals")
 )
 OPTIONS = ("compiler.modes",)
-DRIVING = ("compiler.pipeline", "compiler.driver")
+DRIVING = ("compiler.facts", "compiler.pipeline", "compiler.driver")
 BUILDING = tuple(
     f"compiler.toolchain.{name}"
     for name in ("build", "cache", "cache_entry", "processes", "units", "versions")
@@ -118,10 +118,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("compiler.machine", "compiler.schedule", "compiler.plan", "compiler.ir.loops", MODULE, *BASE),
     ),
     # The table of passes, which alone knows their order, and what goes through it.
-    "compiler.pipeline": (*STAGES, *BASE),
+    "compiler.facts": ("compiler.machine", "compiler.schedule", "compiler.plan", *BASE),
+    "compiler.pipeline": ("compiler.facts", *STAGES, *BASE),
     "compiler.pricing": ("compiler.machine", "compiler.schedule", *BASE),
     "compiler.driver": (
-        *("compiler.pipeline", "compiler.pricing", "compiler.machine", "compiler.plan", "compiler.schedule"),
+        *("compiler.facts", "compiler.pipeline", "compiler.pricing"),
+        *("compiler.machine", "compiler.plan", "compiler.schedule"),
         *BASE,
     ),
     "compiler.entry_points": (

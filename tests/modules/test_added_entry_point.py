@@ -15,6 +15,7 @@ import sympy
 from compiler.driver import Driver
 from compiler.emit.stub import print_stub
 from compiler.entry_points import ALWAYS, ENTRY_POINTS, Recipe
+from compiler.facts import Facts
 from compiler.frontend.lowered import LoweredModel
 from compiler.ir.affine.expression import axis
 from compiler.ir.module.entry_point import EntryPoint, Offer, Role, given_roles
@@ -24,7 +25,6 @@ from compiler.language.layers import Dense, Input, ReLU, Softmax
 from compiler.language.losses import CrossEntropy
 from compiler.language.optimizers import SGD
 from compiler.module_source import ModuleSource, compile_to_source
-from compiler.pipeline import Facts
 from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 from tests.machines import TARGETS
 from tests.workshop import import_module

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from compiler.driver import Driver
+from compiler.facts import Facts
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.printer import print_program
 from compiler.ir.tensor.program import Program
 from compiler.language.layers import Dense
-from compiler.pipeline import PASSES, Facts
+from compiler.pipeline import PASSES
 from compiler.plan.plan import Place
 from compiler.plan.stages import stages
 from compiler.pricing import costs_nothing

@@ -23,7 +23,7 @@ from tests.machines import TARGETS
 
 COMPILER = Path(__file__).resolve().parents[2] / "compiler"
 ROOMS = ("passes", "schedule", "plan")
-BESIDE = ("driver.py", "pipeline.py", "pricing.py")
+BESIDE = ("driver.py", "facts.py", "pipeline.py", "pricing.py")
 
 NO_COSTS = {
     "schedule/blocks.py": {"BLOCK", "GROUP", "SHORT_LIST", "SHORT_BATCH"},  # roundings of a long sum
