@@ -44,12 +44,21 @@ class Case:
     name: str
     build: Callable[[], Program]
     output: str
-    wrt: tuple[str, ...]
+    by: tuple[str, ...] | None
+    """Names of inputs; None for all real inputs and parameters, as the program has them when it is built."""
     reference: Callable[[ModuleType, Arrays], object] | None = None
     draw: Sampler | None = None
     batch: int = 2
     fixed: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
     """Inputs that are not drawn."""
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        """What to differentiate by."""
+        if self.by is not None:
+            return self.by
+        given = (t for t in self.build().inputs if t.kind in ("input", "parameter") and t.dtype == "real")
+        return tuple(tensor.name for tensor in given)
 
     def __str__(self) -> str:
         return self.name
