@@ -109,10 +109,16 @@ def _of_column(function: Callable[..., Known], *columns: Column) -> Column:
 
 @lru_cache(maxsize=4096)
 def _exact_number(node: sympy.Expr) -> Raw:
+    """Raises UnknownScalar for what is no real number."""
     with mpmath.workdps(DIGITS):
         if node.is_Rational:
             return (mp.mpf(node.p) / node.q)._mpf_
-        return mp.mpf(node.evalf(DIGITS)._mpf_ if node.is_finite else float(node))._mpf_
+        if not node.is_finite:
+            return mp.mpf(float(node))._mpf_
+        number = node.evalf(DIGITS)
+        if not number.is_Float:
+            raise UnknownScalar(f"{node} has no value as a real number")
+        return number._mpf_
 
 
 def _rounded(value: Raw, doubt: float) -> Known:

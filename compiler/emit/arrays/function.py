@@ -19,6 +19,7 @@ from compiler.show.text import text
 TAKEN = (
     *("np", "jnp", "jax", "torch", "math", "float", "read", "add_at", "grids", "ctx", "dtype", "device"),
     "arrays",
+    *("cython", "maximum", "minimum", "floor_divided", "remainder"),
     *(
         "check_shapes",
         "ValueError",

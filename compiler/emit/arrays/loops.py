@@ -6,6 +6,7 @@ What a model's module has is scheduled, with tiles and vectors; this is what it 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -23,7 +24,21 @@ from compiler.ir.tensor.rename import rename_axes
 from compiler.schedule.steps import Steps
 from compiler.show.definitions import statements, term_body
 from compiler.show.names import Called
-from compiler.show.notation import ATOM, CHOICE, OR, Call, Choice, Indexed, Name, Node, Number, Power
+from compiler.show.notation import (
+    ATOM,
+    CHOICE,
+    OR,
+    Call,
+    Choice,
+    Indexed,
+    Name,
+    Negative,
+    Node,
+    Number,
+    Power,
+    Whole,
+    walk,
+)
 from compiler.show.scalars import affine, guard
 from compiler.show.text import Text, text
 
@@ -32,15 +47,31 @@ FUNCTIONS = (
     *("sinh", "cosh", "tanh", "erf", "erfc"),
 )
 """Of C's mathematical library."""
-OTHERWISE = {"abs": "fabs"}
+OTHERWISE = {"abs": "fabs", "max": "maximum", "min": "minimum"}
 WORDS = {"pi": repr(math.pi), "e": repr(math.e), "inf": "INFINITY", "nan": "NAN"}
 LOCAL = ("value", "best")
 TYPES = {"real": "double", "index": "long long", "bool": "bint"}
 DTYPES = {"real": "np.float64", "index": "np.int64", "bool": "np.intc"}
-DIRECTIVES = "# cython: language_level=3, boundscheck=False, wraparound=False"
-"""Cython heeds them before all else in a file alone, its docstring too."""
-SIGN = """cdef double sign(double x) noexcept:
-    return (x > 0) - (x < 0)"""
+DIRECTIVES = "# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True"
+"""Cython heeds them before all else in a file alone, its docstring too. With C's division 1/0 is infinite,
+and does not raise."""
+HELPERS = {
+    "sign": """cdef double sign(double x) noexcept:
+    return x if x != x else (x > 0) - (x < 0)""",
+    "maximum": """cdef double maximum(double x, double y) noexcept:
+    return x if x > y or x != x else y""",
+    "minimum": """cdef double minimum(double x, double y) noexcept:
+    return x if x < y or x != x else y""",
+    "floor_divided": """@cython.cdivision(False)
+cdef Py_ssize_t floor_divided(Py_ssize_t x, Py_ssize_t y) noexcept:
+    return x // y""",
+    "remainder": """@cython.cdivision(False)
+cdef Py_ssize_t remainder(Py_ssize_t x, Py_ssize_t y) noexcept:
+    return x % y""",
+}
+"""What a file defines of these if it calls it. What is no number stays so, as in formulas; C rounds whole
+numbers towards 0, and an index is rounded down."""
+WHOLE = {"//": "floor_divided", "%": "remainder"}
 
 
 def cython_text(functions: Sequence[Function], called: Called, helper: str, about: str) -> str:
@@ -51,7 +82,9 @@ def cython_text(functions: Sequence[Function], called: Called, helper: str, abou
     used = [name for name in FUNCTIONS if f"{name}(" in code]
     used += [name for name in ("INFINITY", "NAN") if name in code]
     imports = [f"from libc.math cimport {', '.join(used)}", ""] if used else []
-    helpers = [*([helper] if "check_shapes(" in code else []), *([SIGN] if "sign(" in code else [])]
+    helpers = [helper] if "check_shapes(" in code else []
+    helpers += [text for name, text in HELPERS.items() if re.search(rf"\b{name}\(", code)]
+    imports[:0] = ["cimport cython"] if any("@cython." in text for text in helpers) else []
     head = [DIRECTIVES, "", about, *imports, "import numpy as np"]
     return "\n\n\n".join(["\n".join(head), *helpers, code]) + "\n"
 
@@ -187,7 +220,7 @@ class _Writer:
     def _guarded(self, term: Term, lines: list[str]) -> list[str]:
         if not term.guards:
             return lines
-        conditions = " and ".join(text.index(guard(g, self.called)) for g in term.guards)
+        conditions = " and ".join(self.print.index(guard(g, self.called)) for g in term.guards)
         return [f"if {conditions}:", *(f"    {line}" for line in lines)]
 
     def _loops(self, axes: Sequence[Axis], body: list[str]) -> Iterator[str]:
@@ -197,6 +230,17 @@ class _Writer:
             extent = self.namer.names["batch"] if axis.extent is None else axis.extent
             yield f"{'    ' * depth}for {axis.name} in range({extent}):"
         yield from (f"{'    ' * len(axes)}{line}" for line in body)
+
+
+class _Index(Text):
+    """Prints an index as an expression of C's whole numbers."""
+
+    times = "*"
+
+    def whole(self, node: Whole) -> str:
+        if not any(isinstance(part, Negative) for part in walk(node.above)):
+            return super().whole(node)
+        return f"{WHOLE[node.operator]}({self(node.above)}, {self(node.below)})"
 
 
 class _Loops(Text):
@@ -214,6 +258,12 @@ class _Loops(Text):
 
     def name(self, node: Name) -> str:
         return WORDS.get(node.text, node.text) if node.letters == node.text else node.text
+
+    def index(self, node: Node) -> str:
+        return _Index()(node)
+
+    def whole(self, node: Whole) -> str:
+        return self.index(node)
 
     def indexed(self, node: Indexed) -> str:
         plain = super().indexed(replace(node, outside=None))

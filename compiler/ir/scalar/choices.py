@@ -292,8 +292,17 @@ class Power(Scalar):
         base, exponent = self.args
         along_base = Select(Equal(exponent, 0), 0, exponent * Power(base, exponent - 1))
         nothing = Both(Equal(base, 0), LessEqual(0, exponent))
-        along_exponent = Select(nothing, 0, self * sympy.log(base)) if base != 0 else Select(nothing, 0, self)
+        along_exponent = Select(nothing, 0, self * self._logarithm_of_base)
         return along_base * base.diff(symbol) + along_exponent * exponent.diff(symbol)
+
+    @property
+    def _logarithm_of_base(self) -> sympy.Expr:
+        base = self.args[0]
+        if base == 0:
+            # Asked where the exponent is negative alone: the power is infinite there, its slope -inf.
+            return sympy.S.NegativeOne
+        # SymPy's logarithm of a negative constant is complex; that of minus a magnitude is NaN, as in floats.
+        return sympy.log(-Absolute(self) if base.is_number and base.is_negative else base)
 
     def _numpycode(self, printer: Any) -> str:
         base, exponent = map(printer._print, self.args)

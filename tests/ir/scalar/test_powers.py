@@ -128,6 +128,17 @@ def test_an_exponent_that_is_a_number(base: str, exponent: str) -> None:
                 assert_same(found[name], right, f"{base}**{exponent}: {name}")
 
 
+@pytest.mark.parametrize("base", [-2.0, -0.5, 0.0])
+def test_a_base_that_is_a_number(base: float) -> None:
+    """Of a negative one every slope is NaN; SymPy's was complex, and ended in a traceback."""
+    with np.errstate(all="ignore"):
+        own = partials(np.full_like(EXPONENTS, base), EXPONENTS)
+        expected = {"y": base**EXPONENTS, "z": own["e"], "zz": own["ee"]}
+        for found in derivatives(f"({base})**z[b, i] + 0*x[b, i]", EXPONENTS, EXPONENTS, ("z",)):
+            for name, right in expected.items():
+                assert_same(found[name], right, f"({base})**z: {name}")
+
+
 def assert_same(found: np.ndarray, expected: np.ndarray, what: str) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-300, err_msg=what)
 
