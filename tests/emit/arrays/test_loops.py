@@ -46,7 +46,7 @@ HOSTILE = (
         "y[i] = (x[i] if x[i] == z[i] else 2*z[i]) + (1 if x[i] != x[i] else 0)",
     ),
 )
-"""Formulas of x and z that IEEE 754 decides: Python's max and min lose a NaN, and its division by 0 raises."""
+"""What IEEE 754 decides: Python's max and min lose a NaN, and its division by 0 raises."""
 SPECIAL = (0.0, -0.0, 1.5, -2.5, np.inf, -np.inf, np.nan)
 PAIRS = len(SPECIAL) ** 2
 DTYPES = {"real": np.float64, "index": np.int64, "bool": np.intc}
