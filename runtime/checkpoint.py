@@ -64,6 +64,7 @@ class TrainingState:
     ema_updates: int = 0
     augment: str | None = None
     counted: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
     averages: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -127,13 +128,14 @@ def save_checkpoint(
     averages: Averages | None = None,
     augment: str | None = None,
     counted: int | None = None,
+    counts: Mapping[str, int] | None = None,
 ) -> None:
     """Write parameters, states, optimizer state and training state to `path`, atomically.
 
     `epoch` epochs are finished and `samples` samples of the next, whose losses add up to `loss`, those that
-    have names to `losses`; `counted` is of how many labels, where some are ignored. The same
-    state gives the same bytes. Raises WeightsError when writing fails; an older file is then
-    unchanged.
+    have names to `losses`; `counted` is of how many labels, where some are ignored, and `counts` of how
+    many each loss is that has labels of its own. The same state gives the same bytes. Raises WeightsError
+    when writing fails; an older file is then unchanged.
     """
     interface = interface or ModelInterface.of_network(network)
     tensors = _everything(network)
@@ -154,6 +156,8 @@ def save_checkpoint(
         metadata |= {"samples": str(samples), "loss": repr(float(loss))}
     if counted not in (None, samples):
         metadata["counted"] = str(counted)
+    if counts:
+        metadata["counts"] = json.dumps(counts, sort_keys=True)
     if losses:
         metadata["losses"] = json.dumps(losses, sort_keys=True)
     if accumulate > 1:
@@ -272,6 +276,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         counted = int(metadata["counted"]) if "counted" in metadata else None
         callbacks = json.loads(metadata.get("callbacks", "{}"))
         losses = json.loads(metadata.get("losses", "{}"))
+        counts = json.loads(metadata.get("counts", "{}"))
         accumulate, ema_updates = (
             int(metadata.get(name, n)) for name, n in (("accumulate", 1), ("ema_updates", 0))
         )
@@ -287,6 +292,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
             and 0 <= samples < 2**63
             and 0 <= (counted or 0) < 2**63
             and all(map(math.isfinite, (loss, *losses.values())))
+            and all(type(count) is int and 0 <= count < 2**63 for count in counts.values())
             and 0 < accumulate < 2**32
             and 0 <= ema_updates < 2**63
             and (ema is None or 0 <= ema < 1)
@@ -314,6 +320,7 @@ def _parse_state(path: str, metadata: Mapping[str, str]) -> TrainingState:
         ema_updates=ema_updates,
         augment=metadata.get("augment"),
         counted=counted,
+        counts=counts,
     )
 
 

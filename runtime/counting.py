@@ -15,13 +15,17 @@ from runtime.given import Arrays, Given, arrays_of, by_key
 
 @dataclass(frozen=True)
 class Counting:
-    """What counts of the only labels of a module; every example does without any of these."""
+    """What counts of some labels of a module; every example does without any of these."""
 
     ignored: int | None = None
     inputs: tuple[Given, ...] = ()
     """All inputs of the module, where one of them says which steps are real."""
     real: str | None = None
     """The name of that one."""
+    labels: tuple[Given, ...] = ()
+    """All labels of the module, where these are not its only ones."""
+    key: str = ""
+    """The name of these."""
 
     @property
     def of_examples(self) -> bool:
@@ -36,7 +40,7 @@ class Counting:
 
     def which(self, x: Arrays, y: Arrays, rows: np.ndarray | None = None) -> np.ndarray:
         """Truth values for labels, or for the steps that these are of."""
-        (labels,) = arrays_of(y)
+        (labels,) = [by_key(y, self.labels, "labels")[self.key]] if self.key else arrays_of(y)
         labels = labels if rows is None else labels[rows]
         if self.real is None:
             return labels != self.ignored

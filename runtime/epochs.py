@@ -42,10 +42,9 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
     learning_rate = float(training.network.learning_rate)
     started, visited_before = time.perf_counter(), training.samples
     try:
-        loss = _train_epoch(training, course, show_bar=verbose == 1)
+        means = _train_epoch(training, course, show_bar=verbose == 1)
         seconds = time.perf_counter() - started
-        means = {f"{name}_loss": total / max(training.counted, 1) for name, total in training.losses.items()}
-        measured = {"loss": loss, **means, "learning_rate": learning_rate}
+        measured = {**_called(means), "learning_rate": learning_rate}
         if course.validation is not None:
             measured.update(_validate(training, course))
     except TrainingError as error:
@@ -64,7 +63,7 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
         check_alike(training.network, training.group)
         measured = training.group.everybodys(measured)[0]
     training.samples, training.counted, training.batch = 0, 0, 0
-    training.loss, training.losses = 0.0, {}
+    training.loss, training.losses, training.counts = 0.0, {}, {}
     training.history.append(epoch, measured)
     logs = {**measured, "seconds": seconds, "samples_per_second": count / max(seconds, 1e-9)}
     if verbose:
@@ -75,10 +74,10 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
         training.stop_training = any(training.group.everybodys(training.stop_training))
 
 
-def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
-    """The updates of one epoch that are still to do; the mean loss over all its samples.
+def _train_epoch(training: Training, course: Course, show_bar: bool) -> dict[str, float]:
+    """The updates of one epoch that are still to do; the mean losses over all its samples.
 
-    Where labels are ignored it is that over the others, 0 where there are none.
+    Where labels are ignored a mean is that over the others, 0 where there are none.
     """
     network = training.network
     before = overriding(training.callbacks, "on_train_batch_begin")
@@ -99,11 +98,11 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
                 values = _one_update(training, batch, number)
                 signals.let_through()
                 if after:
-                    logs = {name if name == "loss" else f"{name}_loss": v for name, v in values.items()}
+                    logs = _called(values)
                     for hook in after:
                         hook(number, logs)
                 if bar:
-                    bar.update(training.samples, f"loss {training.loss / max(training.counted, 1):.4f}")
+                    bar.update(training.samples, f"loss {training.means['loss']:.4f}")
     finally:
         made.close()  # a thread may be making the next batch
         if bar:
@@ -114,7 +113,12 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> float:
     if broken:
         what = f"{', '.join(broken)} holds NaN or infinity"
         raise _not_finite(training, what, number, batch)
-    return training.loss / max(training.counted, 1)
+    return training.means
+
+
+def _called(values: Mapping[str, float]) -> dict[str, float]:
+    """Losses as logs and the history call them."""
+    return {name if name == "loss" else f"{name}_loss": value for name, value in values.items()}
 
 
 def _one_update(training: Training, batch: Batch, number: int) -> dict[str, float]:
@@ -125,13 +129,7 @@ def _one_update(training: Training, batch: Batch, number: int) -> dict[str, floa
         raise _not_finite(training, f"the loss is {loss}", number, batch)
     if training.averages is not None:
         training.averages.follow()
-    count = batch.counted(training.interface.counting)
-    training.loss += loss * count
-    for name, value in values.items():
-        if name != "loss":
-            training.losses[name] = training.losses.get(name, 0.0) + value * count
-    training.samples += len(batch)
-    training.counted += count
+    training.count(values, batch)
     training.batch = number + 1
     return values
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import mul
 from typing import Any
 
 import numpy as np
 
-from runtime.apart import computations, counts_apart
 from runtime.defaults import EVALUATION_BATCH_SIZE
 from runtime.distributed.group import Group
 from runtime.errors import TrainingError
 from runtime.given import Arrays, batch_of, examples_of, values_of
 from runtime.interface import ModelInterface
+from runtime.loss_means import countings, put_together, taken_apart
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Mean loss over `samples` samples, or their labels that are not ignored, and accuracy of classifiers.
+
+    Of several losses each is the mean over its own labels, and the loss their sum.
 
     The accuracy is a fraction, with its standard error.
 
@@ -59,27 +61,19 @@ def evaluate(
     interface = interface or ModelInterface.of_network(network)
     interface.check_pair(x, y, "evaluation")
     weights = interface.weights(y, sample_weight, None, examples_of(x))
-    count, parts, whole = examples_of(x), [], counts_apart(y, interface)
+    count, parts = examples_of(x), []
     begins = list(range(0, count, batch_size))
     mine = begins if group is None else begins[group.rank :: group.ranks]
     for begin in mine:
         part = slice(begin, begin + batch_size)
         weighed = {} if weights is None else {"sample_weight": batch_of(weights, part)}
         batch, labels = batch_of(x, part), batch_of(y, part)
-        measured = _measured(network, batch, labels, interface, weighed)
-        asked = computations(labels, interface, measured.size / count, whole) if whole else []
-        if len(asked) > 1:
-            values = _apart(network, batch, asked, weighed, count / measured.size)
-            measured = replace(measured, values=values)
-        parts.append(measured)
+        parts.append(_measured(network, batch, labels, interface, weighed))
     if group is not None:
         parts = _everybodys(parts, len(begins), group)
-    values = {name: [part.values[name] for part in parts] for name in parts[0].values}
-    sizes, counts = ([getattr(part, name) for part in parts] for name in ("size", "counted"))
     correct, predictions = (sum(getattr(part, name) for part in parts) for name in ("right", "predictions"))
     totals = [part.sums for part in parts]
-    shares = counts if any(counts) else sizes
-    losses = {name: math.fsum(map(mul, shares, parts)) / sum(shares) for name, parts in values.items()}
+    losses = put_together({name: _mean(name, parts) for name in parts[0].values}, interface)
     loss = losses.pop("loss")
     if not math.isfinite(loss):
         raise TrainingError(
@@ -100,8 +94,10 @@ class _Part:
     """What was measured of one batch."""
 
     values: Mapping[str, float]
+    """Its mean losses, "loss" being what is left without those that have labels of their own."""
     size: int
-    counted: int
+    counts: Mapping[str, int]
+    """Of how many numbers each of these is the mean; one without a number of its own as "loss" is."""
     right: int
     predictions: int
     sums: Mapping[str, float | np.ndarray]
@@ -116,22 +112,16 @@ def _measured(
         found = np.asarray(outputs).argmax(axis=-1) == y
         counts = np.ones_like(found) if counting.of_examples else counting.which(x, y)
         right, predictions = int((found & counts).sum()), int(counts.sum())
-    return _Part(values_of(loss), size, counting.of(x, y, size), right, predictions, sums[0] if sums else {})
+    counts = {name: one.of(x, y, size) for name, one in countings(interface).items()}
+    values = taken_apart(values_of(loss), interface)
+    return _Part(values, size, counts, right, predictions, sums[0] if sums else {})
 
 
-def _apart(
-    network: Any,
-    x: Arrays,
-    asked: Sequence[tuple[float, Arrays]],
-    weighed: Mapping[str, np.ndarray],
-    batches: float,
-) -> dict[str, float]:
-    """Of several losses that ignore labels: values whose mean over batches is that over each one's labels."""
-    sums: dict[str, float] = {}
-    for factor, labels in asked:
-        for name, value in values_of(network.evaluate(x, labels, **weighed)[0]).items():
-            sums[name] = sums.get(name, 0.0) + factor * batches * value
-    return sums
+def _mean(name: str, parts: Sequence[_Part]) -> float:
+    """Of a loss over all batches: over what it counts, or all examples where nothing does."""
+    counts = [part.counts.get(name, part.counts["loss"]) for part in parts]
+    shares = counts if any(counts) else [part.size for part in parts]
+    return math.fsum(map(mul, shares, [part.values[name] for part in parts])) / sum(shares)
 
 
 def _everybodys(parts: Sequence[_Part], count: int, group: Group) -> list[_Part]:

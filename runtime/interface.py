@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -46,6 +46,9 @@ class ModelInterface:
     """Metrics that are one number, by their names."""
     weighted: bool = False
     """Whether a network takes `sample_weight`."""
+    counted: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    """Of several losses those that are means over labels some of which count for nothing: the name of these
+    labels, and the weight of the loss in the sum of all."""
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -107,6 +110,7 @@ class ModelInterface:
             outputs=outputs,
             numbers=tuple(name for name, shape in getattr(module, "METRICS", {}).items() if shape == ()),
             weighted=hasattr(module, "SAMPLE_WEIGHT_SHAPE"),
+            counted=getattr(module, "COUNTED_LOSSES", {}),
         )
 
     @classmethod

@@ -30,6 +30,7 @@ from runtime.errors import TrainingError
 from runtime.given import Arrays, each, examples_of, is_arrays
 from runtime.history import History
 from runtime.interface import ModelInterface
+from runtime.loss_means import taken_apart
 
 
 def fit(
@@ -142,8 +143,7 @@ def fit(
         augment=begin.augment if augment is None else str(augment),
         group=group,
     )
-    training.losses = dict(begin.losses)
-    training.counted = begin.samples if begin.counted is None else begin.counted
+    _go_on_counting(training, begin)
     check_history(training, validation is not None)
     seed = network.seed if shuffle_seed is None else shuffle_seed
     batches: Batches
@@ -173,6 +173,17 @@ def fit(
         for callback in callbacks:
             callback.on_train_end()
     return training.history
+
+
+def _go_on_counting(training: Training, begin: TrainingState) -> None:
+    """The sums of a checkpoint. Older ones have each loss by what all of them count, and all in one."""
+    training.losses = dict(begin.losses)
+    training.counted = begin.samples if begin.counted is None else begin.counted
+    training.counts = dict(begin.counts)
+    if begin.samples and not begin.counts and training.interface.counted:
+        training.counts = dict.fromkeys(training.interface.counted, training.counted)
+        sums = {**training.losses, "loss": training.loss}
+        training.loss = taken_apart(sums, training.interface)["loss"]
 
 
 def _averages(network: Any, begin: TrainingState, ema: float | None) -> Averages | None:

@@ -123,6 +123,8 @@ def _parts(module: Module) -> Iterator[str]:
     if not one_of_each(module.signature):
         yield "".join(f"{name}: dict[str, str]\n" for name in ("INPUTS", "LABELS", "OUTPUTS"))
         yield "LOSSES: tuple[str, ...]\n"
+        if any(row.over for row in module.signature.of("value")):
+            yield "COUNTED_LOSSES: dict[str, tuple[str, float]]\n"
     if module.signature.of("metric"):
         yield "METRICS: dict[str, tuple[int, ...]]\n"
     yield "PARAMETER_COUNT: int\nTILE: int\nLANES: int\n"

@@ -28,6 +28,7 @@ from compiler.language.formula import CompiledFormula, Operand, compile_formula
 from compiler.language.formula.scope import BATCH_SIZE, IOTA
 from compiler.language.layers.base import Parameter
 from compiler.language.layers.graph import Step
+from compiler.language.objectives import NamedLoss
 
 Compiled = dict[tuple[str, str, tuple[str, ...]], CompiledFormula]
 """Formulas of layers, by the layer, their texts and what they define."""
@@ -179,8 +180,16 @@ def _signature(model: Model, given: list[Tensor], losses: LoweredLosses, outputs
         Row("step", "step", (), "index", limit=2**64, default=0, argument="step"),
     ]
     slots = [Row(name, "slot", ()) for name in model.optimizer.slots]
-    values = [Row(name, "value", ()) for name in (TOTAL, *losses.values)]
+    values = [Row(TOTAL, "value", ()), *(_loss_row(one, losses) for one in model.objectives if losses.values)]
     return Signature((*rows, *numbers, *slots, *outputs, *values), model.ends[1].keyed)
+
+
+def _loss_row(one: NamedLoss, losses: LoweredLosses) -> Row:
+    """One of several losses, with its weight and, where some of its labels count for nothing, their key."""
+    label = losses.label_names.get(one.name, "")
+    keys = {tensor.name: name or tensor.name for name, tensor in losses.labels.items()}
+    over = keys[label] if label in losses.ignored or label in losses.real else ""
+    return Row(one.name, "value", (), over=over, weight=one.weight)
 
 
 def _dtype(step: Step) -> Dtype:

@@ -11,6 +11,7 @@ from runtime.batches import Batch
 from runtime.distributed.group import Group
 from runtime.history import History
 from runtime.interface import ModelInterface
+from runtime.loss_means import countings, put_together, taken_apart
 
 Logs = Mapping[str, float]
 
@@ -19,10 +20,10 @@ Logs = Mapping[str, float]
 class Training:
     """A running `fit`, for callbacks, which know it as `self.training` and, as in Keras, as `self.model`.
 
-    `epoch` counts from 0; `samples` is how many samples of it have been visited and `loss` the sum of their
-    losses; `stop_training` ends the run after this epoch. `accumulate` batches of `batch_size` make an
-    update; `averages` are those of the parameters, where there are any. What else is asked of it is asked of
-    the network, and set there: `self.model.predict(x)`, `self.model.learning_rate = 0.01`.
+    `epoch` counts from 0; `samples` is how many samples of it have been visited, and `means` the means of
+    their losses so far; `stop_training` ends the run after this epoch. `accumulate` batches of `batch_size`
+    make an update; `averages` are those of the parameters, where there are any. What else is asked of it is
+    asked of the network, and set there: `self.model.predict(x)`, `self.model.learning_rate = 0.01`.
     """
 
     network: Any
@@ -34,8 +35,9 @@ class Training:
     callbacks: Sequence[Callback] = ()
     samples: int = 0
     loss: float = 0.0
+    """The sum of their losses, without those that have labels of their own some of which do not count."""
     losses: dict[str, float] = field(default_factory=dict)
-    """The same of each loss that has a name."""
+    """The sum of each loss that has a name."""
     stop_training: bool = False
     accumulate: int = 1
     averages: Averages | None = None
@@ -44,6 +46,8 @@ class Training:
     augment: str | None = None
     counted: int = 0
     """Of how many numbers `loss` is the sum: `samples`, or their labels that are not ignored."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """The same of each of `losses` that has a number of its own."""
     group: Group | None = None
     """The processes that train together, where there are several."""
     current: Batch | None = None
@@ -58,6 +62,26 @@ class Training:
             object.__setattr__(self, name, value)
         else:
             setattr(self.network, name, value)
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The mean losses of this epoch so far, "loss" and those with names, each over what it counts."""
+        sums = {"loss": self.loss, **self.losses}
+        counts = {name: max(self.counts.get(name, self.counted), 1) for name in sums}
+        return put_together({name: total / counts[name] for name, total in sums.items()}, self.interface)
+
+    def count(self, values: Mapping[str, float], batch: Batch) -> None:
+        """Add the mean losses of a batch, "loss" and those with names, to what was visited."""
+        counts = {name: batch.counted(counting) for name, counting in countings(self.interface).items()}
+        parts = taken_apart(values, self.interface)
+        count = counts.pop("loss")
+        self.loss += parts.pop("loss") * count
+        for name, value in parts.items():
+            self.losses[name] = self.losses.get(name, 0.0) + value * counts.get(name, count)
+        for name, own in counts.items():
+            self.counts[name] = self.counts.get(name, 0) + own
+        self.samples += len(batch)
+        self.counted += count
 
     @property
     def callback_states(self) -> dict[str, dict[str, Any]]:

@@ -101,6 +101,7 @@ class ModelCheckpoint(Callback):
             loss=training.loss if samples else 0.0,
             losses=training.losses if samples else None,
             counted=training.counted if samples else None,
+            counts=training.counts if samples else None,
             history=training.history.history,
             callbacks=training.callback_states,
             interface=training.interface,

@@ -10,7 +10,9 @@ import pytest
 
 from compiler.toolchain.compile_file import Options
 from runtime.errors import DataError
+from runtime.evaluation import evaluate
 from runtime.interface import ModelInterface
+from runtime.trainer import fit
 from tests.workshop import compile_quickly, import_module
 
 MODEL = '''"""Words of which 0 is none, and a sequence with lengths: a class of each step of both."""
@@ -69,6 +71,21 @@ def test_where_steps_are_real_it_does(module, name: str) -> None:
     y[name] = y[name][:, :4]
     with pytest.raises(ValueError, match="expected shape"):
         module.Network(seed=0).train_step(x, y)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_each_loss_is_the_mean_over_its_own_real_steps(module, size) -> None:
+    """In an evaluation by any batches, and in the history of a network that stands still."""
+    net, (x, y) = module.Network(seed=0), batch(0)
+    assert module.COUNTED_LOSSES == {"one": ("one", 1.0), "other": ("other", 1.0)}
+    expected = net.evaluate(x, y)[0]
+    found = evaluate(net, x, y, size)
+    assert {"loss": found.loss, **found.losses} == pytest.approx(expected, rel=1e-5)
+    net.learning_rate = 0.0
+    history = fit(net, x, y, batch_size=size, verbose=0).history
+    assert [history[name][0] for name in ("loss", "one_loss", "other_loss")] == [
+        pytest.approx(expected[name], rel=1e-5) for name in ("loss", "one", "other")
+    ]
 
 
 def test_arrays_of_other_lengths_are_called_by_their_names(module) -> None:

@@ -80,6 +80,11 @@ def of_counts(right: np.ndarray, found: np.ndarray, there: np.ndarray) -> tuple[
     return precision.mean(), recall.mean(), (2 * right / np.maximum(found + there, 1)).mean()
 
 
+def test_a_module_says_which_labels_a_loss_is_a_mean_over(module: ModuleType) -> None:
+    assert module.LOSSES == ("word", "true", "size")
+    assert module.COUNTED_LOSSES == ModelInterface.of_module(module).counted == {"word": ("word", 1.0)}
+
+
 def right(net, x: np.ndarray, y: dict[str, np.ndarray]) -> dict[str, float | np.ndarray]:
     """All metrics in NumPy."""
     word, true, size = net.predict(x)

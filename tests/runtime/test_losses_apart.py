@@ -8,10 +8,13 @@ import pytest
 
 from runtime.apart import computations, counts_apart, ignoring
 from runtime.batches import Batch
-from runtime.errors import TrainingError
+from runtime.callbacks import Callback, ModelCheckpoint
+from runtime.checkpoint import load_checkpoint
+from runtime.errors import TrainingError, WeightsError
 from runtime.evaluation import evaluate
 from runtime.given import Given
 from runtime.interface import ModelInterface
+from runtime.safetensors import load_file, save_file
 from runtime.trainer import fit
 from runtime.updates import update
 
@@ -22,7 +25,10 @@ OTHERS = (DIGITS + 1) % 10
 KEYS = {"digit": -1, "other": -7, "every": None}
 WEIGHTS = {"digit": 1.0, "other": 0.5, "every": 0.25}
 LABELS = tuple(Given(key, (), "index", 10, ignored) for key, ignored in KEYS.items())
-INTERFACE = replace(ModelInterface.of_module(fake_network), labels=LABELS, losses=tuple(KEYS))
+COUNTED = {key: (key, WEIGHTS[key]) for key, ignored in KEYS.items() if ignored is not None}
+INTERFACE = replace(
+    ModelInterface.of_module(fake_network), labels=LABELS, losses=tuple(KEYS), counted=COUNTED
+)
 Y = {
     "digit": np.where(RANDOM.random(90) < np.linspace(0, 1.2, 90), -1, DIGITS),
     "other": np.where(RANDOM.random(90) < np.linspace(1.2, 0, 90), -7, OTHERS),
@@ -97,6 +103,78 @@ def test_fit_by_several_batches_is_fit_by_large_ones():
     other = fit(parts, X, Y, batch_size=10, accumulate=3, validation_batch_size=13, **options)
     assert one.history["val_loss"] == pytest.approx(other.history["val_loss"], rel=1e-3)
     assert one.history["val_digit_loss"] == pytest.approx(other.history["val_digit_loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("size", [1, 7, 30, 90])
+def test_a_history_does_not_depend_on_the_size_of_batches(size, accumulate):
+    """Of a network that stands still: each loss is the mean over its own labels, and the loss their sum."""
+    network = Network(seed=1)
+    network.learning_rate = 0.0
+    expected = network.evaluate(X, Y)[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fake_network, "DROPOUT", 0.0)
+        history = fit(
+            network, X, Y, batch_size=size, accumulate=accumulate, verbose=0, interface=INTERFACE
+        ).history
+    assert history["loss"] == [pytest.approx(expected["loss"], rel=1e-5)]
+    for key in KEYS:
+        assert history[f"{key}_loss"] == [pytest.approx(expected[key], rel=1e-5)]
+
+
+class Stopped(Exception):
+    pass
+
+
+class StopAt(Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.step == 4:
+            raise Stopped
+
+
+def stopped(path):
+    """Half an epoch, and what it has saved."""
+    callbacks = [ModelCheckpoint(path, save_freq=1), StopAt()]
+    with pytest.raises(Stopped):
+        fit(Network(seed=7), X, Y, batch_size=10, verbose=0, interface=INTERFACE, callbacks=callbacks)
+
+
+def test_a_run_goes_on_in_the_middle_of_an_epoch(tmp_path):
+    """With what it has counted of each loss: a history to the bit."""
+    options = {"verbose": 0, "interface": INTERFACE}
+    whole = fit(Network(seed=7), X, Y, batch_size=10, **options)
+    stopped(tmp_path / "file")
+    network = Network()
+    state = load_checkpoint(network, tmp_path / "file").state
+    assert state.samples == 40 and set(state.counts) == {"digit", "other"}
+    assert state.counts["digit"] != state.counts["other"]
+    assert fit(network, X, Y, resume=state, **options) == whole
+
+
+def test_an_older_checkpoint_counts_as_it_did(tmp_path):
+    """What it has visited counts by samples, what comes by labels; the same where all count."""
+    y = {**Y, "digit": DIGITS, "other": OTHERS}
+    options = {"verbose": 0, "interface": INTERFACE, "batch_size": 10}
+    whole = fit(Network(seed=7), X, y, **options)
+    callbacks = [ModelCheckpoint(tmp_path / "file", save_freq=1), StopAt()]
+    with pytest.raises(Stopped):
+        fit(Network(seed=7), X, y, callbacks=callbacks, **options)
+    network = Network()
+    state = load_checkpoint(network, tmp_path / "file").state
+    total = state.loss + sum(WEIGHTS[key] * state.losses[key] for key in COUNTED)
+    older = replace(state, counts={}, loss=total)
+    found = fit(network, X, y, resume=older, verbose=0, interface=INTERFACE)
+    assert found.history == {name: pytest.approx(values) for name, values in whole.history.items()}
+
+
+@pytest.mark.parametrize("counts", ['{"digit": -1}', '{"digit": 1.5}', '{"digit": true}', "[1]"])
+def test_counts_that_cannot_be_are_refused(tmp_path, counts):
+    stopped(tmp_path / "file")
+    file = load_file(tmp_path / "file")
+    metadata = {**file.metadata, "counts": counts}
+    save_file(tmp_path / "other", file.tensors, metadata)
+    with pytest.raises(WeightsError, match="no valid training state"):
+        load_checkpoint(Network(), tmp_path / "other")
 
 
 def test_one_computation_where_one_is_enough():

@@ -54,6 +54,7 @@ def render_module(module: Module, target: Target) -> str:
         metrics={row.key: row.shape for row in signature.of("metric")},
         several=not one_of_each(signature),
         losses=tuple(row.name for row in signature.of("value"))[1:],
+        counted={row.name: (row.over, row.weight) for row in signature.of("value") if row.over},
         tangents=module.tangents,
         cotangents=module.cotangents,
         methods=ordinary,

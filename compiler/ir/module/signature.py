@@ -61,6 +61,10 @@ class Row:
     """An integer that callers give for what counts for nothing; programs have `limit - 1` in its place."""
     real: str = ""
     """Of labels: the key of the input that says which of their steps are real."""
+    over: str = ""
+    """Of one of several losses: the key of labels that it is a mean over, where some count for nothing."""
+    weight: float = 1.0
+    """Of one of several losses: what it is multiplied by in their sum."""
 
     @property
     def differentiable(self) -> bool:
