@@ -5,9 +5,10 @@
     door     everything else: what Python calls, and what calls the loops
 
 Four fifths of the time that it takes to optimise a small module would go into the door, and gain nothing. So
-each kind has a level of its own: at -Og the door is made in half the time of -O1, and a call takes a tenth of a
-microsecond more; at -O0 it would take one and a half more. Which is which is read off the text: Cython writes the head of a function on
-one line, and closes it with a brace in the first column. A file without its marks is one unit, of loops.
+each kind has a level of its own: at -Og the door is made in half the time of -O1, and a call takes a tenth of
+a microsecond more; at -O0 it would take one and a half more. Which is which is read off the text: Cython
+writes the head of a function on one line, and closes it with a brace in the first column. A file without its
+marks is one unit, of loops.
 
 All units have the types and prototypes. A static variable that is declared in C, as clocks are, is another
 one in each: loops must not use any.
