@@ -7,8 +7,10 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from runtime.defaults import EVALUATION_BATCH_SIZE, TRAIN_BATCH_SIZE
+from runtime.distributed.ranks import Ranks
 
 EPOCHS = 12
 MAXIMUM_SEED = 2**63 - 1
@@ -76,10 +78,11 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--ranks",
-        choices=("ordered", "unordered", "alone"),
+        choices=get_args(Ranks),
         default="ordered",
-        help="with mpiexec: add up in a fixed order, with the bits of one process; in any order; or "
-        "train in each process by itself",
+        help="with mpiexec: add up in a fixed order, with the bits of one process; in any order; with "
+        "statistics of BatchNormalization of each process's part of a batch; or train in each process by "
+        "itself",
     )
     parser.add_argument("--no-save", action="store_true", help="do not write a weights file")
     parser.add_argument(

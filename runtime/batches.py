@@ -32,11 +32,19 @@ class Batch:
     def __len__(self) -> int:
         return examples_of(self.x) if self.rows is None else len(self.rows)
 
-    def parts(self) -> Iterator[Batch]:
-        """The batch in pieces that are computed at once, in order."""
+    def parts(self, ranks: int = 1) -> Iterator[Batch]:
+        """The batch in pieces that are computed at once, in order; each divided among so many ranks.
+
+        Pieces of few examples leave some ranks without any.
+        """
         size = self.part_size or len(self)
-        for begin in range(0, len(self), size):
-            piece = slice(begin, begin + size)
+        bounds = (
+            (begin + here * rank // ranks, begin + here * (rank + 1) // ranks)
+            for begin in range(0, len(self), size)
+            for here in [min(size, len(self) - begin)]
+            for rank in range(ranks)
+        )
+        for piece in (slice(*bound) for bound in bounds):
             weights = None if self.weights is None else self.weights[piece]
             if self.rows is None:
                 yield Batch(*(each(itemgetter(piece), given) for given in (self.x, self.y)), weights=weights)

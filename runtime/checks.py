@@ -95,15 +95,16 @@ def check_resumed(
             )
 
 
-def check_accumulated(interface: ModelInterface, accumulate: int) -> None:
-    """Gradients of parts add up by what counts of each loss; of several, lengths cannot say it apart."""
+def check_accumulated(interface: ModelInterface, accumulate: int, *, of_ranks: bool = False) -> None:
+    """Gradients of parts, of a batch or `of_ranks`, add up by what counts of each loss; of several, lengths
+    cannot say it apart."""
     some = any(one.real is not None for one in interface.labels)
-    if accumulate > 1 and some and interface.counting.of_examples:
+    if (accumulate > 1 or of_ranks) and some and interface.counting.of_examples:
         raise TrainingError(
             "several losses over sequences with lengths cannot be accumulated: each has its own mean",
-            expected="accumulate=1",
-            found=f"accumulate={accumulate}",
-            advice="larger batches, or no lengths",
+            expected="ranks='ordered'" if of_ranks else "accumulate=1",
+            found="ranks='each'" if of_ranks else f"accumulate={accumulate}",
+            advice="no lengths" if of_ranks else "larger batches, or no lengths",
         )
 
 

@@ -107,6 +107,8 @@ def _train_together(arguments: argparse.Namespace, module: ModuleType, progress:
             silence("stdout")
         elif group is not None:
             order = "in order, with the bits of one" if group.ordered else "in any order"
+            if group.apart:
+                order = "gradients of their own parts of a batch: the bits depend on how many there are"
             remark(
                 f"note: {group.ranks} processes, {group.processors} threads each, add up {order}. Should one"
             )

@@ -123,7 +123,7 @@ def _called(values: Mapping[str, float]) -> dict[str, float]:
 
 def _one_update(training: Training, batch: Batch, number: int) -> dict[str, float]:
     """Update the network by a batch, and count it; its mean losses, "loss" and those with names."""
-    values = update(training.network, batch, training.interface)
+    values = update(training.network, batch, training.interface, training.share)
     loss = values["loss"]
     if not math.isfinite(loss):
         raise _not_finite(training, f"the loss is {loss}", number, batch)

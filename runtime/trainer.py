@@ -22,9 +22,11 @@ from runtime.checks import (
     check_resumed,
 )
 from runtime.defaults import EVALUATION_BATCH_SIZE, TRAIN_BATCH_SIZE
+from runtime.distributed.exchange import Share
 from runtime.distributed.group import failing_together
-from runtime.distributed.launch import Ranks, find_group
+from runtime.distributed.launch import find_group
 from runtime.distributed.network import SharedNetwork, begin_alike
+from runtime.distributed.ranks import Ranks
 from runtime.epochs import Course, Held, run_epoch
 from runtime.errors import TrainingError
 from runtime.given import Arrays, each, examples_of, is_arrays
@@ -90,8 +92,9 @@ def fit(
     begin, and what the history and the callbacks knew.
 
     Where `mpiexec` has started several processes, all call this with the same arguments, and train one
-    network together: `ranks` "ordered" has the bits of one process, "unordered" adds up as it comes, "alone"
-    trains in each process by itself. See docs/distributed.md.
+    network together: `ranks` "ordered" has the bits of one process, "unordered" adds up as it comes, in
+    "each" what a layer computes over a batch is of each process's part of it, and "alone" trains in each
+    process by itself. See docs/distributed.md.
 
     Returns the history: "loss" (mean over the epoch, while training), "learning_rate", and with validation
     data "val_loss" and for classifiers "val_accuracy" and "val_accuracy_error" (see `Evaluation`). Losses
@@ -111,7 +114,7 @@ def fit(
     batch_size = begin.batch_size if batch_size is None else batch_size
     accumulate = begin.accumulate if accumulate is None else accumulate
     check_arguments(batch_size, accumulate, epochs, initial_epoch, steps_per_epoch)
-    check_accumulated(interface, accumulate)
+    check_accumulated(interface, accumulate, of_ranks=group is not None and group.apart)
     weights = None
     if is_arrays(x):
         interface.check_pair(x, y, "training")
@@ -123,7 +126,8 @@ def fit(
         interface.check_pair(*validation[:2], "validation")
     if group is not None:
         begin_alike(network, group)
-        network, verbose = SharedNetwork(network, group), verbose if group.first else 0
+        network = network if group.apart else SharedNetwork(network, group)
+        verbose = verbose if group.first else 0
         callbacks = [one for one in callbacks if group.first or not one.first_rank_only]
     if history is None:
         history = History.restored(begin.epoch, begin.history)
@@ -142,6 +146,7 @@ def fit(
         batch=begin.samples // (batch_size * accumulate),
         augment=begin.augment if augment is None else str(augment),
         group=group,
+        share=Share(group) if group is not None and group.apart else None,
     )
     _go_on_counting(training, begin)
     check_history(training, validation is not None)

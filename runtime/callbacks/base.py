@@ -8,6 +8,7 @@ from typing import Any
 
 from runtime.averages import Averages
 from runtime.batches import Batch
+from runtime.distributed.exchange import Share
 from runtime.distributed.group import Group
 from runtime.history import History
 from runtime.interface import ModelInterface
@@ -50,6 +51,8 @@ class Training:
     """The same of each of `losses` that has a number of its own."""
     group: Group | None = None
     """The processes that train together, where there are several."""
+    share: Share | None = None
+    """How they add up gradients, where each computes a part of every batch as a batch of its own."""
     current: Batch | None = None
     """What the update at hand is computed from."""
 

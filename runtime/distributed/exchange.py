@@ -164,6 +164,13 @@ class Share:
         self.processor += processor - begun[1]
 
 
+def sum_of_all(share: Share, arrays: Sequence[np.ndarray]) -> None:
+    """Add up arrays of one dtype over all ranks, in place: each rank is a lane of the tree."""
+    alone = [(rank, rank + 1) for rank in range(share.ranks)]
+    flat = [array.reshape(-1) for array in arrays]
+    share.sum(alone, share.ranks, [(array.reshape(1, -1), array) for array in flat])()
+
+
 def _lanes(held: list[list[int]]) -> list[int]:
     """The lanes of all branches, rank by rank."""
     return [lane for branch in held for lane in branch]

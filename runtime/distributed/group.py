@@ -33,7 +33,8 @@ FAILING_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Group:
-    """Processes with a number each, from 0. `ordered` says whether they add up in a fixed order."""
+    """Processes with a number each, from 0. `ordered` says whether they add up in a fixed order, `apart`
+    whether each computes its part of a batch as a batch of its own."""
 
     communicator: Any
     failing: Any
@@ -47,9 +48,10 @@ class Group:
     """For the threads of this rank: those of its machine, divided by the ranks there."""
     crowded: bool
     """Whether there are more ranks than processors on this machine."""
+    apart: bool = False
 
     @classmethod
-    def of_all(cls, *, ordered: bool) -> Group:
+    def of_all(cls, *, ordered: bool, apart: bool = False) -> Group:
         """All that were started together. Raises TrainingError where mpi4py or an MPI is missing."""
         try:
             from mpi4py import MPI
@@ -66,7 +68,8 @@ class Group:
         mine = max(1, min(processors // len(masks), len(_processors())))
         crowded = len(masks) > processors
         both = world.Dup(), world.Dup()
-        group = cls(*both, here, world.rank, world.size, ordered=ordered, processors=mine, crowded=crowded)
+        said = {"ordered": ordered, "apart": apart, "processors": mine, "crowded": crowded}
+        group = cls(*both, here, world.rank, world.size, **said)
         watched_elsewhere()
         if group.ranks > 1:
             group._end_with_uncaught_errors()

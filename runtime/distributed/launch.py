@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Literal
+from typing import get_args
 
 from runtime.distributed.group import Group
+from runtime.distributed.ranks import Ranks
 from runtime.distributed.uncaught import launched
 from runtime.errors import TrainingError
-
-Ranks = Literal["ordered", "unordered", "alone"]
-"""How processes that were started together train: adding up in a fixed order, in any, or each by itself."""
 
 
 def find_group(ranks: Ranks = "ordered") -> Group | None:
@@ -18,14 +16,14 @@ def find_group(ranks: Ranks = "ordered") -> Group | None:
 
     Raises TrainingError where there is no mpi4py, or one of another MPI than that of `mpiexec`.
     """
-    if ranks not in ("ordered", "unordered", "alone"):
-        expected = "'ordered', 'unordered' or 'alone'"
+    if ranks not in get_args(Ranks):
+        expected = "'ordered', 'unordered', 'each' or 'alone'"
         raise TrainingError("ranks makes no sense", expected=expected, found=repr(ranks))
     started = launched()
     running = "mpi4py.MPI" in sys.modules
     if ranks == "alone" or (started == 1 and not running):
         return None
-    group = Group.of_all(ordered=ranks == "ordered")
+    group = Group.of_all(ordered=ranks != "unordered", apart=ranks == "each")
     if started > 1 and group.ranks != started:
         raise TrainingError(
             f"mpiexec has started {started} processes, and mpi4py sees {group.ranks}",

@@ -85,6 +85,14 @@ def test_in_any_order_and_by_decision_of_one(module: Path, tmp_path: Path, alone
     assert found[0]["weights"] == found[1]["weights"] == found[2]["weights"]
 
 
+def test_statistics_of_each(module: Path, tmp_path: Path) -> None:
+    """All have the same weights and history."""
+    done = run(2, module, tmp_path / "each", epochs=1, ranks="each", verbose=0)
+    assert done.returncode == 0, done.stderr
+    one, other = results(tmp_path / "each", 2)
+    assert (one["weights"], one["history"]) == (other["weights"], other["history"])
+
+
 BEFORE_FIT = """
 import os, sys
 import chainrule

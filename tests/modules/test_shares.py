@@ -16,6 +16,9 @@ from compiler.frontend.parse import load_model
 from compiler.ir.module.supersteps import exchanges_of
 from compiler.module_source import compile_to_source
 from compiler.toolchain.compile_file import Options
+from runtime.batches import Batch
+from runtime.interface import ModelInterface
+from runtime.updates import update
 from tests.machines import TARGETS
 from tests.modules.threads_as_ranks import Share, together
 from tests.workshop import compile_quickly, import_module
@@ -92,6 +95,58 @@ def test_in_any_order(everything: ModuleType) -> None:
     for other, found in together(12, gradient, ordered=False):
         assert other == pytest.approx(loss, rel=1e-5)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [None, 40])
+@pytest.mark.parametrize("ranks", [1, 3, 8])
+def test_statistics_of_each(everything: ModuleType, ranks: int, size: int | None) -> None:
+    """The mean of what each finds of its own examples, by labels that count; states by examples."""
+    x, y = batch(everything, 120)
+    y[:50:2] = -100
+    rows = np.random.default_rng(1).permutation(120)[:87]
+    whole = Batch(x, y, rows, part_size=size)
+
+    def each(share: Share) -> tuple[dict[str, float], Any]:
+        network = everything.Network(seed=3)
+        values = update(network, whole, ModelInterface.of_module(everything), share)
+        return values, {**network.parameters, **network.state}
+
+    network = everything.Network(seed=3)
+    alone = [everything.Network(seed=3) for _ in range(ranks)]
+    examples, losses, gradient, before = [0] * ranks, [], np.zeros(1), 0
+    for number, part in enumerate(whole.parts(ranks)):
+        if not len(part):
+            continue
+        one = alone[number % ranks]
+        loss, found = one.gradients(x, y, rows=part.rows, before=before)
+        counts = (y[part.rows] != -100).sum() / (y[rows] != -100).sum()
+        losses.append(counts * loss)
+        gradient = gradient + counts * found.flat
+        before += len(part)
+        examples[number % ranks] += len(part)
+    shares = list(zip(examples, alone, strict=True))
+    expected = {name: sum(n * one.state[name] for n, one in shares) / 87 for name in network.state}
+    found.flat[:] = gradient
+    network.apply_gradients(found)
+    expected |= network.parameters
+    first, *others = together(ranks, each)
+    assert first[0] == {"loss": pytest.approx(sum(losses), rel=1e-5)}
+    for name, array in first[1].items():
+        np.testing.assert_allclose(array, expected[name], rtol=1e-5, atol=1e-7)
+        assert all(array.tobytes() == other[1][name].tobytes() for other in others)
+
+
+def test_who_has_no_example_leaves_all_as_it_is(everything: ModuleType) -> None:
+    """More ranks than examples: what does not change, keeps its bits; NaN in none of it."""
+    x, y = batch(everything, 2)
+
+    def each(share: Share) -> tuple[dict[str, float], bytes]:
+        network = everything.Network(seed=3)
+        values = update(network, Batch(x, y), ModelInterface.of_module(everything), share)
+        return values, b"".join(array.tobytes() for array in network.parameters.values())
+
+    found = together(5, each)
+    assert found == [found[0]] * 5 and np.isfinite(found[0][0]["loss"])
 
 
 def test_a_batch_that_does_not_fit_is_refused(everything: ModuleType) -> None:

@@ -10,6 +10,7 @@ from runtime.apart import computations, counts_apart, ignoring
 from runtime.batches import Batch
 from runtime.callbacks import Callback, ModelCheckpoint
 from runtime.checkpoint import load_checkpoint
+from runtime.checks import check_accumulated
 from runtime.errors import TrainingError, WeightsError
 from runtime.evaluation import evaluate
 from runtime.given import Given
@@ -197,3 +198,5 @@ def test_lengths_do_not_tell_several_losses_apart():
     assert ignoring(interface) == {}
     with pytest.raises(TrainingError, match="cannot be accumulated"):
         fit(Network(), X, Y, interface=interface, accumulate=2, verbose=0)
+    with pytest.raises(TrainingError, match="expected: ranks='ordered'"):
+        check_accumulated(interface, 1, of_ranks=True)

@@ -82,7 +82,7 @@ def test_what_is_missing_is_named(monkeypatch):
 
 def test_another_mpi_than_that_of_mpiexec_is_found_out(monkeypatch):
     monkeypatch.setenv("PMI_SIZE", "2")
-    monkeypatch.setattr(Group, "of_all", lambda ordered: group(ranks=1, rank=0))
+    monkeypatch.setattr(Group, "of_all", lambda **said: group(ranks=1, rank=0))
     with pytest.raises(TrainingError, match="mpiexec has started 2 processes, and mpi4py sees 1"):
         find_group()
 
