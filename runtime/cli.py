@@ -34,7 +34,7 @@ from runtime.commands.output import print_json, remark, say
 from runtime.commands.trained import data_behind
 from runtime.data import Arrays
 from runtime.defaults import TRAIN_BATCH_SIZE
-from runtime.distributed.group import failing_together, going_ahead, silence
+from runtime.distributed.group import Group, failing_together, going_ahead, silence
 from runtime.distributed.launch import find_group
 from runtime.errors import TrainingError, WeightsError
 from runtime.files import try_folder
@@ -113,10 +113,12 @@ def _train_together(arguments: argparse.Namespace, module: ModuleType, progress:
                 f"note: {group.ranks} processes, {group.processors} threads each, add up {order}. Should one"
             )
             remark("die, the job ends; --resume goes on from what was saved last, with any number of them")
-        return _train_as_asked(arguments, module, progress)
+        return _train_as_asked(arguments, module, progress, group)
 
 
-def _train_as_asked(arguments: argparse.Namespace, module: ModuleType, progress: _Progress) -> int:
+def _train_as_asked(
+    arguments: argparse.Namespace, module: ModuleType, progress: _Progress, group: Group | None
+) -> int:
     interface = ModelInterface.of_module(module)
     if not arguments.no_save:
         check_place(weights_path(arguments.weights, interface, stand_in=False), arguments.overwrite)
@@ -124,7 +126,7 @@ def _train_as_asked(arguments: argparse.Namespace, module: ModuleType, progress:
         check_plotting()
     earlier = arguments.resume or arguments.init_from
     known = data_behind(earlier) if earlier else None
-    data, identity = load_data(arguments, interface, known, others=not arguments.resume)
+    data, identity = load_data(arguments, interface, known, others=not arguments.resume, group=group)
     path = weights_path(arguments.weights, interface, identity.stand_in)
     run = _start_or_resume(arguments, module, interface, identity)
     _announce(arguments, interface, run.network, data)

@@ -15,6 +15,7 @@ from runtime.data import Arrays, load_arrays, load_mnist, load_text, reads_text
 from runtime.data.arrays import ArrayNames
 from runtime.data.folders import holds_arrays, holds_images, load_images, load_mapped
 from runtime.data.tables import is_table, load_table
+from runtime.distributed.group import Group, going_ahead
 from runtime.errors import DataError
 from runtime.given import arrays_of
 from runtime.interface import ModelInterface
@@ -36,11 +37,13 @@ def load_data(
     interface: ModelInterface,
     known: DataIdentity | None = None,
     others: bool = False,
+    group: Group | None = None,
 ) -> tuple[Arrays, DataIdentity]:
     """The data set in the shapes that the model takes, and which it is.
 
     Columns and classes of a table are found by the names that are `known` from weights; a table of `others`
-    may lack them.
+    may lack them. Of the processes of a `group` the first of each machine downloads what is not there, and
+    the first of all reads the whole set for its checksum.
     """
     if arguments.data and arguments.data.endswith(".npz"):
         data = load_arrays(arguments.data, interface)
@@ -57,7 +60,8 @@ def load_data(
     else:
         if not (arguments.data or os.environ.get("MNIST_DIR")):
             _check_suits_mnist(interface)
-        data = load_mnist(arguments.data, offline=arguments.offline, report=remark).arrays()
+        with going_ahead(group):
+            data = load_mnist(arguments.data, offline=arguments.offline, report=remark).arrays()
     x_train = interface.fit_inputs(data.x_train, "training inputs")
     x_test = interface.fit_inputs(data.x_test, "test inputs")
     for train, test in zip(arrays_of(x_train), arrays_of(x_test), strict=True):
@@ -67,7 +71,13 @@ def load_data(
     interface.check_pair(x_train, y_train, "training")
     interface.check_pair(x_test, y_test, "test")
     converted = replace(data, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-    return converted, identity_of(data)
+    return converted, identity_of(data) if group is None else _identity_of_first(data, group)
+
+
+def _identity_of_first(data: Arrays, group: Group) -> DataIdentity:
+    """So that the others read of a set that is mapped what they train on."""
+    own = str(identity_of(data)) if group.first else ""
+    return DataIdentity.parsed(group.everybodys(own)[0])
 
 
 def _needs_names(interface: ModelInterface) -> DataError:

@@ -1,14 +1,18 @@
 """Processes that train together, as far as it takes no MPI: their tree, how they wait, how they begin."""
 
+import argparse
 import itertools
 import sys
 import types
 
+import fake_network
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime.commands import data
+from runtime.data.arrays import Arrays
 from runtime.distributed import group as group_module
 from runtime.distributed.group import LONGEST_NAP, Group
 from runtime.distributed.launch import find_group
@@ -16,6 +20,7 @@ from runtime.distributed.network import SharedNetwork
 from runtime.distributed.tree import added_up, branches
 from runtime.distributed.uncaught import launched
 from runtime.errors import TrainingError
+from runtime.interface import ModelInterface
 
 
 def one_alone(lanes):
@@ -95,3 +100,23 @@ def test_a_shared_network_is_the_network_but_for_its_steps():
     shared.step = 4
     assert network.step == 4 and shared.predict(7) == 7
     assert shared.train_step(1, 2, rows=3) == 2 and seen == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize(("rank", "expected"), [(0, ["read", "all"]), (1, ["all", "read"])])
+def test_the_first_downloads_and_reads_all_for_a_checksum(monkeypatch, rank, expected):
+    """The others look for the data when it has them, and are told what they are."""
+    seen = []
+    arrays = Arrays(*fake_network.small_images(4), *fake_network.small_images(2), source="", name="")
+    said = types.SimpleNamespace(arrays=lambda: arrays)
+    monkeypatch.setattr(data, "load_mnist", lambda *given, **named: seen.append("read") or said)
+    all_there = types.SimpleNamespace(Test=lambda: seen.append("all") or True)
+    machine = types.SimpleNamespace(rank=rank, Ibarrier=lambda: all_there)
+    asked = argparse.Namespace(data=None, offline=False, resize=False)
+    interface = ModelInterface.of_module(fake_network)
+    told = data.load_data(asked, interface)[1]
+    seen.clear()
+    if rank:
+        monkeypatch.setattr(data, "identity_of", None)
+    monkeypatch.setattr(Group, "everybodys", lambda self, own: [str(told), own])
+    found, identity = data.load_data(asked, interface, group=group(machine=machine, rank=rank))
+    assert seen == expected and len(found.x_train) == 4 and identity == told

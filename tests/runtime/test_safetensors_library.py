@@ -41,6 +41,19 @@ def test_each_reads_what_the_other_has_written(tmp_path_factory, tensors, metada
             assert found[name].tobytes() == array.tobytes()
 
 
+def test_what_the_library_writes_otherwise(tmp_path):
+    """Why it does not write: should it learn this, this fails, and docs/training.md has a reason less."""
+    array = np.arange(6, dtype=np.float32).reshape(2, 3).T
+    for name, save in (("ours", save_file), ("theirs", lambda path, given: library.save_file(given, path))):
+        path = tmp_path / name
+        path.write_bytes(b"older")
+        path.chmod(0o644)
+        save(path, {"array": array})
+        as_it_was = path.stat().st_mode & 0o777 == 0o644
+        same = (load_file(path).tensors["array"] == array).all()
+        assert (as_it_was, same) == ((True, True) if name == "ours" else (False, False))
+
+
 @pytest.mark.parametrize(
     "header",
     [
