@@ -24,6 +24,7 @@ from compiler.machine.registry import all_targets
 from compiler.modes import MODES
 from compiler.tools.derive.command import add_derive
 from compiler.tools.explain.command import add_explain
+from compiler.tools.measure.doctor import add_doctor
 from compiler.tools.watch import Watch
 from runtime.arguments import COMMANDS, parse, seed, wrong_environment
 from runtime.border import guarded, print_anything
@@ -118,8 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     new.set_defaults(run=_new)
     passes = commands.add_parser("passes", help="list the passes, and what a module is like without each")
     passes.set_defaults(run=_passes)
-    doctor = commands.add_parser("doctor", help="say what is missing for compiling, and how to get it")
-    doctor.set_defaults(run=_doctor)
+    add_doctor(commands)
     return parser
 
 
@@ -201,12 +201,6 @@ def _summary(arguments: argparse.Namespace) -> int:
         result = summarize(arguments.model, arguments.dtype)
     print(json.dumps(to_json(result)) if arguments.json else render(result))
     return OK
-
-
-def _doctor(_: argparse.Namespace) -> int:
-    from compiler.toolchain.doctor import report
-
-    return report()
 
 
 def _new(arguments: argparse.Namespace) -> int:

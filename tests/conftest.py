@@ -64,6 +64,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(50_000, 20, 20)
+    # What was measured of this processor lies in its user's cache: no test compiles by that.
+    cache = tempfile.TemporaryDirectory(prefix="chainrule-cache-")
+    config.add_cleanup(cache.cleanup)
+    os.environ["CHAINRULE_CACHE"] = cache.name
     # The workers of xdist inherit the environment in which their parent has changed the compiler.
     if config.option.machine != "native" and not hasattr(config, "workerinput"):
         folder = tempfile.TemporaryDirectory(prefix="chainrule-compiler-")

@@ -152,14 +152,18 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.toolchain": (),
     **dict.fromkeys(BUILDING, (*BUILDING, "compiler.errors", *BORDER)),
     "compiler.toolchain.compile_file": (
-        *(*COMPILING[1:], *DRIVING, "compiler.machine", "compiler.stopwatch"),
+        *(*COMPILING[1:], *DRIVING, "compiler.machine", "compiler.stopwatch", "compiler.toolchain.measured"),
         *(*BUILDING, *OPTIONS, *LANGUAGE, *BORDER),
     ),
+    "compiler.toolchain.measured": ("compiler.machine", *BUILDING, *BORDER),
     "compiler.toolchain.from_python": (
         *("compiler.toolchain.built", "compiler.toolchain.compile_file", "compiler.pipeline"),
         *("compiler.machine", *OPTIONS, *LANGUAGE),
     ),
-    "compiler.toolchain.doctor": ("compiler.toolchain.compile_file", *BUILDING, "compiler.errors", *BORDER),
+    "compiler.toolchain.doctor": (
+        *("compiler.toolchain.compile_file", "compiler.toolchain.measured", "compiler.machine"),
+        *(*BUILDING, "compiler.errors", *BORDER),
+    ),
     "compiler.toolchain.built": ("compiler.toolchain.compile_file", *LANGUAGE, *BASE, "runtime"),
     "compiler.tools": (),
     "compiler.tools.words": (),
@@ -201,7 +205,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.tools.measure": (
         "compiler.tools.words",
         *COMPILING,
-        "compiler.toolchain.build",
+        *("compiler.toolchain.build", "compiler.toolchain.processes"),
+        *("compiler.toolchain.doctor", "compiler.toolchain.measured"),
         "compiler.machine",
         "compiler.schedule",
         "compiler.ir.loops",
@@ -220,7 +225,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compiler.values": ("compiler.toolchain.versions", "compiler.pipeline", *OPTIONS, "compiler.errors"),
     "compiler.cli": (
         "compiler.frontend.isolation",
-        *("compiler", "compiler.values", "compiler.toolchain.doctor", "compiler.toolchain.built"),
+        *("compiler", "compiler.values", "compiler.toolchain.built"),
         *(
             "compiler.tools.measure",
             *(

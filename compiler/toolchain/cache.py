@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from compiler.toolchain.cache_entry import Unfit, check_private, checked_entry, key_of, seal_entry
+from compiler.toolchain.cache_entry import Unfit, checked_entry, key_of, private_folder, seal_entry
 from runtime.cache_folder import cache_folder
 from runtime.files import sync, try_folder
 from runtime.signals import held
@@ -46,7 +46,7 @@ def fetch(
     `said` is told of an entry that was there and cannot be used. Raises ModelError where others may write to
     the store, OSError where it cannot be written.
     """
-    modules = _store()
+    modules = private_folder(cache_folder() / "modules")
     _sweep(modules)
     entry = modules / key
     if os.path.lexists(entry):
@@ -66,16 +66,6 @@ def fetch(
         _put(folder, entry, key)
     _forget_oldest(modules)
     return files, False
-
-
-def _store() -> Path:
-    modules = cache_folder() / "modules"
-    # Whatever the umask: a folder that we make ourselves is one that we accept.
-    for folder in reversed((modules, *modules.parents)):
-        if not folder.exists():
-            folder.mkdir(exist_ok=True, mode=0o700 if folder == modules else 0o755)
-    check_private(modules.resolve())
-    return modules
 
 
 def _put(folder: Path, entry: Path, key: str) -> None:

@@ -70,6 +70,16 @@ def everyone_may_write(status: os.stat_result) -> bool:
     return bool(status.st_mode & 0o002) and not status.st_mode & stat.S_ISVTX
 
 
+def private_folder(folder: Path) -> Path:
+    """A folder of the cache, made if it is missing. Raises ModelError as `check_private`, OSError."""
+    # Whatever the umask: a folder that we make ourselves is one that we accept.
+    for one in reversed((folder, *folder.parents)):
+        if not one.exists():
+            one.mkdir(exist_ok=True, mode=0o700 if one == folder else 0o755)
+    check_private(folder.resolve())
+    return folder
+
+
 def seal_entry(folder: Path, key: str) -> None:
     """Write down what the entry holds, and see that all of it is on disk."""
     files = {path.name: _digest(path.read_bytes()) for path in sorted(folder.iterdir())}
@@ -89,11 +99,11 @@ def checked_entry(entry: Path, key: str) -> dict[str, bytes]:
             raise Unfit("it is not a folder")
         _check_owner(entry, status)
         found = {path.name for path in entry.iterdir()}
-        manifest = json.loads(_content(entry / MANIFEST))
+        manifest = json.loads(own_content(entry / MANIFEST))
         seal = manifest.pop("seal")
         files = dict(manifest["files"])
         sealed = key_of(json.dumps(manifest, sort_keys=True))
-        contents = {name: _content(entry / name) for name in files}
+        contents = {name: own_content(entry / name) for name in files}
     except FileNotFoundError as error:
         raise Unfit(f"{Path(error.filename).name} is missing") from error
     except OSError as error:
@@ -112,6 +122,15 @@ def checked_entry(entry: Path, key: str) -> dict[str, bytes]:
     if extra := sorted(found - files.keys() - {MANIFEST}):
         raise Unfit(f"{', '.join(extra)} does not belong to it")
     return contents
+
+
+def own_content(path: Path) -> bytes:
+    """What a file holds that this user alone may write. Raises Unfit for another's, OSError."""
+    if path.is_symlink():
+        raise Unfit(f"{path.name} is a link")
+    with open_regular(path) as handle:
+        _check_owner(path, os.fstat(handle.fileno()))
+        return handle.read()
 
 
 def _is_private(status: os.stat_result) -> bool:
@@ -138,14 +157,6 @@ def _owner(number: int) -> str:
 def _here() -> str:
     """What a shared object needs of the machine that loads it, besides what is in the key."""
     return " ".join((platform.system(), platform.machine(), *platform.libc_ver()))
-
-
-def _content(path: Path) -> bytes:
-    if path.is_symlink():
-        raise Unfit(f"{path.name} is a link")
-    with open_regular(path) as handle:
-        _check_owner(path, os.fstat(handle.fileno()))
-        return handle.read()
 
 
 def _check_owner(path: Path, status: os.stat_result) -> None:

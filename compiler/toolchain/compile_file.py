@@ -37,6 +37,7 @@ from compiler.toolchain.build import (
 )
 from compiler.toolchain.cache import compiler_digest, fetch
 from compiler.toolchain.cache_entry import everyone_may_write, key_of
+from compiler.toolchain.measured import known_of
 from compiler.toolchain.versions import version_of
 from runtime.files import folder_made, try_folder, write_together
 
@@ -105,7 +106,7 @@ def compile_file(
         raise ModelError(*too_large)
     toolchain = find_toolchain()
     python_headers()
-    target = target_for(options.target, toolchain)
+    target = target_for(options.target, toolchain, _note)
     key = _key(read, options, target, toolchain)
     name = read.name or "model"
     suffix = extension_suffix()
@@ -121,7 +122,7 @@ def compile_file(
         # Asked to show its work, or to do it again: the hash of the moment makes a key of its own.
         key = key_of(key, str(time.time_ns()))
     with _checked_out(options.out):
-        files, cached = fetch(key, build, lambda text: print(f"note: {text}", file=sys.stderr))
+        files, cached = fetch(key, build, _note)
         write_together({file: files[file.name] for file in (source, module, stub)})
     facts = json.loads(files["facts.json"])
     return Compiled(source, module, stub, cached, time.perf_counter() - start, facts)
@@ -181,14 +182,30 @@ def module_of(model: Model | str | Path, options: Options) -> tuple[Path, str]:
     return file, digest_of(model, options.dtype)
 
 
-def target_for(name: str, toolchain: Toolchain) -> Target:
-    """The target of a name. Raises ModelError for one that does not exist."""
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
+
+
+def target_for(name: str, toolchain: Toolchain, said: Callable[[str], None] = lambda text: None) -> Target:
+    """The target of a name; `native` reads memory as fast as was measured, if it was.
+
+    `said` is told of a measurement that cannot be used. Raises ModelError for a target that does not exist.
+    """
     if name == "native":
-        return native_target(predefined_macros(toolchain, native_flags(platform.machine())))
+        described = described_target(toolchain)
+        known = known_of(described.machine)
+        if known.ignored:
+            said(f"the measurement {known.file} is ignored: {known.ignored}")
+        return replace(described, machine=known.machine(described.machine))
     targets = all_targets()
     if name not in targets:
         raise ModelError(Problem("unknown target", expected=", ".join(["native", *targets]), found=name))
     return targets[name]
+
+
+def described_target(toolchain: Toolchain) -> Target:
+    """What `native` is by the C compiler's description alone, whatever was measured."""
+    return native_target(predefined_macros(toolchain, native_flags(platform.machine())))
 
 
 def _key(model: Model, options: Options, target: Target, toolchain: Toolchain) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 from compiler.errors import ModelError
+from compiler.machine.machine import Machine
 from compiler.toolchain.build import extension_suffix, find_toolchain, python_headers
 from compiler.toolchain.cache_entry import check_private
-from compiler.toolchain.compile_file import target_for
+from compiler.toolchain.compile_file import described_target
+from compiler.toolchain.measured import known_of
 from runtime.cache_folder import cache_folder
 
 
@@ -43,9 +46,10 @@ def findings() -> Iterator[Finding]:
     yield Finding("C compiler", True, f"{' '.join(toolchain.command)}: {toolchain.version}")
     try:
         yield Finding("Python headers", True, str(python_headers()))
-        machine = target_for("native", toolchain).machine
+        machine = described_target(toolchain).machine
         lanes = machine.lanes("float32")
         yield Finding("native target", True, f"{machine.vector_bytes * 8}-bit vectors, {lanes} float32 lanes")
+        yield _bandwidths(machine)
     except ModelError as error:
         yield Finding("Python headers", False, str(error))
     yield Finding("module suffix", True, extension_suffix())
@@ -62,12 +66,29 @@ def findings() -> Iterator[Finding]:
     yield Finding("cache folder", usable, text)
 
 
-def report() -> int:
+def _bandwidths(machine: Machine) -> Finding:
+    """By which bandwidths `native` compiles: those that were measured, or the machine model's."""
+    known = known_of(machine)
+    figures = ", ".join(f"{bandwidth:g}" for bandwidth in known.machine(machine).bandwidths)
+    text = f"{figures} bytes a cycle from levels 1 to 3 and memory, "
+    if known.ignored:
+        text += f"the defaults: {known.file} is ignored: {known.ignored}; chainrule doctor --measure"
+    elif known.measurement:
+        text += f"measured: {known.file}; chainrule doctor --forget removes it"
+    else:
+        text += "the defaults; chainrule doctor --measure measures this processor's"
+    return Finding("bandwidths", not known.ignored, text, needed=False)
+
+
+def report(as_json: bool = False) -> int:
     """Print the report; 0 when everything that compiling needs is there, else 1."""
-    complete = True
-    for finding in findings():
-        mark = "ok" if finding.ok else ("MISSING" if finding.needed else "absent")
+    found = list(findings())
+    complete = all(finding.ok or not finding.needed for finding in found)
+    if as_json:
+        print(json.dumps({"ready": complete, "findings": [asdict(finding) for finding in found]}))
+        return 0 if complete else 1
+    for finding in found:
+        mark = "ok" if finding.ok else ("MISSING" if finding.needed else "ignored")
         print(f"{finding.name:<16}{mark:<9}{finding.text}")
-        complete &= finding.ok or not finding.needed
     print("ready to compile" if complete else "not ready: see MISSING above")
     return 0 if complete else 1
