@@ -4,8 +4,9 @@ What the compiler chooses depends on the machine model alone, so a choice is tes
 them, and needs no processor. Kernels are run too: the code for any model runs on any processor, since vectors
 that it has not are computed in shorter ones by the C compiler.
 
-`native` means this processor, or what `pytest --machine NAME` says: a C compiler in disguise then describes
-another one, to this process and to those that tests start. So the suite runs as if on each of `MODELS`.
+`native` means this processor with the defaults of its model, or what `pytest --machine NAME` says: a C
+compiler in disguise then describes another one, to this process and to those that tests start. So the suite
+runs as if on each of `MODELS`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import pytest
 from compiler.machine.registry import all_targets, processors
 from compiler.machine.target import Target
 from compiler.toolchain.build import find_toolchain
-from compiler.toolchain.compile_file import target_for
+from compiler.toolchain.compile_file import described_target
 
 PLAIN_COMPILER = "CHAINRULE_TEST_CC"
 """Environment variable: the C compiler behind the one in disguise."""
@@ -35,13 +36,13 @@ def processor() -> Target:
     plain = os.environ.get(PLAIN_COMPILER)
     if plain:
         toolchain = replace(toolchain, command=tuple(shlex.split(plain)))
-    return target_for("native", toolchain)
+    return described_target(toolchain)
 
 
 @cache
 def native() -> Target:
     """The target that `native` means in this run."""
-    return target_for("native", find_toolchain())
+    return described_target(find_toolchain())
 
 
 def runnable(target: Target) -> Target:
