@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -293,6 +292,8 @@ def _use_module(name: str, mode: str | None, arguments: argparse.Namespace) -> i
     run.check(arguments)
     if mode is None:
         return run.run(arguments, _built_module(arguments, run.building(arguments)))
+    import tempfile
+
     from compiler.toolchain.compile_file import Options
     from runtime.modules import load_module
 

@@ -60,7 +60,7 @@ def exactly(expression: sympy.Expr, values: Mapping[sympy.Symbol, Sequence[Any]]
     Raises UnknownScalar for an operation that is not known here.
     """
     known: dict[sympy.Basic, Column] = {
-        symbol: tuple(Known(mpmath.mpf(v)._mpf_) for v in column) for symbol, column in values.items()
+        symbol: tuple(map(_given, column)) for symbol, column in values.items()
     }
     count = len(next(iter(values.values()), ()))
 
@@ -70,6 +70,12 @@ def exactly(expression: sympy.Expr, values: Mapping[sympy.Symbol, Sequence[Any]]
         return known[node]
 
     return [_if_known(found) for found in visit(expression)]
+
+
+@lru_cache(maxsize=4096)
+def _given(value: Any) -> Known:
+    """A value of a symbol; they are drawn from few."""
+    return Known(mpmath.mpf(value)._mpf_)
 
 
 def _if_known(found: Known) -> mpmath.mpf:

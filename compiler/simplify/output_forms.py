@@ -15,9 +15,9 @@ and only if it divides by nothing that could be 0 and that the term did not divi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial, reduce
+from functools import cached_property, lru_cache, partial, reduce
 from itertools import chain
 from math import gcd
 
@@ -53,10 +53,14 @@ LONGEST_CHAIN = 8
 
 @dataclass(frozen=True)
 class OutputForm:
-    """`part = value`, where `value` mentions the output."""
+    """`part = value`, where `value` mentions the output. It is worked out only where the part occurs."""
 
     part: sympy.Expr
-    value: sympy.Expr
+    solved: Callable[[], sympy.Expr]
+
+    @cached_property
+    def value(self) -> sympy.Expr:
+        return self.solved()
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -69,7 +73,7 @@ def solve_for_parts(body: sympy.Expr, output: sympy.Symbol) -> Iterator[OutputFo
     """Solve `output = body` for every part of the body that enters fractional-linearly."""
     if body.is_Number:
         return
-    yield OutputForm(body, output)
+    yield OutputForm(body, lambda: output)
     hidden = hide(body)
     if not is_small(hidden.expression):
         return
@@ -82,8 +86,12 @@ def solve_for_parts(body: sympy.Expr, output: sympy.Symbol) -> Iterator[OutputFo
             continue
         power, (a, b), (c, d) = ratio
         if sympy.expand(a * d - b * c) != 0:
-            value = sympy.cancel((b - d * output) / (c * output - a))
-            yield OutputForm(part**power, value.xreplace(hidden.back))
+            ratio_of_output = (b - d * output) / (c * output - a)
+            yield OutputForm(part**power, partial(_put_back, ratio_of_output, hidden.back))
+
+
+def _put_back(flat: sympy.Expr, back: Mapping[sympy.Symbol, sympy.Expr]) -> sympy.Expr:
+    return sympy.cancel(flat).xreplace(back)
 
 
 Linear = tuple[sympy.Expr, sympy.Expr]
@@ -110,25 +118,32 @@ def _in_powers(
 def replace_part(body: sympy.Expr, part: sympy.Expr, value: sympy.Expr) -> sympy.Expr:
     """Put `value` for `part` wherever an integer power of it occurs: exp(-x) is a power of exp(x)."""
     base, unit = part.as_base_exp()
-
-    def power(node: sympy.Basic) -> sympy.Rational | None:
-        if not isinstance(node, sympy.Expr) or node.is_Number:
-            return None
-        other_base, exponent = node.as_base_exp()
-        if other_base != base:
-            return None
-        (own, own_unit), (wanted, wanted_unit) = split_exponent(exponent), split_exponent(unit)
-        ratio = sympy.Rational(own.numerator * wanted.denominator, own.denominator * wanted.numerator)
-        return ratio if own_unit == wanted_unit and ratio.is_Integer else None
-
     # The negative of a centred base is written with its signs changed, so that it is no power of the base.
     if part == base and is_centred(base):
         body = body.xreplace({-base: -value})
-    return body.replace(lambda node: power(node) is not None, lambda node: value ** power(node))
+    return body.replace(
+        lambda node: _power(node, base, unit) is not None, lambda node: value ** _power(node, base, unit)
+    )
+
+
+def _power(node: sympy.Basic, base: sympy.Expr, unit: sympy.Expr) -> sympy.Rational | None:
+    """The integer power of base**unit that a node is; None where it is none."""
+    if not isinstance(node, sympy.Expr) or node.is_Number:
+        return None
+    other_base, exponent = node.as_base_exp()
+    if other_base != base:
+        return None
+    (own, own_unit), (wanted, wanted_unit) = split_exponent(exponent), split_exponent(unit)
+    ratio = sympy.Rational(own.numerator * wanted.denominator, own.denominator * wanted.numerator)
+    return ratio if own_unit == wanted_unit and ratio.is_Integer else None
 
 
 def _occurs(part: sympy.Expr, body: sympy.Expr) -> bool:
-    return replace_part(body, part, sympy.Symbol("part", real=True)) != body
+    """Whether `replace_part` would find the part in the body."""
+    base, unit = part.as_base_exp()
+    negative = -base if part == base and is_centred(base) else None
+    nodes = sympy.preorder_traversal(body)
+    return any(node == negative or _power(node, base, unit) is not None for node in nodes)
 
 
 def in_output_forms(
@@ -295,7 +310,7 @@ def _is_accurate(question: Question, body: sympy.Expr) -> bool:
 def _bodies(formula: sympy.Expr, output: sympy.Symbol, body: sympy.Expr) -> Iterator[sympy.Expr]:
     """The body with each part of the formula in turn expressed by the output."""
     for form in forms_of(formula, output):
-        changed = replace_part(body, form.part, form.value)
+        changed = replace_part(body, form.part, form.value) if _occurs(form.part, body) else body
         if changed != body:
             yield changed
 

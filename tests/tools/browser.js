@@ -44,6 +44,10 @@ window.addEventListener("load", async function () {
     found.pictures = all(".stage img", play).every((one) => one.complete && one.naturalWidth > 0);
 
     const kernel = document.querySelector(".kernel");
+    const every = document.querySelector("button.every");
+    found.every = [every.textContent];
+    every.click();
+    found.every.push(all('[id$=".long"] + details').every((one) => one.open) && every.textContent);
     all("details").forEach((one) => { one.open = true; });
     const key = kernel.querySelector(".keys button");
     key.focus();

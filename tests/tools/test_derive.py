@@ -276,6 +276,23 @@ def test_mistakes(arguments: dict, message: str) -> None:
         chainrule.derive(**arguments)
 
 
+def test_an_answer_imports_what_it_uses() -> None:
+    """Of what takes long to import: SymPy and NumPy. The collector of cycles looks at none of it again."""
+    program = (
+        "import gc, sys; from compiler.cli import main; code = main(); "
+        "print(code, gc.get_freeze_count() > 100_000, gc.isenabled(), *sys.modules)"
+    )
+    command = [sys.executable, "-c", program, "derive", "y[b, o] = max(sum[i](w[i, o]·x[b, i]), 0)"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    code, frozen, collects, *modules = answer.splitlines()[-1].split()
+    assert (code, frozen, collects) == ("0", "True", "True")
+    rooms = {
+        f"compiler.{room}" for room in ("emit", "plan", "schedule", "passes", "pipeline", "language.layers")
+    }
+    assert not rooms.intersection(modules)
+    assert not {"email", "socket", "importlib.metadata", "jinja2", "Cython", "jax"}.intersection(modules)
+
+
 def test_command() -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         main = "import sys; from compiler.cli import main; sys.exit(main())"

@@ -90,6 +90,8 @@ def test_every_layer_has_its_part_and_its_record() -> None:
     model, blocks = explained(MNIST)
     headings = {block.anchor for block in blocks if isinstance(block, Heading)}
     assert headings >= {anchor(origin) for origin in origins(model.training)}
+    both = {f"{anchor(name)}.{form}" for name in ("conv2d_1", "dense_1") for form in ("short", "long")}
+    assert headings >= both
     steps = sum(block.kind == "step" for block in walk(blocks) if hasattr(block, "kind"))
     recorded = sum(len(model.record(origin)) for origin in origins(model.training))
     assert steps == recorded + len(model.arranged)

@@ -123,6 +123,7 @@ def examine(found: dict[str, Any]) -> None:
     assert found["status"].startswith("Step 4 of ") and found["kept"] > 0 and found["pictures"]
     assert {"button", "span", "mrow"} <= set(found["marked"])
     assert found["focusable"] and found["charts"] == 1 and found["chosen"]
+    assert found["every"] == ["Open every long form", "Close every long form"]
     assert found["width"][0] <= found["width"][1]
     assert found["narrow"][0] <= 400 and found["smallest"] >= 12
     if "violations" in found:

@@ -150,17 +150,10 @@ def jax_text(pullback: Pullback, called: Called) -> str:
     names = namer.names
     given = [t for t in arguments(pullback.program) if t.name != pullback.seed]
     listed = ", ".join(names[t.name] for t in given)
-    saved_names = [*pullback.saved, *(t.name for t in given if t.dtype == "index")]
-    saved = ", ".join(names[n] for n in dict.fromkeys(saved_names))
+    saved = ", ".join(names[n] for n in pullback.saved)
     results = dict(pullback.results)
-    returned = ", ".join(
-        names[results[t.name]]
-        if t.name in results
-        else f"np.zeros({names[t.name]}.shape, jax.dtypes.float0)"
-        if t.dtype == "index"
-        else f"jnp.zeros_like({names[t.name]})"
-        for t in given
-    )
+    # None is zero, whatever the argument is: an index, noise, the state of a layer.
+    returned = ", ".join(names[results[t.name]] if t.name in results else "None" for t in given)
     forward = [
         *checks(given, namer),
         *body(pullback.program, pullback.forward, namer, JAX, arguments(pullback.program)),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from compiler.errors import ModelError, Problem
@@ -54,10 +56,24 @@ def _sizes(text: str) -> dict[str, int]:
     return sizes
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A block whose objects the collector of cycles never looks at."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Print what was asked for; the exit code."""
-    from compiler.tools.derive.api import Derivation, derive
-
+    # What is imported stays for good: the collector of cycles would go through it a few hundred times.
+    with _uncollected():
+        from compiler.tools.derive.api import Derivation, derive
     found = derive(arguments.formula, wrt=arguments.wrt, modes=arguments.modes, sizes=arguments.sizes)
     steps = arguments.steps
     writers: Mapping[str, Callable[[Derivation], str]] = {

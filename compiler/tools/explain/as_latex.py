@@ -29,7 +29,7 @@ DOCUMENT = r"""\documentclass{article}
 \begin{document}
 %s
 \end{document}"""
-PARTS = {1: "section*", 2: "section", 3: "subsection"}
+PARTS = {1: "section*", 2: "section", 3: "subsection", 4: "subsubsection"}
 SIGNS = {"∂": r"$\partial$", "→": r"$\to$", "·": r"$\cdot$", "×": r"$\times$", "⟨": r"$\langle$"}
 SIGNS |= {"√": r"$\surd$", "÷": r"$\div$", "⁹": r"\textsuperscript{9}", "⋆": r"$\star$", "≤": r"$\le$"}
 SIGNS |= {"⟩": r"$\rangle$", "Σ": r"$\Sigma$", "−": "$-$", "ᵀ": r"$^{T}$"}

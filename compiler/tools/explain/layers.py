@@ -126,10 +126,12 @@ def _layer(model: Material, origin: str) -> Iterator[Block]:
         d for d in model.gradient.definitions if d.origin == origin and d.name not in model.training
     ]
     if derivatives:
+        yield Heading(4, "Short form", f"{anchor(origin)}.short")
         yield Paragraph("Its derivatives, as they are computed:")
         yield Formulas(_written(derivatives, model), "after")
     record = tuple(steps_of(model.record(origin), model.called))
     if record:
+        yield Heading(4, "Long form", f"{anchor(origin)}.long")
         yield Fold(f"Step by step ({len(record)} steps)", tuple(step_blocks(record)))
     for kernel in model.kernels.get(origin, ()):
         yield Fold(f"Kernel {kernel.name}", (_code(kernel, model),))

@@ -49,6 +49,10 @@ def _blocks(
     yield Table("Layers", ("layer", "kind", "result", "parameters"), rows, numbers=3)
     yield from play_part(model, journey(model, found.examples if found else RANDOM))
     yield Heading(2, "Layer by layer", "layers")
+    yield Paragraph(
+        "Each layer's derivatives stand here twice. The short form is what is computed; the long form is "
+        "every recorded step to it, with the rule and the reason."
+    )
     yield from layer_parts(model)
     yield from chain_part(model)
     yield from cost_part(model, found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import symtable
 from types import ModuleType
 from typing import Any
 
@@ -53,6 +55,18 @@ def test_jax_of_a_layer(case: Case, jax: ModuleType) -> None:
 @pytest.mark.parametrize("case", [c for c in ZOO + GRIDS if c not in IN_JAX], ids=str)
 def test_jax_of_every_other_layer(case: Case, jax: ModuleType) -> None:
     examine_jax(example(case), jax)
+
+
+@pytest.mark.parametrize("name", ["gaussian_noise", "dropout", "embedding", "position_embedding"])
+def test_the_way_back_in_jax_reads_what_it_has(name: str) -> None:
+    """What nothing is differentiated by, such as noise, is no argument of the way back. It was read there."""
+    (case,) = (case for case in ZOO if case.name == name)
+    text = jax_code(example(case).question)
+    module = symtable.symtable(text, "derived", "exec")
+    known = {s.get_name() for s in module.get_symbols() if s.is_assigned() or s.is_imported()}
+    for function in module.get_children():
+        read = {s.get_name() for s in function.get_symbols() if s.is_global()}
+        assert read <= known | {*dir(builtins)}, text
 
 
 @pytest.mark.parametrize("case", QUICK, ids=str)
