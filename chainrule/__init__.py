@@ -8,10 +8,12 @@ name is looked up where it is made, when it is asked for, so that the import tak
 """
 
 from runtime.beginning import begin_command
-from runtime.distributed.uncaught import watch
 
 # Before everything else: a command that is stopped meanwhile ends quietly.
 begin_command("chainrule")
+
+from runtime.distributed.uncaught import watch  # noqa: E402
+
 # One of several processes that fails must not leave the others waiting for it.
 watch()
 

@@ -22,6 +22,8 @@ from runtime.shuffle import WORD
 BLOCK = 4
 """Words of a counter of Philox."""
 GEOMETRY_WORDS, NOISE_STREAM = 8, 1
+PIECE = 1 << 13
+"""Values of images that are moved at once: a dozen arrays of so many lie in a cache of the second level."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Augmentation:
         numbers = _uniform(seed, epoch, 0, begin, len(images), GEOMETRY_WORDS)
         result = images
         if self.shift or self.rotate or self.zoom:
-            result = _moved(result, self._maps(numbers, images.shape[1:3]), self.fill)
+            result = _moved_in_pieces(result, self._maps(numbers, images.shape[1:3]), self.fill)
         if self.flip:
             result = np.where((numbers[:, 4] < 0.5)[:, None, None, None], result[:, :, ::-1], result)
         if self.noise:
@@ -145,6 +147,13 @@ def _words(seed: int, epoch: int, stream: int, begin: int, count: int, each: int
 def _uniform(seed: int, epoch: int, stream: int, begin: int, count: int, each: int) -> np.ndarray:
     """Numbers from 0 to below 1."""
     return (_words(seed, epoch, stream, begin, count, each) >> np.uint64(11)) * 2.0**-53
+
+
+def _moved_in_pieces(images: np.ndarray, maps: np.ndarray, fill: float) -> np.ndarray:
+    """Some images at a time: what is computed on the way stays in cache."""
+    some = max(1, PIECE // math.prod(images.shape[1:]))
+    pieces = [slice(begin, begin + some) for begin in range(0, len(images), some)]
+    return np.concatenate([_moved(images[piece], maps[piece], fill) for piece in pieces])
 
 
 def _moved(images: np.ndarray, maps: np.ndarray, fill: float) -> np.ndarray:
