@@ -44,11 +44,22 @@ ASKED = (
 """Layers and losses, each with the shape of what it is given."""
 
 
-def questions() -> Iterator[tuple[str, str]]:
-    """(the name of a layer, its formula as a person would type it)."""
-    yield "(3x + 2)²", "y = (3x + 2)²"
+def questions() -> Iterator[tuple[str, list[str]]]:
+    """(the name of a layer, what a person would type to ask for its derivatives)."""
+    yield "(3x + 2)²", ["y = (3x + 2)²"]
     for asked, shape in ASKED:
-        yield type(asked).__name__, typed(asked.forward(shape))
+        forward = asked.forward(shape)
+        yield type(asked).__name__, [typed(forward), "--sizes", sizes(forward)]
+
+
+def sizes(forward: Forward | LossForward) -> str:
+    """How far the axes of the layer's parameters go."""
+    found: dict[str, int] = {}
+    for name, parameter in forward.parameters.items() if isinstance(forward, Forward) else ():
+        read = re.search(rf"\b{name}\[([\w, ]*)\]", forward.formula)
+        if read and parameter.shape:
+            found |= zip(read[1].split(", "), parameter.shape, strict=True)
+    return ",".join(f"{axis}={size}" for axis, size in found.items())
 
 
 def typed(forward: Forward | LossForward) -> str:
@@ -73,8 +84,9 @@ def seconds(arguments: Sequence[str]) -> float:
 def main() -> None:
     """Print a line for each kind of layer."""
     seconds(["derive", "y = x"])
-    asked = [(name, ["derive", formula]) for name, formula in questions()]
-    found = [(min(seconds(arguments) for _ in range(TIMES)), name) for name, arguments in asked]
+    found = [
+        (min(seconds(["derive", *arguments]) for _ in range(TIMES)), name) for name, arguments in questions()
+    ]
     for time, name in sorted(found):
         print(f"{time:6.2f} s  {name}")
 

@@ -52,6 +52,7 @@ from tests.derive.layer_cases import other_layer_cases
         ("y = e**(2x)·e^(e^-x)", "y[] = exp(2*x[])*exp(exp(-x[]))"),
         ("e = x + 1; y = e^x", "e[] = x[] + 1\ny[] = e[]**x[]"),
         ("y[i] = e[i]^2", "y[i] = e[i]**2"),
+        ("f(x) = x^3", "f[] = x[]**3"),
     ],
 )
 def test_friendly_notation(written: str, meant: str) -> None:
@@ -103,6 +104,13 @@ def test_other_notations_are_shown_as_they_are_written_here(written: str, here: 
         read_formula(written)
     (problem,) = raised.value.problems
     assert problem.advice == here
+
+
+def test_a_function_is_differentiated_by_its_arguments() -> None:
+    """The advice was f[x] = x**3, which is no function of x."""
+    assert question("f(x) = a·x² + b").wrt == ("x",)
+    assert question("u = 2t; f(u, x) = u·x", wrt=["x"]).wrt == ("x",)
+    assert str(chainrule.derive("f(x) = a·x²")).endswith("∂f/∂x = 2a·x")
 
 
 def test_open_axes_are_the_batch() -> None:

@@ -52,7 +52,7 @@ def question(text: str, *, wrt: Iterable[str] = (), sizes: Mapping[str, int] | N
     program = part_of(inputs, compiled.definitions, (result,))
     # What cancels, as in x - x, is given all the same: its derivative is 0.
     kept = [t for t in inputs if t.kind == "input" or t in program.inputs]
-    found = asked(written.text, program.replace(inputs=tuple(kept)), result, wrt)
+    found = asked(written.text, program.replace(inputs=tuple(kept)), result, tuple(wrt) or written.by)
     return replace(found, notes=tuple(misread(written.formula)))
 
 

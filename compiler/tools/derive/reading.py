@@ -39,6 +39,8 @@ _NUMBER = re.compile(r"(?<![\w.])(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)(?![\d.]|[eE]
 _CLOSED = re.compile(r"\)[ ]?(?=[\w(])(?!\s*(?:if|else|and|or|for|not|in)\b)")
 _WORDS = re.compile(r"(?:if|else|and|or|not)\b")
 _ARGUMENT = re.compile(r"\d*[^\W\d_]")
+_FUNCTION = re.compile(r"^\s*([^\W\d]\w*)\s*\(([^\W\d]\w*(?:\s*,\s*[^\W\d]\w*)*)\)\s*=(?!=)")
+"""`f(x) =`: a number that is called f, and what it is a function of."""
 CALLED_BY_NAME = tuple(name for name in KNOWN_FUNCTIONS if name != SIZE)
 WITHOUT_INDEX = ("pi", "inf")
 
@@ -49,6 +51,8 @@ class Written:
 
     text: str
     formula: Formula
+    by: tuple[str, ...] = ()
+    """What the result is written as a function of, as in f(x) = a·x²."""
 
     @property
     def result(self) -> str:
@@ -61,7 +65,12 @@ def read_formula(text: str) -> Written:
         raise ModelError(
             Problem("the formula is empty", expected="name = expression", advice="y = (3x + 2)²")
         )
-    plain = "\n".join(map(_plain, re.split(r"\n|;\s*", text.strip())))
+    lines = re.split(r"\n|;\s*", text.strip())
+    function = _FUNCTION.match(lines[-1])
+    if function and function[1] not in KNOWN_FUNCTIONS:
+        lines[-1] = f"{function[1]} ={lines[-1][function.end() :]}"
+    by = tuple(name.strip() for name in function[2].split(",")) if function else ()
+    plain = "\n".join(map(_plain, lines))
     if not re.search(r"(?<![=<>!+])=(?!=)", plain) and "+=" not in plain:
         plain = f"y = {plain}"
     if "..." in plain and not re.search(r"\bb\b", plain):
@@ -70,7 +79,7 @@ def read_formula(text: str) -> Written:
     read = _with_indices(_with_exponentials(plain))
     if _tree(plain) is None:
         _say_what_was_meant(plain)
-    return Written(read, parse_formula(read))
+    return Written(read, parse_formula(read), by)
 
 
 def _say_what_was_meant(plain: str) -> None:
