@@ -41,6 +41,7 @@ ALLOWED = {
     "compiler/pipeline.py:parse_switches": "names of passes on the command line",
     "compiler/emit/arrays/function.py:_before": "comments of its own text",
     "compiler/emit/arrays/function.py:helpers": "what its own text calls",
+    "compiler/emit/arrays/loops.py:cython_text": "what its own text calls",
     "compiler/emit/cython/elementary.py:used_functions": "what its own text calls",
     "compiler/emit/cython/names.py:_reserved": "the words that templates use",
     "compiler/emit/cython/rows.py:one_of_each": "what an input is called that has no name",

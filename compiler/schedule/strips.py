@@ -124,6 +124,10 @@ def _part(number: int) -> str:
     return f"acc_{number}"
 
 
+def _half(which: str, lanes: int) -> str:
+    return f"{which}_{lanes}"
+
+
 def _symbol(name: str) -> sympy.Symbol:
     return sympy.Symbol(name, real=True)
 
@@ -192,7 +196,7 @@ def _lanes(strip: Strip) -> Body:
     while lanes // 2 in strip.lengths:
         stored = Store(Address(strip.room, constant(0)), _symbol(name), lanes)
         lanes //= 2
-        low, high = f"low_{lanes}", f"high_{lanes}"
+        low, high = _half("low", lanes), _half("high", lanes)
         halves = (
             Load(low, Address(strip.room, constant(0)), lanes),
             Load(high, Address(strip.room, constant(lanes)), lanes),

@@ -42,7 +42,7 @@ class Loud(Dense):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["compile", "m.py", "--dump-after", "foo"], "expected commute, demand, pad, vjp"),
+        (["compile", "m.py", "--dump-after", "foo"], "expected commute, extrema, demand, pad"),
         (["compile", "m.py", "--dump-after", ""], "expected commute"),
         (["compile", "m.py", "--batch", "0"], "positive integer"),
         (["check", "m.py", "--batch-size", "0"], "positive integer"),

@@ -184,7 +184,7 @@ NETS = {
         dense(
             "Dense(1)",
             "BinaryCrossEntropy(from_logits=True, label_smoothing=0.05)",
-            "RMSprop(1e-2)",
+            "Adafactor(1e-2)",
         ),
         _numbers((6,), _is_positive),
     ),

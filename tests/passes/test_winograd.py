@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -44,6 +45,9 @@ from tests.schedule.building import random_inputs
 from tests.schedule.running import interpret_programs
 
 ALL_TRANSFORMS = [(m, r) for r in range(2, 7) for m in range(2, LARGEST - r + 2)]
+
+COSTS = TARGETS["x86-64-v4"].machine.costs("float32")
+SITES = partial(winograd, moved=COSTS.moved_value, share=COSTS.transformed_share)
 CASES = [
     # image, channels in and out, taps, outputs of a tile along h and w (0: not transformed)
     ((6, 6), (2, 3), (3, 3), (2, 2)),
@@ -213,7 +217,7 @@ def priced(program: Program, direct: float) -> tuple[Program, list[str]]:
     def cost(definition: Definition) -> float:
         return 1.0 if any(".winograd" in name for name in (definition.name, *definition.tensors)) else direct
 
-    result, rewrites = choose(program, "winograd", winograd, price)
+    result, rewrites = choose(program, "winograd", SITES, price)
     verify(result)
     return result, [rewrite.after for rewrite in rewrites]
 

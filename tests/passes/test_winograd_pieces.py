@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -26,6 +27,9 @@ from compiler.schedule.settings import Settings
 from tests.machines import TARGETS, every_model
 from tests.schedule.building import random_inputs
 from tests.schedule.running import interpret_programs
+
+COSTS = TARGETS["x86-64-v4"].machine.costs("float32")
+SITES = partial(winograd, moved=COSTS.moved_value, share=COSTS.transformed_share)
 
 CASES = [
     # rows and columns summed over, channels, positions, taps of a piece along rows and columns (0: direct)
@@ -133,7 +137,7 @@ def rewritten(program: Program, direct: float = 1e9) -> list[str]:
         return 1.0 if any(".winograd" in name for name in (d.name, *d.tensors)) else direct
 
     result, rewrites = choose(
-        program, "winograd", winograd, lambda priced, names: sum(cost(priced[name]) for name in names)
+        program, "winograd", SITES, lambda priced, names: sum(cost(priced[name]) for name in names)
     )
     verify(result)
     return [rewrite.after for rewrite in rewrites]

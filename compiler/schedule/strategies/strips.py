@@ -24,6 +24,7 @@ from compiler.schedule.context import Context, Entries
 from compiler.schedule.layout import clear, extent_of
 from compiler.schedule.loops import ordered
 from compiler.schedule.nest import Nest, make_nest
+from compiler.schedule.panels import with_panels
 from compiler.schedule.pieces import TiledPiece, targets_only
 from compiler.schedule.register_tile import guarded_loops
 from compiler.schedule.schedule import Schedule, TermsSchedule
@@ -103,6 +104,9 @@ def match(entries: Entries, context: Context) -> Schedule | None:
         return StripExtremum(context.tensors, context.settings, row, strip)
     piece = context.next_piece
     if first.operation != "sum" or piece is None or isinstance(piece, TiledPiece):
+        return None
+    # A product over panels has no tile before they are packed; examples then share what is loaded.
+    if context.settings.whole and with_panels(piece.nest, context.settings, context.shapes) is not None:
         return None
     row, _ = collapse(piece.nest, frozenset())
     strip = strip_of(row, "sum", context.shapes, context.settings)

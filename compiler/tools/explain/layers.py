@@ -13,7 +13,7 @@ from compiler.tools.explain.blocks import Block, Box, Code, Fold, Formulas, Grap
 from compiler.tools.explain.folding import repeats
 from compiler.tools.explain.kinks import conventions
 from compiler.tools.explain.material import Material, Written
-from compiler.tools.measure.schedule import operations_of_program
+from compiler.tools.measure.schedule import operations_of_all
 
 LOSS = "loss"
 DERIVING = ("vjp", "jvp", "winner", "every element")
@@ -168,8 +168,8 @@ def _counted(step: Step) -> str:
     """The operations before and after a step that rewrites, where it changed them."""
     if step.rewrite is None or step.rule in DERIVING:
         return ""
-    sides = (Program((), side, ()) for side in (step.rewrite.old, step.rewrite.new))
-    (before, before_once), (after, after_once) = map(operations_of_program, sides)
+    sides = (step.rewrite.old, step.rewrite.new)
+    (before, before_once), (after, after_once) = map(operations_of_all, sides)
     if (before, before_once) == (after, after_once):
         return ""
     once = f", {before_once:,} → {after_once:,} a call" if before_once or after_once else ""

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.axes import has_batch, runs_over_batch
-from compiler.ir.tensor.program import Program
+from compiler.ir.tensor.program import Definition, Program
 from compiler.machine.elements import element_bytes
 from compiler.module_source import LANES, ModuleSource, compile_to_source
 from compiler.plan.kernels import Call
@@ -198,8 +198,13 @@ def pass_reports(source: ModuleSource) -> Iterator[PassReport]:
 
 def operations_of_program(program: Program) -> tuple[int, int]:
     """Operations for each example, and for each call besides."""
+    return operations_of_all(program.definitions)
+
+
+def operations_of_all(definitions: Iterable[Definition]) -> tuple[int, int]:
+    """The same of definitions."""
     example = call = 0
-    for definition in program.definitions:
+    for definition in definitions:
         for term in definition.terms:
             count = operation_count(term)
             if runs_over_batch(term):
