@@ -54,7 +54,6 @@ def test_second_compilation_comes_from_the_cache(model: Path, empty_cache: Path,
     first = compile_file(model, Options(tmp_path / "one"))
     second = compile_file(model, Options(tmp_path / "two"))
     assert (first.cached, second.cached) == (False, True)
-    assert second.seconds < 1
     assert second.facts == first.facts
     assert first.source.read_bytes() == second.source.read_bytes()
     assert first.module.read_bytes() == second.module.read_bytes()
