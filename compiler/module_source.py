@@ -201,6 +201,7 @@ def _verify(module: Module, entries: tuple[EntryPoint, ...]) -> None:
     arena, memory, storage = module.storage.parameters.size, module.memory, module.storage
     sizes: dict[Area, int] = {
         **{"parameter": arena, "tangent": arena, "tile": memory.tile_bytes, "lane": memory.lane_elements},
+        "example_state": 2 * storage.example_state_values,
         **{"shared": memory.shared_bytes, "batch": memory.batch_elements},
         **{"total": max(arena, memory.lane_elements), "state": storage.first_state + 2 * storage.states.size},
     }

@@ -58,11 +58,13 @@ PREDICT = Offer(
     "predict",
     "The model's outputs for any number of examples, none included, as {output}.",
     gives=("output",),
+    renews=True,
 )
 EVALUATE = Offer(
     "evaluate",
     "(loss, outputs) as `predict` computes them: without dropout and without touching anything.",
     gives=("value", "output", "sum"),
+    renews=True,
 )
 METRICS = Offer(
     "metrics",

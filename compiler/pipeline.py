@@ -254,7 +254,9 @@ PASSES: tuple[Pass, ...] = (
         "keep",
         "planning",
         "a large sum over the batch, or a product with large weights, runs once, over operands that are kept",
-        lambda program, facts: keep(program, facts.planned_for, facts.placed("input"), facts.price),
+        lambda program, facts: keep(
+            program, facts.planned_for, facts.placed("input") | facts.placed("example_state"), facts.price
+        ),
         without="sums over the batch are added up tile by tile, in lanes, and weights read for each tile",
     ),
     Pass(

@@ -1,7 +1,8 @@
 """Everything needed to continue a training run exactly, in one safetensors file.
 
 Parameters and states are stored under their own names, optimizer state under "optimizer/" + its name,
-averages of parameters under "average/" + its name, and all else as text in the file's metadata. Order of
+averages of parameters under "average/" + its name, states of the examples of a batch under "example/" + their
+name, and all else as text in the file's metadata. Order of
 samples and dropout masks are functions of (seed, epoch, step), so these few numbers hold the whole state of
 the random generators too.
 """
@@ -20,6 +21,7 @@ import numpy as np
 
 from runtime.averages import Averages
 from runtime.errors import WeightsError
+from runtime.example_states import example_states, put_example_states
 from runtime.identity import DataIdentity
 from runtime.interface import ModelInterface
 from runtime.matching import assign, check_match, differences, does_not_fit
@@ -32,7 +34,7 @@ third knows no averages and no updates by several batches."""
 FORMATS = (*OLDER_FORMATS, FORMAT)
 COVERED_FORMATS = FORMATS[1:]
 """Whose checksum covers what is said besides the arrays."""
-OPTIMIZER, AVERAGE = "optimizer/", "average/"
+OPTIMIZER, AVERAGE, EXAMPLE = "optimizer/", "average/", "example/"
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def save_checkpoint(
     when writing fails; an older file is then unchanged.
     """
     interface = interface or ModelInterface.of_network(network)
-    tensors = _everything(network)
+    tensors = _everything(network) | {EXAMPLE + n: array for n, array in example_states(network).items()}
     if averages is not None:
         tensors |= {AVERAGE + name: array for name, array in averages.arrays.items()}
     metadata = {
@@ -194,12 +196,13 @@ def load_weights(network: Any, path: str | os.PathLike, by_name: bool = False) -
 
 def _weights(file: TensorFile) -> dict[str, np.ndarray]:
     """What a network predicts by: parameters, averaged where there are averages, and states."""
-    weights = {name: a for name, a in file.tensors.items() if not name.startswith((OPTIMIZER, AVERAGE))}
-    return weights | _averages(file)
+    others = (OPTIMIZER, AVERAGE, EXAMPLE)
+    weights = {name: array for name, array in file.tensors.items() if not name.startswith(others)}
+    return weights | _of_kind(file, AVERAGE)
 
 
-def _averages(file: TensorFile) -> dict[str, np.ndarray]:
-    return {n.removeprefix(AVERAGE): a for n, a in file.tensors.items() if n.startswith(AVERAGE)}
+def _of_kind(file: TensorFile, kind: str) -> dict[str, np.ndarray]:
+    return {n.removeprefix(kind): a for n, a in file.tensors.items() if n.startswith(kind)}
 
 
 def load_checkpoint(network: Any, path: str | os.PathLike) -> Checkpoint:
@@ -217,15 +220,19 @@ def load_checkpoint(network: Any, path: str | os.PathLike) -> Checkpoint:
             advice="use it to evaluate, or start a new training run",
         )
     targets = _everything(network)
-    found = {name: array for name, array in file.tensors.items() if not name.startswith(AVERAGE)}
+    found = {name: array for name, array in file.tensors.items() if not name.startswith((AVERAGE, EXAMPLE))}
     check_match(checkpoint.path, found, targets, same_precision=True)
     if state.ema is not None:
-        check_match(checkpoint.path, _averages(file), network.parameters, same_precision=True)
+        check_match(checkpoint.path, _of_kind(file, AVERAGE), network.parameters, same_precision=True)
+    try:
+        put_example_states(network, _of_kind(file, EXAMPLE))
+    except ValueError as error:
+        raise WeightsError(f"{checkpoint.path} does not fit the network", found=str(error)) from error
     assign(found, targets)
     network.step = state.step
     network.seed = state.seed
     network.learning_rate = state.learning_rate
-    return replace(checkpoint, state=replace(state, averages=_averages(file)))
+    return replace(checkpoint, state=replace(state, averages=_of_kind(file, AVERAGE)))
 
 
 def _everything(network: Any) -> dict[str, np.ndarray]:

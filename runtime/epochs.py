@@ -15,6 +15,7 @@ from runtime.callbacks.base import Training, overriding
 from runtime.distributed.network import check_alike
 from runtime.errors import NotFinite, TrainingError
 from runtime.evaluation import evaluate
+from runtime.example_states import begun_anew, example_states, put_example_states
 from runtime.given import Arrays
 from runtime.progress import ProgressBar, epoch_line
 from runtime.signals import postponing
@@ -143,7 +144,7 @@ def _validate(training: Training, course: Course) -> dict[str, float]:
         callback.on_test_begin()
     averaged = training.averages.in_place() if training.averages is not None else contextlib.nullcontext()
     try:
-        with averaged:
+        with averaged, begun_anew(training.network):
             x, y, weights = course.validation
             result = evaluate(
                 training.network,
@@ -180,12 +181,14 @@ class _Snapshot:
             {name: array.copy() for name, array in arrays.items()} for arrays in self.changed(training)
         ]
         self.step = training.network.step
+        self.examples = example_states(training.network)
 
     def restore(self, training: Training) -> None:
         for arrays, kept in zip(self.changed(training), self.kept, strict=True):
             for name, array in kept.items():
                 arrays[name][...] = array
         training.network.step = self.step
+        put_example_states(training.network, self.examples)
 
     @staticmethod
     def changed(training: Training) -> tuple[Mapping[str, np.ndarray], ...]:

@@ -13,6 +13,7 @@ import numpy as np
 from runtime.defaults import EVALUATION_BATCH_SIZE
 from runtime.distributed.group import Group
 from runtime.errors import TrainingError
+from runtime.example_states import check_whole_batches
 from runtime.given import Arrays, batch_of, examples_of, values_of
 from runtime.interface import ModelInterface
 from runtime.loss_means import countings, put_together, taken_apart
@@ -62,6 +63,7 @@ def evaluate(
     interface.check_pair(x, y, "evaluation")
     weights = interface.weights(y, sample_weight, None, examples_of(x))
     count, parts = examples_of(x), []
+    check_whole_batches(network, count, batch_size)
     begins = list(range(0, count, batch_size))
     mine = begins if group is None else begins[group.rank :: group.ranks]
     for begin in mine:

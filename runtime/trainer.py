@@ -29,6 +29,7 @@ from runtime.distributed.network import SharedNetwork, begin_alike
 from runtime.distributed.ranks import Ranks
 from runtime.epochs import Course, Held, run_epoch
 from runtime.errors import TrainingError
+from runtime.example_states import check_one_by_one, check_whole_batches
 from runtime.given import Arrays, each, examples_of, is_arrays
 from runtime.history import History
 from runtime.interface import ModelInterface
@@ -115,6 +116,7 @@ def fit(
     accumulate = begin.accumulate if accumulate is None else accumulate
     check_arguments(batch_size, accumulate, epochs, initial_epoch, steps_per_epoch)
     check_accumulated(interface, accumulate, of_ranks=group is not None and group.apart)
+    check_one_by_one(network, accumulate, together=group is not None)
     weights = None
     if is_arrays(x):
         interface.check_pair(x, y, "training")
@@ -157,6 +159,7 @@ def fit(
         steps = -(-count // size)
         steps = steps if steps_per_epoch is None else min(steps, steps_per_epoch)
         order = seed if shuffle else None
+        check_whole_batches(network, min(count, steps * size), size)
         batches = ArrayBatches(x, y, min(count, steps * size), size, order, weights, batch_size)
     else:
         steps = steps_per_epoch

@@ -152,6 +152,7 @@ def compile_programs(
         labels=(),
         tangents=False,
         cotangents=False,
+        example_states=0,
     )
     module = (load or _load)(source, settings, extra_flags)
     return CompiledPrograms(module, plans, arguments, scalars, settings.dtype, source)

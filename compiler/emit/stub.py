@@ -97,6 +97,17 @@ class Network:
     def __copy__(self) -> "Network": ...
     def __deepcopy__(self, memo: dict[int, Any]) -> "Network": ...
 '''
+EXAMPLE_STATES = '''
+    @property
+    def example_state(self) -> dict[str, NDArray[np.{dtype}]]:
+        """What is kept of each example of a batch for the next, by name; the arrays may be written to."""
+
+    @example_state.setter
+    def example_state(self, arrays: Mapping[str, ArrayLike]) -> None: ...
+    def reset_states(self) -> None:
+        """Forget what is kept of the examples: the next batch, of any size, begins with 0."""
+
+'''
 TAIL = '''
 def reload() -> ModuleType:
     """The module as it was compiled last."""
@@ -130,6 +141,8 @@ def _parts(module: Module) -> Iterator[str]:
     yield "PARAMETER_COUNT: int\nTILE: int\nLANES: int\n"
     documents = [row.document for row in rows if row.use != "output"]
     yield NETWORK.format(documents="\n\n    ".join(documents), dtype=module.dtype)
+    if module.signature.of("example_state"):
+        yield EXAMPLE_STATES.format(dtype=module.dtype)
     for method in module.methods:
         yield "".join(f"    {line}\n" if line else "\n" for line in _method(method, module.dtype))
     if module.instruments is not None:

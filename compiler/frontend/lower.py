@@ -53,22 +53,26 @@ def lower(model: Model) -> LoweredModel:
     roles |= {row.name: Role("output", row.name) for row in outputs} | metrics.roles
     renewed = tuple(state for state in states if state.renewed)
     roles |= {state.new_name: Role("new_state", state.name) for state in renewed}
-    results = tuple(row.name for row in outputs)
+    of_examples = _of_examples(steps)
+    roles |= {state.new_name: Role("new_example_state", state.name) for state in of_examples}
+    results, kept = tuple(row.name for row in outputs), tuple(state.new_name for state in of_examples)
     return LoweredModel(
         name=model.name or "model",
         total=TOTAL,
         signature=_signature(model, given, losses, (*outputs, *metrics.sums, *metrics.values)),
         roles=roles,
         training=program_of(
-            given, [*training, *losses.formulas], (*values, *(r.new_name for r in renewed)), streams
+            *(given, [*training, *losses.formulas]),
+            (*values, *(r.new_name for r in renewed), *kept),
+            streams,
         ),
         inference=program_of(
             given,
             [*inference, *losses.formulas, *metrics.formulas],
-            (*results, *values, *(row.name for row in metrics.sums)),
+            (*results, *values, *(row.name for row in metrics.sums), *kept),
             streams,
         ),
-        predict=program_of([t for t in given if t.kind != "label"], inference, results, streams),
+        predict=program_of([t for t in given if t.kind != "label"], inference, (*results, *kept), streams),
         parameters=_specs(parameters, streams),
         optimizer=lower_update(
             model.optimizer,
@@ -94,6 +98,32 @@ def _outputs(model: Model, tensors: Mapping[str, str]) -> list[Row]:
         Row(tensors[step.name], "output", (None, *step.shape), key=str(key))
         for key, step in zip(keys, model.output_steps, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class _OfExamples:
+    """A state with a value for each example, of this shape, and what programs call it and its next value."""
+
+    layer: str
+    key: str
+    shape: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.layer}.{self.key}"
+
+    @property
+    def new_name(self) -> str:
+        return f"{self.layer}.new_{self.key}"
+
+    def tensor(self) -> Tensor:
+        return Tensor(self.name, (None, *self.shape), "example_state", origin=self.layer)
+
+
+def _of_examples(steps: Sequence[Step]) -> list[_OfExamples]:
+    """The states of each example that layers keep from one batch to the next, in graph order."""
+    known = [step for step in steps if step.forward is not None]
+    return [_OfExamples(s.name, key, shape) for s in known for key, shape in s.forward.example_state.items()]
 
 
 @dataclass(frozen=True)
@@ -149,6 +179,7 @@ def _given(model: Model, losses: LoweredLosses) -> list[Tensor]:
         *((losses.weights,) if losses.weights else ()),
         *(kept.tensor("parameter") for kept in _kept(steps, "parameters")),
         *(kept.tensor("state") for kept in _kept(steps, "state")),
+        *(state.tensor() for state in _of_examples(steps)),
         Tensor(BATCH_SIZE, (), "batch_size"),
     ]
 
@@ -242,6 +273,9 @@ def _layer(
         operands[key] = Operand(step.shared.get(key, kept.name), parameter.shape)
         if training and key in forward.state and not step.frozen:
             results[f"new_{key}"] = Operand(kept.new_name, parameter.shape)
+    for state in _of_examples((step,)):
+        operands[state.key] = Operand(state.name, (None, *state.shape))
+        results[f"new_{state.key}"] = Operand(state.new_name, (None, *state.shape))
     text = step.formula if training or forward.inference is None else forward.inference
     # Most layers are the same in training and after it.
     key = step.name, text, tuple(results)

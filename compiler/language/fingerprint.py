@@ -76,6 +76,8 @@ def _forward_lines(forward: Forward) -> Iterable[str]:
     yield f"    inference {forward.inference}"
     yield f"    {_sorted(forward.constants)} {_sorted(forward.sizes)} {forward.inputs}"
     yield f"    states {' '.join(forward.state)}"
+    if forward.example_state:
+        yield f"    states of examples {_sorted(forward.example_state)}"
     for name, parameter in [*forward.parameters.items(), *forward.state.items()]:
         if not parameter.trainable:
             yield f"    {name} is not trained"

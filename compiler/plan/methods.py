@@ -18,6 +18,7 @@ from compiler.ir.module.methods import (
     Number,
     Numbers,
     Refusal,
+    RenewExampleStates,
     RenewStates,
     Result,
     Run,
@@ -56,7 +57,7 @@ class Halves:
 def training_methods(halves: Halves, plans: Plans, signature: Signature) -> list[Method]:
     """A step: the gradient, its new states, and the update of all parameters; then its halves."""
     training, update = halves.training, Run(halves.update.name, parameters=True)
-    renewed = _renewal(training, signature)
+    renewed = (*_renewal(training, signature), *_renewal_of_examples(training))
     runs: list[tuple[Offer, tuple[Action, ...]]] = [
         (halves.step, (Run(training.name), CountStep(), *renewed, update)),
         (halves.gradients, (Run(training.name, together=halves.gradients.together), *renewed)),
@@ -85,6 +86,10 @@ def _renewal(training: EntryPoint, signature: Signature) -> tuple[RenewStates, .
     return (RenewStates(layout(row for row in states if row.name in of).size),)
 
 
+def _renewal_of_examples(entry: EntryPoint) -> tuple[RenewExampleStates, ...]:
+    return (RenewExampleStates(),) if entry.results("new_example_state") else ()
+
+
 def _method(offer: Offer, group: list[EntryPoint], plans: Plans, signature: Signature) -> Method:
     """One entry point answers, or one without derivatives by inputs and then one with them."""
     *others, last = sorted(group, key=lambda entry: _by_inputs(entry, signature))
@@ -103,7 +108,8 @@ def _method(offer: Offer, group: list[EntryPoint], plans: Plans, signature: Sign
     if refused:
         ways.append(Refusal("input tangent", f"tangents: {offer.method} is by parameters alone"))
     final: When = "always" if others or refused or not tangents else when
-    ways.append(Way(final, (Run(last.name),), _results(offer, last, plans, signature)))
+    renewed = _renewal_of_examples(last) if offer.renews else ()
+    ways.append(Way(final, (Run(last.name), *renewed), _results(offer, last, plans, signature)))
     return _worded(offer, group, signature, tuple(ways))
 
 
@@ -137,6 +143,7 @@ def _worded(
         sums=any(entry.given("sum") or entry.results("metric") for entry in group),
         cotangents=cotangents,
         unlabelled=unlabelled,
+        example_states=any(entry.given("example_state") for entry in group),
     )
 
 

@@ -4,6 +4,8 @@ parameters   one arena, in the order of the model, each at a multiple of 16 valu
 gradients    laid out like it, and behind them the values (the loss, its derivative) that a call gives
 states       behind the slots of the optimizer, each as large as the arena; behind them what a step makes
              of states
+of examples  states of the examples of a batch, one after another for all of it; behind them what it makes of
+             these
 """
 
 from __future__ import annotations
@@ -29,12 +31,18 @@ def storage_of(signature: Signature) -> Storage:
     """The arrays for all parameters, states and slots of a signature."""
     slots = tuple(row.name for row in signature.of("slot"))
     inputs, outputs = signature.of("input"), signature.of("output")
+    of_examples = signature.of("example_state")
     parameters = layout(signature.of("parameter"))
     # Values that are no sums over the batch stand between the gradients and them.
     first = parameters.size + ARENA_ALIGNMENT * len(signature.of("value"))
     sums = layout(signature.of("sum", "metric"))
     return Storage(
-        *(parameters, layout(signature.of("state")), slots, _starts(inputs), _starts(outputs)),
+        *(parameters, layout(signature.of("state"))),
+        example_states=_starts(of_examples),
+        example_state_values=_values(of_examples),
+        slots=slots,
+        inputs=_starts(inputs),
+        outputs=_starts(outputs),
         input_values=_values(inputs),
         output_values=_values(outputs),
         sums=sums,
@@ -146,6 +154,10 @@ def _given(role: Role, shape: Shape, storage: Storage) -> Place:
         case "new_state":
             # A step of training copies the new states over the old ones; no other call does.
             return Place("state", storage.first_state + states.size + states.offsets[role.of])
+        case "example_state":
+            return Place("example_state", storage.example_states[role.of])
+        case "new_example_state":
+            return Place("example_state", storage.example_state_values + storage.example_states[role.of])
         case "tangent":
             if has_batch(shape):
                 return Place("input_tangent", storage.inputs[role.of])

@@ -64,8 +64,8 @@ def whole_settings(settings: Settings) -> Settings:
 def keep(
     program: Program, settings: Settings, given: frozenset[str], price: Price
 ) -> tuple[Program, tuple[Rewrite, ...]]:
-    """Large sums over the batch run at once, where that costs less, over copies of what only a tile can read:
-    `given`, which is scaled there."""
+    """Large sums over the batch run at once, where that costs less, over copies of what is `given`: what only
+    a tile can read, because it is scaled there, and what the network keeps of each example."""
     known: ByForm[bool] = ByForm()
     program, rewrites = choose(program, "keep", partial(ways_at_once, settings=settings, known=known), price)
     whole = frozenset(definition.name for definition in program.definitions if definition.at_once)

@@ -21,6 +21,7 @@ from runtime.data.arrays import load_array
 from runtime.data.images import images_below, read_images, reading_for
 from runtime.data.tables import is_table, load_rows
 from runtime.errors import DataError
+from runtime.example_states import check_whole_batches
 from runtime.given import Arrays, batch_of, examples_of
 from runtime.interface import ModelInterface
 
@@ -80,6 +81,7 @@ def _predict(arguments: argparse.Namespace, module: ModuleType) -> int:
             expected="no images, for the test data, or a folder that has a folder for each class",
             advice=None if interface.classes else "the model is no classifier",
         )
+    check_whole_batches(network, examples_of(samples.inputs), arguments.batch_size)
     outputs = np.concatenate(
         [
             network.predict(batch_of(samples.inputs, slice(begin, begin + arguments.batch_size)))

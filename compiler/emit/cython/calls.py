@@ -51,6 +51,7 @@ def _pointer(pointer: Pointer, fields: Fields, *, in_tile: bool, at_once: bool) 
         "parameter": f"context.parameters{offset}{row}",
         "tangent": f"context.tangents{offset}",
         "input_tangent": f"context.input_tangent{times_batch}{row}",
+        "example_state": f"context.example_states{times_batch}{row}",
         "output_cotangent": f"context.output_cotangent{times_batch}{row}",
         "total": f"context.total{offset}{row}",
         "state": f"context.states{offset}{row}",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from compiler.ir.module.methods import (
     Absent,
+    Action,
     Array,
     Arrays,
     CountStep,
@@ -16,6 +17,7 @@ from compiler.ir.module.methods import (
     Number,
     Numbers,
     Refusal,
+    RenewExampleStates,
     RenewStates,
     Run,
     Totals,
@@ -129,7 +131,12 @@ def _door(method: Method, names: Names) -> list[str]:
             lines.append(f"{row.argument} = {checked}")
     if method.cotangents:
         lines.append("along_outputs = self._cotangents(&context, cotangents)")
-    return lines + (["along_input = self._tangent(&context, tangents)"] if method.tangents else [])
+    lines += ["along_input = self._tangent(&context, tangents)"] if method.tangents else []
+    if method.example_states:
+        shared = "share is not None" if method.together else "False"
+        parts = f"context.before != 0 or {shared}" if method.part else shared
+        lines.append(f"self._point_at_example_states(&context, {parts})")
+    return lines
 
 
 def taken_apart(method: Method) -> Iterable[str]:
@@ -268,7 +275,7 @@ def _part(array: Array, names: Names) -> str:
     return f"arena[{start} * batch:{array.offset + size} * batch].reshape({shape})"
 
 
-def _action(action: Run | CountStep | RenewStates) -> list[str]:
+def _action(action: Action) -> list[str]:
     match action:
         case Run(routine, parameters, together):
             run = ["with nogil:", f"    {routine}(&context, self._threads)"]
@@ -284,6 +291,8 @@ def _action(action: Run | CountStep | RenewStates) -> list[str]:
             return ["self._fill(&context, context.batch)", *batch, *run]
         case CountStep():
             return ["self._step += 1"]
+        case RenewExampleStates():
+            return ["self._renew_example_states()"]
         case RenewStates(size):
             end = "2 * STATE_SIZE" if size is None else f"STATE_SIZE + {size}"
             renewed = f"self._states[old + STATE_SIZE:old + {end}]"

@@ -57,6 +57,7 @@ def render_module(module: Module, target: Target) -> str:
         counted={row.name: (row.over, row.weight) for row in signature.of("value") if row.over},
         tangents=module.tangents,
         cotangents=module.cotangents,
+        example_states=module.storage.example_state_values,
         methods=ordinary,
         methods_of_modes=of_modes,
         several_arrays=[] if batch is None else [*taken_apart(batch)],

@@ -17,6 +17,7 @@ CONTEXT_FIELDS = frozenset(
         "output",
         "parameters",
         "states",
+        "example_states",
         "tangents",
         "input_tangent",
         "output_cotangent",

@@ -28,6 +28,7 @@ Use = Literal[
     "output",
     "gradient",
     "new_state",
+    "new_example_state",
     "example_value",
     "example_gradient",
     "sum",
@@ -41,6 +42,7 @@ Use = Literal[
     output            a result for each example
     gradient          of a parameter, an input: the loss's cotangent, or a product with the Hessian
     new_state         what a step makes of a state
+    new_example_state  what a batch makes of a state of each example
     example_value     a number for each example
     example_gradient  a gradient for each example
     sum               of which metrics are made: added up over all examples there are
@@ -80,6 +82,8 @@ class Offer:
     """Whether the batch may be a part of a step's: random numbers go on behind the examples before it."""
     together: bool = False
     """Whether several processes may compute a batch, each its share."""
+    renews: bool = False
+    """Whether the states of the examples of a batch become what it makes of them."""
 
 
 @dataclass(frozen=True)

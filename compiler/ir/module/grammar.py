@@ -29,6 +29,7 @@ Area = Literal[
     "parameter",
     "total",
     "state",
+    "example_state",
     "scalar",
     "tile",
     "lane",
@@ -39,6 +40,10 @@ Area = Literal[
     "input_tangent",
     "output_cotangent",
 ]
+OF_EXAMPLES: frozenset[Area] = frozenset(
+    ("batch", "output", "input_tangent", "output_cotangent", "example_state")
+)
+"""Areas in which tensors with a value for each example lie one after another."""
 Element = Literal["real", "index", "small"]
 """The stored type of a value: real, 32 bits, or 8 bits for the winners of small windows."""
 
@@ -48,8 +53,7 @@ class Place:
     """Where a tensor lives: an area of memory and an offset in it.
 
     Offsets count elements in "parameter", "tangent", "total", "lane", "state", "scalar", bytes in "tile" and
-    "shared". In "batch", "output", "input_tangent" and "output_cotangent" it counts elements of an example,
-    times the batch.
+    "shared". In areas `OF_EXAMPLES` it counts elements of an example, times the batch.
     """
 
     area: Area
@@ -192,6 +196,10 @@ class Storage:
 
     parameters: Layout
     states: Layout
+    example_states: Mapping[str, int]
+    """Values of an example in front of each of its states that a network keeps from batch to batch."""
+    example_state_values: int
+    """Values of an example of all of them; behind those of the whole batch stands what it makes of them."""
     slots: tuple[str, ...]
     inputs: Mapping[str, int]
     """Values of an example in front of each input's, where tangents of all of them lie together."""

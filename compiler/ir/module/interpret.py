@@ -14,7 +14,7 @@ import numpy as np
 
 from compiler.ir.loops.interpret import Arguments, element_type, run_kernel
 from compiler.ir.loops.interpret import Memory as Reached
-from compiler.ir.module.grammar import Area, Call, Memory, Parts, Pointer, Routine, Tiles
+from compiler.ir.module.grammar import OF_EXAMPLES, Area, Call, Memory, Parts, Pointer, Routine, Tiles
 
 PIECES = 3
 """In which a kernel is done that a module shares out."""
@@ -108,7 +108,7 @@ def _elements(pointer: Pointer, state: _Run, first: int, count: int, lane: int) 
     memory = state.areas[area]
     if area in ("tile", "shared"):
         return memory[offset : offset + elements * kind.itemsize].view(kind)
-    if area in ("batch", "output", "input_tangent", "output_cotangent"):
+    if area in OF_EXAMPLES:
         memory = memory[offset * state.given.batch :].view(kind)
         offset = 0
     start = offset + (first * size if pointer.batched else 0)

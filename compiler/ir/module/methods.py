@@ -96,7 +96,12 @@ class RenewStates:
     """Of so many values, behind which states stand that keep theirs; None: of all."""
 
 
-Action = Run | CountStep | RenewStates
+@dataclass(frozen=True)
+class RenewExampleStates:
+    """What a batch has made of the states of its examples becomes their value."""
+
+
+Action = Run | CountStep | RenewStates | RenewExampleStates
 When = Literal["always", "no input gradient", "no input tangent", "input gradient", "input tangent"]
 """Which calls a way is for: all that are left, or those that ask for no derivatives by inputs, or do."""
 
@@ -161,6 +166,9 @@ class Method:
     """Whether it takes cotangents of the outputs, one or several by their names."""
     unlabelled: bool = False
     """Whether it takes a label that must be None, as a model without labels is trained like any other."""
+
+    example_states: bool = False
+    """Whether it reads states that the network keeps of the examples of a batch."""
 
     @property
     def inputs(self) -> tuple[Row, ...]:

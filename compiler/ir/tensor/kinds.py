@@ -6,7 +6,18 @@ from typing import Literal, get_args
 
 Operation = Literal["sum", "max", "min", "argmax", "argmin"]
 ScalarKind = Literal["batch_size", "rate", "step"]
-Kind = Literal["input", "label", "parameter", "state", "random", "iota", "tangent", "cotangent", ScalarKind]
+Kind = Literal[
+    "input",
+    "label",
+    "parameter",
+    "state",
+    "example_state",
+    "random",
+    "iota",
+    "tangent",
+    "cotangent",
+    ScalarKind,
+]
 SCALAR_KINDS: tuple[str, ...] = get_args(ScalarKind)
 """Numbers that a step is given: the size of the batch, the learning rate, and which step it is."""
 Role = Literal[

@@ -20,6 +20,7 @@ from compiler.language.layers.activations import (
 from compiler.language.layers.attention import MultiHeadAttention, PositionalEncoding, PositionEmbedding
 from compiler.language.layers.base import Add, Forward, Layer, Parameter
 from compiler.language.layers.batch_normalization import BatchNormalization
+from compiler.language.layers.bidirectional import Bidirectional
 from compiler.language.layers.convolution import Conv1D, Conv2D, Conv3D, DepthwiseConv2D, SeparableConv2D
 from compiler.language.layers.dense import Dense
 from compiler.language.layers.embedding import Embedding, Unembedding
@@ -47,7 +48,7 @@ from compiler.language.layers.pooling import (
     MaxPool2D,
     MaxPool3D,
 )
-from compiler.language.layers.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
+from compiler.language.layers.recurrent import GRU, LSTM, SimpleRNN
 from compiler.language.layers.regularization import (
     AlphaDropout,
     Dropout,

@@ -64,6 +64,10 @@ class Forward:
     `new_` and its name, the value after a step of training, as a running average does:
     `new_mean[c] = 0.9 * mean[c] + 0.1 * mean_of_batch[c]`.
 
+    `example_state` are the shapes of states with a value for each example, such as what a recurrence begins
+    with. They start at 0; both formulas define `new_` and the name for each, `new_h[b, u] = y[b, 27, u]`, and
+    training, evaluation and prediction put that in its place. Nothing is differentiated by them.
+
     `keeps` says of results whose positions are those of an input which one, from 0: they have its mask. Where
     it is not given, the formula says so.
     """
@@ -76,11 +80,12 @@ class Forward:
     sizes: Mapping[str, int] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     state: Mapping[str, Parameter] = field(default_factory=dict)
+    example_state: Mapping[str, Shape] = field(default_factory=dict)
     keeps: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         # The formula's own names are normalised by Python's parser: what is given by name must be found.
-        for key in ("parameters", "constants", "sizes", "state"):
+        for key in ("parameters", "constants", "sizes", "state", "example_state"):
             object.__setattr__(self, key, with_normalised_keys(getattr(self, key)))
         object.__setattr__(self, "inputs", tuple(map(normalised, self.inputs)))
 

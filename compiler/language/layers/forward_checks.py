@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 
 from compiler.errors import Problem
 from compiler.language.formula.check import formula_problems
@@ -24,14 +25,16 @@ def forward_problems(forward: object, layer: Layer) -> Iterator[Problem]:
             yield Problem(f"the state {key} is shared", expected="sharing of trainable parameters alone")
         if state.regularizer is not None:
             yield Problem(f"the state {key} has a regularizer", expected="one for trainable parameters alone")
-    for key in forward.parameters.keys() & forward.state.keys():
-        yield Problem(f"{key} is both a parameter and a state in Forward", expected="two names")
+    groups = (forward.parameters.keys(), forward.state.keys(), forward.example_state.keys())
+    for first, second in combinations(groups, 2):
+        for key in first & second:
+            yield Problem(f"{key} is both a parameter and a state in Forward", expected="two names")
     results = forward.results if isinstance(forward.shape, tuple) else {"y": forward.shape}
     if len(results) != layer.outputs:
         expected = f"{layer.outputs}, as {type(layer).__name__}.outputs says"
         yield Problem("wrong number of shapes in Forward", expected=expected, found=str(len(results)))
     shapes = {"shape" if key == "y" else f"shape of {key}": shape for key, shape in results.items()}
-    shapes |= {key: p.shape for key, p in kept}
+    shapes |= {key: p.shape for key, p in kept} | forward.example_state
     for key, shape in shapes.items():
         if not isinstance(shape, tuple) or not all(is_integer(size) and size > 0 for size in shape):
             yield Problem(
@@ -50,17 +53,29 @@ def layer_operands(
         name: Operand(name, (None, *shape), "real" if limit is None else "index", limit)
         for name, shape, limit in zip(names, shapes, limits, strict=True)
     }
-    return operands | {name: Operand(name, parameter.shape) for name, parameter in kept.items()}
+    operands |= {name: Operand(name, parameter.shape) for name, parameter in kept.items()}
+    return operands | {name: Operand(name, (None, *shape)) for name, shape in forward.example_state.items()}
+
+
+def new_states(forward: Forward) -> dict[str, Operand]:
+    """What the formula of training defines besides results: the next value of every state."""
+    states = {f"new_{name}": Operand(f"new_{name}", state.shape) for name, state in forward.state.items()}
+    return states | new_example_states(forward)
+
+
+def new_example_states(forward: Forward) -> dict[str, Operand]:
+    """The next value of the states that each example has, which are renewed outside training too."""
+    shapes = forward.example_state.items()
+    return {f"new_{name}": Operand(f"new_{name}", (None, *shape)) for name, shape in shapes}
 
 
 def layer_formula_problems(forward: Forward, operands: Mapping[str, Operand]) -> list[Problem]:
     """What is wrong with the formulas of a layer, and with those that its parameters start by."""
     kept = {**forward.parameters, **forward.state}
     results = {name: Operand(name, (None, *shape)) for name, shape in forward.results.items()}
-    states = {f"new_{name}": Operand(f"new_{name}", p.shape) for name, p in forward.state.items()}
-    texts = [(forward.formula, results | states)]
+    texts = [(forward.formula, results | new_states(forward))]
     if forward.inference is not None:
-        texts.append((forward.inference, results))
+        texts.append((forward.inference, results | new_example_states(forward)))
     problems = [
         problem
         for text, wanted in texts
@@ -124,7 +139,7 @@ def sharing_problems(forward: Forward | None, first: Forward | None, owner: str 
     """What keeps a layer that is used again from using the parameters of its `first` use, that of `owner`."""
     if forward is None or first is None:
         return []
-    if first.state:
+    if first.state or first.example_state:
         advice = "a layer of its own for each use"
         return [Problem("a layer with a state of its own is used twice", found=owner, advice=advice)]
     here, there = ({name: p.shape for name, p in f.parameters.items()} for f in (forward, first))

@@ -17,6 +17,7 @@ from compiler.errors import Problem
 from compiler.language.formula.positions import results_positions
 from compiler.language.formula.scope import Operand
 from compiler.language.layers.base import Forward, Layer, Shape
+from compiler.language.layers.forward_checks import new_states
 from compiler.language.layers.masks import Mask, Masks
 
 
@@ -55,11 +56,10 @@ def masks_of_results(
         return {}, []
     by_operand = {name: mask for name, mask in zip(operands, masks, strict=False) if mask is not None}
     results = {name: Operand(name, (None, *shape)) for name, shape in forward.results.items()}
-    states = {f"new_{name}": Operand(f"new_{name}", state.shape) for name, state in forward.state.items()}
     positions = results_positions(
         forward.formula,
         operands=operands,
-        results=results | states,
+        results=results | new_states(forward),
         constants=forward.constants,
         sizes=forward.sizes,
         masked=frozenset(by_operand),

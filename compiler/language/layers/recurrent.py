@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from textwrap import dedent
 
 from compiler.errors import ModelError, Problem
@@ -77,6 +77,8 @@ class Recurrent(Layer):
     Applied to `x` and a value (units,) for each state, they begin with these, not with 0: `LSTM(8)(x, h, c)`.
     Steps that the mask of x says are not real are passed over: states stay, so that the last output is that
     of the last real step, and one that goes backwards begins there; of no real step it is the initial state.
+    With `stateful` the last states of a batch are the first of the next, example by example, in training,
+    evaluation and prediction; they start at 0, and nothing is differentiated by what is kept.
     Backwards over a sequence with lengths, outputs come from the last real step on, and 0 behind them.
     """
 
@@ -87,12 +89,13 @@ class Recurrent(Layer):
     bias_initializer: Initializer = DEFAULT_BIAS
     go_backwards: bool = False
     return_state: bool = False
+    stateful: bool = False
 
     any_number = True
 
     def problems(self) -> Iterator[Problem]:
         yield from checks.positive_integer("units", self.units)
-        for name in ("return_sequences", "go_backwards", "return_state"):
+        for name in ("return_sequences", "go_backwards", "return_state", "stateful"):
             yield from checks.boolean(name, getattr(self, name))
         for name in ("kernel_initializer", "recurrent_initializer", "bias_initializer"):
             yield from checks.initializer(name, getattr(self, name))
@@ -123,11 +126,15 @@ class Recurrent(Layer):
             expected = f"{len(states)} of shape ({self.units},)"
             raise ModelError(Problem("wrong initial states", expected=expected, found=repr(tuple(initial))))
         names = [f"y{k + 1}" for k in range(self.outputs)] if self.return_state else ["y"]
+        if initial and self.stateful:
+            advice = "stateful=False, or no initial states"
+            raise ModelError(Problem("initial states are given to a layer that keeps its own", advice=advice))
         last = 0 if self.go_backwards else x[0] - 1
         text = self.text(x, bool(initial), mask)
         lines = [
             f"{name}[b, u] = {state}[b, {last}, u]" for name, state in zip(names[1:], states, strict=False)
         ]
+        lines += [f"new_initial_{state}[b, u] = {state}[b, {last}, u]" for state in states if self.stateful]
         if not self.return_sequences:
             lines.append(f"{names[0]}[b, u] = h[b, {last}, u]")
         elif self.go_backwards and mask is not None and mask.prefix:
@@ -149,12 +156,19 @@ class Recurrent(Layer):
             shapes,
             self.parameters_of(x, bool(initial)),
             inputs=tuple(inputs) if len(inputs) > 1 else (),
+            example_state=self.kept,
             keeps={names[0]: 0} if told else {},
         )
 
+    @property
+    def kept(self) -> dict[str, Shape]:
+        """What it keeps of each example from one batch to the next."""
+        states = self.equations().states if self.stateful else ()
+        return {f"initial_{state}": (self.units,) for state in states}
+
     def parameters_of(self, x: Shape, initial: bool = False) -> dict[str, Parameter]:
         """All parameters for inputs of a shape; of one step, and no state before it, nothing is carried."""
-        equations = self.equations()
+        equations, initial = self.equations(), initial or self.stateful
         parameters = {"kernel": Parameter((x[1], equations.gates, self.units), self.kernel_initializer)}
         if x[0] > 1 or initial:
             recurrent = (self.units, equations.gates, self.units)
@@ -163,7 +177,7 @@ class Recurrent(Layer):
 
     def text(self, x: Shape, initial: bool = False, mask: Mask | None = None) -> str:
         """The equations of all steps, for inputs of a shape; `initial` where states are given."""
-        equations = self.equations()
+        equations, initial = self.equations(), initial or self.stateful
         before, first = ("t + 1", f"t < {x[0] - 1}") if self.go_backwards else ("t - 1", "t >= 1")
         carried = equations.apart or _CARRIED
         if x[0] == 1 and not initial:
@@ -262,76 +276,3 @@ class GRU(Recurrent):
         if not self.reset_after:
             return Equations(_GRU_BEFORE + _GRU_OUTPUT, 3, ("h",), bias, _CARRIED_BEFORE)
         return Equations(_GRU_AFTER + _GRU_OUTPUT, 3, ("h",), bias | {"recurrent_bias": bias["bias"]})
-
-
-_MERGED = {
-    "sum": "{first} + {second}",
-    "mul": "{first} * {second}",
-    "ave": "({first} + {second}) / 2",
-}
-_NAME = re.compile(r"\b(?!sum\b|x\b|mask\b)([a-z_]\w*)\[")
-
-
-@dataclass(frozen=True)
-class Bidirectional(Layer):
-    """A recurrent layer and another one of its kind that goes through the sequence from its end.
-
-    Their outputs for the same place are put one behind the other, or merged as `merge_mode` says: "concat",
-    "sum", "mul" or "ave". Parameters are those of the layer, called `forward_kernel`, `reverse_kernel` and
-    so on.
-    """
-
-    layer: Recurrent
-    merge_mode: str = "concat"
-
-    any_number = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.stands_for(self.layer)
-
-    def problems(self) -> Iterator[Problem]:
-        if not isinstance(self.layer, Recurrent):
-            yield checks.wrong("layer", "a recurrent layer, such as LSTM(32)", self.layer)
-            return
-        if self.merge_mode not in ("concat", *_MERGED):
-            yield checks.wrong("merge_mode", f"one of concat, {', '.join(_MERGED)}", self.merge_mode)
-        for name in ("go_backwards", "return_state"):
-            if getattr(self.layer, name):
-                yield checks.wrong(f"{name} of the layer", "False: both ways are gone", True)
-        yield from self.layer.problems()
-
-    def forward(self, x: Shape) -> Forward:
-        return self._forward(x, None)
-
-    def masked(self, masks: Masks, x: Shape) -> Forward:
-        return self._forward(x, masks[0])
-
-    def _forward(self, x: Shape, mask: Mask | None) -> Forward:
-        checks.rank(x, 2, "(steps, channels)")
-        layers = {"forward": self.layer, "reverse": replace(self.layer, go_backwards=True)}
-        texts = [_NAME.sub(rf"{way}_\1[", layer.text(x, mask=mask)) for way, layer in layers.items()]
-        parameters = {
-            f"{way}_{name}": parameter
-            for way, layer in layers.items()
-            for name, parameter in layer.parameters_of(x).items()
-        }
-        units, sequences = self.layer.units, self.layer.return_sequences
-        first, second = (
-            f"{way}_h[b, {'t' if sequences else last}, u]"
-            for way, last in (("forward", x[0] - 1), ("reverse", 0))
-        )
-        place = "b, t, u" if sequences else "b, u"
-        if self.merge_mode == "concat":
-            merged = f"y[{place}] += {first}\ny[{place} + {units}] += {second}"
-        else:
-            merged = f"y[{place}] = " + _MERGED[self.merge_mode].format(first=first, second=second)
-        width = 2 * units if self.merge_mode == "concat" else units
-        shape = (x[0], width) if sequences else (width,)
-        return Forward(
-            "\n".join([*texts, merged]),
-            shape,
-            parameters,
-            inputs=("x", mask.name) if mask is not None else (),
-            keeps={"y": 0} if sequences else {},
-        )

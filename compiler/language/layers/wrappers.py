@@ -61,7 +61,10 @@ class TimeDistributed(_Wrapper):
         timed = [_OF_EXAMPLES.sub(f"[b, {step}", text) for text in texts]
         inference = timed[1] if len(timed) > 1 else None
         sizes = {**inner.sizes, step: x[0]}
-        return replace(inner, formula=timed[0], shape=shape, inference=inference, sizes=sizes)
+        states = {name: (x[0], *one) for name, one in inner.example_state.items()}
+        return replace(
+            inner, formula=timed[0], shape=shape, inference=inference, sizes=sizes, example_state=states
+        )
 
 
 @dataclass(frozen=True)

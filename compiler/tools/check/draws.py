@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from compiler.ir.module.signature import Row
+from compiler.ir.module.signature import Row, Signature
 from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program
 
@@ -49,6 +49,12 @@ def drawn(rng: np.random.Generator, row: Row, batch: int, values: Range) -> np.n
     if row.scaling is not None and row.scaling.only:
         return rng.integers(0, 2, shape).astype(row.scaling.dtype)
     return values.draw(rng, shape) if row.use == "input" else rng.uniform(0.1, 0.9, shape)
+
+
+def nothing_kept(signature: Signature, batch: int) -> dict[str, np.ndarray]:
+    """The states of examples of a network that has not seen any."""
+    rows = signature.of("example_state")
+    return {row.name: np.zeros(concrete_shape(row.shape, batch)) for row in rows}
 
 
 def as_given(row: Row, values: np.ndarray) -> np.ndarray:

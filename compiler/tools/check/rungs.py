@@ -25,7 +25,7 @@ from compiler.ir.module.signature import arguments_of
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program
 from compiler.ir.tensor.prune import needed_for
-from compiler.tools.check.draws import USUAL, all_finite, as_given, draws, not_finite
+from compiler.tools.check.draws import USUAL, all_finite, as_given, draws, not_finite, nothing_kept
 from compiler.tools.check.in_jax import in_jax
 from compiler.tools.check.report import Report
 
@@ -56,7 +56,8 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
     rows = model.signature.of("input", "label")
     first: tuple[str, ...] = ()
     for batches, words in draws(rng, rows, batch, network.parameters):  # noqa: B007
-        inputs = {**batches, **network.parameters, **network.state}
+        kept = nothing_kept(model.signature, batch)
+        inputs = {**batches, **network.parameters, **network.state, **kept}
         directions = {name: rng.standard_normal(np.shape(inputs[name])) for name in wrt}
         others = {name: rng.standard_normal(np.shape(inputs[name])) for name in wrt}
         with np.errstate(all="ignore"):

@@ -16,7 +16,7 @@ from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Definition, Program, Tensor
 from compiler.ir.tensor.prune import needed_for, part_of, without_unread
-from compiler.tools.check.draws import Range, drawn
+from compiler.tools.check.draws import Range, drawn, nothing_kept
 from compiler.tools.explain.material import Material
 from compiler.tools.measure.schedule import operations_of_program
 
@@ -97,7 +97,7 @@ def journey(model: Material, examples: Examples = RANDOM) -> Journey | None:
 def _values(model: Material, program: Program, examples: Examples) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     lowered = model.source.lowered
-    values: dict[str, np.ndarray] = {}
+    values = nothing_kept(lowered.signature, BATCH)
     for row in lowered.signature.of("input", "label"):
         random = drawn(rng, row, BATCH, Range())
         values[row.name] = examples.inputs.get(row.name, random)[:BATCH]
