@@ -304,10 +304,27 @@ def _logarithm(argument: Scaled) -> sympy.Expr:
 
 
 def _log_of(rest: sympy.Expr) -> sympy.Expr:
-    """Of a sum with a 1 in it as log1p: the rest may be small beside it."""
+    """Of a sum with a 1 in it as log1p: the rest may be small beside it. So may what a polynomial in v that
+    is 1 at v = 1 has beside that: log((1 + v)/2) is log1p((v - 1)/2)."""
     if isinstance(rest, Select):
         condition, then, otherwise = rest.args
         return Select(condition, _log_of(then), _log_of(otherwise))
     if rest.is_Add and rest.args[0] == 1:
         return log1p(rest - 1)
-    return sympy.log(rest)
+    beside = _beside_one(rest)
+    return sympy.log(rest) if beside is None else log1p(beside)
+
+
+def _beside_one(rest: sympy.Expr) -> sympy.Expr | None:
+    """A polynomial in v = exp(-|u|) less 1, as (1 - v) times another one; None if it is not 1 at v = 1."""
+    numbers = sympy.expand(rest).as_coefficients_dict()
+    exponentials = [term for term in numbers if term != 1]
+    if not exponentials or not all(isinstance(term, sympy.exp) for term in exponentials):
+        return None
+    powers, (size, *sizes) = zip(*((-term.args[0]).as_coeff_Mul() for term in exponentials), strict=True)
+    if not size.is_nonnegative or any(other != size for other in sizes) or min(powers) < 0:
+        return None
+    if sum(numbers.values()) != 1 or not all(power.is_Rational for power in powers):
+        return None
+    coefficients = [*(numbers[term] for term in exponentials), numbers[sympy.S.One] - 1]
+    return _without_root(coefficients, [*powers, sympy.S.Zero], size)
