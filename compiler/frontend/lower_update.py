@@ -18,7 +18,7 @@ from compiler.ir.tensor.names import Names
 from compiler.ir.tensor.program import Tensor
 from compiler.language.constraints import Constraint
 from compiler.language.formula import CompiledFormula, Operand, compile_formula
-from compiler.language.optimizers.base import Optimizer
+from compiler.language.optimizers.base import SCALED, Optimizer
 from compiler.language.schedules import Schedule
 
 SCALARS = ("rate", "step")
@@ -46,7 +46,7 @@ def _of_all(optimizer: Optimizer, size: int) -> OptimizerSpec:
     ]
     if optimizer.clipping is not None:
         clipped = Operand("gradient.clipped", (size,))
-        formulas.append(_clipping(optimizer, arrays["gradient"], clipped, "gradient"))
+        formulas.append(_clipping(optimizer, {"gradient": arrays["gradient"]}, clipped, "gradient"))
         arrays["gradient"] = clipped
     formulas.append(
         compile_formula(
@@ -69,13 +69,19 @@ def _of_each(
 ) -> OptimizerSpec:
     scalars, formulas = _scalars(optimizer)
     names = Names((*parameters, *SCALARS, "rate.scheduled"))
+    gradients = {name: names.fresh(f"{name}.gradient") for name in parameters}
+    together = optimizer.scaling_of_all([f"gradient_{k}" for k in range(len(gradients))])
+    scale = {} if together is None else {"scale": Operand(names.fresh("gradients.scale"), ())}
+    if together is not None:
+        every = [Operand(gradients[name], (prod(shape),)) for name, shape in parameters.items()]
+        formulas.append(_scale_of(together, optimizer, every, scale["scale"]))
     given = [Tensor(name, (), name) for name in SCALARS]
     roles = {name: Role(name, name) for name in SCALARS}
     results: list[str] = []
     for parameter, shape in parameters.items():
         size = prod(shape)
         kept = {"parameter": parameter} | {s: names.fresh(f"{parameter}.{s}") for s in optimizer.slots}
-        gradient = names.fresh(f"{parameter}.gradient")
+        gradient = gradients[parameter]
         new = {f"new_{key}": names.fresh(f"{parameter}.new_{key}") for key in kept}
         own = {key: Operand(name, (size,)) for key, name in (kept | {"gradient": gradient}).items()}
         given += [Tensor(name, (size,), "state") for name in kept.values()]
@@ -86,7 +92,8 @@ def _of_each(
         roles |= {new[f"new_{key}"]: of[key] for key in kept}
         if optimizer.clipping is not None:
             clipped = Operand(names.fresh(f"{gradient}.clipped"), (size,))
-            formulas.append(_clipping(optimizer, own["gradient"], clipped, gradient))
+            read = {"gradient": own["gradient"]} | scale
+            formulas.append(_clipping(optimizer, read, clipped, gradient))
             own["gradient"] = clipped
         made = {key: Operand(name, (size,)) for key, name in new.items()}
         constraint = constraints.get(parameter)
@@ -137,10 +144,27 @@ def _scheduled(schedule: Schedule, scalars: Mapping[str, Operand]) -> CompiledFo
     )
 
 
-def _clipping(optimizer: Optimizer, gradient: Operand, clipped: Operand, prefix: str) -> CompiledFormula:
+def _scale_of(
+    formula: str, optimizer: Optimizer, gradients: Iterable[Operand], scale: Operand
+) -> CompiledFormula:
+    """What all gradients are clipped by together, each of them an array of its own."""
     return compile_formula(
-        optimizer.clipping,
-        operands={"gradient": gradient},
+        formula,
+        operands={f"gradient_{k}": gradient for k, gradient in enumerate(gradients)},
+        results={"scale": scale},
+        constants=optimizer.clipping_constants,
+        prefix=scale.name,
+        origin="optimizer",
+    )
+
+
+def _clipping(
+    optimizer: Optimizer, read: Mapping[str, Operand], clipped: Operand, prefix: str
+) -> CompiledFormula:
+    """The gradient that an update reads: of one that is clipped with others, `scale[]` is known."""
+    return compile_formula(
+        SCALED if "scale" in read else optimizer.clipping,
+        operands=read,
         results={"clipped": clipped},
         constants=optimizer.clipping_constants,
         prefix=prefix,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 
 from compiler.errors import Problem
@@ -73,6 +73,21 @@ class Optimizer:
         name = next((name for name, limit in limits.items() if limit is not None), None)
         return None if name is None else _CLIP_NORM.replace("global_clipnorm", name)
 
+    def scaling_of_all(self, gradients: Sequence[str]) -> str | None:
+        """The formula of `scale[]`, by which these are clipped together; None if none is.
+
+        For an update of each parameter by itself, whose `clipping` sees one gradient alone."""
+        if self.global_clipnorm is None or not gradients:
+            return None
+        return "\n".join(
+            [
+                *(f"total[] += sum[i](abs({gradient}[i]))" for gradient in gradients),
+                *(_SQUARES_OF_SHARES.format(gradient=gradient) for gradient in gradients),
+                "norm[] = total[] * sqrt(squares[])",
+                _SCALE,
+            ]
+        )
+
     @property
     def by_variable(self) -> bool:
         """Whether the update is one of each parameter by itself."""
@@ -97,13 +112,17 @@ _CLIP_VALUES = """
         clipvalue if gradient[i] > clipvalue else -clipvalue if gradient[i] < -clipvalue else gradient[i]
     )
     """
-_CLIP_NORM = """
+_SCALE = "scale[] = global_clipnorm / norm[] if norm[] > global_clipnorm else 1"
+SCALED = "clipped[i] = scale[] * gradient[i]"
+"""What a gradient becomes of those that are clipped together."""
+_CLIP_NORM = f"""
     total[] = sum[i](abs(gradient[i]))
     share[i] = gradient[i] / total[] if total[] > 1e-37 else 0
     norm[] = total[] * sqrt(sum[i](share[i]**2))
-    scale[] = global_clipnorm / norm[] if norm[] > global_clipnorm else 1
-    clipped[i] = scale[] * gradient[i]
+    {_SCALE}
+    {SCALED}
     """
+_SQUARES_OF_SHARES = "squares[] += sum[i](({gradient}[i] / total[] if total[] > 1e-37 else 0)**2)"
 """The squares of 1e-30 vanish in float32 and those of 1e30 overflow; those of each value's share of the sum
 of all magnitudes do not. A sum below 1e-37, which no limit is, has shares that may overflow."""
 
@@ -111,8 +130,6 @@ of all magnitudes do not. A sum below 1e-37, which no limit is, has shares that 
 def clipping_problems(optimizer: Optimizer) -> Iterator[Problem]:
     for argument, value in optimizer.clipping_constants.items():
         yield from positive(argument, value)
-    if optimizer.of_each and optimizer.global_clipnorm is not None:
-        yield Problem("all gradients together are clipped, and updated each by itself", expected="clipnorm")
     if len(optimizer.clipping_constants) > 1:
         yield Problem("gradients are clipped twice", expected="one of clipvalue, clipnorm, global_clipnorm")
 
