@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import sympy
 
+from compiler.derive.partial import partial_derivative
 from compiler.ir.scalar.choices import masked
 from compiler.ir.scalar.from_sympy import own_nodes
 
@@ -61,7 +62,7 @@ def _slope(whole: sympy.Expr, by: sympy.Symbol, steps: dict[sympy.Expr, ChainSte
         for symbol, argument in inner:
             # Innermost steps are found first, and so stand last.
             slope = _slope(argument, by, steps)
-            parts.append(Part(symbol, argument, own_nodes(outer).diff(symbol), slope))
+            parts.append(Part(symbol, argument, partial_derivative(outer, symbol), slope))
         put = {part.symbol: part.inner for part in parts}
         products = (masked(part.outer_slope.xreplace(put) * part.inner_slope) for part in parts)
         steps[whole] = ChainStep(whole, by, outer, tuple(parts), sympy.Add(*products))

@@ -21,12 +21,12 @@ from math import prod
 
 import sympy
 
+from compiler.derive.partial import partial_derivative
 from compiler.errors import CompilerBug
 from compiler.ir.affine.domain import sizes
 from compiler.ir.affine.expression import Affine, floor_div, mod
 from compiler.ir.affine.expression import Read as IntegerRead
 from compiler.ir.scalar.choices import masked
-from compiler.ir.scalar.from_sympy import own_nodes
 from compiler.ir.tensor.maps import inside
 from compiler.ir.tensor.program import (
     Access,
@@ -54,7 +54,7 @@ def vjp_terms(
     for symbol, access in term.reads:
         if access.tensor not in active:
             continue
-        partial = own_nodes(term.body).diff(symbol)
+        partial = partial_derivative(term.body, symbol)
         if partial == 0:
             continue
         reads = Reads(term.reads)
@@ -72,7 +72,7 @@ def jvp_term(term: Term, tangents: Mapping[str, str]) -> Term | None:
             # What is read outside a tensor is a constant, so its tangent is 0 there.
             outside = None if access.outside is None else 0.0
             perturbed = reads.symbol(Access(tangents[access.tensor], access.indices, outside))
-            body += masked(own_nodes(term.body).diff(symbol) * perturbed)
+            body += masked(partial_derivative(term.body, symbol) * perturbed)
     return None if body == 0 else make_term(term.axes, term.target, body, reads.pairs(), term.guards)
 
 

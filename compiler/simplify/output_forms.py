@@ -121,9 +121,9 @@ def replace_part(body: sympy.Expr, part: sympy.Expr, value: sympy.Expr) -> sympy
     # The negative of a centred base is written with its signs changed, so that it is no power of the base.
     if part == base and is_centred(base):
         body = body.xreplace({-base: -value})
-    return body.replace(
-        lambda node: _power(node, base, unit) is not None, lambda node: value ** _power(node, base, unit)
-    )
+    # The outermost first: with y = x**(-1/2), x**(3/2) is y**-3, and (y**-2)**(3/2) has SymPy's Abs.
+    powers = {node: _power(node, base, unit) for node in sympy.preorder_traversal(body)}
+    return body.xreplace({node: value**power for node, power in powers.items() if power is not None})
 
 
 def _power(node: sympy.Basic, base: sympy.Expr, unit: sympy.Expr) -> sympy.Rational | None:

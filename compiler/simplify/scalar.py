@@ -243,6 +243,9 @@ class _Table:
     def visit(self, node: sympy.Expr) -> sympy.Expr:
         if node in self.roots:
             return self.symbol(sympy.Pow(node, sympy.Rational(1, self.roots[node]))) ** self.roots[node]
+        if self.roots and (node.is_Symbol or node.is_Function) and -node in self.roots:
+            # x/sqrt(-x) is -sqrt(-x), which is 0 at 0.
+            return -self.visit(-node)
         if node.is_Float:
             return self.symbol(node) if node > 0 else -self.symbol(-node)
         if node.is_Symbol or node.is_Number:
