@@ -39,6 +39,7 @@ ALLOWED = {
     "compiler/__init__.py:__getattr__": "names that Python asks a module for",
     "compiler/errors.py:lines_of": "lines of a file",
     "compiler/pipeline.py:parse_switches": "names of passes on the command line",
+    "compiler/emit/arrays/backend.py:Backend.reserved": "the words that its own text uses",
     "compiler/emit/arrays/function.py:_before": "comments of its own text",
     "compiler/emit/arrays/function.py:helpers": "what its own text calls",
     "compiler/emit/arrays/loops.py:cython_text": "what its own text calls",

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+
+BATCH = "batch"
+"""What every text calls the size of the batch."""
+ARRAYS = "arrays"
+"""What a step is called with, where the library has the loop."""
+_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*\b(?! *=[^=])")
+"""A name that is no attribute and no keyword."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,11 @@ class Backend:
     """A value that its own derivatives take for a constant."""
     loop: str = ""
     """A loop over a function of arrays, where these cannot be written to; nothing where they can."""
+    scalar: str = ""
+    """A number that a function is given as one of the library's, where Python's own raises, or becomes
+    complex; nothing where the library takes care of that."""
+    attributes: tuple[str, ...] = ()
+    """What the words read of an argument of real numbers, each under its own name."""
     given: str = ""
     """An array of any kind as one that such a loop can read."""
     functions: Mapping[str, str] = field(default_factory=dict)
@@ -52,6 +65,16 @@ class Backend:
     """Functions that a text defines where it uses them."""
     imports_used: Mapping[str, str] = field(default_factory=dict)
     """Imports of texts that use such a name alone."""
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        """Every name that a text in these words uses for something else than a tensor or an axis."""
+        values = [getattr(self, f.name) for f in fields(self) if f.name != "name"]
+        words = [re.sub(r"{\w+}", "0", value) for value in values if isinstance(value, str)]
+        imported = [line.split()[-1] for line in (*self.imports, *self.imports_used.values())]
+        called = [call.rstrip("(") for call in self.helpers]
+        found = (name for word in words for name in _NAME.findall(word))
+        return frozenset((*found, *imported, *called, *self.attributes, BATCH, ARRAYS, "math", "range"))
 
 
 _READ = '''def read(array, outside, *index):
@@ -97,6 +120,7 @@ NUMPY = Backend(
     constant="{value}",
     real="({value})",
     constant_part="({argument})",
+    scalar="np.asarray({array}, float)",
     special="np.vectorize(math.{name}, otypes=[float])({argument})",
     helpers={
         "check_shapes(": _CHECK_SHAPES.replace("SHAPE", "np.shape(array)"),
@@ -129,6 +153,7 @@ TORCH = Backend(
     constant="torch.tensor({value}, dtype=dtype, device=device)",
     real="({value}).to(dtype)",
     constant_part="({argument}).detach()",
+    attributes=("dtype", "device"),
     special="torch.{name}({argument})",
     functions={"power": "pow", "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan"},
     helpers={
@@ -169,6 +194,7 @@ JAX = Backend(
     constant="{value}",
     real="({value})",
     constant_part="jax.lax.stop_gradient({argument})",
+    scalar="jnp.asarray({array})",
     special="jax.scipy.special.{name}({argument})",
     loop="jax.lax.fori_loop(0, {steps}, {function}, {arrays})",
     given="{array} = jnp.asarray({array})",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from compiler.emit.arrays.backend import Backend
+from compiler.emit.arrays.backend import BATCH, Backend
 from compiler.emit.arrays.steps import StepWriter
 from compiler.emit.arrays.terms import ArrayWriter
 from compiler.ir.tensor.axes import has_batch
@@ -16,40 +16,18 @@ from compiler.show.definitions import statements
 from compiler.show.names import Called
 from compiler.show.text import text
 
-TAKEN = (
-    *("np", "jnp", "jax", "torch", "math", "float", "read", "add_at", "grids", "ctx", "dtype", "device"),
-    "arrays",
-    *("cython", "maximum", "minimum", "floor_divided", "remainder"),
-    *(
-        "check_shapes",
-        "ValueError",
-        "len",
-        "getattr",
-        "range",
-        "forward",
-        "backward",
-        "vjp",
-        "jvp",
-        "hvp",
-        "jacobian",
-        "gradient",
-        "zip",
-        "tuple",
-        "any",
-    ),
-)
-"""Names that a text uses for something else."""
 COMPUTED = ("batch_size", "iota")
 """Kinds of tensors that a text computes itself."""
 
 
 class Namer:
-    """What a text calls the tensors of programs, and their axes, without taking a name twice."""
+    """What a text calls the tensors of programs, and their axes, without taking a name twice, or one that
+    is `reserved` for what the text declares itself."""
 
-    def __init__(self, called: Called, programs: Iterable[Program]):
+    def __init__(self, called: Called, programs: Iterable[Program], reserved: Iterable[str]):
         self.called = called
-        names = self.free = Names(TAKEN)
-        self.names: dict[str, str] = {"batch": names.fresh("batch")}
+        names = self.free = Names(reserved)
+        self.names: dict[str, str] = {}
         for program in programs:
             for entry in program.entries:
                 if entry.name not in self.names:
@@ -108,21 +86,27 @@ def body(
         elif definition.name not in program.circle_of:
             lines += [f"# {text(s)}" for s in statements(definition, namer.called)]
             lines += writer.statements(definition)
-    return [*_before(lines, namer, there), *lines]
+    return [*_before(lines, namer, backend, there), *lines]
 
 
-def _before(lines: list[str], namer: Namer, there: Sequence[Tensor | Definition]) -> list[str]:
+def _before(
+    lines: list[str], namer: Namer, backend: Backend, there: Sequence[Tensor | Definition]
+) -> list[str]:
     """What the statements use of their surroundings."""
     code = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+    used = set(re.findall(r"\w+", code))
     found = []
-    batch = namer.names["batch"]
+    numbers = [namer.names[t.name] for t in there if t.dtype == "real" and not t.shape]
+    if backend.scalar and ("/" in code or "**" in code):
+        found += [f"{n} = {backend.scalar.format(array=n)}" for n in numbers if n in used]
     rows = next((t for t in there if has_batch(t.shape)), None)
-    if rows is not None and batch in code:
-        found.append(f"{batch} = {namer.names[rows.name]}.shape[{rows.shape.index(None)}]")
+    if rows is not None and BATCH in used:
+        found.append(f"{BATCH} = {namer.names[rows.name]}.shape[{rows.shape.index(None)}]")
     real = next((t for t in there if t.dtype == "real"), None)
-    if real is not None and ("dtype" in code or "device" in code):
+    if real is not None and not used.isdisjoint(backend.attributes):
         name = namer.names[real.name]
-        found.append(f"dtype, device = {name}.dtype, {name}.device")
+        read = ", ".join(f"{name}.{attribute}" for attribute in backend.attributes)
+        found.append(f"{', '.join(backend.attributes)} = {read}")
     return found
 
 

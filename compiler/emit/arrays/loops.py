@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from compiler.emit.arrays.backend import BATCH
 from compiler.emit.arrays.function import Namer, arguments, checks, indented, shapes_told
 from compiler.emit.arrays.module import Function, without_unread_seeds
 from compiler.emit.arrays.steps import AtStep, at_step, loop_of
@@ -71,13 +72,23 @@ cdef Py_ssize_t remainder(Py_ssize_t x, Py_ssize_t y) noexcept:
 }
 """What a file defines of these if it calls it. What is no number stays so, as in formulas; C rounds whole
 numbers towards 0, and an index is rounded down."""
+RESERVED = frozenset(
+    (
+        *(BATCH, *LOCAL, *FUNCTIONS, *HELPERS, *WORDS, "INFINITY", "NAN", "check_shapes", "cython"),
+        *("np", "range", "Py_ssize_t", "double", "long", "bint"),
+        *("cdef", "cpdef", "ctypedef", "cimport", "include", "extern", "const", "volatile", "sizeof", "new"),
+        *("NULL", "DEF", "IF", "ELIF", "ELSE", "int", "short", "char", "float", "signed", "unsigned", "void"),
+        *("gil", "nogil", "inline", "struct", "union", "enum", "object", "complex", "readonly", "public"),
+    )
+)
+"""What a file declares, calls or imports, and the words of Cython's own grammar."""
 WHOLE = {"//": "floor_divided", "%": "remainder"}
 
 
 def cython_text(functions: Sequence[Function], called: Called, helper: str, about: str) -> str:
     """A file of functions; `helper` defines `check_shapes`, `about` is the file's docstring."""
     parts = [needed_for(f.program, *f.results) for f in functions]
-    namer = Namer(called, parts)
+    namer = Namer(called, parts, {*RESERVED, *(function.name for function in functions)})
     code = "\n\n\n".join(_function(f, part, namer) for f, part in zip(functions, parts, strict=True))
     used = [name for name in FUNCTIONS if f"{name}(" in code]
     used += [name for name in ("INFINITY", "NAN") if name in code]
@@ -99,9 +110,9 @@ def _function(function: Function, program: Program, namer: Namer) -> str:
     rows = next((t for t in given if has_batch(t.shape)), None)
     if rows is not None:
         where = rows.shape.index(None)
-        lines.append(f"cdef Py_ssize_t {namer.names['batch']} = {namer.names[rows.name]}.shape[{where}]")
+        lines.append(f"cdef Py_ssize_t {BATCH} = {namer.names[rows.name]}.shape[{where}]")
     sizes = (tensor.name for tensor in program.inputs if tensor.kind == "batch_size")
-    lines += [f"cdef double {namer.names[name]} = {namer.names['batch']}" for name in sizes]
+    lines += [f"cdef double {namer.names[name]} = {BATCH}" for name in sizes]
     writer = _Writer(program, namer)
     begun = {program.circle_of[circle.names[0]][0]: circle for circle in circles(program)}
     for definition in program.definitions:
@@ -141,7 +152,7 @@ class _Writer:
         self.print = _Loops({namer.names[e.name]: self.shape(e.shape) for e in program.entries})
 
     def shape(self, shape: Shape) -> tuple[str, ...]:
-        return tuple(self.namer.names["batch"] if extent is None else str(extent) for extent in shape)
+        return tuple(BATCH if extent is None else str(extent) for extent in shape)
 
     def definition(self, definition: Definition) -> Iterator[str]:
         yield from (f"# {text(s)}" for s in statements(definition, self.namer.called))
@@ -227,7 +238,7 @@ class _Writer:
         """Loops over the axes that no loop around runs over."""
         axes = [axis for axis in axes if not axis.outer]
         for depth, axis in enumerate(axes):
-            extent = self.namer.names["batch"] if axis.extent is None else axis.extent
+            extent = BATCH if axis.extent is None else axis.extent
             yield f"{'    ' * depth}for {axis.name} in range({extent}):"
         yield from (f"{'    ' * len(axes)}{line}" for line in body)
 

@@ -26,7 +26,7 @@ class Function:
 def functions_text(functions: Sequence[Function], called: Called, backend: Backend = NUMPY) -> str:
     """A file of plain functions. Each computes what it needs of the others' values itself."""
     parts = [needed_for(f.program, *f.results) for f in functions]
-    namer = Namer(called, parts)
+    namer = Namer(called, parts, {*backend.reserved, *(function.name for function in functions)})
     texts = [_function(f, part, namer, backend) for f, part in zip(functions, parts, strict=True)]
     return helpers("\n\n\n".join(texts), backend)
 
@@ -105,7 +105,8 @@ class Pullback:
 
 def torch_text(pullback: Pullback, called: Called) -> str:
     """An `autograd.Function` and a function that applies it."""
-    namer = Namer(called, [pullback.program])
+    kind = pullback.name.title().replace("_", "")
+    namer = Namer(called, [pullback.program], {*TORCH.reserved, pullback.name, kind, "ctx"})
     names = namer.names
     tensors = [t for t in arguments(pullback.program) if t.name != pullback.seed]
     given = [t.name for t in tensors]
@@ -125,7 +126,6 @@ def torch_text(pullback: Pullback, called: Called) -> str:
         *body(pullback.program, pullback.backward, namer, TORCH, pullback.there),
         f"return {returned}",
     ]
-    kind = pullback.name.title().replace("_", "")
     code = f"""class {kind}(torch.autograd.Function):
 {indented(shapes_told(tensors, namer, pullback.help))}
 
@@ -146,7 +146,8 @@ def {pullback.name}({listed}):
 
 def jax_text(pullback: Pullback, called: Called) -> str:
     """A function with a `custom_vjp`."""
-    namer = Namer(called, [pullback.program])
+    there, back = f"{pullback.name}_forward", f"{pullback.name}_backward"
+    namer = Namer(called, [pullback.program], {*JAX.reserved, pullback.name, there, back, "saved"})
     names = namer.names
     given = [t for t in arguments(pullback.program) if t.name != pullback.seed]
     listed = ", ".join(names[t.name] for t in given)
@@ -167,16 +168,16 @@ def jax_text(pullback: Pullback, called: Called) -> str:
     code = f"""@jax.custom_vjp
 def {pullback.name}({listed}):
 {indented(shapes_told(given, namer, pullback.help))}
-    return {pullback.name}_forward({listed})[0]
+    return {there}({listed})[0]
 
 
-def {pullback.name}_forward({listed}):
+def {there}({listed}):
 {indented(forward)}
 
 
-def {pullback.name}_backward(saved, {names[pullback.seed]}):
+def {back}(saved, {names[pullback.seed]}):
 {indented(backward)}
 
 
-{pullback.name}.defvjp({pullback.name}_forward, {pullback.name}_backward)"""
+{pullback.name}.defvjp({there}, {back})"""
     return helpers(code, JAX)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from compiler.emit.arrays.backend import Backend
+from compiler.emit.arrays.backend import ARRAYS, Backend
 from compiler.emit.arrays.terms import ArrayWriter
 from compiler.ir.affine.domain import Axis, Guard
 from compiler.ir.affine.expression import Affine, Extent, constant
@@ -148,8 +148,8 @@ class StepWriter:
         )
         yield ""
         turned = [] if counter == name else [f"{name} = {last} - {counter}"]
-        yield f"def {function}({counter}, arrays):"
-        for line in (f"{listed} = arrays", *turned, *body, f"return {listed}"):
+        yield f"def {function}({counter}, {ARRAYS}):"
+        for line in (f"{listed} = {ARRAYS}", *turned, *body, f"return {listed}"):
             yield f"    {line}" if line else line
         yield ""
         yield f"{listed} = {loop}"

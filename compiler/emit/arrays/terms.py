@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import sympy
 
-from compiler.emit.arrays.backend import Backend
+from compiler.emit.arrays.backend import BATCH, Backend
 from compiler.emit.arrays.expressions import Expression
 from compiler.emit.arrays.maps import Slice, is_plain, letters_of, slice_text, slices
 from compiler.ir.affine.domain import Axis, Shape
@@ -33,7 +33,7 @@ class ArrayWriter:
     program: Program
     backend: Backend
     names: dict[str, str]
-    """What a text calls each tensor, and the batch's size under None's key "batch"."""
+    """What a text calls each tensor."""
     axes: dict[str, str] = field(default_factory=dict)
     """What a text calls each axis, where that differs."""
     outer: Mapping[str, Axis] = field(default_factory=dict)
@@ -302,7 +302,7 @@ class ArrayWriter:
         return self.axes.get(name, name)
 
     def extent(self, extent: int | None) -> str:
-        return self.names["batch"] if extent is None else str(extent)
+        return BATCH if extent is None else str(extent)
 
     def shape(self, shape: Sequence[int | None]) -> str:
         sizes = ", ".join(map(self.extent, shape))
@@ -318,7 +318,7 @@ class ArrayWriter:
         return not access.indices
 
     def _scalar(self, access: Access) -> str:
-        return self.names["batch"] if self._kind(access) == "batch_size" else self.names[access.tensor]
+        return BATCH if self._kind(access) == "batch_size" else self.names[access.tensor]
 
     def _iota(self, access: Access) -> str:
         """0, 1, 2, … at an index is the index."""
