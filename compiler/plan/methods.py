@@ -57,7 +57,7 @@ class Halves:
 def training_methods(halves: Halves, plans: Plans, signature: Signature) -> list[Method]:
     """A step: the gradient, its new states, and the update of all parameters; then its halves."""
     training, update = halves.training, Run(halves.update.name, parameters=True)
-    renewed = (*_renewal(training, signature), *_renewal_of_examples(training))
+    renewed: tuple[Action, ...] = (*_renewal(training, signature), *_renewal_of_examples(training))
     runs: list[tuple[Offer, tuple[Action, ...]]] = [
         (halves.step, (Run(training.name), CountStep(), *renewed, update)),
         (halves.gradients, (Run(training.name, together=halves.gradients.together), *renewed)),
