@@ -21,6 +21,7 @@ from compiler.simplify.orders import orders
 from compiler.simplify.rounding import Question, excess, needs_care, wrong
 from compiler.simplify.scalar import REMEMBERED, absorb_sign, cheaper_key, transcendentals
 from compiler.simplify.settle import ENOUGH, MANY, is_poor, most_accurate, settled_as
+from compiler.simplify.spread import spread
 from compiler.simplify.stable_scalars import in_complements, of_smaller_tails
 
 MOST_MEASURED = 4
@@ -73,7 +74,7 @@ def finished(question: Question) -> sympy.Expr:
     if not needs_care(body):
         return body
     form = settled_as(body, question)
-    for others in (_of_other_forms, *OF_COMPLEMENTS, _of_smaller_tails, orders, _of_accurate_parts):
+    for others in (_of_other_forms, *OF_COMPLEMENTS, _of_smaller_tails, spread, orders, _of_accurate_parts):
         if is_poor(question, form):
             form = most_accurate(question, [form, *others(question, form)])
     # Brought into exponentials of -|u| it may have common factors again.

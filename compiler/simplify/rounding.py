@@ -9,19 +9,25 @@ What is measured is how many bits are wrong *beyond the best form there is*, so 
 terms cancel counts against none of its forms:
 
     excess(form) = Σ over points  max(0, wrong bits(form) - fewest wrong bits - BITS_ALLOWED)
+
+A summand's errors are hidden where a greater one is beside it that has nothing to do with it, as in the
+tangent ẏ = ḣ + ẋ·exp(x), where ḣ is what another branch gives. There 1 + y, with y = exp(x) - 1, is as good
+as exp(x), until ḣ is 0. So what is linear in several symbols is measured with those of each summand alone,
+too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import sympy
 
-from compiler.ir.scalar.choices import Power
+from compiler.ir.scalar.choices import KINKED, Power, Select
+from compiler.ir.scalar.conditions import Condition
 from compiler.simplify.evaluate import UnknownScalar, in_floats
 from compiler.simplify.exact import exactly
 from compiler.simplify.scalar import parts_of
@@ -44,6 +50,8 @@ FINE, HOPELESS = -20, 4
 """Relative errors below 2**-20 are as good as none; those above 2**4, or not finite, as bad as can be."""
 MOST_STARTS = 3
 """Of the summands that a kernel may begin a sum with."""
+MOST_ADDENDS = 6
+"""Of summands that are measured one by one; of more none is."""
 BITS_ALLOWED = 2
 """A factor of 4 in the error is no reason to take a dearer form."""
 
@@ -74,7 +82,7 @@ def excess(question: Question, forms: Sequence[sympy.Expr]) -> tuple[int, ...]:
 def wrong(question: Question, form: sympy.Expr) -> int:
     """The wrong bits of one form, of all points together; 0 where nothing is known about the value."""
     try:
-        return int(_wrong_bits(question, form).sum())
+        return round(float(_wrong_bits(question, form).sum()))
     except UnknownScalar:
         return 0
 
@@ -115,7 +123,58 @@ def _wrong_bits(question: Question, form: sympy.Expr) -> Bits:
     Raises UnknownScalar."""
     longest = max((len(node.args) for node in parts_of(form) if node.is_Add), default=0)
     starts = range(min(longest, MOST_STARTS) if longest > 2 else 1)
-    return np.max([_bits_from(question, form, first) for first in starts], axis=0)
+    bits = np.max([_bits_from(question, form, first) for first in starts], axis=0)
+    alone = (
+        _wrong_bits(replace(question, value=value), form.xreplace(nothing))
+        for nothing, value in _alone(question)
+    )
+    return np.concatenate([bits, *alone])
+
+
+@lru_cache(maxsize=4096)
+def _alone(question: Question) -> tuple[tuple[Mapping[sympy.Symbol, sympy.Expr], sympy.Expr], ...]:
+    """The summands that have nothing to do with each other: for each, what is 0 in it, and what is left."""
+    linear = frozenset(_linear(question))
+    supports = _supports(question.value, linear) if linear else set()
+    if not 1 < len(supports) <= MOST_ADDENDS:
+        return ()
+    outputs, found = dict(question.outputs), []
+    for support in sorted(supports, key=lambda s: sorted(map(str, s))):
+        nothing = dict.fromkeys(sorted(linear - support, key=str), sympy.S.Zero)
+        left = question.value.xreplace(nothing)
+        if left not in (0, question.value) and needs_care(left.xreplace(outputs)):
+            found.append((nothing, left))
+    return tuple(found)
+
+
+def _supports(node: sympy.Expr, linear: frozenset[sympy.Symbol]) -> set[frozenset[sympy.Symbol]]:
+    """The symbols of each summand, were the products multiplied out; of too many summands, of one alone."""
+    if not node.has(*linear):
+        return {frozenset()}
+    if node.is_Symbol:
+        return {frozenset([node])}
+    inner = [_supports(part, linear) for part in node.args if isinstance(part, sympy.Expr)]
+    if node.is_Mul:
+        found: set[frozenset[sympy.Symbol]] = {frozenset()}
+        for own in inner:
+            found = {one | other for one in found for other in own}
+    else:
+        found = set().union(*inner)
+    return found if len(found) <= MOST_ADDENDS else {linear}
+
+
+def _linear(question: Question) -> list[sympy.Symbol]:
+    """The symbols that the value depends on linearly, and on which nothing else depends."""
+    deciding = question.value.atoms(Condition, *KINKED)
+    elsewhere = {s for node in deciding for s in _asked(node).free_symbols}
+    elsewhere |= {s for pair in question.outputs for node in pair for s in node.free_symbols}
+    free = sorted(question.value.free_symbols - elsewhere, key=str)
+    return [s for s in free if _role(question.value, {}, s) == "factor"]
+
+
+def _asked(node: sympy.Basic) -> sympy.Basic:
+    """What decides: of a choice its condition alone."""
+    return node.args[0] if isinstance(node, Select) else node
 
 
 def _bits_from(question: Question, form: sympy.Expr, first: int) -> Bits:

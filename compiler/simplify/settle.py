@@ -15,12 +15,20 @@ import sympy
 from compiler.simplify.exponentials import Scaling, has_exponentials
 from compiler.simplify.rounding import Question, excess, failures, needs_care, wrong
 from compiler.simplify.scalar import REMEMBERED, cheaper_key, transcendentals
-from compiler.simplify.stable_scalars import divided_through, near_zero, of_small_parts, stable_softplus
+from compiler.simplify.stable_scalars import (
+    decided,
+    divided_through,
+    near_zero,
+    of_small_parts,
+    stable_softplus,
+    with_one_sided,
+)
 
 ENOUGH = 8
 """Wrong bits, of all points together, with which nothing better is looked for."""
-MANY = 48
-"""Wrong bits with which other forms of the same value are tried too: as many as two useless values have."""
+MANY = 40
+"""Wrong bits with which other forms of the same value are tried too: as many as two values have that are 0,
+and should not be."""
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -28,7 +36,7 @@ def settled_as(body: sympy.Expr, question: Question) -> sympy.Expr:
     """The value in the cheapest form that is as accurate as the best known; `body` is one of its forms."""
     if not needs_care(body):
         return body
-    usual = near_zero(divided_through(stable_softplus(body)))
+    usual = near_zero(divided_through(stable_softplus(with_one_sided(body))))
     if transcendentals(usual) <= 1 and wrong(question, usual) <= ENOUGH:
         return usual
     return most_accurate(question, [usual, of_small_parts(usual), *_scaled(body)])
@@ -52,4 +60,4 @@ def _scaled(body: sympy.Expr) -> Iterator[sympy.Expr]:
         return
     for form in dict.fromkeys([body, sympy.expand_log(body)] if body.has(sympy.log) else [body]):
         for whole_sums in (False, True):
-            yield near_zero(Scaling(whole_sums).settle(form))
+            yield decided(with_one_sided(near_zero(Scaling(whole_sums).settle(form))))

@@ -29,6 +29,37 @@ def stable_softplus(body: sympy.Expr) -> sympy.Expr:
     return body.replace(is_softplus, change)
 
 
+def decided(body: sympy.Expr) -> sympy.Expr:
+    """The body with each choice that stands in a case of another one by the same condition decided:
+    `a*(b if c else d) if c else e` is `a*b if c else e`."""
+
+    def of_case(case: sympy.Expr, condition: sympy.Basic, number: int) -> sympy.Expr:
+        same = {node: node.args[number] for node in case.atoms(Select) if node.args[0] == condition}
+        return of_case(case.xreplace(same), condition, number) if same else case
+
+    def change(condition: sympy.Basic, then: sympy.Expr, otherwise: sympy.Expr) -> sympy.Expr:
+        return Select(condition, of_case(then, condition, 1), of_case(otherwise, condition, 2))
+
+    return body.replace(Select, change)
+
+
+def with_one_sided(body: sympy.Expr) -> sympy.Expr:
+    """`max(u, 0) - u` as `max(-u, 0)`: no digit is lost, and where u is infinite it is no inf - inf."""
+
+    def change(node: sympy.Add) -> sympy.Expr:
+        for part in node.args:
+            factor, one_sided = part.as_coeff_Mul()
+            if not (isinstance(one_sided, Maximum) and one_sided.args[1] == 0):
+                continue
+            size = one_sided.args[0]
+            rest = node - part + factor * size
+            if rest == 0 or len(sympy.Add.make_args(rest)) < len(node.args) - 1:
+                return rest + factor * Maximum(-size, 0)
+        return node
+
+    return body.replace(lambda node: node.is_Add and node.has(Maximum), change)
+
+
 def divided_through(body: sympy.Expr) -> sympy.Expr:
     """`exp(u)/(1 + exp(u))` as `1/(1 + exp(-u))`, which is 0 where the exponential is infinite."""
 

@@ -18,6 +18,10 @@ class Together(Scalar):
 
     name = "together"
 
+    def __new__(cls, value: Any, evaluate: bool = True) -> Any:
+        value = sympy.sympify(value)
+        return value if evaluate and value.is_number else super().__new__(cls, value)
+
     def _branches(self) -> tuple[sympy.Expr, ...]:
         return self.args
 
