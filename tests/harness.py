@@ -150,6 +150,7 @@ def compile_programs(
         tile=settings.tile,
         inputs=(),
         labels=(),
+        gathers=(),
         tangents=False,
         cotangents=False,
         example_states=0,

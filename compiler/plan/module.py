@@ -24,7 +24,7 @@ from compiler.machine.elements import element_bytes
 from compiler.plan import kernels
 from compiler.plan.memory import ALIGNMENT
 from compiler.plan.plan import Plan
-from compiler.plan.whole import LANE_TILES, LANES
+from compiler.plan.whole import LANE_TILES, LANES, PARTS
 from compiler.schedule.layout import aligned, row_size
 
 
@@ -115,6 +115,7 @@ def memory_of(
         lanes=LANES,
         lane_tiles=LANE_TILES,
         lane_copies=max((_lane_copies(plan, parameters) for plan in updates), default=1),
+        parts=PARTS,
         tile_bytes=max(_bytes_with_room(plan, dtype) for plan in plans),
         lane_elements=max(totals, *(plan.lane_elements for plan in plans)),
         shared_bytes=max(plan.shared_bytes for plan in plans),

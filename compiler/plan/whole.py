@@ -52,6 +52,8 @@ LANES = 8
 """Accumulators of sums over the batch: a fixed number, so that no bit depends on the threads."""
 LANE_TILES = 16
 """Tiles that a lane adds up before it puts their sums aside: a long sum goes in blocks."""
+PARTS = 16
+"""Pieces that a kernel over the whole batch is shared out in: some for each thread that there can be."""
 TYPICAL_BATCH = 128
 """Examples in a batch as people train with: what plans are compared for."""
 

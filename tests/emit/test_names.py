@@ -16,12 +16,13 @@ from compiler.machine.target import Target
 
 TESTS = Path(__file__).parents[1]
 LONGEST = Target("longest", Machine(LONGEST_VECTOR_BYTES, 32))
-MEMORY = Memory(1, 1, 1, 1, 1, 1, 1, 1)
+MEMORY = Memory(1, 1, 1, 1, 1, 1, 1, 1, 1)
 GIVEN = {
     "names": (),
     "tile": 1,
     "inputs": (),
     "labels": (),
+    "gathers": (),
     "tangents": False,
     "cotangents": False,
     "example_states": 0,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.emit.cython.names import TEMPLATES
+from compiler.emit.cython.names import LIBRARY
 from compiler.toolchain.build import find_toolchain
 from tests.workshop import EAGER
 
@@ -91,7 +91,7 @@ int main(void)
 
 
 def _program(tmp_path: Path, main: str, *flags: str) -> Path:
-    template = (TEMPLATES / "team.pyx.jinja").read_text()
+    template = (LIBRARY / "team.pyx").read_text()
     code = re.search(r'"""(.*?)"""', template, re.DOTALL).group(1)
     assert _build(tmp_path, HEAD + code + main, "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", *flags)
     return tmp_path / "team"

@@ -746,9 +746,6 @@ cdef enum:
     SITES = 12
     # Pieces that a kernel over the whole batch is shared out in: some for each of as many threads as there can be.
     PARTS = 16
-
-
-cdef enum:
     INPUT_ROW = 784
     LANE_COUNT = 8
     # Tiles whose sums a lane adds up before they are put aside.
@@ -790,13 +787,6 @@ cdef struct Context:
     uint32 step
 
 
-cdef inline void compute_alone(Context* context) noexcept nogil:
-    # No other process computes a part of the batch.
-    context.whole, context.gathered = context.batch, context.crossing
-    context.first_lane, context.lane_count, context.all_lanes = 0, LANE_COUNT, 0
-    context.part, context.parts = 0, 1
-
-
 cdef inline const real* input_rows(
     const Context* context, Py_ssize_t first, Py_ssize_t batch, real* room
 ) noexcept nogil:
@@ -816,6 +806,13 @@ cdef inline const real* input_rows(
         else:
             memcpy(into, <const real*>context.input + row * INPUT_ROW, INPUT_ROW * sizeof(real))
     return room
+
+
+cdef inline void compute_alone(Context* context) noexcept nogil:
+    # No other process computes a part of the batch.
+    context.whole, context.gathered = context.batch, context.crossing
+    context.first_lane, context.lane_count, context.all_lanes = 0, LANE_COUNT, 0
+    context.part, context.parts = 0, 1
 
 
 cdef void put_aside(
@@ -3076,12 +3073,17 @@ cdef object _reals(array, dtype):
 # ---------------------------------------------------------------------------------------------------------
 
 
-def _aligned(Py_ssize_t count, dtype):
-    """A zeroed array of `count` values whose first is at a multiple of 64 bytes."""
-    size = np.dtype(dtype).itemsize
-    room = np.zeros(count * size + 64, dtype=np.uint8)
+def _aligned(Py_ssize_t count, dtype, Py_ssize_t times=1):
+    """A zeroed array of so many times `count` values whose first is at a multiple of 64 bytes."""
+    size = np.dtype(dtype).itemsize * count * times
+    room = np.zeros(size + 64, dtype=np.uint8)
     start = -room.ctypes.data % 64
-    return room[start:start + count * size].view(dtype)
+    return room[start:start + size].view(dtype)
+
+
+cdef object _grown(array, Py_ssize_t count, Py_ssize_t times=1):
+    """The array, or where it is too small a zeroed one of so many times `count` values."""
+    return _aligned(count, array.dtype, times) if count * times > array.size else array
 
 
 cdef Py_ssize_t _size(shape):
@@ -3090,6 +3092,17 @@ cdef Py_ssize_t _size(shape):
     for extent in shape:
         count *= extent
     return count
+
+
+cdef object _laid_out(array, Py_ssize_t start, shape):
+    """Where a tensor lies in a flat array: a view."""
+    return array[start:start + _size(shape)].reshape(shape)
+
+
+cdef object _of_batch(array, Py_ssize_t start, Py_ssize_t batch, shape):
+    """Where values of each example of a batch lie, behind `start` others of each: a view (batch, *shape)."""
+    start *= batch
+    return array[start:start + batch * _size(shape)].reshape(batch, *shape)
 
 
 def _quota(root="/"):
@@ -3239,18 +3252,18 @@ cdef class Network:
         _NETWORKS.add(self)
         self._arena = _aligned(ARENA, DTYPE)
         # The slots of the optimiser, the states of layers, and room for what a step makes of these.
-        self._states = _aligned(max(1, len(_SLOTS) * ARENA + 2 * STATE_SIZE), DTYPE)
-        self._total = _aligned(max(1, LANE_ELEMENTS), DTYPE)
-        self._lanes = _aligned(max(1, 1 * LANE_COUNT * <Py_ssize_t>LANE_ELEMENTS), DTYPE)
+        self._states = _aligned(101808, DTYPE)
+        self._total = _aligned(LANE_ELEMENTS, DTYPE)
+        self._lanes = _aligned(814336, DTYPE)
         self._shared = _aligned(max(64, SHARED_BYTES), np.uint8)
         self._crossing = self._gathered = _aligned(0, DTYPE)
         self.threads = 1
         # Read-only mappings of writable arrays: to bind a name to another array would change nothing.
         self.parameters = types.MappingProxyType(self._views(self._arena))
-        self.state = types.MappingProxyType(self._views(self._states[len(_SLOTS) * ARENA:], _STATES))
+        self.state = types.MappingProxyType(self._views(self._states[101776:], _STATES))
         state = {}
-        for number, slot in enumerate(_SLOTS):
-            views = self._views(self._states[number * ARENA:(number + 1) * ARENA])
+        for slot, values in zip(_SLOTS, self._states[:101776].reshape(len(_SLOTS), ARENA)):
+            views = self._views(values)
             state.update({f"{slot}/{name}": view for name, view in views.items()})
         self.optimizer_state = types.MappingProxyType(state)
 
@@ -3269,10 +3282,7 @@ cdef class Network:
         self._lock = threading.Lock()
 
     def _views(self, arena, layout=_PARAMETERS):
-        return {
-            name: arena[offset:offset + _size(shape)].reshape(shape)
-            for name, shape, offset in layout
-        }
+        return {name: _laid_out(arena, offset, shape) for name, shape, offset in layout}
 
     @property
     def step(self):
@@ -3334,7 +3344,7 @@ cdef class Network:
             self._threads = min(count, _MOST_THREADS)
             team_free(self._team)
             self._team = team_new(self._threads, SITES) if self._threads > 1 else NULL
-            self._tiles = _aligned(self._threads * TILE_BYTES, np.uint8)
+            self._tiles = _aligned(TILE_BYTES, np.uint8, self._threads)
 
     def initialize(self):
         """Set parameters and states to their initial values, by formula from the seed; the optimiser to step 0."""
@@ -3359,14 +3369,12 @@ cdef class Network:
         context.parameters = <real*>_address(self._arena)
         context.states = <real*>_address(self._states)
         context.total = <real*>_address(self._total)
-        cdef Py_ssize_t room = 3 * LANE_COUNT * <Py_ssize_t>LANE_ELEMENTS
-        if batch > LANE_COUNT * LANE_TILES * 16 and self._lanes.size < room:
-            self._lanes = _aligned(room, DTYPE)
+        if batch > 2048:
+            self._lanes = _grown(self._lanes, 2443008)
         context.lanes = <real*>_address(self._lanes)
         context.tiles = <unsigned char*>_address(self._tiles)
         context.shared = <unsigned char*>_address(self._shared)
-        if CROSSING_ROW * batch > self._crossing.size:
-            self._crossing = _aligned(CROSSING_ROW * batch, DTYPE)
+        self._crossing = _grown(self._crossing, CROSSING_ROW, batch)
         context.crossing = <real*>_address(self._crossing)
         context.team = self._team
         context.batch = batch
@@ -3387,7 +3395,7 @@ cdef class Network:
             )
         if x.ndim != len(expected) or x.shape[1:] != INPUT_SHAPE:
             hint = ""
-            if x.ndim >= 1 and x.size and x.size == x.shape[0] * INPUT_ROW:
+            if x.ndim >= 1 and x.size and x[0].size == INPUT_ROW:
                 hint = f"; try x.reshape(-1, {', '.join(map(str, INPUT_SHAPE))})"
             elif x.shape == INPUT_SHAPE:
                 hint = "; a single example needs a batch axis: x[None]"

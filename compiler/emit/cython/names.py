@@ -13,6 +13,9 @@ from compiler.emit.cython.vectors import WORDS
 from compiler.machine.machine import LONGEST_VECTOR_BYTES
 
 TEMPLATES = Path(__file__).parent / "templates"
+"""Texts with places, which are filled for a model."""
+LIBRARY = Path(__file__).parent / "library"
+"""Texts that are the same in every module: what its routines call."""
 
 # What the templates call, import, define as a type or write in capitals: a layer may have any name, and must
 # not take one of these away.
@@ -39,7 +42,7 @@ def _reserved() -> frozenset[str]:
     words.update(
         f"{word}{length}{part}" for word, length, part in product(WORDS, LENGTHS, ("", "_partial", "_winner"))
     )
-    for path in sorted(TEMPLATES.glob("*.jinja")):
+    for path in sorted([*TEMPLATES.glob("*.jinja"), *LIBRARY.glob("*.pyx")]):
         text = path.read_text()
         for pattern in _TAKEN:
             words.update(re.findall(pattern, text))

@@ -9,9 +9,10 @@ from typing import Any
 import jinja2
 
 from compiler.emit.cython import elementary
+from compiler.emit.cython.gathers import print_gather
 from compiler.emit.cython.kernels import KernelNames
 from compiler.emit.cython.methods import Names, print_method, taken_apart
-from compiler.emit.cython.names import TEMPLATES
+from compiler.emit.cython.names import LIBRARY, TEMPLATES
 from compiler.emit.cython.routines import context_fields, function_names, print_routine
 from compiler.emit.cython.rows import one_of_each, row_names, row_texts
 from compiler.emit.cython.together import together_text
@@ -50,6 +51,7 @@ def render_module(module: Module, target: Target) -> str:
         inputs=[row for row in rows if row.use == "input"],
         labels=[row for row in rows if row.use == "label"],
         outputs=[row for row in rows if row.use == "output"],
+        gathers=[print_gather(row) for row in rows if row.use == "input" and row.scaling],
         sums=signature.of("sum"),
         metrics={row.key: row.shape for row in signature.of("metric")},
         several=not one_of_each(signature),
@@ -82,7 +84,7 @@ def render(
     """A template of ours, or one of `folders`, filled with kernels and routines. `batches` are the inputs and
     labels that a Context points at; `apart` is the routine whose phases can be run one by one too."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([*folders, TEMPLATES]),
+        loader=jinja2.FileSystemLoader([*folders, TEMPLATES, LIBRARY]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

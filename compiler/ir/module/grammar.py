@@ -172,6 +172,8 @@ class Memory:
     """Tiles whose sums a lane adds up before they are put aside."""
     lane_copies: int
     """How many times as much as the lanes hold is needed from the beginning."""
+    parts: int
+    """Pieces that a kernel over the whole batch is shared out in."""
     tile_bytes: int
     lane_elements: int
     shared_bytes: int
@@ -179,6 +181,20 @@ class Memory:
     """Values an example that live from one phase to another."""
     scalars: int
     arguments: int = 0
+
+    @property
+    def lane_values(self) -> int:
+        """Values that all lanes need from the beginning."""
+        return self.lane_copies * self.lanes * self.lane_elements
+
+    @property
+    def long_lane_values(self) -> int:
+        """The same where some lane has more than `lane_tiles` tiles: sums put aside, and their errors."""
+        return 3 * self.lanes * self.lane_elements
+
+    def short_batch(self, tile: int) -> int:
+        """The most examples, so many in a tile, of which no lane puts sums aside."""
+        return self.lanes * self.lane_tiles * tile
 
 
 @dataclass(frozen=True)
@@ -215,6 +231,11 @@ class Storage:
     """Where these begin."""
 
     @property
+    def example_state_room(self) -> int:
+        """Values of an example that a network keeps room for: its states, and what a batch makes of them."""
+        return 2 * self.example_state_values
+
+    @property
     def sum_offsets(self) -> Mapping[str, int]:
         """Where each of them stands among the totals."""
         return {name: self.first_sum + offset for name, offset in self.sums.offsets.items()}
@@ -223,6 +244,11 @@ class Storage:
     def totals(self) -> int:
         """Values of which the totals must have room for metrics; 0 where there are none."""
         return self.first_sum + self.sums.size if self.sums.rows else 0
+
+    @property
+    def state_room(self) -> int:
+        """Values of slots and states, and of what a step makes of the states."""
+        return self.first_state + 2 * self.states.size
 
     @property
     def first_state(self) -> int:

@@ -333,9 +333,3 @@ cdef extern from *:
     void team_share(
         Team* team, int site, Py_ssize_t size, Piece piece, const void* context, Py_ssize_t count
     ) noexcept nogil
-
-
-cdef enum:
-    SITES = {{ sites }}
-    # Pieces that a kernel over the whole batch is shared out in: some for each of as many threads as there can be.
-    PARTS = 16
