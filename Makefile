@@ -26,7 +26,7 @@ DOCS_INSTALLED := $(VENV)/.stamp-docs
 BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test long emulator docs gradients sanitize lint format bench epoch training-costs busy crash-test fuzz accuracy trained clean FORCE
+.PHONY: help mnist test long emulator docs gradients sanitize lint format bench epoch training-costs busy answering crash-test fuzz accuracy trained clean FORCE
 
 help:
 	@echo "make mnist     compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
@@ -39,6 +39,7 @@ help:
 	@echo "make epoch     time an epoch of models/mnist.py, data handling included, against bare steps"
 	@echo "make training-costs callbacks, diagnosis, and a folder of PNG files beside bare training"
 	@echo "make busy      time steps on one thread and on two while other programs want the processors"
+	@echo "make answering how long \`chainrule derive\` takes to answer, for each kind of layer"
 	@echo "make crash-test kill a training 500 times, one of four processes 50 times, damage checkpoints"
 	@echo "make fuzz      give a million hostile files to the readers (FUZZ_OPTIONS='--inputs 50000')"
 	@echo "make accuracy  train models/mnist.py from 3 seeds on the real MNIST, 12 epochs each"
@@ -96,6 +97,9 @@ busy: $(INSTALLED)
 	for model in models/mnist.py benchmarks/models/mlp_512.py benchmarks/models/tiny.py; \
 	do $(BIN)/chainrule compile --quiet $$model || exit 1; done
 	$(BIN)/python -m benchmarks.busy $(BUSY_OPTIONS)
+
+answering: $(DEVELOPMENT)
+	$(BIN)/python -m tests.tools.answering
 
 gradients: $(DEVELOPMENT)
 	$(BIN)/python -m tests.derive.table

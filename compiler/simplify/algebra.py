@@ -19,7 +19,7 @@ from typing import Any
 
 import sympy
 
-from compiler.simplify.factor import cancelled, factor
+from compiler.simplify.factor import cancelled, factor, with_common_factors
 from compiler.simplify.scalar import hide, operations
 
 LONGEST_POLYNOMIAL = 80
@@ -105,7 +105,7 @@ def algebraic_forms(expression: sympy.Expr) -> Iterator[sympy.Expr]:
     yield flat.xreplace(back)
     if not flat.has(sympy.Add):
         return
-    yield sympy.factor_terms(flat).xreplace(back)
+    yield with_common_factors(flat).xreplace(back)
     yield collected(flat).xreplace(back)
     if is_small(flat):
         fraction = cancelled(flat)

@@ -56,12 +56,12 @@ def choose_form(question: Question) -> Choice:
     """The cheapest accurate form of a value; the programs of a module share most bodies."""
     expression = question.value
     ranked = ranked_forms(expression)
-    if not needs_care(expression):
+    if ranked == (expression,) or not needs_care(expression):
         return Choice(ranked[0])
     if wrong(question, settled_as(expression, question)) < MANY:
         # What is dearer than the plain form has nothing to gain.
         ranked = ranked[: ranked.index(expression)][:MOST_MEASURED]
-    if ranked in ((), (expression,)):
+    if not ranked:
         return Choice(expression)
     candidates = dict.fromkeys([*ranked, expression])
     return first_accurate(question, sorted(candidates, key=partial(final_cost, question)))

@@ -2,7 +2,7 @@
 
 `exactly` has any exponent, so that nothing overflows; where too few digits are certain, its answer is NaN,
 "not known". Numbers are mpmath's own tuples, which its context would wrap and unwrap at every operation; and
-what a function gives of a column is kept, since the bodies of a model have most exponentials in common.
+what an operation gives of a column is kept, since the bodies of a model have most parts in common.
 """
 
 from __future__ import annotations
@@ -100,12 +100,10 @@ def _exact_node(node: sympy.Basic, visit: Callable[..., Any], count: int) -> Col
     operands = list(map(visit, ordered(node) if node.is_Add or node.is_Mul else node.args))
     function = IN_DIGITS.get(type(node))
     if node.is_Pow and node.exp.is_Rational:
-        function, operands = partial(_power, node.exp), operands[:1]
+        function, operands = _raised(node.exp), operands[:1]
     if function is None:
         raise UnknownScalar(f"{type(node).__name__} has no exact value")
-    if isinstance(node, sympy.Function):
-        return _of_column(function, *operands)
-    return tuple(function(*arguments) for arguments in zip(*operands, strict=True))
+    return _of_column(function, *operands)
 
 
 @lru_cache(maxsize=512)
@@ -157,6 +155,8 @@ def _product(*factors: Known) -> Known:
         return UNKNOWN
     if not value[1] and any(factor == ZERO for factor in factors):
         return ZERO
+    if max(factor[1] for factor in factors) == -math.inf:
+        return _rounded(value, -math.inf)
     # The largest that each factor may be, but for one that is only in doubt.
     sizes = [max(_magnitude(factor[0]), factor[1]) for factor in factors]
     whole = sum(sizes)
@@ -182,6 +182,12 @@ def _power(exponent: sympy.Rational, base: Known) -> Known:
     slope = abs(float(exponent))
     relative = doubt if value == libmp.fzero else doubt - _magnitude(value) + 1
     return _rounded(powered, _magnitude(powered) + relative + math.log2(max(slope, 1)) + 1)
+
+
+@lru_cache(maxsize=512)
+def _raised(exponent: sympy.Rational) -> Callable[..., Known]:
+    """One function for each exponent, by which what it gives of a column is kept."""
+    return partial(_power, exponent)
 
 
 def _exponential(argument: Known) -> Known:

@@ -22,6 +22,7 @@ by term (powers.py), or is small, as r² - 1 here, and left to SymPy.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 from math import gcd
 from operator import sub
 
@@ -33,18 +34,29 @@ from compiler.simplify.polynomials import Monomial, Polynomial, product_of
 from compiler.simplify.powers import as_power
 
 
+@lru_cache(maxsize=512)
+def with_common_factors(flat: sympy.Expr) -> sympy.Expr:
+    """What all summands have in common, in front of each sum; kept, since `cancelled` begins with it."""
+    return sympy.factor_terms(flat)
+
+
 def cancelled(flat: sympy.Expr) -> sympy.Expr:
     """What `sympy.cancel` gives for a rational function of symbols: one polynomial over another.
 
     Numerator and denominator are multiplied out as polynomials, where SymPy expands expressions."""
     if not flat.free_symbols:
         return flat
-    above, below = sympy.factor_terms(flat, radical=True).as_numer_denom()
+    above, below = with_common_factors(flat).as_numer_denom()
     whole = all(number.is_Integer for number in above.atoms(sympy.Number) | below.atoms(sympy.Number))
-    generators = sympy.Poly(sympy.Add(*flat.free_symbols)).gens
-    ring = PolyRing(generators, sympy.ZZ if whole else sympy.QQ)
+    ring = _ring(frozenset(flat.free_symbols), whole)
     numerator, denominator = ring.from_expr(above).cancel(ring.from_expr(below))
     return numerator.as_expr() / denominator.as_expr()
+
+
+@lru_cache(maxsize=512)
+def _ring(symbols: frozenset[sympy.Symbol], whole: bool) -> PolyRing:
+    """Polynomials in the symbols, which stand in SymPy's order."""
+    return PolyRing(sympy.Poly(sympy.Add(*symbols)).gens, sympy.ZZ if whole else sympy.QQ)
 
 
 def factor(expression: sympy.Expr) -> sympy.Expr:

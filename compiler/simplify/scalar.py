@@ -33,6 +33,7 @@ REMEMBERED = 16_384
 """Bodies whose forms are kept: more than the largest model has, and few enough to hold in memory."""
 
 
+@lru_cache(maxsize=65_536)
 def operations(expression: sympy.Expr, once: frozenset[sympy.Symbol] = frozenset()) -> int:
     """What one evaluation costs, in additions; a repeated subexpression is computed once.
 

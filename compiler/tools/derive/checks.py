@@ -19,19 +19,19 @@ import numpy as np
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
 from compiler.ir.tensor.circles import circles_of
-from compiler.ir.tensor.interpreter import concrete_shape, run
-from compiler.ir.tensor.program import Program, Tensor
+from compiler.ir.tensor.interpreter import run
+from compiler.ir.tensor.program import Program
 from compiler.tools.check.in_jax import in_jax
 from compiler.tools.derive.derivation import EXAMPLES, Derived
+from compiler.tools.derive.points import USUAL, Point, completed, find_point
 from compiler.tools.derive.problem import Question, given_cotangent
 from compiler.tools.derive.replay import replayed
 
 Arrays = Mapping[str, np.ndarray]
+NOT_FINITE = "the formula or a derivative is not finite at"
 TOLERANCE = 1e-9
 SLOPE_TOLERANCE = 0.1
 STEPS = 2.0 ** -np.arange(8, 17)
-GIVEN = ("random", "iota", "batch_size")
-"""Kinds of inputs that have their values from elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -57,50 +57,40 @@ class Findings:
     """All that was measured of a derivation."""
 
     rows: tuple[Finding, ...]
+    where: str = ""
+    """Where it was measured, if not at values of usual size, or why nothing was."""
 
     @property
     def passed(self) -> bool:
-        return all(row.passed for row in self.rows)
+        return bool(self.rows) and all(row.passed for row in self.rows)
 
     def __str__(self) -> str:
+        if not self.rows:
+            return f"FAILED: {self.where}"
         verdict = "passed" if self.passed else "FAILED"
         limit = f"{verdict}: errors up to {TOLERANCE:.0e} and slopes within {SLOPE_TOLERANCE} of 2 pass"
-        return "\n".join([*map(str, self.rows), limit])
+        return "\n".join([*map(str, self.rows), *([f"({self.where})"] if self.where else []), limit])
 
 
 def check_derivation(
     asked: Question, modes: Iterable[Derived], jax: ModuleType | None, seed: int = 0
 ) -> Findings:
-    """Measure everything at a random point."""
+    """Measure everything at a random point at which there is something to compare."""
     rng = np.random.default_rng(seed)
-    rows: list[Finding] = []
-    point = {t.name: _drawn(rng, t) for t in asked.program.inputs if t.kind not in GIVEN}
-    for derived in modes:
-        rows += _of_mode(derived, point, rng)
-    rows += _of_formula(asked, point, rng, jax)
-    return Findings(tuple(rows))
-
-
-def _drawn(rng: np.random.Generator, tensor: Tensor) -> np.ndarray:
-    shape = concrete_shape(tensor.shape, EXAMPLES)
-    if tensor.dtype == "index":
-        return rng.integers(0, tensor.limit or 1, shape)
-    # Positive values of usual size suit logarithms and roots, too.
-    return rng.uniform(0.2, 1.5, shape)
-
-
-def _completed(program: Program, point: Arrays, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """The point, and random cotangents and tangents."""
-    values = {n: v for n, v in point.items() if n in program}
-    for tensor in program.inputs:
-        if tensor.name not in values and tensor.kind not in GIVEN:
-            values[tensor.name] = rng.standard_normal(concrete_shape(tensor.shape, EXAMPLES))
-    return values
+    modes = tuple(modes)
+    pulled, _ = vjp(asked.program, asked.output, asked.wrt, seed="input")
+    pushed, _ = jvp(asked.program, asked.wrt, (asked.output,))
+    point = find_point(asked.program, (pulled, pushed, *(derived.plain for derived in modes)), rng)
+    if point is None:
+        return Findings((), f"{NOT_FINITE} any random values that were tried, so nothing can be compared")
+    rows = [row for derived in modes for row in _of_mode(derived, point.values, rng)]
+    rows += _of_formula(asked, point, pulled, pushed, rng, jax)
+    return Findings(tuple(rows), "" if point.is_usual else f"{NOT_FINITE} values {USUAL}; checked at {point}")
 
 
 def _of_mode(derived: Derived, point: Arrays, rng: np.random.Generator) -> Iterator[Finding]:
-    values = _completed(derived.source, point, rng)
-    values = {**_completed(derived.plain, {**point, **values}, rng), **values}
+    values = completed(derived.source, point, rng)
+    values = {**completed(derived.plain, {**point, **values}, rng), **values}
     stages = ((derived.source, derived.derived), (derived.plain, derived.simplified))
     stages += ((derived.simple, derived.stabilised),)
     # A circle of cotangents of all elements has no value step by step.
@@ -119,32 +109,41 @@ def _of_mode(derived: Derived, point: Arrays, rng: np.random.Generator) -> Itera
 
 
 def _of_formula(
-    asked: Question, point: Arrays, rng: np.random.Generator, jax: ModuleType | None
+    asked: Question,
+    point: Point,
+    pulled: Program,
+    pushed: Program,
+    rng: np.random.Generator,
+    jax: ModuleType | None,
 ) -> Iterator[Finding]:
-    pulled, _ = vjp(asked.program, asked.output, asked.wrt, seed="input")
-    pushed, _ = jvp(asked.program, asked.wrt, (asked.output,))
-    forward, backward = (_completed(p, point, rng) for p in (pushed, pulled))
+    forward, backward = (completed(p, point.values, rng) for p in (pushed, pulled))
     seed = given_cotangent(pulled, asked.output)
+    forward |= {t.name: forward[t.name] * point.spread(t.of) for t in pushed.inputs if t.kind == "tangent"}
     directions = {t.of: forward[t.name] for t in pushed.inputs if t.kind == "tangent"}
     values = run(pulled, backward, batch=EXAMPLES)
     cotangents = {n: values[c] for n, c in zip(asked.wrt, pulled.outputs[-len(asked.wrt) :], strict=True)}
     slope = run(pushed, forward, batch=EXAMPLES)[pushed.outputs[-1]]
     one, other = np.sum(values[seed] * slope), sum(np.sum(cotangents[n] * d) for n, d in directions.items())
     yield Finding("adjoint", "vjp against jvp", _relative(one, other))
-    yield Finding("Taylor", "the formula", _taylor(asked, point, directions, slope), is_slope=True)
+    yield Finding("Taylor", "the formula", _taylor(asked, point.values, directions, slope), is_slope=True)
     # What is said again in JAX has no recurrences.
     if jax is not None and not circles_of(asked.program.definitions):
-        yield Finding("JAX", "vjp against JAX's", _against_jax(asked, point, backward[seed], cotangents, jax))
+        yield Finding(
+            "JAX", "vjp against JAX's", _against_jax(asked, point.values, backward[seed], cotangents, jax)
+        )
 
 
 def _taylor(asked: Question, point: Arrays, directions: Arrays, slope: np.ndarray) -> float:
-    """The median slope of what is left over the step; 2 where nothing but rounding is."""
+    """The median slope of what is left over the step; 2 where nothing but rounding is, NaN where that is no
+    number."""
     before = run(asked.program, point, batch=EXAMPLES)[asked.output]
     left = []
     for h in STEPS:
         moved = {n: v + h * directions[n] if n in directions else v for n, v in point.items()}
         value = run(asked.program, moved, batch=EXAMPLES)[asked.output]
         left.append(float(np.linalg.norm(value - before - h * slope)))
+    if not np.all(np.isfinite(left)):
+        return float("nan")
     rounding = 1e-13 * float(np.linalg.norm(before))
     pairs = [(a, b) for a, b in pairwise(left) if b > rounding]
     return float(np.median([np.log2(a / b) for a, b in pairs])) if pairs else 2.0

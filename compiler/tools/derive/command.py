@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,10 @@ from typing import Any
 
 from compiler.errors import ModelError, Problem
 
+BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+"""How many threads the BLAS of NumPy's wheels starts, when it is loaded."""
+SELDOM = 50_000
+"""New objects, 10 MB of them, after which Python looks for cycles; by itself it does after 700."""
 FORMATS = ("text", "latex", "html", "numpy", "cython", "torch", "jax")
 
 
@@ -69,10 +74,39 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """A block in which the collector of cycles waits until there is something to collect."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """A block in which NumPy, imported there first, starts no threads: they spin for a tenth of a second, and
+    nothing is multiplied here that they could share."""
+    unset = BLAS_THREADS not in os.environ
+    os.environ.setdefault(BLAS_THREADS, "1")
+    try:
+        yield
+    finally:
+        if unset:
+            del os.environ[BLAS_THREADS]
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Print what was asked for; the exit code."""
+    with _seldom_collected():
+        return _answered(arguments)
+
+
+def _answered(arguments: argparse.Namespace) -> int:
     # What is imported stays for good: the collector of cycles would go through it a few hundred times.
-    with _uncollected():
+    with _uncollected(), _one_blas_thread():
         from compiler.tools.derive.api import Derivation, derive
     found = derive(arguments.formula, wrt=arguments.wrt, modes=arguments.modes, sizes=arguments.sizes)
     steps = arguments.steps

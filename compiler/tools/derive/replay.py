@@ -20,6 +20,8 @@ from compiler.ir.tensor.rename import reading
 Arrays = Mapping[str, np.ndarray]
 STEP = 2.0**-16
 """Of the differences, whose error is of the fourth order in it; what extended precision rounds is less."""
+SMALLEST = 1e-3
+"""Of the sizes of values that steps are made smaller for."""
 MOVED, RESULT = "what is moved", "what is computed"
 
 
@@ -106,12 +108,15 @@ def _slope(
     moved = _reading(term, {a: replace(a, tensor=name) for a, name in names.items()})
     shapes = {**shapes, **{names[a]: replace(shapes[a.tensor], name=names[a]) for a in along}}
 
+    sizes = [float(np.abs(values[a.tensor]).max(initial=0.0)) for a in along]
+    length = STEP * max(SMALLEST, min([1.0, *filter(np.isfinite, sizes)]))
+
     def at(step: float) -> np.ndarray:
         there = {names[a]: values[a.tensor] + np.longdouble(step) * d for a, d in along.items()}
         return _value(replace(old, terms=(moved,)), {**values, **there}, shapes, batch)
 
-    near, far = at(STEP) - at(-STEP), at(2 * STEP) - at(-2 * STEP)
-    return (8 * near - far) / np.longdouble(12 * STEP)
+    near, far = at(length) - at(-length), at(2 * length) - at(-2 * length)
+    return (8 * near - far) / np.longdouble(12 * length)
 
 
 def _reading(term: Term, accesses: Mapping[Access, Access]) -> Term:
