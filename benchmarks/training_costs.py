@@ -3,10 +3,12 @@
     callbacks    an epoch of `fit` with the usual callbacks, beside one without any
     diagnosis    the same with `Diagnose`, in a module that was compiled with the mode; and that module beside
                  one without the mode, where nothing is asked for
-    a folder     an epoch from a folder of 60,000 PNG files beside one from memory, and their reading
+    a folder     the first epoch from a folder of PNG files, whose listing and reading are in it, and a later
+                 one, beside an epoch from memory
 
 Epochs take turns, and their processor time is compared, which other programs disturb the least: a ratio is
-the median of those of neighbouring epochs.
+the median of those of neighbouring epochs. Of the folder clocks are compared too: files are read beside the
+steps, which costs processor time, and no other time where a processor is free.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from runtime.callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
-from runtime.data import load_mnist
+from runtime.data import Arrays, load_mnist
 from runtime.data.folders import load_images
 from runtime.diagnosis import Diagnose
 from runtime.interface import ModelInterface
@@ -74,23 +76,42 @@ def main() -> None:
         print(f"the usual callbacks: {usual:.3f} of an epoch without any")
         print(f"Diagnose, as it is by default: {watched / off:.3f}; the mode, nothing asked for: {off:.3f}")
         _write_pngs(folder / "png", images, labels)
-        began, wall = time.process_time(), time.perf_counter()
-        read = load_images(folder / "png", ModelInterface.of_module(plain))
-        spent, waited = time.process_time() - began, time.perf_counter() - wall
-        count = len(read.x_train) + len(read.x_test)
-        per_image, bare_image = spent / count, bare() / len(images)
-        held = epoch(
-            plain,
-            x=np.concatenate([read.x_train, read.x_test]),
-            y=np.concatenate([read.y_train, read.y_test]),
-        )
-        (from_folder,) = _ratios(options.rounds, bare, held)
-        print(f"an epoch from a folder of PNG files: {1 / from_folder:.0%} of the speed of one from memory")
-        print(
-            f"  which were read before: {count:,} files in {spent:.1f} s of processor time ({waited:.1f} s);"
-            f" with that, 12 epochs are {12 * bare_image / (12 * bare_image + per_image):.0%} as fast"
-        )
+        _compare_folder(options, plain, folder / "png")
     print(describe_contention(share_of_others(before, take_reading())))
+
+
+def _compare_folder(options: argparse.Namespace, module: ModuleType, folder: Path) -> None:
+    """The first epoch and the second of a training from a folder, beside one from memory."""
+    interface = ModelInterface.of_module(module)
+    held = load_images(folder, interface)
+    network = module.Network(seed=0, threads=options.threads)
+
+    def timed(data: Arrays) -> tuple[float, float]:
+        wall = time.perf_counter()
+        return _epoch(network, module, data.x_train, data.y_train, []), time.perf_counter() - wall
+
+    rows = []
+    for _ in range(options.rounds):
+        memory = timed(held)
+        wall, processor = time.perf_counter(), time.process_time()
+        data = load_images(folder, interface, on_demand=True)
+        listing = time.process_time() - processor, time.perf_counter() - wall
+        first, later = timed(data), timed(data)
+        rows.append([memory, listing, first, later])
+    memory, listing, first, later = np.moveaxis(np.array(rows), 1, 0)
+    count = len(held.x_train)
+    print(f"a folder of PNG files, {count:,} to train on, {options.threads} threads:")
+    for name, spent in (("the first epoch", first + listing), ("a later epoch", later)):
+        ratios = np.median(memory / spent, axis=0)
+        best = memory.min(axis=0) / spent.min(axis=0)
+        print(
+            f"  {name}: {ratios[0]:.0%} of the speed of one from memory by processor time (the best of each "
+            f"{best[0]:.0%}), {ratios[1]:.0%} by the clock ({best[1]:.0%})"
+        )
+    each = [1e6 * float(spent[:, 0].min()) / count for spent in (memory, listing, first)]
+    print(
+        "  processor time an image: {:.1f} µs from memory, {:.1f} listed, {:.1f} in the first".format(*each)
+    )
 
 
 def _epoch(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,8 +14,12 @@ from runtime.counting import Counting
 from runtime.errors import DataError
 from runtime.given import Arrays, arrays_of, each, examples_of
 from runtime.interface import ModelInterface
-from runtime.prefetch import prefetched
+from runtime.on_demand import OnDemand
+from runtime.prefetch import DEPTH, prefetched
 from runtime.shuffle import permutation
+
+READ_BYTES = 2**20
+"""Of examples that are read together, where batches are small: many files at once take less each."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ class ArrayBatches:
     """Arrays x and y, of which each epoch visits the first `samples` in its own order.
 
     Without a `seed` they are visited as they lie. `size` samples make an update; the last may have fewer.
+    Where x is read on demand, what is `needed` of a batch is read while the one before is trained on.
     """
 
     x: Arrays
@@ -115,14 +120,31 @@ class ArrayBatches:
     seed: int | None
     weights: np.ndarray | None = None
     part_size: int | None = None
+    needed: Callable[[Batch], np.ndarray] = attrgetter("rows")
 
     def batches(self, epoch: int, begin: int) -> Iterator[Batch]:
-        count = examples_of(self.x)
+        """Raises what reading raises."""
+        if not isinstance(self.x, OnDemand):
+            yield from self._made(self.x, epoch, begin)
+        elif self.x.complete:
+            yield from self._made(self.x.held, epoch, begin)
+        else:
+            together = max(1, READ_BYTES * len(self.x) // (self.size * self.x.held.nbytes))
+            read = self._read(self.x, together, self._made(self.x.held, epoch, begin))
+            yield from prefetched(read, DEPTH * together)
+
+    def _read(self, x: OnDemand, together: int, made: Iterator[Batch]) -> Iterator[Batch]:
+        while group := list(itertools.islice(made, together)):
+            x.hold(np.concatenate([self.needed(batch) for batch in group]))
+            yield from group
+
+    def _made(self, x: Arrays, epoch: int, begin: int) -> Iterator[Batch]:
+        count = examples_of(x)
         order = np.arange(count) if self.seed is None else permutation(count, self.seed, epoch)
         order = order[: self.samples]
         for first in range(begin, len(order), self.size):
             rows = order[first : first + self.size]
-            yield Batch(self.x, self.y, rows, self.weights, self.part_size)
+            yield Batch(x, self.y, rows, self.weights, self.part_size)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from runtime.example_states import check_whole_batches
 from runtime.given import Arrays, batch_of, examples_of, values_of
 from runtime.interface import ModelInterface
 from runtime.loss_means import countings, put_together, taken_apart
+from runtime.on_demand import OnDemand
+from runtime.prefetch import prefetched
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,9 @@ def evaluate(
     check_whole_batches(network, count, batch_size)
     begins = list(range(0, count, batch_size))
     mine = begins if group is None else begins[group.rank :: group.ranks]
-    for begin in mine:
-        part = slice(begin, begin + batch_size)
-        weighed = {} if weights is None else {"sample_weight": batch_of(weights, part)}
-        batch, labels = batch_of(x, part), batch_of(y, part)
+    made = (tuple(batch_of(of, slice(begin, begin + batch_size)) for of in (x, y, weights)) for begin in mine)
+    for batch, labels, own in prefetched(made) if isinstance(x, OnDemand) and not x.complete else made:
+        weighed = {} if own is None else {"sample_weight": own}
         parts.append(_measured(network, batch, labels, interface, weighed))
     if group is not None:
         parts = _everybodys(parts, len(begins), group)

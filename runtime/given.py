@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from runtime.errors import DataError
+from runtime.on_demand import OnDemand
 
 Arrays = Any
-"""An array (N, …), a tuple or list of such, or a dictionary by name; None where a model has no labels."""
+"""An array (N, …), there or read on demand, a tuple or list of arrays, or a dictionary of them by name; None
+where a model has no labels."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def is_arrays(given: object) -> bool:
         return True
     if isinstance(given, list | tuple):
         return bool(given) and all(isinstance(array, np.ndarray) for array in given)
-    return isinstance(given, np.ndarray)
+    return isinstance(given, np.ndarray | OnDemand)
 
 
 def each(function: Callable[[np.ndarray], Any], given: Arrays) -> Arrays:

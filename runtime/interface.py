@@ -14,6 +14,7 @@ import numpy as np
 from runtime.counting import Counting, where_real
 from runtime.errors import DataError, InterfaceError
 from runtime.given import Arrays, Given, by_key, other_length
+from runtime.on_demand import OnDemand
 
 CONSTANTS = ("INPUT_SHAPE", "OUTPUT_SHAPE", "LABEL_KIND", "DTYPE", "MODEL_NAME", "MODEL_HASH")
 SEVERAL = ("INPUTS", "LABELS", "OUTPUTS", "LOSSES", *CONSTANTS[3:])
@@ -192,7 +193,7 @@ class ModelInterface:
             becomes = one.kind == "real" and array.dtype.kind in kinds and array.dtype != np.uint8
             return array.astype(self.dtype) if becomes else array
 
-        if len(expected) == 1 and isinstance(given, np.ndarray):
+        if len(expected) == 1 and isinstance(given, np.ndarray | OnDemand):
             return converted(given, expected[0])
         found = by_key(given, expected, "arrays")
         return {one.key: converted(found[one.key], one) for one in expected} if found else given

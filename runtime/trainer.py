@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -34,6 +36,7 @@ from runtime.given import Arrays, each, examples_of, is_arrays
 from runtime.history import History
 from runtime.interface import ModelInterface
 from runtime.loss_means import taken_apart
+from runtime.updates import own_rows
 
 
 def fit(
@@ -161,6 +164,8 @@ def fit(
         order = seed if shuffle else None
         check_whole_batches(network, min(count, steps * size), size)
         batches = ArrayBatches(x, y, min(count, steps * size), size, order, weights, batch_size)
+        if not training.augment:
+            batches = replace(batches, needed=partial(own_rows, network, training.share))
     else:
         steps = steps_per_epoch
         batches = IterableBatches(x, interface, class_weight, accumulate, steps)

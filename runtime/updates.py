@@ -12,6 +12,7 @@ import numpy as np
 from runtime.apart import computations, counts_apart, ignoring
 from runtime.batches import Batch
 from runtime.distributed.exchange import Share, sum_of_all
+from runtime.distributed.network import SharedNetwork
 from runtime.given import values_of
 from runtime.interface import ModelInterface
 
@@ -93,6 +94,16 @@ def _own(batch: Batch, share: Share | None) -> Iterator[tuple[Batch, int]]:
         if len(part) and number % ranks == rank:
             yield part, before
         before += len(part)
+
+
+def own_rows(network: Any, share: Share | None, batch: Batch) -> np.ndarray:
+    """The rows of a batch whose inputs an `update` by this process reads."""
+    if share is not None:
+        own = [part.rows for part, _ in _own(batch, share)]
+        return np.concatenate(own) if own else batch.rows[:1]
+    if isinstance(network, SharedNetwork):
+        return np.concatenate([network.own_rows(part.rows) for part in batch.parts()])
+    return batch.rows
 
 
 def _of_all(

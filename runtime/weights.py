@@ -163,14 +163,18 @@ def check_resumable(path: str, found: list[str]) -> None:
 
 def identity_of(data: Arrays) -> DataIdentity:
     """A checksum of a data set's arrays: their types, shapes and bytes, as they were loaded."""
+    names = (tuple(of) for of in (data.classes, data.features, data.labels))
+    return DataIdentity(data.name, data.sha256 or _checksum(data), data.stand_in, *names)
+
+
+def _checksum(data: Arrays) -> str:
     digest = hashlib.sha256()
     for name, array in _named_arrays(data):
         little = array.dtype.newbyteorder("<")
         digest.update(f"{name} {little.str} {array.shape}\n".encode())
         for begin in range(0, len(array), CHUNK_ROWS):
             digest.update(array[begin : begin + CHUNK_ROWS].astype(little, copy=False).tobytes())
-    names = (tuple(of) for of in (data.classes, data.features, data.labels))
-    return DataIdentity(data.name, digest.hexdigest(), data.stand_in, *names)
+    return digest.hexdigest()
 
 
 def _named_arrays(data: Arrays) -> Iterator[tuple[str, np.ndarray]]:

@@ -84,6 +84,9 @@ class Network:
     def initialize(self) -> None:
         """Set parameters and states to their initial values, the optimiser to step 0."""
 
+    def examples_of(self, share: Any, count: int) -> NDArray[np.int64]:
+        """Which examples of a batch of `count` a process with this `share` of it computes."""
+
     @property
     def frozen(self) -> tuple[str, ...]:
         """The names of parameters that updates leave alone."""

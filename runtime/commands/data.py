@@ -56,7 +56,9 @@ def load_data(
     elif arguments.data and is_table(Path(arguments.data)):
         data = load_table(arguments.data, interface, known, report=remark, others=others)
     elif arguments.data and holds_images(Path(arguments.data)):
-        data = load_images(arguments.data, interface, arguments.resize)
+        data = load_images(
+            arguments.data, interface, arguments.resize, on_demand=interface.input_limit is None
+        )
     else:
         if not (arguments.data or os.environ.get("MNIST_DIR")):
             _check_suits_mnist(interface)

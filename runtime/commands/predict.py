@@ -197,7 +197,7 @@ def _given(
             labels += [None] * len(array)
             continue
         reading = reading_for(interface.input_shape, arguments.resize, arguments.invert)
-        images = images_below(path) if path.is_dir() else [path]
+        images = [Path(image) for image in images_below(path)] if path.is_dir() else [path]
         inputs.append(read_images(images, reading).reshape(-1, *interface.input_shape))
         called += map(str, images)
         known = {image: image.parent.name for image in images if path.is_dir() and image.parent != path}

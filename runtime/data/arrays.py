@@ -48,6 +48,8 @@ class Arrays:
     features: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     """What the columns of a table are called that are samples, and that say what these are."""
+    sha256: str = ""
+    """A checksum of data that are not all read; else it is that of the arrays."""
 
 
 def load_array(path: str | os.PathLike) -> np.ndarray:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from runtime.data.small_png import read_small
 from runtime.errors import DataError
-from runtime.files import open_regular
+from runtime.files import kind_of, open_regular
 
 ENDINGS = frozenset(
     [".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pnm"]
@@ -23,8 +26,8 @@ ENDINGS = frozenset(
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """What Pillow calls images of so many channels."""
 MAXIMUM_PIXELS = 2**26
-TOGETHER = 64
-"""Files that a thread reads in one go."""
+TOGETHER = 256
+"""Files that are read in one go."""
 MOST_READERS = 8
 LARGE = 2**14
 """Values of an image whose decoding is worth a thread."""
@@ -71,13 +74,18 @@ def reading_for(shape: Sequence[int], resize: bool = False, invert: bool = False
 
 def is_image(path: Path) -> bool:
     """Whether the name of a file says that it is an image."""
-    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+    return _names_image(path.name)
 
 
-def images_below(folder: Path) -> list[Path]:
-    """The images in a folder and the folders in it, in the order of their names. Raises DataError."""
+def _names_image(name: str) -> bool:
+    _, point, ending = name.rpartition(".")
+    return point + ending.lower() in ENDINGS and name[0] != "."
+
+
+def images_below(folder: str | os.PathLike) -> list[str]:
+    """The paths of images in a folder, and in folders in it, in the order of names. Raises DataError."""
     try:
-        found = sorted(path for path in folder.rglob("*") if is_image(path))
+        found = list(_images_below(os.fspath(folder)))
     except OSError as error:
         raise DataError(f"cannot read {folder}: {error.strerror or error}") from error
     if not found:
@@ -87,15 +95,38 @@ def images_below(folder: Path) -> list[Path]:
     return found
 
 
+def _images_below(folder: str) -> Iterator[str]:
+    """No file is asked for what the list of its folder says. Raises OSError, DataError."""
+    with os.scandir(folder) as entries:
+        listed = sorted(entries, key=attrgetter("name"))
+    for entry in listed:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _images_below(entry.path)
+        elif _names_image(entry.name) and not entry.is_dir():
+            if not entry.is_file():
+                found = kind_of(entry.stat(follow_symlinks=False))
+                raise DataError(f"{entry.path} cannot be read as an image", found=found)
+            yield entry.path
+
+
+def content_of(path: str | os.PathLike) -> bytes:
+    """The bytes of a file. Raises DataError."""
+    try:
+        with open_regular(path) as handle:
+            return handle.read()
+    except OSError as error:
+        raise DataError(
+            f"{os.fspath(path)} cannot be read as an image", found=f"{type(error).__name__}: {error}"
+        ) from error
+
+
 def read_image(path: str | os.PathLike, reading: Reading) -> np.ndarray:
     """One image, uint8 of the shape of `reading`, not to be written to. Raises DataError where the file is
     no such."""
     pillow = _pillow()
     try:
         # From memory: where a file announces more than it has, no reader can ask for more than that.
-        with open_regular(path) as handle:
-            content = io.BytesIO(handle.read())
-        with pillow.open(content) as image:
+        with pillow.open(io.BytesIO(content_of(path))) as image:
             if image.width * image.height > MAXIMUM_PIXELS:
                 found = f"{image.width} × {image.height}"
                 raise DataError(f"{path} is too large", expected=f"{MAXIMUM_PIXELS:,} pixels", found=found)
@@ -109,15 +140,15 @@ def read_image(path: str | os.PathLike, reading: Reading) -> np.ndarray:
     return 255 - pixels if reading.invert else pixels
 
 
-def read_images(paths: Sequence[Path], reading: Reading) -> np.ndarray:
+def read_images(paths: Sequence[str | os.PathLike], reading: Reading) -> np.ndarray:
     """Images uint8 (N, height, width, channels). Raises DataError."""
     pixels = np.empty((len(paths), *reading.shape), np.uint8)
+    together = 1 if _is_large(reading) else TOGETHER
 
-    def read(numbers: range) -> None:
-        for number in numbers:
-            pixels[number] = read_image(paths[number], reading)
+    def read(part: slice) -> None:
+        _read_together([os.fspath(path) for path in paths[part]], reading, pixels[part])
 
-    parts = [range(start, min(start + TOGETHER, len(paths))) for start in range(0, len(paths), TOGETHER)]
+    parts = [slice(start, start + together) for start in range(0, len(paths), together)]
     with ThreadPoolExecutor(_readers(reading, len(parts))) as readers:
         # In order: of several files that cannot be read, the first is named.
         for _ in readers.map(read, parts):
@@ -125,9 +156,24 @@ def read_images(paths: Sequence[Path], reading: Reading) -> np.ndarray:
     return pixels
 
 
+def _read_together(paths: Sequence[str], reading: Reading, pixels: np.ndarray) -> None:
+    """Some images: small files of the kind that most have at once, all others one by one."""
+    left: Iterable[int] = range(len(paths))
+    if not _is_large(reading):
+        left = read_small(paths, pixels, MODES[reading.shape[2]], _pillow())
+        if reading.invert:
+            np.subtract(255, pixels, out=pixels)
+    for number in left:
+        pixels[number] = read_image(paths[number], reading)
+
+
+def _is_large(reading: Reading) -> bool:
+    return math.prod(reading.shape) >= LARGE
+
+
 def _readers(reading: Reading, parts: int) -> int:
     """How many threads: Pillow decodes beside others, and what is around that for a small image does not."""
-    return max(1, min(parts, os.cpu_count() or 1, MOST_READERS)) if np.prod(reading.shape) >= LARGE else 1
+    return max(1, min(parts, os.cpu_count() or 1, MOST_READERS)) if _is_large(reading) else 1
 
 
 def _as_bytes(image: Any, reading: Reading, path: str | os.PathLike) -> np.ndarray:

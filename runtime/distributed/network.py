@@ -28,6 +28,10 @@ class SharedNetwork:
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.network, name, value)
 
+    def own_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Those of these rows, of a batch that is computed at once, whose examples this process reads."""
+        return rows[self.network.examples_of(self.share, len(rows))]
+
     def gradients(self, *batch: Any, **given: Any) -> tuple[Any, Any]:
         """The first half of a step: loss and gradients of the whole batch."""
         return self.network.gradients(*batch, **given, share=self.share)

@@ -127,6 +127,7 @@ def test_types_follow_from_roles() -> None:
         "state": f"Mapping[str, {array}]",
         "optimizer_state": f"Mapping[str, {array}]",
         "initialize": "None",
+        "examples_of": "NDArray[np.int64]",
         "frozen": "tuple[str, ...]",
         "freeze": "None",
         "unfreeze": "None",

@@ -3456,6 +3456,10 @@ cdef class Network:
         context.whole = whole
         return x, self._label(context, y[rows], rows.shape[0]), rows
 
+    def examples_of(self, share, count):
+        """Which examples of a batch of `count` a process with this `share` of it computes: their positions, int64."""
+        return _positions(share, count, share.rank)
+
     cdef int _together(self, Context* context, share) except -1:
         """Run the phases of a step of which other processes run theirs, and exchange between two what they need."""
         cdef Py_ssize_t whole = context.whole, batch = context.batch, rank = share.rank, ranks = share.ranks

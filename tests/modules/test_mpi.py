@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import subprocess
@@ -72,6 +73,18 @@ def test_the_same_bits_also_where_another_number_goes_on(module: Path, tmp_path:
         assert (found["weights"], found["history"]) == (expected["weights"], expected["history"])
         assert found["seen"] == expected["seen"][-len(found["seen"]) :]
         assert found["threads"] < 3 or (os.cpu_count() or 1) >= 6
+
+
+def test_each_reads_its_shard(module: Path, tmp_path: Path, alone: Path) -> None:
+    """In an epoch every sample is read by one of them, of held-out data too; the bits are those of one."""
+    folder = tmp_path / "on demand"
+    for ranks, epochs in ((4, 1), (2, 2)):
+        done = run(ranks, module, folder, epochs=epochs, demand=1)
+        assert done.returncode == 0, done.stderr
+        shards = [found["read"] for found in results(folder, ranks)]
+        assert sorted(itertools.chain(*shards)) == list(range(150))
+        assert max(map(len, shards)) < 150
+    assert (folder / "saved").read_bytes() == (alone / "saved").read_bytes()
 
 
 def test_in_any_order_and_by_decision_of_one(module: Path, tmp_path: Path, alone: Path) -> None:

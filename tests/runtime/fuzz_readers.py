@@ -18,7 +18,7 @@ from runtime.augmentation import Augmentation
 from runtime.checkpoint import read_checkpoint
 from runtime.data.arrays import load_array, load_arrays
 from runtime.data.idx import read_idx
-from runtime.data.images import Reading, read_image
+from runtime.data.images import Reading, read_images
 from runtime.data.tables import load_table
 from runtime.data.text import load_text
 from runtime.errors import ChainruleRuntimeError
@@ -66,7 +66,7 @@ def targets(folder: Path) -> tuple[Target, ...]:
         Target("npy", ".npy", load_array, (_array(np.ones((3, 4), np.float32)), _array(np.arange(5)))),
         Target("csv", ".csv", lambda path: load_table(path, rows), tuple(_tables())),
         Target("text", ".txt", lambda path: load_text(path, 8), ("Many words, ß too.\n".encode() * 9,)),
-        Target("image", ".png", lambda path: read_image(path, Reading((8, 8, 1), True)), tuple(_images())),
+        Target("image", ".png", lambda path: read_images([path], Reading((8, 8, 1), True)), tuple(_images())),
         Target("augmentation", ".augment", _augmentation, (b"shift=0.1,rotate=10,flip,noise=0.02",)),
         Target("formula", ".formula", _formula, FORMULAS, SLOW),
         Target("model", ".py", load_model, (SEQUENCE, GRAPH), SLOW),
