@@ -6,10 +6,14 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count
 
 from runtime.signals import held
+
+PATIENCE_SECONDS = 2.0
+"""How long programs may take to end when they are asked to."""
 
 
 def run(command: Sequence[str], **variables: str) -> subprocess.CompletedProcess[str]:
@@ -48,8 +52,7 @@ def run_together(
         for number in tuple(running):
             end_of(number)
     except BaseException:
-        for process in running.values():
-            _end(process)
+        _end(running.values())
         raise
     return tuple(results[number] for number in range(len(commands)))
 
@@ -73,15 +76,24 @@ def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess
     )
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a program and what it has started: politely, so that it removes its files, then for certain."""
+def _end(processes: Collection[subprocess.Popen[str]]) -> None:
+    """End programs and what they have started: politely, so that they remove their files, then for certain.
+
+    A program that is told so may be gone before those that it has started, which hold its pipes: their end is
+    waited for too.
+    """
     if os.name == "nt":
-        process.kill()
+        for process in processes:
+            process.kill()
         return
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # all of them are gone
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=2)
-    for pipe in filter(None, (process.stdout, process.stderr)):
-        pipe.close()
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # all of them are gone
+                os.killpg(process.pid, number)
+        until = time.monotonic() + PATIENCE_SECONDS
+        for process in processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=max(0.0, until - time.monotonic()))
+    for process in processes:
+        for pipe in filter(None, (process.stdout, process.stderr)):
+            pipe.close()

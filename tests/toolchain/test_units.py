@@ -121,18 +121,30 @@ def test_programs_side_by_side() -> None:
     assert run(["sh", "-c", 'echo "$LC_ALL$MORE"'], MORE="+").stdout == "C+\n"
 
 
-def test_programs_are_ended_together(tmp_path: Path) -> None:
-    """Whoever is stopped ends all that it has started."""
+def stopped_after(seconds: float, commands: list[list[str]]) -> None:
+    """Run programs, and be stopped."""
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, stop)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         with pytest.raises(KeyboardInterrupt):
-            run_together([["sh", "-c", f"sleep 2; touch {tmp_path / str(k)}"] for k in range(2)])
+            run_together(commands)
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+def test_programs_are_ended_together(tmp_path: Path) -> None:
+    """Whoever is stopped ends all that it has started."""
+    stopped_after(0.5, [["sh", "-c", f"sleep 2; touch {tmp_path / str(k)}"] for k in range(2)])
     time.sleep(2.5)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_program_has_started_is_waited_for(tmp_path: Path) -> None:
+    """A driver that is stopped may end before the compiler that it has started, which tidies up."""
+    inner = f"trap 'sleep 0.2; touch {tmp_path}/$0; exit' TERM; while :; do sleep 0.01; done"
+    stopped_after(0.5, [["sh", "-c", f'sh -c "$1" {k} & wait', "driver", inner] for k in range(2)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
