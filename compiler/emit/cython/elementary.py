@@ -9,7 +9,7 @@ argument into a small interval, and a polynomial there that is found when the mo
     log x     = n·ln 2 + log(1 + f)          x = 2^n·(1 + f), √½ ≤ 1 + f ≤ √2;  log(1 + f) = f - f²/2 + f³p(f)
     tanh x    = m / (m + 2), m = e^2x - 1
     erf x     = x·p(x²) where |x| < 1;  ±(1 - e^-q(|x|)) elsewhere
-    erfc x    = 1 - x·p(x²) where -1 < x < 1/2;  e^-x²·R(1/(|x| + 2)), or 2 less that, elsewhere
+    erfc x    = e^-x²·R(1/(x + 2)) where x ≥ 0;  2 - erfc(-x) elsewhere
 
 Values are within three units in the last place, erf within four, erfc within six
 (tests/emit/test_elementary.py). In float64 the library's functions are called: such modules are for checking.
@@ -32,15 +32,15 @@ LIBRARY = (
     *("erf", "erfc", "abs", "sqrt", "pow", "maximum", "minimum", "sign"),
 )
 """What expressions.py can call, under the names of the C library."""
-NEEDS = {"log1p": ("log",), "erf": ("exp",), "erfc": ("exp",)}
+NEEDS = {"log1p": ("log",), "erf": ("exp",)}
 """Functions whose text in float32 calls another."""
 BINARY = ("pow", "maximum", "minimum")
 """Functions of two arguments."""
 ERF_SPLIT, ERF_ONE = 1, 4
 """erf changes its formula at the first, and differs from 1 by less than half a unit after the second."""
 
-ERFC_SPLIT, ERFC_ZERO = 0.5, 10.25
-"""erfc is e^-x²·R from the first on, and vanishes before the second."""
+ERFC_ZERO = 10.25
+"""erfc vanishes before it."""
 
 
 def used_functions(lines: Iterable[str], single: bool) -> list[str]:
@@ -60,7 +60,7 @@ def numbers(functions: Iterable[str]) -> Mapping[str, str]:
         "tanh": (_exponential,),
         "log": (_logarithm,),
         "erf": (_error_function_inside, _error_function_outside),
-        "erfc": (_error_function_inside, _complement),
+        "erfc": (_exponential, _complement),
     }
     found = dict.fromkeys(source for name in functions for source in wanted.get(name, ()))
     high = mpmath.mpf(355) / 512
@@ -70,7 +70,6 @@ def numbers(functions: Iterable[str]) -> Mapping[str, str]:
         "ln2_low": _single(mpmath.log(2) - high),
         "erf_split": _single(ERF_SPLIT),
         "erf_one": _single(ERF_ONE),
-        "erfc_split": _single(ERFC_SPLIT),
         "erfc_zero": _single(ERFC_ZERO),
     }
 
@@ -135,11 +134,11 @@ def _error_function_outside() -> tuple[float, ...]:
 
 @cache
 def _complement() -> tuple[float, ...]:
-    """R where erfc x = e^-x²·R(1/(x + 2)), for x above the split."""
+    """R where erfc x = e^-x²·R(1/(x + 2)), for x from 0 on."""
 
     def scaled(r: mpmath.mpf) -> mpmath.mpf:
         x = 1 / r - 2
         return mpmath.erfc(x) * mpmath.exp(x * x)
 
-    ends = (1 / (mpmath.mpf(ERFC_ZERO) + 2), 1 / (mpmath.mpf(ERFC_SPLIT) + 2))
-    return minimax(scaled, ends, degree=8, weight=lambda r: 1 / scaled(r)).coefficients
+    ends = (1 / (mpmath.mpf(ERFC_ZERO) + 2), mpmath.mpf(1) / 2)
+    return minimax(scaled, ends, degree=9, weight=lambda r: 1 / scaled(r)).coefficients
