@@ -145,6 +145,9 @@ class Costs:
     panel_examples: int = 3
     """Examples from which on a panel is worth packing. Measured: a product of 16 MB of weights with one takes
     1.6 times as long over panels, one with four 0.7 times."""
+    transposed_value: float = 1.3
+    """Cycles for a value of a copy by squares that are transposed in registers. Measured: the packed weights
+    of a GPT of width 128, 1.1 to 1.4 of 64 KB, 1.1 to 2.4 of 256 KB; value by value 3 to 4."""
     transposed_block: int = 64
     """Elements of a row that are copied into a panel before the next row's: as many lines of it as stay in
     the first-level cache. Reckoned."""

@@ -13,8 +13,8 @@ A worked miniature, y[b,o] += x[b,i]·w[i,o] with tiles of 4 examples by 2 vecto
 
 A row of w is 8 KB: its 784 pieces of 128 bytes would fall on a few places of the first two caches, and on as
 many pages. In the panel they follow each other; they are read once from memory, whatever the batch, and as
-often as there are blocks of examples from the second level. Where w has i last, the copy transposes it, a
-block at a time.
+often as there are blocks of examples from the second level. Where w has i last, the copy transposes it, by
+squares that are turned in registers (`squares`).
 
 This is the layout of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), as
 Van Zee and van de Geijn, "BLIS" (2015), have it: the register tile is their micro-kernel, a panel their
@@ -42,6 +42,7 @@ from compiler.schedule.layout import BATCH, extent_limit, row_size
 from compiler.schedule.nest import Nest, Shapes
 from compiler.schedule.register_tile import register_tile_nest
 from compiler.schedule.settings import Settings
+from compiler.schedule.squares import Run, in_squares
 from compiler.schedule.tile import Tile, is_selected, reduction_order
 
 EXAMPLES = 1024
@@ -194,15 +195,18 @@ def _copy(tile: Tile, panels: Panels, first: Affine, size: int) -> Body:
     place = Address(panels.room, row + axis(across))
     source = _at(operand, {across: axis(across) + first})
     *outer, last = panels.depth
-    element = _moved("packed_s", source, place, 0)
-    if last.extent is None or last.extent % panels.block or last.extent == panels.block:
-        inside = _loops((Axis(across, size), last), element)
-        return _loops(tuple(outer), inside)
-    block = f"{last.name}_rows"
-    within = Loop(last.name, (Limit(axis(block)),), (Limit(axis(block) + panels.block),), element)
-    rows = _loops((Axis(across, size),), (within,))
-    blocks = Loop(block, (Limit(constant(0)),), (extent_limit(last.extent),), rows, panels.block)
-    return _loops(tuple(outer), (blocks,))
+    run = Run(across, constant(0), size)
+    if last.extent is None or operand.offset.coefficient(last.name) != 1:
+        copied = _loops((Axis(across, size), last), _moved("packed_s", source, place, 0))
+    elif last.extent % panels.block or last.extent == panels.block:
+        copied = in_squares(source, place, Run(last.name, constant(0), last.extent), run, tile.lanes)
+    else:
+        block = f"{last.name}_rows"
+        rows = Run(last.name, axis(block), panels.block)
+        whole = extent_limit(last.extent)
+        squares = in_squares(source, place, rows, run, tile.lanes)
+        copied = (Loop(block, (Limit(constant(0)),), (whole,), squares, panels.block),)
+    return _loops(tuple(outer), copied)
 
 
 def _moved(name: str, source: Address, place: Address, width: int) -> tuple[Statement, Statement]:

@@ -44,6 +44,12 @@ cdef extern from *:
     #endif
 
     typedef float real;
+    /* Lanes of two vectors by their numbers, those of the second behind those of the first. */
+    #ifdef __clang__
+    #define CHAINRULE_LANES(integers, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+    #else
+    #define CHAINRULE_LANES(integers, a, b, ...) __builtin_shuffle(a, b, (integers){__VA_ARGS__})
+    #endif
     /* 8 values that the processor works on at once; it may stand at any address of a real. */
     typedef real vector __attribute__((vector_size(32), aligned(sizeof(real)), may_alias));
     static inline vector load(const real *p) { return *(const vector *)p; }
@@ -75,6 +81,67 @@ cdef extern from *:
         int32_few few = {0};
         memcpy(&few, p, n * sizeof(int32_t));
         return __builtin_convertvector(few, integers);
+    }
+    /* The rows of a square become its columns. */
+    static inline void transpose(
+        vector *row0,
+        vector *row1,
+        vector *row2,
+        vector *row3,
+        vector *row4,
+        vector *row5,
+        vector *row6,
+        vector *row7)
+    {
+        vector a, b;
+        a = *row0;
+        b = *row4;
+        *row0 = CHAINRULE_LANES(integers, a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+        *row4 = CHAINRULE_LANES(integers, a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+        a = *row1;
+        b = *row5;
+        *row1 = CHAINRULE_LANES(integers, a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+        *row5 = CHAINRULE_LANES(integers, a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+        a = *row2;
+        b = *row6;
+        *row2 = CHAINRULE_LANES(integers, a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+        *row6 = CHAINRULE_LANES(integers, a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+        a = *row3;
+        b = *row7;
+        *row3 = CHAINRULE_LANES(integers, a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+        *row7 = CHAINRULE_LANES(integers, a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+        a = *row0;
+        b = *row2;
+        *row0 = CHAINRULE_LANES(integers, a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+        *row2 = CHAINRULE_LANES(integers, a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+        a = *row1;
+        b = *row3;
+        *row1 = CHAINRULE_LANES(integers, a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+        *row3 = CHAINRULE_LANES(integers, a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+        a = *row4;
+        b = *row6;
+        *row4 = CHAINRULE_LANES(integers, a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+        *row6 = CHAINRULE_LANES(integers, a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+        a = *row5;
+        b = *row7;
+        *row5 = CHAINRULE_LANES(integers, a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+        *row7 = CHAINRULE_LANES(integers, a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+        a = *row0;
+        b = *row1;
+        *row0 = CHAINRULE_LANES(integers, a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+        *row1 = CHAINRULE_LANES(integers, a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+        a = *row2;
+        b = *row3;
+        *row2 = CHAINRULE_LANES(integers, a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+        *row3 = CHAINRULE_LANES(integers, a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+        a = *row4;
+        b = *row5;
+        *row4 = CHAINRULE_LANES(integers, a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+        *row5 = CHAINRULE_LANES(integers, a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+        a = *row6;
+        b = *row7;
+        *row6 = CHAINRULE_LANES(integers, a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+        *row7 = CHAINRULE_LANES(integers, a, b, 1, 9, 3, 11, 5, 13, 7, 15);
     }
     /* 4 values that the processor works on at once; it may stand at any address of a real. */
     typedef real vector4 __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
@@ -292,6 +359,16 @@ cdef extern from *:
     vector smaller(vector best, vector x) noexcept nogil
     integers smaller_winner(
         vector best, vector x, integers winner, Py_ssize_t position
+    ) noexcept nogil
+    void transpose(
+        vector* row0,
+        vector* row1,
+        vector* row2,
+        vector* row3,
+        vector* row4,
+        vector* row5,
+        vector* row6,
+        vector* row7
     ) noexcept nogil
     void store_uint8(uint8* p, integers v) noexcept nogil
     void store_uint8_partial(uint8* p, integers v, int n) noexcept nogil
@@ -925,16 +1002,34 @@ cdef void dense_2_kernel_packed10(
 ) noexcept nogil:
     # dense_2.kernel.packed10[i1, i0] += dense_2.kernel[i0, i1]  for i1:10, i0:128
     # shapes: dense_2.kernel.packed10 (10, 128), from dense_2.kernel (128, 10)
-    # schedule: gather, plain loops
+    # schedule: gather, squares of 8 i1 by 8 i0, transposed in registers
     # operations: 0 for each call
-    cdef Py_ssize_t i0_block, i1_block, i1, i0
-    cdef real dense_2_kernel_0
-    for i0_block in range(0, 128, 16):
-        for i1_block in range(0, 10, 8):
-            for i1 in range(i1_block, index_min(10, i1_block + 8)):
-                for i0 in range(i0_block, i0_block + 16):
-                    dense_2_kernel_0 = dense_2_kernel[10 * i0 + i1]
-                    dense_2_kernel_packed10[i0 + 128 * i1] = dense_2_kernel_0
+    cdef Py_ssize_t i0, i1
+    cdef real moved_s
+    cdef vector moved_v0, moved_v1, moved_v2, moved_v3, moved_v4, moved_v5, moved_v6, moved_v7
+    for i0 in range(0, 128, 8):
+        for i1 in range(0, 8, 8):
+            moved_v0 = load(dense_2_kernel + 10 * i0 + i1)
+            moved_v1 = load(dense_2_kernel + 10 * i0 + i1 + 10)
+            moved_v2 = load(dense_2_kernel + 10 * i0 + i1 + 20)
+            moved_v3 = load(dense_2_kernel + 10 * i0 + i1 + 30)
+            moved_v4 = load(dense_2_kernel + 10 * i0 + i1 + 40)
+            moved_v5 = load(dense_2_kernel + 10 * i0 + i1 + 50)
+            moved_v6 = load(dense_2_kernel + 10 * i0 + i1 + 60)
+            moved_v7 = load(dense_2_kernel + 10 * i0 + i1 + 70)
+            transpose(&moved_v0, &moved_v1, &moved_v2, &moved_v3, &moved_v4, &moved_v5, &moved_v6, &moved_v7)
+            store(dense_2_kernel_packed10 + i0 + 128 * i1, moved_v0)
+            store(dense_2_kernel_packed10 + i0 + 128 * i1 + 128, moved_v1)
+            store(dense_2_kernel_packed10 + i0 + 128 * i1 + 256, moved_v2)
+            store(dense_2_kernel_packed10 + i0 + 128 * i1 + 384, moved_v3)
+            store(dense_2_kernel_packed10 + i0 + 128 * i1 + 512, moved_v4)
+            store(dense_2_kernel_packed10 + i0 + 128 * i1 + 640, moved_v5)
+            store(dense_2_kernel_packed10 + i0 + 128 * i1 + 768, moved_v6)
+            store(dense_2_kernel_packed10 + i0 + 128 * i1 + 896, moved_v7)
+    for i0 in range(128):
+        for i1 in range(8, 10):
+            moved_s = dense_2_kernel[10 * i0 + i1]
+            dense_2_kernel_packed10[i0 + 128 * i1] = moved_s
 
 cdef void dense_1(
     const real* dense_1_bias, const real* dense_1_kernel, const real* input, real* relu_1,
@@ -2154,16 +2249,29 @@ cdef void dense_1_kernel_packed10(
 ) noexcept nogil:
     # dense_1.kernel.packed10[i1, i0] += dense_1.kernel[i0, i1]  for i1:128, i0:784
     # shapes: dense_1.kernel.packed10 (128, 784), from dense_1.kernel (784, 128)
-    # schedule: gather, plain loops
+    # schedule: gather, squares of 8 i1 by 8 i0, transposed in registers
     # operations: 0 for each call
-    cdef Py_ssize_t i0_block, i1_block, i1, i0
-    cdef real dense_1_kernel_0
-    for i0_block in range(16 * (49 * part // parts), index_min(784, 16 * (49 * (part + 1) // parts)), 16):
-        for i1_block in range(0, 128, 8):
-            for i1 in range(i1_block, i1_block + 8):
-                for i0 in range(i0_block, i0_block + 16):
-                    dense_1_kernel_0 = dense_1_kernel[128 * i0 + i1]
-                    dense_1_kernel_packed10[i0 + 784 * i1] = dense_1_kernel_0
+    cdef Py_ssize_t i0, i1
+    cdef vector moved_v0, moved_v1, moved_v2, moved_v3, moved_v4, moved_v5, moved_v6, moved_v7
+    for i0 in range(8 * (98 * part // parts), index_min(784, 8 * (98 * (part + 1) // parts)), 8):
+        for i1 in range(0, 128, 8):
+            moved_v0 = load(dense_1_kernel + 128 * i0 + i1)
+            moved_v1 = load(dense_1_kernel + 128 * i0 + i1 + 128)
+            moved_v2 = load(dense_1_kernel + 128 * i0 + i1 + 256)
+            moved_v3 = load(dense_1_kernel + 128 * i0 + i1 + 384)
+            moved_v4 = load(dense_1_kernel + 128 * i0 + i1 + 512)
+            moved_v5 = load(dense_1_kernel + 128 * i0 + i1 + 640)
+            moved_v6 = load(dense_1_kernel + 128 * i0 + i1 + 768)
+            moved_v7 = load(dense_1_kernel + 128 * i0 + i1 + 896)
+            transpose(&moved_v0, &moved_v1, &moved_v2, &moved_v3, &moved_v4, &moved_v5, &moved_v6, &moved_v7)
+            store(dense_1_kernel_packed10 + i0 + 784 * i1, moved_v0)
+            store(dense_1_kernel_packed10 + i0 + 784 * i1 + 784, moved_v1)
+            store(dense_1_kernel_packed10 + i0 + 784 * i1 + 1568, moved_v2)
+            store(dense_1_kernel_packed10 + i0 + 784 * i1 + 2352, moved_v3)
+            store(dense_1_kernel_packed10 + i0 + 784 * i1 + 3136, moved_v4)
+            store(dense_1_kernel_packed10 + i0 + 784 * i1 + 3920, moved_v5)
+            store(dense_1_kernel_packed10 + i0 + 784 * i1 + 4704, moved_v6)
+            store(dense_1_kernel_packed10 + i0 + 784 * i1 + 5488, moved_v7)
 
 cdef void input_cotangent(
     const real* dense_1_cotangent, const real* dense_1_kernel_packed10, real* input_cotangent,

@@ -7,7 +7,8 @@ from typing import Any
 from compiler.emit.cython.calls import extra_parameters, rows_of
 from compiler.emit.cython.names import RESERVED, identifier
 from compiler.emit.cython.printer import PrintedKernel, print_kernel
-from compiler.ir.loops.grammar import Kernel
+from compiler.ir.loops.grammar import Kernel, Transpose
+from compiler.ir.loops.walk import statements
 from compiler.ir.module.grammar import Call
 from compiler.ir.tensor.printer import print_name
 
@@ -39,6 +40,12 @@ class KernelNames:
             name += "_"
         self._used.add(name)
         return name
+
+    @property
+    def transposed(self) -> tuple[int, ...]:
+        """Rows of the squares that some kernel transposes in registers."""
+        every = (s for kernel in self._kernels for s in statements(kernel.body))
+        return tuple(sorted({s.width for s in every if isinstance(s, Transpose)}))
 
     def described(self) -> list[dict[str, Any]]:
         """Every function, and in its header what else it computes."""

@@ -28,6 +28,7 @@ from compiler.ir.loops.grammar import (
     Pick,
     Random,
     Store,
+    Transpose,
 )
 
 
@@ -125,6 +126,11 @@ def _pick(writer: Writer, pick: Pick, level: int) -> None:
         writer.line(level, f"{pick.name} = pick{ending}({numbers}, {number}, {value}, {pick.name})")
 
 
+def _transpose(writer: Writer, transpose: Transpose, level: int) -> None:
+    vectors = (f"&{value}" for value in transpose.values)
+    writer.line(level, vector_call(writer.lengths, "transpose", transpose.width, *vectors))
+
+
 def _lanes(writer: Writer, lanes: Lanes, level: int) -> None:
     writer.declare(lanes.name, "real")
     writer.line(level, f"{lanes.name} = lanes{suffix(writer.lengths, lanes.width)}({lanes.vector})")
@@ -200,6 +206,7 @@ FORMS: dict[type, Form] = {
     Let: _let,
     Mask: _mask,
     Pick: _pick,
+    Transpose: _transpose,
     Lanes: _lanes,
     Index: _index,
     Choose: _choose,

@@ -7,6 +7,8 @@ many processors execute at twice the rate, or of 16. The longest type is `vector
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from compiler.ir.loops.grammar import Choose
 from compiler.machine.elements import REALS
 from compiler.machine.target import Target
@@ -15,7 +17,19 @@ RELATIONS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne
 """Comparisons of vectors, by the names that their functions have for them."""
 _INTEGERS = ("uint8", "int32")
 WORDS = (
-    *("vector", "integers", "load", "store", "splat", "zeros", "lanes", "pick", "larger", "smaller"),
+    *(
+        "vector",
+        "integers",
+        "load",
+        "store",
+        "splat",
+        "zeros",
+        "lanes",
+        "pick",
+        "larger",
+        "smaller",
+        "transpose",
+    ),
     *(f"where_{word}" for word in (*RELATIONS.values(), *_INTEGERS)),
     *(f"{word}_{integer}" for word in ("store", "widen") for integer in _INTEGERS),
 )
@@ -59,6 +73,37 @@ def vector_call(lengths: tuple[int, ...], function: str, width: int, *arguments:
     if width == length_of(lengths, width):
         return f"{name}({', '.join(arguments)})"
     return f"{name}_partial({', '.join(arguments)}, {width})"
+
+
+@dataclass(frozen=True)
+class LaneStep:
+    """Two rows of a square, and of which lanes of both the first and the second are made."""
+
+    rows: tuple[int, int]
+    near: tuple[int, ...]
+    far: tuple[int, ...]
+
+
+def transpose_steps(length: int) -> list[LaneStep]:
+    """How a square of vectors is transposed: the vectors of two rows become two others, of lanes of both.
+
+    Lanes of the second vector count from `length` on.
+
+    Halves change places, then halves of halves:
+
+        0 1 2 3      0 1 8 9        0 4 8 c
+        4 5 6 7      4 5 c d        1 5 9 d
+        8 9 a b      2 3 a b        2 6 a e
+        c d e f      6 7 e f        3 7 b f
+
+    See J. O. Eklundh, "A fast computer method for matrix transposing", IEEE Trans. Computers 21 (1972)."""
+    steps, distance = [], length // 2
+    while distance:
+        near = tuple(lane + (length - distance) * bool(lane & distance) for lane in range(length))
+        far = tuple(lane + (length if lane & distance else distance) for lane in range(length))
+        steps += [LaneStep((row, row + distance), near, far) for row in range(length) if not row & distance]
+        distance //= 2
+    return steps
 
 
 def better_lines(lengths: tuple[int, ...], choose: Choose, value: str, position: str) -> list[str]:

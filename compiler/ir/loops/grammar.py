@@ -6,6 +6,7 @@
     Let       name = expression                (SymPy over local names)
     Mask      name = name where integers[offset] == affine, else 0
     Pick      name = values[integers[offset]]  (of every lane)
+    Transpose lane c of vector r and lane r of vector c change places
     Lanes     name = sum of the lanes of a vector
     Index     name = affine                    (an integer)
     Store     buffer[offset] (+)= expression
@@ -124,6 +125,15 @@ class Pick:
     name: Set
     values: tuple[Used, ...]
     address: Address
+    width: Width
+
+
+@dataclass(frozen=True)
+class Transpose:
+    """The vectors `values`, as many as each has lanes, as the rows of a square that is transposed: lane c of
+    vector r and lane r of vector c change places."""
+
+    values: tuple[Updated, ...]
     width: Width
 
 
@@ -270,6 +280,7 @@ Statement = (
     | Let
     | Mask
     | Pick
+    | Transpose
     | Lanes
     | Index
     | Choose

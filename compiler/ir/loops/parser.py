@@ -43,6 +43,7 @@ from compiler.ir.loops.grammar import (
     Span,
     Statement,
     Store,
+    Transpose,
 )
 from compiler.ir.loops.text import INDENT
 from compiler.ir.tensor.parser import PLAIN_NAME, parse_body, parse_guard, parse_index, unquoted
@@ -239,8 +240,11 @@ def _mask(_reader: _Reader, match: re.Match[str]) -> Mask:
 
 
 def _pick(_reader: _Reader, match: re.Match[str]) -> Pick:
-    values = tuple(map(unquoted, re.findall(NAME, match["values"])))
-    return Pick(unquoted(match["name"]), values, _address(match), _width(match))
+    return Pick(unquoted(match["name"]), _names(match), _address(match), _width(match))
+
+
+def _names(match: re.Match[str]) -> tuple[str, ...]:
+    return tuple(map(unquoted, re.findall(NAME, match["values"])))
 
 
 def _lanes(_reader: _Reader, match: re.Match[str]) -> Lanes:
@@ -260,10 +264,6 @@ def _choose(reader: _Reader, match: re.Match[str]) -> Choose:
 def _store(reader: _Reader, match: re.Match[str]) -> Store:
     value = parse_index(match["value"]) if match["int"] else reader.expression(match["value"])
     return Store(_address(match), value, _width(match), match["sign"] == "+=")
-
-
-def _fill(_reader: _Reader, match: re.Match[str]) -> Fill:
-    return Fill(unquoted(match["name"]), parse_index(match["count"]))
 
 
 def _random(_reader: _Reader, match: re.Match[str]) -> Random:
@@ -319,6 +319,7 @@ _FORMS: Sequence[tuple[re.Pattern[str], Callable[[_Reader, re.Match[str]], Any]]
         (r"if (?P<tests>.*):", _if),
         (rf"mask {_SIZED} where {_ELEMENT} == (?P<value>.*)", _mask),
         (rf"pick {_SIZED} = (?P<values>.*) by {_ELEMENT}", _pick),
+        (r"transpose<(?P<width>\d+)> (?P<values>.*)", lambda _, m: Transpose(_names(m), _width(m))),
         (rf"lanes (?P<sum>{NAME}) = {_SIZED}", _lanes),
         (rf"index {_SIZED} = (?P<value>.*)", _index),
         (

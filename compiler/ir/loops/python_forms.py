@@ -26,6 +26,7 @@ from compiler.ir.loops.grammar import (
     Random,
     Span,
     Store,
+    Transpose,
 )
 from compiler.ir.loops.python_code import Code, Form
 from compiler.ir.tensor.counter_random import uniform
@@ -98,6 +99,11 @@ def _pick(code: Code, pick: Pick, level: int) -> None:
     code.line(level, f"{name} = {first}")
     for number, value in enumerate(others, 1):
         code.line(level, f"{name} = where(numbers == {number}, {value}, {name})")
+
+
+def _transpose(code: Code, transpose: Transpose, level: int) -> None:
+    names = ", ".join(code.names[value] for value in transpose.values)
+    code.line(level, f"{names} = np.array([{names}]).T.copy()")
 
 
 def _lanes(code: Code, lanes: Lanes, level: int) -> None:
@@ -258,6 +264,7 @@ FORMS: dict[type, Form] = {
     Let: _let,
     Mask: _mask,
     Pick: _pick,
+    Transpose: _transpose,
     Lanes: _lanes,
     Index: _index,
     Choose: _choose,

@@ -8,6 +8,7 @@
     acc<4> = x_v0*y_s1                                  Let; `+=` updates
     mask x_v0<4> where w[8*b] == 1                      Mask
     pick best<4> = acc_0, acc_1 by w[8*b]               Pick
+    transpose<4> x_v0, x_v1, x_v2, x_v3                 Transpose
     lanes total = acc<4>                                Lanes
     index winner<4> = 0                                 Index
     choose best<4> winner by > at 1: x_v0               Choose
@@ -57,6 +58,7 @@ from compiler.ir.loops.grammar import (
     Span,
     Statement,
     Store,
+    Transpose,
     Width,
 )
 from compiler.ir.loops.walk import bodies
@@ -178,6 +180,10 @@ def _lanes(lanes: Lanes) -> str:
     return f"lanes {print_name(lanes.name)} = {_sized(lanes.vector, lanes.width)}"
 
 
+def _transpose(transpose: Transpose) -> str:
+    return f"transpose<{transpose.width}> {', '.join(map(print_name, transpose.values))}"
+
+
 def _index(index: Index) -> str:
     return f"index {_sized(index.name, index.width)} = {_affine(index.value)}"
 
@@ -248,6 +254,7 @@ _FORMS: Mapping[type, Callable[[Any], str]] = {
     Let: _let,
     Mask: _mask,
     Pick: _pick,
+    Transpose: _transpose,
     Lanes: _lanes,
     Index: _index,
     Choose: _choose,

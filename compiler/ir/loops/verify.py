@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import get_args
 
 import sympy
 
@@ -45,24 +45,12 @@ from compiler.ir.loops.grammar import (
     Span,
     Statement,
     Store,
+    Transpose,
 )
+from compiler.ir.loops.kinds import INTEGER, Kind
 from compiler.ir.loops.text import print_statement
 from compiler.ir.loops.walk import bodies, names_set, names_used, parts
 from compiler.ir.scalar.conditions import Comparison
-
-
-@dataclass(frozen=True)
-class Kind:
-    """The type of a local variable: of what, and lanes (0: one)."""
-
-    element: Literal["real", "integer"]
-    width: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.element} vector of {self.width}" if self.width else self.element
-
-
-INTEGER = Kind("integer")
 
 
 def verify_kernel(kernel: Kernel, sizes: Sizes, limits: Mapping[str, int]) -> None:
@@ -232,6 +220,15 @@ def _pick(self: _Verifier, pick: Pick) -> Iterator[str]:
     self.padded.add(pick.name)
 
 
+def _transpose(self: _Verifier, transpose: Transpose) -> Iterator[str]:
+    if len(set(transpose.values)) != transpose.width:
+        yield f"{transpose.width} different vectors are a square"
+    if any(self.kinds.get(value) != Kind("real", transpose.width) for value in transpose.values):
+        yield f"transposes what is no vector of {transpose.width}"
+    if self.padded & set(transpose.values):
+        yield "transposes lanes that may be anything"
+
+
 def _of_integers(self: _Verifier, address: Address, width: int) -> Iterator[str]:
     if self.buffer(address).element == "real":
         yield f"{address.buffer} holds no integers"
@@ -343,7 +340,7 @@ def _spanned(span: Span | None) -> Iterator[str]:
 
 
 _CHECKS = dict(zip(get_args(Statement), (
-    _loop, _if, _load, _let, _mask, _pick, _lanes, _index, _choose, _store, _fill, _random, _lists, _collect,
-    _points, _buckets, _chunks, _each,
+    _loop, _if, _load, _let, _mask, _pick, _transpose, _lanes, _index, _choose, _store, _fill, _random,
+    _lists, _collect, _points, _buckets, _chunks, _each,
 ), strict=True))  # fmt: skip
 """In the order in which the grammar lists the statements."""

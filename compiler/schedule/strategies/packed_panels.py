@@ -45,12 +45,12 @@ class PackedPanels(TiledSum):
         return {self.panels.room: self.panels.values(self.tile)}
 
     def cycles(self, machine: Machine) -> float:
-        """A vector of an operand that is not transposed takes a load and a store; else an element."""
+        """A vector of an operand that is not transposed takes a load and a store."""
         costs, across = machine.costs(self.settings.dtype), self.tile.vector_axis
         points = across.size * prod(extent_of(a, self.settings.tile) for a in self.panels.depth)
         transposed = self.panels.operand.offset.coefficient(across.name) != 1
         copied = (
-            points * costs.loop_point
+            points * costs.transposed_value
             if transposed
             else points / self.tile.lanes * (costs.group_load + costs.store)
         )

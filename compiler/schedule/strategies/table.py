@@ -20,6 +20,7 @@ from compiler.schedule.strategies import (
     register_tile,
     scatter,
     strips,
+    transposed_copy,
 )
 
 STRATEGIES: tuple[Strategy, ...] = (
@@ -35,6 +36,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     linear_sums.match,
     pointwise_groups.match,
     # The terms one after the other.
+    transposed_copy.match,
     packed_panels.match,
     register_tile.match,
     compacted_tile.match,

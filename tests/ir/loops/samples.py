@@ -31,6 +31,7 @@ from compiler.ir.loops.grammar import (
     Random,
     Span,
     Store,
+    Transpose,
 )
 
 BATCH, b, h, c = (axis(name) for name in ("batch", "b", "h", "c"))
@@ -79,9 +80,11 @@ def vectors() -> Body:
         Mask("x_v0", Address("n", 8 * b), constant(1), 4),
         Pick("best", ("x_v0", "x_v1"), Address("n", 8 * b + 4), 4),
         Let("best", 2 * real("x_v1"), 4, update=True),
+        Let("turned", real("x_v1") - 1, 4),
         Index("number", constant(0), 4),
         Choose("best", real("x_v0"), "<", "number", constant(1), 4),
         Lanes("total", "x_v2_of_2", 2),
+        Transpose(("x_v0", "x_v1", "turned", "best"), 4),
     )
     stores = (
         Store(Address("y", 8 * b), real("best") + real("total"), 4),
