@@ -15,7 +15,8 @@ from runtime.data import Arrays, load_arrays, load_mnist, load_text, reads_text
 from runtime.data.arrays import ArrayNames
 from runtime.data.folders import holds_arrays, holds_images, load_images, load_mapped
 from runtime.data.tables import is_table, load_table
-from runtime.distributed.group import Group, going_ahead
+from runtime.distributed.group import Group
+from runtime.distributed.sharing import read_once
 from runtime.errors import DataError
 from runtime.given import arrays_of
 from runtime.interface import ModelInterface
@@ -43,27 +44,59 @@ def load_data(
 
     Columns and classes of a table are found by the names that are `known` from weights; a table of `others`
     may lack them. Of the processes of a `group` the first of each machine downloads what is not there, and
-    the first of all reads the whole set for its checksum.
+    reads what is not read on demand, for all of them; the first of all reads the whole set for its checksum.
     """
+    identities: list[DataIdentity] = []
+
+    def read() -> Arrays:
+        data = _read(arguments, interface, known, others)
+        if group is None or group.first:
+            identities.append(identity_of(data))
+        return _as_taken(data, interface)
+
+    if group is None:
+        return read(), identities[0]
+    data = read() if _is_read_on_demand(arguments, interface) else read_once(group, read, NO_DATA)
+    # So that the others read of a set that is mapped what they train on.
+    return data, DataIdentity.parsed(group.everybodys(str(identities[0]) if group.first else "")[0])
+
+
+NO_DATA = Arrays(None, None, None, None, source="")
+
+
+def _is_read_on_demand(arguments: argparse.Namespace, interface: ModelInterface) -> bool:
+    """Whether each process reads of the data what it needs: those in files of arrays, or of images."""
+    if not arguments.data or arguments.data.endswith(".npz") or reads_text(interface):
+        return False
+    folder = Path(arguments.data)
+    return holds_arrays(folder, interface) or (not is_table(folder) and holds_images(folder))
+
+
+def _read(
+    arguments: argparse.Namespace, interface: ModelInterface, known: DataIdentity | None, others: bool
+) -> Arrays:
+    """The data set as it is stored."""
     if arguments.data and arguments.data.endswith(".npz"):
-        data = load_arrays(arguments.data, interface)
-    elif arguments.data and reads_text(interface):
-        data = load_text(arguments.data, interface.input_shape[0])
-    elif arguments.data and holds_arrays(Path(arguments.data), interface):
-        data = load_mapped(arguments.data, interface)
-    elif len(interface.inputs) != 1 or len(interface.labels) != 1:
+        return load_arrays(arguments.data, interface)
+    if arguments.data and reads_text(interface):
+        return load_text(arguments.data, interface.input_shape[0])
+    if arguments.data and holds_arrays(Path(arguments.data), interface):
+        return load_mapped(arguments.data, interface)
+    if len(interface.inputs) != 1 or len(interface.labels) != 1:
         raise _needs_names(interface)
-    elif arguments.data and is_table(Path(arguments.data)):
-        data = load_table(arguments.data, interface, known, report=remark, others=others)
-    elif arguments.data and holds_images(Path(arguments.data)):
-        data = load_images(
+    if arguments.data and is_table(Path(arguments.data)):
+        return load_table(arguments.data, interface, known, report=remark, others=others)
+    if arguments.data and holds_images(Path(arguments.data)):
+        return load_images(
             arguments.data, interface, arguments.resize, on_demand=interface.input_limit is None
         )
-    else:
-        if not (arguments.data or os.environ.get("MNIST_DIR")):
-            _check_suits_mnist(interface)
-        with going_ahead(group):
-            data = load_mnist(arguments.data, offline=arguments.offline, report=remark).arrays()
+    if not (arguments.data or os.environ.get("MNIST_DIR")):
+        _check_suits_mnist(interface)
+    return load_mnist(arguments.data, offline=arguments.offline, report=remark).arrays()
+
+
+def _as_taken(data: Arrays, interface: ModelInterface) -> Arrays:
+    """The data set in the shapes and dtypes that a model takes. Raises DataError."""
     x_train = interface.fit_inputs(data.x_train, "training inputs")
     x_test = interface.fit_inputs(data.x_test, "test inputs")
     for train, test in zip(arrays_of(x_train), arrays_of(x_test), strict=True):
@@ -72,14 +105,7 @@ def load_data(
     x_test, y_test = interface.convert(x_test, data.y_test)
     interface.check_pair(x_train, y_train, "training")
     interface.check_pair(x_test, y_test, "test")
-    converted = replace(data, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-    return converted, identity_of(data) if group is None else _identity_of_first(data, group)
-
-
-def _identity_of_first(data: Arrays, group: Group) -> DataIdentity:
-    """So that the others read of a set that is mapped what they train on."""
-    own = str(identity_of(data)) if group.first else ""
-    return DataIdentity.parsed(group.everybodys(own)[0])
+    return replace(data, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 
 
 def _needs_names(interface: ModelInterface) -> DataError:

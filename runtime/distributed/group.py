@@ -7,6 +7,7 @@ here waits in MPI: messages are begun, and asked after between naps.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -106,6 +107,24 @@ class Group:
     def broadcast(self, arrays: Sequence[Any]) -> None:
         """Arrays of the first rank to all others, in place."""
         self.wait(*(self.communicator.Ibcast(array) for array in arrays))
+
+    def said_on_machine(self, given: Any) -> Any:
+        """What the first rank of this machine gives, in all of its ranks."""
+        own = np.frombuffer(json.dumps(given).encode(), np.uint8)
+        size = np.array([own.size])
+        self.wait(self.machine.Ibcast(size))
+        text = np.array(own) if self.machine.rank == 0 else np.empty(int(size[0]), np.uint8)
+        self.wait(self.machine.Ibcast(text))
+        return json.loads(text.tobytes())
+
+    def memory_of_machine(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """An array that all ranks of this machine see, as long as the job runs."""
+        from mpi4py import MPI
+
+        size = math.prod(shape) * dtype.itemsize
+        here = size if self.machine.rank == 0 else 0
+        memory, _ = MPI.Win.Allocate_shared(here, dtype.itemsize, comm=self.machine).Shared_query(0)
+        return np.ndarray(shape, dtype, buffer=memory) if size else np.empty(shape, dtype)
 
     def all_have_failed(self) -> bool:
         """Whether every rank asks this within some seconds: then the error is everybody's."""

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,28 @@ def test_each_reads_its_shard(module: Path, tmp_path: Path, alone: Path) -> None
         assert sorted(itertools.chain(*shards)) == list(range(150))
         assert max(map(len, shards)) < 150
     assert (folder / "saved").read_bytes() == (alone / "saved").read_bytes()
+
+
+def test_a_table_is_read_by_one_of_a_machine(module: Path, tmp_path: Path) -> None:
+    """By `train`, whose others see the memory of the first; what is wrong with it is said once."""
+    rng = np.random.default_rng(0)
+    rows = [",".join([*map(str, rng.random(5)), "abc"[k % 3]]) for k in range(90)]
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    (tmp_path / "wrong.csv").write_text("\n".join([*rows, "1,2"]))
+    train = [sys.executable, "-m", "runtime", "train", str(module), "--quiet", "--epochs", "1", "--data"]
+
+    def trained(ranks: int, table: str) -> subprocess.CompletedProcess[str]:
+        start = [] if ranks == 1 else [str(MPIEXEC), "-n", str(ranks)]
+        options = [str(tmp_path / table), "--weights", str(tmp_path / str(ranks))]
+        return subprocess.run(
+            [*start, *train, *options], cwd=ROOT, capture_output=True, text=True, timeout=120
+        )
+
+    for ranks in (1, 3):
+        assert (done := trained(ranks, "table.csv")).returncode == 0, done.stderr
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "3").read_bytes()
+    done = trained(2, "wrong.csv")
+    assert done.returncode != 0 and done.stderr.count("different lengths") == 1, done.stderr
 
 
 def test_in_any_order_and_by_decision_of_one(module: Path, tmp_path: Path, alone: Path) -> None:

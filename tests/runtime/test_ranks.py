@@ -102,21 +102,38 @@ def test_a_shared_network_is_the_network_but_for_its_steps():
     assert shared.train_step(1, 2, rows=3) == 2 and seen == [[1, 2, 3]]
 
 
-@pytest.mark.parametrize(("rank", "expected"), [(0, ["read", "all"]), (1, ["all", "read"])])
-def test_the_first_downloads_and_reads_all_for_a_checksum(monkeypatch, rank, expected):
-    """The others look for the data when it has them, and are told what they are."""
-    seen = []
+def test_the_first_of_a_machine_reads_for_all(monkeypatch):
+    """The others see its arrays, and are told what they are."""
+    seen, memories, told = [], [], []
     arrays = Arrays(*fake_network.small_images(4), *fake_network.small_images(2), source="", name="")
     said = types.SimpleNamespace(arrays=lambda: arrays)
     monkeypatch.setattr(data, "load_mnist", lambda *given, **named: seen.append("read") or said)
-    all_there = types.SimpleNamespace(Test=lambda: seen.append("all") or True)
-    machine = types.SimpleNamespace(rank=rank, Ibarrier=lambda: all_there)
+    said_to_all = []
+
+    def said_on_machine(self, given):
+        told.append(given) if self.rank == 0 else None
+        return told[0]
+
+    def memory(self, shape, dtype):
+        if self.rank == 0:
+            memories.append(np.zeros(shape, dtype))
+            return memories[-1]
+        return memories.pop(0)
+
+    def everybodys(self, own):
+        said_to_all.append(own)
+        return said_to_all
+
+    monkeypatch.setattr(Group, "said_on_machine", said_on_machine)
+    monkeypatch.setattr(Group, "memory_of_machine", memory)
+    monkeypatch.setattr(Group, "everybodys", everybodys)
     asked = argparse.Namespace(data=None, offline=False, resize=False)
     interface = ModelInterface.of_module(fake_network)
-    told = data.load_data(asked, interface)[1]
+    expected, identity = data.load_data(asked, interface)
     seen.clear()
-    if rank:
-        monkeypatch.setattr(data, "identity_of", None)
-    monkeypatch.setattr(Group, "everybodys", lambda self, own: [str(told), own])
-    found, identity = data.load_data(asked, interface, group=group(machine=machine, rank=rank))
-    assert seen == expected and len(found.x_train) == 4 and identity == told
+    for rank in range(2):
+        machine = types.SimpleNamespace(rank=rank, Ibarrier=lambda: types.SimpleNamespace(Test=lambda: True))
+        found, known = data.load_data(asked, interface, group=group(machine=machine, rank=rank))
+        assert seen == ["read"] and known == identity and found.source == expected.source
+        for name in ("x_train", "y_train", "x_test", "y_test"):
+            assert np.array_equal(getattr(found, name), getattr(expected, name))
