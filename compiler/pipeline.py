@@ -38,6 +38,7 @@ from compiler.passes.commute import commute
 from compiler.passes.demand import demand
 from compiler.passes.distribute import distribute
 from compiler.passes.gather.invert import invert
+from compiler.passes.lengths import lengths
 from compiler.passes.outside import outside
 from compiler.passes.over_batch import over_batch
 from compiler.passes.pack import pack
@@ -265,6 +266,13 @@ PASSES: tuple[Pass, ...] = (
         "pointwise definitions that one other reads become a part of it",
         plain(join),
         without="every pointwise definition behind no contraction is stored",
+    ),
+    Pass(
+        "lengths",
+        "planning",
+        "loops over the steps of sequences end at the longest of them",
+        plain(lengths),
+        without="recurrences go through all steps, however short the sequences are",
     ),
     Pass(
         "tile",

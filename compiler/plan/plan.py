@@ -18,11 +18,13 @@ from functools import partial
 from typing import cast
 
 from compiler.errors import CompilerBug
+from compiler.ir.affine.domain import End
 from compiler.ir.loops.grammar import Kernel
 from compiler.ir.module.grammar import Element, Place
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.circles import Circle, NoOrder, circle_of, problem_of
-from compiler.ir.tensor.program import Program
+from compiler.ir.tensor.ends import read_behind
+from compiler.ir.tensor.program import Program, Tensor
 from compiler.machine.elements import element_bytes
 from compiler.plan.kernels import Call, Kernels
 from compiler.plan.memory import ALIGNMENT, Interval, pack
@@ -134,8 +136,9 @@ def _fused(
     settings: Settings,
     kernels: Kernels,
 ) -> dict[Group, Schedule | None]:
-    """The groups with chains of them joined. A circle neither follows a contraction nor is followed."""
-    apart = {name: (when, program.circle_of.get(name)) for name, when in stage.items()}
+    """The groups with chains of them joined. A circle neither follows a contraction nor is followed, and all
+    of a chain end alike."""
+    apart = {name: (when, program.circle_of.get(name), _ends(program, name)) for name, when in stage.items()}
     first = {n for n, when in stage.items() if when.kind == "tile" and n not in program.circle_of}
     context = partial(context_of, program=program, settings=settings)
     return fused_groups(groups, Fusing(program, apart, first, settings.machine, kernels.choose, context))
@@ -179,8 +182,10 @@ def _call(
     kind = stage[group[0]].kind
     settings = whole_settings(settings) if kind == "whole" else settings
     circle = _circle(program, group)
-    outside = _read_outside(program, group) if circle else frozenset()
-    context = context_of(entries, program, settings, adds=kind == "lane", outside=outside, circle=circle)
+    context = context_of(entries, program, settings, adds=kind == "lane")
+    if circle is not None:
+        outside, unread = _read_outside(program, group), _unread(program, circle)
+        context = replace(context, outside=outside, circle=circle, unread=unread)
     return kernels.call(entries, context, kind, schedule)
 
 
@@ -198,6 +203,24 @@ def _read_outside(program: Program, group: Group) -> frozenset[str]:
     """The members of a circle that something else reads, or that are asked for."""
     read = (name for name in group if any(d.name not in group for d in program.readers[name]))
     return frozenset(read) | (program.results & frozenset(group))
+
+
+def _unread(program: Program, circle: Circle) -> frozenset[str]:
+    """The members of a circle that nothing reads behind the ends of all examples."""
+    carried = dict(zip(circle.names, circle.dimensions, strict=True))
+    terms = (term for name in carried for term in program.definitions[program.positions[name]].terms)
+    ends = (a.end.lengths for term in terms for a in term.axes if a.end)
+    lengths = next((tensor for name in ends if isinstance(tensor := program[name], Tensor)), None)
+    if lengths is None:
+        return frozenset()
+    return frozenset(name for name, k in carried.items() if not read_behind(program, name, k, lengths))
+
+
+def _ends(program: Program, name: str) -> frozenset[End]:
+    """The ends of what a definition computes."""
+    definition = program.definition(name)
+    axes = (a for term in definition.terms for a in term.target_axes) if definition else ()
+    return frozenset(a.end for a in axes if a.end)
 
 
 def _places(

@@ -52,6 +52,8 @@ class Context:
     before: int = 0
     circle: Circle | None = None
     """The steps of the entries, where they read each other at earlier ones."""
+    unread: frozenset[str] = frozenset()
+    """The members of the circle of which nothing is read behind the ends of all examples."""
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
@@ -94,12 +96,11 @@ def context_of(
     adds: bool = False,
     outside: frozenset[str] = frozenset(),
     tile: Tile | None = None,
-    circle: Circle | None = None,
 ) -> Context:
     """The context of some of a program's entries."""
     names = dict.fromkeys(name for entry in entries for name in (entry.name, *_read(entry)))
     tensors = (Stored(name, program.shape(name), element_of(program[name])) for name in names)
-    return Context(tuple(tensors), settings, adds, outside, tile, circle=circle)
+    return Context(tuple(tensors), settings, adds, outside, tile)
 
 
 def _read(entry: Definition | Tensor) -> tuple[str, ...]:

@@ -62,6 +62,12 @@ def extent_limit(extent: Extent) -> Limit:
     return Limit(BATCH if extent is None else constant(extent))
 
 
+def end_limits(loop_axis: Axis) -> tuple[Limit, ...]:
+    """Where an axis ends by a local integer, if it does."""
+    end = loop_axis.end
+    return () if end is None else (Limit(axis(end.lengths) + end.shift),)
+
+
 def loop_limits(
     loop_axis: Axis, guards: Iterable[Guard], outer: frozenset[str]
 ) -> tuple[tuple[Limit, ...], tuple[Limit, ...], tuple[Guard, ...]]:
@@ -71,7 +77,7 @@ def loop_limits(
     a bound: `a·x + rest >= 0` is `x >= ⌈-rest/a⌉` for a > 0 and `x < ⌊rest/-a⌋ + 1` for a < 0. Returns
     (lower bounds, exclusive upper bounds, the guards used).
     """
-    lower, upper = [Limit(constant(0))], [extent_limit(loop_axis.extent)]
+    lower, upper = [Limit(constant(0))], [extent_limit(loop_axis.extent), *end_limits(loop_axis)]
     used = []
     for guard in guards:
         if not _bounds_axis(guard, loop_axis.name, outer):

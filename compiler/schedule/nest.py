@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,12 +10,13 @@ import sympy
 
 from compiler.ir.affine.expression import Affine, Atom, Extent, axis, constant
 from compiler.ir.affine.expression import Read as IntegerRead
-from compiler.ir.loops.grammar import Address, Let, Load, Statement
+from compiler.ir.loops.grammar import Address, Largest, Let, Load, Statement
 from compiler.ir.scalar.conditions import Condition
+from compiler.ir.tensor.axes import batch_axis
 from compiler.ir.tensor.maps import interior
 from compiler.ir.tensor.program import Access, Axis, Guard, Shape, Term
-from compiler.ir.tensor.rename import substitute_axes, without_single_values
-from compiler.schedule.layout import offset
+from compiler.ir.tensor.rename import substitute_axes, with_lengths, without_single_values
+from compiler.schedule.layout import BATCH, offset
 
 Shapes = Mapping[str, Shape]
 
@@ -63,8 +64,10 @@ def make_nest(term: Term, target: str, shapes: Shapes, prefix: str, numbered: bo
     guards leave out has one too, so that the reduction still runs over all of them."""
     term = without_single_values(term)
     term = term if numbered else within_bounds(term)
+    ends = _longest(term)
+    term = replace(term, axes=with_lengths(term.axes, _end_name))
     addresses = {s: _address(a, shapes[a.tensor], term.extents) for s, a in term.reads}
-    prelude: list[Statement] = []
+    prelude: list[Statement] = [*ends]
     fixed: dict[sympy.Symbol, sympy.Symbol] = {}
     for symbol, address in addresses.items():
         if address.offset.is_constant and not shapes[address.buffer]:
@@ -102,10 +105,29 @@ def within_bounds(term: Term) -> Term:
             inside = interior(replace(term, guards=tuple(own)), a.name)
             if inside:
                 guards = tuple(guard for guard in term.guards if guard not in own)
-                axes = [replace(a, extent=len(inside)) if one == a else one for one in term.axes]
+                end = a.end and replace(a.end, shift=a.end.shift - inside.start)
+                shorter = replace(a, extent=len(inside), end=end)
+                axes = [shorter if one == a else one for one in term.axes]
                 shift = {a.name: axis(a.name) + inside.start}
                 term = substitute_axes(replace(term, guards=guards), shift, axes)
     return term
+
+
+def _longest(term: Term) -> Iterator[Statement]:
+    """The local integers at which axes end: the longest of the examples at hand."""
+    examples = batch_axis(term.axes)
+    if examples is not None:
+        ends = dict.fromkeys(a.end.lengths for a in term.axes if a.end)
+        yield from (longest(name, examples, _end_name(name)) for name in ends)
+
+
+def longest(lengths: str, examples: Axis, local: str) -> Largest:
+    """The largest of the integers `lengths`, one for each example, in a local variable."""
+    return Largest(local, examples.name, BATCH, Address(lengths, axis(examples.name)))
+
+
+def _end_name(lengths: str) -> str:
+    return f"{local_name(lengths)}_most"
 
 
 def _is_bound(guard: Guard) -> bool:

@@ -47,7 +47,7 @@ from compiler.schedule.accumulators import (
     start_accumulators,
 )
 from compiler.schedule.blocks import Inside, summed, summed_list
-from compiler.schedule.layout import BATCH, loop_limits, offset
+from compiler.schedule.layout import BATCH, end_limits, loop_limits, offset
 from compiler.schedule.masks import mask_of
 from compiler.schedule.nest import Integers, Nest, Shapes
 from compiler.schedule.nonzero import Nonzero, each_point, listed
@@ -181,7 +181,9 @@ def unrolled_loops(
     if count == 1:
         result += _at(a.name, constant(0), whole)
     elif count:
-        result += (Loop(a.name, zero, (Limit(constant(count * factor)),), whole, factor),)
+        # Of the last block before an end some may be behind it: what is left out there may be done.
+        upper = (Limit(constant(count * factor)), *end_limits(a))
+        result += (Loop(a.name, zero, upper, whole, factor),)
     if rest:
         small = unrolled_loops(tuple(others), block, (*sizes, (a.name, rest)))
         result += _at(a.name, constant(count * factor), small)

@@ -17,6 +17,7 @@ from compiler.ir.tensor.axes import has_batch
 from compiler.machine.elements import element_bytes
 from compiler.machine.machine import Machine
 from compiler.schedule.context import Context, Entries, Stored
+from compiler.schedule.ends import with_own_ends
 from compiler.schedule.layout import row_size
 from compiler.schedule.nest import Nest, Shapes
 from compiler.schedule.pieces import Piece
@@ -93,7 +94,7 @@ class Schedule(ABC):
 
     def lower(self) -> Body:
         """All statements, in order."""
-        return (*dict.fromkeys(self.prelude), *self.loops())
+        return with_own_ends(self.nests, tuple(dict.fromkeys(self.prelude)), self.loops())
 
     def cost(self, machine: Machine) -> Cost:
         """What it is predicted to take on a machine."""

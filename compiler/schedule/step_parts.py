@@ -58,11 +58,14 @@ class Branch:
 
 @dataclass(frozen=True)
 class Turn:
-    """The steps of one loop, forwards (1) or backwards (-1)."""
+    """The steps of one loop, forwards (1) or backwards (-1): all of them, or those before (behind) an end."""
 
     axis: Axis
     direction: int
     body: Parts
+    end: str = ""
+    """A local integer, the number of steps before the end."""
+    behind: bool = False
 
 
 Part = Schedule | Branch | Turn

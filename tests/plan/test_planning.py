@@ -41,10 +41,24 @@ def large() -> Program:
     return lowered(pullback(case).simplified, MACHINE, "float64")
 
 
+SEQUENCES = """
+input x: (batch, 4, 3) real
+input n: (batch,) index < 5
+made: (batch, 4, 3) real = sum
+    for b:batch, t:4, u:3: [b, t, u] += tanh(x[b, t, u])
+    for b:batch, t:4, u:3 if t - 1 >= 0: [b, t, u] += h[b, t - 1, u]
+h: (batch, 4, 3) real = sum
+    for b:batch, t:4, u:3 if -t + n[b] - 1 >= 0: [b, t, u] += made[b, t, u]
+    for b:batch, t:4, u:3 if t - 1 >= 0, t - n[b] >= 0: [b, t, u] += h[b, t - 1, u]
+outputs h
+"""
+
+
 PROGRAMS = {
     "split": lambda: parse_program(PENALISED),
     "keep": large,
     "join": lambda: parse_program(UNPOOLED),
+    "lengths": lambda: parse_program(SEQUENCES),
 }
 """A program for each pass of planning that it changes."""
 

@@ -20,6 +20,7 @@ from compiler.ir.loops.grammar import (
     If,
     Index,
     Lanes,
+    Largest,
     Let,
     Limit,
     Load,
@@ -146,6 +147,15 @@ def _index(writer: Writer, index: Index, level: int) -> None:
     writer.line(level, f"{index.name} = {affine_text(index.value)}")
 
 
+def _largest(writer: Writer, largest: Largest, level: int) -> None:
+    for name in (largest.name, largest.variable):
+        writer.declare(name, "Py_ssize_t")
+    writer.line(level, f"{largest.name} = 0")
+    writer.line(level, f"for {largest.variable} in range({affine_text(largest.count)}):")
+    value = f"index_max({largest.name}, {writer.element(largest.address)})"
+    writer.line(level + 1, f"{largest.name} = {value}")
+
+
 def _choose(writer: Writer, choose: Choose, level: int) -> None:
     """NaN beats every number and is kept, so that a poisoned window is seen and not hidden."""
     if choose.width:
@@ -209,6 +219,7 @@ FORMS: dict[type, Form] = {
     Transpose: _transpose,
     Lanes: _lanes,
     Index: _index,
+    Largest: _largest,
     Choose: _choose,
     Store: _store,
     Fill: _fill,

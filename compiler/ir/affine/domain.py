@@ -13,6 +13,14 @@ Shape = tuple[Extent, ...]
 
 
 @dataclass(frozen=True)
+class End:
+    """Where an axis ends for an example: at what the integers `lengths`, one an example, say, and `shift`."""
+
+    lengths: str
+    shift: int = 0
+
+
+@dataclass(frozen=True)
 class Axis:
     """A loop index over `[0, extent)`; extent None is the batch."""
 
@@ -21,6 +29,8 @@ class Axis:
     outer: bool = False
     """A loop around all that the term's definition is scheduled with runs over it: for each of its values the
     term is computed apart."""
+    end: End | None = None
+    """The points from there on may be left out: what they add is 0, or is read by nobody."""
 
     @property
     def size(self) -> int:

@@ -27,6 +27,7 @@ from compiler.ir.loops.grammar import (
     If,
     Index,
     Kernel,
+    Largest,
     Limit,
     Lists,
     Load,
@@ -115,7 +116,7 @@ class _Prover:
 
     def statement(self, statement: Statement, place: Place) -> Iterator[str]:
         """What a statement itself does not prove."""
-        around = self.inside(statement, place) if isinstance(statement, Points) else place
+        around = self.inside(statement, place) if isinstance(statement, Points | Largest) else place
         for address in parts(statement, Address):
             yield from self.access(address, max(1, getattr(statement, "width", 0)), around)
         if isinstance(statement, Fill):
@@ -162,7 +163,7 @@ class _Prover:
             return replace(place, facts=(*place.facts, *facts))
         if isinstance(statement, Buckets):
             return place.with_variable(statement.variable, statement.lists.buckets)
-        if isinstance(statement, Points):
+        if isinstance(statement, Points | Largest):
             return _counted(statement.variable, statement.count, place)
         if isinstance(statement, Chunks):
             return place.without(statement.variable)
@@ -182,6 +183,9 @@ class _Prover:
         """What is known behind a statement."""
         if isinstance(statement, Load) and statement.integer:
             return self.loaded(statement, place)
+        if isinstance(statement, Largest):
+            buffer = self.buffers[statement.address.buffer]
+            return place.with_variable(statement.name, self.limits.get(buffer.tensor))
         if isinstance(statement, Index):
             return place.without(statement.name)
         if isinstance(statement, Points):

@@ -9,6 +9,7 @@
     Transpose lane c of vector r and lane r of vector c change places
     Lanes     name = sum of the lanes of a vector
     Index     name = affine                    (an integer)
+    Largest   name = the largest of integers, 0 where there are none
     Store     buffer[offset] (+)= expression
     Fill      buffer[offset : offset + count] = 0
     Random    buffer[0 : count] = counter-based uniforms
@@ -156,6 +157,17 @@ class Index:
 
 
 @dataclass(frozen=True)
+class Largest:
+    """`name` is the largest of the integers at `address`, for the first `count` values of `variable`; 0 is
+    the least that it can be."""
+
+    name: Set
+    variable: Set
+    count: Affine
+    address: Address
+
+
+@dataclass(frozen=True)
 class Choose:
     """`name, winner = value, position if value beats name` (keeping the first of equals; NaN wins)."""
 
@@ -283,6 +295,7 @@ Statement = (
     | Transpose
     | Lanes
     | Index
+    | Largest
     | Choose
     | Store
     | Fill

@@ -31,6 +31,7 @@ from compiler.ir.loops.grammar import (
     Index,
     Kernel,
     Lanes,
+    Largest,
     Let,
     Limit,
     Lists,
@@ -255,6 +256,11 @@ def _index(reader: _Reader, match: re.Match[str]) -> Index:
     return Index(reader.integer(match["name"]), parse_index(match["value"]), _width(match))
 
 
+def _largest(reader: _Reader, match: re.Match[str]) -> Largest:
+    name, variable = reader.integer(match["name"]), reader.integer(match["variable"])
+    return Largest(name, variable, parse_index(match["count"]), _address(match))
+
+
 def _choose(reader: _Reader, match: re.Match[str]) -> Choose:
     winner = unquoted(match["winner"]) if match["winner"] else None
     position, value = parse_index(match["position"]), reader.expression(match["value"])
@@ -322,10 +328,8 @@ _FORMS: Sequence[tuple[re.Pattern[str], Callable[[_Reader, re.Match[str]], Any]]
         (r"transpose<(?P<width>\d+)> (?P<values>.*)", lambda _, m: Transpose(_names(m), _width(m))),
         (rf"lanes (?P<sum>{NAME}) = {_SIZED}", _lanes),
         (rf"index {_SIZED} = (?P<value>.*)", _index),
-        (
-            rf"choose {_SIZED}{_WINNER} by (?P<better>[<>]) at (?P<position>[^:]*): (?P<value>.*)",
-            _choose,
-        ),
+        (rf"largest {_SIZED}: (?P<variable>{NAME}) in (?P<count>[^:]*): {_ELEMENT}", _largest),
+        (rf"choose {_SIZED}{_WINNER} by (?P<better>[<>]) at (?P<position>[^:]*): (?P<value>.*)", _choose),
         (
             rf"fill (?P<buffer>{NAME}): (?P<count>.*)",
             lambda _, m: Fill(unquoted(m["buffer"]), parse_index(m["count"])),
@@ -336,15 +340,9 @@ _FORMS: Sequence[tuple[re.Pattern[str], Callable[[_Reader, re.Match[str]], Any]]
             _lists,
         ),
         (rf"collect {_LIST}: (?P<entry>.*)", _collect),
-        (
-            rf"points (?P<lists>{NAME}): (?P<variable>{NAME}) in (?P<count>[^:]*): (?P<elements>.*)",
-            _points,
-        ),
+        (rf"points (?P<lists>{NAME}): (?P<variable>{NAME}) in (?P<count>[^:]*): (?P<elements>.*)", _points),
         (rf"(?P<int>int )?{_SIZED} = {_ELEMENT}", _load),
-        (
-            rf"(?P<buffer>{NAME})(?:<(?P<width>\d+)>)?\[(?P<place>[^\]]*)\] {_VALUE}",
-            _store,
-        ),
+        (rf"(?P<buffer>{NAME})(?:<(?P<width>\d+)>)?\[(?P<place>[^\]]*)\] {_VALUE}", _store),
         (rf"{_SIZED} (?P<sign>\+?=) (?P<value>.*)", _let),
     )
 ]

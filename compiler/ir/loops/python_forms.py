@@ -15,6 +15,7 @@ from compiler.ir.loops.grammar import (
     If,
     Index,
     Lanes,
+    Largest,
     Let,
     Limit,
     Lists,
@@ -114,6 +115,14 @@ def _index(code: Code, index: Index, level: int) -> None:
     value = code.expressions.index(index.value)
     value = f"np.full({index.width}, {value})" if index.width else value
     code.line(level, f"{code.names[index.name]} = {value}")
+
+
+def _largest(code: Code, statement: Largest, level: int) -> None:
+    name, variable = code.names[statement.name], code.names[statement.variable]
+    code.line(level, f"{name} = 0")
+    code.line(level, f"for {variable} in range({code.expressions.index(statement.count)}):")
+    value = code.read(statement, statement.address, 0, level + 1)
+    code.line(level + 1, f"{name} = largest({name}, int({value}))")
 
 
 def _choose(code: Code, choose: Choose, level: int) -> None:
@@ -267,6 +276,7 @@ FORMS: dict[type, Form] = {
     Transpose: _transpose,
     Lanes: _lanes,
     Index: _index,
+    Largest: _largest,
     Choose: _choose,
     Store: _store,
     Fill: _fill,

@@ -11,6 +11,7 @@
     transpose<4> x_v0, x_v1, x_v2, x_v3                 Transpose
     lanes total = acc<4>                                Lanes
     index winner<4> = 0                                 Index
+    largest end: b in batch: n[b]                       Largest
     choose best<4> winner by > at 1: x_v0               Choose
     y<4>[8*b] += acc                                    Store; `= int winner` stores an integer
     fill y: 8*batch                                     Fill
@@ -46,6 +47,7 @@ from compiler.ir.loops.grammar import (
     Index,
     Kernel,
     Lanes,
+    Largest,
     Let,
     Limit,
     Lists,
@@ -188,6 +190,11 @@ def _index(index: Index) -> str:
     return f"index {_sized(index.name, index.width)} = {_affine(index.value)}"
 
 
+def _largest(largest: Largest) -> str:
+    searched = f"{print_name(largest.variable)} in {_affine(largest.count)}: {_element(largest.address)}"
+    return f"largest {print_name(largest.name)}: {searched}"
+
+
 def _choose(choose: Choose) -> str:
     winner = f" {print_name(choose.winner)}" if choose.winner else ""
     kept = f"choose {_sized(choose.name, choose.width)}{winner}"
@@ -257,6 +264,7 @@ _FORMS: Mapping[type, Callable[[Any], str]] = {
     Transpose: _transpose,
     Lanes: _lanes,
     Index: _index,
+    Largest: _largest,
     Choose: _choose,
     Store: _store,
     Fill: _fill,

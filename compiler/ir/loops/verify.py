@@ -34,6 +34,7 @@ from compiler.ir.loops.grammar import (
     Index,
     Kernel,
     Lanes,
+    Largest,
     Let,
     Lists,
     Load,
@@ -122,8 +123,8 @@ class _Verifier:
                 yield f"{name} may have no value here"
         for name in sorted(frozenset().union(*(affine.axes for affine in parts(statement, Affine)))):
             if name not in known:
-                # The variable of a list of points runs in the statement itself.
-                if not (isinstance(statement, Points) and name == statement.variable):
+                # The variable of a list of points, or of a search, runs in the statement itself.
+                if not (isinstance(statement, Points | Largest) and name == statement.variable):
                     yield f"{name} may have no value here"
             elif self.kinds.get(name, INTEGER).element != "integer":
                 yield f"{name} is {self.kinds[name]}, and is used as an index"
@@ -250,6 +251,13 @@ def _index(self: _Verifier, index: Index) -> Iterator[str]:
         yield "a vector of integers starts from a number"
 
 
+def _largest(self: _Verifier, largest: Largest) -> Iterator[str]:
+    for name in names_set(largest):
+        yield from self.declare(name, INTEGER)
+    if self.buffer(largest.address).element == "real" or largest.address.inside:
+        yield "the largest is found of integers, all of which are there"
+
+
 def _choose(self: _Verifier, choose: Choose) -> Iterator[str]:
     yield from self.declare(choose.name, Kind("real", choose.width))
     yield from self.real(choose.value, choose.width, vector=True)
@@ -276,14 +284,11 @@ def _store(self: _Verifier, store: Store) -> Iterator[str]:
         yield "a vector is stored to one element"
 
 
-def _fill(self: _Verifier, fill: Fill) -> Iterator[str]:
-    yield from self.written(fill.buffer)
-
-
-def _random(self: _Verifier, random: Random) -> Iterator[str]:
-    yield from self.written(random.buffer)
-    if random.buffer in self.buffers and self.buffers[random.buffer].element != "real":
-        yield f"{random.buffer} holds no real numbers"
+def _filled(self: _Verifier, filled: Fill | Random) -> Iterator[str]:
+    yield from self.written(filled.buffer)
+    real = all(b.element == "real" for b in self.kernel.buffers if b.name == filled.buffer)
+    if isinstance(filled, Random) and not real:
+        yield f"{filled.buffer} holds no real numbers"
 
 
 def _lists(self: _Verifier, lists: Lists) -> Iterator[str]:
@@ -310,14 +315,13 @@ def _points(self: _Verifier, points: Points) -> Iterator[str]:
         yield "real numbers are compared with 0"
 
 
-def _buckets(self: _Verifier, buckets: Buckets) -> Iterator[str]:
+def _buckets(self: _Verifier, buckets: Buckets | Chunks) -> Iterator[str]:
     yield from self.listed(buckets.lists)
     yield from self.declare(buckets.variable, INTEGER)
 
 
 def _chunks(self: _Verifier, chunks: Chunks) -> Iterator[str]:
-    yield from self.listed(chunks.lists)
-    yield from self.declare(chunks.variable, INTEGER)
+    yield from _buckets(self, chunks)
     yield from _spanned(chunks.span)
     if chunks.size < 1:
         yield "malformed chunks"
@@ -340,7 +344,7 @@ def _spanned(span: Span | None) -> Iterator[str]:
 
 
 _CHECKS = dict(zip(get_args(Statement), (
-    _loop, _if, _load, _let, _mask, _pick, _transpose, _lanes, _index, _choose, _store, _fill, _random,
-    _lists, _collect, _points, _buckets, _chunks, _each,
+    _loop, _if, _load, _let, _mask, _pick, _transpose, _lanes, _index, _largest, _choose, _store, _filled,
+    _filled, _lists, _collect, _points, _buckets, _chunks, _each,
 ), strict=True))  # fmt: skip
 """In the order in which the grammar lists the statements."""

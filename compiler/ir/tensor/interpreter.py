@@ -20,7 +20,7 @@ from sympy.printing.numpy import NumPyPrinter
 from compiler.errors import CompilerBug
 from compiler.ir.affine.domain import sizes
 from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Mod, Read
-from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.axes import batch_axis, has_batch
 from compiler.ir.tensor.circles import Circle, circles
 from compiler.ir.tensor.counter_random import uniform
 from compiler.ir.tensor.program import IDENTITY, Access, Definition, Program, Shape, Tensor, Term
@@ -178,6 +178,9 @@ def _points(
         keep = keep & (affine_values(term.target[dimension], axes, values) == place)
     for axis in term.axes:
         keep = keep & (axis.name not in bound or bound[axis.name] < axis.size)
+        if axis.end is not None and (examples := batch_axis(term.axes)) is not None:
+            last = values[axis.end.lengths][axes[examples.name]] + axis.end.shift
+            keep = keep & (axes[axis.name] < last)
     # Guards that read no tensor come first: a saved winner may only be read where they hold.
     for guard in sorted(term.guards, key=lambda g: len(g.affine.reads)):
         number = affine_values(guard.affine, axes, values)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from compiler.ir.affine.expression import Affine
 from compiler.ir.tensor.program import Term
+from compiler.ir.tensor.rename import with_lengths
 
 Key = tuple[object, ...]
 
@@ -33,7 +34,8 @@ class Numbers:
             for symbol, access in term.reads
         )
         guards = tuple(replace(guard, affine=self.affine(guard.affine)) for guard in term.guards)
-        return term.axes, tuple(map(self.affine, term.target)), term.body, reads, guards
+        axes = with_lengths(term.axes, lambda name: str(self.of(name)))
+        return axes, tuple(map(self.affine, term.target)), term.body, reads, guards
 
     def affine(self, affine: Affine) -> Affine:
         """The index with numbers for the tensors that it looks up."""

@@ -18,6 +18,7 @@ from typing import Any, cast
 import sympy
 from sympy.codegen.cfunctions import expm1, log1p
 
+from compiler.ir.affine.domain import End
 from compiler.ir.affine.expression import Affine, FloorDiv, Mod, Read, atom_of, axis, constant
 from compiler.ir.scalar.choices import Select
 from compiler.ir.scalar.complementary import erfc
@@ -46,6 +47,9 @@ _TYPE = r"\((?P<shape>[^)]*)\) (?P<dtype>\w+)(?: < (?P<limit>\d+))?"
 _SOURCE = rf'(?: of (?P<origin>"(?:[^"\\]|\\.)*"))?(?: as (?P<role>\w+) of (?P<of>{_NAME}))?'
 _INPUT = re.compile(rf"(?P<kind>\w+) (?P<name>{_NAME}): {_TYPE}(?: stream (?P<stream>\d+))?{_SOURCE}$")
 _DEFINITION = re.compile(rf"(?P<name>{_NAME}): {_TYPE} = (?P<operation>\w+)(?P<at_once> at once)?{_SOURCE}$")
+_AXIS = re.compile(
+    rf"(?P<name>{_NAME}):(?P<extent>\w+)(?: until (?P<lengths>{_NAME})(?: - (?P<less>\d+))?)?$"
+)
 _OUTPUTS = re.compile(r"outputs(?: (?P<names>.*))?$")
 _STATEMENT = re.compile(r"\[(?P<target>.*?)\] (?P<operator>\+|\w+)= (?P<body>.*)$")
 
@@ -123,18 +127,26 @@ def _term(line: str, operation: str, limits: Limits, functions: Functions) -> Te
     if match is None or match["operator"] != ("+" if operation == "sum" else operation):
         raise ValueError(f"expected a term: for axes, if guards: [indices] {operation}= body")
     loops, _, guards = head.partition("if ")
-    axes = [part.rpartition(":") for part in loops.removeprefix("for ").strip().split(", ") if part]
+    axes = [part for part in loops.removeprefix("for ").strip().split(", ") if part]
     indices = _Indices(limits)
     body = _expression(match["body"])
     accesses = sorted(dict.fromkeys(indices.accesses(body)), key=str)
     symbols = {access: read_symbol(position) for position, access in enumerate(accesses)}
     return Term(
-        tuple(Axis(unquoted(name), _extent(extent)) for name, _, extent in axes),
+        tuple(map(_axis, axes)),
         tuple(map(indices.affine, _items(match["target"]))),
         _Body(indices, symbols, functions).build(body),
         tuple((symbol, access) for access, symbol in symbols.items()),
         tuple(map(indices.guard, _items(guards))),
     )
+
+
+def _axis(text: str) -> Axis:
+    found = _AXIS.match(text)
+    if found is None:
+        raise ValueError(f"no axis: {text}")
+    end = End(unquoted(found["lengths"]), -int(found["less"] or 0)) if found["lengths"] else None
+    return Axis(unquoted(found["name"]), _extent(found["extent"]), end=end)
 
 
 def _expression(text: str) -> ast.expr:

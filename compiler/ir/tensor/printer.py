@@ -129,7 +129,11 @@ def print_shape(shape: Shape) -> str:
 
 
 def print_axis(axis: Axis) -> str:
-    return f"{print_name(axis.name)}:{'batch' if axis.extent is None else axis.extent}"
+    text = f"{print_name(axis.name)}:{'batch' if axis.extent is None else axis.extent}"
+    if axis.end is None:
+        return text
+    less = f" - {-axis.end.shift}" if axis.end.shift else ""
+    return f"{text} until {print_name(axis.end.lengths)}{less}"
 
 
 def print_guard(guard: Guard, limits: Limits) -> str:

@@ -84,10 +84,10 @@ class Term:
 
     @cached_property
     def tensors(self) -> tuple[str, ...]:
-        """Every tensor this term reads: by the body, by an index, by a guard; in order, no repeats."""
+        """Every tensor this term reads: by the body, by an index, a guard, an end; in order, no repeats."""
         names = [access.tensor for _, access in self.reads]
         names += [read.tensor for affine in self.affines() for read in affine.reads]
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys([*names, *(a.end.lengths for a in self.axes if a.end)]))
 
     def affines(self) -> tuple[Affine, ...]:
         """Every index expression of the term: target, accesses, guards."""

@@ -10,7 +10,7 @@ Whatever goes through the indices of a term's target, reads and guards alike goe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
@@ -134,7 +134,13 @@ def rename_tensors(term: Term, names: Mapping[str, str]) -> Term:
         (s, replace(a, tensor=names.get(a.tensor, a.tensor), indices=put(a.indices))) for s, a in term.reads
     )
     guards = tuple(replace(guard, affine=guard.affine.rename_tensors(names)) for guard in term.guards)
-    return make_term(term.axes, put(term.target), term.body, reads, guards)
+    axes = with_lengths(term.axes, lambda name: names.get(name, name))
+    return make_term(axes, put(term.target), term.body, reads, guards)
+
+
+def with_lengths(axes: Iterable[Axis], name_of: Callable[[str], str]) -> tuple[Axis, ...]:
+    """The axes with other names of the tensors that say where they end."""
+    return tuple(replace(a, end=replace(a.end, lengths=name_of(a.end.lengths))) if a.end else a for a in axes)
 
 
 def reading(definition: Definition, names: Mapping[str, str]) -> Definition:

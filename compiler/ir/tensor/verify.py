@@ -211,6 +211,15 @@ class _Term:
                 limit = self.limits.get(read.tensor)
                 yield f"{read} is taken to be below {read.extent}, but {read.tensor} has the limit {limit}"
 
+        for axis in self.term.axes:
+            ends = self.known.get(axis.end.lengths) if axis.end else None
+            if axis.end is None or ends is None:
+                continue
+            if ends.dtype != "index" or ends.shape != (None,) or axis.end.shift > 0:
+                yield f"axis {axis} ends at no length of an example: {axis.end}"
+            elif axis.extent is None or sum(a.extent is None for a in self.term.axes) != 1:
+                yield f"axis {axis} ends at the length of no example of the term"
+
     def integer_reads(self) -> list[Read]:
         return list(dict.fromkeys(read for affine in self.term.affines() for read in affine.reads))
 

@@ -8,6 +8,9 @@
 What a step does hangs on where it stands only through tests of the loops' variables, and these stand around
 the members' loops: nothing inside them asks. Where nothing is added to a member, what reads it in the same
 kernel has a zero instead. A contraction takes along what follows it in the step, as it would outside.
+
+Where sequences end, loops go to the longest of the tile's, and what is left behind it has loops of its own
+(`compiler/schedule/until.py`).
 """
 
 from __future__ import annotations
@@ -20,14 +23,17 @@ from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import axis, constant
 from compiler.ir.loops.grammar import Address, Body, If, Limit, Loop
 from compiler.ir.loops.walk import rebuilt, substituted, with_parts
-from compiler.ir.tensor.program import Axis, Definition
+from compiler.ir.tensor.circles import Circle
+from compiler.ir.tensor.program import Definition, Guard
 from compiler.machine.machine import Machine
 from compiler.schedule.context import Context, Entries
-from compiler.schedule.nest import Nest
+from compiler.schedule.nest import Nest, longest
 from compiler.schedule.one_body import OneBody
 from compiler.schedule.schedule import Schedule, Strategy
 from compiler.schedule.step_parts import Branch, Parts, StepScheduler, Turn
+from compiler.schedule.step_terms import Here
 from compiler.schedule.steps import stepped
+from compiler.schedule.until import Halves, halves
 
 
 @dataclass(frozen=True)
@@ -36,19 +42,22 @@ class Recurrence(Schedule):
 
     strategy: ClassVar[str] = "recurrence"
 
-    turn: Turn
+    turns: tuple[Turn, ...]
+    """In the order in which they are computed: one, or those before and behind the end of all sequences."""
     earlier: tuple[tuple[str, str], ...]
     """Under which name the earlier steps of a member are read, and the member."""
+    end: Halves | None = None
+    """Where sequences end, what says it."""
 
     @property
     def members(self) -> tuple[Schedule, ...]:
         """The schedules inside, in order."""
-        return tuple(_schedules((self.turn,)))
+        return tuple(_schedules(self.turns))
 
     @property
     def rounds(self) -> int:
         """Once a step."""
-        return _rounds(self.turn)
+        return max(map(_rounds, self.turns))
 
     @property
     def nests(self) -> tuple[Nest, ...]:
@@ -61,14 +70,16 @@ class Recurrence(Schedule):
         return frozenset(names.get(name, name) for name in found)
 
     def cycles(self, machine: Machine) -> float:
-        return _cycles((self.turn,), lambda schedule: schedule.cycles(machine))
+        return _cycles(self.turns, lambda schedule: schedule.cycles(machine))
 
     def cycles_for(self, machine: Machine, examples: int) -> float:
-        return _cycles((self.turn,), lambda schedule: schedule.cycles_for(machine, examples))
+        return _cycles(self.turns, lambda schedule: schedule.cycles_for(machine, examples))
 
     def describe(self) -> str:
         notes = "; ".join(dict.fromkeys(schedule.describe() for schedule in self.members))
-        return f"{_loops_in_words(self.turn)}: {notes}"
+        (before,) = (turn for turn in self.turns if not turn.behind)
+        until = f" until the longest of {self.end.lengths}" if self.end else ""
+        return f"{_loops_in_words(before)}{until}: {notes}"
 
     @property
     def prelude(self) -> Body:
@@ -77,13 +88,14 @@ class Recurrence(Schedule):
 
     def loops(self) -> Body:
         one = OneBody()
-        body = _lowered((self.turn,), one)
+        body = _lowered(self.turns, one)
         names = dict(self.earlier)
 
         def placed(address: Address) -> Address:
             return replace(address, buffer=names.get(address.buffer, address.buffer))
 
-        whole = (*one.before, *body)
+        ends = (longest(self.end.lengths, self.end.examples, self.end.end.name),) if self.end else ()
+        whole = (*ends, *one.before, *body)
         return rebuilt(whole, lambda statement: with_parts(statement, Address, placed))
 
 
@@ -96,10 +108,38 @@ def match(entries: Entries, context: Context, choose: Strategy) -> Recurrence | 
     if context.adds:
         raise CompilerBug(f"{entries[0].name}: a sum over the batch in a circle")
     definitions = tuple(entry for entry in entries if isinstance(entry, Definition))
-    found = stepped(definitions, context.circle)
-    turn = StepScheduler(found, definitions, context, choose).turn(found.steps)
-    earlier = tuple(found.earlier.items())
-    return None if turn is None else Recurrence(context.tensors, context.settings, turn, earlier)
+    found = halves(definitions, context.circle, context.unread)
+    if found is not None:
+        return _in_halves(found, context, choose, context.circle)
+    steps = stepped(definitions, context.circle)
+    turn = StepScheduler(steps, definitions, context, choose).turn(steps.steps)
+    earlier = tuple(steps.earlier.items())
+    return None if turn is None else Recurrence(context.tensors, context.settings, (turn,), earlier)
+
+
+def _in_halves(found: Halves, context: Context, choose: Strategy, circle: Circle) -> Recurrence | None:
+    """Loops over the steps before the end, and over those behind it where anything is left there."""
+    earlier: dict[str, str] = {}
+    turns: list[Turn] = []
+    for members, steps_of, behind in (
+        (found.before, circle, False),
+        (found.behind, found.circle_behind, True),
+    ):
+        if steps_of is None:
+            continue
+        steps = stepped(members, steps_of)
+        ahead = axis(found.end.name) - axis(steps.steps.axis.name)
+        test = Guard(">=", -ahead if behind else ahead - 1)
+        # What is computed behind the end is read there by something else, or before it.
+        known = replace(context, outside=frozenset(d.name for d in members)) if behind else context
+        scheduler = StepScheduler(steps, members, known, choose)
+        turn = scheduler.turn(steps.steps, Here(scheduler.shapes).inside(found.end).where(test))
+        if turn is None:
+            return None
+        turns.append(replace(turn, end=found.end.name, behind=behind))
+        earlier.update(steps.earlier)
+    in_order = tuple(turns if circle.direction > 0 else reversed(turns))
+    return Recurrence(context.tensors, context.settings, in_order, tuple(earlier.items()), found)
 
 
 def _rounds(turn: Turn) -> int:
@@ -137,7 +177,7 @@ def _lowered(parts: Parts, one: OneBody) -> Body:
     for part in parts:
         match part:
             case Turn():
-                body += (_loop(part.axis, part.direction, _lowered(part.body, one)),)
+                body += (_loop(part, _lowered(part.body, one)),)
             case Branch():
                 body += (If(part.tests, _lowered(part.then, one), _lowered(part.otherwise, one)),)
             case Schedule():
@@ -145,11 +185,15 @@ def _lowered(parts: Parts, one: OneBody) -> Body:
     return body
 
 
-def _loop(a: Axis, direction: int, body: Body) -> Loop:
+def _loop(turn: Turn, body: Body) -> Loop:
     """Steps in their order: of those that run backwards, the loop counts how many are done."""
-    if direction < 0:
+    a, first, last = turn.axis, [constant(0)], [constant(turn.axis.size)]
+    if turn.end:
+        end = axis(turn.end) if turn.direction > 0 else constant(a.size) - axis(turn.end)
+        (first if turn.behind == (turn.direction > 0) else last).append(end)
+    if turn.direction < 0:
         body = substituted(body, {a.name: constant(a.size - 1) - axis(a.name)})
-    return Loop(a.name, (Limit(constant(0)),), (Limit(constant(a.size)),), body)
+    return Loop(a.name, tuple(map(Limit, first)), tuple(map(Limit, last)), body)
 
 
 def _loops_in_words(turn: Turn) -> str:

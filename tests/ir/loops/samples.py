@@ -20,6 +20,7 @@ from compiler.ir.loops.grammar import (
     Index,
     Kernel,
     Lanes,
+    Largest,
     Let,
     Limit,
     Lists,
@@ -53,6 +54,7 @@ def plain() -> Body:
     """Guards, divided bounds, integers that are looked up, and the best of a window with its number."""
     test = Guard(">=", h - 1)
     border = Load("x_0", Address("x", 8 * b + h - 1, (test,), float("-inf")))
+    most = Largest("most", "b", BATCH, Address("w", 2 * b))
     where = Load("w_0", Address("w", 2 * b), integer=True)
     picked = Load("x_1", Address("x", 8 * b + axis("w_0")))
     best = (
@@ -65,8 +67,8 @@ def plain() -> Body:
     odd = If((Guard("%", h + 1, 2),), (store,), (kept,))
     body = (border, where, picked, *best, odd)
     lower = (Limit(constant(0)), Limit(b - 5, 2))
-    upper = (Limit(constant(8)), Limit(2 * BATCH + 9, 2))
-    return (Fill("y", 8 * BATCH), loop("b", BATCH, Loop("h", lower, upper, body)))
+    upper = (Limit(constant(8)), Limit(axis("most")), Limit(2 * BATCH + 9, 2))
+    return (most, Fill("y", 8 * BATCH), loop("b", BATCH, Loop("h", lower, upper, body)))
 
 
 def vectors() -> Body:
