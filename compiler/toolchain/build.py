@@ -166,10 +166,13 @@ def compile_shared(
     What is wrong is with the compiler, its options, memory or the disk: the C itself is Cython's. `level` is
     that of the loops where the usual one is not wanted; all else is then not optimised.
     """
-    common = [*flags, *extra, "-fPIC", "-pthread"]
+    # The assertions are those of Python's headers about Python itself.
+    common = [*flags, *extra, "-fPIC", "-pthread", "-DNDEBUG"]
     common += ["-DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION", "-DCYTHON_CLINE_IN_TRACEBACK=0"]
     common += [f"-I{python_headers()}"]
-    units = units_of(c_file.read_text(encoding="utf-8"))
+    text = c_file.read_text(encoding="utf-8")
+    # Where nothing is optimised, a unit would only read Python's headers once more.
+    units = (Unit(text, LOOPS),) if _level_of_loops(level) == NONE else units_of(text)
     files = [c_file.with_suffix(f".{number}.c") for number in range(len(units))]
     objects = [file.with_suffix(".o") for file in files]
     try:
@@ -190,10 +193,14 @@ def compile_shared(
 
 def _command(toolchain: Toolchain, unit: Unit, level: str | None) -> list[str]:
     """The compiler, and what it is to optimise: where that is not as usual, loops alone are."""
-    usual, *others = OPTIMISATION
-    loops = level or usual
+    loops = _level_of_loops(level)
     chosen = unit.level if loops == LOOPS else loops if unit.level == LOOPS else NONE
-    return [*toolchain.command, chosen, *others, *toolchain.for_loops]
+    return [*toolchain.command, chosen, *OPTIMISATION[1:], *toolchain.for_loops]
+
+
+def _level_of_loops(level: str | None) -> str:
+    """At which level loops are optimised, where `level` or nothing in particular is wanted."""
+    return level or OPTIMISATION[0]
 
 
 def _run_all(commands: list[list[str]], folder: Path) -> None:

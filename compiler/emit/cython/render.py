@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,15 +84,7 @@ def render(
 ) -> str:
     """A template of ours, or one of `folders`, filled with kernels and routines. `batches` are the inputs and
     labels that a Context points at; `apart` is the routine whose phases can be run one by one too."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([*folders, TEMPLATES, LIBRARY]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.filters["literal"] = repr
+    environment = _templates(tuple(folders))
     taken = {*row_names(batches), *(name for routine in routines for name in function_names(routine))}
     names = KernelNames(target.machine.lengths(dtype), taken)
     fields = context_fields(batches)
@@ -109,6 +102,21 @@ def render(
         transposes={length: transpose_steps(length) for length in names.transposed},
         **values,
     )
+
+
+@cache
+def _templates(folders: tuple[Path, ...]) -> jinja2.Environment:
+    """Reads templates, each once in a process: to compile them takes as long as to fill them ten times."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([*folders, TEMPLATES, LIBRARY]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters["literal"] = repr
+    return environment
 
 
 def _elementary(kernels: Sequence[Mapping[str, Any]], dtype: str) -> dict[str, object]:
