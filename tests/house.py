@@ -53,7 +53,7 @@ OPTIONS = ("compiler.modes",)
 DRIVING = ("compiler.facts", "compiler.pipeline", "compiler.driver")
 BUILDING = tuple(
     f"compiler.toolchain.{name}"
-    for name in ("build", "cache", "cache_entry", "processes", "units", "versions")
+    for name in ("build", "cache", "cache_entry", "interpreted", "processes", "units", "versions")
 )
 COMPILING = (
     "compiler.toolchain.compile_file",

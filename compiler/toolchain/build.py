@@ -8,10 +8,12 @@ import shutil
 import signal
 import subprocess
 import sysconfig
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.errors import CompilerBug, ModelError, Problem, ToolchainError
+from compiler.toolchain.interpreted import with_interpreted_texts
 from compiler.toolchain.processes import run, run_together
 from compiler.toolchain.units import LOOPS, NONE, Unit, units_of
 
@@ -131,11 +133,20 @@ def extension_suffix() -> str:
 
 def translate(source: Path) -> Path:
     """Cython to C. Raises CompilerBug when Cython rejects what we generated."""
+    target = source.with_suffix(".c")
+    text = with_interpreted_texts(source.read_text(encoding="utf-8"), source.name)
+    with tempfile.TemporaryDirectory(dir=source.parent) as folder:
+        given = Path(folder) / source.name
+        given.write_text(text, encoding="utf-8")
+        _translate(given, target)
+    return target
+
+
+def _translate(source: Path, target: Path) -> None:
     from Cython.Compiler.Errors import CompileError
     from Cython.Compiler.Main import CompilationOptions
     from Cython.Compiler.Main import compile as cython_compile
 
-    target = source.with_suffix(".c")
     try:
         # Comments would be half of the text.
         options = CompilationOptions(  # type: ignore[no-untyped-call]
@@ -149,7 +160,6 @@ def translate(source: Path) -> Path:
         raise CompilerBug(f"Cython rejects {source}: {error}") from error
     if result.num_errors:
         raise CompilerBug(f"Cython reports {result.num_errors} errors in {source}")
-    return target
 
 
 def compile_shared(

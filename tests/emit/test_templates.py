@@ -23,7 +23,7 @@ CONVENTIONS = re.compile(r"\b255\b")
 """Numbers of a model's, such as what bytes are scaled by."""
 WORDS_OF_C = ("preamble.pyx.jinja", "elementary.pyx.jinja")
 """What an operation of a kernel is in C on a target: arithmetic, of values, and not of a step."""
-MIXED = ("door", "freezing", "network", "reload", "running_together", "together")
+MIXED = ("network", "running_together")
 """Plain Python beside places, which is still to go into the library."""
 OPERATION = re.compile(r"[\w)\]}'\"] (?:\*\*?|//?|%|\+|-|<<|>>) [\w({<\[]|[-+*/%]= |\bsizeof\b")
 """Arithmetic of C or Python in what is printed; operators of two values stand between blanks."""

@@ -31,7 +31,7 @@ import weakref
 import numpy as np
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport uint8_t as uint8, uint32_t as uint32, int32_t as int32, int64_t as int64
+from libc.stdint cimport uint8_t as uint8, uint32_t as uint32, int32_t as int32, int64_t as int64, uint64_t as uint64
 from libc.string cimport memcpy, memset
 
 cdef extern from *:
@@ -476,6 +476,9 @@ _PARAMETERS = (
 _SLOTS = ('velocity',)
 # name, shape, offset behind the slots of the optimiser
 _STATES = (
+)
+# Sums of metrics: name, shape, offset among the totals
+_SUMS = (
 )
 
 cdef enum:
@@ -3074,13 +3077,14 @@ cdef void initialize(const Context* context, int threads) noexcept nogil:
     initialize_before_0(context, threads)
 
 # ---------------------------------------------------------------------------------------------------------
-# The door: what is given is checked, and what was checked is what the kernels read
+# What is called seldom, or when something is wrong: plain Python
 # ---------------------------------------------------------------------------------------------------------
 
+# Interpreted from here.
 _LARGEST = float(np.finfo(DTYPE).max)
 
 
-cdef object _shown(value):
+def _shown(value):
     # A value in a message: itself if that is short and cannot fail, as printing a large array or integer can.
     short = isinstance(value, (float, np.floating)) or value is None
     short = short or (isinstance(value, str) and len(value) <= 60)
@@ -3088,7 +3092,7 @@ cdef object _shown(value):
     return repr(value) if short else f"a {type(value).__name__}"
 
 
-cdef object _whole(name, value):
+def _whole(name, value):
     # An integer. True is none, and 1.0 is none: who writes these means something else.
     if not isinstance(value, (bool, np.bool_, np.ndarray, np.timedelta64)):
         try:
@@ -3098,30 +3102,32 @@ cdef object _whole(name, value):
     raise TypeError(f"{name}: expected an integer, found {_shown(value)}")
 
 
-cdef Py_ssize_t _earlier(name, count) except -1:
-    # How many examples came before; their numbers and those that follow are unsigned and of 32 bits.
-    count = _whole(name, count)
-    if not 0 <= count < 1 << 32:
-        raise ValueError(f"{name}: expected 0 to 2**32 - 1, found {_shown(count)}")
-    return count
+def _count(name, value, bits):
+    value = _whole(name, value)
+    if not 0 <= value < 1 << bits:
+        raise ValueError(f"{name}: expected 0 to 2**{bits} - 1, found {_shown(value)}")
+    return value
 
 
-cdef object _array(name, given):
-    # As an array that nobody else holds, so that no other thread can change its shape or dtype after the checks.
-    if type(given) is not np.ndarray:
-        for part in given if isinstance(given, (list, tuple)) else (given,):
-            if isinstance(part, np.ndarray) and type(part) is not np.ndarray:
-                _refuse_mask(name, part)
-        try:
-            given = np.asarray(given)
-        except ValueError as error:
-            raise ValueError(f"{name}: expected an array: {error}") from error
-    return given.view()
+def _low_bits(seed):
+    # What there is of a seed in the generator.
+    return seed & 0xFFFFFFFF
 
 
-cdef object _shaped(name, given, shape):
-    # One of the arrays that a caller gives by names.
-    array = _array(name, given)
+def _as_array(name, given):
+    # Whatever is no array of NumPy's own.
+    for part in given if isinstance(given, (list, tuple)) else (given,):
+        if isinstance(part, np.ndarray) and type(part) is not np.ndarray:
+            _refuse_mask(name, part)
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected an array: {error}") from error
+
+
+def _shaped(name, given, shape):
+    # One of the arrays that a caller gives by names, and that nobody else holds.
+    array = (given if type(given) is np.ndarray else _as_array(name, given)).view()
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name}: expected {DTYPE} values, found {array.dtype}")
     if array.shape != shape:
@@ -3140,48 +3146,157 @@ def _refuse_mask(name, part):
             )
 
 
-cdef object _filled(name, array):
-    if array.ndim and array.shape[0] == 0:
-        raise ValueError(f"{name}: the batch is empty")
-    return array
+def _several(name, given, keys):
+    # The arrays of an argument that holds several, in order: a mapping by their names, or a list or tuple of them.
+    if hasattr(given, "keys"):
+        wrong = [*(key for key in keys if key not in given), *(key for key in given.keys() if key not in keys)]
+        if wrong:
+            what = "nothing for" if wrong[0] in keys else "something for"
+            raise ValueError(f"{name}: expected arrays by the names {', '.join(map(repr, keys))}, found {what} {wrong[0]!r}")
+        return tuple(given[key] for key in keys)
+    if not isinstance(given, (list, tuple)):
+        raise TypeError(
+            f"{name}: expected {len(keys)} arrays, a mapping by the names {', '.join(map(repr, keys))}, or a tuple in this "
+            f"order, found {_shown(given)}"
+        )
+    if len(given) != len(keys):
+        raise ValueError(f"{name}: expected {len(keys)} arrays ({', '.join(map(repr, keys))}), found {len(given)}")
+    return tuple(given)
 
 
-cdef object _integers(name, array, int64 limit, what):
-    # An own copy of integers from 0 to limit - 1. They become addresses without the GIL: in the caller's array
-    # another thread could write others after the check.
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected {what} from 0 to {limit - 1}, found {array.dtype}")
-    own = np.array(array, dtype=np.int64, order="C")
-    cdef Py_ssize_t place = _first_outside(<const int64*>_address(own), own.size, limit)
-    if place >= 0:
-        found = int(own.flat[place])
-        if array.dtype.kind == "u" and found < 0:
-            found += 1 << 64
-        position = ", ".join(map(str, np.unravel_index(place, own.shape)))
-        raise ValueError(f"{name}: expected {what} from 0 to {limit - 1}, found {found} at position {position}")
-    return own
+def _nothing(name, given):
+    if given is not None:
+        raise TypeError(f"{name}: expected None, for this model has no labels, found {_shown(given)}")
 
 
-cdef Py_ssize_t _first_outside(const int64* values, Py_ssize_t count, int64 limit) noexcept nogil:
-    cdef Py_ssize_t k
-    for k in range(count):
-        if values[k] < 0 or values[k] >= limit:
-            return k
-    return -1
+def _where_real(labels, said):
+    # Labels with 0 in the steps that only fill up, where nobody looks at them. The other checks follow.
+    if labels.dtype.kind not in "iu" or labels.ndim < 2 or said.ndim not in (1, 2) or len(said) != len(labels):
+        return labels
+    there = said != 0 if said.ndim == 2 else np.arange(labels.shape[1]) < said[:, None]
+    if there.shape != labels.shape[:2]:
+        return labels
+    return np.where(there.reshape(*there.shape, *[1] * (labels.ndim - 2)), labels, 0)
 
 
-cdef object _reals(array, dtype):
-    # As kernels can read it; in place where it is stored so. What another thread writes there is a number like
-    # any other: it changes results and no address.
-    array = np.ascontiguousarray(array, dtype=dtype)
-    return array if array.flags.aligned else array.copy()
-
-# ---------------------------------------------------------------------------------------------------------
-# The network
-# ---------------------------------------------------------------------------------------------------------
+def _wrong_values(name, array, what, limit=None):
+    # The error of inputs or labels of a dtype that cannot be taken.
+    numbers = "" if limit is None else f" from 0 to {limit - 1}"
+    return TypeError(f"{name}: expected {what}{numbers}, found {array.dtype}")
 
 
-def _aligned(Py_ssize_t count, dtype, Py_ssize_t times=1):
+def _wrong_numbers(name, array, dtype, largest, becomes):
+    return TypeError(
+        f"{name}: expected {DTYPE} or {dtype} values, found {array.dtype}; use {name}.astype('{dtype}') for pixels from 0 "
+        f"to {largest}, which are scaled to [0, {becomes}], or {name}.astype({DTYPE!r}) for numbers to be taken as they are"
+    )
+
+
+def _wrong_batch(name, array, batch):
+    return ValueError(f"{name}: expected a batch of {batch}, found shape {array.shape}")
+
+
+def _as_many(name, array, other, given, what):
+    # As many examples of one as of the other.
+    if array.ndim == 0 or given.shape[:1] != array.shape[:1]:
+        raise ValueError(f"{name} and {other}: expected as many {what}, found shapes {array.shape} and {given.shape}")
+
+
+def _wrong_shape(name, array, example, row):
+    # The error of inputs, with a way to mend them.
+    hint, expected = "", ("batch", *example)
+    if array.ndim >= 1 and array.size and array.size == array.shape[0] * row:
+        hint = f"; try {name}.reshape(-1, {', '.join(map(str, example))})"
+    elif array.shape == example:
+        hint = f"; a single example needs a batch axis: {name}[None]"
+    return ValueError(f"{name}: expected shape ({', '.join(map(str, expected))}), found {array.shape}{hint}")
+
+
+def _wrong_labels(name, array, expected, kind, limit):
+    hint = ""
+    if kind == "index" and array.shape == (*expected, limit):
+        hint = f"; labels are class numbers, not one-hot rows: {name}.argmax(axis=-1)"
+    return ValueError(f"{name}: expected shape {expected}, found {array.shape}{hint}")
+
+
+def _outside(name, what, limit, array, own, place):
+    # The error of the first integer of `own`, a copy of the array, that is not from 0 to limit - 1.
+    found = int(own.flat[place])
+    if array.dtype.kind == "u" and found < 0:
+        found += 1 << 64
+    position = ", ".join(map(str, np.unravel_index(place, own.shape)))
+    return ValueError(f"{name}: expected {what} from 0 to {limit - 1}, found {found} at position {position}")
+
+
+def _learning_rate(rate):
+    numbers = (int, float, np.integer, np.floating)
+    if not isinstance(rate, numbers) or isinstance(rate, (bool, np.timedelta64)):
+        raise TypeError(f"learning_rate: expected a number, found {_shown(rate)}")
+    try:
+        number = float(rate)
+    except OverflowError:
+        number = math.inf
+    if not 0 <= number <= _LARGEST:
+        raise ValueError(f"learning_rate: expected a finite number, 0 or more, found {_shown(rate)}")
+    return number
+
+
+def _thread_count(count):
+    count = _whole("threads", count)
+    if count < 1:
+        raise ValueError(f"threads: expected a positive integer, found {_shown(count)}")
+    if count > _MOST_THREADS:
+        warnings.warn(
+            f"threads: at most {_MOST_THREADS} can take part in a step, found {_shown(count)}", stacklevel=2
+        )
+    return min(count, _MOST_THREADS)
+
+
+def _named(names, parameters):
+    # Parameters by their names, or by that of their layer.
+    found = set()
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"expected names of parameters or layers, found {_shown(name)}")
+        own = [one for one in parameters if one == name or one.startswith(f"{name}.")]
+        if not own:
+            raise ValueError(f"expected names of parameters or layers, of {', '.join(map(repr, parameters))}, found {name!r}")
+        found.update(own)
+    return frozenset(found)
+
+
+def _every_gradient(gradients, parameters):
+    # A gradient of the right shape for every parameter.
+    if not hasattr(gradients, "items"):
+        raise TypeError(f"gradients: expected a mapping from names to arrays, found {type(gradients).__name__}")
+    taken = {}
+    for name, gradient in gradients.items():
+        if name not in parameters:
+            raise ValueError(f"gradients: expected those of {', '.join(map(repr, parameters))}, found {name!r}")
+        taken[name] = _shaped(f"gradients[{name!r}]", gradient, parameters[name].shape)
+    missing = [name for name in parameters if name not in taken]
+    if missing:
+        raise ValueError(f"gradients: expected one of every parameter, found none of {', '.join(map(repr, missing))}")
+    return taken
+
+
+def _every_sum(sums):
+    # The sums of metrics, each with its place.
+    if not hasattr(sums, "items"):
+        raise TypeError(f"sums: expected a mapping from names to numbers, found {type(sums).__name__}")
+    missing = [name for name, _, _ in _SUMS if name not in sums]
+    if missing:
+        raise ValueError(f"sums: expected one of every name that evaluate gives, found none of {', '.join(map(repr, missing))}")
+    return [(_shaped(f"sums[{name!r}]", sums[name], shape), first) for name, shape, first in _SUMS]
+
+
+def _absent(mode):
+    return RuntimeError(
+        f"this module was compiled without {mode}; compile the model with --modes {','.join((*MODES[1:], mode))}"
+    )
+
+
+def _aligned(count, dtype, times=1):
     """A zeroed array of so many times `count` values whose first is at a multiple of 64 bytes."""
     size = np.dtype(dtype).itemsize * count * times
     room = np.zeros(size + 64, dtype=np.uint8)
@@ -3189,28 +3304,55 @@ def _aligned(Py_ssize_t count, dtype, Py_ssize_t times=1):
     return room[start:start + size].view(dtype)
 
 
-cdef object _grown(array, Py_ssize_t count, Py_ssize_t times=1):
-    """The array, or where it is too small a zeroed one of so many times `count` values."""
-    return _aligned(count, array.dtype, times) if count * times > array.size else array
-
-
-cdef Py_ssize_t _size(shape):
-    """Values in an array of this shape."""
-    cdef Py_ssize_t count = 1
-    for extent in shape:
-        count *= extent
-    return count
-
-
-cdef object _laid_out(array, Py_ssize_t start, shape):
+def _laid_out(array, start, shape):
     """Where a tensor lies in a flat array: a view."""
-    return array[start:start + _size(shape)].reshape(shape)
+    return array[start:start + math.prod(shape)].reshape(shape)
 
 
-cdef object _of_batch(array, Py_ssize_t start, Py_ssize_t batch, shape):
+def _of_batch(array, start, batch, shape):
     """Where values of each example of a batch lie, behind `start` others of each: a view (batch, *shape)."""
     start *= batch
-    return array[start:start + batch * _size(shape)].reshape(batch, *shape)
+    return array[start:start + batch * math.prod(shape)].reshape(batch, *shape)
+
+
+def _views(arena, layout=_PARAMETERS):
+    return {name: _laid_out(arena, offset, shape) for name, shape, offset in layout}
+
+
+def _mappings(arena, states, behind):
+    """Of a network's parameters, of the states `behind` the slots of its optimiser, and of these.
+
+    Read-only mappings of writable arrays: to bind a name to another array would change nothing.
+    """
+    slots = {}
+    for slot, values in zip(_SLOTS, states[:behind].reshape(len(_SLOTS), -1) if behind else ()):
+        slots.update({f"{slot}/{name}": view for name, view in _views(values).items()})
+    return map(types.MappingProxyType, (_views(arena), _views(states[behind:], _STATES), slots))
+
+
+def _set_apart(network, gradients):
+    """What an update is not to change, with its values; gradients of it are 0, in the norm of all too."""
+    kept = []
+    for name in network.frozen:
+        gradients[name][...] = 0
+        for array in (network.parameters[name], *(network.optimizer_state[f"{slot}/{name}"] for slot in _SLOTS)):
+            kept.append((array, array.copy()))
+    return kept
+
+
+def _put_back(kept):
+    for array, values in kept:
+        array[...] = values
+
+
+class Gradients(dict):
+    """Gradients by the names of parameters. `flat` is the array (ARENA,) that they lie in, with zeros between."""
+
+    __slots__ = ("flat",)
+
+    def __reduce__(self):
+        """What is copied or pickled is an ordinary dictionary: its arrays no longer lie in one."""
+        return dict, (dict(self),)
 
 
 def _quota(root="/"):
@@ -3269,6 +3411,10 @@ def _default_threads(root="/"):
     return processors if quota is None else min(processors, int(-(-quota // 1)))
 
 
+def _usual_threads():
+    return min(_default_threads(), _MOST_THREADS)
+
+
 # What several processes that run a step together exchange, phase by phase: before it values of each example (where they
 # lie among those that cross phases, and bytes of one), behind it what is summed at once (the arena, the place, values)
 # and what the lanes have added up (from, to, and the first phase that reads it).
@@ -3278,48 +3424,248 @@ _EXCHANGES = (
 )
 
 
-cdef object _owned(share, Py_ssize_t whole):
+def _owned(ranks, whole, tile):
     """How many lanes a batch has, and for each process the first of its own, and the first behind them."""
-    cdef Py_ssize_t lanes = min((whole + 16 - 1) // 16, <Py_ssize_t>LANE_COUNT), ranks = share.ranks, rank
-    if ranks > LANE_COUNT:
-        raise ValueError(f"share: at most {LANE_COUNT} processes can add up in order, found {ranks}; in any order more can")
-    firsts = [min(LANE_COUNT * rank // ranks, lanes) for rank in range(ranks + 1)]
+    lanes = min((whole + tile - 1) // tile, LANES)
+    if ranks > LANES:
+        raise ValueError(f"share: at most {LANES} processes can add up in order, found {ranks}; in any order more can")
+    firsts = [min(LANES * rank // ranks, lanes) for rank in range(ranks + 1)]
     return lanes, list(zip(firsts, firsts[1:]))
 
 
-cdef object _positions(share, Py_ssize_t whole, Py_ssize_t rank):
+def _positions(share, whole, rank, tile):
     """Which examples of a batch a process computes: those of its lanes, or some in a row."""
     if not share.ordered:
         return np.arange(whole * rank // share.ranks, whole * (rank + 1) // share.ranks)
-    _, owned = _owned(share, whole)
+    _, owned = _owned(share.ranks, whole, tile)
     first, last = owned[rank]
-    lanes = np.arange(whole) // 16 % LANE_COUNT
+    lanes = np.arange(whole) // tile % LANES
     return np.flatnonzero((lanes >= first) & (lanes < last))
 
 
+def _run_phases(network, share, whole, batch, tile, own, crossing, gathered, arenas):
+    """Run the phases of a step, and exchange between two what they need; `own` is what its lanes have added up."""
+    size, total, ranks = np.dtype(DTYPE).itemsize, arenas["total"], range(share.ranks)
+    lanes, owned = _owned(share.ranks, whole, tile) if share.ordered else (0, [])
+    pending = []
+    for phase, (examples, at_once, summed) in enumerate(_EXCHANGES):
+        _finish(pending, phase)
+        if share.ordered and examples:
+            pairs = [
+                tuple(
+                    array[place * count:].view(np.uint8)[:bytes * count].reshape(count, bytes)
+                    for array, count in ((crossing, batch), (gathered, whole))
+                )
+                for place, bytes in examples
+            ]
+            share.gather(pairs, [_positions(share, whole, rank, tile) for rank in ranks])
+        results = [
+            total[place:place + values] if arena == "total" else arenas[arena][place:place + values * size].view(DTYPE)
+            for arena, place, values in at_once
+        ]
+        if share.ordered:
+            for result in results:
+                result[:] = 0
+        network._run_phase(phase)
+        # What the next phase reads is waited for; what a later one reads is on its way until then.
+        for wanted in sorted({wanted for _, _, wanted in summed}):
+            ranges = [(start, stop) for start, stop, reader in summed if reader == wanted]
+            totals = [total[start:stop] for start, stop in ranges]
+            if share.ordered:
+                finish = share.sum(owned, lanes, [(own[:, start:stop], to) for (start, stop), to in zip(ranges, totals)])
+            else:
+                finish = share.add(totals)
+            if wanted == phase + 1:
+                finish()
+            else:
+                pending.append((wanted, finish))
+        if results:
+            (share.join(results) if share.ordered else share.add(results))()
+    _finish(pending, len(_EXCHANGES))
+
+
+def _finish(pending, phase):
+    for wanted, finish in pending:
+        if wanted == phase:
+            finish()
+
+
+def _pickled(network):
+    if getattr(sys.modules.get(__name__), "_unpickled", None) is not _unpickled:
+        raise TypeError(
+            f"this network cannot be pickled: a pickle holds the name of the network's module, and {__name__!r} does "
+            "not stand for that module, which was not imported by its name, or was compiled and loaded again since; "
+            f"make the network with the module that `from generated import {MODEL_NAME}` gives"
+        )
+    kinds = ("parameters", "state", "optimizer_state", "example_state")
+    arrays = [kind for kind in kinds if hasattr(network, kind)]
+    state = {kind: {name: array.copy() for name, array in getattr(network, kind).items()} for kind in arrays}
+    for number in ("step", "seed", "learning_rate", "threads", "frozen"):
+        state[number] = getattr(network, number)
+    state["attributes"] = dict(getattr(network, "__dict__", {}))
+    return _unpickled, (MODEL_NAME, MODEL_HASH, None if type(network) is Network else type(network)), state
+
+
+def _restore(network, state):
+    groups = {kind: getattr(network, kind) for kind in ("parameters", "state", "optimizer_state")}
+    for kind, arrays in groups.items():
+        expected = {name: array.shape for name, array in arrays.items()}
+        found = {name: np.shape(array) for name, array in state[kind].items()}
+        if found != expected:
+            raise ValueError(f"pickled {kind}: expected the shapes {expected}, found {found}")
+    frozen = _named(state.get("frozen", ()), network.parameters)
+    if "example_state" in state:
+        network.example_state = state["example_state"]
+    for number in ("step", "seed", "learning_rate", "threads"):
+        setattr(network, number, state[number])
+    network.unfreeze()
+    network.freeze(*frozen)
+    for kind, arrays in groups.items():
+        for name, array in arrays.items():
+            array[...] = state[kind][name]
+    for name, value in state["attributes"].items():
+        setattr(network, name, value)
+
+
+def _with_attributes(other, network, memo):
+    for name, value in getattr(network, "__dict__", {}).items():
+        setattr(other, name, copy.deepcopy(value, memo))
+    return other
+
+
+def _unpickled(name, digest, kind):
+    """A network for what was pickled. Raises ValueError when that was one of another model than this module's."""
+    if (name, digest) != (MODEL_NAME, MODEL_HASH):
+        raise ValueError(
+            f"the pickled network is one of the model {name!r} with the hash {digest}, and the module {__name__} holds "
+            f"the model {MODEL_NAME!r} with the hash {MODEL_HASH}; compile the model that it was pickled from again"
+        )
+    return Network.__new__(Network if kind is None else kind)
+
+
+# pickle finds a function by this name; Cython, which may have compiled it, knows the module's own and not the package's.
+_unpickled.__module__ = __name__
+
+
+if __name__ != MODEL_NAME and getattr(sys.modules.get(MODEL_NAME), "__dict__", None) is globals():
+    # Cython enters a module of a package by its bare name too, by which a user may import a file of their own.
+    del sys.modules[MODEL_NAME]
+
+
+def _file_in_place():
+    """Which file stands where this module was loaded from; None where there is none."""
+    try:
+        status = os.stat(__file__)
+    except (NameError, OSError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+_LOADED_FILE = _file_in_place()
+
+
+def _warn_if_replaced():
+    if _file_in_place() not in (None, _LOADED_FILE):
+        name = __name__.rpartition(".")[2]
+        warnings.warn(
+            f"{__file__} was compiled again after this module was imported, and this is the earlier one: "
+            f"{name} = {name}.reload() gives the new one",
+            stacklevel=2,
+        )
+
+
+def reload():
+    """The module as it was compiled last, for `mnist = mnist.reload()`; an import gives the same from then on.
+
+    importlib.reload cannot do this: the system knows a loaded library by its path. This module and its networks stay
+    as they are. Raises OSError when the file has gone, ImportError when it cannot be imported.
+    """
+    folder, file = os.path.split(os.path.abspath(__file__))
+    # A path of its own for each file that ever stood there: the bits of its number, as "//" and "/./".
+    number = os.stat(__file__).st_ino
+    path = folder + "".join("/." if bit == "1" else "/" for bit in f"{number:b}") + "/" + file
+    earlier = sys.modules.get(__name__)
+    spec = importlib.util.spec_from_file_location(__name__, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.__file__ = spec.origin = os.path.join(folder, file)
+    if earlier is None:
+        # Nobody has imported this module by name: it was loaded by its file, and only Cython has entered it.
+        sys.modules.pop(__name__, None)
+    elif getattr(earlier, "__file__", None) == __file__:
+        sys.modules[__name__] = module
+        package, _, name = __name__.rpartition(".")
+        if package in sys.modules:
+            setattr(sys.modules[package], name, module)
+    return module
+# Compiled from here.
+
+# ---------------------------------------------------------------------------------------------------------
+# The door: what is given is checked, and what was checked is what the kernels read
+# ---------------------------------------------------------------------------------------------------------
+
+
+cdef object _array(name, given):
+    # As an array that nobody else holds, so that no other thread can change its shape or dtype after the checks.
+    if type(given) is not np.ndarray:
+        given = _as_array(name, given)
+    return given.view()
+
+
+cdef Py_ssize_t _earlier(name, count) except -1:
+    # How many examples came before; their numbers and those that follow are unsigned and of 32 bits.
+    return _count(name, count, 32)
+
+
+cdef object _filled(name, array):
+    if <Py_ssize_t>array.ndim and <Py_ssize_t>array.shape[0] == 0:
+        raise ValueError(f"{name}: the batch is empty")
+    return array
+
+
+cdef object _integers(name, array, Py_ssize_t limit, what):
+    # An own copy of integers from 0 to limit - 1. They become addresses without the GIL: in the caller's array
+    # another thread could write others after the check.
+    if array.dtype.kind not in "iu":
+        raise _wrong_values(name, array, what, limit)
+    own = np.array(array, dtype=np.int64, order="C")
+    cdef Py_ssize_t place = _first_outside(<const int64*>_address(own), own.size, limit)
+    if place >= 0:
+        raise _outside(name, what, limit, array, own, place)
+    return own
+
+
+cdef Py_ssize_t _first_outside(const int64* values, Py_ssize_t count, Py_ssize_t limit) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(count):
+        if values[k] < 0 or values[k] >= limit:
+            return k
+    return -1
+
+
+cdef object _reals(array, dtype):
+    # As kernels can read it; in place where it is stored so. What another thread writes there is a number like
+    # any other: it changes results and no address.
+    array = np.ascontiguousarray(array, dtype=dtype)
+    return array if array.flags.aligned else array.copy()
+
+# ---------------------------------------------------------------------------------------------------------
+# The network
+# ---------------------------------------------------------------------------------------------------------
+
+
+cdef object _grown(array, Py_ssize_t count, Py_ssize_t times=1):
+    """The array, or where it is too small a zeroed one of so many times `count` values."""
+    return _aligned(count, array.dtype, times) if count * times > <Py_ssize_t>array.size else array
+
+
 _MOST_THREADS = LANE_COUNT if TEAM_THREADS else 1
-
-
-def _absent(mode):
-    return RuntimeError(
-        f"this module was compiled without {mode}; compile the model with --modes {','.join((*MODES[1:], mode))}"
-    )
 
 
 def _after_fork():
     """A forked child has none of the threads of its parent, and nobody who would release their locks."""
     for network in list(_NETWORKS):
         (<Network>network)._forget_threads()
-
-
-class Gradients(dict):
-    """Gradients by the names of parameters. `flat` is the array (ARENA,) that they lie in, with zeros between."""
-
-    __slots__ = ("flat",)
-
-    def __reduce__(self):
-        """What is copied or pickled is an ordinary dictionary: its arrays no longer lie in one."""
-        return dict, (dict(self),)
 
 
 _NETWORKS = weakref.WeakSet()
@@ -3344,17 +3690,19 @@ cdef class Network:
     cdef readonly object parameters
     cdef readonly object state
     cdef readonly object optimizer_state
-    cdef object _step, _seed, _frozen
+    cdef object _seed, _frozen
+    cdef uint64 _step, _key
     cdef double _rate
     cdef int _threads
     cdef Team* _team
     cdef object __weakref__
     cdef object _arena, _states, _total, _lanes, _tiles, _shared, _crossing, _gathered, _lock
+    cdef Context* _running
 
     def __cinit__(self, *arguments, **named):
         # Not in __init__, which a subclass may leave out and anyone may call again: what a step works on is
         # there from the beginning, and is never replaced while another thread's step runs.
-        self._step, self._seed, self._frozen = 0, 0, frozenset()
+        self._seed, self._frozen = 0, frozenset()
         self._rate = 0.1
         self._lock = threading.Lock()
         _NETWORKS.add(self)
@@ -3366,20 +3714,13 @@ cdef class Network:
         self._shared = _aligned(max(64, SHARED_BYTES), np.uint8)
         self._crossing = self._gathered = _aligned(0, DTYPE)
         self.threads = 1
-        # Read-only mappings of writable arrays: to bind a name to another array would change nothing.
-        self.parameters = types.MappingProxyType(self._views(self._arena))
-        self.state = types.MappingProxyType(self._views(self._states[101776:], _STATES))
-        state = {}
-        for slot, values in zip(_SLOTS, self._states[:101776].reshape(len(_SLOTS), ARENA)):
-            views = self._views(values)
-            state.update({f"{slot}/{name}": view for name, view in views.items()})
-        self.optimizer_state = types.MappingProxyType(state)
+        self.parameters, self.state, self.optimizer_state = _mappings(self._arena, self._states, 101776)
 
     def __init__(self, seed=0, threads=None):
         _warn_if_replaced()
         self.seed = seed
         self._rate = 0.1
-        self.threads = min(_default_threads(), _MOST_THREADS) if threads is None else threads
+        self.threads = _usual_threads() if threads is None else threads
         self.initialize()
 
     def __dealloc__(self):
@@ -3389,9 +3730,6 @@ cdef class Network:
         team_forget(self._team)
         self._lock = threading.Lock()
 
-    def _views(self, arena, layout=_PARAMETERS):
-        return {name: _laid_out(arena, offset, shape) for name, shape, offset in layout}
-
     @property
     def step(self):
         """How many updates there were; the optimiser and every dropout mask depend on it."""
@@ -3399,10 +3737,7 @@ cdef class Network:
 
     @step.setter
     def step(self, count):
-        count = _whole("step", count)
-        if not 0 <= count < 1 << 64:
-            raise ValueError(f"step: expected 0 to 2**64 - 1, found {_shown(count)}")
-        self._step = count
+        self._step = _count("step", count, 64)
 
     @property
     def seed(self):
@@ -3412,6 +3747,7 @@ cdef class Network:
     @seed.setter
     def seed(self, key):
         self._seed = _whole("seed", key)
+        self._key = _low_bits(self._seed)
 
     @property
     def learning_rate(self):
@@ -3420,16 +3756,7 @@ cdef class Network:
 
     @learning_rate.setter
     def learning_rate(self, rate):
-        numbers = (int, float, np.integer, np.floating)
-        if not isinstance(rate, numbers) or isinstance(rate, (bool, np.timedelta64)):
-            raise TypeError(f"learning_rate: expected a number, found {_shown(rate)}")
-        try:
-            number = float(rate)
-        except OverflowError:
-            number = math.inf
-        if not 0 <= number <= _LARGEST:
-            raise ValueError(f"learning_rate: expected a finite number, 0 or more, found {_shown(rate)}")
-        self._rate = number
+        self._rate = _learning_rate(rate)
 
     @property
     def threads(self):
@@ -3441,18 +3768,12 @@ cdef class Network:
 
     @threads.setter
     def threads(self, count):
-        count = _whole("threads", count)
-        if count < 1:
-            raise ValueError(f"threads: expected a positive integer, found {_shown(count)}")
-        if count > _MOST_THREADS:
-            warnings.warn(
-                f"threads: at most {_MOST_THREADS} can take part in a step, found {_shown(count)}", stacklevel=1
-            )
+        cdef Py_ssize_t most = _thread_count(count)
         with self._lock:
-            self._threads = min(count, _MOST_THREADS)
+            self._threads = <int>most
             team_free(self._team)
             self._team = team_new(self._threads, SITES) if self._threads > 1 else NULL
-            self._tiles = _aligned(TILE_BYTES, np.uint8, self._threads)
+            self._tiles = _aligned(TILE_BYTES, np.uint8, most)
 
     def initialize(self):
         """Set parameters and states to their initial values, by formula from the seed; the optimiser to step 0."""
@@ -3487,27 +3808,18 @@ cdef class Network:
         context.team = self._team
         context.batch = batch
         compute_alone(context)
-        context.seed = <uint32>(self._seed & 0xFFFFFFFF)
-        context.step = <uint32>(self._step & 0xFFFFFFFF)
+        context.seed = <uint32>self._key
+        context.step = <uint32>self._step
         context.scalars[0] = batch
         context.scalars[1] = self._rate
         context.scalars[2] = self._step
 
     cdef object _input(self, Context* context, x, Py_ssize_t batch=-1):
         """Check inputs and fill the context for them, or for a `batch` of them; returns what must stay alive."""
-        expected = ("batch", *INPUT_SHAPE)
         if x.dtype != np.uint8 and x.dtype.kind != "f":
-            raise TypeError(
-                f"x: expected {DTYPE} or uint8 values, found {x.dtype}; use x.astype('uint8') for pixels from 0 "
-                f"to 255, which are scaled to [0, 1], or x.astype({DTYPE!r}) for numbers to be taken as they are"
-            )
-        if x.ndim != len(expected) or x.shape[1:] != INPUT_SHAPE:
-            hint = ""
-            if x.ndim >= 1 and x.size and x[0].size == INPUT_ROW:
-                hint = f"; try x.reshape(-1, {', '.join(map(str, INPUT_SHAPE))})"
-            elif x.shape == INPUT_SHAPE:
-                hint = "; a single example needs a batch axis: x[None]"
-            raise ValueError(f"x: expected shape ({', '.join(map(str, expected))}), found {x.shape}{hint}")
+            raise _wrong_numbers("x", x, "uint8", "255", "1")
+        if <Py_ssize_t>x.ndim != 1 + len(INPUT_SHAPE) or x.shape[1:] != INPUT_SHAPE:
+            raise _wrong_shape("x", x, INPUT_SHAPE, INPUT_ROW)
         self._fill(context, x.shape[0] if batch < 0 else batch)
         context.input_is_bytes = x.dtype == np.uint8
         x = _reals(x, np.uint8 if context.input_is_bytes else DTYPE)
@@ -3518,16 +3830,8 @@ cdef class Network:
         """Check labels against the batch and point the context at them; returns the array to keep alive."""
         expected = (batch, *LABEL_SHAPE)
         if y.shape != expected:
-            hint = ""
-            if LABEL_KIND == "index" and y.shape == (*expected, LABEL_LIMIT):
-                hint = "; labels are class numbers, not one-hot rows: y.argmax(axis=-1)"
-            raise ValueError(f"y: expected shape {expected}, found {y.shape}{hint}")
-        if LABEL_KIND == "index":
-            y = _integers("y", y, LABEL_LIMIT, "integer labels").astype(np.int32)
-        else:
-            if y.dtype.kind not in "fiu":
-                raise TypeError(f"y: expected {DTYPE} targets, found {y.dtype}")
-            y = _reals(y, DTYPE)
+            raise _wrong_labels("y", y, expected, LABEL_KIND, LABEL_LIMIT)
+        y = _integers("y", y, LABEL_LIMIT, "integer labels").astype(np.int32)
         context.label = _address(y)
         return y
 
@@ -3538,22 +3842,21 @@ cdef class Network:
         """
         x, y = _array("x", x), _array("y", y)
         if share is not None and rows is None:
-            rows = np.arange(_filled("x", x).shape[0] if x.ndim else 0)
+            rows = np.arange(len(_filled("x", x)) if x.ndim else 0)
         if rows is None:
             x = self._input(context, x)
             return _filled("x", x), self._label(context, y, x.shape[0])
         # A list of nothing has no dtype that would mean anything.
         rows = _filled("rows", _array("rows", rows))
-        if rows.ndim != 1 or rows.dtype.kind not in "iu":
+        if <Py_ssize_t>rows.ndim != 1 or rows.dtype.kind not in "iu":
             raise TypeError(f"rows: expected a list of integers, found {rows.dtype} of shape {rows.shape}")
-        if x.ndim == 0 or y.shape[:1] != x.shape[:1]:
-            raise ValueError(f"x and y: expected as many labels as inputs, found shapes {x.shape} and {y.shape}")
+        _as_many("x", x, "y", y, "labels as inputs")
         rows = _integers("rows", rows, _filled("x", x).shape[0], "integers")
         cdef Py_ssize_t whole = rows.shape[0]
         if share is not None:
-            rows = np.ascontiguousarray(rows[_positions(share, whole, share.rank)])
+            rows = np.ascontiguousarray(rows[_positions(share, whole, share.rank, 16)])
         flags = x.flags
-        in_place = INPUT_KIND == "real" and flags.c_contiguous and flags.aligned
+        in_place = True and flags.c_contiguous and flags.aligned
         if in_place and x.dtype in (np.uint8, np.dtype(DTYPE)):
             x = self._input(context, x, rows.shape[0])
             context.chosen = <const int64*>_address(rows)
@@ -3569,89 +3872,51 @@ cdef class Network:
         return _positions(share, count, share.rank)
 
     cdef int _together(self, Context* context, share) except -1:
-        """Run the phases of a step of which other processes run theirs, and exchange between two what they need."""
-        cdef Py_ssize_t whole = context.whole, batch = context.batch, rank = share.rank, ranks = share.ranks
-        cdef int phase
-        cdef bint ordered = share.ordered
+        """Run the phases of a step of which other processes run theirs."""
+        cdef Py_ssize_t whole = context.whole, batch = context.batch, rank = share.rank, ranks = share.ranks, first, last
+        cdef Py_ssize_t tile = 16
         context.scalars[0] = <real>whole
-        if ordered:
-            lanes, owned = _owned(share, whole)
+        if share.ordered:
+            lanes, owned = _owned(ranks, whole, tile)
             first, last = owned[rank]
             context.first_lane, context.lane_count, context.all_lanes = first, last - first, lanes
             context.part, context.parts = rank, ranks
-            if self._gathered.size < CROSSING_ROW * whole:
-                self._gathered = _aligned(CROSSING_ROW * whole, DTYPE)
+            self._gathered = _grown(self._gathered, CROSSING_ROW, whole)
             context.gathered = <real*>_address(self._gathered)
-            if whole > LANE_COUNT * LANE_TILES * 16 and self._lanes.size < 3 * LANE_COUNT * <Py_ssize_t>LANE_ELEMENTS:
-                self._lanes = _aligned(3 * LANE_COUNT * <Py_ssize_t>LANE_ELEMENTS, DTYPE)
+            if whole > 2048:
+                self._lanes = _grown(self._lanes, 2443008)
                 context.lanes = <real*>_address(self._lanes)
         else:
             # A batch like any other, but for where it stands in that of the step, and how large that one is.
             context.before += whole * rank // ranks
             context.whole = batch
-        size = np.dtype(DTYPE).itemsize
         own = self._lanes[:context.lane_count * <Py_ssize_t>LANE_ELEMENTS].reshape(-1, LANE_ELEMENTS)
-        pending = []
-        for phase, (gathered, at_once, summed) in enumerate(_EXCHANGES):
-            for finish in [finish for wanted, finish in pending if wanted == phase]:
-                finish()
-            if ordered and gathered:
-                pairs = [
-                    tuple(
-                        array[place * count:].view(np.uint8)[:bytes * count].reshape(count, bytes)
-                        for array, count in ((self._crossing, batch), (self._gathered, whole))
-                    )
-                    for place, bytes in gathered
-                ]
-                share.gather(pairs, [_positions(share, whole, other) for other in range(ranks)])
-            results = [
-                self._total[place:place + values] if arena == "total"
-                else self._shared[place:place + values * size].view(DTYPE)
-                for arena, place, values in at_once
-            ]
-            if ordered:
-                for result in results:
-                    result[:] = 0
-            with nogil:
-                gradient_phase(context, self._threads, phase)
-            # What the next phase reads is waited for; what a later one reads is on its way until then.
-            for wanted in sorted({wanted for _, _, wanted in summed}):
-                ranges = [(start, stop) for start, stop, reader in summed if reader == wanted]
-                totals = [self._total[start:stop] for start, stop in ranges]
-                if ordered:
-                    finish = share.sum(owned, lanes, [(own[:, start:stop], total) for (start, stop), total in zip(ranges, totals)])
-                else:
-                    finish = share.add(totals)
-                if wanted == phase + 1:
-                    finish()
-                else:
-                    pending.append((wanted, finish))
-            if results:
-                (share.join(results) if ordered else share.add(results))()
-        for finish in [finish for wanted, finish in pending if wanted == len(_EXCHANGES)]:
-            finish()
+        arenas = {"total": self._total, "shared": self._shared}
+        self._running = context
+        try:
+            _run_phases(self, share, whole, batch, tile, own, self._crossing, self._gathered, arenas)
+        finally:
+            self._running = NULL
         return 0
+
+    def _run_phase(self, Py_ssize_t phase):
+        """Of the step that several processes run together; raises RuntimeError when there is none."""
+        if self._running is NULL:
+            raise RuntimeError("no step is run together")
+        with nogil:
+            gradient_phase(self._running, self._threads, <int>phase)
 
     cdef object _gradients(self):
         arena = self._total[:ARENA].copy()
-        gradients = Gradients(self._views(arena))
+        gradients = Gradients(_views(arena))
         gradients.flat = arena
         return gradients
 
     cdef int _take_gradients(self, gradients) except -1:
         """Check gradients and put them where the update reads them; nothing is changed before all are checked."""
-        if not hasattr(gradients, "items"):
-            raise TypeError(f"gradients: expected a mapping from names to arrays, found {type(gradients).__name__}")
-        taken = {}
-        for name, gradient in gradients.items():
-            if name not in self.parameters:
-                raise ValueError(f"gradients: expected those of {', '.join(map(repr, self.parameters))}, found {name!r}")
-            taken[name] = _shaped(f"gradients[{name!r}]", gradient, self.parameters[name].shape)
-        missing = [name for name in self.parameters if name not in taken]
-        if missing:
-            raise ValueError(f"gradients: expected one of every parameter, found none of {', '.join(map(repr, missing))}")
+        taken = _every_gradient(gradients, self.parameters)
         self._total[:ARENA] = 0
-        for name, view in self._views(self._total).items():
+        for name, view in _views(self._total).items():
             view[...] = taken[name]
         return 0
 
@@ -3671,11 +3936,11 @@ cdef class Network:
             # The update's batch are the parameters.
             context.batch = ARENA
             compute_alone(&context)
-            apart = self._set_apart() if self._frozen else ()
+            apart = _set_apart(self, _views(self._total)) if self._frozen else None
             with nogil:
                 update(&context, self._threads)
-            for array, values in apart:
-                array[...] = values
+            if apart:
+                _put_back(apart)
             return float(self._total[101776])
 
     def gradients(self, x, y, rows=None, before=0, share=None):
@@ -3716,11 +3981,11 @@ cdef class Network:
             # The update's batch are the parameters.
             context.batch = ARENA
             compute_alone(&context)
-            apart = self._set_apart() if self._frozen else ()
+            apart = _set_apart(self, _views(self._total)) if self._frozen else None
             with nogil:
                 update(&context, self._threads)
-            for array, values in apart:
-                array[...] = values
+            if apart:
+                _put_back(apart)
 
     def value_and_grad(self, x, y, inputs=False, rows=None):
         """The training loss and its gradients, by parameter name; nothing is updated.
@@ -3785,7 +4050,7 @@ cdef class Network:
     @property
     def frozen(self):
         """The names of parameters that updates leave alone, in order."""
-        return tuple(name for name in self.parameters if name in self._frozen)
+        return tuple([name for name in self.parameters if name in self._frozen])
 
     def freeze(self, *names):
         """From now on updates leave these parameters alone, and what the optimiser keeps of them.
@@ -3793,37 +4058,15 @@ cdef class Network:
         Names are those of parameters, or of layers for all of theirs. Their gradients are computed still, and count
         for nothing in an update: a layer with `trainable=False` does without them.
         """
-        named = self._named(names)
+        named = _named(names, self.parameters)
         with self._lock:
-            self._frozen = self._frozen | named
+            self._frozen = self._frozen.union(named)
 
     def unfreeze(self, *names):
         """Updates change these parameters again; all of them, where no names are given."""
-        named = self._named(names) if names else frozenset(self.parameters)
+        named = _named(names, self.parameters) if names else frozenset(self.parameters)
         with self._lock:
-            self._frozen = self._frozen - named
-
-    cdef object _named(self, names):
-        # Parameters by their names, or by that of their layer.
-        found = set()
-        for name in names:
-            if not isinstance(name, str):
-                raise TypeError(f"expected names of parameters or layers, found {_shown(name)}")
-            own = [one for one in self.parameters if one == name or one.startswith(f"{name}.")]
-            if not own:
-                raise ValueError(f"expected names of parameters or layers, of {', '.join(map(repr, self.parameters))}, found {name!r}")
-            found.update(own)
-        return frozenset(found)
-
-    cdef object _set_apart(self):
-        # What an update is not to change, with its values; gradients of it are 0, in the norm of all too.
-        kept = []
-        gradients = self._views(self._total)
-        for name in self._frozen:
-            gradients[name][...] = 0
-            for array in (self.parameters[name], *(self.optimizer_state[f"{slot}/{name}"] for slot in _SLOTS)):
-                kept.append((array, array.copy()))
-        return kept
+            self._frozen = self._frozen.difference(named)
 
     def __copy__(self):
         """A network of its own, as copy.deepcopy gives it.
@@ -3838,121 +4081,19 @@ cdef class Network:
         with self._lock:
             other._arena[:] = self._arena
             other._states[:] = self._states
-            other._step, other._seed, other._rate = self._step, self._seed, self._rate
-            other._frozen = self._frozen
+            other._step, other._key, other._rate = self._step, self._key, self._rate
+            other._seed, other._frozen = self._seed, self._frozen
         other.threads = self._threads
-        for name, value in getattr(self, "__dict__", {}).items():
-            setattr(other, name, copy.deepcopy(value, memo))
-        return other
+        return _with_attributes(other, self, memo)
 
     def __reduce__(self):
         """For pickle: the names of the module and the model, the model's hash, arrays and numbers. No code.
 
         Raises TypeError when the module's name would not be found again.
         """
-        if getattr(sys.modules.get(__name__), "_unpickled", None) is not _unpickled:
-            raise TypeError(
-                f"this network cannot be pickled: a pickle holds the name of the network's module, and {__name__!r} does "
-                "not stand for that module, which was not imported by its name, or was compiled and loaded again since; "
-                f"make the network with the module that `from generated import {MODEL_NAME}` gives"
-            )
         with self._lock:
-            state = {
-                "parameters": {name: array.copy() for name, array in self.parameters.items()},
-                "state": {name: array.copy() for name, array in self.state.items()},
-                "optimizer_state": {name: array.copy() for name, array in self.optimizer_state.items()},
-                "step": self._step,
-                "seed": self._seed,
-                "learning_rate": self._rate,
-                "threads": self._threads,
-                "frozen": self.frozen,
-                "attributes": dict(getattr(self, "__dict__", {})),
-            }
-        return _unpickled, (MODEL_NAME, MODEL_HASH, None if type(self) is Network else type(self)), state
+            return _pickled(self)
 
     def __setstate__(self, state):
         """What `__reduce__` has taken down. Raises ValueError when it does not fit; nothing is changed then."""
-        groups = {kind: getattr(self, kind) for kind in ("parameters", "state", "optimizer_state")}
-        for kind, arrays in groups.items():
-            expected = {name: array.shape for name, array in arrays.items()}
-            found = {name: np.shape(array) for name, array in state[kind].items()}
-            if found != expected:
-                raise ValueError(f"pickled {kind}: expected the shapes {expected}, found {found}")
-        self.step, self.seed, self.learning_rate = state["step"], state["seed"], state["learning_rate"]
-        self.threads = state["threads"]
-        self._frozen = self._named(state.get("frozen", ()))
-        for kind, arrays in groups.items():
-            for name, array in arrays.items():
-                array[...] = state[kind][name]
-        for name, value in state["attributes"].items():
-            setattr(self, name, value)
-
-# ---------------------------------------------------------------------------------------------------------
-# The module itself: found by a pickle, and compiled again while it is in use
-# ---------------------------------------------------------------------------------------------------------
-
-
-def _unpickled(name, digest, kind):
-    """A network for what was pickled. Raises ValueError when that was one of another model than this module's."""
-    if (name, digest) != (MODEL_NAME, MODEL_HASH):
-        raise ValueError(
-            f"the pickled network is one of the model {name!r} with the hash {digest}, and the module {__name__} holds "
-            f"the model {MODEL_NAME!r} with the hash {MODEL_HASH}; compile the model that it was pickled from again"
-        )
-    return Network.__new__(Network if kind is None else kind)
-
-
-# pickle finds a function by this name; Cython knows the module's own name and not the package's.
-_unpickled.__module__ = __name__
-
-if __name__ != MODEL_NAME and getattr(sys.modules.get(MODEL_NAME), "__dict__", None) is globals():
-    # Cython enters a module of a package by its bare name too, by which a user may import a file of their own.
-    del sys.modules[MODEL_NAME]
-
-
-def _file_in_place():
-    """Which file stands where this module was loaded from; None where there is none."""
-    try:
-        status = os.stat(__file__)
-    except (NameError, OSError):
-        return None
-    return status.st_dev, status.st_ino
-
-
-_LOADED_FILE = _file_in_place()
-
-
-def _warn_if_replaced():
-    if _file_in_place() not in (None, _LOADED_FILE):
-        name = __name__.rpartition(".")[2]
-        warnings.warn(
-            f"{__file__} was compiled again after this module was imported, and this is the earlier one: "
-            f"{name} = {name}.reload() gives the new one",
-            stacklevel=1,
-        )
-
-
-def reload():
-    """The module as it was compiled last, for `mnist = mnist.reload()`; an import gives the same from then on.
-
-    importlib.reload cannot do this: the system knows a loaded library by its path. This module and its networks stay
-    as they are. Raises OSError when the file has gone, ImportError when it cannot be imported.
-    """
-    folder, file = os.path.split(os.path.abspath(__file__))
-    # A path of its own for each file that ever stood there: the bits of its number, as "//" and "/./".
-    number = os.stat(__file__).st_ino
-    path = folder + "".join("/." if bit == "1" else "/" for bit in f"{number:b}") + "/" + file
-    earlier = sys.modules.get(__name__)
-    spec = importlib.util.spec_from_file_location(__name__, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.__file__ = spec.origin = os.path.join(folder, file)
-    if earlier is None:
-        # Nobody has imported this module by name: it was loaded by its file, and only Cython has entered it.
-        sys.modules.pop(__name__, None)
-    elif getattr(earlier, "__file__", None) == __file__:
-        sys.modules[__name__] = module
-        package, _, name = __name__.rpartition(".")
-        if package in sys.modules:
-            setattr(sys.modules[package], name, module)
-    return module
+        _restore(self, state)

@@ -286,8 +286,8 @@ def _action(action: Action) -> list[str]:
             batch = ["# The update's batch are the parameters.", "context.batch = ARENA"]
             batch.append("compute_alone(&context)")
             # What is frozen is given back what it was.
-            run = ["apart = self._set_apart() if self._frozen else ()", *run]
-            run += ["for array, values in apart:", "    array[...] = values"]
+            run = ["apart = _set_apart(self, _views(self._total)) if self._frozen else None", *run]
+            run += ["if apart:", "    _put_back(apart)"]
             return ["self._fill(&context, context.batch)", *batch, *run]
         case CountStep():
             return ["self._step += 1"]

@@ -52,3 +52,7 @@ def _default_threads(root="/"):
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(root)
     return processors if quota is None else min(processors, int(-(-quota // 1)))
+
+
+def _usual_threads():
+    return min(_default_threads(), _MOST_THREADS)

@@ -1,21 +1,3 @@
-# ---------------------------------------------------------------------------------------------------------
-# The module itself: found by a pickle, and compiled again while it is in use
-# ---------------------------------------------------------------------------------------------------------
-
-
-def _unpickled(name, digest, kind):
-    """A network for what was pickled. Raises ValueError when that was one of another model than this module's."""
-    if (name, digest) != (MODEL_NAME, MODEL_HASH):
-        raise ValueError(
-            f"the pickled network is one of the model {name!r} with the hash {digest}, and the module {__name__} holds "
-            f"the model {MODEL_NAME!r} with the hash {MODEL_HASH}; compile the model that it was pickled from again"
-        )
-    return Network.__new__(Network if kind is None else kind)
-
-
-# pickle finds a function by this name; Cython knows the module's own name and not the package's.
-_unpickled.__module__ = __name__
-
 if __name__ != MODEL_NAME and getattr(sys.modules.get(MODEL_NAME), "__dict__", None) is globals():
     # Cython enters a module of a package by its bare name too, by which a user may import a file of their own.
     del sys.modules[MODEL_NAME]
@@ -39,7 +21,7 @@ def _warn_if_replaced():
         warnings.warn(
             f"{__file__} was compiled again after this module was imported, and this is the earlier one: "
             f"{name} = {name}.reload() gives the new one",
-            stacklevel=1,
+            stacklevel=2,
         )
 
 
