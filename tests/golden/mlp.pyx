@@ -3869,7 +3869,8 @@ cdef class Network:
 
     def examples_of(self, share, count):
         """Which examples of a batch of `count` a process with this `share` of it computes: their positions, int64."""
-        return _positions(share, count, share.rank)
+        cdef Py_ssize_t whole = count
+        return _positions(share, whole, share.rank, 16)
 
     cdef int _together(self, Context* context, share) except -1:
         """Run the phases of a step of which other processes run theirs."""
