@@ -69,7 +69,16 @@ def size_of(node: Call, extents: Extents, scope: Scope) -> Extent:
     match node.arguments:
         case (Name(name=name),) if name in extents:
             return extents[name]
-    raise scope.error(node.place, "size takes one axis that is bound here", expected="size(i)")
+        case (Name(name=name),):
+            raise scope.error(
+                node.place,
+                f"{name} is no axis of this statement",
+                expected=f"one of {', '.join(extents)}" if extents else "an axis that is bound here",
+                advice=f"the size as a number, or size({name}) in a statement that binds {name}",
+            )
+    raise scope.error(
+        node.place, "size takes one axis", expected="size(i), i being an axis", found=scope.written(node)
+    )
 
 
 def checked_indices(

@@ -237,7 +237,10 @@ class _Values:
         if name in self.extents:
             self.attempt(lambda: axis_value(node, self.extents, self.scope))
         elif name == "inf":
-            self.error(node, "inf can only stand in pad(tensor, -inf)")
+            advice = "a large number, such as 1e30, or pad(tensor, -inf) for what is read outside"
+            self.error(
+                node, "inf can only stand in pad(tensor, -inf)", expected="a finite number", advice=advice
+            )
         elif name in self.scope.operands:
             indices = "…" if self.scope.operands[name].shape else ""
             self.error(node, f"{name} is a tensor, so it needs indices", expected=f"{name}[{indices}]")

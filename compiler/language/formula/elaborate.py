@@ -34,6 +34,7 @@ from compiler.language.formula.syntax import (
     Read,
     Statement,
     children,
+    moved_axis,
     rebuild,
 )
 
@@ -134,6 +135,11 @@ class Elaborator(Generic[Built]):
             message = f"the statement defines only a part of {statement.target}"
             expected = f"all of the shape {shape_text(operand.shape)}"
             advice = "`+=` if the other elements are to be 0"
+            if moved := moved_axis(statement.indices):
+                axis, step = moved
+                advice = (
+                    f"{advice}; else {axis} on the left side, and … if {axis} >= {step} else … on the right"
+                )
             raise self.scope.error(statement.place, message, expected=expected, advice=advice)
 
     def qualified(self, local: str) -> str:

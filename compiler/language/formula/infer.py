@@ -18,7 +18,7 @@ from compiler.ir.affine.expression import Extent
 from compiler.language.formula.affine_index import to_affine
 from compiler.language.formula.extents import Binder, ExtentFinder, inside_of
 from compiler.language.formula.parser import parse_formula
-from compiler.language.formula.references import circles_in, groups, reference_problems
+from compiler.language.formula.references import circles_in, groups, reference_problems, written_ahead
 from compiler.language.formula.resolve import expanded
 from compiler.language.formula.scope import UNIFORM, UNKNOWN, Operand, Scope, with_batch_size
 from compiler.language.formula.spelling import with_normalised_keys
@@ -56,6 +56,9 @@ def circle_shapes(
     """The shapes of tensors that need each other, by the statements that define them.
 
     `declared` are shapes of results. Raises ModelError as `infer_shapes` does."""
+    problems = [problem for statement in statements for problem in written_ahead(statement, scope)]
+    if problems:
+        raise ModelError(*problems)
     formula = Formula(scope.text, statements)
     inference = _Inference(formula, scope, {})
     inference.shapes.update(declared)

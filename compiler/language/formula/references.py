@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from compiler.errors import ModelError, Problem
 from compiler.ir.tensor.components import circles_among
 from compiler.language.formula.scope import UNIFORM, Scope
-from compiler.language.formula.syntax import Node, Read, Rest, Statement, walk
+from compiler.language.formula.syntax import Bound, Name, Node, Read, Rest, Statement, moved_axis, walk
 
 
 def reference_problems(statement: Statement, scope: Scope) -> list[Problem]:
@@ -29,7 +29,35 @@ def reference_problems(statement: Statement, scope: Scope) -> list[Problem]:
             scope.operand(node)
         except ModelError as error:
             problems += error.problems
-    return problems
+    return [*problems, *written_ahead(statement, scope)]
+
+
+def written_ahead(statement: Statement, scope: Scope) -> Iterator[Problem]:
+    """A recurrence that says what comes next, h[t + 1] by h[t], and so nothing of the first."""
+    if statement.accumulate or statement.target not in _tensors_of(statement):
+        return
+    moved = moved_axis(statement.indices)
+    if moved is None:
+        return
+    (name, step), target = moved, statement.target
+    advice = f"{_left_side(statement, name)} = … if {name} >= {step} else …, by {target} at {name} - {step}"
+    raised = scope.error(
+        statement.place,
+        f"{target} needs itself, and the first of it is not said",
+        expected=f"{name} itself on the left side, and places before it on the right",
+        found=f"{name} + {step}",
+        advice=advice,
+    )
+    yield from raised.problems
+
+
+def _left_side(statement: Statement, name: str) -> str:
+    """The left side with plain axes."""
+
+    def plain(index: Node) -> str:
+        return "..." if isinstance(index, Rest) else index.name if isinstance(index, Name | Bound) else name
+
+    return f"{statement.target}[{', '.join(map(plain, statement.indices))}]"
 
 
 def circles_in(statements: Iterable[Statement]) -> dict[str, tuple[str, ...]]:

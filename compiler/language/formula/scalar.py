@@ -157,7 +157,10 @@ class ScalarBuilder:
                 return left * right
             case "/":
                 if right == 0:
-                    raise self.scope.error(node.right.place, "division by zero")
+                    expected, found = "a divisor that is not 0", self.scope.written(node)
+                    raise self.scope.error(
+                        node.right.place, "division by zero", expected=expected, found=found
+                    )
                 return left / right
             case "**":
                 return self.number(node, "**", Power(left, right))

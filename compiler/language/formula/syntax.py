@@ -7,7 +7,7 @@ point at it; places take no part in comparisons.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 
 from compiler.ir.affine.expression import Extent
@@ -167,6 +167,15 @@ def walk(node: Node) -> Iterator[Node]:
     yield node
     for child in children(node):
         yield from walk(child)
+
+
+def moved_axis(indices: Iterable[Node]) -> tuple[str, str] | None:
+    """The first axis among indices that a number is added to, as in h[t + 1], and that number."""
+    for index in indices:
+        match index:
+            case Binary(operator="+", left=Name(name=name), right=Number(text=step)):
+                return name, step
+    return None
 
 
 def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:

@@ -3,6 +3,7 @@
     lambda = 2*x     lambda is a Python keyword, and can be no name
     y =              nothing stands behind =
     y = x!           ! is no sign of the formula language
+    y = x****2       ** and ** stand side by side
 
 Python says "invalid syntax" of all of these.
 """
@@ -25,6 +26,7 @@ _FOREIGN = re.compile(r"[^\w\s()\[\],.:;+\-*/%<>=!#]|!(?!=)")
 _WITHOUT_VALUE = re.compile(r"(?<![=<>!])(\+?=)\s*$")
 _WITHOUT_NAME = re.compile(r"^\s*\+?=")
 _UNFINISHED = re.compile(r"(\*\*|//|[<>=!]=|[-+*/%<>,]|\b(?:if|else|and|or|not)\b)\s*$")
+_SIDE_BY_SIDE = re.compile(r"(\*\*|//|[*/%])\s*(\*\*|//|[*/%])")
 
 
 def unreadable(text: str, error: SyntaxError) -> ModelError:
@@ -57,6 +59,11 @@ def unreadable(text: str, error: SyntaxError) -> ModelError:
     if found := _WITHOUT_NAME.search(line):
         message, advice = "nothing stands before =", "a name there, such as y"
         return said(message, *found.span(), expected=DEFINITION, advice=advice)
+    if found := _SIDE_BY_SIDE.search(line):
+        first, second = found[1], found[2]
+        advice = f"{first} once" if first == second else f"{VALUE} between them, or one of the two"
+        message = f"{first} and {second} stand side by side"
+        return said(message, *found.span(), expected=f"{VALUE} between them", advice=advice)
     if found := _UNFINISHED.search(line):
         message, advice = f"nothing stands behind {found[1]}", f"{VALUE} there, or the line without it"
         return said(message, *found.span(1), expected=VALUE, advice=advice)
