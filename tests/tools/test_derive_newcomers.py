@@ -61,3 +61,18 @@ def test_the_slope_of_one_number_is_short() -> None:
     found = str(chainrule.derive("y = x^x"))
     assert found.endswith("dy/dx = 0 if x == 0 else x·x**(x - 1) + x**x·log(x)")
     assert chainrule.derive("y = √2x + x·z·√3", modes="vjp,jacobian").check().passed
+
+
+@pytest.mark.parametrize("root", ["y = sqrt(n)", "y = 1/sqrt(n)", "y = n^1.5", "y = log(1 + sqrt(n))"])
+def test_a_root_of_a_square_is_a_magnitude(root: str) -> None:
+    """SymPy has a name of its own for it, which was printed, and called in the texts of code."""
+    derived = chainrule.derive(f"n = x²; {root}", modes="vjp,hvp")
+    for text in (derived.text(steps=True), derived.latex(), derived.html(), derived.numpy, derived.cython):
+        assert "Abs" not in text
+    assert "Abs" not in derived.torch + derived.jax
+    assert derived.check().passed
+    names: dict = {}
+    exec(derived.numpy, names)
+    step = 1e-6
+    slope = (names["forward"](-0.7 + step) - names["forward"](-0.7 - step)) / (2 * step)
+    assert names["gradient"](-0.7) == pytest.approx(slope, rel=1e-6)

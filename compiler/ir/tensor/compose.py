@@ -27,6 +27,7 @@ from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Extent, axis
 from compiler.ir.affine.guards import dimension_inside, simplify_guards
 from compiler.ir.scalar.conditions import Condition
+from compiler.ir.scalar.from_sympy import own_nodes
 from compiler.ir.tensor.axes import AxisNames, are_all, plain_axes
 from compiler.ir.tensor.program import Axis, Definition, Guard, Reads, Shape, Term, make_term
 from compiler.ir.tensor.projections import projects
@@ -68,7 +69,8 @@ def compose(
     if meeting.outer:
         around = substitute_axes(around, meeting.outer, meeting.axes)
     reads = Reads(around.reads)
-    body = around.body.xreplace({_VALUE: body_among(inner, reads, meeting.inner)})
+    # A root of a square, put together just now, is SymPy's Abs.
+    body = own_nodes(around.body.xreplace({_VALUE: body_among(inner, reads, meeting.inner)}))
     guards = (*around.guards, *substitute_guards(inner.guards, meeting.inner), *meeting.guards)
     return make_term(meeting.axes, around.target, body, reads.pairs(), guards)
 
