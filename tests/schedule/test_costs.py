@@ -34,7 +34,7 @@ NO_COSTS = {
     "schedule/contraction.py": {"FACTORS"},  # what is tried; the price decides
     "schedule/elements.py": {"SMALL_LIMIT"},  # what a byte holds
     "schedule/header.py": {"TERMS_SHOWN"},  # how long a comment is
-    "plan/whole.py": {"LANES", "LANE_TILES", "TYPICAL_BATCH"},  # whose sums are added up; what is compared
+    "plan/whole.py": {"LANES", "LANE_TILES", "PARTS", "TYPICAL_BATCH"},  # whose sums are added up, by whom
     "plan/tiling.py": {"LARGEST_TILE"},  # every lane has a tile
     "plan/memory.py": {"ALIGNMENT"},
     "plan/storage.py": {"ARENA_ALIGNMENT"},
