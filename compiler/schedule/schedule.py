@@ -14,6 +14,7 @@ from typing import ClassVar
 from compiler.ir.affine.expression import Affine
 from compiler.ir.loops.grammar import Body
 from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.program import Tensor
 from compiler.machine.elements import element_bytes
 from compiler.machine.machine import Machine
 from compiler.schedule.context import Context, Entries, Stored
@@ -128,6 +129,21 @@ class Schedule(ABC):
 Strategy = Callable[[Entries, Context], Schedule | None]
 """The function `match` of a strategy: its schedule of the entries, or of some of the terms that are left;
 None where it is no way to compute them."""
+
+
+@dataclass(frozen=True)
+class FilledSchedule(Schedule):
+    """The values of a tensor that is given but for them."""
+
+    tensor: Tensor
+
+    @property
+    def nests(self) -> tuple[Nest, ...]:
+        return ()
+
+    @property
+    def touched(self) -> frozenset[str]:
+        return frozenset([self.tensor.name])
 
 
 @dataclass(frozen=True)

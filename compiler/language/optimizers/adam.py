@@ -17,13 +17,29 @@ _MOMENTS = """
 
 
 @dataclass(frozen=True)
-class Adam(Optimizer):
-    """Steps scaled by running means of the gradient and its square, both corrected for their start at 0."""
+class Moments(Optimizer):
+    """The base of those that keep two running means, each fading by a factor of its own."""
 
     learning_rate: float = 1e-3
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
+
+    @property
+    def constants(self) -> Mapping[str, float]:
+        return {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        yield from fraction("beta_1", self.beta_1)
+        yield from fraction("beta_2", self.beta_2)
+        yield from positive("epsilon", self.epsilon)
+
+
+@dataclass(frozen=True)
+class Adam(Moments):
+    """Steps scaled by running means of the gradient and its square, both corrected for their start at 0."""
+
     _: KW_ONLY
     amsgrad: bool = False
     """Whether steps are scaled by the largest mean of squares so far: Reddi, Kale and Kumar (ICLR 2018)."""
@@ -46,15 +62,8 @@ class Adam(Optimizer):
         largest = "new_largest[i] = max(largest[i], new_v[i])"
         return f"{_MOMENTS.rstrip()}\n        {largest}{self.step.replace('new_v[i]', 'new_largest[i]')}"
 
-    @property
-    def constants(self) -> Mapping[str, float]:
-        return {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
-        yield from fraction("beta_1", self.beta_1)
-        yield from fraction("beta_2", self.beta_2)
-        yield from positive("epsilon", self.epsilon)
         if not isinstance(self.amsgrad, bool):
             yield Problem("wrong amsgrad", expected="True or False", found=repr(self.amsgrad))
 
@@ -145,13 +154,8 @@ _SCHEDULED = """
 
 
 @dataclass(frozen=True)
-class Adamax(Optimizer):
+class Adamax(Moments):
     """Adam by the largest gradient, which fades, instead of the mean square: Kingma and Ba, algorithm 2."""
-
-    learning_rate: float = 1e-3
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-7
 
     slots = ("m", "u")
     formula = """
@@ -160,13 +164,3 @@ class Adamax(Optimizer):
         new_u[i] = max(beta_2 * u[i], abs(gradient[i]))
         new_parameter[i] = parameter[i] - rate[] * (new_m[i] / m_correction[]) / (new_u[i] + epsilon)
         """
-
-    @property
-    def constants(self) -> Mapping[str, float]:
-        return {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-
-    def problems(self) -> Iterator[Problem]:
-        yield from super().problems()
-        yield from fraction("beta_1", self.beta_1)
-        yield from fraction("beta_2", self.beta_2)
-        yield from positive("epsilon", self.epsilon)

@@ -13,26 +13,18 @@ from typing import ClassVar
 
 from compiler.ir.loops.grammar import Body
 from compiler.ir.tensor.maps import is_injective
-from compiler.machine.machine import Machine
 from compiler.schedule.collapse import collapse
-from compiler.schedule.context import Begin, Context, Entries
-from compiler.schedule.layout import clear
+from compiler.schedule.context import Context, Entries
 from compiler.schedule.loops import Outcome, plain_nest
 from compiler.schedule.pieces import TiledPiece, targets_only
-from compiler.schedule.points import points_cycles
-from compiler.schedule.schedule import TermsSchedule
+from compiler.schedule.points import PointsSchedule
 
 
 @dataclass(frozen=True)
-class PlainLoops(TermsSchedule):
+class PlainLoops(PointsSchedule):
     """Loops for each term; the first begins with the target as `begin` says, and so do the others."""
 
     strategy: ClassVar[str] = "plain loops"
-
-    begin: Begin
-
-    def cycles(self, machine: Machine) -> float:
-        return sum(points_cycles(nest, self.shapes, self.settings, machine) for nest in self.nests)
 
     def describe(self) -> str:
         return "gather, plain loops"
@@ -40,8 +32,7 @@ class PlainLoops(TermsSchedule):
     def loops(self) -> Body:
         shapes = self.shapes
         outcome = Outcome(self.begin != "store")
-        cleared = tuple(clear(nest.buffer, shapes[nest.buffer]) for nest in self.nests[:1])
-        body: Body = cleared if self.begin == "clear" else ()
+        body = self.cleared
         for nest in self.nests:
             merged, _ = collapse(nest, frozenset())
             body += plain_nest(merged, "sum", outcome, shapes, True, self.settings)

@@ -11,25 +11,14 @@ from compiler.ir.tensor.program import Tensor
 from compiler.machine.machine import Machine
 from compiler.schedule.context import Context, Entries
 from compiler.schedule.layout import row_size
-from compiler.schedule.nest import Nest
-from compiler.schedule.schedule import Schedule
+from compiler.schedule.schedule import FilledSchedule
 
 
 @dataclass(frozen=True)
-class RandomNumbers(Schedule):
+class RandomNumbers(FilledSchedule):
     """The counter-based generator at every element."""
 
     strategy: ClassVar[str] = "random numbers"
-
-    tensor: Tensor
-
-    @property
-    def nests(self) -> tuple[Nest, ...]:
-        return ()
-
-    @property
-    def touched(self) -> frozenset[str]:
-        return frozenset([self.tensor.name])
 
     def cycles(self, machine: Machine) -> float:
         rows = self.settings.tile if has_batch(self.tensor.shape) else 1

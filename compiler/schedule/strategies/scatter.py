@@ -9,34 +9,25 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from compiler.ir.loops.grammar import Body
-from compiler.machine.machine import Machine
-from compiler.schedule.context import Begin, Context, Entries
-from compiler.schedule.layout import clear
+from compiler.schedule.context import Context, Entries
 from compiler.schedule.loops import Outcome, plain_nest
 from compiler.schedule.pieces import TiledPiece
-from compiler.schedule.points import points_cycles
-from compiler.schedule.schedule import TermsSchedule
+from compiler.schedule.points import PointsSchedule
 
 
 @dataclass(frozen=True)
-class Scatter(TermsSchedule):
+class Scatter(PointsSchedule):
     """One term, point by point."""
 
     strategy: ClassVar[str] = "scatter"
-
-    begin: Begin
-
-    def cycles(self, machine: Machine) -> float:
-        return sum(points_cycles(nest, self.shapes, self.settings, machine) for nest in self.nests)
 
     def describe(self) -> str:
         return "scatter, serial: targets may collide"
 
     def loops(self) -> Body:
         (nest,) = self.nests
-        cleared = (clear(nest.buffer, self.shapes[nest.buffer]),) if self.begin == "clear" else ()
         outcome = Outcome(self.begin != "store")
-        return (*cleared, *plain_nest(nest, "sum", outcome, self.shapes, False, self.settings))
+        return (*self.cleared, *plain_nest(nest, "sum", outcome, self.shapes, False, self.settings))
 
 
 def match(entries: Entries, context: Context) -> Scatter | None:

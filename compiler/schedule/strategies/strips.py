@@ -28,61 +28,60 @@ from compiler.schedule.panels import with_panels
 from compiler.schedule.pieces import TiledPiece, targets_only
 from compiler.schedule.register_tile import guarded_loops
 from compiler.schedule.schedule import Schedule, TermsSchedule
-from compiler.schedule.settings import Settings
 from compiler.schedule.strips import COMPARED, Strip, strip_loops, strip_of
 
 
 @dataclass(frozen=True)
-class StripSum(TermsSchedule):
-    """A sum of one term; `clears` says that its target is set to zero first."""
+class InStrips(Schedule):
+    """One row of a sum or an extremum for each element of the target."""
 
     strategy: ClassVar[str] = "strips"
 
     row: Nest
     strip: Strip
-    adds: bool
-    clears: bool
 
     @property
     def rooms(self) -> Mapping[str, int]:
         return self.strip.rooms
 
     def cycles(self, machine: Machine) -> float:
-        return _cycles(self.row, self.strip, self.settings, machine)
+        costs, strip = machine.costs(self.settings.dtype), self.strip
+        rows = prod(extent_of(a, self.settings.tile) for a in self.row.target_axes)
+        point = costs.strip_value if strip.computed else (costs.group_load + costs.group_add) / strip.lanes
+        return rows * (strip.along.size * point + costs.lanes_sum)
 
     def describe(self) -> str:
         return f"gather, {self.strip}"
 
-    def loops(self) -> Body:
-        cleared = (clear(self.row.buffer, self.shapes[self.row.buffer]),) if self.clears else ()
-        return (*cleared, *_rows(self.row, self.strip, self.adds, self.settings))
+    def rows(self, adds: bool) -> Body:
+        """Loops over the elements of the target; `adds`: to what stands there."""
+        loops = strip_loops(self.row, self.strip, adds, self.settings.longest_batch)
+        within = ordered(self.row, self.row.target_axes)
+        return guarded_loops(within, (), self.row.around, lambda _guards, _outer: loops)
 
 
 @dataclass(frozen=True)
-class StripExtremum(Schedule):
+class StripSum(InStrips, TermsSchedule):
+    """A sum of one term; `clears` says that its target is set to zero first."""
+
+    adds: bool
+    clears: bool
+
+    def loops(self) -> Body:
+        cleared = (clear(self.row.buffer, self.shapes[self.row.buffer]),) if self.clears else ()
+        return (*cleared, *self.rows(self.adds))
+
+
+@dataclass(frozen=True)
+class StripExtremum(InStrips):
     """A max or min whose winner nobody wants."""
-
-    strategy: ClassVar[str] = "strips"
-
-    row: Nest
-    strip: Strip
 
     @property
     def nests(self) -> tuple[Nest, ...]:
         return (self.row,)
 
-    @property
-    def rooms(self) -> Mapping[str, int]:
-        return self.strip.rooms
-
-    def cycles(self, machine: Machine) -> float:
-        return _cycles(self.row, self.strip, self.settings, machine)
-
-    def describe(self) -> str:
-        return f"gather, {self.strip}"
-
     def loops(self) -> Body:
-        return _rows(self.row, self.strip, False, self.settings)
+        return self.rows(False)
 
 
 def match(entries: Entries, context: Context) -> Schedule | None:
@@ -113,18 +112,6 @@ def match(entries: Entries, context: Context) -> Schedule | None:
     if strip is None:
         return None
     begin = context.begin(piece)
-    own = (piece,), row, strip
-    return StripSum(context.tensors, context.settings, *own, begin != "store", begin == "clear")
-
-
-def _rows(row: Nest, strip: Strip, adds: bool, settings: Settings) -> Body:
-    """Loops over the elements of the target."""
-    loops = strip_loops(row, strip, adds, settings.longest_batch)
-    return guarded_loops(ordered(row, row.target_axes), (), row.around, lambda _guards, _outer: loops)
-
-
-def _cycles(row: Nest, strip: Strip, settings: Settings, machine: Machine) -> float:
-    costs = machine.costs(settings.dtype)
-    rows = prod(extent_of(a, settings.tile) for a in row.target_axes)
-    point = costs.strip_value if strip.computed else (costs.group_load + costs.group_add) / strip.lanes
-    return rows * (strip.along.size * point + costs.lanes_sum)
+    adds, clears = begin != "store", begin == "clear"
+    given, own = (context.tensors, context.settings), (row, strip)
+    return StripSum(*given, (piece,), *own, adds, clears)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from compiler.show.latex import escaped, latex
 from compiler.show.notation import Node, Statement
 from compiler.tools.derive.report import Page, Section
-from compiler.tools.derive.steps import Chain
 
 DOCUMENT = r"""\documentclass{article}
 \usepackage[utf8]{inputenc}
@@ -50,17 +49,8 @@ def _steps(section: Section) -> Iterator[str]:
         if step.before:
             yield displayed(step.before)
         for chain in step.chains:
-            yield displayed(_chain(chain))
+            yield displayed(chain.nodes)
         yield displayed(step.after)
-
-
-def _chain(chain: Chain) -> Iterator[Node]:
-    if len(chain.links) > 1:
-        for link in chain.links:
-            yield link.whole
-            yield from link.parts
-            yield from link.slopes
-    yield chain.slope
 
 
 _MARKS = {"∂": r"$\partial$", "→": r"$\to$", "·": r"$\cdot$"}

@@ -48,6 +48,16 @@ class Chain:
     links: tuple[Link, ...]
     slope: Equals
 
+    @property
+    def nodes(self) -> Iterator[Node]:
+        """What is written of it, line by line: of one link the slope says all."""
+        if len(self.links) > 1:
+            for link in self.links:
+                yield link.whole
+                yield from link.parts
+                yield from link.slopes
+        yield self.slope
+
 
 @dataclass(frozen=True)
 class Step:

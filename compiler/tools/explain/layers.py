@@ -8,7 +8,7 @@ from compiler.frontend.lowered import LayerRow, shape_text
 from compiler.ir.tensor.program import Definition, Program
 from compiler.show.definitions import statements
 from compiler.show.notation import Node
-from compiler.tools.derive.steps import Chain, Step, steps_of
+from compiler.tools.derive.steps import Step, steps_of
 from compiler.tools.explain.blocks import Block, Box, Code, Fold, Formulas, Graph, Heading, Paragraph
 from compiler.tools.explain.folding import repeats
 from compiler.tools.explain.kinks import conventions
@@ -160,7 +160,7 @@ def step_blocks(record: tuple[Step, ...]) -> Iterator[Block]:
         if step.before:
             yield Formulas(step.before, "before")
         for chain in step.chains:
-            yield Formulas(tuple(_chain(chain)), "chain")
+            yield Formulas(tuple(chain.nodes), "chain")
         yield Formulas(step.after, "after")
 
 
@@ -174,12 +174,3 @@ def _counted(step: Step) -> str:
         return ""
     once = f", {before_once:,} → {after_once:,} a call" if before_once or after_once else ""
     return f" (operations: {before:,} → {after:,} an example{once})"
-
-
-def _chain(chain: Chain) -> Iterator[Node]:
-    if len(chain.links) > 1:
-        for link in chain.links:
-            yield link.whole
-            yield from link.parts
-            yield from link.slopes
-    yield chain.slope
