@@ -15,7 +15,7 @@ from compiler.ir.tensor.program import Definition, Program, Rewrite
 from compiler.ir.tensor.verify import verify
 from compiler.machine.costs import Costs
 from compiler.pipeline import PASSES, Part, Pass
-from compiler.plan.whole import cost_in_plan
+from compiler.plan.whole import cost_behind_plan, cost_in_plan
 from compiler.pricing import Cost
 from compiler.schedule.forms import ByForm
 from compiler.schedule.settings import Settings
@@ -48,19 +48,28 @@ class Driver:
     passes: tuple[Pass, ...] = PASSES
     costs: Costs = field(default_factory=Costs)
     """What things take where the programs are to run: the rest of what passes choose by."""
+    planned: Settings | None = None
+    """What the prices of lowering plan for; None: they end with the lowering."""
     steps: list[Step] = field(default_factory=list)
     prices: dict[tuple[str, Settings | None, Program], float] = field(default_factory=dict)
     """Of what has been looked at, by the pass that asked and what is planned for."""
     in_plan: ByForm[float] = field(default_factory=ByForm)
     """Costs of definitions in a plan."""
+    behind_plan: ByForm[float] = field(default_factory=ByForm)
+    """The same for prices of lowering, which compare arithmetic too."""
 
     def unrecorded(self) -> Driver:
         """The same passes, for a look at what would come out."""
         return replace(self, after=lambda step: None, steps=[])
 
     def price(self, row: Pass, program: Program, names: Iterable[str], facts: Facts = NOTHING) -> float:
-        """Predicted cycles a tile of these definitions, if they go by themselves through those passes of the
-        row's part that follow it. What is planned waits for memory too."""
+        """Predicted cycles a tile of these definitions, memory included, if they go by themselves through the
+        passes that follow the row: those of its part, and behind lowering those of planning.
+
+        The members of a circle are planned as one, and not by themselves."""
+        names = tuple(names)
+        if facts.settings is None and not any(name in program.circle_of for name in names):
+            facts = replace(facts, settings=self.planned)
         part = fragment(program, names)
         key = (row.name, facts.settings, part)
         if key not in self.prices:
@@ -68,17 +77,29 @@ class Driver:
         return self.prices[key]
 
     def _price(self, row: Pass, program: Program, facts: Facts) -> float:
-        for later in self.passes[self.passes.index(row) + 1 :]:
-            if later.part == row.part and later.function is not None and later.name not in self.without:
-                program, _ = later.function(program, self._asked_by(later, facts))
         settings = facts.settings
-        cost = self.cost if settings is None else partial(self._cost_in_plan, settings)
+        parts = (row.part, "planning") if settings is not None else (row.part,)
+        for later in self.passes[self.passes.index(row) + 1 :]:
+            if later.part in parts and later.function is not None and later.name not in self.without:
+                program, _ = later.function(program, self._asked_by(later, facts))
+        if settings is None:
+            cost = self.cost
+        elif row.part == "planning":
+            cost = partial(self._known, self.in_plan, cost_in_plan, settings)
+        else:
+            cost = partial(self._known, self.behind_plan, cost_behind_plan, settings)
         once = self.costs.once_share
         return sum(cost(d, program) * (1 if runs_over_batch(*d.terms) else once) for d in program.definitions)
 
-    def _cost_in_plan(self, settings: Settings, definition: Definition, program: Program) -> float:
-        work_out = partial(cost_in_plan, definition, program, settings)
-        return self.in_plan.get(definition, program, settings, work_out)
+    def _known(
+        self,
+        known: ByForm[float],
+        cost: Callable[[Definition, Program, Settings], float],
+        settings: Settings,
+        definition: Definition,
+        program: Program,
+    ) -> float:
+        return known.get(definition, program, settings, partial(cost, definition, program, settings))
 
     def _asked_by(self, row: Pass, facts: Facts) -> Facts:
         """The facts with prices of what comes out behind this pass."""

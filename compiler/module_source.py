@@ -39,7 +39,7 @@ from compiler.plan.plan import Plan, make_plan
 from compiler.plan.storage import Storage, placed, storage_of
 from compiler.plan.tiling import cheapest_tile, smallest_tile
 from compiler.plan.whole import LANES
-from compiler.pricing import cost_for
+from compiler.pricing import TYPICAL_TILE, cost_for
 from compiler.schedule.layout import row_size
 from compiler.schedule.settings import Settings
 from compiler.stopwatch import Stopwatch
@@ -106,7 +106,8 @@ def compile_to_source(
         raise ModelError(*problems)
     storage = storage_of(lowered.signature)
     costs = target.machine.costs(dtype)
-    driver = Driver(cost_for(target, dtype), without, after, passes, costs)
+    planned = Settings(target, dtype, TYPICAL_TILE)
+    driver = Driver(cost_for(target, dtype), without, after, passes, costs, planned)
     wanted = (*modes, *(() if instruments == "none" else (MEASURED,)))
     with stopwatch.stage("passes"):
         entries = entry_points(lowered, driver, wanted, recipes)

@@ -133,6 +133,14 @@ def cost_in_plan(definition: Definition, program: Program, settings: Settings) -
     return (whole + read + costs.kept_passes * kept / machine.level_of(kept).bandwidth + started) / tiles
 
 
+def cost_behind_plan(definition: Definition, program: Program, settings: Settings) -> float:
+    """The same for forms that differ in arithmetic too: that of a sum over the batch, in lanes, is added."""
+    waits = cost_in_plan(definition, program, settings)
+    if not _is_sum(definition):
+        return waits
+    return waits + _schedule(replace(definition, at_once=False), program, settings).cycles(settings.machine)
+
+
 def _can_be_stored(definition: Definition, shapes: Mapping[str, Shape], settings: Settings) -> bool:
     """Whether a sum over the whole batch has a tile that stores its sums, and adds to none in memory."""
     tile = tile_of(make_nest(definition.terms[0], definition.name, shapes, ""), whole_settings(settings))

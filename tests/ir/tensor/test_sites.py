@@ -8,12 +8,16 @@ from dataclasses import replace
 import pytest
 
 from compiler.driver import Driver
+from compiler.facts import Facts
 from compiler.ir.tensor.fragment import fragment
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Definition, Program, Rewrite
 from compiler.ir.tensor.sites import Site, Slot, choose
 from compiler.ir.tensor.verify import verify
 from compiler.pipeline import Pass, cheapest, plain
+from compiler.plan.whole import cost_behind_plan, cost_in_plan
+from compiler.schedule.settings import Settings
+from tests.machines import TARGETS
 
 PROGRAM = parse_program("""
 input x: (batch, 4) real
@@ -30,6 +34,24 @@ w: (3) real = sum of "w"
     for o:3, i:4: [o] += k[i, o]
 outputs z, w
 """)
+
+
+CIRCLE = """
+input x: (batch, 5) real
+s: (batch, 5) real = sum of "s"
+    for b:batch, t:5: [b, t] += x[b, t]
+    for b:batch, t:5 if t - 1 >= 0: [b, t] += 1/2*s[b, t - 1]
+outputs s
+"""
+LANES = """
+input x: (batch, 64, 32) real
+input y: (batch, 64, 48) real
+dense: (32, 48) real = sum of "dense"
+    for b:batch, t:64, i:32, o:48: [i, o] += x[b, t, i]*y[b, t, o]
+half: (32, 48) real = sum of "half"
+    for b:batch, t:32, i:32, o:48: [i, o] += x[b, 2*t, i]*y[b, 2*t, o]
+outputs dense, half
+"""
 
 
 def priced(prices: dict[str, float]):
@@ -142,8 +164,10 @@ def cost(definition: Definition, program: Program) -> float:
     return {"one": 2.0, "two": 3.0}.get(definition.name, 0.0)
 
 
-def taken(table: tuple[Pass, ...], without: frozenset[str] = frozenset()) -> list[str]:
-    driver = Driver(cost, without, passes=table)
+def taken(
+    table: tuple[Pass, ...], without: frozenset[str] = frozenset(), planned: Settings | None = None
+) -> list[str]:
+    driver = Driver(cost, without, passes=table, planned=planned)
     result = driver.one("chooser", "program", PROGRAM)
     return [name for name in ("one", "two") if name in result]
 
@@ -159,6 +183,36 @@ def test_what_follows_decides_too() -> None:
     assert taken((CHOOSER, replace(two_is_free, part="planning"))) == ["one"]
     both = tuple(replace(row, part="planning") for row in (CHOOSER, two_is_free))
     assert taken(both) == ["two"], "planning is priced so too"
+
+
+def test_what_is_planned_decides_of_lowering_too() -> None:
+    """Through the rest of the table: the passes of planning, and memory; but for the members of a circle."""
+    settings = Settings(TARGETS["x86-64-v3"], "float32", 4)
+    asked: list[Settings | None] = []
+
+    def planning(program: Program, facts: Facts) -> tuple[Program, tuple[Rewrite, ...]]:
+        asked.append(facts.settings)
+        return program, ()
+
+    later = Pass("later", "planning", "", planning, needed="it is asked")
+    driver = Driver(cost, passes=(CHOOSER, later), planned=settings)
+    in_plan = driver.price(CHOOSER, PROGRAM, ["y"])
+    assert asked == [settings]
+    assert in_plan == cost_behind_plan(PROGRAM["y"], PROGRAM, settings)
+    circle = parse_program(CIRCLE)
+    assert driver.price(CHOOSER, circle, ["s"]) == cost(circle["s"], circle)
+    assert asked == [settings], "a step of a circle is planned with its circle"
+
+
+def test_a_sum_over_the_batch_is_priced_with_its_arithmetic_and_its_lanes() -> None:
+    """Two forms of one lane differ in arithmetic; what they wait for memory is the same."""
+    settings = Settings(TARGETS["x86-64-v3"], "float32", 4)
+    program = parse_program(LANES)
+    dense, half = program["dense"], program["half"]
+    waits = cost_in_plan(dense, program, settings)
+    assert waits == cost_in_plan(half, program, settings) > 0
+    costs = [cost_behind_plan(d, program, settings) - waits for d in (dense, half)]
+    assert costs[0] > 1.5 * costs[1] > 0
 
 
 def test_what_is_done_once_a_step_counts_less() -> None:
