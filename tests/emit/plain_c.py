@@ -8,8 +8,9 @@ It reads the same data as `compiler/emit/cython` and as the interpreters, and no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, get_args
 
 import sympy
@@ -22,29 +23,8 @@ from compiler.ir.scalar.conditions import Both, Comparison, Either, Negated
 from compiler.ir.scalar.together import Together
 from compiler.ir.tensor.program import Guard
 
-HEAD = r"""
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-typedef double real;
-static long fdiv(long a, long b) { long q = a / b; return q - (q * b > a); }
-static long fmod_(long a, long b) { return a - b * fdiv(a, b); }
-static long least(long a, long b) { return a < b ? a : b; }
-static long most(long a, long b) { return a > b ? a : b; }
-static uint32_t turned(uint32_t x, int n) { return x << n | x >> (32 - n); }
-/* Threefry-2x32, 20 rounds: compiler/ir/tensor/counter_random.py. */
-static real uniform(uint32_t seed, uint32_t stream, uint32_t number, uint32_t step)
-{
-    static const int turns[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
-    uint32_t keys[3] = {seed, stream, seed ^ stream ^ 0x1BD11BDAu}, x = number + seed, y = step + stream;
-    for (int group = 0; group < 5; group++) {
-        for (int k = 0; k < 4; k++) { x += y; y = turned(y, turns[group % 2][k]) ^ x; }
-        x += keys[(group + 1) % 3];
-        y += keys[(group + 2) % 3] + group + 1;
-    }
-    return (x >> 8) * 0x1p-24;
-}
-"""
+HEAD = Path(__file__).with_name("plain_c.h").read_text(encoding="utf-8")
+"""What the printed text calls."""
 TYPES = {"real": "real", "index": "int32_t", "small": "uint8_t"}
 AREAS: tuple[Area, ...] = get_args(Area)
 """A routine is given an address for each, in this order."""
@@ -81,9 +61,9 @@ def value(part: sympy.Basic) -> str:
     if part.is_number:
         number = float(part)
         return str(number) if abs(number) != float("inf") else "-INFINITY" if number < 0 else "INFINITY"
+    if part.is_Add or part.is_Mul:
+        return f"({(' + ' if part.is_Add else ' * ').join(map(value, part.args))})"
     match part:
-        case sympy.Add() | sympy.Mul():
-            return f"({(' + ' if part.is_Add else ' * ').join(map(value, part.args))})"
         case Select():
             condition, then, otherwise = part.args
             return f"({_condition(condition)} ? {value(then)} : {value(otherwise)})"
@@ -283,10 +263,14 @@ def _lanes(w: Writer, lanes: loops.Lanes) -> None:
     w.set(lanes.name, local(lanes.vector))
 
 
-_ALL = (_loop, _if, _load, _let, _mask, _pick, _lanes, _index, _choose, _store, _fill, _random)
-_ALL += (_lists, _collect, _points, _buckets, _chunks, _each)
-FORMS: Mapping[type, Callable[[Writer, Any], None]] = dict(zip(get_args(loops.Statement), _ALL, strict=True))
-"""A form for every statement, in the order of the grammar; a vector has one lane."""
+def _transpose(w: Writer, square: loops.Transpose) -> None:
+    """Of one lane."""
+
+
+FORMS: dict[type, Callable[[Writer, Any], None]] = {
+    kind: globals()[f"_{kind.__name__.lower()}"] for kind in get_args(loops.Statement)
+}
+"""A form for every statement; a vector has one lane."""
 
 
 def kernel_text(kernel: loops.Kernel, name: str) -> str:

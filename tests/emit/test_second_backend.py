@@ -1,4 +1,4 @@
-"""A backend for modules takes one file beside those that are there: plain C, which runs a step of a network.
+"""A backend for modules takes a file, and a text that what is printed calls: plain C runs a step of a network.
 
 What it needs stands in the module's IR. Nothing of `compiler/emit/cython` is read, and nothing of the
 compiler is changed. Its results are those of the interpreter of routines, for each routine of a step.
@@ -101,7 +101,7 @@ def test_every_statement_has_a_form() -> None:
     assert {*get_args(Statement)} == {*plain_c.FORMS}
 
 
-def test_a_backend_is_one_file_and_imports_no_other() -> None:
+def test_a_backend_reads_the_ir_and_no_other_backend() -> None:
     tree = ast.parse(Path(plain_c.__file__).read_text(encoding="utf-8"))
     modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     ours = [module for module in modules if module and module.startswith("compiler.")]
