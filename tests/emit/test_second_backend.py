@@ -1,4 +1,4 @@
-"""A backend for modules takes a file, and a text that what is printed calls: plain C runs a step of a network.
+"""A backend for modules takes a file, and a text that the file prints calls of: plain C runs a step.
 
 What it needs stands in the module's IR. Nothing of `compiler/emit/cython` is read, and nothing of the
 compiler is changed. Its results are those of the interpreter of routines, for each routine of a step.
