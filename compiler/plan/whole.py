@@ -134,11 +134,19 @@ def cost_in_plan(definition: Definition, program: Program, settings: Settings) -
 
 
 def cost_behind_plan(definition: Definition, program: Program, settings: Settings) -> float:
-    """The same for forms that differ in arithmetic too: that of a sum over the batch, in lanes, is added."""
-    waits = cost_in_plan(definition, program, settings)
+    """The same for forms that differ in arithmetic too: that of a sum over the batch, in lanes, is added.
+
+    A lane stays in the cache that holds it while its tiles run; it is in memory where it begins and ends. Of
+    what runs at once the lane is priced where that costs less: how large tiles are is not known yet."""
     if not _is_sum(definition):
-        return waits
-    return waits + _schedule(replace(definition, at_once=False), program, settings).cycles(settings.machine)
+        return cost_in_plan(definition, program, settings)
+    machine = settings.machine
+    cycles = _schedule(replace(definition, at_once=False), program, settings).cycles(machine)
+    costs, tiles = machine.costs(settings.dtype), -(-TYPICAL_BATCH // settings.tile)
+    lane = REALS[settings.dtype].bytes * row_size(definition.shape)
+    ends = lane * LANES / machine.levels[-1].bandwidth / tiles
+    waits = costs.lane_passes * (lane / machine.level_of(lane).bandwidth + ends)
+    return cycles + (min(waits, cost_in_plan(definition, program, settings)) if definition.at_once else waits)
 
 
 def _can_be_stored(definition: Definition, shapes: Mapping[str, Shape], settings: Settings) -> bool:
