@@ -255,6 +255,12 @@ def _mask(w: Writer, mask: loops.Mask) -> None:
     w.set(mask.name, f"{w.element(mask.address)} == {index(mask.value)} ? {local(mask.name)} : 0")
 
 
+def _largest(w: Writer, each: loops.Largest) -> None:
+    w.set(each.name, "0", "long")
+    w.lines.append(w.loop(each.variable, ("0", index(each.count))))
+    w.set(each.name, f"most({local(each.name)}, {w.element(each.address)})", "long")
+
+
 def _index(w: Writer, number: loops.Index) -> None:
     w.set(number.name, index(number.value), "long")
 
@@ -294,8 +300,8 @@ def routine_text(routine: Routine, inputs: Sequence[str], lanes: int, lane: int)
         more = [batch, part, parts, "seed", "step", first]
         return f"{kernels[id(call.kernel)][0]}({', '.join([*pointers, *more])});"
 
-    lines = [f"void {routine.name}(void **areas, void **inputs, long all, uint32_t seed, uint32_t step) {{"]
-    lines += ["long at = 0;"]
+    head = f"void {routine.name}(void **areas, void **inputs, long all, uint32_t seed, uint32_t step)"
+    lines = [head, "{ long at = 0;"]
     for phase in routine.phases:
         for step in phase.before:
             shared = isinstance(step, Parts)
@@ -324,10 +330,8 @@ def _tiles(
     lines += ["}", "}"]
     for s in tiles.sums:
         lines += [f"for (long i = {s.start}; i < {s.stop}; i++) {{ real sum = 0;"]
-        lines += [
-            f"for (int k = 0; k < {lanes}; k++) sum += {held}[k * {lane} + i];",
-            f"{total}[i] = sum; }}",
-        ]
+        lines += [f"for (int k = 0; k < {lanes}; k++) sum += {held}[k * {lane} + i];"]
+        lines += [f"{total}[i] = sum; }}"]
     return lines
 
 
