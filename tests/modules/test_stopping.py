@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -69,16 +70,17 @@ def finish(folder: Path, process: subprocess.Popen, number: int) -> None:
     left = [path for path in (folder / "cache").rglob("*") if path != folder / "cache" / "modules"]
     assert left == [] and list((folder / "temporary").iterdir()) == []
     assert not (folder / "out").exists()
-    if (folder / "child").exists():
-        wait_for(lambda: not is_running((folder / "child").read_text().strip()))
+    assert started_for(folder) == []
 
 
-def is_running(process: str) -> bool:
-    """Whether there is such a process, and it has not ended, though nobody may have asked how."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
+def started_for(folder: Path) -> list[str]:
+    """The processes that run, compilers among them: what they were given says which folder is theirs."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            if str(folder).encode() + b"/" in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
 
 
 def wait_for(condition) -> None:
