@@ -7,12 +7,13 @@ counter-based generator Philox4x64-10: a run that goes on in the middle of an ep
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
-from runtime.batches import Batch, Batches
+from runtime.batches import Batch, Batches, everywhere
 from runtime.data.images import reading_for
 from runtime.errors import DataError, TrainingError
 from runtime.interface import ModelInterface
@@ -76,16 +77,20 @@ class Augmentation:
         )
         return ",".join(name if value is True else f"{name}={float(value)!r}" for name, value in changed)
 
-    def apply(self, images: np.ndarray, seed: int, epoch: int, begin: int) -> np.ndarray:
-        """New images for (N, height, width, channels), the first of which stands at `begin` in the epoch."""
-        numbers = _uniform(seed, epoch, 0, begin, len(images), GEOMETRY_WORDS)
+    def apply(self, images: np.ndarray, seed: int, epoch: int, begin: int, at: Any = None) -> np.ndarray:
+        """New images for (N, height, width, channels), the first of which stands at `begin` in the epoch.
+
+        Or those of a batch that begins there which stand `at` these positions of it, (N,) or a slice.
+        """
+        at = slice(0, len(images)) if at is None else at
+        numbers = _uniform(seed, epoch, 0, begin, at, GEOMETRY_WORDS)
         result = images
         if self.shift or self.rotate or self.zoom:
             result = _moved_in_pieces(result, self._maps(numbers, images.shape[1:3]), self.fill)
         if self.flip:
             result = np.where((numbers[:, 4] < 0.5)[:, None, None, None], result[:, :, ::-1], result)
         if self.noise:
-            result = _with_noise(result, self.noise, seed, epoch, begin)
+            result = _with_noise(result, self.noise, seed, epoch, begin, at)
         if self.cutout:
             result = _cut(result, numbers[:, 5:7], self.cutout, self.fill)
         return np.ascontiguousarray(result)
@@ -102,12 +107,18 @@ class Augmentation:
         return np.stack(rows, axis=1).reshape(-1, 2, 3)
 
 
-def augmented(source: Batches, change: Augmentation, interface: ModelInterface, seed: int) -> Batches:
+def augmented(
+    source: Batches,
+    change: Augmentation,
+    interface: ModelInterface,
+    seed: int,
+    needed: Callable[[Batch], np.ndarray | slice] = everywhere,
+) -> Batches:
     """The batches with their images changed. Raises DataError where the model takes no images."""
     if len(interface.inputs) != 1:
         raise DataError("augmentation is for one input", found=f"{len(interface.inputs)} inputs")
     reading_for(interface.input_shape)
-    return AugmentedBatches(source, change, interface.input_shape, seed)
+    return AugmentedBatches(source, change, interface.input_shape, seed, needed)
 
 
 @dataclass(frozen=True)
@@ -119,6 +130,8 @@ class AugmentedBatches:
     shape: tuple[int, ...]
     """Of a sample; flat samples whose size is a square are images too."""
     seed: int
+    needed: Callable[[Batch], np.ndarray | slice] = everywhere
+    """Where in a batch the images stand that are made; the others are 0, and nobody looks at them."""
 
     @property
     def samples(self) -> int | None:
@@ -130,30 +143,35 @@ class AugmentedBatches:
     def _made(self, epoch: int, begin: int) -> Iterator[Batch]:
         shape = reading_for(self.shape).shape
         for batch in self.source.batches(epoch, begin):
-            inputs = batch.inputs
-            images = self.augmentation.apply(inputs.reshape(-1, *shape), self.seed, epoch, begin)
+            at = self.needed(batch)
+            inputs = batch.inputs_at(at)
+            images = np.zeros((len(batch), *inputs.shape[1:]), inputs.dtype)
+            made = self.augmentation.apply(inputs.reshape(-1, *shape), self.seed, epoch, begin, at)
+            images[at] = made.reshape(inputs.shape)
             begin += len(batch)
-            flat = images.reshape(inputs.shape)
-            yield Batch(flat, batch.targets, None, batch.weights_of_rows, batch.part_size)
+            yield Batch(images, batch.targets, None, batch.weights_of_rows, batch.part_size)
 
 
-def _words(seed: int, epoch: int, stream: int, begin: int, count: int, each: int) -> np.ndarray:
-    """Random words (count, each), whole blocks, the same for a sample in whatever batch it stands."""
+def _words(seed: int, epoch: int, stream: int, begin: int, at: Any, each: int) -> np.ndarray:
+    """Random words (N, each), whole blocks, the same for a sample in whatever batch it stands: for those that
+    stand `at` some positions behind `begin`."""
+    count = at.stop if isinstance(at, slice) else int(at.max(initial=-1)) + 1
     counter = np.array([begin * (each // BLOCK) % WORD, 0, stream, 1], np.uint64)
     key = np.array([seed % WORD, epoch % WORD], np.uint64)
-    return np.random.Philox(key=key, counter=counter).random_raw(count * each).reshape(count, each)
+    return np.random.Philox(key=key, counter=counter).random_raw(count * each).reshape(count, each)[at]
 
 
-def _uniform(seed: int, epoch: int, stream: int, begin: int, count: int, each: int) -> np.ndarray:
+def _uniform(seed: int, epoch: int, stream: int, begin: int, at: Any, each: int) -> np.ndarray:
     """Numbers from 0 to below 1."""
-    return (_words(seed, epoch, stream, begin, count, each) >> np.uint64(11)) * 2.0**-53
+    return (_words(seed, epoch, stream, begin, at, each) >> np.uint64(11)) * 2.0**-53
 
 
 def _moved_in_pieces(images: np.ndarray, maps: np.ndarray, fill: float) -> np.ndarray:
     """Some images at a time: what is computed on the way stays in cache."""
     some = max(1, PIECE // math.prod(images.shape[1:]))
     pieces = [slice(begin, begin + some) for begin in range(0, len(images), some)]
-    return np.concatenate([_moved(images[piece], maps[piece], fill) for piece in pieces])
+    moved = [_moved(images[piece], maps[piece], fill) for piece in pieces]
+    return np.concatenate(moved) if moved else images
 
 
 def _moved(images: np.ndarray, maps: np.ndarray, fill: float) -> np.ndarray:
@@ -187,11 +205,11 @@ def _moved(images: np.ndarray, maps: np.ndarray, fill: float) -> np.ndarray:
     return _like((upper * (1 - down) + lower * down).reshape(images.shape), images)
 
 
-def _with_noise(images: np.ndarray, noise: float, seed: int, epoch: int, begin: int) -> np.ndarray:
+def _with_noise(images: np.ndarray, noise: float, seed: int, epoch: int, begin: int, at: Any) -> np.ndarray:
     """Normal numbers by Box and Muller (1958), two from each word."""
     size = math.prod(images.shape[1:])
     each = -(-size // (2 * BLOCK)) * BLOCK
-    words = _words(seed, epoch, NOISE_STREAM, begin, len(images), each)
+    words = _words(seed, epoch, NOISE_STREAM, begin, at, each)
     radius = np.sqrt(-2 * np.log(((words >> np.uint64(32)).astype(np.float32) + 1) * np.float32(2.0**-32)))
     angle = (words & np.uint64(2**32 - 1)).astype(np.float32) * np.float32(2 * math.pi * 2.0**-32)
     normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :size]

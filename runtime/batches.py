@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -74,6 +74,10 @@ class Batch:
         """The inputs of these samples alone."""
         return self.x if self.rows is None else each(itemgetter(self.rows), self.x)
 
+    def inputs_at(self, positions: np.ndarray | slice) -> Arrays:
+        """Those of the samples that stand there."""
+        return each(itemgetter(positions if self.rows is None else self.rows[positions]), self.x)
+
     @property
     def targets(self) -> Arrays:
         """Their labels or targets."""
@@ -88,6 +92,11 @@ class Batch:
             "sample_weight": arrays_of(self.weights_of_rows),
         }
         return [name for name, arrays in given.items() if any(map(_is_broken, arrays))]
+
+
+def everywhere(batch: Batch) -> slice:
+    """The positions of all samples of a batch."""
+    return slice(0, len(batch))
 
 
 def _is_broken(array: np.ndarray) -> bool:
@@ -120,7 +129,8 @@ class ArrayBatches:
     seed: int | None
     weights: np.ndarray | None = None
     part_size: int | None = None
-    needed: Callable[[Batch], np.ndarray] = attrgetter("rows")
+    needed: Callable[[Batch], np.ndarray | slice] = everywhere
+    """Where in a batch the examples stand whose inputs are looked at."""
 
     def batches(self, epoch: int, begin: int) -> Iterator[Batch]:
         """Raises what reading raises."""
@@ -135,7 +145,7 @@ class ArrayBatches:
 
     def _read(self, x: OnDemand, together: int, made: Iterator[Batch]) -> Iterator[Batch]:
         while group := list(itertools.islice(made, together)):
-            x.hold(np.concatenate([self.needed(batch) for batch in group]))
+            x.hold(np.concatenate([batch.rows[self.needed(batch)] for batch in group]))
             yield from group
 
     def _made(self, x: Arrays, epoch: int, begin: int) -> Iterator[Batch]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -36,7 +35,7 @@ from runtime.given import Arrays, each, examples_of, is_arrays
 from runtime.history import History
 from runtime.interface import ModelInterface
 from runtime.loss_means import taken_apart
-from runtime.updates import own_rows
+from runtime.updates import own_positions
 
 
 def fit(
@@ -156,6 +155,7 @@ def fit(
     _go_on_counting(training, begin)
     check_history(training, validation is not None)
     seed = network.seed if shuffle_seed is None else shuffle_seed
+    needed = partial(own_positions, network, training.share)
     batches: Batches
     if is_arrays(x):
         size, count = batch_size * accumulate, examples_of(x)
@@ -163,14 +163,12 @@ def fit(
         steps = steps if steps_per_epoch is None else min(steps, steps_per_epoch)
         order = seed if shuffle else None
         check_whole_batches(network, min(count, steps * size), size)
-        batches = ArrayBatches(x, y, min(count, steps * size), size, order, weights, batch_size)
-        if not training.augment:
-            batches = replace(batches, needed=partial(own_rows, network, training.share))
+        batches = ArrayBatches(x, y, min(count, steps * size), size, order, weights, batch_size, needed)
     else:
         steps = steps_per_epoch
         batches = IterableBatches(x, interface, class_weight, accumulate, steps)
     if training.augment:
-        batches = augmented(batches, Augmentation.parsed(training.augment), interface, seed)
+        batches = augmented(batches, Augmentation.parsed(training.augment), interface, seed, needed)
     _tell_callbacks(training, {"epochs": epochs, "steps": steps, "verbose": verbose}, begin)
     course = Course(batches, validation, validation_batch_size)
     with failing_together(group):

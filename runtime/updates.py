@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -96,14 +97,18 @@ def _own(batch: Batch, share: Share | None) -> Iterator[tuple[Batch, int]]:
         before += len(part)
 
 
-def own_rows(network: Any, share: Share | None, batch: Batch) -> np.ndarray:
-    """The rows of a batch whose inputs an `update` by this process reads."""
+def own_positions(network: Any, share: Share | None, batch: Batch) -> np.ndarray:
+    """Where in a batch the examples stand whose inputs an `update` by this process reads."""
     if share is not None:
-        own = [part.rows for part, _ in _own(batch, share)]
-        return np.concatenate(own) if own else batch.rows[:1]
-    if isinstance(network, SharedNetwork):
-        return np.concatenate([network.own_rows(part.rows) for part in batch.parts()])
-    return batch.rows
+        own = [np.arange(before, before + len(part)) for part, before in _own(batch, share)]
+        return np.concatenate(own) if own else np.arange(1)
+    if not isinstance(network, SharedNetwork):
+        return np.arange(len(batch))
+    sizes = [len(part) for part in batch.parts()]
+    begins = accumulate(sizes[:-1], initial=0)
+    return np.concatenate(
+        [begin + network.own_positions(size) for begin, size in zip(begins, sizes, strict=True)]
+    )
 
 
 def _of_all(

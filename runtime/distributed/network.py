@@ -28,9 +28,9 @@ class SharedNetwork:
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.network, name, value)
 
-    def own_rows(self, rows: np.ndarray) -> np.ndarray:
-        """Those of these rows, of a batch that is computed at once, whose examples this process reads."""
-        return rows[self.network.examples_of(self.share, len(rows))]
+    def own_positions(self, count: int) -> np.ndarray:
+        """Where the examples stand that this process reads, of so many that are computed at once."""
+        return self.network.examples_of(self.share, count)
 
     def gradients(self, *batch: Any, **given: Any) -> tuple[Any, Any]:
         """The first half of a step: loss and gradients of the whole batch."""

@@ -164,6 +164,9 @@ def test_an_image_is_changed_alike_in_whatever_batch(change, dtype):
     assert whole.shape == (6, 12, 10, 2) and whole.dtype == dtype
     parts = [change.apply(images(dtype)[:2], 1, 2, 10), change.apply(images(dtype)[2:], 1, 2, 12)]
     assert np.array_equal(np.concatenate(parts), whole)
+    for some in ([4, 1, 3], [0], []):
+        at = np.array(some, int)
+        assert np.array_equal(change.apply(images(dtype)[at], 1, 2, 10, at), whole[at]), "a process's own"
     assert not np.array_equal(whole, images(dtype))
     assert not np.array_equal(whole, change.apply(images(dtype), 1, 3, 10)), "another epoch"
     assert not np.array_equal(whole, change.apply(images(dtype), 2, 2, 10)), "another seed"

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from quiet import bits
 
+from runtime.augmentation import Augmentation, augmented
 from runtime.batches import ArrayBatches, Batch
 from runtime.data.folders import load_images
 from runtime.distributed.exchange import Share
@@ -18,7 +19,7 @@ from runtime.evaluation import evaluate
 from runtime.interface import ModelInterface
 from runtime.on_demand import OnDemand
 from runtime.trainer import fit
-from runtime.updates import own_rows
+from runtime.updates import own_positions
 from runtime.weights import identity_of
 
 X, Y = fake_network.small_images(100)
@@ -87,13 +88,32 @@ def test_a_process_reads_the_rows_that_it_computes():
     rows = np.array([9, 4, 7, 1, 8])
     group = types.SimpleNamespace(rank=1, ranks=2, ordered=True)
     batch = Batch(X, Y, rows)
-    assert own_rows(SharedNetwork(Four(), group), None, batch).tolist() == [4, 1]
+
+    def own(network, share, batch):
+        return rows[own_positions(network, share, batch)].tolist()
+
+    assert own(SharedNetwork(Four(), group), None, batch) == [4, 1]
     in_parts = Batch(X, Y, rows, part_size=3)
-    assert own_rows(SharedNetwork(Four(), group), None, in_parts).tolist() == [4, 8]
+    assert own(SharedNetwork(Four(), group), None, in_parts) == [4, 8]
     share = Share(group)
-    assert own_rows(Four(), share, batch).tolist() == [7, 1, 8]
-    assert own_rows(Four(), share, Batch(X, Y, rows[:1])).tolist() == [9]
-    assert own_rows(Four(), None, batch).tolist() == rows.tolist()
+    assert own(Four(), share, batch) == [7, 1, 8]
+    assert own(Four(), share, Batch(X, Y, rows[:1])) == [9]
+    assert own(Four(), None, batch) == rows.tolist()
+
+
+def test_a_process_augments_what_it_computes():
+    examples, seen = recorded()
+
+    def own(batch):
+        return np.arange(1, len(batch), 3)
+
+    made = ArrayBatches(examples, Y, 100, 16, 3, needed=own)
+    change = Augmentation(shift=0.1, noise=0.1)
+    found = list(augmented(made, change, IMAGES, 5, own).batches(1, 0))
+    whole = list(augmented(ArrayBatches(X, Y, 100, 16, 3), change, IMAGES, 5).batches(1, 0))
+    for some, every in zip(found, whole, strict=True):
+        assert np.array_equal(some.x[own(some)], every.x[own(every)]) and len(some) == len(every)
+    assert len(seen) == sum(len(own(batch)) for batch in whole) < 40
 
 
 @pytest.fixture
