@@ -80,12 +80,17 @@ def body(
         read = {name for definition in definitions for name in definition.tensors}
         given = (t for t in there if isinstance(t, Tensor) and t.name in read)
         lines += [backend.given.format(array=namer.names[t.name]) for t in given]
+    made = ""
     for definition in definitions:
         if definition.name in begun:
             lines += in_steps.statements(begun[definition.name])
+            made = ""  # its loops go over the same names
         elif definition.name not in program.circle_of:
             lines += [f"# {text(s)}" for s in statements(definition, namer.called)]
-            lines += writer.statements(definition)
+            for line in writer.statements(definition):
+                # Grids that are there are not made again.
+                lines += [line] if line != made else []
+                made = line if line in writer.grids else made
     return [*_before(lines, namer, backend, there), *lines]
 
 

@@ -38,6 +38,8 @@ class ArrayWriter:
     """What a text calls each axis, where that differs."""
     outer: Mapping[str, Axis] = field(default_factory=dict)
     """Loops around the statements, whose variables stand in indices."""
+    grids: set[str] = field(default_factory=set)
+    """The statements that make index grids, as far as there are any yet."""
 
     def statements(self, definition: Definition) -> Iterator[str]:
         """The statements that compute the definition."""
@@ -237,7 +239,9 @@ class ArrayWriter:
         names = ", ".join(self.axis(a.name) for a in order)
         ranges = ", ".join(f":{size}" for size in sizes)
         grids = self.backend.grids.format(ranges=ranges, sizes=", ".join(sizes))
-        yield f"{names}{',' if len(order) == 1 and 'ogrid' not in grids else ''} = {grids}"
+        made = f"{names}{',' if len(order) == 1 and 'ogrid' not in grids else ''} = {grids}"
+        self.grids.add(made)
+        yield made
 
     def _on_grid(self, term: Term) -> str:
         symbols: dict[sympy.Symbol, Name] = {}

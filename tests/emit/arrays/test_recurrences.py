@@ -160,3 +160,8 @@ def test_one_number_a_step(library: str) -> None:
         slopes = pull(module.numpy.ones(5))[0]
     tolerance = {"rtol": 1e-5} if library == "jax" else {"rtol": 1e-12}
     assert np.allclose(value, expected, **tolerance) and np.allclose(slopes, weights, **tolerance)
+
+
+def test_grids_that_are_there_are_not_made_again() -> None:
+    found = derive("h[b, t] = tanh(z[b, t] + r·h[b, t - 1]) if t >= 1 else tanh(z[b, t])").numpy
+    assert found.count("b, t = np.ogrid[:batch, :3]") == 1
