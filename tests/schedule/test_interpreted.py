@@ -74,9 +74,20 @@ def worst(module: InterpretedPrograms, sample: Sample, batch: int) -> float:
     return max(errors)
 
 
+@pytest.mark.parametrize("number", range(len(MODELS)), ids=list(MODELS))
+def test_every_schedule(number: int) -> None:
+    """Each machine in one dtype; the test below has both."""
+    check_every_schedule(tuple(MODELS.values())[number], tuple(DTYPES)[number % len(DTYPES)])
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", DTYPES)
 @every_model
-def test_every_schedule(target: Target, dtype: str) -> None:
+def test_every_schedule_in_every_dtype(target: Target, dtype: str) -> None:
+    check_every_schedule(target, dtype)
+
+
+def check_every_schedule(target: Target, dtype: str) -> None:
     wrong = []
     for sample in samples():
         module = interpret_programs([sample.ready(target, dtype)], sample.settings(target, dtype))

@@ -32,8 +32,8 @@ PAIRS = np.array(list(product(SPECIAL, SPECIAL)))
 GRID = np.array(list(product((-1.0, -0.5, 0.0, 0.5, 1.0, 2.0), repeat=2)))
 """Values among which ties, zeros and corners are common."""
 DEPTH = 5
-LARGEST = 400
-"""Nodes of a tree: five levels of the widest would be thousands."""
+LARGEST, LARGE = 400, 80
+"""Nodes of a tree: five levels of the widest would be thousands. In `make test` they are fewer."""
 
 
 def program_of(formula: str) -> Program:
@@ -91,7 +91,7 @@ def check_special_values(tree: Tree) -> None:
     vector_text(term.body, [symbol.name for symbol, _ in term.reads], "")
 
 
-def draw_many(number: int, start: int, strategy, check) -> None:
+def draw_many(number: int, start: int, strategy, check, largest: int = LARGEST) -> None:
     """`check` on so many trees of a reasonable size; no shrinking by thousands of steps."""
 
     @seed(start)
@@ -105,18 +105,18 @@ def draw_many(number: int, start: int, strategy, check) -> None:
     )
     @given(strategy)
     def examine(tree: Tree) -> None:
-        assume(size(tree) <= LARGEST)
+        assume(size(tree) <= largest)
         check(tree)
 
     examine()
 
 
 def test_random_nested_choices_have_the_slopes_of_their_cases() -> None:
-    draw_many(100, 0, trees(DEPTH), check_slopes)
+    draw_many(100, 0, trees(DEPTH), check_slopes, LARGE)
 
 
 def test_random_nested_choices_follow_ieee_754() -> None:
-    draw_many(100, 1, trees(DEPTH, arithmetic=False), check_special_values)
+    draw_many(100, 1, trees(DEPTH, arithmetic=False), check_special_values, LARGE)
 
 
 @pytest.mark.long

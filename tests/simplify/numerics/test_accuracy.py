@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterable
+from itertools import count, islice
 from random import Random
 from types import ModuleType
 
@@ -39,6 +40,8 @@ CASES = {  # points beside those that all get
     "(exp(x) - exp(-x))/(exp(x) + exp(-x))": [50.0],
 }
 POINTS = (0.0, 0.5, -0.5, 3.0, -3.0, 8.0, -8.0, 15.0, -15.0, 25.0, -25.0, 44.0, -44.0)
+SMALL = 6
+"""Operations of a formula that takes a tenth of the time of the larger ones."""
 FARTHEST = 1e4
 """Beyond, squares and cubes of the argument overflow in what JAX writes otherwise."""
 
@@ -55,58 +58,65 @@ def behind(found: list[Wrong]) -> list[Wrong]:
     return [one for one in found if one.behind and abs(one.point) <= FARTHEST]
 
 
-def _random(count: int):
-    for number in range(count):
+def _random(numbers: Iterable[int]):
+    for number in numbers:
         random = Random(number)
         expression = two_branches(random) if number % 4 else random_scalar(random)
         if expression.has(x) and not expression.has(sympy.zoo, sympy.nan):
             yield number, expression
 
 
+def _small():
+    """Those of a few operations, in which a cause stands alone, and every eightieth of any size."""
+    for number, expression in _random(count()):
+        if number % 80 == 0 or expression.count_ops() <= SMALL:
+            yield number, expression
+
+
 def _examine(cases, jax: ModuleType, modes) -> tuple[int, list[str]]:
     """How many cases were examined, and those that are behind JAX."""
-    worse, count = [], 0
+    worse, examined = [], 0
     for number, (name, expression, text) in enumerate(cases):
-        count += 1
+        examined += 1
         found = behind(list(wrong_values(expression, text, jax, modes=modes(number))))
         worse += [f"{name}: {found[0]}"] if found else []
-    return count, worse
+    return examined, worse
 
 
 def _one_mode(number: int) -> tuple[str, ...]:
     return (MODES[number % len(MODES)],)
 
 
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", range(2))
 def test_random_formulas_are_not_behind_jax(part: int, jax: ModuleType, record_property) -> None:
-    cases = ((f"{k}", f, None) for k, f in islice(_random(200), part, None, 3))
-    count, worse = _examine(cases, jax, _one_mode)
-    record_property("random cases", count)
-    assert len(worse) <= count // 20, "\n".join(worse)
+    cases = ((f"{k}", f, None) for k, f in islice(_small(), part, 200, 2))
+    examined, worse = _examine(cases, jax, _one_mode)
+    record_property("random cases", examined)
+    assert len(worse) <= examined // 20, "\n".join(worse)
 
 
 def test_pairs_of_activations_are_not_behind_jax(jax: ModuleType) -> None:
-    chosen = islice(pairs(), 0, None, 5)
-    count, worse = _examine(((name, f, as_text(*stages)) for name, f, stages in chosen), jax, _one_mode)
-    assert len(worse) <= count // 20, "\n".join(worse)
+    chosen = islice(pairs(), 0, None, 13)
+    examined, worse = _examine(((name, f, as_text(*stages)) for name, f, stages in chosen), jax, _one_mode)
+    assert len(worse) <= examined // 20, "\n".join(worse)
 
 
 @pytest.mark.long
 def test_all_pairs_of_activations(jax: ModuleType) -> None:
     cases = ((name, f, as_text(*stages)) for name, f, stages in pairs())
-    count, worse = _examine(cases, jax, lambda _: MODES)
-    print(f"{count - len(worse)} of {count} pairs are as accurate as JAX, or more")
-    assert len(worse) <= count // 20, "\n".join(worse)
+    examined, worse = _examine(cases, jax, lambda _: MODES)
+    print(f"{examined - len(worse)} of {examined} pairs are as accurate as JAX, or more")
+    assert len(worse) <= examined // 20, "\n".join(worse)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(20))
 def test_many_random_formulas(part: int, jax: ModuleType, record_property) -> None:
-    cases = ((f"{k}", f, None) for k, f in islice(_random(12_000), part, None, 20))
-    count, worse = _examine(cases, jax, _one_mode)
-    record_property("random cases", count)
-    print(f"{count - len(worse)} of {count} formulas are as accurate as JAX, or more")
-    assert len(worse) <= count // 20, "\n".join(worse)
+    cases = ((f"{k}", f, None) for k, f in islice(_random(range(12_000)), part, None, 20))
+    examined, worse = _examine(cases, jax, _one_mode)
+    record_property("random cases", examined)
+    print(f"{examined - len(worse)} of {examined} formulas are as accurate as JAX, or more")
+    assert len(worse) <= examined // 20, "\n".join(worse)
 
 
 def program(text: str, size: int, result: tuple) -> Program:
