@@ -1,5 +1,8 @@
 """Recurrences as formulas against the same written by hand: `python -m benchmarks.recurrences soft_dtw ctc`.
 
+Lengths: a step of training of an LSTM over 32 sequences of up to 100 steps, a quarter of it in the mean,
+against a step over sequences that are all 100 long (`chainrule compile benchmarks/models/lstm_lengths.py`).
+
 Soft-DTW: the loss and its gradient by the distances, 32 tables of 100 × 100, float32 against the double of
 the package that people use, in Cython. CTC: 32 sequences of 100 frames and 40 symbols, both in float32,
 against torch.nn.functional.ctc_loss, in a Python that has PyTorch (benchmarks/requirements.txt). Both on one
@@ -100,7 +103,29 @@ def ctc(rounds: int) -> None:
     )
 
 
-RECURRENCES = {"soft_dtw": soft_dtw, "ctc": ctc}
+def lengths(rounds: int) -> None:
+    generated = importlib.import_module("generated.lstm_lengths")
+    steps, channels = generated.INPUT_SHAPE
+    net = generated.Network(seed=0)
+    net.threads = 1
+    random = np.random.default_rng(0)
+    x = random.normal(size=(BATCH, steps, channels)).astype(np.float32)
+    labels = random.integers(10, size=BATCH)
+    whole = np.full(BATCH, steps)
+    print(f"LSTM, batch {BATCH}, up to {steps} steps, a step of training, one thread")
+    for text, sizes in (
+        (f"each length of 1 to {steps // 2} alike", random.integers(1, steps // 2 + 1, BATCH)),
+        (f"each {steps // 4} long", np.full(BATCH, steps // 4)),
+    ):
+        short, long = taking_turns(
+            lambda sizes=sizes: net.train_step((x, sizes), labels),
+            lambda: net.train_step((x, whole), labels),
+            rounds,
+        )
+        print(f"  {text}: {1e3 * short:.1f} ms of {1e3 * long:.1f} ms: {short / long:.2f} of the time")
+
+
+RECURRENCES = {"soft_dtw": soft_dtw, "ctc": ctc, "lengths": lengths}
 
 
 def taking_turns(one: Callable[[], object], other: Callable[[], object], rounds: int) -> tuple[float, float]:

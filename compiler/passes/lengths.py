@@ -8,27 +8,27 @@
 Two things are proven of the elements of tensors at places t >= lengths[b] (`ir/tensor/ends.py`):
 
     they are 0       each term that adds to them is guarded, or is 0 where it reads what is 0 there
-    they are idle    each reader is guarded, ends sooner, is such an element itself, in a circle, or
-                     multiplies them by what is 0
+    they are idle    each reader is guarded, ends too, in a circle, or multiplies them by what is 0
 
 The first is shown by induction over the steps, as they are computed: what is taken for 0 is read at places
 that come before. A term of a circle that adds nothing from a place on, or to what is idle, ends there; so
-does a sum over the steps, and a tensor outside of circles that none but circles read. A tensor of what
-circles compute that is 0 there without a guard gets one, so that it does not read what is not computed. What
-is left of a circle behind the end is computed for all steps: states that stay, cotangents that go through.
+does a sum over the steps, and a tensor outside of circles that none but circles read. What is left of a
+circle behind the end is computed for all steps: states that stay, cotangents that go through, 0 where it is
+read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import sympy
 
-from compiler.ir.affine.domain import Axis, End, Guard
+from compiler.ir.affine.domain import End
 from compiler.ir.affine.expression import Affine, axis
 from compiler.ir.affine.proofs import contradict, is_nonnegative
-from compiler.ir.tensor.axes import has_batch
+from compiler.ir.tensor.axes import has_batch, plain_axes
 from compiler.ir.tensor.circles import Circle, circles
 from compiler.ir.tensor.ends import (
     guard_facts,
@@ -39,6 +39,7 @@ from compiler.ir.tensor.ends import (
     readers_behind,
 )
 from compiler.ir.tensor.program import Definition, Program, Rewrite, Tensor, Term
+from compiler.ir.tensor.rename import rename_axes
 
 Place = tuple[str, int]
 """A tensor, and one of its dimensions."""
@@ -96,31 +97,55 @@ def _zeros(program: Program, tensor: Tensor) -> Places:
         kept = frozenset(
             (name, k)
             for name, k in found
-            if all(_vanishes(term, term.target[k], 0, found, tensor) for term in _terms(program, name))
+            if all(_vanishes(term, term.target[k], found, tensor) for term in _terms(program, name))
         )
         if kept == found:
             return kept
         found = kept
 
 
-def _vanishes(term: Term, index: Affine, shift: int, zeros: Places, tensor: Tensor) -> bool:
-    """Whether a term adds nothing where an index is at the length of an example and `shift`, or behind."""
+def _vanishes(term: Term, index: Affine, zeros: Places, tensor: Tensor, filled: Places = frozenset()) -> bool:
+    """Whether a term adds nothing where an index is at the length of an example or behind; what it reads of
+    places that are `filled` with 0 there must not make it infinite then."""
     length = length_in(term, tensor)
     if length is None:
         return False
-    facts = [index - length - shift, *guard_facts(term)]
+    facts = [index - length, *guard_facts(term)]
     if contradict(facts, term.extents):
         return True
-    places = [(symbol, access.tensor, access.indices) for symbol, access in term.reads]
-    put = {
-        symbol: sympy.S.Zero
-        for symbol, name, indices in places
-        if any(
-            (name, k) in zeros and is_nonnegative(i - length, term.extents, facts)
-            for k, i in enumerate(indices)
-        )
-    }
-    return bool(put) and term.body.xreplace(put) == 0
+    put, others = {}, {}
+    for symbol, access in term.reads:
+        places = [(access.tensor, k, i - length) for k, i in enumerate(access.indices)]
+        if any((n, k) in zeros and is_nonnegative(far, term.extents, facts) for n, k, far in places):
+            put[symbol] = sympy.S.Zero
+        elif any((n, k) in filled for n, k, _ in places):
+            others[symbol] = sympy.S.Zero
+    # As one substitution: 0/0 is no number, and 0·x/0 neither.
+    return bool(put) and term.body.xreplace(put) == 0 == term.body.xreplace({**put, **others})
+
+
+def _adds_up_alike(terms: tuple[Term, ...]) -> bool:
+    """Whether a sum has the same bits without those of its terms that end, which add 0: of what is left at
+    most two values are added, in whatever order, and no product is rounded together with a sum."""
+    left = [term for term in terms if not any(a.end for a in term.axes)]
+    if len(left) < 2 or len(left) == len(terms):
+        return True
+    plain = all(term.body.is_Symbol and not term.reduction_axes for term in left)
+    return plain and not any(_meet(three) for three in combinations(left, 3))
+
+
+def _meet(terms: tuple[Term, ...]) -> bool:
+    """Whether terms, seen pair by pair, may add to one element."""
+    return not any(_exclude(one, other) for one, other in combinations(terms, 2))
+
+
+def _exclude(one: Term, other: Term) -> bool:
+    """Whether the guards of two terms that write at axes of their own never hold at one place."""
+    names, others = plain_axes(one.target), plain_axes(other.target)
+    if names is None or others is None:
+        return False
+    there = rename_axes(other, dict(zip(others, names, strict=True)))
+    return contradict([*guard_facts(one), *guard_facts(there)], {**there.extents, **one.extents})
 
 
 @dataclass(frozen=True)
@@ -137,18 +162,18 @@ class _Ending:
         found = frozenset(self.candidates())
         while True:
             marked = self.marked(found)
-            kept = frozenset(place for place in found if self.is_idle(place, marked))
+            kept = frozenset(place for place in found if self.is_idle(place, marked, found))
             if kept == found:
                 return kept
             found = kept
 
-    def is_idle(self, place: Place, marked: Program) -> bool:
+    def is_idle(self, place: Place, marked: Program, filled: Places) -> bool:
         name, k = place
         if name not in self.carried:
             return not read_behind(marked, name, k, self.lengths)
         readers = readers_behind(marked, name, k, self.lengths)
         return name not in marked.results and all(
-            _vanishes(term, there[k], 0, self.zeros, self.lengths)
+            _vanishes(term, there[k], self.zeros, self.lengths, filled)
             for term in readers
             for there in places_read(term, name)
         )
@@ -180,79 +205,32 @@ class _Ending:
         return self.program.with_definitions(self.definition(d, idle) for d in self.program.definitions)
 
     def definition(self, definition: Definition, idle: Places) -> Definition:
-        if definition.name in self.program.circle_of:
-            if definition.name not in self.carried:
-                return definition
-            k = self.carried[definition.name]
-            free = (definition.name, k) in idle
-            return replace(
-                definition, terms=tuple(self.term(t, t.target[k].single_axis, free) for t in definition.terms)
-            )
-        own = next((k for name, k in idle if name == definition.name), None)
-        zero = self.guarded(definition)
-        terms: Iterable[Term] = definition.terms
-        if zero is not None:
-            terms = [self.with_guard(t, t.target[zero].single_axis or "") for t in terms]
-        elif own is not None:
-            terms = [_with_end(t, t.target[own].single_axis, End(self.lengths.name)) for t in terms]
-        elif definition.operation == "sum":
-            terms = map(self.summed, terms)
-        return replace(definition, terms=tuple(terms))
-
-    def guarded(self, definition: Definition) -> int | None:
-        """The dimension along which a definition of what circles compute is guarded, since it is 0 behind the
-        end: what it reads there is then not read. A sum is left as it is, which a guard would make slow."""
-        if not any(name in self.carried for name in definition.tensors):
-            return None
-        if any(term.reduction_axes for term in definition.terms):
-            return None
-        places = (k for name, k in sorted(self.zeros) if name == definition.name)
-        return next((k for k in places if self.is_own_axis(definition, k)), None)
-
-    def with_guard(self, term: Term, name: str) -> Term:
-        """A term that is 0 behind the end and is not computed there."""
-        length = length_in(term, self.lengths)
-        if length is None or self.shift(term, name) is None:
-            return term
-        test = Guard(">=", length - 1 - axis(name))
-        guards = term.guards if test in term.guards else (*term.guards, test)
-        return _with_end(replace(term, guards=guards), name, End(self.lengths.name))
-
-    def term(self, term: Term, name: str | None, free: bool) -> Term:
-        """A term with an end of one of its axes; where its target is `free` it ends with the sequences."""
-        if name is None or length_in(term, self.lengths) is None:
-            return term
-        shift = self.shift(term, name)
-        shift = 0 if shift is None and free else shift
-        return term if shift is None else _with_end(term, name, End(self.lengths.name, shift))
+        name, inside = definition.name, definition.name in self.program.circle_of
+        if inside and name not in self.carried:
+            return definition
+        k = self.carried[name] if inside else next((k for other, k in idle if other == name), None)
+        if k is not None:
+            free = (name, k) in idle
+            terms = tuple(self.ended(term, term.target[k].single_axis, free) for term in definition.terms)
+            return replace(definition, terms=terms) if _adds_up_alike(terms) else definition
+        if definition.operation != "sum":
+            return definition
+        return replace(definition, terms=tuple(map(self.summed, definition.terms)))
 
     def summed(self, term: Term) -> Term:
         """A term whose sums over steps end where they add nothing any more."""
         if any(a.end for a in term.axes):
             return term
-        steps = [a.name for a in term.reduction_axes if a.extent == _longest(self.lengths)]
-        for name in steps:
-            term = self.term(term, name, False)
+        for a in term.reduction_axes:
+            if a.extent == _longest(self.lengths):
+                term = self.ended(term, a.name, False)
         return term
 
-    def shift(self, term: Term, name: str) -> int | None:
-        """How far from the length of an example a term adds nothing any more, the least that is proven."""
-        length = length_in(term, self.lengths)
-        if length is None:
-            return None
-        distances = [
-            axis(name) - index
-            for _, access in term.reads
-            for k, index in enumerate(access.indices)
-            if (access.tensor, k) in self.zeros
-        ]
-        distances += [axis(name) - length + fact + 1 for fact in guard_facts(term)]
-        shifts = sorted({0, *(d.constant for d in distances if d.is_constant and d.constant < 0)})
-        return next((s for s in shifts if _vanishes(term, axis(name), s, self.zeros, self.lengths)), None)
-
-
-def _with_end(term: Term, name: str | None, end: End) -> Term:
-    def changed(a: Axis) -> Axis:
-        return replace(a, end=end) if a.name == name else a
-
-    return replace(term, axes=tuple(map(changed, term.axes)))
+    def ended(self, term: Term, name: str | None, free: bool) -> Term:
+        """A term whose axis ends with the sequences, where its target is `free` or it adds nothing behind."""
+        if name is None or length_in(term, self.lengths) is None:
+            return term
+        if not free and not _vanishes(term, axis(name), self.zeros, self.lengths):
+            return term
+        end = End(self.lengths.name)
+        return replace(term, axes=tuple(replace(a, end=end) if a.name == name else a for a in term.axes))

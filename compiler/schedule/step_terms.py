@@ -84,17 +84,18 @@ def without(term: Term, test: Guard) -> Term:
 
 def with_one_pointwise_term(member: Definition) -> Definition:
     """A sum whose terms without tests at the same plain place are one term: one loop, one store."""
-    pointwise = [term for term in member.terms if _is_pointwise(term, member.shape)]
-    if member.operation != "sum" or len(pointwise) < 2:
+    # By their places: two terms may be equal.
+    places = [k for k, term in enumerate(member.terms) if _is_pointwise(term, member.shape)]
+    if member.operation != "sum" or len(places) < 2:
         return member
-    first, *others = pointwise
+    first = member.terms[places[0]]
     reads = Reads(first.reads)
     body = first.body
-    for term in others:
-        body += body_among(term, reads, at_places(term.target, first.target))
+    for k in places[1:]:
+        body += body_among(member.terms[k], reads, at_places(member.terms[k].target, first.target))
     whole = make_term(first.axes, first.target, body, reads.pairs())
-    terms = [whole if term is first else term for term in member.terms if term not in others]
-    return replace(member, terms=tuple(terms))
+    kept = ((k, term) for k, term in enumerate(member.terms) if k not in places[1:])
+    return replace(member, terms=tuple(whole if k == places[0] else term for k, term in kept))
 
 
 def _is_pointwise(term: Term, shape: Shape) -> bool:

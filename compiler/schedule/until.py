@@ -4,8 +4,7 @@
     h[b,t,u] += h[b,t-1,u]     if t >= 1, t >= lengths[b]                 behind it: h[b,t-1,u] if t >= 1
 
 Behind the end there is what no axis ends of, and no test whether an example has ended. A member of which
-nothing is read there is not computed; another one without terms is 0. What ends sooner than the sequences do
-is tested before the end: `c̄[t] += n̄[t+1]`, for t until lengths - 1, where end - 1 - t > 0.
+nothing is read there is not computed; another one without terms is 0.
 """
 
 from __future__ import annotations
@@ -47,15 +46,8 @@ def halves(entries: Members, circle: Circle, unread: Collection[str]) -> Halves 
     examples = batch_axis(term.axes)
     names = AxisNames(a.name for d in entries for t in d.terms for a in t.axes)
     end = Axis(names.fresh("end"), circle.extent + 1, outer=True)
-    before = tuple(
-        replace(d, terms=tuple(_before(t, t.target[carried[d.name]], end) for t in d.terms)) for d in entries
-    )
-    left = (
-        replace(
-            d, terms=tuple(_behind(t, t.target[carried[d.name]], lengths) for t in d.terms if not _has_end(t))
-        )
-        for d in entries
-    )
+    before = tuple(replace(d, terms=tuple(map(_without_end, d.terms))) for d in entries)
+    left = (_behind(d, carried[d.name], lengths) for d in entries)
     behind = tuple(d for d in left if d.terms or d.name not in unread)
     found = _among(circle, {d.name for d in behind})
     return None if examples is None else Halves(lengths, end, examples, before, behind, found)
@@ -65,20 +57,21 @@ def _has_end(term: Term) -> bool:
     return any(a.end for a in term.axes)
 
 
-def _before(term: Term, place: Affine, end: Axis) -> Term:
-    """A term before the end: with a test where it ends sooner, from which its other tests may follow."""
-    shift = next((a.end.shift for a in term.axes if a.end), 0)
-    axes = tuple(replace(a, end=None) for a in term.axes)
-    if not shift:
-        return replace(term, axes=axes)
-    test = Guard(">=", axis(end.name) + (shift - 1) - place)
-    extents = {**term.extents, end.name: end.extent}
-    guards = (g for g in term.guards if not _follows(g, facts_of(test), extents))
-    return replace(term, axes=axes, guards=(test, *guards))
+def _without_end(term: Term) -> Term:
+    return replace(term, axes=tuple(replace(a, end=None) for a in term.axes))
 
 
-def _behind(term: Term, place: Affine, lengths: str) -> Term:
-    """A term where its example has ended."""
+def _behind(definition: Definition, dimension: int, lengths: str) -> Definition:
+    """A member where all examples have ended. One of which nothing ends is left as it is, guards too, so that
+    it is computed in the same order."""
+    left = tuple(term for term in definition.terms if not _has_end(term))
+    if len(left) == len(definition.terms):
+        return definition
+    return replace(definition, terms=tuple(_without_tests(t, t.target[dimension], lengths) for t in left))
+
+
+def _without_tests(term: Term, place: Affine, lengths: str) -> Term:
+    """A term without the tests that hold where its example has ended."""
     reads = [r for g in term.guards for r in g.affine.reads if _is_length(r, term, lengths)]
     facts = [place - atom_of(read) for read in dict.fromkeys(reads)]
     return replace(term, guards=tuple(g for g in term.guards if not _follows(g, facts, term.extents)))

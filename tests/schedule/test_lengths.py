@@ -37,8 +37,8 @@ from compiler.language.optimizers import SGD
 from compiler.passes.lengths import lengths
 from compiler.pricing import cost_for
 from compiler.schedule.settings import Settings
-from tests.harness import plans_of
-from tests.machines import TARGETS
+from tests.harness import compile_programs, plans_of
+from tests.machines import TARGETS, native
 from tests.schedule.building import random_inputs
 from tests.schedule.running import interpret_programs
 from tests.schedule.verifying import verify_plan
@@ -93,6 +93,23 @@ def test_the_bits_of_all_steps(name: str, tile: int) -> None:
             wanted = whole.run(number, given_to(program, sizes), batch=BATCH)
             for output, value in wanted.items():
                 np.testing.assert_array_equal(found[output], value, f"{output} of {sizes}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("tile", [2, 4])
+def test_the_same_bits_in_c_by_any_number_of_threads(tile: int) -> None:
+    every = [program for name in ("lstm", "gru") for program in programs(name).values()]
+    settings = Settings(native(), "float32", tile)
+    ending = compile_programs(every, settings, extra_flags=("-O1",))
+    whole = compile_programs(every, settings, extra_flags=("-O1",), without=WITHOUT)
+    for number, program in enumerate(every):
+        for sizes in SEQUENCES:
+            given = given_to(program, sizes)
+            wanted = whole.run(number, given, batch=BATCH)
+            for threads in (1, 2):
+                found = ending.run(number, given, batch=BATCH, threads=threads)
+                for output, value in wanted.items():
+                    np.testing.assert_array_equal(found[output], value, f"{output} of {sizes}")
 
 
 @pytest.mark.parametrize("name", ["lstm", "backwards"])
