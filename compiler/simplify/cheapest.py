@@ -21,7 +21,7 @@ from compiler.simplify.orders import orders
 from compiler.simplify.rounding import Question, excess, needs_care, wrong
 from compiler.simplify.scalar import REMEMBERED, absorb_sign, cheaper_key, transcendentals
 from compiler.simplify.settle import ENOUGH, MANY, is_poor, most_accurate, settled_as
-from compiler.simplify.spread import spread
+from compiler.simplify.spread import apart, gates, spread
 from compiler.simplify.stable_scalars import in_complements, of_smaller_tails
 
 MOST_MEASURED = 4
@@ -74,7 +74,16 @@ def finished(question: Question) -> sympy.Expr:
     if not needs_care(body):
         return body
     form = settled_as(body, question)
-    for others in (_of_other_forms, *OF_COMPLEMENTS, _of_smaller_tails, spread, orders, _of_accurate_parts):
+    for others in (
+        _of_other_forms,
+        *OF_COMPLEMENTS,
+        _of_smaller_tails,
+        spread,
+        _of_finished_summands,
+        orders,
+        gates,
+        _of_accurate_parts,
+    ):
         if is_poor(question, form):
             form = most_accurate(question, [form, *others(question, form)])
     # Brought into exponentials of -|u| it may have common factors again.
@@ -101,6 +110,25 @@ def _of_smaller_tails(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]
         form = of_smaller_tails(body)
         if form != body:
             yield settled_as(form, question)
+
+
+def _of_finished_summands(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:
+    """The value with each summand as it is computed best by itself: what is safe apart stays apart."""
+
+    def change(total: sympy.Add) -> sympy.Expr:
+        return sympy.Add(*(finished(replace(question, value=summand)) for summand in total.args))
+
+    for body in dict.fromkeys([question.value, apart(question.value)]):
+        outermost = {node: change(node) for node in _outermost_sums(body) if needs_care(node)}
+        yield body.xreplace(outermost)
+
+
+def _outermost_sums(node: sympy.Expr) -> Iterator[sympy.Add]:
+    if node.is_Add:
+        yield node
+    else:
+        for part in node.args:
+            yield from _outermost_sums(part)
 
 
 def _of_accurate_parts(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:

@@ -33,9 +33,12 @@ KEPT = 60
 NO_FLOAT = -200.0
 """The binary logarithm of what is smaller than any float32."""
 LARGEST_EXPONENT = libmp.from_int(10**40)
-"""An exponential of more is infinite: no float comes near it, and its digits would fill the memory."""
+"""An exponential of more is `BEYOND`: no float comes near it, and its digits would fill the memory."""
 LARGEST_TANH, LARGEST_TAIL = libmp.from_int(10**6), libmp.from_int(10**4)
 """What a hyperbolic tangent and erfc are constant beyond, to all digits that are kept."""
+
+FLOATS = 500
+"""Of this magnitude the squares of numbers are floats still."""
 
 Raw = tuple[int, int, int, int]
 """A number of mpmath's: sign, mantissa, exponent and the bits of the mantissa."""
@@ -51,6 +54,9 @@ class Known(NamedTuple):
 Column = tuple[Known, ...]
 """One for each point."""
 UNKNOWN = Known(libmp.fnan, math.inf)
+LARGEST_POWER = 10**41
+BEYOND = Known((0, 1, LARGEST_POWER, 1), float(LARGEST_POWER))
+"""A number of which only that is known: 1 by it is smaller than any float."""
 
 
 def exactly(expression: sympy.Expr, values: Mapping[sympy.Symbol, Sequence[Any]]) -> list[mpmath.mpf]:
@@ -91,6 +97,11 @@ def _is_finite(value: Raw) -> bool:
 def _magnitude(value: Raw) -> float:
     """The binary logarithm, rounded up."""
     return float(value[2] + value[3]) if value[1] else -math.inf
+
+
+def _is_beyond(value: Raw) -> bool:
+    """Whether it is made of what is `BEYOND`."""
+    return abs(_magnitude(value)) > LARGEST_POWER // 10**6 if value[1] else False
 
 
 def _exact_node(node: sympy.Basic, visit: Callable[..., Any], count: int) -> Column:
@@ -195,14 +206,15 @@ def _exponential(argument: Known) -> Known:
     if not _is_finite(value) or argument.doubt > -2:
         return UNKNOWN
     if libmp.mpf_gt(libmp.mpf_abs(value), LARGEST_EXPONENT):
-        return UNKNOWN if libmp.mpf_sign(value) > 0 else ZERO
+        return BEYOND if libmp.mpf_sign(value) > 0 else ZERO
     result = libmp.mpf_exp(value, PRECISION, ROUNDING)
     return _rounded(result, _magnitude(result) + argument.doubt + 1)
 
 
 def _logarithm(argument: Known) -> Known:
     value = argument.value
-    if not libmp.mpf_gt(value, libmp.fzero) or argument.doubt > _magnitude(value) - 2:
+    doubtful = argument.doubt > _magnitude(value) - 2 or _is_beyond(value)
+    if doubtful or not libmp.mpf_gt(value, libmp.fzero):
         return UNKNOWN
     result = libmp.mpf_log(value, PRECISION, ROUNDING)
     return _rounded(result, max(argument.doubt - _magnitude(value) + 1, -float(PRECISION)))
@@ -216,15 +228,36 @@ def _hyperbolic(sign: int, argument: Known) -> Known:
     return Known(libmp.mpf_shift(total.value, -1), total.doubt)
 
 
-def _bounded(function: Callable[..., Raw]) -> Callable[..., Known]:
-    """Of a slope that is nowhere above 2."""
+def _bounded(
+    function: Callable[..., Raw], steepness: Callable[[float], float] | None = None
+) -> Callable[..., Known]:
+    """Of a slope that is nowhere above 2; `steepness` gives the binary logarithm of the greatest there is as
+    far from 0 as its argument says, or farther."""
 
     def known(argument: Known) -> Known:
-        if not _is_finite(argument.value):
+        if not _is_finite(argument.value) or (steepness is None and _is_beyond(argument.value)):
             return UNKNOWN
-        return _rounded(function(argument.value, PRECISION, ROUNDING), argument.doubt + 1)
+        slope = 1.0
+        if steepness is not None and argument.doubt < -1:
+            slope = min(slope, steepness(_size(argument.value) - 1))
+        return _rounded(function(argument.value, PRECISION, ROUNDING), argument.doubt + slope)
 
     return known
+
+
+def _size(value: Raw) -> float:
+    """The magnitude, or what is certainly less where a float cannot have it."""
+    return abs(float(libmp.to_float(value))) if _magnitude(value) < FLOATS else 2.0**FLOATS
+
+
+def _of_tanh(size: float) -> float:
+    """Of 4·exp(-2·size)."""
+    return 2 - 2 * size / math.log(2)
+
+
+def _of_tail(size: float) -> float:
+    """Of 2·exp(-size²)."""
+    return 1 - max(size, 0) ** 2 / math.log(2)
 
 
 def _tanh(value: Raw, precision: int, rounding: str) -> Raw:
@@ -253,7 +286,7 @@ def _inside(function: Callable[..., Raw]) -> Callable[..., Known]:
 
 
 def _tangent(argument: Known) -> Known:
-    if not _is_finite(argument.value):
+    if not _is_finite(argument.value) or _is_beyond(argument.value):
         return UNKNOWN
     value = libmp.mpf_tan(argument.value, PRECISION, ROUNDING)
     return _rounded(value, argument.doubt + 2 * max(_magnitude(value), 0) + 2)
@@ -289,7 +322,7 @@ IN_DIGITS: dict[type, Callable[..., Any]] = {
     sympy.log: _logarithm,
     expm1: _minus_one,
     log1p: _plus_one,
-    sympy.tanh: _bounded(_tanh),
+    sympy.tanh: _bounded(_tanh, _of_tanh),
     sympy.sinh: partial(_hyperbolic, -1),
     sympy.cosh: partial(_hyperbolic, 1),
     sympy.sin: _bounded(libmp.mpf_sin),
@@ -298,8 +331,8 @@ IN_DIGITS: dict[type, Callable[..., Any]] = {
     sympy.asin: _inside(libmp.mpf_asin),
     sympy.acos: _inside(libmp.mpf_acos),
     sympy.atan: _bounded(libmp.mpf_atan),
-    sympy.erf: _bounded(libmp.mpf_erf),
-    erfc: _bounded(_complementary),
+    sympy.erf: _bounded(libmp.mpf_erf, _of_tail),
+    erfc: _bounded(_complementary, _of_tail),
     Absolute: lambda a: Known(libmp.mpf_abs(a.value), a.doubt),
     Sign: _sign,
     **dict.fromkeys((Together, StopGradient), lambda value: value),

@@ -4,6 +4,7 @@
     x/y/y               not x/y**2, which is infinite or 0 long before the quotient is
     x/y*x/y             not x**2/y**2
     e^(a/2)*x*e^(a/2)   not x*e^a: the exponential alone may be infinite, or 0 where x is infinite
+    2/(1 + x**2)*x      not 2*x/(1 + x**2): any order in which nothing leaves the range at the points measured
 
 The orders are tried, and measured like any other form. `Together` keeps the one that is taken.
 """
@@ -11,24 +12,33 @@ The orders are tried, and measured like any other form. `Together` keeps the one
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import combinations, zip_longest
 
+import numpy as np
 import sympy
 
 from compiler.ir.scalar.together import Together
-from compiler.simplify.evaluate import ordered
-from compiler.simplify.rounding import Question
+from compiler.simplify.evaluate import UnknownScalar, ordered
+from compiler.simplify.rounding import Question, sizes
+from compiler.simplify.spread import apart, in_cases
 
+LONGEST_PRODUCT = 12
+"""Of more factors no order is looked for."""
+COMFORTABLE = 100.0
+"""Of a magnitude's binary logarithm: a little less than a float32 can hold."""
 LONGEST_SUM = 6
 """Of more summands no two are tried as the first."""
 
 
-def orders(_: Question, body: sympy.Expr) -> Iterator[sympy.Expr]:
+def orders(question: Question, body: sympy.Expr) -> Iterator[sympy.Expr]:
     """The body with one sum or quotient computed in another order, in every way that is tried."""
-    for change in (_divided_one_by_one, _by_turns, _between_halves):
-        changed = body.replace(lambda node: node.is_Mul, change)
-        if changed != body:
-            yield changed
+    steadily = partial(_steadily, question)
+    for given in dict.fromkeys([body, apart(body), apart(in_cases(body))]):
+        for change in (_divided_one_by_one, _by_turns, _between_halves, steadily):
+            changed = given.replace(lambda node: node.is_Mul, change)
+            if changed != given:
+                yield changed
     for total in sorted(body.atoms(sympy.Add), key=sympy.default_sort_key):
         if 2 < len(total.args) <= LONGEST_SUM:
             for pair in combinations(ordered(total), 2):
@@ -37,11 +47,13 @@ def orders(_: Question, body: sympy.Expr) -> Iterator[sympy.Expr]:
 
 
 def _above_and_below(product: sympy.Mul, powers: bool) -> tuple[list[sympy.Expr], list[sympy.Expr]]:
-    """The factors of numerator and denominator; with `powers` those of powers of the numerator one by one."""
-    above, below = [], []
-    for factor in ordered(product):
+    """The factors of numerator and denominator; with `powers` those of powers of the numerator one by one.
+    All numbers are one factor."""
+    number, rest = product.as_independent(*product.free_symbols, as_Add=False)
+    above, below = ([] if number == 1 else [number]), []
+    for factor in ordered(rest) if rest.is_Mul else [rest]:
         base, exponent = factor.as_base_exp()
-        if not exponent.is_Integer or base.is_number or isinstance(factor, sympy.exp):
+        if not exponent.is_Integer or isinstance(factor, sympy.exp):
             above.append(factor)
         elif exponent < 0:
             below += [base] * -int(exponent)
@@ -60,6 +72,32 @@ def _by_turns(product: sympy.Mul) -> sympy.Expr:
         step for pair in zip_longest((1 / b for b in below), others) for step in pair if step is not None
     ]
     return _one_after_another(first, turns)
+
+
+def _steadily(question: Question, product: sympy.Mul) -> sympy.Expr:
+    """In the order in which the products in between stay nearest to 1 at the points of the question."""
+    above, below = _above_and_below(product, powers=True)
+    factors = [*above, *(1 / base for base in below)]
+    if len(factors) < 3 or len(factors) > LONGEST_PRODUCT:
+        return product
+    try:
+        left = {place: sizes(question, factor) for place, factor in enumerate(factors)}
+    except UnknownScalar:
+        return product
+    vanishes = np.sum(list(left.values()), axis=0) < -COMFORTABLE
+    taken: list[sympy.Expr] = []
+    size = np.zeros(1)
+    while left:
+        place = min(left, key=lambda one: (_strain(size + left[one], vanishes), one))
+        size = np.clip(size + left.pop(place), -2 * COMFORTABLE, 2 * COMFORTABLE)
+        taken.append(factors[place])
+    return _one_after_another(taken[0], taken[1:])
+
+
+def _strain(size: np.ndarray, vanishes: np.ndarray) -> float:
+    """How far products are from what floats hold; they may vanish before the whole does."""
+    beyond = np.where(vanishes & (size < 0), 0, np.abs(size) - COMFORTABLE)
+    return float(np.clip(beyond, 0, COMFORTABLE).sum())
 
 
 def _between_halves(product: sympy.Mul) -> sympy.Expr:

@@ -9,6 +9,7 @@ import sympy
 from compiler.ir.tensor.program import Access, Program, Reads, Term
 from compiler.ir.tensor.rename import at_places, body_among, substitute_access
 from compiler.simplify.memo import Memo
+from compiler.simplify.rounding import needs_care
 from compiler.simplify.signs import assume
 
 Outputs = tuple[tuple[sympy.Symbol, sympy.Expr], ...]
@@ -27,7 +28,7 @@ def known_outputs(program: Program, term: Term, memo: Memo) -> Outputs:
         function = None if definition is None else memo.pointwise(definition)
         if definition is None or function is None:
             continue
-        if access.outside is not None or not function.body.has(sympy.Function):
+        if access.outside is not None or not needs_care(function.body):
             continue
         formula = body_among(function, reads, at_places(function.target, access.indices))
         # What was kept of an exponential is no number of any size either.

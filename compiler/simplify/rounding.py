@@ -38,13 +38,18 @@ POINTS = (
 )
 """Where exponentials, logistic functions and their products overflow, vanish and cancel; each with its
 negative. They are many, because a form that has lost its digits can be right at one of them by chance."""
-EDGES = (88.0, -88.0, 90.0, -90.0)
-"""Where an exponential is just below the largest float, or just above it. It is only asked there whether a
-form is finite."""
-SCALES = (1.0, 1.7, 1e-4, 1e4, 1e-12, 1e12, 1e-19, 1e19, 1e-30, 1e30)
-"""For what is only added, multiplied and divided."""
 MILD = (1.0, 0.75, -1.25, 0.5, -0.875, 1.5, -0.625)
 """For what a value is linear in, as a cotangent."""
+EDGES = {
+    "argument": (88.0, -88.0, 90.0, -90.0, 3e38, -3e38),
+    "divisor": (3e38, -3e38, 1e-38, -1e-38, 1e25, -1e25),
+    "factor": MILD[:6],
+}
+"""Where an exponential is just below the largest float, or just above it, and where the number itself is. It
+is only asked there whether a form is finite."""
+SCALES = (1.0, 1.7, 1e-4, 1e4, 1e-12, 1e12, 1e-19, 1e19, 1e-30, 1e30)
+"""For what is only added, multiplied and divided."""
+MOST_EDGES = len(EDGES["argument"])
 ALONE, MOST_POINTS = 2 * len(POINTS) - 1, 64
 FINE, HOPELESS = -20, 4
 """Relative errors below 2**-20 are as good as none; those above 2**4, or not finite, as bad as can be."""
@@ -52,6 +57,7 @@ MOST_STARTS = 3
 """Of the summands that a kernel may begin a sum with."""
 MOST_ADDENDS = 6
 """Of summands that are measured one by one; of more none is."""
+FARTHEST = 2048.0
 BITS_ALLOWED = 2
 """A factor of 4 in the error is no reason to take a dearer form."""
 
@@ -94,6 +100,15 @@ def failures(question: Question, form: sympy.Expr) -> int:
         return int((_wrong_bits(question, form) == HOPELESS - FINE).sum())
     except UnknownScalar:
         return 0
+
+
+def sizes(question: Question, part: sympy.Expr) -> np.ndarray:
+    """The binary logarithm of the magnitude of a part of the value at each point, `FARTHEST` where it is no
+    number or beyond float64. Raises UnknownScalar."""
+    given = _given(question)
+    with np.errstate(all="ignore"):
+        found = np.broadcast_to(in_floats(part, given.wide, float), given.exact.shape)
+        return np.nan_to_num(np.clip(np.log2(np.abs(found)), -FARTHEST, FARTHEST), nan=FARTHEST)
 
 
 def needs_care(expression: sympy.Expr) -> bool:
@@ -199,6 +214,8 @@ class _Given:
     """The points that are `EDGES`."""
     known: tuple[dict[sympy.Basic, np.ndarray], ...]
     """For each beginning of sums, what symbols and parts of forms are in floats: forms share most parts."""
+    wide: dict[sympy.Basic, np.ndarray]
+    """The same in float64."""
 
 
 @lru_cache(maxsize=512)
@@ -210,8 +227,9 @@ def _given(question: Question) -> _Given:
     value = question.value.xreplace(outputs)
     exact = _as_floats(exactly(value, columns))
     rounded = {s: _saved(formula, given, _as_floats(exact_outputs[s])) for s, formula in outputs.items()}
-    edges = slice(ALONE, None) if len(exact) == ALONE + len(EDGES) else slice(0)
-    return _Given(exact, edges, tuple(given | rounded for _ in range(MOST_STARTS)))
+    edges = slice(ALONE, None) if len(exact) == ALONE + MOST_EDGES else slice(0)
+    wide = {symbol: column.astype(float) for symbol, column in (given | rounded).items()}
+    return _Given(exact, edges, tuple(given | rounded for _ in range(MOST_STARTS)), wide)
 
 
 def _saved(formula: sympy.Expr, given: Mapping[sympy.Symbol, np.ndarray], exact: np.ndarray) -> np.ndarray:
@@ -243,8 +261,7 @@ def sample(question: Question) -> dict[sympy.Symbol, np.ndarray]:
     for position, symbol in enumerate(symbols):
         values = _column(roles[symbol], 0 if alone else position)
         if alone:
-            edges = EDGES if roles[symbol] == "argument" else values[: len(EDGES)]
-            values = np.concatenate([values[:ALONE], edges])
+            values = np.concatenate([values[:ALONE], EDGES[roles[symbol]]])
         if symbol.is_nonnegative:
             values = np.abs(values)
         if symbol.is_positive:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sympy
 
-from compiler.ir.scalar.choices import Select, masked
+from compiler.ir.scalar.choices import masked
 from compiler.ir.tensor.compose import inlined
 from compiler.ir.tensor.program import Program, Reads, Rewrite, Term, make_term
 from compiler.ir.tensor.prune import prune
@@ -33,7 +33,7 @@ from compiler.simplify.memo import Memo
 from compiler.simplify.outputs import known_outputs
 from compiler.simplify.put_in import put_in
 from compiler.simplify.rounding import Question
-from compiler.simplify.scalar import cheaper_key
+from compiler.simplify.scalar import cheaper_key, operations
 from compiler.simplify.share import share
 from compiler.simplify.shift import shift_sums
 from compiler.simplify.signs import assume
@@ -107,20 +107,14 @@ def _exponentials_under_logarithms(body: sympy.Expr) -> int:
     )
 
 
-def _multiplies_values(program: Program, term: Term) -> bool:
-    """Whether a stored value stands beside a choice: it may be infinite where that discards it."""
-    values = {s for s, a in term.reads if a.tensor in program and program[a.tensor].role is None}
-    factors = [f for f in sympy.Mul.make_args(term.body) if not f.is_number]
-    choices = [f for f in factors if isinstance(f, Select)]
-    return bool(choices) and any(f in values for f in factors)
-
-
 def stable_scalars(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
     def change(program: Program, _: str, term: Term) -> Term:
         assumed = assume(program, term, memo.signs)
         body = finished(Question(assumed.body, known_outputs(program, term, memo)))
-        if _multiplies_values(program, term):
-            body = masked(body)
+        # What a choice discards may be infinite there.
+        discarded = masked(body)
+        if operations(discarded) <= operations(body):
+            body = discarded
         return term if body == assumed.body else replace_body(term, assumed.back(body))
 
     return rewrite_terms(program, change, "stable", "no exponential of a large number is formed")

@@ -1530,15 +1530,15 @@ cdef void dropout_1_cotangent(
     Py_ssize_t batch
 ) noexcept nogil:
     # dropout_1.cotangent[b, i] += dense_1.cotangent[b, o]*dense_1.kernel.packed10[o, i]  for b:batch, o:3, i:4
-    # maxpool2d_2.inner.cotangent[i0, 0, 0, i3] += (2*dropout_1.cotangent[i0, i3] if dropout_1.uniform[i0, i3] >=
-    #     1/2 else 0)*(0 if maxpool2d_2[i0, 0, 0, i3] <= 0 else 1)  for i0:batch, i3:4
+    # maxpool2d_2.inner.cotangent[i0, 0, 0, i3] += (0 if maxpool2d_2[i0, 0, 0, i3] <= 0 else
+    #     2*dropout_1.cotangent[i0, i3]) if dropout_1.uniform[i0, i3] >= 1/2 else 0  for i0:batch, i3:4
     # conv2d_2.cotangent.selected[b, h, w, c] += maxpool2d_2.inner.cotangent[b, h, w, c]  for b:batch, h:1, w:1,
     #     c:4
     # shapes: dropout_1.cotangent (batch, 4), maxpool2d_2.inner.cotangent (batch, 1, 1, 4),
     #     conv2d_2.cotangent.selected (batch, 1, 1, 4), from dense_1.cotangent (batch, 3),
     #     dense_1.kernel.packed10 (3, 4), dropout_1.uniform (batch, 4), maxpool2d_2 (batch, 1, 1, 4)
     # schedule: gather, register tile: 8 b by 1 x 8 lanes of i, the rest in registers
-    # operations: 44 for each example
+    # operations: 40 for each example
     cdef Py_ssize_t b, o
     cdef real dense_1_cotangent_s0, dense_1_cotangent_s2, dense_1_cotangent_s3, dense_1_cotangent_s4
     cdef real dense_1_cotangent_s5, dense_1_cotangent_s6, dense_1_cotangent_s7, dense_1_cotangent_s8
@@ -1574,35 +1574,35 @@ cdef void dropout_1_cotangent(
             acc_7_0_of_4 += dense_1_cotangent_s8 * dense_1_kernel_packed10_v1_of_4
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b)
-        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_0_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), <real>2 * acc_0_0_of_4), splat4(<real>0))
         store4(conv2d_2_cotangent_selected + 4 * b, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 4)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 4)
-        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_1_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), <real>2 * acc_1_0_of_4), splat4(<real>0))
         store4(conv2d_2_cotangent_selected + 4 * b + 4, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 8)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 8)
-        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_2_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), <real>2 * acc_2_0_of_4), splat4(<real>0))
         store4(conv2d_2_cotangent_selected + 4 * b + 8, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 12)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 12)
-        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_3_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), <real>2 * acc_3_0_of_4), splat4(<real>0))
         store4(conv2d_2_cotangent_selected + 4 * b + 12, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 16)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 16)
-        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_4_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), <real>2 * acc_4_0_of_4), splat4(<real>0))
         store4(conv2d_2_cotangent_selected + 4 * b + 16, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 20)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 20)
-        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_5_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), <real>2 * acc_5_0_of_4), splat4(<real>0))
         store4(conv2d_2_cotangent_selected + 4 * b + 20, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 24)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 24)
-        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_6_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), <real>2 * acc_6_0_of_4), splat4(<real>0))
         store4(conv2d_2_cotangent_selected + 4 * b + 24, value0_of_4)
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b + 28)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b + 28)
-        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_7_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), <real>2 * acc_7_0_of_4), splat4(<real>0))
         store4(conv2d_2_cotangent_selected + 4 * b + 28, value0_of_4)
     for b in range(8 * index_div(batch, 8), batch):
         acc_0_0_of_4 = splat4(<real>0)
@@ -1612,7 +1612,7 @@ cdef void dropout_1_cotangent(
             acc_0_0_of_4 += dense_1_cotangent_s0 * dense_1_kernel_packed10_v1_of_4
         after0_dropout_1_uniform_v0_of_4 = load4(dropout_1_uniform + 4 * b)
         after0_maxpool2d_2_v1_of_4 = load4(maxpool2d_2 + 4 * b)
-        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), <real>2 * acc_0_0_of_4, splat4(<real>0)) * where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), splat4(<real>1))
+        value0_of_4 = where_ge4(after0_dropout_1_uniform_v0_of_4, splat4(<real>0.5), where_le4(after0_maxpool2d_2_v1_of_4, splat4(<real>0), splat4(<real>0), <real>2 * acc_0_0_of_4), splat4(<real>0))
         store4(conv2d_2_cotangent_selected + 4 * b, value0_of_4)
 
 cdef void conv2d_2_bias_cotangent(
