@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import sympy
+
 from compiler.derive.rules import at_winner, winner_definition
 from compiler.ir.affine.expression import axis
 from compiler.ir.scalar.choices import Maximum, Minimum, Select
-from compiler.ir.scalar.conditions import Equal
+from compiler.ir.scalar.conditions import Condition, Either, Equal, NotEqual
 from compiler.ir.scalar.held import StopGradient
 from compiler.ir.tensor.axes import are_all, batch_axis
 from compiler.ir.tensor.kinds import Operation, Role
@@ -125,12 +127,17 @@ def is_over_batch(definition: Definition) -> bool:
     )
 
 
+def _is_best(value: sympy.Expr, best: sympy.Expr) -> Condition:
+    """Whether a value is the best of all; NaN is better than anything, and equals nothing."""
+    return Either(Equal(value, best), NotEqual(value, value))
+
+
 def ties_definition(definition: Definition, name: str) -> Definition:
     """How many examples are as good as the best of a max or min over the batch: the companion `name`."""
     (term,) = definition.terms
     reads = Reads(term.reads)
     best = reads.symbol(Access(definition.name, term.target))
-    body = Select(Equal(reads.body_of(term), best), 1, 0)
+    body = Select(_is_best(reads.body_of(term), best), 1, 0)
     count = make_term(term.axes, term.target, body, reads.pairs(), term.guards)
     return definition.made_of(name, "ties", operation="sum", terms=(count,), at_once=False)
 
@@ -140,12 +147,13 @@ def shared_by_ties(definition: Definition, ties: str) -> Term:
 
     y[c] = max_b x[b,c]  becomes  y[c] += x[b,c]/ties[c] if x[b,c] = y[c] else 0, in which y and the number of
     ties are constants. So examples that are equally good have equal derivatives, in whatever order they come.
+    Where y is NaN, those that are NaN have it.
     """
     (term,) = definition.terms
     reads = Reads(term.reads)
     best, number = (reads.symbol(Access(name, term.target)) for name in (definition.name, ties))
     value = reads.body_of(term)
-    body = Select(Equal(StopGradient(value), StopGradient(best)), value / StopGradient(number), 0)
+    body = Select(_is_best(StopGradient(value), StopGradient(best)), value / StopGradient(number), 0)
     return make_term(term.axes, term.target, body, reads.pairs(), term.guards)
 
 

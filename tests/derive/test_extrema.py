@@ -14,6 +14,7 @@ from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.verify import verify
 from compiler.pricing import cost_for
 from compiler.schedule.settings import Settings
+from compiler.simplify.simplify import simplify
 from tests import machines
 from tests.schedule.running import interpret_programs
 
@@ -131,3 +132,28 @@ def test_what_has_a_derivative_stays_as_it_is() -> None:
     changed, rewrites = extrema(parse_program(text))
     assert rewrites and extrema(changed) == (changed, ())
     verify(changed)
+
+
+NOT_A_NUMBER = """
+input x: (batch, 2) real
+m: (2) real = {operation} of "m"
+    for b:batch, c:2: [c] {operation}= x[b, c]
+loss: () real = sum of "loss"
+    for c:2: [] += 2*m[c]
+outputs loss
+"""
+
+
+@pytest.mark.parametrize("op", ["max", "min"])
+def test_what_is_no_number_has_the_derivative_of_the_best(op: str) -> None:
+    """As over an axis, and as the value says; a column without one has its best."""
+    program = parse_program(NOT_A_NUMBER.format(operation=op))
+    derived = vjp(program, "loss", ("x",))[0]
+    x = np.array([[1.0, 4.0], [np.nan, 5.0], [3.0, 6.0], [np.nan, 7.0]])
+    for one in (derived, simplify(derived, strict=True)[0]):
+        found = run(one, {"x": x})
+        place = 3 if op == "max" else 0
+        expected = np.zeros((4, 2))
+        expected[[1, 3], 0], expected[place, 1] = 1, 2
+        assert np.isnan(found["loss"])
+        np.testing.assert_allclose(found[cotangent_name("x")], expected)
