@@ -9,8 +9,10 @@ import pytest
 import sympy
 
 from compiler.derive.jvp import jvp
+from compiler.derive.vjp import vjp
 from compiler.ir.tensor.interpreter import run
-from compiler.ir.tensor.program import Program
+from compiler.ir.tensor.program import Program, Tensor
+from compiler.language.formula import Operand, compile_formula
 from compiler.simplify.simplify import simplify
 from tests.simplify import programs
 
@@ -62,3 +64,33 @@ def test_no_body_is_in_words_of_sympy(formula: sympy.Expr) -> None:
     for program in (once, twice):
         bodies = [term.body for definition in program.definitions for term in definition.terms]
         assert not [body for body in bodies if body.has(*FOREIGN)]
+
+
+OF_TWO = {
+    "sqrt(x[b]*z[b])": {
+        (0, 2): (INF, 0),
+        (2, 0): (0, INF),
+        (-1, -4): (-1, -0.25),
+        (0, 0): (0, 0),
+    },
+    "sqrt(-3*x[b]*z[b])": {(-0.0, 3): (-INF, 0), (-3, 1): (-0.5, 1.5)},
+    "sqrt(x[b]/z[b])": {(0, 2): (INF, 0), (4, 1): (0.25, -1), (-4, -1): (-0.25, 1)},
+    "x[b]*sqrt(x[b]**3*z[b])": {(0, 2): (0, 0), (4, 1): (20, 16), (4, 0): (0, INF)},
+}
+"""Where the root is 0, the slope by a factor is infinite, as in JAX and PyTorch; and 0 where the other one
+is 0, of which they make NaN."""
+
+
+@pytest.mark.parametrize("formula", OF_TWO)
+@np.errstate(all="ignore")
+def test_the_slopes_of_roots_of_products(formula: str) -> None:
+    places = OF_TWO[formula]
+    operands = {name: Operand(name, (None,)) for name in "xz"}
+    made = compile_formula(f"y[b] = {formula}", operands=operands, results={"y": Operand("y", (None,))})
+    inputs = tuple(Tensor(name, (None,), "input") for name in "xz")
+    plain = vjp(Program(inputs, tuple(made.definitions), ("y",)), "y", ("x", "z"), seed="input")[0]
+    x, z = np.array(list(places), float).T
+    for program in (plain, simplify(plain, strict=True)[0]):
+        found = run(program, {"x": x, "z": z, "y.cotangent": np.ones_like(x)})
+        slopes = np.stack([found["x.cotangent"], found["z.cotangent"]], axis=1)
+        np.testing.assert_allclose(slopes, list(places.values()), rtol=1e-14)
