@@ -19,13 +19,17 @@ from compiler.simplify.algebra import algebraic_forms
 from compiler.simplify.exponentials import in_exponentials
 from compiler.simplify.orders import orders
 from compiler.simplify.rounding import Question, excess, needs_care, wrong
-from compiler.simplify.scalar import REMEMBERED, absorb_sign, cheaper_key, transcendentals
+from compiler.simplify.scalar import REMEMBERED, absorb_sign, cheaper_key, operations, transcendentals
 from compiler.simplify.settle import ENOUGH, MANY, is_poor, most_accurate, settled_as
 from compiler.simplify.spread import apart, gates, spread
 from compiler.simplify.stable_scalars import in_complements, of_smaller_tails
 
 MOST_MEASURED = 4
 """Of the forms of a body, the cheapest ones."""
+LONGEST_AGAIN = 160
+"""The operations of a form whose common factors are looked for once more."""
+LONGEST_SUM = 80
+"""The operations of a body whose summands are looked at one by one."""
 MOST_OPENED = 3
 """A body with more exponentials and the like is not looked into: the maximum of many exponents grows deep."""
 
@@ -87,7 +91,9 @@ def finished(question: Question) -> sympy.Expr:
         if is_poor(question, form):
             form = most_accurate(question, [form, *others(question, form)])
     # Brought into exponentials of -|u| it may have common factors again.
-    return form if form == body else most_accurate(question, [form, *algebraic_forms(form)])
+    if form == body or operations(form) > LONGEST_AGAIN:
+        return form
+    return most_accurate(question, [form, *algebraic_forms(form)])
 
 
 def _of_other_forms(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:
@@ -115,9 +121,19 @@ def _of_smaller_tails(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]
 def _of_finished_summands(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:
     """The value with each summand as it is computed best by itself: what is safe apart stays apart."""
 
-    def change(total: sympy.Add) -> sympy.Expr:
-        return sympy.Add(*(finished(replace(question, value=summand)) for summand in total.args))
+    def best(summand: sympy.Expr) -> sympy.Expr:
+        alone = replace(question, value=summand)
+        form = settled_as(choose_form(alone).form, alone)
+        for others in (orders, gates):
+            if is_poor(alone, form):
+                form = most_accurate(alone, [form, *others(alone, form)])
+        return form
 
+    def change(total: sympy.Add) -> sympy.Expr:
+        return sympy.Add(*map(best, total.args))
+
+    if operations(question.value) > LONGEST_SUM:
+        return
     for body in dict.fromkeys([question.value, apart(question.value)]):
         outermost = {node: change(node) for node in _outermost_sums(body) if needs_care(node)}
         yield body.xreplace(outermost)

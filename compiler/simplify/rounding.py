@@ -30,6 +30,7 @@ from compiler.ir.scalar.choices import KINKED, Power, Select
 from compiler.ir.scalar.conditions import Condition
 from compiler.simplify.evaluate import UnknownScalar, in_floats
 from compiler.simplify.exact import exactly
+from compiler.simplify.exponentials import Scaling, has_exponentials
 from compiler.simplify.scalar import parts_of
 
 POINTS = (
@@ -226,6 +227,10 @@ def _given(question: Question) -> _Given:
     exact_outputs = {symbol: exactly(formula, columns) for symbol, formula in outputs.items()}
     value = question.value.xreplace(outputs)
     exact = _as_floats(exactly(value, columns))
+    if np.isnan(exact).any() and has_exponentials(value):
+        # With no exponential above the line that cancels one below it, more digits are certain.
+        scaled = _as_floats(exactly(Scaling(whole_sums=False).settle(value), columns))
+        exact = np.where(np.isnan(exact), scaled, exact)
     rounded = {s: _saved(formula, given, _as_floats(exact_outputs[s])) for s, formula in outputs.items()}
     edges = slice(ALONE, None) if len(exact) == ALONE + MOST_EDGES else slice(0)
     wide = {symbol: column.astype(float) for symbol, column in (given | rounded).items()}
