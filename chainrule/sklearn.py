@@ -36,10 +36,11 @@ class _Estimator(BaseEstimator):
     Parameters: `hidden` are the sizes of hidden dense layers, `activation` what follows each. Or `model` is a
     Model, or a function of the numbers of features and outputs that returns one, and counts instead of them.
     `learning_rate` None is the model's own. `epochs`, `batch_size`, `validation_split`, `accumulate`, `ema`,
-    `callbacks` and `verbose` are those of `fit` of `runtime.trainer`; `dtype` and `target` those of
-    `chainrule.compile`. `random_state` is the seed of weights, order and dropout.
+    `callbacks` and `verbose` are those of `fit` of `runtime.trainer`; `target` is that of `chainrule.compile`.
+    `dtype` is too; None is that of the samples, float64 or float32, in which scikit-learn's estimators
+    compute. `random_state` is the seed of weights, order and dropout.
 
-    Fitted attributes: `weights_`, arrays by name; `history_`, what was measured; `n_features_in_`.
+    Fitted attributes: `weights_`, arrays by name; `history_`, what was measured; `n_features_in_`; `dtype_`.
     """
 
     _outputs: int
@@ -58,7 +59,7 @@ class _Estimator(BaseEstimator):
         accumulate: int = 1,
         ema: float | None = None,
         callbacks: Sequence[Any] = (),
-        dtype: str = "float32",
+        dtype: str | None = None,
         target: str = "native",
         random_state: Any = None,
         verbose: int = 0,
@@ -81,6 +82,8 @@ class _Estimator(BaseEstimator):
     def _train(self, x: np.ndarray, y: np.ndarray, outputs: int, given_weight: Any) -> None:
         """Compile for these data, train, and keep what was learned."""
         self.n_outputs_ = outputs
+        self.dtype_ = self.dtype or str(x.dtype)
+        y = y.astype(self.dtype_) if y.dtype.kind == "f" else y
         self._weighted = given_weight is not None
         module = self._module()
         weight = None if given_weight is None else self._relative(given_weight, x)
@@ -91,7 +94,7 @@ class _Estimator(BaseEstimator):
             network.learning_rate = self.learning_rate
         self.history_ = fit(
             network,
-            interface.fit_inputs(x.astype(self.dtype), "samples"),
+            interface.fit_inputs(x.astype(self.dtype_), "samples"),
             y,
             batch_size=self.batch_size,
             epochs=self.epochs,
@@ -125,7 +128,7 @@ class _Estimator(BaseEstimator):
     def _predicted(self, given: Any) -> np.ndarray:
         """The model's outputs (N, outputs)."""
         check_is_fitted(self, "weights_")
-        x = validate_data(self, given, dtype=(np.float64, np.float32), reset=False).astype(self.dtype)
+        x = validate_data(self, given, dtype=(np.float64, np.float32), reset=False).astype(self.dtype_)
         if getattr(self, "_network", None) is None:
             self._network = self._restored()
         interface = ModelInterface.of_network(self._network)
@@ -149,7 +152,7 @@ class _Estimator(BaseEstimator):
         name = f"estimator_{hashlib.sha256(built.fingerprint().encode()).hexdigest()[:16]}"
         # A folder for each: fits that run at the same time do not wait for each other's files.
         out = cache_folder() / "estimators" / name
-        return compile_model(built.named(name), out=out, dtype=self.dtype, target=self.target)
+        return compile_model(built.named(name), out=out, dtype=self.dtype_, target=self.target)
 
     def _dense(self, features: int, outputs: int) -> Model:
         layers: list[Any] = [Input(features)]
@@ -209,7 +212,7 @@ class ChainruleRegressor(RegressorMixin, _Estimator):
         X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), multi_output=True, y_numeric=True)
         self._flat = y.ndim == 1
         outputs = 1 if y.ndim == 1 else y.shape[1]
-        self._train(X, y.reshape(len(y), -1).astype(self.dtype), outputs, sample_weight)
+        self._train(X, y.reshape(len(y), -1), outputs, sample_weight)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
