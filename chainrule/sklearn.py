@@ -36,9 +36,9 @@ class _Estimator(BaseEstimator):
     Parameters: `hidden` are the sizes of hidden dense layers, `activation` what follows each. Or `model` is a
     Model, or a function of the numbers of features and outputs that returns one, and counts instead of them.
     `learning_rate` None is the model's own. `epochs`, `batch_size`, `validation_split`, `accumulate`, `ema`,
-    `callbacks` and `verbose` are those of `fit` of `runtime.trainer`; `target` is that of `chainrule.compile`.
-    `dtype` is too; None is that of the samples, float64 or float32, in which scikit-learn's estimators
-    compute. `random_state` is the seed of weights, order and dropout.
+    `callbacks` and `verbose` are those of `fit` of `runtime.trainer`; `target` and `dtype` are those of
+    `chainrule.compile`, but that no dtype is that of the samples, float64 or float32, as scikit-learn's
+    estimators have it. `random_state` is the seed of weights, order and dropout.
 
     Fitted attributes: `weights_`, arrays by name; `history_`, what was measured; `n_features_in_`; `dtype_`.
     """
