@@ -30,6 +30,10 @@ class Constraint:
 
 def limit(argument: str, value: object, *, zero: bool = False) -> Iterator[Problem]:
     """A positive number, or 0 where that is one."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value < float("inf") or (value == 0 and not zero):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value < float("inf")
+        or (value == 0 and not zero)
+    ):
         yield Problem(f"wrong {argument}", expected="a positive number", found=repr(value))

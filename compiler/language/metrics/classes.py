@@ -97,6 +97,7 @@ class _OfClasses(Metric):
     share = ""
 
     def forward(self, prediction: Shape, loss: LossForward) -> MetricForward:
+        constants: dict[str, int | float]
         if loss.classes is not None:
             number = classes_of(self, prediction, loss)
             sums, constants = f"{_CHOSEN}{_OF_CLASSES}", {"classes": number}

@@ -45,7 +45,8 @@ class Optimizer:
     @property
     def first_rate(self) -> float:
         """The learning rate that a network begins with."""
-        return float(self.learning_rate if self.schedule is None else self.schedule.learning_rate)
+        rate = self.learning_rate
+        return float(rate.learning_rate if isinstance(rate, Schedule) else rate)
 
     @property
     def slots(self) -> tuple[str, ...]:

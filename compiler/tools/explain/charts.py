@@ -91,10 +91,10 @@ def _scale(values: list[float], logarithmic: bool, start: float, end: float) -> 
             return start + (log10(value) - low) / (high - low) * (end - start) if value > 0 else float("nan")
 
         return place, ticks
-    high = max([v for v in values if isfinite(v)], default=1.0) or 1.0
-    step = 10.0 ** floor(log10(high))
-    step = next(s for s in (step / 5, step / 2, step, 2 * step) if high / s <= 6.5)
-    top = ceil(high / step - 1e-9) * step
+    largest = max([v for v in values if isfinite(v)], default=1.0) or 1.0
+    step = 10.0 ** floor(log10(largest))
+    step = next(s for s in (step / 5, step / 2, step, 2 * step) if largest / s <= 6.5)
+    top = ceil(largest / step - 1e-9) * step
     ticks = [k * step for k in range(round(top / step) + 1)]
     return lambda v: start + v / top * (end - start), ticks
 

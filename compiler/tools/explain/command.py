@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 FORMATS = ("html", "text", "markdown", "latex")
 
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace, checked: Callable[[argparse.Namespace], A
     with printing_to_stderr():
         # Of another machine nothing can be measured here.
         measuring = not arguments.quick and arguments.target == "native"
-        instruments = "kernels" if measuring else "none"
+        instruments: Literal["none", "kernels"] = "kernels" if measuring else "none"
         model = material(arguments.model, arguments.target, arguments.dtype, instruments)
         found = measured(model, arguments.model) if measuring else None
         report = checked(arguments) if measuring or arguments.check else None

@@ -193,7 +193,8 @@ def _time(seconds: float) -> str:
 def _timeline(found: Measured) -> Timeline:
     report = found.report
     shown = sorted(report.kernels, key=lambda k: -k.measured)[:MOST_ROWS]
-    bars, rows, start = [], [], 0.0
+    bars, start = [], 0.0
+    rows: list[str] = []
     for kernel in report.kernels:
         if kernel in shown:
             share = kernel.measured / report.step

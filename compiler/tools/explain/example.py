@@ -14,7 +14,7 @@ import numpy as np
 from compiler.derive.vjp import vjp
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.interpreter import run
-from compiler.ir.tensor.program import Definition, Program, Tensor
+from compiler.ir.tensor.program import Definition, Program, Tensor, Term
 from compiler.ir.tensor.prune import needed_for, part_of, without_unread
 from compiler.tools.check.draws import Range, drawn, nothing_kept
 from compiler.tools.explain.material import Material
@@ -126,7 +126,7 @@ def _parts(definition: Definition, program: Program, values: Mapping[str, np.nda
     """The parts that a cotangent is the sum of, by the cotangents that they come from."""
     if definition.operation != "sum" or definition.name in program.circle_of:
         return []
-    groups: dict[str, list] = {}
+    groups: dict[str, list[Term]] = {}
     for term in definition.terms:
         sources = [a.tensor for _, a in term.reads if program[a.tensor].role == "cotangent"]
         groups.setdefault(sources[0] if sources else "", []).append(term)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
 from compiler.ir.tensor.axes import has_batch
 from compiler.show.definitions import statements
 from compiler.show.names import Called, called
@@ -68,7 +70,7 @@ def _stage(one: Computed, names: Called, model: Material) -> Stage:
     return Stage(title, definition.origin, kind, formulas, tuple(words), pictures, readers)
 
 
-def _pictures(caption: str, value) -> tuple[Picture, ...]:
+def _pictures(caption: str, value: np.ndarray) -> tuple[Picture, ...]:
     return (picture(caption, value),)
 
 

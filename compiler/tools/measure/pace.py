@@ -94,9 +94,7 @@ def _parts(machine: Machine, far_bytes: int) -> Iterator[Part]:
             passes = 1 if far else max(1, MOVED_BYTES // room)
             for what in ("read", "write"):
                 kind = cast(Kind, f"{what}-far" if far else what)
-                yield Part(
-                    cast(What, what), level.name, Job(kind, cores, passes, room), cores * passes * room
-                )
+                yield Part(what, level.name, Job(kind, cores, passes, room), cores * passes * room)
 
 
 def _rate(part: Part, found: Seconds, gigahertz: float) -> Rate:
