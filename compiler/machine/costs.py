@@ -17,6 +17,33 @@ median and range over kernels of MNIST's network (and LeNet-5 in the first colum
 
 With vectors of 16 bytes, on x86 without multiply-adds, register tiles take 1.3 to 4.6 times the prediction.
 
+Every length of vectors and both dtypes have numbers of their own where something was measured to differ;
+their targets say them. Loops over values, by `python -m tests.machine.value_costs TARGET DTYPE` on that
+processor: cycles for a value that is doubled and stored, an exponential, a tanh, one of a long row that is
+summed, one of whose exponentials are summed, one of rows of 32 that are summed, and a random number.
+
+                    doubled   exp   tanh   sum   of exp   of 32   random
+    float32, 64         0.36   1.2    1.2  0.16      1.3    0.25      3.5
+    float64, 64         0.69  15.1   43.1  0.34     15.2    0.38      4.2
+    float32, 32         0.34   1.5    1.7  0.16      1.8    0.23      6.7
+    float64, 32         0.67  16.1   43.4  0.34     14.4    0.34      7.6
+    float32, 16         0.51   4.8    5.5  0.21      5.1    0.28     12.6
+    float64, 16         0.68  15.1   43.5  0.40     14.6    0.40     14.0
+    float32, none       0.37   5.1    5.6  0.95      7.2    0.79     12.7
+    float64, none       0.68  15.1   43.5  1.06     15.2    0.80     13.9
+
+Rows of MNIST's network by the command above, in this order without the last two; weighted by time:
+
+    plain loops     0.60, 1.22, 0.55, 1.14, 0.52, 1.44
+    extremum        0.25, 0.51, 0.25, 0.76, 0.52, 1.28
+    linear sums     0.66, 0.69, 0.40, 0.76, 0.61, 0.54
+    compacted tile  0.74, 0.75, 0.58, 0.60, 0.60, 0.56
+
+By these rows a point of a plain loop takes more in float64 than what is predicted, and targets say so:
+LeNet-5 then takes 0.94 of the time with vectors of 16 bytes. With 64 it took 1.02, so that it stays 1 there.
+What is the same for all is what has no vector in it (addresses, branches, lists), and what the model of the
+machine counts in vectors or bytes.
+
 The farthest are those of dense layers, and a sum of ten exponentials. "Row" means one of this table. What
 is not measured apart from others is said to be part of a row; what was reckoned, or is a choice, says so.
 """
@@ -32,7 +59,7 @@ class Costs:
 
     loop_point: float = 1.0
     """Cycles for a point of a plain loop, which the C compiler vectorises now and then. Measured: the rows of
-    plain loops and of the extremum. A copy takes 0.4, a tanh 1.0, a transposed copy 1.9."""
+    plain loops and of the extremum. A copy takes 0.4, a tanh 1.2, a transposed copy 1.9."""
     scatter_point: float = 4.0
     """Cycles for a point whose address is data: decode a saved position and read or write one value.
     Reckoned: no kernel of the table is one."""
@@ -74,13 +101,14 @@ class Costs:
     """Share of a kernel's time that may be spent on lists without knowing that there are zeros. A choice: so
     much slower an input without zeros may be."""
     lanes_sum: float = 8.0
-    """Cycles to add up the lanes of a vector and store the sum. Reckoned: four steps of two instructions."""
+    """Cycles to add up the lanes of a vector and store the sum. Reckoned: two instructions for each step, of
+    which 16 lanes take four. Measured with the loads: "of 32", 7 to 13 cycles a row."""
     strip_vectors: int = 4
     """Vectors side by side in a sum along memory: as many as it takes that no addition waits for the one
     before it. Reckoned: that takes three or four cycles, and a loop over them is short."""
     strip_value: float = 0.5
     """Cycles to compute a value that is no arithmetic alone, store it in a strip and load it again. Measured:
-    an exponential with vectors of 64 bytes takes 0.4."""
+    "of exp" less "sum"; targets say their own."""
     spare_registers: int = 6
     """Registers beside the vectors that stay in a picked sum: accumulators, and what adds them up.
     Counted."""

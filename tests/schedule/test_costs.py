@@ -173,3 +173,17 @@ def test_bytes_not_values(target: str) -> None:
     lanes = [machine.lanes(dtype) for dtype in ("float32", "float64")]
     if machine.vector_bytes:
         assert machine.load_slots(lanes[0] * 4) == machine.load_slots(lanes[1] * 8)
+
+
+def test_float64_and_every_length_of_vectors_have_numbers_of_their_own() -> None:
+    """What a value takes differs by how many of them a vector holds, and a number says so for each."""
+    lanes: dict[int, set[float]] = {}
+    for target in all_targets().values():
+        machine = target.machine
+        single, double = (machine.costs(dtype) for dtype in ("float32", "float64"))
+        assert single is not double and single.loop_point <= double.loop_point, target.name
+        assert single.strip_value < double.strip_value and single.random_value < double.random_value
+        for dtype in ("float32", "float64"):
+            lanes.setdefault(machine.lanes(dtype), set()).add(machine.costs(dtype).lanes_sum)
+    assert all(len(numbers) == 1 for numbers in lanes.values()), "as many steps as lanes want"
+    assert [*lanes] and sorted(lanes) == sorted(lanes, key=lambda n: min(lanes[n]))
