@@ -14,8 +14,8 @@ from compiler.language.layers import Layer
 from tests.derive.cases import Case, interpret, layer_program
 from tests.derive.rungs import adjoint_identity, against_reference, taylor_slope
 from tests.language.formulas.examples import EXAMPLES, VOCABULARIES
-from tests.machines import native
-from tests.schedule.building import build, disagreements, pullback
+from tests.machines import MODELS
+from tests.schedule.building import disagreements, interpreted, pullback
 from tests.schedule.test_kernels import report
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "formulas.md").read_text(encoding="utf-8")
@@ -72,7 +72,7 @@ def test_example(name: str, jax) -> None:
 
 def test_kernels_of_the_examples() -> None:
     table = [pullback(case_of(name)) for name in LAYERS]
-    module = build(table, native(), "float64", tile=4)
+    module = interpreted(table, MODELS["avx2"], "float64", tile=4)
     found = disagreements(module, table, (3,), 1e-11)
     assert not found, report(found)
 

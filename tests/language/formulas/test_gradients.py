@@ -15,8 +15,8 @@ from tests.language.formulas.axes import AXES
 from tests.language.formulas.functions import FUNCTIONS
 from tests.language.formulas.products import PRODUCTS
 from tests.language.formulas.tables import case_of
-from tests.machines import native
-from tests.schedule.building import build, disagreements, pullback, pushforward
+from tests.machines import MODELS
+from tests.schedule.building import disagreements, interpreted, pullback, pushforward
 from tests.schedule.test_kernels import report
 
 CASES = [case_of(name, row) for name, row in (AXES | PRODUCTS | FUNCTIONS).items()]
@@ -48,6 +48,6 @@ def test_programs_are_verified_and_read_back(case: Case) -> None:
 
 def test_kernels() -> None:
     table = [derive(case) for case in CASES for derive in (pullback, pushforward)]
-    module = build(table, native(), "float64", tile=4)
+    module = interpreted(table, MODELS["avx2"], "float64", tile=4)
     found = disagreements(module, table, (1, 7), 1e-11)
     assert not found, report(found)
