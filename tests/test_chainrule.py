@@ -164,6 +164,7 @@ def test_what_is_wrong_with_a_model_is_said_all_at_once(tmp_path: Path) -> None:
         chainrule.compile(tmp_path / "missing.py", out=tmp_path)
 
 
+@pytest.mark.usefixtures("hurried")
 class TestModules:
     """What comes back is a module that trains."""
 
