@@ -23,8 +23,6 @@ CONVENTIONS = re.compile(r"\b255\b")
 """Numbers of a model's, such as what bytes are scaled by."""
 WORDS_OF_C = ("preamble.pyx.jinja", "elementary.pyx.jinja")
 """What an operation of a kernel is in C on a target: arithmetic, of values, and not of a step."""
-MIXED = ("network", "running_together")
-"""Plain Python beside places, which is still to go into the library."""
 OPERATION = re.compile(r"[\w)\]}'\"] (?:\*\*?|//?|%|\+|-|<<|>>) [\w({<\[]|[-+*/%]= |\bsizeof\b")
 """Arithmetic of C or Python in what is printed; operators of two values stand between blanks."""
 LOOP = re.compile(r"^\s*(?:while |for .* in (?:range|enumerate)\()", re.MULTILINE)
@@ -62,9 +60,7 @@ def test_nothing_is_computed_in_a_template(name: str) -> None:
     assert list(computed((TEMPLATES / name).read_text(encoding="utf-8"))) == []
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in NAMES if name not in (*WORDS_OF_C, *(f"{mixed}.pyx.jinja" for mixed in MIXED))]
-)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in WORDS_OF_C])
 def test_a_template_decides_nothing_of_a_step(name: str) -> None:
     """No arithmetic, such as that of memory sizes, and no control flow: they are of the module's IR."""
     assert list(decided((TEMPLATES / name).read_text(encoding="utf-8"))) == []

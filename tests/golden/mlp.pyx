@@ -895,6 +895,20 @@ cdef inline void compute_alone(Context* context) noexcept nogil:
     context.part, context.parts = 0, 1
 
 
+cdef inline void compute_lanes(
+    Context* context, Py_ssize_t first, Py_ssize_t last, Py_ssize_t lanes, Py_ssize_t rank, Py_ssize_t ranks
+) noexcept nogil:
+    # Of all lanes those from first to last are this process's, and one part of so many of what is summed at once.
+    context.first_lane, context.lane_count, context.all_lanes = first, last - first, lanes
+    context.part, context.parts = rank, ranks
+
+
+cdef inline void compute_rows(Context* context, Py_ssize_t rank, Py_ssize_t ranks) noexcept nogil:
+    # Of the whole batch some rows side by side are this process's, which has all lanes for them.
+    context.before += context.whole * rank // ranks
+    context.whole = context.batch
+
+
 cdef void put_aside(
     const Context* context, Py_ssize_t lane, Py_ssize_t start, Py_ssize_t stop, bint first
 ) noexcept nogil:
@@ -3654,6 +3668,11 @@ cdef object _reals(array, dtype):
 # ---------------------------------------------------------------------------------------------------------
 
 
+cdef object _rows_of(array, Py_ssize_t count, Py_ssize_t row):
+    """The first rows of so many values of a flat array: a view."""
+    return array[:count * row].reshape(-1, row)
+
+
 cdef object _grown(array, Py_ssize_t count, Py_ssize_t times=1):
     """The array, or where it is too small a zeroed one of so many times `count` values."""
     return _aligned(count, array.dtype, times) if count * times > <Py_ssize_t>array.size else array
@@ -3818,7 +3837,7 @@ cdef class Network:
         """Check inputs and fill the context for them, or for a `batch` of them; returns what must stay alive."""
         if x.dtype != np.uint8 and x.dtype.kind != "f":
             raise _wrong_numbers("x", x, "uint8", "255", "1")
-        if <Py_ssize_t>x.ndim != 1 + len(INPUT_SHAPE) or x.shape[1:] != INPUT_SHAPE:
+        if not x.ndim or x.shape[1:] != INPUT_SHAPE:
             raise _wrong_shape("x", x, INPUT_SHAPE, INPUT_ROW)
         self._fill(context, x.shape[0] if batch < 0 else batch)
         context.input_is_bytes = x.dtype == np.uint8
@@ -3880,8 +3899,7 @@ cdef class Network:
         if share.ordered:
             lanes, owned = _owned(ranks, whole, tile)
             first, last = owned[rank]
-            context.first_lane, context.lane_count, context.all_lanes = first, last - first, lanes
-            context.part, context.parts = rank, ranks
+            compute_lanes(context, first, last, lanes, rank, ranks)
             self._gathered = _grown(self._gathered, CROSSING_ROW, whole)
             context.gathered = <real*>_address(self._gathered)
             if whole > 2048:
@@ -3889,9 +3907,8 @@ cdef class Network:
                 context.lanes = <real*>_address(self._lanes)
         else:
             # A batch like any other, but for where it stands in that of the step, and how large that one is.
-            context.before += whole * rank // ranks
-            context.whole = batch
-        own = self._lanes[:context.lane_count * <Py_ssize_t>LANE_ELEMENTS].reshape(-1, LANE_ELEMENTS)
+            compute_rows(context, rank, ranks)
+        own = _rows_of(self._lanes, context.lane_count, LANE_ELEMENTS)
         arenas = {"total": self._total, "shared": self._shared}
         self._running = context
         try:

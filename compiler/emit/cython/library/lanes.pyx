@@ -5,6 +5,20 @@ cdef inline void compute_alone(Context* context) noexcept nogil:
     context.part, context.parts = 0, 1
 
 
+cdef inline void compute_lanes(
+    Context* context, Py_ssize_t first, Py_ssize_t last, Py_ssize_t lanes, Py_ssize_t rank, Py_ssize_t ranks
+) noexcept nogil:
+    # Of all lanes those from first to last are this process's, and one part of so many of what is summed at once.
+    context.first_lane, context.lane_count, context.all_lanes = first, last - first, lanes
+    context.part, context.parts = rank, ranks
+
+
+cdef inline void compute_rows(Context* context, Py_ssize_t rank, Py_ssize_t ranks) noexcept nogil:
+    # Of the whole batch some rows side by side are this process's, which has all lanes for them.
+    context.before += context.whole * rank // ranks
+    context.whole = context.batch
+
+
 cdef void put_aside(
     const Context* context, Py_ssize_t lane, Py_ssize_t start, Py_ssize_t stop, bint first
 ) noexcept nogil:
