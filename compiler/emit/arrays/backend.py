@@ -59,6 +59,10 @@ class Backend:
     """What the words read of an argument of real numbers, each under its own name."""
     given: str = ""
     """An array of any kind as one that such a loop can read."""
+    quiet: str = ""
+    """A context for what is computed and not taken, where the library warns of it."""
+    step: str = ""
+    """The number of a step where something is divided, for which Python's own raises."""
     functions: Mapping[str, str] = field(default_factory=dict)
     """Functions whose name there is another one."""
     helpers: Mapping[str, str] = field(default_factory=dict)
@@ -121,6 +125,8 @@ NUMPY = Backend(
     real="({value})",
     constant_part="({argument})",
     scalar="np.asarray({array}, float)",
+    quiet="np.errstate(all='ignore')",
+    step="np.float64({value})",
     special="np.vectorize(math.{name}, otypes=[float])({argument})",
     helpers={
         "check_shapes(": _CHECK_SHAPES.replace("SHAPE", "np.shape(array)"),

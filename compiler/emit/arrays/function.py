@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from compiler.emit.arrays.backend import BATCH, Backend
+from compiler.emit.arrays.discarded import discards, quietly
 from compiler.emit.arrays.steps import StepWriter
 from compiler.emit.arrays.terms import ArrayWriter
 from compiler.ir.tensor.axes import has_batch
@@ -70,16 +71,17 @@ def body(
     namer: Namer,
     backend: Backend,
     there: Sequence[Tensor | Definition],
+    given: Sequence[Tensor | Definition],
 ) -> list[str]:
-    """The statements that compute these definitions, each below what it says, where `there` is at hand."""
+    """The statements that compute these definitions, each below what it says, where `there` is at hand;
+    of it, `given` may be arrays of any kind."""
     begun = {program.circle_of[circle.names[0]][0]: circle for circle in circles(program)}
     writer = ArrayWriter(program, backend, namer.names, namer.axes)
     in_steps = StepWriter(program, backend, namer.names, namer.axes, namer.called, namer.free)
     lines: list[str] = []
     if backend.given and any(definition.name in begun for definition in definitions):
         read = {name for definition in definitions for name in definition.tensors}
-        given = (t for t in there if isinstance(t, Tensor) and t.name in read)
-        lines += [backend.given.format(array=namer.names[t.name]) for t in given]
+        lines += [backend.given.format(array=namer.names[t.name]) for t in given if t.name in read]
     made = ""
     for definition in definitions:
         if definition.name in begun:
@@ -87,10 +89,12 @@ def body(
             made = ""  # its loops go over the same names
         elif definition.name not in program.circle_of:
             lines += [f"# {text(s)}" for s in statements(definition, namer.called)]
+            own: list[str] = []
             for line in writer.statements(definition):
                 # Grids that are there are not made again.
-                lines += [line] if line != made else []
+                own += [line] if line != made else []
                 made = line if line in writer.grids else made
+            lines += quietly(own, any(map(discards, definition.terms)), backend)
     return [*_before(lines, namer, backend, there), *lines]
 
 

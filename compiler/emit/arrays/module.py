@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from compiler.emit.arrays.backend import JAX, NUMPY, TORCH, Backend
 from compiler.emit.arrays.function import Namer, arguments, body, checks, helpers, indented, shapes_told
 from compiler.ir.tensor.axes import has_batch
-from compiler.ir.tensor.program import Definition, Program, Tensor
+from compiler.ir.tensor.program import Definition, Program
 from compiler.ir.tensor.prune import needed_for, without_unread
 from compiler.show.names import Called
 
@@ -38,7 +38,7 @@ def _function(function: Function, program: Program, namer: Namer, backend: Backe
     lines = [
         *shapes_told(arguments(program), namer, function.help),
         *checks(arguments(program), namer),
-        *body(program, program.definitions, namer, backend, arguments(program)),
+        *body(program, program.definitions, namer, backend, arguments(program), arguments(program)),
         f"return {results}",
     ]
     return f"def {function.name}({names}):\n{indented(lines)}"
@@ -97,10 +97,15 @@ class Pullback:
         known = any(has_batch(self.program.shape(name)) for name in (*kept, self.seed))
         return kept if known or rows is None else [rows, *kept]
 
-    @property
-    def there(self) -> list[Tensor | Definition]:
-        """What the backward pass has at hand."""
-        return [self.program[name] for name in (self.seed, *self.saved)]
+    def forward_lines(self, namer: Namer, backend: Backend) -> list[str]:
+        """The statements of the forward pass."""
+        given = arguments(self.program)
+        return body(self.program, self.forward, namer, backend, given, given)
+
+    def backward_lines(self, namer: Namer, backend: Backend) -> list[str]:
+        """The statements of the backward pass. What is saved is of the forward pass, an array of its kind."""
+        there = [self.program[name] for name in (self.seed, *self.saved)]
+        return body(self.program, self.backward, namer, backend, there, there[:1])
 
 
 def torch_text(pullback: Pullback, called: Called) -> str:
@@ -116,14 +121,14 @@ def torch_text(pullback: Pullback, called: Called) -> str:
     returned = ", ".join(names[results[n]] if n in results else "None" for n in given)
     forward = [
         *checks(tensors, namer),
-        *body(pullback.program, pullback.forward, namer, TORCH, arguments(pullback.program)),
+        *pullback.forward_lines(namer, TORCH),
         f"ctx.save_for_backward({saved})",
         f"return {names[pullback.output]}",
     ]
     unpacked = f"{saved}{',' if len(pullback.saved) == 1 else ''} = ctx.saved_tensors"
     backward = [
         *([unpacked] if saved else []),
-        *body(pullback.program, pullback.backward, namer, TORCH, pullback.there),
+        *pullback.backward_lines(namer, TORCH),
         f"return {returned}",
     ]
     code = f"""class {kind}(torch.autograd.Function):
@@ -157,12 +162,12 @@ def jax_text(pullback: Pullback, called: Called) -> str:
     returned = ", ".join(names[results[t.name]] if t.name in results else "None" for t in given)
     forward = [
         *checks(given, namer),
-        *body(pullback.program, pullback.forward, namer, JAX, arguments(pullback.program)),
+        *pullback.forward_lines(namer, JAX),
         f"return {names[pullback.output]}, ({saved + ',' if saved else ''})",
     ]
     backward = [
         *([f"{saved}{'' if ',' in saved else ','} = saved"] if saved else []),
-        *body(pullback.program, pullback.backward, namer, JAX, pullback.there),
+        *pullback.backward_lines(namer, JAX),
         f"return ({returned},)",
     ]
     code = f"""@jax.custom_vjp

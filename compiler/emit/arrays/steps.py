@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from compiler.emit.arrays.backend import ARRAYS, Backend
+from compiler.emit.arrays.discarded import discards, quietly
 from compiler.emit.arrays.terms import ArrayWriter
 from compiler.ir.affine.domain import Axis, Guard
 from compiler.ir.affine.expression import Affine, Extent, constant
@@ -171,9 +172,9 @@ class StepWriter:
         place: str,
         first: bool,
         guards: Sequence[Guard],
-        part: tuple[list[str], str],
+        part: tuple[list[str], str, bool],
     ) -> Iterator[str]:
-        lines, value = part
+        lines, value, discarding = part
         tests = [text.index(guard(g, self.called)) for g in guards]
         if tests and self.backend.loop:
             nothing = {"max": "-math.inf", "min": "math.inf"}.get(member.operation, "0")
@@ -181,12 +182,13 @@ class StepWriter:
             value, tests = f"{self.backend.module}.where({both}, {value}, {nothing})", []
         word = self.backend.set_slice if first else self.backend.add_slice
         lines = [*lines, word.format(target=self.names[member.name], place=place, value=value)]
+        lines = quietly(lines, discarding, self.backend)
         yield from ([f"if {' and '.join(tests)}:", *(f"    {line}" for line in lines)] if tests else lines)
 
     def _slice(
         self, found: AtStep, member: Definition, known: Sequence[Guard], loops: Mapping[str, Axis]
-    ) -> tuple[list[str], str]:
-        """(statements before, the value of a member's slice)."""
+    ) -> tuple[list[str], str, bool]:
+        """(statements before, the value of a member's slice, whether it computes what it does not take)."""
         own = {dimension for dimension, _ in found.places[member.name]}
         facts = [fact for g in known for fact in facts_of(g)]
         views: dict[str, tuple[Tensor, str]] = {}
@@ -202,7 +204,8 @@ class StepWriter:
         names = {**self.names, **{name: cut for name, (_, cut) in views.items()}}
         writer = ArrayWriter(self.program.replace(inputs=inputs), self.backend, names, outer=loops)
         part = self.free.fresh("part")
-        return writer.value(replace(member, shape=shape, terms=tuple(terms)), part)
+        lines, value = writer.value(replace(member, shape=shape, terms=tuple(terms)), part)
+        return lines, value, any(map(discards, terms))
 
     def _view(
         self,

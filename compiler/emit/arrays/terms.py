@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import sympy
 
 from compiler.emit.arrays.backend import BATCH, Backend
+from compiler.emit.arrays.discarded import divides
 from compiler.emit.arrays.expressions import Expression
 from compiler.emit.arrays.maps import Slice, is_plain, letters_of, slice_text, slices
 from compiler.ir.affine.domain import Axis, Shape
@@ -74,9 +75,8 @@ class ArrayWriter:
             used = [s.axis for s in places or () if s.axis is not None]
             if places is not None and set(used) == {a.name for a in term.target_axes} and definition.shape:
                 lines, value = self._value(term, definition)
-                place = ", ".join(
-                    slice_text(s, extents, n) for s, n in zip(places, definition.shape, strict=True)
-                )
+                cut = zip(places, definition.shape, strict=True)
+                place = ", ".join(slice_text(s, extents, n) for s, n in cut)
                 yield from lines
                 yield self.backend.add_slice.format(target=name, place=place, value=value)
             elif not definition.shape:
@@ -86,8 +86,7 @@ class ArrayWriter:
             else:
                 yield from self._grid(term.axes)
                 value = self._guarded(term, self._on_grid(term), definition.operation)
-                index = ", ".join(self.index(i) for i in term.target)
-                index = index if len(term.target) > 1 else f"{index}"
+                index = ", ".join(map(self.index, term.target))
                 yield self.backend.add_at.format(target=name, value=value, index=index)
 
     def _value(self, term: Term, definition: Definition) -> tuple[list[str], str]:
@@ -249,7 +248,7 @@ class ArrayWriter:
             if self._is_scalar(access):
                 text = self._scalar(access)
             elif not self._is_array(access):
-                text = self._iota(access)
+                text = self._iota(access, term)
             else:
                 text = self._read(access, term)
             symbols[symbol] = Name(text, "an array")
@@ -324,11 +323,15 @@ class ArrayWriter:
     def _scalar(self, access: Access) -> str:
         return BATCH if self._kind(access) == "batch_size" else self.names[access.tensor]
 
-    def _iota(self, access: Access) -> str:
+    def _iota(self, access: Access, term: Term) -> str:
         """0, 1, 2, … at an index is the index."""
         (index,) = access.indices
-        alone = index.axes <= set(self.outer)
-        return (self.backend.constant if alone else self.backend.real).format(value=self.index(index))
+        value = self.index(index)
+        if not index.axes <= set(self.outer):
+            return self.backend.real.format(value=value)
+        word = (divides(term.body) and self.backend.step) or self.backend.constant
+        text = word.format(value=value)
+        return f"({text})" if text == value and not value.isidentifier() else text
 
 
 def _added(values: Sequence[tuple[list[str], str]], name: str) -> tuple[list[str], str]:

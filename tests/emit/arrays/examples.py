@@ -27,6 +27,8 @@ from tests.derive.layer_cases import (
 from tests.derive.sequence_cases import sequence_cases
 
 TOLERANCE = 1e-12
+LOUD = {"divide": "raise", "over": "raise", "invalid": "raise"}
+"""What NumPy would warn of raises FloatingPointError."""
 ZOO = [*other_layer_cases(), *sequence_cases()]
 GRIDS = [*convolution_cases(), *pooling_cases(), *rectangular_cases()]
 
@@ -83,8 +85,9 @@ def assert_close(found: Any, expected: np.ndarray, what: object) -> None:
     assert np.abs(found - expected).max(initial=0.0) <= TOLERANCE * size, what
 
 
+@np.errstate(**LOUD)
 def examine_numpy(at: Example) -> None:
-    """Written NumPy gives what is right."""
+    """Written NumPy gives what is right, and warns of nothing."""
     (derived,) = derive_modes(at.question, ["vjp"])
     text = numpy_text(at.question, [derived])
     functions = compiled(text)
