@@ -229,7 +229,19 @@ def _others() -> Iterator[Sample]:
         if case.name in ("dropout", "embedding", "layer_normalization", "batch_normalization"):
             yield _layer(case)
     yield as_it_is("copies, axes and numbers", COPIES)
+    yield as_it_is("to the end of sequences", SEQUENCES)
 
+
+SEQUENCES = """
+input x: (batch, 6, 5) real
+input n: (batch,) index < 7
+parameter k: (5, 20) real
+z: (batch, 6, 20) real = sum of "z"
+    for b:batch, t:6 until n, i:5, o:20: [b, t, o] += x[b, t, i]*k[i, o]
+y: (batch, 20) real = sum of "y"
+    for b:batch, t:6, o:20 if n[b] - 1 - t >= 0: [b, o] += z[b, t, o]
+outputs y
+"""
 
 COPIES = """
 input x: (batch, 20, 33) real

@@ -30,6 +30,7 @@ NAMES = (
     "pointwise group",
     "dropout",
     "copies, axes and numbers",
+    "to the end of sequences",
 )
 DTYPES = {"x86-64-v3": "float32"}
 """Of the widest target float64, where zeros are listed."""
