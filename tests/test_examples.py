@@ -97,6 +97,7 @@ def test_the_notebook() -> None:
     assert "<table>" in history._repr_html_() and "data:image/png" in history._repr_html_()
     assert sum(predictions[0] == predictions[1]) >= 7
     assert "{\\bar{x}}_{j} = " in derivative._repr_latex_()
+    assert "<math" in derivative._repr_html_()
 
 
 def value_of(source: str, where: str, session: dict[str, object]) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from compiler.tools.check.report import Report
 from compiler.tools.explain.as_html import as_html
 from compiler.tools.explain.as_latex import as_latex
 from compiler.tools.explain.as_words import as_markdown, as_text
-from compiler.tools.explain.blocks import Block, Code, Fold, Formulas, Graph, Heading
+from compiler.tools.explain.blocks import Block, Code, Fold, Formulas, Graph, Heading, Table
 from compiler.tools.explain.layers import anchor, origins
 from compiler.tools.explain.material import Material, material
 from compiler.tools.explain.outline import outline
@@ -119,6 +120,36 @@ def test_what_everybody_knows_appears() -> None:
     assert "dense_1_bar[b, label[b]] += -1/batch_size" in text
     codes = [block for block in walk(blocks) if isinstance(block, Code)]
     assert any(block.text.startswith("cdef void conv2d_1(") for block in codes)
+
+
+def test_the_chain_rule_of_the_whole_model_is_said() -> None:
+    """A product to each parameter, last factor first; Jacobians by their entries; what both ways share."""
+    model, blocks = explained(MNIST)
+    text = as_text(blocks)
+    tables = {block.caption: block for block in walk(blocks) if isinstance(block, Table)}
+    never = {row[0]: row for row in tables["What is multiplied, and never formed"].rows}
+    assert list(never) == [parameter.name for parameter in model.source.lowered.parameters]
+    path = shortest_path(model.training, "dense_1.kernel", "loss")
+    assert never["dense_1.kernel"][1] == str(len(path))
+    # Of the logits by the kernel: 10 by 1,600 by 10.
+    assert never["dense_1.kernel"][3] == f"{10 * 1600 * 10:,}"
+    shared = tables["What the compiled step shares between the two ways"]
+    kept = {row[0] for row in shared.rows}
+    # The slope by the logits is p - y; of a pool's window what was largest is kept, not all of it.
+    assert kept >= {"input", "label", "softmax_1", "maxpool2d_1"}
+    assert not kept & {"conv2d_1", "relu_1"}
+    assert "Not kept: " in text
+
+
+def test_the_table_of_the_check_is_the_evidence() -> None:
+    model, blocks = explained(MNIST)
+    tables = {block.caption: block for block in walk(blocks) if isinstance(block, Table)}
+    assert tables["Errors in float64, 3 random examples"].rows == (("w", "1.0e-16"),)
+    wholes = tables["Of all parameters together"].rows
+    assert wholes == (("Hessian", "2.0e-16"), ("Taylor, loss: slope", "2.000"))
+    assert "passed" in as_text(blocks).split("Evidence")[-1]
+    wrong = replace(CHECKED, errors={"w": {("VJP", "interpreter"): 0.5}})
+    assert "FAILED" in as_text(outline(model, wrong)).split("Evidence")[-1]
 
 
 def test_kinks_counts_and_arrangements_are_said() -> None:

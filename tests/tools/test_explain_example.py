@@ -6,8 +6,10 @@ import base64
 import re
 import struct
 import zlib
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -17,7 +19,7 @@ import pytest
 
 from compiler.ir.tensor.interpreter import run
 from compiler.tools.explain.as_html import as_html
-from compiler.tools.explain.blocks import Block, Code, Fold, Lines, Play, Timeline
+from compiler.tools.explain.blocks import Block, Code, Fold, Lines, Play, Table, Timeline
 from compiler.tools.explain.colours import coloured
 from compiler.tools.explain.cost import cost_part, live
 from compiler.tools.explain.example import BATCH, Journey, journey
@@ -197,6 +199,19 @@ def test_what_was_measured_is_drawn(model: Material, way: Journey) -> None:
     (_, (knee, peak), _) = roofline.roof.points
     assert peak / knee == pytest.approx(10.0)
     assert "÷ forward" in str(blocks)
+
+
+def test_the_naive_way_stands_beside_in_numbers(model: Material, way: Journey) -> None:
+    """Two forward passes for each weight, at the pace of the sampled ones: a second for four of them here."""
+    found = replace(as_if_measured(model, way), forward=0.125, gradient=0.5, sampled=Sampled(4, 1.0, 0.01))
+    tables = [block for block in cost_part(model, found) if isinstance(block, Table)]
+    (times,) = [table for table in tables if table.head == ("what", "time", "÷ forward")]
+    shares = {row[0]: float(row[2].replace(",", "")) for row in times.rows}
+    weights = sum(prod(parameter.shape) for parameter in model.source.lowered.parameters)
+    assert shares["forward"] == 1
+    assert shares["backward"] == 3
+    assert shares["differences for 4 weights"] == 8
+    assert shares[f"differences for all {weights:,} weights, at this pace"] == 2 * weights
 
 
 def test_code_and_formula_have_the_same_marks(model: Material) -> None:
