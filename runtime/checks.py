@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
-from runtime.callbacks.base import Callback, Training
+from runtime.callbacks.base import Callback, Training, uncalled
 from runtime.checkpoint import TrainingState
 from runtime.errors import TrainingError
 from runtime.interface import ModelInterface
@@ -27,13 +28,23 @@ def check_arguments(
 
 
 def check_callbacks(callbacks: Sequence[Callback]) -> None:
-    """Anything but a list of callbacks."""
+    """Anything but a list of callbacks, each with the hooks that there are."""
     if not isinstance(callbacks, list | tuple) or not all(isinstance(one, Callback) for one in callbacks):
         raise TrainingError(
             "callbacks makes no sense",
             expected="a list of callbacks, such as [EarlyStopping()]",
             found=repr(callbacks),
         )
+    hooks = [name for name in dir(Callback) if name.startswith("on_")]
+    for callback in callbacks:
+        if unknown := uncalled(callback):
+            near = get_close_matches(unknown[0], hooks, n=1)
+            raise TrainingError(
+                f"the callback {type(callback).__name__} has methods that nobody calls",
+                expected=", ".join(hooks),
+                found=", ".join(unknown),
+                advice=f"{near[0]} for {unknown[0]}" if near else "a method of your own without on_",
+            )
 
 
 def check_iterable(
@@ -108,14 +119,19 @@ def check_accumulated(interface: ModelInterface, accumulate: int, *, of_ranks: b
         )
 
 
-def check_history(training: Training, validates: bool) -> None:
+def quantities(interface: ModelInterface, validates: bool) -> tuple[str, ...]:
+    """What the history of a training holds of each epoch."""
+    losses = ["loss", *(f"{name}_loss" for name in interface.losses)]
+    if not validates:
+        return *losses, "learning_rate"
+    accuracy = [] if interface.classes is None else ["accuracy", "accuracy_error"]
+    held_out = dict.fromkeys(f"val_{name}" for name in (*losses, *accuracy, *interface.numbers))
+    return *losses, "learning_rate", *held_out
+
+
+def check_history(training: Training) -> None:
     """A history that goes on must measure the same quantities, or its lists would no longer line up."""
-    losses = ["loss", *(f"{name}_loss" for name in training.interface.losses)]
-    expected = {*losses, "learning_rate"}
-    if validates:
-        expected.update(f"val_{name}" for name in (*losses, *training.interface.numbers))
-        if training.interface.classes is not None:
-            expected |= {"val_accuracy", "val_accuracy_error"}
+    expected = set(training.quantities)
     found = set(training.history.history)
     if found and found != expected:
         raise TrainingError(

@@ -229,6 +229,7 @@ class Diagnose(Callback):
         self._since: list[Batch] = []
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        super().on_train_batch_begin(batch, logs)
         network = self.training.network
         if network.step % self.every == 0:
             self._before = {name: array.copy() for name, array in network.parameters.items()}
@@ -256,6 +257,7 @@ class Diagnose(Callback):
         self._before = None
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        super().on_train_batch_end(batch, logs)
         if self._before is None:
             return
         update = self.diagnosis.records[-1].update

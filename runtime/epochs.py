@@ -81,8 +81,8 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> dict[str
     Where labels are ignored a mean is that over the others, 0 where there are none.
     """
     network = training.network
-    before = overriding(training.callbacks, "on_train_batch_begin")
-    after = overriding(training.callbacks, "on_train_batch_end")
+    before = overriding(training.callbacks, "on_train_batch_begin", "on_batch_begin")
+    after = overriding(training.callbacks, "on_train_batch_end", "on_batch_end")
     title = f"epoch {training.epoch + 1}/{training.epochs}"
     bar = ProgressBar(title, course.batches.samples, unit=_unit(training)) if show_bar else None
     batch, number = None, training.batch

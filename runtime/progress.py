@@ -86,8 +86,13 @@ def epoch_line(epoch: int, epochs: int, logs: Mapping[str, float], unit: str = "
     parts = [f"epoch {epoch + 1:>{len(str(epochs))}}/{epochs}", f"loss {logs['loss']:.4f}"]
     if "val_loss" in logs:
         parts.append(f"held-out loss {logs['val_loss']:.4f}")
-    if "val_accuracy" in logs:
+    if "val_accuracy_error" in logs:
         parts.append(f"accuracy {percent(logs['val_accuracy'], logs['val_accuracy_error'])}")
+    said = (
+        ("val_loss", "val_accuracy", "val_accuracy_error") if "val_accuracy_error" in logs else ("val_loss",)
+    )
+    others = (name for name in logs if name.startswith("val_") and name not in said)
+    parts += [f"{name.removeprefix('val_')} {logs[name]:.4f}" for name in others]
     parts.append(f"{logs['seconds']:.1f} s")
     parts.append(f"{logs['samples_per_second']:,.0f} {unit}/s")
     return "  ".join(parts)

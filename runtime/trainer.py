@@ -21,6 +21,7 @@ from runtime.checks import (
     check_history,
     check_iterable,
     check_resumed,
+    quantities,
 )
 from runtime.defaults import EVALUATION_BATCH_SIZE, TRAIN_BATCH_SIZE
 from runtime.distributed.exchange import Share
@@ -151,9 +152,10 @@ def fit(
         augment=begin.augment if augment is None else str(augment),
         group=group,
         share=Share(group) if group is not None and group.apart else None,
+        quantities=quantities(interface, validation is not None),
     )
     _go_on_counting(training, begin)
-    check_history(training, validation is not None)
+    check_history(training)
     seed = network.seed if shuffle_seed is None else shuffle_seed
     needed = partial(own_positions, network, training.share)
     batches: Batches

@@ -55,6 +55,8 @@ class Training:
     """How they add up gradients, where each computes a part of every batch as a batch of its own."""
     current: Batch | None = None
     """What the update at hand is computed from."""
+    quantities: tuple[str, ...] = ()
+    """What the history will hold of each epoch, where that is known."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "network"), name)
@@ -136,9 +138,17 @@ class Callback:
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before each update; `batch` counts from 0 in the epoch."""
+        self.on_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After each update."""
+        self.on_batch_end(batch, logs)
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of `on_train_batch_begin`, which calls it."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of `on_train_batch_end`, which calls it."""
 
     def on_not_finite(self, logs: Logs | None = None) -> None:
         """Where a loss or a weight is no number, before the network is put back to where the epoch began."""
@@ -156,10 +166,24 @@ class Callback:
         """After the last epoch, unless an exception ended the training."""
 
 
-def overriding(callbacks: Iterable[Callback], hook: str) -> tuple[Any, ...]:
-    """The hooks of that name that do anything: what is called after every batch costs nothing otherwise."""
-    plain = getattr(Callback, hook)
-    return tuple(getattr(one, hook) for one in callbacks if getattr(type(one), hook, plain) is not plain)
+def overriding(callbacks: Iterable[Callback], hook: str, alias: str) -> tuple[Any, ...]:
+    """The hooks of that name that do anything: what is called after every batch costs nothing otherwise.
+
+    One that is only written under its other name, `alias`, is called by the plain hook."""
+    return tuple(
+        getattr(one, hook) for one in callbacks if any(_overrides(one, name) for name in (hook, alias))
+    )
+
+
+def _overrides(callback: Callback, hook: str) -> bool:
+    """Whether its class, or somebody who set it in the object, has written a hook."""
+    return getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook)
+
+
+def uncalled(callback: Callback) -> list[str]:
+    """What it can do under the name of a hook that there is not, so that nobody calls it."""
+    names = (name for name in dir(callback) if name.startswith("on_") and not hasattr(Callback, name))
+    return [name for name in names if callable(getattr(callback, name))]
 
 
 def state_names(callbacks: Iterable[Callback]) -> list[str]:

@@ -82,6 +82,7 @@ class TensorBoard(Callback):
         self._writer = SummaryWriter(self.log_dir)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        super().on_train_batch_end(batch, logs)
         step = self.training.network.step
         if self.every and step % self.every == 0:
             self._writer.add_scalar("batch/loss", logs["loss"], step)
@@ -125,9 +126,11 @@ class LambdaCallback(Callback):
         self._call("on_epoch_end", epoch, logs)
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        super().on_train_batch_begin(batch, logs)
         self._call("on_train_batch_begin", batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        super().on_train_batch_end(batch, logs)
         self._call("on_train_batch_end", batch, logs)
 
     def _call(self, name: str, *arguments: object) -> None:

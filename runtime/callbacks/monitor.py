@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
+from runtime.callbacks.base import Training
 from runtime.errors import TrainingError
 from runtime.history import History
 
@@ -22,21 +24,46 @@ def epochs_since_best(history: History, monitor: str, mode: str = "auto", min_de
 def monitored(history: History, monitor: str) -> list[float]:
     """The values of a quantity. Raises TrainingError when it is not measured."""
     if monitor not in history.history:
-        raise TrainingError(
-            f"a callback monitors {monitor!r}, which is not measured",
-            expected="one of " + ", ".join(history.history),
-            advice="pass validation_data to fit to have val_ quantities measured",
-        )
+        raise _not_measured(monitor, tuple(history.history))
     return history.history[monitor]
+
+
+def check_monitored(training: Training, monitor: str, mode: str) -> None:
+    """Before the first epoch: raises TrainingError for what is not measured, and what `direction` does."""
+    if training.quantities and monitor not in training.quantities:
+        raise _not_measured(monitor, training.quantities)
+    direction(monitor, mode)
+
+
+def _not_measured(monitor: str, quantities: Sequence[str]) -> TrainingError:
+    return TrainingError(
+        f"a callback monitors {monitor!r}, which is not measured",
+        expected="one of " + ", ".join(quantities),
+        advice=_measuring(quantities, monitor),
+    )
+
+
+def _measuring(quantities: Sequence[str], monitor: str) -> str:
+    """What would have a quantity measured, or is called so and is."""
+    validates = any(name.startswith("val_") for name in quantities)
+    if monitor.startswith("val_") and not validates:
+        return "pass validation_data to fit to have val_ quantities measured"
+    near = get_close_matches(monitor, quantities, n=1, cutoff=0.5)
+    return f"monitor={near[0]!r}" if near else ""
 
 
 def direction(monitor: str, mode: str) -> float:
     """1 where smaller is better, else -1. Raises ValueError for a mode that is none, or says too little."""
-    if mode not in ("min", "max", "auto"):
-        raise ValueError(f"mode must be 'min', 'max' or 'auto', not {mode!r}")
-    if mode == "auto" and not monitor.endswith(("accuracy", "loss")):
+    if checked_mode(mode) == "auto" and not monitor.endswith(("accuracy", "loss")):
         raise ValueError(f"whether a large {monitor!r} is good has to be said: mode='min' or mode='max'")
     return -1.0 if mode == "max" or (mode == "auto" and monitor.endswith("accuracy")) else 1.0
+
+
+def checked_mode(mode: str) -> str:
+    """It, if it is one. Raises ValueError."""
+    if mode not in ("min", "max", "auto"):
+        raise ValueError(f"mode must be 'min', 'max' or 'auto', not {mode!r}")
+    return mode
 
 
 def best_position(values: Sequence[float], sign: float, min_delta: float = 0.0) -> int:

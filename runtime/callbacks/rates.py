@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runtime.callbacks.base import Callback, Logs
-from runtime.callbacks.monitor import best_position, direction, monitored
+from runtime.callbacks.monitor import best_position, check_monitored, checked_mode, direction, monitored
 
 
 class LearningRateScheduler(Callback):
@@ -62,7 +62,7 @@ class ReduceLROnPlateau(Callback):
         self.factor = factor
         self.patience = patience
         self.verbose = verbose
-        self.sign = direction(monitor, mode)
+        self.mode = checked_mode(mode)
         self.min_delta = min_delta
         self.cooldown = cooldown
         self.min_lr = min_lr
@@ -77,10 +77,14 @@ class ReduceLROnPlateau(Callback):
             raise ValueError(f"reductions must be whole numbers, not {reductions!r}")
         self._reductions = list(reductions)
 
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        check_monitored(self.training, self.monitor, self.mode)
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         history, network = self.training.history, self.training.network
         values = dict(zip(history.epoch, monitored(history, self.monitor), strict=True))
-        best = history.epoch[best_position(list(values.values()), self.sign, self.min_delta)]
+        sign = direction(self.monitor, self.mode)
+        best = history.epoch[best_position(list(values.values()), sign, self.min_delta)]
         # Waiting begins after the best epoch, and after the cooldown behind the last reduction.
         begin = max([best, *(e + self.cooldown for e in self._reductions[-1:])])
         if epoch - begin < max(self.patience, 1) or network.learning_rate <= self.min_lr:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from runtime.callbacks.base import Callback, Logs
-from runtime.callbacks.monitor import epochs_since_best
+from runtime.callbacks.monitor import check_monitored, epochs_since_best
 from runtime.checkpoint import DataIdentity, save_checkpoint
 from runtime.errors import TrainingError, WeightsError
 
@@ -60,8 +60,11 @@ class ModelCheckpoint(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._saved_at = self.clock()
+        if self.save_best_only:
+            check_monitored(self.training, self.monitor, self.mode)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        super().on_train_batch_end(batch, logs)
         if self.save_best_only:
             return
         counted = self.every_batches and self.training.network.step % self.every_batches == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from runtime.callbacks.base import Callback, Logs
-from runtime.callbacks.monitor import best_position, direction, monitored
+from runtime.callbacks.monitor import best_position, check_monitored, checked_mode, direction, monitored
 
 
 class EarlyStopping(Callback):
@@ -30,7 +30,7 @@ class EarlyStopping(Callback):
         self.monitor = monitor
         self.min_delta = abs(min_delta)
         self.patience = patience
-        self.sign = direction(monitor, mode)
+        self.mode = checked_mode(mode)
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
@@ -38,6 +38,7 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._best = None
+        check_monitored(self.training, self.monitor, self.mode)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         history = self.training.history
@@ -46,7 +47,8 @@ class EarlyStopping(Callback):
         if not counted:
             return
         beaten = [] if self.baseline is None else [self.baseline]
-        waited = len(beaten) + len(counted) - 1 - best_position(beaten + counted, self.sign, self.min_delta)
+        sign = direction(self.monitor, self.mode)
+        waited = len(beaten) + len(counted) - 1 - best_position(beaten + counted, sign, self.min_delta)
         if waited == 0 and self.restore_best_weights:
             self._best = {name: array.copy() for name, array in self._evaluated().items()}
         if waited >= max(self.patience, 1):

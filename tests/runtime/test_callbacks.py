@@ -24,7 +24,7 @@ from runtime.callbacks import (
 )
 from runtime.checkpoint import read_checkpoint
 from runtime.errors import TrainingError
-from runtime.progress import ProgressBar
+from runtime.progress import ProgressBar, epoch_line
 from runtime.trainer import fit
 
 X, Y = fake_network.small_images(40)
@@ -68,6 +68,44 @@ def test_every_hook_is_called_in_order():
     batches = ["batch 0 begin", "batch 0", "batch 1 begin", "batch 1", "test begin", "test end"]
     epochs = [[f"epoch {e} begin", *batches, f"epoch {e} end"] for e in (0, 1)]
     assert calls == ["train begin", *epochs[0], *epochs[1], "train end"]
+
+
+@pytest.mark.parametrize("base", [Callback, LambdaCallback, lambda: ModelCheckpoint("never", save_freq=99)])
+def test_hooks_of_batches_have_another_name_and_may_be_set_in_the_object(base):
+    calls = []
+    if isinstance(base, type):
+        base = type("Own", (base,), {"on_batch_begin": lambda self, batch, logs=None: calls.append(batch)})
+    callback = base()
+    callback.on_batch_end = lambda batch, logs: calls.append((batch, *logs))
+    fit(fake_network.Network(), X, Y, batch_size=20, verbose=0, callbacks=[callback])
+    begun = [0, 1] if isinstance(base, type) else []
+    assert calls == ([0, (0, "loss"), 1, (1, "loss")] if begun else [(0, "loss"), (1, "loss")])
+
+
+def test_a_method_with_the_name_of_no_hook_is_an_error_that_names_it():
+    class Misspelt(Callback):
+        def on_bach_end(self, batch, logs=None):
+            pass
+
+    with pytest.raises(TrainingError, match="on_bach_end") as error:
+        fit(fake_network.Network(), X, Y, verbose=0, callbacks=[Misspelt()])
+    assert error.value.advice == "on_batch_end for on_bach_end"
+
+
+def test_the_line_of_an_epoch_has_all_that_was_measured():
+    logs = {
+        "loss": 1.0,
+        "learning_rate": 0.1,
+        "val_loss": 2.0,
+        "val_accuracy": 0.5,
+        "val_accuracy_error": 0.01,
+    }
+    logs |= {"val_f1": 0.25, "val_digit_loss": 0.75, "seconds": 1.0, "samples_per_second": 9.0}
+    line = epoch_line(0, 1, logs)
+    expected = "held-out loss 2.0000  accuracy 50.00 % ± 1.00  f1 0.2500  digit_loss 0.7500  1.0 s"
+    assert expected in line and line.count("accuracy") == 1
+    del logs["val_accuracy_error"]
+    assert "  accuracy 0.5000  f1 0.2500  " in epoch_line(0, 1, logs), "a metric of that name"
 
 
 def test_what_is_no_field_of_a_training_is_set_in_the_network():

@@ -1,5 +1,7 @@
 """Which epoch was best, by what is measured, and callbacks that wait for a better one."""
 
+from functools import partial
+
 import fake_network
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ from runtime.callbacks import (
     Callback,
     EarlyStopping,
     History,
+    ModelCheckpoint,
     ReduceLROnPlateau,
     epochs_since_best,
 )
+from runtime.callbacks.monitor import direction
 from runtime.errors import TrainingError
 from runtime.evaluation import evaluate
 from runtime.trainer import fit
@@ -40,13 +44,25 @@ def test_accuracy_is_better_when_larger():
 
 def test_of_a_metric_it_is_said_what_is_better():
     """A large F1 is good, a large error is not; nothing but their names tells them apart."""
-    assert EarlyStopping("val_f1", mode="max").sign == -1
-    assert EarlyStopping("digit_loss").sign == EarlyStopping("val_error", mode="min").sign == 1
+    assert direction("val_f1", "max") == -1
+    assert direction("digit_loss", "auto") == direction("val_error", "min") == 1
     for kind in (EarlyStopping, ReduceLROnPlateau):
-        with pytest.raises(ValueError, match="'val_f1' is good has to be said"):
-            kind("val_f1")
+        with pytest.raises(ValueError, match="'learning_rate' is good has to be said"):
+            fit(fake_network.Network(), X, Y, verbose=0, callbacks=[kind("learning_rate")])
+        with pytest.raises(ValueError, match="mode must be"):
+            kind("val_loss", mode="large")
     with pytest.raises(ValueError, match="has to be said"):
         epochs_since_best(History.restored(1, {"val_f1": [1.0]}), "val_f1")
+
+
+def test_a_monitored_quantity_is_looked_for_before_the_first_epoch(tmp_path):
+    best = partial(ModelCheckpoint, tmp_path / "best", save_best_only=True)
+    for kind in (EarlyStopping, ReduceLROnPlateau, lambda monitor: best(monitor=monitor)):
+        network = fake_network.Network()
+        with pytest.raises(TrainingError, match="monitors 'val_acc', which is not measured") as error:
+            fit(network, X, Y, verbose=0, validation_data=(X, Y), callbacks=[kind("val_acc")])
+        assert network.step == 0 and error.value.advice == "monitor='val_accuracy'"
+        assert "loss, learning_rate, val_loss, val_accuracy" in error.value.expected
 
 
 def test_monitoring_what_is_not_measured():
