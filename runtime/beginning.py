@@ -1,4 +1,4 @@
-"""What a command does before anything else: from here on a signal ends it quietly.
+"""What a command does before anything else: from here on a signal ends it with one line.
 
 Python's own way would be a traceback from the middle of an import. So this imports nothing that is not in
 memory already when Python has started: `_signal` is the part of `signal` that is written in C.
@@ -13,7 +13,8 @@ import os
 import sys
 
 COMMANDS = ("chainrule", "compile")
-ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+ENDING = {"SIGINT": "Interrupted", "SIGTERM": "Terminated", "SIGHUP": "Hung up"}
+"""The signals that ask a process to end, and what is said then."""
 
 
 def begin_command(package: str) -> None:
@@ -32,4 +33,9 @@ def begin_command(package: str) -> None:
 
 
 def _leave(number: int, frame: object) -> None:
-    os._exit(128 + number)
+    words = next(words for name, words in ENDING.items() if getattr(signal, name, None) == number)
+    try:
+        # The streams of Python may be in the middle of something; and nobody may read this one any more.
+        os.write(2, f"\n{words}.\n".encode())
+    finally:
+        os._exit(128 + number)

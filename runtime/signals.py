@@ -1,6 +1,6 @@
 """How a command ends when it is asked to: SIGINT, SIGTERM and SIGHUP, at any moment, without a traceback.
 
-    while the program is loading, and when it is done     the process ends at once (runtime/beginning.py)
+    while the program is loading, and when it is done     it says so and ends at once (runtime/beginning.py)
     while a command runs (`stoppable`)                    `Stopped` is raised: what is open cleans up
     where two steps belong together (`held`)              the signal waits until both are done
     while a network and what is counted of it differ      the same, many times a second (`postponing`)
@@ -20,9 +20,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 
+import runtime.beginning as beginning
+
 ENDING = {
     number: words
-    for name, words in (("SIGINT", "Interrupted"), ("SIGTERM", "Terminated"), ("SIGHUP", "Hung up"))
+    for name, words in beginning.ENDING.items()
     if (number := getattr(signal, name, None)) is not None
 }
 """The signals that ask a process to end, and what is said then."""

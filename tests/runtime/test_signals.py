@@ -66,6 +66,19 @@ def test_the_beginning_imports_nothing():
     assert names - {"runtime", "runtime.beginning"} <= {"_signal"}, result.stderr
 
 
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_command_that_is_loading_says_that_it_is_ended(number):
+    program = (
+        "import sys; sys.argv[0] = 'chainrule'; from runtime.beginning import begin_command\n"
+        "import os, signal; signal.signal({0}, signal.default_int_handler)\n"
+        "begin_command('chainrule'); os.kill(os.getpid(), {0}); print('still there')"
+    )
+    command = [sys.executable, "-c", program.format(int(number))]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 128 + number
+    assert (result.stdout, result.stderr) == ("", f"\n{ENDING[number]}.\n")
+
+
 @pytest.mark.parametrize("package", ["chainrule", "compiler"])
 def test_a_package_begins_before_everything_else(package):
     tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
