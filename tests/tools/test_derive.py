@@ -276,7 +276,7 @@ def test_html_and_latex() -> None:
         ({"formula": "y = e²"}, r"exp\(2\) for the exponential"),
         ({"formula": "y = e^(-2)·x"}, r"exp\(-2\) for the exponential"),
         ({"formula": "y = e·x + e^x"}, "read by itself"),
-        ({"formula": "y[i] = x[i + 1]·x[i]"}, "x"),
+        ({"formula": "y[i] = x[i - 1]·x[i]"}, "can leave x(.|\n)*a choice"),
     ],
 )
 def test_mistakes(arguments: dict, message: str) -> None:

@@ -47,6 +47,24 @@ def test_a_variable_that_looks_like_a_call_is_noted(formula: str, note: str | No
     assert note is None or f"({note})" in str(derived)
 
 
+@pytest.mark.parametrize(
+    ("formula", "result"),
+    [("3x", "y"), ("x² + y²", "f"), ("f·y", "z"), ("y·f·z·g·h·u·v·w", "y1"), ("y[i]·f[i]", "z")],
+)
+def test_a_result_without_a_name_gets_a_free_one(formula: str, result: str) -> None:
+    """It was called y where y was read, and a circle was spoken of."""
+    written = read_formula(formula if "[" not in formula else f"sum[i]({formula})")
+    assert written.result == result
+    assert written.notes == (
+        () if result == "y" else (f"y is a variable here; the result is called {result}",)
+    )
+
+
+def test_the_name_that_was_chosen_is_said() -> None:
+    derived = chainrule.derive("x² + y²")
+    assert "∂f/∂x = 2x\n∂f/∂y = 2y\n\n(y is a variable here; the result is called f)" in str(derived)
+
+
 @pytest.mark.parametrize("formula", ["y = x^x", "y = x^z", "y = (x + 1)^(2z)", "y = 2^x"])
 def test_a_printed_power_reads_back(formula: str) -> None:
     derived = chainrule.derive(formula)

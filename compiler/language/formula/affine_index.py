@@ -109,7 +109,11 @@ def checked_index(
         is_nonnegative(index, extents, facts) and is_nonnegative(extent - 1 - index, extents, facts)
     )
     if not inside and read.outside is None:
-        advice = f"pad({read.tensor}, 0)[…], or a smaller extent" if read.tensor in scope.operands else None
+        advice = None
+        if read.tensor in scope.operands:
+            # No extent keeps an index from starting below 0.
+            other = "a smaller extent" if low >= 0 else f"a choice: … if {scope.written(node)} >= 0 else 0"
+            advice = f"pad({read.tensor}, 0)[…], or {other}"
         raise scope.error(
             node.place,
             f"the index {index} can leave {read.tensor}",

@@ -61,12 +61,15 @@ def formula_problems(
     results: Mapping[str, Operand],
     constants: Mapping[str, int | float],
     sizes: Mapping[str, int],
+    extents: Mapping[str, int] | None = None,
 ) -> list[Problem]:
     """All problems of a formula; none if `compile_formula` accepts it. The arguments are those of that."""
     try:
         formula = parse_formula(text)
         given, sizes = with_batch_size(operands), with_normalised_keys(sizes)
-        scope = Scope(formula.text, given, exact_numbers(constants), sizes)
+        scope = Scope(
+            formula.text, given, exact_numbers(constants), sizes, with_normalised_keys(extents or {})
+        )
         results = with_normalised_keys(results)
         checker = _Checker(scope, results, formula)
     except ModelError as error:

@@ -46,6 +46,7 @@ def compile_formula(
     results: Mapping[str, Operand],
     constants: Mapping[str, int | float] | None = None,
     sizes: Mapping[str, int] | None = None,
+    extents: Mapping[str, int] | None = None,
     prefix: str = "",
     origin: str = "",
     real: RealPositions | None = None,
@@ -55,20 +56,28 @@ def compile_formula(
     `operands` maps the names of given tensors to what they are called in the program, and their shapes;
     `results` does so for the tensors that the formula must define. Every other left side is a let-stage,
     named `prefix.name`; so are the reductions that become stages (`prefix.sum1`) and random tensors
-    (`prefix.uniform`). `batch_size[]` and `uniform[…]` need not be given. `sizes` are extents of axes.
+    (`prefix.uniform`). `batch_size[]` and `uniform[…]` need not be given. `sizes` are extents of axes;
+    `extents` too, as if they were written where these are bound.
     With `real`, reductions run over the positions alone that are real.
 
     Raises ModelError with all problems, each with an excerpt that points at the character.
     """
     problems = formula_problems(
-        text, operands=operands, results=results, constants=constants or {}, sizes=sizes or {}
+        text,
+        operands=operands,
+        results=results,
+        constants=constants or {},
+        sizes=sizes or {},
+        extents=extents or {},
     )
     if problems:
         raise ModelError(*problems)
     formula = parse_formula(text)
     constants, sizes = exact_numbers(constants or {}), with_normalised_keys(sizes or {})
     operands = operands if real is None else {**operands, MASK: real.mask}
-    scope = Scope(formula.text, with_batch_size(operands), constants, sizes)
+    scope = Scope(
+        formula.text, with_batch_size(operands), constants, sizes, with_normalised_keys(extents or {})
+    )
     compiler = _Compiler(scope, with_normalised_keys(results), formula, prefix, origin, real)
     for group in groups(formula.statements):
         compiler.define(group)

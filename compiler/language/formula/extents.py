@@ -101,6 +101,8 @@ class ExtentFinder:
 
     def _search(self, binder: Binder) -> Extent:
         bound = binder.bound
+        if bound.name in self.scope.extents:
+            return self.scope.extents[bound.name]
         if bound.extent is not None:
             return self._explicit(bound)
         sizes = list(self._sizes(bound))
@@ -122,6 +124,10 @@ class ExtentFinder:
         if first.extent is None and bound.name != BATCH_AXIS:
             raise self.scope.error(first.place, "the batch axis is always named b", found=bound.name)
         return first.extent
+
+    def is_written(self, bound: Bound) -> bool:
+        """Whether the extent stands where the axis is bound, so that no tensor says it."""
+        return bound.extent is not None or bound.name in self.scope.extents
 
     def _explicit(self, bound: Bound) -> int:
         extent = integer_value(bound.extent, self.scope)

@@ -5,6 +5,11 @@
 `i` goes as far as x does, 3; so `center` is (10, 3), and y is (batch, 10). What is learnt from one
 statement may be needed in another, in either direction, so statements are gone through until nothing new is
 learnt.
+
+    y[t:3] = x[t + 1] - x[t]                           x of size 4
+
+What a tensor has to hold is what all reads of it need that are not padded, where their axes go as far as is
+written. A size that came from another read alone could say itself how far an axis goes.
 """
 
 from __future__ import annotations
@@ -17,10 +22,11 @@ from compiler.ir.affine.domain import Shape
 from compiler.ir.affine.expression import Extent
 from compiler.language.formula.affine_index import to_affine
 from compiler.language.formula.extents import Binder, ExtentFinder, inside_of
+from compiler.language.formula.needed import Choices, guarded_reads, needed_size
 from compiler.language.formula.parser import parse_formula
 from compiler.language.formula.references import circles_in, groups, reference_problems, written_ahead
 from compiler.language.formula.resolve import expanded
-from compiler.language.formula.scope import UNIFORM, UNKNOWN, Operand, Scope, with_batch_size
+from compiler.language.formula.scope import UNKNOWN, Operand, Scope, with_batch_size
 from compiler.language.formula.spelling import with_normalised_keys
 from compiler.language.formula.syntax import Formula, Name, Node, Read, Reduce, Statement, children, walk
 
@@ -35,13 +41,17 @@ def infer_shapes(
     unknown: Mapping[str, PartialShape],
     constants: Mapping[str, int | float],
     sizes: Mapping[str, int],
+    extents: Mapping[str, int] | None = None,
 ) -> dict[str, Shape]:
     """The shape of every tensor of `unknown`, and of every left side of the formula.
+
+    `extents` are those of axes, as if they were written where these are bound.
 
     Raises ModelError, pointing at the place, for a size that cannot be inferred.
     """
     formula = parse_formula(text)
-    scope = Scope(formula.text, with_batch_size(operands), *map(with_normalised_keys, (constants, sizes)))
+    keyed = map(with_normalised_keys, (constants, sizes, extents or {}))
+    scope = Scope(formula.text, with_batch_size(operands), *keyed)
     inference = _Inference(formula, scope, with_normalised_keys(unknown))
     inference.check_references()
     while inference.learns():
@@ -97,25 +107,35 @@ class _Inference:
     def learns(self) -> bool:
         """Whether anything new was learnt. What needs itself is as large as its left side says; only where
         that says nothing more, as reads of it need: they may be of a part, or of places outside."""
-        return self._learns(frozenset(self.unknown)) or self._learns(frozenset(self.shapes))
+        unknown = frozenset(self.unknown)
+        return (
+            self._learns(unknown, padded=False)
+            or self._learns(unknown)
+            or self._learns(frozenset(self.shapes))
+        )
 
-    def _learns(self, told: Container[str]) -> bool:
-        """Go through the statements once, with what reads say of the tensors that are `told` of."""
+    def _learns(self, told: Container[str], padded: bool = True) -> bool:
+        """Go through the statements once, with what reads say of the tensors that are `told` of. What is
+        `padded` says it last: it may be read outside."""
         before = dict(self.shapes)
         left: dict[str, PartialShape] = {}
         for statement in self.formula.statements:
             finder, value = self.finder(statement)
             own = self.circles.get(statement.target, ())
-            for read, axes in _reads(value, finder.left):
-                if read.tensor in told:
+            for read, axes, choices in guarded_reads(value, finder.left):
+                if read.tensor in told and (padded or read.outside is None):
                     # In a circle the place of the step before says nothing: it ends one earlier.
                     written = tuple(
-                        self.written(index, axes, finder)
+                        self.written(index, axes, finder, choices)
                         if isinstance(index, Name) or read.tensor not in own
                         else UNKNOWN
                         for index in read.indices
                     )
-                    self.shapes[read.tensor] = self.merged(self.shapes[read.tensor], written, read)
+                    merged = self.merged(self.shapes[read.tensor], written, read)
+                    if read.tensor in self.unknown and read.outside is None:
+                        fixed = [self.is_fixed(index, axes, finder) for index in read.indices]
+                        merged = _enlarged(merged, written, fixed)
+                    self.shapes[read.tensor] = merged
             indices = finder.target.indices
             written = tuple(self.written(index, finder.left, finder) for index in indices)
             left[statement.target] = self.larger(left.get(statement.target), written, statement)
@@ -133,8 +153,16 @@ class _Inference:
         target, value = expanded(statement, scope, declared)
         return ExtentFinder(scope, statement, target, value, declared), value
 
-    def written(self, index: Node, axes: Mapping[str, Binder], finder: ExtentFinder) -> Extent:
-        """The size that a dimension has if it is as large as this index needs."""
+    def is_fixed(self, index: Node, axes: Mapping[str, Binder], finder: ExtentFinder) -> bool:
+        """Whether the extents of all axes of an index are written, so that no tensor says them: what the
+        index reaches, its tensor has to hold."""
+        names = {node.name for node in walk(index) if isinstance(node, Name)} & axes.keys()
+        return all(finder.is_written(axes[name].bound) for name in names)
+
+    def written(
+        self, index: Node, axes: Mapping[str, Binder], finder: ExtentFinder, choices: Choices = ()
+    ) -> Extent:
+        """The size that a dimension has if it is as large as this index needs where `choices` are taken."""
         names = {node.name for node in walk(index) if isinstance(node, Name)} & axes.keys()
         extents = {name: finder.find(axes[name]) for name in names}
         if UNKNOWN in extents.values():
@@ -142,11 +170,12 @@ class _Inference:
         if isinstance(index, Name) and index.name in extents:
             return extents[index.name]
         try:
-            high = to_affine(index, extents, self.scope).interval(extents)[1]
+            affine = to_affine(index, extents, self.scope)
         except ModelError:
             # Where indices are checked, it is said what is wrong with this one.
             return UNKNOWN
-        return UNKNOWN if high is None else high + 1
+        around = {name: finder.find(binder) for name, binder in axes.items()} if choices else {}
+        return needed_size(affine, extents, choices, around, self.scope)
 
     def merged(self, known: PartialShape, written: Shape, read: Read) -> PartialShape:
         """A tensor's shape with the sizes that a read adds. A size that is known stays.
@@ -193,7 +222,7 @@ class _Inference:
         """Raises ModelError for a tensor whose shape is not known."""
         for statement in self.formula.statements:
             finder, value = self.finder(statement)
-            for read, axes in _reads(value, finder.left):
+            for read, axes, _ in guarded_reads(value, finder.left):
                 if read.tensor == name:
                     extents = {axis: finder.find(binder) for axis, binder in axes.items()}
                     for index in read.indices:
@@ -205,18 +234,17 @@ class _Inference:
         raise ModelError(f"the formula never reads the parameter {name}")
 
 
+def _enlarged(known: Shape, needed: Shape, fixed: list[bool]) -> Shape:
+    """The sizes of a shape, or larger ones that fixed indices need."""
+    return tuple(
+        max(old, new) if sure and old is not None and new is not None else old
+        for old, new, sure in zip(known, needed, fixed, strict=True)
+    )
+
+
 def _filled(known: Shape, others: Shape) -> Shape:
     """The sizes of one shape, and where they are unknown those of another."""
     return tuple(new if old == UNKNOWN else old for old, new in zip(known, others, strict=True))
-
-
-def _reads(node: Node, axes: Mapping[str, Binder]) -> Iterator[tuple[Read, Mapping[str, Binder]]]:
-    """Every read below a node but draws of random numbers, with the axes that are known where it stands."""
-    if isinstance(node, Read) and node.tensor != UNIFORM:
-        yield node, axes
-    inner = inside_of(node, axes) if isinstance(node, Reduce) else axes
-    for child in children(node):
-        yield from _reads(child, inner)
 
 
 def _binders(node: Node, axes: Mapping[str, Binder]) -> Iterator[Binder]:

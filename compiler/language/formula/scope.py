@@ -62,6 +62,8 @@ class Scope:
     constants: Mapping[str, int | float] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Extents of axes, wherever an axis of that name is bound."""
+    extents: Mapping[str, int] = field(default_factory=dict)
+    """The same, as if they were written there: tensors may be larger."""
 
     def error(self, place: Place | None, message: str, **details: str | None) -> ModelError:
         return formula_error(self.text, place, message, **details)

@@ -34,13 +34,13 @@ def question(text: str, *, wrt: Iterable[str] = (), sizes: Mapping[str, int] | N
     """The question that a formula asks. Raises ModelError for what cannot be read or does not fit."""
     written = read_formula(text)
     operands, known = operands_of(written, given_tensors(written.formula), sizes or {})
-    shapes = infer_shapes(written.text, operands=operands, unknown={}, constants={}, sizes=known)
+    shapes = infer_shapes(written.text, operands=operands, unknown={}, constants={}, sizes={}, extents=known)
     result = written.result
     compiled = compile_formula(
         written.text,
         operands=operands,
         results={result: Operand(result, shapes[result])},
-        sizes=known,
+        extents=known,
     )
     inputs = [Tensor(o.name, o.shape or (), "input", o.dtype, o.limit) for o in operands.values()]
     read = {name for definition in compiled.definitions for name in definition.tensors}
@@ -53,7 +53,7 @@ def question(text: str, *, wrt: Iterable[str] = (), sizes: Mapping[str, int] | N
     # What cancels, as in x - x, is given all the same: its derivative is 0.
     kept = [t for t in inputs if t.kind == "input" or t in program.inputs]
     found = asked(written.text, program.replace(inputs=tuple(kept)), result, tuple(wrt) or written.by)
-    return replace(found, notes=tuple(misread(written.formula)))
+    return replace(found, notes=(*written.notes, *misread(written.formula)))
 
 
 def asked(text: str, program: Program, output: str, wrt: Iterable[str] = ()) -> Question:

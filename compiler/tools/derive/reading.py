@@ -1,7 +1,8 @@
 """What people write for a formula -> the formula language.
 
     y = (3x + 2)²       y[] = (3*x[] + 2)**2          scalars without brackets, 3x, ², ·, ×, −, ^, √, π
-    (3x + 2)²           y[] = (3*x[] + 2)**2          without a left side the result is y
+    (3x + 2)²           y[] = (3*x[] + 2)**2          without a left side the result is y,
+    x² + y²             f[] = x[]**2 + y[]**2         or another name that the formula does not use
     y[o] = w[o]·x       y[o] = w[o]*x[]
     √x + sin²(x) + e^x  y[] = sqrt(x[]) + sin(x[])**2 + exp(x[])        see signs.py
 
@@ -15,6 +16,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 
 from compiler.errors import ModelError, Problem
 from compiler.language.formula.check import KNOWN_FUNCTIONS, SIZE
@@ -42,6 +44,8 @@ _ARGUMENT = re.compile(r"\d*[^\W\d_]")
 _FUNCTION = re.compile(r"^\s*([^\W\d]\w*)\s*\(([^\W\d]\w*(?:\s*,\s*[^\W\d]\w*)*)\)\s*=(?!=)")
 """`f(x) =`: a number that is called f, and what it is a function of."""
 CALLED_BY_NAME = tuple(name for name in KNOWN_FUNCTIONS if name != SIZE)
+RESULTS = ("y", "f", "z", "g", "h", "u", "v", "w")
+"""What a result may be called that has no name, the first that is free."""
 WITHOUT_INDEX = ("pi", "inf")
 
 
@@ -53,6 +57,8 @@ class Written:
     formula: Formula
     by: tuple[str, ...] = ()
     """What the result is written as a function of, as in f(x) = a·x²."""
+    notes: tuple[str, ...] = ()
+    """What a reader would not expect."""
 
     @property
     def result(self) -> str:
@@ -69,17 +75,29 @@ def read_formula(text: str) -> Written:
     function = _FUNCTION.match(lines[-1])
     if function and function[1] not in KNOWN_FUNCTIONS:
         lines[-1] = f"{function[1]} ={lines[-1][function.end() :]}"
+    result = ""
     by = tuple(name.strip() for name in function[2].split(",")) if function else ()
     plain = "\n".join(map(_plain, lines))
     if not re.search(r"(?<![=<>!+])=(?!=)", plain) and "+=" not in plain:
-        plain = f"y = {plain}"
+        result = _free_name(plain)
+        plain = f"{result} = {plain}"
     if "..." in plain and not re.search(r"\bb\b", plain):
         # The axes that a formula leaves open are those of a batch, where nothing says more.
         plain = plain.replace("...", "b")
     read = _with_indices(_with_exponentials(plain))
     if _tree(plain) is None:
         _say_what_was_meant(plain)
-    return Written(read, parse_formula(read), by)
+    notes = (
+        (f"y is a variable here; the result is called {result}",) if result not in ("", RESULTS[0]) else ()
+    )
+    return Written(read, parse_formula(read), by, notes)
+
+
+def _free_name(plain: str) -> str:
+    """What the result is called where a formula has no left side: a name that it does not use."""
+    used = set(re.findall(r"[^\W\d]\w*", plain))
+    numbered = (f"{RESULTS[0]}{k}" for k in count(1))
+    return next(name for name in chain(RESULTS, numbered) if name not in used)
 
 
 def _say_what_was_meant(plain: str) -> None:

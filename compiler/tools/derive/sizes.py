@@ -2,6 +2,8 @@
 
     y[b, o] = sum[i](w[i, o]*x[b, i])        i 2, o 3, so w is (2, 3) and x (batch, 2)
 
+    y[t] = x[t + 1] - x[t]                   t 3, so x is (4,): every read is inside
+
 Axes that stand alone at one dimension of a tensor go equally far. An axis gets a size of its own only where
 nothing else says one: `h` of a window over a stage follows from the stage.
 """
@@ -13,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from compiler.errors import ModelError, Problem
 from compiler.language.formula.infer import infer_shapes
 from compiler.language.formula.scope import BATCH_AXIS, UNKNOWN, Operand
-from compiler.language.formula.syntax import Formula, Name, Node, Read, Reduce, children
+from compiler.language.formula.syntax import Formula, Name, Node, Read, Reduce, children, walk
 from compiler.tools.derive.reading import Given, Written, bound_axes
 
 SMALL = (3, 4, 2, 5, 6, 7, 3, 4, 2, 5)
@@ -41,6 +43,10 @@ def operands_of(
             for index in tensor.reads[0].indices:
                 _give(index, known, classes, axes, fresh)
             _limit(tensor.index_of, written.formula, known, classes, axes, fresh)
+    for name in _alone(given):
+        # Where it moves through nothing else, another size would only be guessed from those of the tensors.
+        if _reads_by(written.formula, name) <= given.keys():
+            _give_axis(name, known, classes, axes, fresh)
     for name in (*_alone(given), *axes):
         try:
             return _with(written, given, known), known
@@ -59,7 +65,9 @@ def _with(written: Written, given: Mapping[str, Given], sizes: Mapping[str, int]
             integers[tensor.name] = Operand(tensor.name, shape, "index", limit)
     reals = [tensor for tensor in given.values() if not tensor.index_of]
     unknown = {t.name: _partial(t) for t in reals}
-    shapes = infer_shapes(written.text, operands=integers, unknown=unknown, constants={}, sizes=sizes)
+    shapes = infer_shapes(
+        written.text, operands=integers, unknown=unknown, constants={}, sizes={}, extents=sizes
+    )
     return {name: integers.get(name) or Operand(name, shapes[name]) for name in given}
 
 
@@ -86,6 +94,16 @@ def _alone(given: Mapping[str, Given]) -> Iterator[str]:
     for tensor in given.values():
         for read in tensor.reads:
             yield from (index.name for index in read.indices if isinstance(index, Name))
+
+
+def _reads_by(formula: Formula, axis: str) -> set[str]:
+    """The tensors that are read at an index that an axis is in."""
+    reads = (read for statement in formula.statements for read in _reads(statement.value))
+    return {
+        read.tensor
+        for read in reads
+        if any(isinstance(n, Name) and n.name == axis for i in read.indices for n in walk(i))
+    }
 
 
 def _classes(formula: Formula, axes: Mapping[str, bool]) -> dict[str, set[str]]:
