@@ -94,3 +94,20 @@ def test_a_root_of_a_square_is_a_magnitude(root: str) -> None:
     step = 1e-6
     slope = (names["forward"](-0.7 + step) - names["forward"](-0.7 - step)) / (2 * step)
     assert names["gradient"](-0.7) == pytest.approx(slope, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("formula", "advice"),
+    [
+        ("y = x**", "an exponent is missing(.|\n)*x\\*\\*2"),
+        ("y = x^", "an exponent is missing"),
+        ("y = (x^)·2", "an exponent is missing"),
+        ("y = x****2", "side by side"),
+        ("y = sigma(x)", "try: +1/\\(1 \\+ exp\\(-x"),
+        ("y = σ(2x)", "try: +1/\\(1 \\+ exp\\(-\\(2"),
+        ("a x^2 + b x", "try: +y = a\\*x\\*\\*2 \\+ b\\*x"),
+    ],
+)
+def test_what_was_meant_is_advised(formula: str, advice: str) -> None:
+    with pytest.raises(ModelError, match=advice):
+        chainrule.derive(formula)

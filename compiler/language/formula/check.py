@@ -79,10 +79,11 @@ def formula_problems(
     checker.check_circles()
     for name in results:
         if not any(statement.target == name for statement in formula.statements):
-            place = formula.statements[-1].place
-            checker.report(
-                checker.scope.error(place, f"the formula never defines {name}", expected=f"{name}[…] = …")
-            )
+            last = formula.statements[-1]
+            # What it defines instead, and nothing asks for, is the result by another name.
+            advice = f"{name} instead of {last.target}" if last.target not in results else None
+            message, expected = f"the formula never defines {name}", f"{name}[…] = …"
+            checker.report(checker.scope.error(last.place, message, expected=expected, advice=advice))
     return list(checker.problems)
 
 

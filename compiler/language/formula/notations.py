@@ -59,7 +59,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("clip", "clamp"), ("", "", "min(max({0}, {1}), {2})")),
     **dict.fromkeys(("where", "ifelse", "iif", "select"), ("", "", "{1} if {0} else {2}")),
     **dict.fromkeys(("heaviside", "step"), ("1 if {0} > 0 else 0",)),
-    **dict.fromkeys(("sigmoid", "logistic", "expit"), ("1/(1 + exp(-{0}))",)),
+    **dict.fromkeys(("sigmoid", "sigma", "σ", "logistic", "expit"), ("1/(1 + exp(-{0}))",)),
     **{"logit": ("log({0}/(1 - {0}))",), "softplus": ("log(1 + exp({0}))",)},
     **{"relu": ("max({0}, 0)",), "relu6": ("min(max({0}, 0), 6)",)},
     **dict.fromkeys(("silu", "swish"), ("{0}/(1 + exp(-{0}))",)),

@@ -3,6 +3,7 @@
     lambda = 2*x     lambda is a Python keyword, and can be no name
     y =              nothing stands behind =
     y = x!           ! is no sign of the formula language
+    y = x**          an exponent is missing behind **
     y = x****2       ** and ** stand side by side
 
 Python says "invalid syntax" of all of these.
@@ -26,6 +27,7 @@ _FOREIGN = re.compile(r"[^\w\s()\[\],.:;+\-*/%<>=!#]|!(?!=)")
 _WITHOUT_VALUE = re.compile(r"(?<![=<>!])(\+?=)\s*$")
 _WITHOUT_NAME = re.compile(r"^\s*\+?=")
 _UNFINISHED = re.compile(r"(\*\*|//|[<>=!]=|[-+*/%<>,]|\b(?:if|else|and|or|not)\b)\s*$")
+_WITHOUT_EXPONENT = re.compile(r"(?<!\*)\*\*(?=\s*(?:$|[)\],;]))")
 _SIDE_BY_SIDE = re.compile(r"(\*\*|//|[*/%])\s*(\*\*|//|[*/%])")
 
 
@@ -59,6 +61,9 @@ def unreadable(text: str, error: SyntaxError) -> ModelError:
     if found := _WITHOUT_NAME.search(line):
         message, advice = "nothing stands before =", "a name there, such as y"
         return said(message, *found.span(), expected=DEFINITION, advice=advice)
+    if found := _WITHOUT_EXPONENT.search(line):
+        message, advice = "an exponent is missing behind **", "a number or a name there, such as x**2"
+        return said(message, *found.span(), expected=VALUE, advice=advice)
     if found := _SIDE_BY_SIDE.search(line):
         first, second = found[1], found[2]
         advice = f"{first} once" if first == second else f"{VALUE} between them, or one of the two"

@@ -16,7 +16,9 @@ def add_explain(commands: Any, checked: Callable[[argparse.Namespace], Any]) -> 
     parser = commands.add_parser("explain", help="a page with a model's mathematics, cost and code")
     parser.add_argument("model", type=Path, help="a model file, such as models/mnist.py")
     parser.add_argument("--format", choices=FORMATS, default="html", help="of what is written (html)")
-    parser.add_argument("-o", "--output", type=Path, help="the file (standard output; html: NAME.html)")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="the file, - for standard output (which it is; html: NAME.html)"
+    )
     parser.add_argument(
         "--quick",
         action="store_true",
@@ -57,7 +59,7 @@ def run(arguments: argparse.Namespace, checked: Callable[[argparse.Namespace], A
     output = arguments.output
     if output is None and arguments.format == "html":
         output = Path(f"{model.name}.html")
-    if output is None:
+    if output is None or str(output) == "-":
         sys.stdout.write(page)
     else:
         output.write_text(page, encoding="utf-8")

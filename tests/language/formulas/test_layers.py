@@ -172,6 +172,7 @@ NOT_INFERRED = [
     (Formula("y[b, i] = x[b, i]", parameters={"w": KERNEL}), [(3,)], "never reads the parameter w"),
     (Formula("y[b, i] = w[b, i] * x[b, i]", parameters={"w": KERNEL}), [(3,)], "it has no batch axis"),
     (Formula("z[b, i] = x[b, i]"), [(3,)], "never defines y"),
+    (Formula("h[b, i] = x[b, i]"), [(3,)], "y instead of h"),
     (Formula("y[i] = sum[b](x[b, i])"), [(3,)], "the first index of y must be the batch axis"),
 ]
 
