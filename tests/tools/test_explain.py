@@ -188,6 +188,20 @@ def test_branches_are_said(residual) -> None:
     tree(as_html(blocks))
 
 
+def test_a_dash_is_standard_output(tmp_path, monkeypatch, capsys) -> None:
+    """A file called - was written."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "small.py"
+    path.write_text(
+        "from chainrule import *\n\nx = Input(2)\n"
+        "model = Model(x, Dense(1)(x), loss=MeanSquaredError(), optimizer=SGD(0.1))\n",
+        encoding="utf-8",
+    )
+    assert main(["explain", str(path), "--quick", "--format", "text", "-o", "-"]) == 0
+    assert "small" in capsys.readouterr().out
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["small.py"]
+
+
 @pytest.mark.parametrize("write", [as_text, as_markdown, as_latex], ids=lambda f: f.__name__)
 def test_other_formats(write, residual) -> None:
     for _, blocks in (explained(MNIST), residual):
