@@ -183,19 +183,15 @@ def _partial(shape: Shape | None) -> tuple[int, ...] | None:
     return None if shape is None else tuple(UNKNOWN if size == -1 else size for size in shape)
 
 
-def _not_defined(name: str, found: Mapping[str, object]) -> Problem:
-    """What is wrong where a formula calls its result something else, and what to rename."""
-    other = list(found)[-1] if found else None
-    advice = f"{name} instead of {other}" if other and name == "y" else None
-    return Problem(f"the formula never defines {name}", expected=f"{name}[b, …] = …", advice=advice)
-
-
 def _result_shape(found: Mapping[str, tuple[int | None, ...]], number: int) -> Shape | tuple[Shape, ...]:
     """The shape of `y` without the batch, or those of `y1`, `y2`, …"""
     names = ["y"] if number == 1 else [f"y{k + 1}" for k in range(number)]
     for name in names:
         if name not in found:
-            raise ModelError(_not_defined(name, found))
+            # One result that is called something else has only to be renamed.
+            advice = f"{name} instead of {list(found)[-1]}" if number == 1 and found else None
+            message, expected = f"the formula never defines {name}", f"{name}[b, …] = …"
+            raise ModelError(Problem(message, expected=expected, advice=advice))
         shape = found[name]
         if not shape or shape[0] is not None or None in shape[1:]:
             message = f"the first index of {name} must be the batch axis, and no other"
