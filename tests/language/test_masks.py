@@ -229,6 +229,30 @@ def test_formulas_of_ones_own_carry_masks() -> None:
     assert problem(lambda v: own(v, v.lengths)) is None
 
 
+def test_a_formula_that_is_given_the_lengths_hands_them_on_along_its_axis_of_steps() -> None:
+    """A layer behind it that mixes positions asks which are real, or says that it does not know."""
+    x = Input(STEPS, STEPS, lengths=True)
+    own = "h[b, t, i] = x[b, t, i] + (h[b, t - 1, i] if t >= 1 else 0)\n"
+    kept = (
+        "y[b, t, i] = x[b, t, i] if t < n[b] else 0",
+        "y[b, t, i] = x[b, t, i] + (y[b, t - 1, i] if 1 <= t < n[b] else 0)",
+        own + "y[b, t, i] = h[b, t, i] - mean[s](h[b, s, i] if s < n[b] else 0)",
+    )
+    others = (
+        "y[b, i, t] = x[b, t, i] if t < n[b] else 0",
+        "m[b, i] = sum[t](x[b, t, i] if t < n[b] else 0)\ny[b, i, o:2] = m[b, i]",
+    )
+    for text in (*kept, *others):
+        h = Formula(text, inputs=("x", "n"), sizes={"t": STEPS})(x, x.lengths)
+        found = [problem.message for problem in model_of(x, Softmax()(Dense(2)(Flatten()(h)))).problems]
+        assert any("mixes positions" in one for one in found) == (text in kept), (text, found)
+    same = Formula(kept[0], inputs=("x", "n"))(x, x.lengths)
+    ends = (Softmax()(Dense(2, name="out")(GlobalAveragePooling1D()(value))) for value in (same, x))
+    programs = [lower(model_of(x, end)).predict for end in ends]
+    found = [run(program, values_of(program))[program.outputs[0]] for program in programs]
+    np.testing.assert_allclose(*found, rtol=1e-12)
+
+
 def test_what_is_refused() -> None:
     def messages(model: Model) -> list[str]:
         return [problem.message for problem in model.problems]

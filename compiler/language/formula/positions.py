@@ -31,14 +31,16 @@ def results_positions(
     constants: Mapping[str, int | float],
     sizes: Mapping[str, int],
     masked: frozenset[str],
+    knowing: bool = False,
 ) -> dict[str, frozenset[str] | None]:
     """Of each result the `masked` operands of which each of its positions reads just this one; None where it
-    reads others too. The formula must be without problems."""
+    reads others too. One that is `knowing`, of what is real, may read others: it has the positions of those
+    that it reads along its own axis. The formula must be without problems."""
     formula = parse_formula(text)
     scope = Scope(
         formula.text, with_batch_size(operands), exact_numbers(constants), with_normalised_keys(sizes)
     )
-    follower = _Follower(scope, with_normalised_keys(results), formula, masked)
+    follower = _Follower(scope, with_normalised_keys(results), formula, masked, knowing)
     for group in groups(formula.statements):
         follower.define(group)
     found = ((name, follower.places.get(name)) for name in results)
@@ -60,18 +62,24 @@ class _Follower(Elaborator[None]):
     """Looks at each statement for the positions that it carries on."""
 
     def __init__(
-        self, scope: Scope, results: Mapping[str, Operand], formula: Formula, masked: frozenset[str]
+        self,
+        scope: Scope,
+        results: Mapping[str, Operand],
+        formula: Formula,
+        masked: frozenset[str],
+        knowing: bool,
     ):
         super().__init__(scope, results, formula, "", "")
         self.places = {name: Place(FIRST, frozenset((name,))) for name in masked}
+        self.knowing = knowing
         # What goes from one position to another is mixed.
-        self.places.update(
-            (name, Place(None, frozenset())) for names in self.circles.values() for name in names
-        )
+        mixed = () if knowing else self.circles.values()
+        self.places.update((name, Place(None, frozenset())) for names in mixed for name in names)
         self.number = 0
 
     def seen(self, statement: Resolved) -> Resolved:
-        place = place_of(statement, self.places, self.places.get(statement.target))
+        follow = place_along if self.knowing else place_of
+        place = follow(statement, self.places, self.places.get(statement.target))
         if place is not None:
             self.places[statement.target] = place
         return statement
@@ -100,6 +108,15 @@ def place_of(statement: Resolved, known: Mapping[str, Place], before: Place | No
     if dimension is not None and lone_axis(statement.indices[dimension]) is None:
         dimension = None
     return Place(dimension, frozenset().union(*(place.operands for place in found)))
+
+
+def place_along(statement: Resolved, known: Mapping[str, Place], before: Place | None) -> Place | None:
+    """The positions of what a statement reads along the axis of its own, whatever else it reads."""
+    axis = lone_axis(statement.indices[FIRST]) if len(statement.indices) > FIRST else None
+    reads = [node for node in walk(statement.value) if isinstance(node, Read) and node.tensor in known]
+    along = [read for read in reads if axis is not None and lone_axis(read.indices[FIRST]) == axis]
+    operands = (known[read.tensor].operands for read in along)
+    return Place(FIRST, frozenset().union(*operands)) if along else before
 
 
 def lone_axis(index: Node) -> str | None:

@@ -5,7 +5,8 @@
     y = GlobalMaxPool1D()(h)            mixes positions: its formula asks which are real
 
 A layer that mixes positions has a `masked` form, or it is an error that it does not know which are real. What
-a formula does with positions is read off the formula: layers of one's own need to say nothing.
+a formula does with positions is read off the formula: layers of one's own need to say nothing. A formula that
+is given the lengths may mix them; a result along the axis of steps has the mask all the same.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ def masks_of_results(
         return {}, []
     if forward.keeps is not None:
         return {key: mask for key, k in forward.keeps.items() if (mask := masks[k]) is not None}, []
-    if any(mask is not None and mask.source in given for mask in masks):
-        # It is given the lengths themselves, and asks for what it wants to know.
-        return {}, []
     by_operand = {name: mask for name, mask in zip(operands, masks, strict=False) if mask is not None}
+    told = {name: mask for name, mask in by_operand.items() if mask.source in given}
+    # One that is given the lengths themselves asks for what it wants to know.
+    by_operand = told or by_operand
     results = {name: Operand(name, (None, *shape)) for name, shape in forward.results.items()}
     positions = results_positions(
         forward.formula,
@@ -63,6 +64,7 @@ def masks_of_results(
         constants=forward.constants,
         sizes=forward.sizes,
         masked=frozenset(by_operand),
+        knowing=bool(told),
     )
     found, problems = {}, []
     for name in results:
@@ -70,9 +72,9 @@ def masks_of_results(
         wanted = {(by_operand[key].kind, by_operand[key].source): by_operand[key] for key in read or ()}
         if read is None:
             problems.append(_mixed(layer))
-        elif len(wanted) > 1:
+        elif len(wanted) > 1 and not told:
             problems.append(_two_masks(wanted.values()))
-        elif wanted:
+        elif len(wanted) == 1:
             found[name] = next(iter(wanted.values()))
     return found, problems[:1]
 
