@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import keyword
 
+import numpy as np
 import pytest
 
 import chainrule
+from compiler.derive.jvp import jvp
 from compiler.errors import ModelError
+from compiler.ir.tensor.interpreter import run
 from compiler.language.formula.unreadable import WORDS
+from compiler.tools.derive.checks import Finding, taylor
+from compiler.tools.derive.problem import question
 from compiler.tools.derive.reading import read_formula
 
 
@@ -111,3 +116,47 @@ def test_a_root_of_a_square_is_a_magnitude(root: str) -> None:
 def test_what_was_meant_is_advised(formula: str, advice: str) -> None:
     with pytest.raises(ModelError, match=advice):
         chainrule.derive(formula)
+
+
+@pytest.mark.parametrize(
+    ("formula", "advice"),
+    [
+        ("y = ∑_i x_i^2", "y = sum[i](x[i]**2)"),
+        ("y = ∑_{i} x_{i}^2", "y = sum[i](x[i]**2)"),
+        ("y = ∑_k w_k·x_k + x_0", "y = sum[k](w[k]*x[k]) + x_0"),
+    ],
+)
+def test_what_stands_below_a_name_is_its_index(formula: str, advice: str) -> None:
+    """x_i was one number, and the sum went over an extent that nothing gave."""
+    with pytest.raises(ModelError) as raised:
+        chainrule.derive(formula)
+    assert raised.value.problems[0].advice == advice
+    chainrule.derive(advice)
+
+
+def test_an_axis_that_nothing_is_read_at_has_no_size() -> None:
+    with pytest.raises(ModelError, match=r"nothing says how far i goes(.|\n)*x\[i\]"):
+        chainrule.derive("y = sum[i](x_i**2)")
+    assert str(chainrule.derive("y = sum[i:4](x_i**2)")).endswith("dy/dx_i = 8·x_i")
+
+
+@pytest.mark.parametrize("formula", ["y = x^1000", "y = x^300·z", "y = exp(200x)"])
+@pytest.mark.parametrize("seed", range(3))
+def test_taylor_judges_high_powers_by_short_steps(formula: str, seed: int) -> None:
+    """It failed for right derivatives; wrong ones fail still: see below."""
+    findings = chainrule.derive(formula).check(seed)
+    assert findings.passed, str(findings)
+
+
+@pytest.mark.parametrize("formula", ["y = x^1000", "y = x^300", "y = exp(200x)", "y = x²", "y = 3x"])
+@pytest.mark.parametrize("wrong", [0.0, 0.999, 1.001, -1.0])
+def test_taylor_finds_wrong_derivatives(formula: str, wrong: float) -> None:
+    asked = question(formula)
+    point, directions = {"x": np.array(0.9)}, {"x": np.array(0.7)}
+    program, _ = jvp(asked.program, asked.wrt, (asked.output,))
+    tangent = next(t.name for t in program.inputs if t.kind == "tangent")
+    slope = run(program, {**point, tangent: directions["x"]})[program.outputs[-1]]
+    right, found = (taylor(asked, point, directions, factor * slope) for factor in (1.0, wrong))
+    assert Finding("Taylor", "", right, is_slope=True).passed
+    assert found is not None
+    assert not Finding("Taylor", "", found, is_slope=True).passed

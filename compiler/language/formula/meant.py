@@ -61,7 +61,12 @@ def _spellings(text: str) -> str:
     text = re.sub(r"(?<![^\W\d])Π\s*(?=[\[_])", "prod", text)
     text = re.sub(r"^(\s*\w+\s*\[[^\[\]]*\]\s*)<-", r"\1=", text)
     text = _DECIMAL_COMMA.sub(r"\1.\2", text)
-    return _NAMED_AXIS.sub(lambda found: f"{found[1]}[{found[2] or found[3]}] ", text)
+    axes = {found[2] or found[3] for found in _NAMED_AXIS.finditer(text)}
+    text = _NAMED_AXIS.sub(lambda found: f"{found[1]}[{found[2] or found[3]}] ", text)
+    for axis in sorted(axes):
+        # What has the axis below it is read at it: x_i is no name of one number then.
+        text = re.sub(rf"(?<![^\W\d])([^\W\d]\w*)_(?:{axis}\b|\{{{axis}\}})", rf"\1[{axis}]", text)
+    return text
 
 
 def _operators(text: str) -> str:

@@ -32,6 +32,10 @@ NOT_FINITE = "the formula or a derivative is not finite at"
 TOLERANCE = 1e-9
 SLOPE_TOLERANCE = 0.1
 STEPS = 2.0 ** -np.arange(8, 17)
+SCALES = (1.0, 2.0**-9, 2.0**-18, 2.0**-27)
+"""Of the steps, in order: the first where it can be judged."""
+MEASURABLE = 4
+"""Halvings of a step without which a slope is chance."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,19 @@ class Finding:
 
     rung: str
     what: str
-    value: float
+    value: float | None
+    """None where it can not be measured."""
     is_slope: bool = False
 
     @property
     def passed(self) -> bool:
+        if self.value is None:
+            return True
         return abs(self.value - 2) <= SLOPE_TOLERANCE if self.is_slope else self.value <= TOLERANCE
 
     def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.rung:<12} {'-':<12} {self.what}: not measurable here"
         value = f"slope {self.value:.3f}" if self.is_slope else f"{self.value:.1e}"
         return f"{self.rung:<12} {value:<12} {self.what}{'' if self.passed else '   FAILED'}"
 
@@ -125,7 +134,7 @@ def _of_formula(
     slope = run(pushed, forward, batch=EXAMPLES)[pushed.outputs[-1]]
     one, other = np.sum(values[seed] * slope), sum(np.sum(cotangents[n] * d) for n, d in directions.items())
     yield Finding("adjoint", "vjp against jvp", _relative(one, other))
-    yield Finding("Taylor", "the formula", _taylor(asked, point.values, directions, slope), is_slope=True)
+    yield Finding("Taylor", "the formula", taylor(asked, point.values, directions, slope), is_slope=True)
     # What is said again in JAX has no recurrences.
     if jax is not None and not circles_of(asked.program.definitions):
         yield Finding(
@@ -133,20 +142,51 @@ def _of_formula(
         )
 
 
-def _taylor(asked: Question, point: Arrays, directions: Arrays, slope: np.ndarray) -> float:
-    """The median slope of what is left over the step; 2 where nothing but rounding is, NaN where that is no
-    number."""
+def taylor(asked: Question, point: Arrays, directions: Arrays, slope: np.ndarray) -> float | None:
+    """The median slope of what is left over the step; 2 where nothing but rounding is; None where no steps
+    are so short that a right derivative's would be 2, and so long that more than rounding is left.
+
+    Where usual steps do not give 2, the shortest that can be judged decide: a high power is no parabola along
+    longer ones. What is left of a wrong derivative shrinks as the step alone, the more clearly the shorter: a
+    slope of 1 there decides too, where longer steps gave 2 by chance.
+    """
+    usual, *shorter = (_remainder(asked, point, directions, slope, scale) for scale in SCALES)
+    found = [w.slope for w in shorter if w.slope is not None and w.pairs >= MEASURABLE]
+    if usual.slope is not None and abs(usual.slope - 2) <= SLOPE_TOLERANCE:
+        return next((one for one in found if abs(one - 1) <= SLOPE_TOLERANCE), usual.slope)
+    if found:
+        return found[-1]
+    if usual.pairs == 0 and usual.slope is not None:
+        return 2.0
+    # What shrinks faster than the square is a right derivative's, where the formula is no parabola yet.
+    return None if usual.slope is None or usual.slope > 2 else usual.slope
+
+
+@dataclass(frozen=True)
+class _Remainder:
+    """The median slope of some steps, None where it is no number, and how many of them it is of."""
+
+    slope: float | None
+    pairs: int
+
+
+def _remainder(
+    asked: Question, point: Arrays, directions: Arrays, slope: np.ndarray, scale: float
+) -> _Remainder:
     before = run(asked.program, point, batch=EXAMPLES)[asked.output]
     left = []
-    for h in STEPS:
+    for h in STEPS * scale:
         moved = {n: v + h * directions[n] if n in directions else v for n, v in point.items()}
         value = run(asked.program, moved, batch=EXAMPLES)[asked.output]
         left.append(float(np.linalg.norm(value - before - h * slope)))
     if not np.all(np.isfinite(left)):
-        return float("nan")
+        return _Remainder(None, 0)
     rounding = 1e-13 * float(np.linalg.norm(before))
+    if scale < 1:
+        # Of the place too, which the formula multiplies by its slope.
+        rounding += 1e-13 * float(np.linalg.norm(slope))
     pairs = [(a, b) for a, b in pairwise(left) if b > rounding]
-    return float(np.median([np.log2(a / b) for a, b in pairs])) if pairs else 2.0
+    return _Remainder(float(np.median([np.log2(a / b) for a, b in pairs])) if pairs else 2.0, len(pairs))
 
 
 def _against_jax(asked: Question, point: Arrays, seed: np.ndarray, ours: Arrays, jax: ModuleType) -> float:

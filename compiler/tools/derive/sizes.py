@@ -34,6 +34,7 @@ def operands_of(
     if unknown:
         found = ", ".join(unknown)
         raise ModelError(Problem("no such axis", expected=", ".join(axes) or "none", found=found))
+    _refuse_unread(written, axes, sizes)
     classes = _classes(written.formula, axes)
     known = dict(sizes)
     _spread(known, classes)
@@ -94,6 +95,18 @@ def _alone(given: Mapping[str, Given]) -> Iterator[str]:
     for tensor in given.values():
         for read in tensor.reads:
             yield from (index.name for index in read.indices if isinstance(index, Name))
+
+
+def _refuse_unread(written: Written, axes: Mapping[str, bool], sizes: Mapping[str, int]) -> None:
+    """Raises ModelError for a reduction over an axis that nothing is read at: any size would be made up."""
+    for statement in written.formula.statements:
+        for bound in _bounds(statement.value):
+            name = bound.name
+            if axes.get(name) or name in sizes or name == BATCH_AXIS or _reads_by(written.formula, name):
+                continue
+            advice = f"x[{name}] for the elements of x, or {name}:3, or --sizes {name}=3"
+            message = f"nothing says how far {name} goes"
+            raise ModelError(Problem(message, expected=f"{name} as an index of a tensor", advice=advice))
 
 
 def _reads_by(formula: Formula, axis: str) -> set[str]:
