@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,8 @@ class _Estimator(BaseEstimator):
         return compile_model(built.named(name), out=out, dtype=self.dtype_, target=self.target)
 
     def _dense(self, features: int, outputs: int) -> Model:
+        if not all(isinstance(size, Integral) and size > 0 for size in self.hidden):
+            raise ValueError(f"hidden must be sizes of layers, whole numbers from 1 on, not {self.hidden!r}")
         layers: list[Any] = [Input(features)]
         layers += [Dense(int(size), activation=self.activation) for size in self.hidden]
         return Sequential([*layers, *self._ending(outputs)], loss=self._loss(), optimizer=Adam(1e-2))

@@ -189,7 +189,7 @@ def load_weights(network: Any, path: str | os.PathLike, by_name: bool = False) -
     left = differences(weights, targets, same_precision=False)
     fitting = {name: target for name, target in targets.items() if name not in left}
     if left and not (by_name and fitting):
-        raise does_not_fit(checkpoint.path, left)
+        raise does_not_fit(checkpoint.path, left, nothing=by_name)
     assign(weights, fitting)
     return replace(checkpoint, left=dict(sorted(left.items())))
 

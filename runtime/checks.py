@@ -52,7 +52,12 @@ def check_iterable(
 ) -> None:
     """What cannot be said of batches that come from elsewhere, and what gives no batches."""
     if y is not None:
-        raise TrainingError("y makes no sense here", expected="arrays for x, or pairs (x, y) for x alone")
+        raise TrainingError(
+            "y makes no sense here",
+            expected="arrays for x, or pairs (x, y) for x alone",
+            found=f"a {type(x).__name__} for x",
+            advice="np.asarray(x) and np.asarray(y)" if isinstance(x, list | tuple) else None,
+        )
     if not callable(x) and not isinstance(x, Iterable):
         raise TrainingError(
             "x makes no sense",

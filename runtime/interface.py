@@ -19,6 +19,7 @@ from runtime.on_demand import OnDemand
 CONSTANTS = ("INPUT_SHAPE", "OUTPUT_SHAPE", "LABEL_KIND", "DTYPE", "MODEL_NAME", "MODEL_HASH")
 SEVERAL = ("INPUTS", "LABELS", "OUTPUTS", "LOSSES", *CONSTANTS[3:])
 """What a module has in place of the first of these when there is not one of each."""
+ONE_HOT = "one-hot labels become class numbers with y.argmax(axis=-1)"
 SHOWN_LABELS = 5
 
 
@@ -277,6 +278,7 @@ class ModelInterface:
                 f"the {what} do not fit the model {self.name!r}",
                 expected=f"shape {('N', *one.shape)}".replace("'", ""),
                 found=f"shape {array.shape}",
+                advice=ONE_HOT if one.limit and array.shape[1:] == (*one.shape, one.limit) else None,
             )
 
     def _check_input(self, x: np.ndarray, one: Given, what: str) -> None:
@@ -296,7 +298,8 @@ class ModelInterface:
     def _check_label(self, y: np.ndarray, one: Given, what: str) -> None:
         _check_unmasked(y, what)
         if one.kind == "index":
-            advice = "one-hot labels become class numbers with y.argmax(axis=-1), booleans with y.astype(int)"
+            whole = y.dtype.kind == "f" and bool((y == np.floor(y)).all())
+            advice = "y.astype(int)" if whole else f"{ONE_HOT}, booleans with y.astype(int)"
             counted = y if one.ignored is None else np.where(y == one.ignored, 0, y)
             self._check_integers(counted, one.limit, what, advice)
         elif y.dtype.kind not in "fiu":

@@ -18,10 +18,11 @@ def check_match(
         raise does_not_fit(path, found_differences)
 
 
-def does_not_fit(path: str, found: Mapping[str, str]) -> WeightsError:
-    """The error that lists these differences."""
+def does_not_fit(path: str, found: Mapping[str, str], *, nothing: bool = False) -> WeightsError:
+    """The error that lists these differences; where `nothing` is alike, that is said."""
+    what = f"nothing fits, of {path} in this model" if nothing else f"{path} does not fit this model"
     return WeightsError(
-        f"{path} does not fit this model:\n  " + "\n  ".join(sorted(found.values())),
+        f"{what}:\n  " + "\n  ".join(sorted(found.values())),
         advice="use the model that the file was written by; nothing was loaded",
     )
 

@@ -148,3 +148,9 @@ def test_every_example_of_the_page_runs() -> None:
 def test_scikit_learn_finds_nothing_wrong(kind) -> None:
     """As they are when nothing is said. Some twenty models of other shapes are built: minutes."""
     check_estimator(kind())
+
+
+@pytest.mark.parametrize("hidden", [(0,), (-1,), (2.5,)])
+def test_sizes_that_are_none(hidden):
+    with pytest.raises(ValueError, match="hidden must be sizes of layers"):
+        ChainruleClassifier(hidden=hidden).fit(np.eye(4), [0, 1, 0, 1])

@@ -197,7 +197,9 @@ def test_nan_in_the_inputs_is_told_apart():
         (X, Y[:, None], r"shape \(100, 1\)"),
         (X, Y + np.uint8(1), r"0 to 9\n.*10 \(10 labels; the first at sample"),
         (X, Y.astype(np.int64) - 1, r"-1 \(10 labels"),
-        (X, Y.astype(np.float32), "not class numbers"),
+        (X, Y.astype(np.float32), r"not class numbers\n.*\n.*\n +try: +y.astype\(int\)$"),
+        (X, Y + 0.5, r"not class numbers(.|\n)*argmax"),
+        (X, np.eye(10)[Y], r"do not fit(.|\n)*argmax"),
     ],
 )
 def test_data_that_do_not_fit(x, y, message):
@@ -287,3 +289,9 @@ def test_a_batch_knows_which_of_its_arrays_hold_nan(broken):
     assert Batch(x, y, np.array([0, 1]), weights).not_finite == [broken]
     assert Batch(x, y, np.array([0, 2]), weights).not_finite == []
     assert Batch(x, y, None, weights).not_finite == [broken]
+
+
+def test_lists_instead_of_arrays_are_told_what_to_be():
+    with pytest.raises(TrainingError, match="y makes no sense here") as error:
+        quietly(fake_network.Network(), X.tolist(), Y.tolist())
+    assert error.value.advice == "np.asarray(x) and np.asarray(y)"

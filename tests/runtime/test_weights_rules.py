@@ -315,7 +315,7 @@ def test_a_new_run_begins_with_what_fits(folder, capsys):
     assert "1 of 2 arrays" in error and "dense.bias has shape (3,), the model wants (10,)" in error
     save_file("nothing", {"other": np.zeros(3, np.float32)})
     assert train(*data, "--init-from", "nothing") == 1
-    assert "does not fit this model" in capsys.readouterr().err
+    assert "nothing fits, of nothing in this model" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         parsed("--init-from", "part", "--resume", "part")
 
@@ -332,3 +332,13 @@ def test_weights_by_name(folder):
         "extra": "extra is unknown to the model",
     }
     assert (network.parameters["dense.kernel"] == 1).all()
+
+
+def test_a_beginning_from_weights_of_which_nothing_fits_says_so(folder):
+    assert train("--data", "one.npz", "--weights", "earlier") == 0
+    network = fake_network.Network()
+    network.parameters = {f"other.{name}": array for name, array in network.parameters.items()}
+    with pytest.raises(WeightsError, match="nothing fits, of earlier in this model"):
+        load_weights(network, "earlier", by_name=True)
+    with pytest.raises(WeightsError, match="earlier does not fit this model"):
+        load_weights(network, "earlier")
