@@ -118,7 +118,7 @@ WRONG = {
     "masked inputs": (lambda x, y: (np.ma.masked_equal(x, 1), y), "masked"),
     "masked labels": (lambda x, y: (x, np.ma.masked_equal(y, 1)), "masked"),
     "bool labels": (lambda x, y: (x, y > 0), "astype(int)"),
-    "float labels": (lambda x, y: (x, y.astype(float)), "argmax"),
+    "float labels": (lambda x, y: (x, y.astype(float)), "y.astype(int)"),
 }
 
 
