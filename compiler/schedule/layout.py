@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Extent, axis, constant
-from compiler.ir.loops.grammar import Fill, Limit
+from compiler.ir.loops.grammar import Body, Fill, Limit, Loop
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.program import Axis, Guard, Shape
 
@@ -66,6 +66,13 @@ def end_limits(loop_axis: Axis) -> tuple[Limit, ...]:
     """Where an axis ends by a local integer, if it does."""
     end = loop_axis.end
     return () if end is None else (Limit(axis(end.lengths) + end.shift),)
+
+
+def loops_over(axes: Sequence[Axis], body: Body) -> Body:
+    """The body for every point of axes, of which the first is outermost."""
+    for a in reversed(axes):
+        body = (Loop(a.name, (Limit(constant(0)),), (extent_limit(a.extent),), body),)
+    return body
 
 
 def loop_limits(

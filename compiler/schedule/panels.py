@@ -38,7 +38,7 @@ from compiler.ir.tensor.program import Axis, Guard
 from compiler.machine.elements import REALS
 from compiler.schedule.collapse import collapse
 from compiler.schedule.contraction import choose_tile
-from compiler.schedule.layout import BATCH, extent_limit, row_size
+from compiler.schedule.layout import BATCH, extent_limit, loops_over, row_size
 from compiler.schedule.nest import Nest, Shapes
 from compiler.schedule.register_tile import register_tile_nest
 from compiler.schedule.settings import Settings
@@ -191,13 +191,13 @@ def _copy(tile: Tile, panels: Panels, first: Affine, size: int) -> Body:
             source = _at(operand, {across: first + start})
             name = f"packed_v{number}" if lanes == tile.lanes else f"packed_v{number}_of_{lanes}"
             vectors += _moved(name, source, Address(panels.room, row + start), lanes)
-        return _loops(panels.depth, vectors)
+        return loops_over(panels.depth, vectors)
     place = Address(panels.room, row + axis(across))
     source = _at(operand, {across: axis(across) + first})
     *outer, last = panels.depth
     run = Run(across, constant(0), size)
     if last.extent is None or operand.offset.coefficient(last.name) != 1:
-        copied = _loops((Axis(across, size), last), _moved("packed_s", source, place, 0))
+        copied = loops_over((Axis(across, size), last), _moved("packed_s", source, place, 0))
     elif last.extent % panels.block or last.extent == panels.block:
         copied = in_squares(source, place, Run(last.name, constant(0), last.extent), run, tile.lanes)
     else:
@@ -206,17 +206,11 @@ def _copy(tile: Tile, panels: Panels, first: Affine, size: int) -> Body:
         whole = extent_limit(last.extent)
         squares = in_squares(source, place, rows, run, tile.lanes)
         copied = (Loop(block, (Limit(constant(0)),), (whole,), squares, panels.block),)
-    return _loops(tuple(outer), copied)
+    return loops_over(tuple(outer), copied)
 
 
 def _moved(name: str, source: Address, place: Address, width: int) -> tuple[Statement, Statement]:
     return Load(name, source, width), Store(place, sympy.Symbol(name, real=True), width)
-
-
-def _loops(axes: tuple[Axis, ...], body: Body) -> Body:
-    for a in reversed(axes):
-        body = (Loop(a.name, (Limit(constant(0)),), (extent_limit(a.extent),), body),)
-    return body
 
 
 def short_batch() -> Guard:

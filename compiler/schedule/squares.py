@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from compiler.ir.affine.expression import Affine, axis, constant
+from compiler.ir.affine.expression import Affine, constant
 from compiler.ir.loops.grammar import Address, Body, Limit, Load, Loop, Store, Transpose
+from compiler.schedule.tile import shifted
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def _square(source: Address, place: Address, along: Run, across: Run, lanes: int
 
 
 def _further(address: Address, run: Run, steps: int) -> Address:
-    return replace(address, offset=address.offset.substitute({run.name: axis(run.name) + steps}))
+    return replace(address, offset=shifted(address.offset, {run.name: steps}))
 
 
 def _over(run: Run, first: int, end: int, body: Body, step: int = 1) -> Body:

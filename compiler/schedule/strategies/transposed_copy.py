@@ -10,13 +10,13 @@ from math import prod
 from typing import ClassVar
 
 from compiler.ir.affine.expression import constant
-from compiler.ir.loops.grammar import Address, Body, Limit, Loop
+from compiler.ir.loops.grammar import Address, Body
 from compiler.ir.tensor.axes import batch_first
 from compiler.ir.tensor.program import Axis
 from compiler.machine.machine import Machine
 from compiler.schedule.collapse import collapse
 from compiler.schedule.context import Context, Entries
-from compiler.schedule.layout import extent_limit, extent_of
+from compiler.schedule.layout import extent_of, loops_over
 from compiler.schedule.nest import Nest
 from compiler.schedule.pieces import TiledPiece
 from compiler.schedule.schedule import TermsSchedule
@@ -50,9 +50,7 @@ class TransposedCopy(TermsSchedule):
         along, across = (Run(a.name, constant(0), a.size) for a in (self.along, self.across))
         body = in_squares(source, Address(self.nest.buffer, self.nest.target), along, across, self.lanes)
         rest = [a for a in self.nest.target_axes if a not in (self.along, self.across)]
-        for a in reversed(batch_first(rest)):
-            body = (Loop(a.name, (Limit(constant(0)),), (extent_limit(a.extent),), body),)
-        return body
+        return loops_over(batch_first(rest), body)
 
 
 def match(entries: Entries, context: Context) -> TransposedCopy | None:
