@@ -96,7 +96,7 @@ def _on_demand(paths: np.ndarray, reading: Reading) -> OnDemand:
 
 def _checksum(folder: Path, paths: Sequence[str], reading: Reading) -> str:
     """Of what the files are called, and what is in some of them, always the same ones. Raises DataError."""
-    names = "\0".join(path[len(str(folder)) :] for path in paths)
+    names = "".join([f"\0{path}" for path in paths]).replace(f"\0{folder}", "\0")[1:]
     digest = hashlib.sha256(repr(reading).encode() + names.encode(errors="surrogateescape"))
     for number in permutation(len(paths), 0, 0)[:LOOKED_INTO]:
         digest.update(hashlib.sha256(content_of(paths[number])).digest())

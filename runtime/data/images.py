@@ -100,7 +100,9 @@ def _images_below(folder: str) -> Iterator[str]:
     with os.scandir(folder) as entries:
         listed = sorted(entries, key=attrgetter("name"))
     for entry in listed:
-        if entry.is_dir(follow_symlinks=False):
+        if _names_image(entry.name) and entry.is_file(follow_symlinks=False):
+            yield entry.path
+        elif entry.is_dir(follow_symlinks=False):
             yield from _images_below(entry.path)
         elif _names_image(entry.name) and not entry.is_dir():
             if not entry.is_file():
@@ -149,9 +151,10 @@ def read_images(paths: Sequence[str | os.PathLike], reading: Reading) -> np.ndar
         _read_together([os.fspath(path) for path in paths[part]], reading, pixels[part])
 
     parts = [slice(start, start + together) for start in range(0, len(paths), together)]
-    with ThreadPoolExecutor(_readers(reading, len(parts))) as readers:
+    readers = _readers(reading, len(parts))
+    with ThreadPoolExecutor(readers) as pool:  # which has no thread before it is asked for something
         # In order: of several files that cannot be read, the first is named.
-        for _ in readers.map(read, parts):
+        for _ in pool.map(read, parts) if readers > 1 else map(read, parts):
             pass
     return pixels
 

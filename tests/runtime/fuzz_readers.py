@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +20,7 @@ from runtime.augmentation import Augmentation
 from runtime.checkpoint import read_checkpoint
 from runtime.data.arrays import load_array, load_arrays
 from runtime.data.idx import read_idx
-from runtime.data.images import Reading, read_images
+from runtime.data.images import Reading, read_image, read_images
 from runtime.data.tables import load_table
 from runtime.data.text import load_text
 from runtime.errors import ChainruleRuntimeError
@@ -67,6 +69,7 @@ def targets(folder: Path) -> tuple[Target, ...]:
         Target("csv", ".csv", lambda path: load_table(path, rows), tuple(_tables())),
         Target("text", ".txt", lambda path: load_text(path, 8), ("Many words, ß too.\n".encode() * 9,)),
         Target("image", ".png", lambda path: read_images([path], Reading((8, 8, 1), True)), tuple(_images())),
+        Target("png", ".png", _png, tuple(_pngs())),
         Target("augmentation", ".augment", _augmentation, (b"shift=0.1,rotate=10,flip,noise=0.02",)),
         Target("formula", ".formula", _formula, FORMULAS, SLOW),
         Target("model", ".py", load_model, (SEQUENCE, GRAPH), SLOW),
@@ -111,6 +114,28 @@ def _formula(path: Path) -> object:
 
 def _augmentation(path: Path) -> object:
     return Augmentation.parsed(path.read_bytes().decode("utf-8", "replace"))
+
+
+def _png(path: Path) -> object:
+    """A PNG file whose checksums are right, so that it is among those which are read together: no pixel of it
+    is another than when it is read alone."""
+    path.write_bytes(_with_checksums(path.read_bytes()))
+    reading = Reading((8, 8, 1))
+    together, alone = read_images([path, path], reading), read_image(path, reading)
+    assert all(np.array_equal(one, alone) for one in together)
+    return together
+
+
+def _with_checksums(content: bytes) -> bytes:
+    """The same, with the checksum of each piece as it should be, as far as there are pieces."""
+    repaired, place = bytearray(content), 8
+    while place + 12 <= len(content):
+        last = place + 8 + int.from_bytes(content[place : place + 4], "big")
+        if last + 4 > len(content):
+            break
+        repaired[last : last + 4] = struct.pack(">I", zlib.crc32(content[place + 4 : last]))
+        place = last + 4
+    return bytes(repaired)
 
 
 def _safetensors(folder: Path) -> bytes:
@@ -158,4 +183,16 @@ def _images() -> Iterator[bytes]:
     for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF"):
         handle = io.BytesIO()
         Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(handle, kind)
+        yield handle.getvalue()
+
+
+def _pngs() -> Iterator[bytes]:
+    """Packed a little, and not at all, where a changed byte is a changed line."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for level in (0, 1, 9):
+        handle = io.BytesIO()
+        slopes = np.cumsum(rng.integers(0, 9, (8, 8), np.uint8), axis=1, dtype=np.uint8)
+        Image.fromarray(slopes).save(handle, "png", compress_level=level)
         yield handle.getvalue()
