@@ -290,6 +290,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "platformdirs": ("runtime.cache_folder",),
     },
     "mpmath": (
+        "compiler.simplify.digits",
         "compiler.simplify.exact",
         "compiler.emit.cython.elementary",
         "compiler.emit.cython.minimax",

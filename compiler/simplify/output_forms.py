@@ -290,13 +290,18 @@ def _with_output(
     def pays(body: sympy.Expr) -> bool:
         return term_cost(changed(body)) <= term_cost(term)
 
+    def may_do(body: sympy.Expr) -> bool:
+        return body != assumed.body and _divides_safely(body, assumed.body) and pays(body)
+
+    def is_worth_measuring(body: sympy.Expr) -> bool:
+        # Most cost more in each of their forms, or divide by what may be 0.
+        forms = ranked_forms(body)
+        return any(map(pays, forms[:3])) and any(map(may_do, forms))
+
     output_symbol = assumed.forth[symbol]
-    # Most cost more in each of their forms, which is known before any is measured.
-    solved = (b for b in _bodies(formula, output_symbol, assumed.body) if any(map(pays, ranked_forms(b)[:3])))
+    solved = filter(is_worth_measuring, _bodies(formula, output_symbol, assumed.body))
     for body in (*map(cheapest, solved), in_cases_of_output(formula, output_symbol, assumed.body, _solved)):
-        if body == assumed.body or not _divides_safely(body, assumed.body):
-            continue
-        if pays(body) and _is_accurate(question, body):
+        if may_do(body) and _is_accurate(question, body):
             yield changed(body)
 
 

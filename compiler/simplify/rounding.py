@@ -184,8 +184,8 @@ def _linear(question: Question) -> list[sympy.Symbol]:
     deciding = question.value.atoms(Condition, *KINKED)
     elsewhere = {s for node in deciding for s in _asked(node).free_symbols}
     elsewhere |= {s for pair in question.outputs for node in pair for s in node.free_symbols}
-    free = sorted(question.value.free_symbols - elsewhere, key=str)
-    return [s for s in free if _role(question.value, {}, s) == "factor"]
+    roles = _roles([question.value], sorted(question.value.free_symbols - elsewhere, key=str))
+    return [symbol for symbol, role in roles.items() if role == "factor"]
 
 
 def _asked(node: sympy.Basic) -> sympy.Basic:
@@ -256,36 +256,45 @@ def sample(question: Question) -> dict[sympy.Symbol, np.ndarray]:
     outputs = dict(question.outputs)
     value = question.value.xreplace(outputs)
     symbols = sorted(value.free_symbols.union(*(f.free_symbols for f in outputs.values())), key=str)
-    roles = {symbol: _role(value, outputs, symbol) for symbol in symbols}
+    roles = _roles([value, *outputs.values()], symbols)
     if "argument" in roles.values():
         # A sum of exponentials beside them, drawn by itself, would be a sum that there cannot be.
         roles = {symbol: "factor" if role == "divisor" else role for symbol, role in roles.items()}
     # One symbol has its own points alone; several are mixed too.
     alone = sum(role != "factor" for role in roles.values()) <= 1
-    columns = {}
-    for position, symbol in enumerate(symbols):
-        values = _column(roles[symbol], 0 if alone else position)
-        if alone:
-            values = np.concatenate([values[:ALONE], EDGES[roles[symbol]]])
-        if symbol.is_nonnegative:
-            values = np.abs(values)
-        if symbol.is_positive:
-            values = np.where(values == 0, 1.0, values)
-        columns[symbol] = values.astype(DTYPE)
-    return columns
+    return {
+        symbol: _values(
+            roles[symbol], 0 if alone else position, alone, symbol.is_nonnegative, symbol.is_positive
+        )
+        for position, symbol in enumerate(symbols)
+    }
 
 
-def _role(value: sympy.Expr, outputs: Mapping[sympy.Symbol, sympy.Expr], symbol: sympy.Symbol) -> str:
-    """ "argument" of a function, "divisor", or "factor" of what the value is linear in."""
-    role = "factor"
-    for expression in (value, *outputs.values()):
-        for node in expression.atoms(sympy.Function, sympy.Pow, Power):
-            if not node.has(symbol):
-                continue
-            if not node.is_Pow or node.exp.has(symbol):
-                return "argument"
-            role = "divisor"
-    return role
+@lru_cache(maxsize=512)
+def _values(
+    role: str, position: int, alone: bool, nonnegative: bool | None, positive: bool | None
+) -> np.ndarray:
+    """The values of a symbol of this role and sign, which is the only one with points of its own or not."""
+    values = _column(role, position)
+    if alone:
+        values = np.concatenate([values[:ALONE], EDGES[role]])
+    if nonnegative:
+        values = np.abs(values)
+    if positive:
+        values = np.where(values == 0, 1.0, values)
+    return values.astype(DTYPE)
+
+
+def _roles(expressions: Iterable[sympy.Expr], symbols: Iterable[sympy.Symbol]) -> dict[sympy.Symbol, str]:
+    """ "argument" of a function, "divisor", or "factor" of what the expressions are linear in."""
+    nodes = [
+        (node, node.free_symbols)
+        for expression in expressions
+        for node in expression.atoms(sympy.Function, sympy.Pow, Power)
+    ]
+    deep = {s for node, inside in nodes for s in (node.exp.free_symbols if node.is_Pow else inside)}
+    divisors = {s for _, inside in nodes for s in inside}
+    return {s: "argument" if s in deep else "divisor" if s in divisors else "factor" for s in symbols}
 
 
 def _column(role: str, position: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from compiler.simplify.scalar import generators
 from compiler.simplify.simplify import simplify
 from tests.operations import calls_of
 
-PRODUCT = 2_200_000
+PRODUCT = 1_500_000
 """Calls for a product of two activations."""
 RATES = 100
 PER_RATE = 4_000

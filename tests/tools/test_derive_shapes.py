@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import chainrule
 from compiler.errors import ModelError
+from compiler.language.formula.infer import infer_shapes
+from compiler.tools.derive import sizes as sizing
 from compiler.tools.derive.problem import question
 
 
@@ -84,3 +88,16 @@ def test_a_read_below_0_is_refused_with_a_choice() -> None:
     assert problem.advice == "pad(x, 0)[…], or a choice: … if t-1 >= 0 else 0"
     for formula in ("y[t] = pad(x, 0)[t-1]", "y[t] = x[t-1] if t-1 >= 0 else 0"):
         assert question(formula, sizes={"t": 5}).program.shape("y") == (5,)
+
+
+def test_shapes_are_inferred_again_only_where_a_size_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each read of an axis had them inferred once more, though nothing new was known."""
+    asked: list[int] = []
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        asked.append(1)
+        return infer_shapes(*arguments, **named)
+
+    monkeypatch.setattr(sizing, "infer_shapes", counted)
+    question("y[i, j] = x[i, j]*x[i, j]*x[i, j]*z[i, j] + x[i, j]/z[i, j]")
+    assert len(asked) <= 3

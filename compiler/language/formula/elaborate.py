@@ -33,7 +33,6 @@ from compiler.language.formula.syntax import (
     Node,
     Read,
     Statement,
-    children,
     moved_axis,
     rebuild,
 )
@@ -254,7 +253,7 @@ def stays_inside(node: Node, extents: Extents, scope: Scope) -> bool:
         except ModelError:
             return False
         return inside or node.outside is not None
-    return all(stays_inside(child, extents, scope) for child in children(node))
+    return all(stays_inside(child, extents, scope) for child in node.children)
 
 
 def writes_once(target: tuple[Affine, ...], extents: Extents) -> bool:

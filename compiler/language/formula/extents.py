@@ -30,7 +30,6 @@ from compiler.language.formula.syntax import (
     Read,
     Reduce,
     Statement,
-    children,
     walk,
 )
 
@@ -224,7 +223,7 @@ def reads_of(node: Node, axes: Mapping[str, Binder]) -> Iterator[tuple[Read, Map
     inner = axes
     if isinstance(node, Reduce):
         inner = inside_of(node, axes)
-    for child in children(node):
+    for child in node.children:
         yield from reads_of(child, inner)
 
 

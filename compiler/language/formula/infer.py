@@ -28,7 +28,7 @@ from compiler.language.formula.references import circles_in, groups, reference_p
 from compiler.language.formula.resolve import expanded
 from compiler.language.formula.scope import UNKNOWN, Operand, Scope, with_batch_size
 from compiler.language.formula.spelling import with_normalised_keys
-from compiler.language.formula.syntax import Formula, Name, Node, Read, Reduce, Statement, children, walk
+from compiler.language.formula.syntax import Formula, Name, Node, Read, Reduce, Statement, walk
 
 PartialShape = tuple[Extent, ...] | None
 """A shape in which sizes may be UNKNOWN, or None when the number of dimensions is not known either."""
@@ -253,5 +253,5 @@ def _binders(node: Node, axes: Mapping[str, Binder]) -> Iterator[Binder]:
     if isinstance(node, Reduce):
         inner = inside_of(node, axes)
         yield from (inner[bound.name] for bound in node.axes)
-    for child in children(node):
+    for child in node.children:
         yield from _binders(child, inner)

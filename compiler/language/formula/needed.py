@@ -13,7 +13,7 @@ from compiler.ir.affine.proofs import contradict, facts_of, is_nonnegative
 from compiler.language.formula.cases import Guards, cases_of
 from compiler.language.formula.extents import Binder, inside_of
 from compiler.language.formula.scope import UNIFORM, UNKNOWN, Scope
-from compiler.language.formula.syntax import Conditional, Name, Node, Read, Reduce, children, walk
+from compiler.language.formula.syntax import Conditional, Name, Node, Read, Reduce, walk
 
 Choices = tuple[tuple[Node, bool], ...]
 """Conditions around a read, and whether each holds there."""
@@ -32,7 +32,7 @@ def guarded_reads(
         yield from guarded_reads(node.otherwise, axes, (*choices, (node.condition, False)))
         return
     inner = inside_of(node, axes) if isinstance(node, Reduce) else axes
-    for child in children(node):
+    for child in node.children:
         yield from guarded_reads(child, inner, choices)
 
 

@@ -36,7 +36,6 @@ from compiler.language.formula.syntax import (
     Node,
     Number,
     Read,
-    children,
     rebuild,
     walk,
 )
@@ -179,7 +178,7 @@ def _decided_choice(node: Node, extents: Extents, context: Context) -> tuple[Con
         cases = context.cases(node.condition, extents)
         if cases is not None:
             return node, cases
-    found = (_decided_choice(child, extents, context) for child in children(node))
+    found = (_decided_choice(child, extents, context) for child in node.children)
     return next((choice for choice in found if choice is not None), None)
 
 
@@ -193,7 +192,7 @@ def free_names(node: Node) -> frozenset[str]:
         return free_names(node.body) - {axis.name for axis in node.axes}
     if isinstance(node, Name):
         return frozenset((node.name,))
-    return frozenset().union(*map(free_names, children(node)))
+    return frozenset().union(*map(free_names, node.children))
 
 
 def _pieces(node: Node, extents: Extents, context: Context, guards: tuple[Guard, ...]) -> list[Piece]:

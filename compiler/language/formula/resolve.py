@@ -65,6 +65,8 @@ def resolve(statement: Statement, scope: Scope, declared: Operand | None) -> Res
 def expanded(statement: Statement, scope: Scope, declared: Operand | None) -> tuple[Read, Node]:
     """The left side and the value of a statement with `...` replaced by named axes."""
     target = Read(statement.place, statement.target, statement.indices)
+    if not any(isinstance(node, Rest) for side in (target, statement.value) for node in walk(side)):
+        return target, statement.value
     leading = _leading_axes(statement, target, scope, declared)
     return _expand(target, leading), _expand(statement.value, leading)
 
@@ -72,11 +74,10 @@ def expanded(statement: Statement, scope: Scope, declared: Operand | None) -> tu
 def _leading_axes(
     statement: Statement, target: Read, scope: Scope, declared: Operand | None
 ) -> tuple[str, ...]:
-    """The names that `...` stands for, the same everywhere in a statement."""
+    """The names that `...`, which the statement has, stands for: the same everywhere in it."""
     shapes: list[tuple[Read, Extents]] = []
     known: Mapping[str, Operand] = scope.operands
     reads = [n for n in walk(statement.value) if isinstance(n, Read) and n.tensor != UNIFORM]
-    used = any(isinstance(n, Rest) for n in (*walk(target), *walk(statement.value)))
     for read, operand in [(target, declared), *((read, known.get(read.tensor)) for read in reads)]:
         rests = [k for k, index in enumerate(read.indices) if isinstance(index, Rest)]
         if len(rests) > 1:
@@ -84,8 +85,6 @@ def _leading_axes(
         if rests and operand is not None and operand.shape is not None:
             number = len(operand.shape) - len(read.indices) + 1
             shapes.append((read, operand.shape[rests[0] : rests[0] + max(number, 0)]))
-    if not used:
-        return ()
     if not shapes:
         raise scope.error(target.place, "nothing says how many axes `...` stands for here")
     first, shape = shapes[0]

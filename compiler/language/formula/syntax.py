@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 
 from compiler.ir.affine.expression import Extent
 
@@ -34,6 +35,13 @@ class Place:
 @dataclass(frozen=True)
 class Node:
     place: Place = field(compare=False, repr=False)
+
+    @cached_property
+    def children(self) -> tuple[Node, ...]:
+        """The nodes directly below, from left to right; kept, since they are asked for again and again."""
+        values = (getattr(self, item.name) for item in fields(self))
+        inner = (value if isinstance(value, tuple) else (value,) for value in values)
+        return tuple(child for part in inner for child in part if isinstance(child, Node))
 
 
 @dataclass(frozen=True)
@@ -153,20 +161,13 @@ Extents = dict[str, Extent]
 """Axis name -> extent, None for the batch; iterates in the order in which the axes were bound."""
 
 
-def children(node: Node) -> Iterator[Node]:
-    """The nodes directly below, from left to right."""
-    for item in fields(node):
-        value = getattr(node, item.name)
-        for child in value if isinstance(value, tuple) else (value,):
-            if isinstance(child, Node):
-                yield child
-
-
 def walk(node: Node) -> Iterator[Node]:
     """The node and all nodes below, outermost first."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending.extend(reversed(node.children))
 
 
 def moved_axis(indices: Iterable[Node]) -> tuple[str, str] | None:

@@ -22,7 +22,7 @@ from compiler.errors import ModelError, Problem
 from compiler.language.formula.check import KNOWN_FUNCTIONS, SIZE
 from compiler.language.formula.meant import meant
 from compiler.language.formula.parser import is_readable, parse_formula, written_differently
-from compiler.language.formula.syntax import Bound, Formula, Name, Node, Read, Reduce, children
+from compiler.language.formula.syntax import Bound, Formula, Name, Node, Read, Reduce
 from compiler.tools.derive.signs import (
     refuse_function,
     with_constants,
@@ -221,7 +221,7 @@ def _gather(node: Node, place: tuple[str, int] | None, defined: set[str], found:
         for dimension, index in enumerate(node.indices):
             _gather(index, (node.tensor, dimension), defined, found)
         return
-    for child in children(node):
+    for child in node.children:
         _gather(child, place, defined, found)
 
 
@@ -246,7 +246,7 @@ def bound_axes(formula: Formula) -> dict[str, bool]:
             for bound in node.axes:
                 if isinstance(bound, Bound):
                     axes[bound.name] = axes.get(bound.name, False) or bound.extent is not None
-        for child in children(node):
+        for child in node.children:
             visit(child)
 
     for statement in formula.statements:
@@ -262,5 +262,5 @@ def bound_axes(formula: Formula) -> dict[str, bool]:
 def _names(node: Node):
     if isinstance(node, Name):
         yield node
-    for child in children(node):
+    for child in node.children:
         yield from _names(child)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from compiler.errors import ModelError, Problem
 from compiler.language.formula.infer import infer_shapes
 from compiler.language.formula.scope import BATCH_AXIS, UNKNOWN, Operand
-from compiler.language.formula.syntax import Formula, Name, Node, Read, Reduce, children, walk
+from compiler.language.formula.syntax import Formula, Name, Node, Read, Reduce, walk
 from compiler.tools.derive.reading import Given, Written, bound_axes
 
 SMALL = (3, 4, 2, 5, 6, 7, 3, 4, 2, 5)
@@ -48,7 +48,9 @@ def operands_of(
         # Where it moves through nothing else, another size would only be guessed from those of the tensors.
         if _reads_by(written.formula, name) <= given.keys():
             _give_axis(name, known, classes, axes, fresh)
-    for name in (*_alone(given), *axes):
+    for name in dict.fromkeys([*_alone(given), *axes]):
+        if not _needs_size(name, known, classes, axes):
+            continue
         try:
             return _with(written, given, known), known
         except ModelError:
@@ -135,7 +137,7 @@ def _classes(formula: Formula, axes: Mapping[str, bool]) -> dict[str, set[str]]:
     def visit(node: Node) -> None:
         if isinstance(node, Read):
             met(node.tensor, node.indices)
-        for child in children(node):
+        for child in node.children:
             visit(child)
 
     for statement in formula.statements:
@@ -154,11 +156,16 @@ def _give_axis(
     name: str, known: dict[str, int], classes: Mapping[str, set[str]], axes: Mapping[str, bool], fresh
 ) -> None:
     """A small size for an axis and those that go as far, unless one of them says its own."""
+    if _needs_size(name, known, classes, axes):
+        known.update(dict.fromkeys(classes[name] - {BATCH_AXIS}, next(fresh, SMALL[0])))
+
+
+def _needs_size(
+    name: str, known: Mapping[str, int], classes: Mapping[str, set[str]], axes: Mapping[str, bool]
+) -> bool:
+    """Whether no size is said of an axis, nor of any that goes as far."""
     alike = classes.get(name, set())
-    if name == BATCH_AXIS or not alike or any(other in known or axes[other] for other in alike):
-        return
-    size = next(fresh, SMALL[0])
-    known.update(dict.fromkeys(alike - {BATCH_AXIS}, size))
+    return name != BATCH_AXIS and bool(alike) and not any(other in known or axes[other] for other in alike)
 
 
 def _give(index: Node, known, classes, axes, fresh) -> None:
@@ -182,7 +189,7 @@ def _axis_at(place: tuple[str, int], formula: Formula) -> str | None:
 def _reads(node: Node) -> Iterator[Read]:
     if isinstance(node, Read):
         yield node
-    for child in children(node):
+    for child in node.children:
         yield from _reads(child)
 
 
@@ -204,5 +211,5 @@ def _limit_of(place: tuple[str, int], formula: Formula, sizes: Mapping[str, int]
 def _bounds(node: Node):
     if isinstance(node, Reduce):
         yield from (bound for bound in node.axes if hasattr(bound, "name"))
-    for child in children(node):
+    for child in node.children:
         yield from _bounds(child)
