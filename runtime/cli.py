@@ -37,6 +37,7 @@ from runtime.defaults import TRAIN_BATCH_SIZE
 from runtime.distributed.group import Group, failing_together, going_ahead, silence
 from runtime.distributed.launch import find_group
 from runtime.errors import TrainingError, WeightsError
+from runtime.example_states import keeps_states
 from runtime.files import try_folder
 from runtime.history import check_plotting
 from runtime.interface import ModelInterface
@@ -273,6 +274,7 @@ def _train(
         accumulate=arguments.accumulate,
         ema=arguments.ema,
         augment=arguments.augment,
+        shuffle=not keeps_states(run.network),
         resume=run.state,
         interface=interface,
         ranks=arguments.ranks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -46,6 +47,16 @@ def check_whole_batches(network: Any, count: int, batch_size: int) -> None:
             expected=f"a number of samples that batches of {batch_size:,} divide",
             found=f"{count:,} samples",
             advice="another batch size, or fewer samples",
+        )
+
+
+def warn_of_shuffling(network: Any, count: int, batch_size: int, *, shuffle: bool) -> None:
+    """Say it where a network that keeps states is given samples in another order in every epoch."""
+    if shuffle and keeps_states(network) and count > batch_size:
+        warnings.warn(
+            "the model is stateful, and the samples are shuffled: each of a batch goes on from the state of "
+            "any sample of the batch before; shuffle=False leaves them in their order",
+            stacklevel=3,  # where `fit` was called
         )
 
 

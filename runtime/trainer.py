@@ -31,7 +31,7 @@ from runtime.distributed.network import SharedNetwork, begin_alike
 from runtime.distributed.ranks import Ranks
 from runtime.epochs import Course, Held, run_epoch
 from runtime.errors import TrainingError
-from runtime.example_states import check_one_by_one, check_whole_batches
+from runtime.example_states import check_one_by_one, check_whole_batches, warn_of_shuffling
 from runtime.given import Arrays, each, examples_of, is_arrays
 from runtime.history import History
 from runtime.interface import ModelInterface
@@ -165,6 +165,7 @@ def fit(
         steps = steps if steps_per_epoch is None else min(steps, steps_per_epoch)
         order = seed if shuffle else None
         check_whole_batches(network, min(count, steps * size), size)
+        warn_of_shuffling(network, count, size, shuffle=shuffle)
         batches = ArrayBatches(x, y, min(count, steps * size), size, order, weights, batch_size, needed)
     else:
         steps = steps_per_epoch

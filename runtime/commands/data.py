@@ -91,7 +91,7 @@ def _read(
             arguments.data, interface, arguments.resize, on_demand=interface.input_limit is None
         )
     if not (arguments.data or os.environ.get("MNIST_DIR")):
-        _check_suits_mnist(interface)
+        _check_suits_mnist(interface, known, hasattr(arguments, "images"))
     return load_mnist(arguments.data, offline=arguments.offline, report=remark).arrays()
 
 
@@ -138,19 +138,26 @@ def _say_what_is_scaled(x_train: np.ndarray, x_test: np.ndarray, interface: Mode
         )
 
 
-def _check_suits_mnist(interface: ModelInterface) -> None:
+def _check_suits_mnist(interface: ModelInterface, known: DataIdentity | None, takes_samples: bool) -> None:
     """Find out before a download that MNIST is of no use to this model. Raises DataError."""
     try:
         interface.fit_inputs(np.empty((0, 28, 28, 1), np.uint8), "MNIST images")
         suits = interface.label_shape == () and interface.label_kind == "index"
     except DataError:
         suits = False
-    if not suits:
-        raise DataError(
-            f"the model {interface.name!r} needs data of its own, MNIST does not fit it",
-            expected=f"samples of shape {interface.input_shape}, {interface.label_kind} labels of shape "
-            f"{interface.label_shape}",
-            advice="--data FILE.txt, or a folder of texts"
-            if reads_text(interface)
-            else "--data FILE.npz, from numpy.savez(path, x_train=…, y_train=…, x_test=…, y_test=…)",
-        )
+    if suits:
+        return
+    if known is not None and known.name:
+        advice = f"--data PATH of {known.name}, which the weights were trained on, or of others like it"
+    elif reads_text(interface):
+        advice = "--data FILE.txt, or a folder of texts"
+    else:
+        advice = "--data FILE.npz, from numpy.savez(path, x_train=…, y_train=…, x_test=…, y_test=…)"
+    if takes_samples:
+        advice += "; or name images, .npy files or tables, to see what is said of each"
+    raise DataError(
+        f"the model {interface.name!r} needs data of its own, MNIST does not fit it",
+        expected=f"samples of shape {interface.input_shape}, {interface.label_kind} labels of shape "
+        f"{interface.label_shape}",
+        advice=advice,
+    )

@@ -200,12 +200,12 @@ def _given(
         images = [Path(image) for image in images_below(path)] if path.is_dir() else [path]
         inputs.append(read_images(images, reading).reshape(-1, *interface.input_shape))
         called += map(str, images)
-        known = {image: image.parent.name for image in images if path.is_dir() and image.parent != path}
-        names = sorted(set(known.values()))
+        folders = {image: image.parent.name for image in images if path.is_dir() and image.parent != path}
+        names = sorted(set(folders.values()))
         if not set(names) <= set(classes) and len(names) == interface.classes:
             classes = tuple(names)
         places = {name: number for number, name in enumerate(classes)}
-        labels += [places.get(known.get(image, "")) for image in images]
+        labels += [places.get(folders.get(image, "")) for image in images]
     if len({array.dtype for array in inputs}) > 1:
         found = ", ".join(sorted({str(array.dtype) for array in inputs}))
         raise DataError("these samples do not mean the same", expected="one dtype for all", found=found)

@@ -31,6 +31,9 @@ from runtime.interface import ModelInterface
 
 ENDINGS = (".csv", ".tsv", ".parquet")
 MAXIMUM_LINE = 2**20
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
+"""What else stands between the values of a line, as other programs write it, and what it is called."""
+SHOWN_CHARACTERS = 60
 
 
 def is_table(path: Path) -> bool:
@@ -171,6 +174,8 @@ def _read_csv(path: Path, known: Sequence[str]) -> Table:
     names = first if headed else [str(k + 1) for k in range(len(first))]
     rows = rows[1:] if headed else rows
     wrong = next(((number, row) for number, row in rows if len(row) != len(names)), None)
+    if wrong is not None or len(names) == 1:
+        _check_separator(path, separator, separator.join(first))
     if wrong is not None:
         raise DataError(
             f"{path} is no table: rows are of different lengths",
@@ -181,6 +186,21 @@ def _read_csv(path: Path, known: Sequence[str]) -> Table:
         raise DataError(f"{path} is empty", expected="a table, one sample a row", found="its header alone")
     columns = [np.array(column) for column in zip(*(row for _, row in rows), strict=True)]
     return Table(path, tuple(names), columns, [number for number, _ in rows], headed)
+
+
+def _check_separator(path: Path, separator: str, line: str) -> None:
+    """Raises DataError where something else than the separator stands between the values of a line."""
+    for other, called in OTHER_SEPARATORS.items():
+        if line.count(other) > line.count(separator):
+            written = f"pandas.read_csv(path, sep={other!r}).to_csv(…, index=False) writes commas"
+            if other == ";":
+                written += "; decimal=',' reads numbers such as 1,5"
+            raise DataError(
+                f"the values of {path} are separated by {called}",
+                expected="tabs in a .tsv file" if separator == "\t" else "commas in a .csv file",
+                found=line[:SHOWN_CHARACTERS],
+                advice={",": "call the file .csv", "\t": "call the file .tsv"}.get(other, written),
+            )
 
 
 def _is_header(first: Sequence[str], second: Sequence[str]) -> bool:

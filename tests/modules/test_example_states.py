@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,18 @@ def test_fit_goes_through_batches_in_order(module):
         for part in zip(halves(x), halves(y), strict=True):
             by_hand.train_step(*part)
     assert everything(net) == everything(by_hand)
+
+
+def test_shuffling_is_warned_of(module):
+    """Where there is more than one batch; not without `shuffle`."""
+    x, y = data()
+    with pytest.warns(UserWarning, match="shuffle=False") as said:
+        fit(module.Network(seed=1), x, y, batch_size=BATCH, verbose=0)
+    assert said[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(module.Network(seed=1), x, y, batch_size=BATCH, verbose=0, shuffle=False)
+        fit(module.Network(seed=1), x, y, batch_size=len(x), verbose=0)
 
 
 def test_validation_begins_anew_and_leaves_what_training_keeps(module):
