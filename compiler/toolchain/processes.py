@@ -52,7 +52,8 @@ def run_together(
         for number in tuple(running):
             end_of(number)
     except BaseException:
-        _end(running.values())
+        with held():  # who asks again while they are ended would leave those that do not obey
+            _end(running.values())
         raise
     return tuple(results[number] for number in range(len(commands)))
 
