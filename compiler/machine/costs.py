@@ -109,6 +109,17 @@ class Costs:
     strip_value: float = 0.5
     """Cycles to compute a value that is no arithmetic alone, store it in a strip and load it again. Measured:
     "of exp" less "sum"; targets say their own."""
+    function_value: float = 15.0
+    """Cycles to compute a function of one value in a loop that is not vectorised. Measured: an element of
+    soft-DTW, three exponentials and a logarithm of earlier ones, takes 74 cycles there."""
+    waiting: float = 2.5
+    """How many times as long a value takes that waits for the one before it. Measured: soft-DTW 2.0 times,
+    its cotangent 3.3."""
+    strided_value: float = 1.5
+    """Cycles to copy a value from or to where its neighbours are far apart. Measured: a cotangent of
+    soft-DTW, seven copies of a value, takes 9.2 cycles; with a test of the edge it is two of them."""
+    loop_start: float = 8.0
+    """Cycles to start a loop over the places of a diagonal. Reckoned."""
     spare_registers: int = 6
     """Registers beside the vectors that stay in a picked sum: accumulators, and what adds them up.
     Counted."""

@@ -10,7 +10,7 @@ from compiler.ir.tensor.program import Definition
 from compiler.schedule.context import Context, Entries
 from compiler.schedule.pieces import pieces_of
 from compiler.schedule.schedule import InTurn, Schedule, Strategy, TermsSchedule
-from compiler.schedule.strategies import recurrence
+from compiler.schedule.strategies import recurrence, wavefront
 from compiler.schedule.strategies.table import STRATEGIES
 
 Table = tuple[Strategy, ...]
@@ -31,7 +31,8 @@ def find_schedule(entries: Entries, context: Context, table: Table = STRATEGIES)
     Kept, because what is priced is written later, and the programs of a module share most of their kernels.
     """
     if context.circle is not None:
-        return recurrence.match(entries, context, partial(find_schedule, table=table))
+        steps = recurrence.match(entries, context, partial(find_schedule, table=table))
+        return steps and (wavefront.match(steps, entries, context) or steps)
     first = entries[0]
     if len(entries) > 1 or not isinstance(first, Definition) or first.operation != "sum":
         return _first_match(entries, context, table)

@@ -54,6 +54,8 @@ class Branch:
     tests: tuple[Guard, ...]
     then: Parts
     otherwise: Parts
+    edges: bool = False
+    """The tests ask whether no read is outside its tensor: what is done otherwise is right everywhere."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ class StepScheduler:
         if not tests or usual is None:
             return usual
         others = self.scheduled(members)
-        return None if others is None else (Branch(tests, usual, others),)
+        return None if others is None else (Branch(tests, usual, others, edges=True),)
 
     def shorter(self, name: str, parts: Parts, here: Here) -> Parts:
         """The parts of a member, which may have fewer steps than a loop around it."""

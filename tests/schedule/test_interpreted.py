@@ -23,16 +23,17 @@ from compiler.machine.target import Target
 from compiler.schedule.choosing import Table
 from compiler.schedule.schedule import Schedule
 from compiler.schedule.settings import Settings
-from compiler.schedule.strategies import recurrence
+from compiler.schedule.strategies import recurrence, wavefront
 from compiler.schedule.strategies.packed_panels import PackedPanels
 from compiler.schedule.strategies.recurrence import Recurrence
 from compiler.schedule.strategies.table import STRATEGIES
+from compiler.schedule.strategies.wavefront import Wavefront
 from tests.derive.cases import Case, NoRegularPoint
 from tests.derive.random_programs import random_cases
 from tests.derive.rungs import compare
 from tests.harness import plans_of
 from tests.machines import MODELS, every_model
-from tests.schedule import test_panels, test_recurrences
+from tests.schedule import test_panels, test_recurrences, test_wavefronts
 from tests.schedule.building import SEED, STEP, computed, expected, lowered, pullback
 from tests.schedule.running import InterpretedPrograms, interpret_programs
 from tests.schedule.samples import Sample, samples
@@ -61,7 +62,7 @@ SCHEDULES = (
     r"plain loop$",
 )
 """What a kernel's header says of its schedule: the table has each."""
-ELSEWHERE = {PackedPanels: test_panels, Recurrence: test_recurrences}
+ELSEWHERE = {PackedPanels: test_panels, Recurrence: test_recurrences, Wavefront: test_wavefronts}
 """Schedules that have tests of their own in the interpreter."""
 
 
@@ -121,7 +122,7 @@ def test_the_table_has_every_schedule_and_every_statement() -> None:
 
 def without_sample(table: Table, used: set[type]) -> list[str]:
     """Schedules of a table that no kernel here has: each needs a sample, or a test of its own."""
-    modules = [sys.modules[match.__module__] for match in (*table, recurrence.match)]
+    modules = [sys.modules[match.__module__] for match in (*table, recurrence.match, wavefront.match)]
     kinds = {
         kind
         for module in modules

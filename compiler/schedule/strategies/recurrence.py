@@ -76,10 +76,14 @@ class Recurrence(Schedule):
         return _cycles(self.turns, lambda schedule: schedule.cycles_for(machine, examples))
 
     def describe(self) -> str:
-        notes = "; ".join(dict.fromkeys(schedule.describe() for schedule in self.members))
         (before,) = (turn for turn in self.turns if not turn.behind)
         until = f" until the longest of {self.end.lengths}" if self.end else ""
-        return f"{_loops_in_words(before)}{until}: {notes}"
+        return f"{_loops_in_words(before)}{until}: {self.members_in_words}"
+
+    @property
+    def members_in_words(self) -> str:
+        """What the schedules inside are."""
+        return "; ".join(dict.fromkeys(schedule.describe() for schedule in self.members))
 
     @property
     def prelude(self) -> Body:
@@ -88,15 +92,22 @@ class Recurrence(Schedule):
 
     def loops(self) -> Body:
         one = OneBody()
-        body = _lowered(self.turns, one)
+        return self.placed(one, self.in_turn(one))
+
+    def in_turn(self, one: OneBody) -> Body:
+        """The loops over the steps; what no loop changes is put before them by `one`."""
+        return _lowered(self.turns, one)
+
+    def placed(self, one: OneBody, body: Body) -> Body:
+        """The whole kernel, in which earlier steps lie where their members do."""
         names = dict(self.earlier)
 
-        def placed(address: Address) -> Address:
+        def there(address: Address) -> Address:
             return replace(address, buffer=names.get(address.buffer, address.buffer))
 
         ends = (longest(self.end.lengths, self.end.examples, self.end.end.name),) if self.end else ()
         whole = (*ends, *one.before, *body)
-        return rebuilt(whole, lambda statement: with_parts(statement, Address, placed))
+        return rebuilt(whole, lambda statement: with_parts(statement, Address, there))
 
 
 def match(entries: Entries, context: Context, choose: Strategy) -> Recurrence | None:
@@ -177,7 +188,7 @@ def _lowered(parts: Parts, one: OneBody) -> Body:
     for part in parts:
         match part:
             case Turn():
-                body += (_loop(part, _lowered(part.body, one)),)
+                body += (step_loop(part, _lowered(part.body, one)),)
             case Branch():
                 body += (If(part.tests, _lowered(part.then, one), _lowered(part.otherwise, one)),)
             case Schedule():
@@ -185,7 +196,7 @@ def _lowered(parts: Parts, one: OneBody) -> Body:
     return body
 
 
-def _loop(turn: Turn, body: Body) -> Loop:
+def step_loop(turn: Turn, body: Body) -> Loop:
     """Steps in their order: of those that run backwards, the loop counts how many are done."""
     a, first, last = turn.axis, [constant(0)], [constant(turn.axis.size)]
     if turn.end:
