@@ -21,6 +21,7 @@ import sympy
 from compiler.ir.affine.expression import axis
 from compiler.ir.affine.guards import boundary_guards, dimension_inside, implied, simplify_guards
 from compiler.ir.tensor.program import Access, Axis, Definition, Guard, Program, Rewrite, Term, make_term
+from compiler.ir.tensor.prune import in_order
 
 NEUTRAL = {
     "sum": sympy.S.Zero,
@@ -45,7 +46,8 @@ def bounds(program: Program) -> tuple[Program, tuple[Rewrite, ...]]:
             if bounded != term:
                 rewrites.append(_recorded(definition, term, bounded))
         definitions.append(replace(definition, terms=tuple(terms) or (_nothing(definition),)))
-    return program.with_definitions(definitions), tuple(rewrites)
+    # Without a read that never happens, what was a circle may be none, and has another order.
+    return program.with_definitions(in_order(definitions)), tuple(rewrites)
 
 
 def _bounded(program: Program, definition: Definition, term: Term) -> Term | None:

@@ -12,6 +12,7 @@ from compiler.ir.affine.expression import Affine, Read, atom_of, axis, floor_div
 from compiler.ir.scalar.choices import Maximum, Select
 from compiler.ir.scalar.conditions import Less
 from compiler.ir.tensor.interpreter import run
+from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import (
     Access,
     Axis,
@@ -22,6 +23,8 @@ from compiler.ir.tensor.program import (
     Tensor,
     make_term,
 )
+from compiler.ir.tensor.stepwise import stepwise
+from compiler.ir.tensor.verify import verify
 from compiler.passes.bounds import bounds
 
 b, h, p, c = map(axis, "bhpc")
@@ -168,3 +171,21 @@ def test_the_gradients_of_a_padded_window_stay_the_same(operation, stride, pad):
     before, after = run(program, arrays), run(explicit, arrays)
     for name in before:
         assert np.array_equal(before[name], after[name]), name
+
+
+def test_a_circle_whose_read_never_happens_is_put_in_order():
+    """One step alone: y reads z, which is defined behind it and would have read y a step before."""
+    text = """
+input x: (batch, 1, 3) real
+y: (batch, 1, 3) real = sum of "layer"
+    for b:batch, t:1, u:3: [b, t, u] += x[b, t, u]
+    for b:batch, t:1, u:3 if u - 1 >= 0: [b, t, u] += tanh(z[b, t, u - 1])
+z: (batch, 1, 3) real = sum of "layer"
+    for b:batch, t:1, u:3: [b, t, u] += 1/2*x[b, t, u]
+    for b:batch, t:1, u:3 if t - 1 >= 0: [b, t, u] += y[b, t - 1, u]
+outputs y
+"""
+    program = stepwise(parse_program(text))
+    explicit, rewrites = bounds(program)
+    verify(explicit)
+    assert len(rewrites) == 1 and [d.name for d in explicit.definitions] == ["z", "y"]
