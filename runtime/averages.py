@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ class Averages:
     """
 
     def __init__(self, network: Any, decay: float, updates: int = 0):
-        if not 0.0 <= decay < 1.0:
+        if not isinstance(decay, Real) or not 0.0 <= decay < 1.0:
             raise TrainingError("ema makes no sense", expected="a decay from 0 to below 1", found=str(decay))
         self.network = network
         self.decay = decay

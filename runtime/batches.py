@@ -17,6 +17,7 @@ from runtime.interface import ModelInterface
 from runtime.on_demand import OnDemand
 from runtime.prefetch import DEPTH, prefetched
 from runtime.shuffle import permutation
+from runtime.weighing import weights_of
 
 READ_BYTES = 2**20
 """Of examples that are read together, where batches are small: many files at once take less each."""
@@ -215,7 +216,7 @@ class IterableBatches:
                 x = self.interface.fit_inputs(x, f"inputs of batch {number}")
             x, y = self.interface.convert(x, y)
             self.interface.check_pair(x, y, f"batch {number}")
-            weights = self.interface.weights(y, weights, self.class_weight, examples_of(x))
+            weights = weights_of(self.interface, y, weights, self.class_weight, examples_of(x))
             yield Batch(x, y, None, weights)
 
     @staticmethod

@@ -11,20 +11,30 @@ from runtime.checkpoint import TrainingState
 from runtime.errors import TrainingError
 from runtime.interface import ModelInterface
 
+VERBOSE = (0, 1, 2, "auto")
+
 
 def check_arguments(
-    batch_size: int, accumulate: int, epochs: int, initial_epoch: int, steps_per_epoch: int | None
+    *, epochs: int, initial_epoch: int, verbose: Any, shuffle: Any, **others: int | None
 ) -> None:
-    """Numbers that are too small."""
-    for name, value, least in (
-        ("batch_size", batch_size, 1),
-        ("accumulate", accumulate, 1),
-        ("epochs", epochs, 0),
-        ("initial_epoch", initial_epoch, 0),
-        ("steps_per_epoch", 1 if steps_per_epoch is None else steps_per_epoch, 1),
-    ):
-        if value < least:
-            raise TrainingError(f"{name} makes no sense", expected=f"{least} or more", found=str(value))
+    """What is no number of epochs, or of `others`, which are 1 or more, or None; what is no choice."""
+    for name, value in {"epochs": epochs, "initial_epoch": initial_epoch}.items():
+        check_whole(name, value, 0)
+    for name, value in others.items():
+        if value is not None:
+            check_whole(name, value, 1)
+    for name, value, choices in (("verbose", verbose, VERBOSE), ("shuffle", shuffle, (True, False))):
+        if value not in choices:
+            expected = "one of " + ", ".join(map(repr, choices))
+            raise TrainingError(f"{name} makes no sense", expected=expected, found=repr(value))
+
+
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raises TrainingError for what is no whole number, or one that is too small."""
+    whole = hasattr(type(value), "__index__") and not isinstance(value, bool)
+    if not whole or value < least:
+        expected = f"{least} or more" if whole else f"a whole number, {least} or more"
+        raise TrainingError(f"{name} makes no sense", expected=expected, found=repr(value))
 
 
 def check_callbacks(callbacks: Sequence[Callback]) -> None:
@@ -56,7 +66,7 @@ def check_iterable(
             "y makes no sense here",
             expected="arrays for x, or pairs (x, y) for x alone",
             found=f"a {type(x).__name__} for x",
-            advice="np.asarray(x) and np.asarray(y)" if isinstance(x, list | tuple) else None,
+            advice="np.asarray(x) and np.asarray(y)" if _becomes_array(x) else None,
         )
     if not callable(x) and not isinstance(x, Iterable):
         raise TrainingError(
@@ -70,6 +80,11 @@ def check_iterable(
         raise TrainingError("sample_weight makes no sense here", expected="(x, y, sample_weight) in x")
     if validation_split:
         raise TrainingError("validation_split makes no sense here", expected="validation_data=(x, y)")
+
+
+def _becomes_array(x: Any) -> bool:
+    """A list of numbers, a tensor, a table of pandas."""
+    return isinstance(x, list | tuple) or hasattr(x, "__array__")
 
 
 def check_resumed(

@@ -16,13 +16,13 @@ from runtime.distributed.network import check_alike
 from runtime.errors import NotFinite, TrainingError
 from runtime.evaluation import evaluate
 from runtime.example_states import begun_anew, example_states, put_example_states
-from runtime.given import Arrays
+from runtime.given import Arrays, called
 from runtime.progress import ProgressBar, epoch_line
 from runtime.signals import postponing
 from runtime.updates import update
 
 Held = tuple[Arrays, Arrays, np.ndarray | None]
-"""x, y and weights of what is not trained on."""
+"""x, y and weights of what is not trained on; or what gives batches of these, and None twice."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def run_epoch(training: Training, course: Course, verbose: int) -> None:
     try:
         means = _train_epoch(training, course, show_bar=verbose == 1)
         seconds = time.perf_counter() - started
-        measured = {**_called(means), "learning_rate": learning_rate}
+        measured = {**called(means), "learning_rate": learning_rate}
         if course.validation is not None:
             measured.update(_validate(training, course))
     except TrainingError as error:
@@ -99,11 +99,14 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> dict[str
                 values = _one_update(training, batch, number)
                 signals.let_through()
                 if after:
-                    logs = _called(values)
+                    logs = called(values)
                     for hook in after:
                         hook(number, logs)
                 if bar:
                     bar.update(training.samples, f"loss {training.means['loss']:.4f}")
+                # Several processes end an epoch together: who stops may be one of them alone.
+                if training.stop_training and training.group is None:
+                    break
     finally:
         made.close()  # a thread may be making the next batch
         if bar:
@@ -115,11 +118,6 @@ def _train_epoch(training: Training, course: Course, show_bar: bool) -> dict[str
         what = f"{', '.join(broken)} holds NaN or infinity"
         raise _not_finite(training, what, number, batch)
     return training.means
-
-
-def _called(values: Mapping[str, float]) -> dict[str, float]:
-    """Losses as logs and the history call them."""
-    return {name if name == "loss" else f"{name}_loss": value for name, value in values.items()}
 
 
 def _one_update(training: Training, batch: Batch, number: int) -> dict[str, float]:
@@ -154,6 +152,8 @@ def _validate(training: Training, course: Course) -> dict[str, float]:
                 training.interface,
                 sample_weight=weights,
                 group=training.group,
+                before=overriding(training.callbacks, "on_test_batch_begin"),
+                after=overriding(training.callbacks, "on_test_batch_end"),
             )
     except TrainingError as error:
         raise TrainingError(

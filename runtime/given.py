@@ -93,7 +93,8 @@ def by_key(given: Arrays, expected: Sequence[Given], what: str) -> dict[str, np.
     if given is None and not keys:
         return {}
     names = ", ".join(map(repr, keys))
-    found = ", ".join(map(repr, given)) if isinstance(given, Mapping) else f"a {type(given).__name__}"
+    found = "None" if given is None else f"a {type(given).__name__}"
+    found = ", ".join(map(repr, given)) if isinstance(given, Mapping) else found
     raise DataError(
         f"the {what} are not those that the model takes",
         expected=f"arrays by the names {names}, or a tuple of them in this order" if keys else "None",
@@ -106,6 +107,11 @@ def values_of(loss: float | Mapping[str, float]) -> dict[str, float]:
     if isinstance(loss, Mapping):
         return {name: float(value) for name, value in loss.items()}
     return {"loss": float(loss)}
+
+
+def called(losses: Mapping[str, float]) -> dict[str, float]:
+    """Losses as logs and the history call them."""
+    return {name if name == "loss" else f"{name}_loss": value for name, value in losses.items()}
 
 
 def other_length(

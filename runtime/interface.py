@@ -223,62 +223,16 @@ class ModelInterface:
             array = labels[one.key] if one.real is None else where_real(labels[one.key], inputs[one.real])
             self._check_label(array, one, _named(f"{what} labels", one, self.labels))
 
-    def weights(
-        self, y: Arrays, sample_weight: Any, class_weight: Mapping[int, float] | None, count: int
-    ) -> np.ndarray | None:
-        """A number for each of `count` examples: those given, times those of their classes; None for neither.
-
-        Raises DataError where they do not fit, or the model takes none.
-        """
-        if sample_weight is None and class_weight is None:
-            return None
-        if not self.weighted:
-            raise DataError(
-                f"the model {self.name!r} takes no weights of examples",
-                expected="neither sample_weight nor class_weight",
-                advice="Model(…, sample_weight=True), and compile it again",
-            )
-        weights = np.ones(count, self.dtype)
-        if sample_weight is not None:
-            given = np.asarray(sample_weight)
-            if given.shape != (count,) or given.dtype.kind not in "fiub":
-                raise DataError(
-                    "the sample_weight do not fit the data",
-                    expected=f"{count:,} numbers, one for each sample",
-                    found=f"{given.dtype} of shape {given.shape}",
-                )
-            weights *= given
-        if class_weight is not None:
-            weights *= self._weights_of_classes(y, class_weight)
-        return weights
-
-    def _weights_of_classes(self, y: Arrays, class_weight: Mapping[int, float]) -> np.ndarray:
-        """The weight of each label, 1 for classes that have none."""
-        one = self.labels[0] if len(self.labels) == 1 else None
-        if one is None or one.kind != "index" or one.shape or not isinstance(class_weight, Mapping):
-            raise DataError(
-                "class_weight makes no sense",
-                expected="numbers by class, for a model with one label, a class number for each sample",
-                found=repr(class_weight),
-            )
-        table = np.ones(one.limit + 1, self.dtype)
-        for number, weight in class_weight.items():
-            if number not in range(one.limit):
-                expected = f"classes from 0 to {one.limit - 1}"
-                raise DataError(
-                    "class_weight has a class that is not there", expected=expected, found=repr(number)
-                )
-            table[number] = weight
-        (labels,) = by_key(y, self.labels, "labels").values()
-        return table[labels if one.ignored is None else np.where(labels == one.ignored, one.limit, labels)]
-
     def _check_shape(self, array: np.ndarray, one: Given, what: str) -> None:
         if array.shape[1:] != one.shape or array.ndim < 1:
+            advice = ONE_HOT if one.limit and array.shape[1:] == (*one.shape, one.limit) else None
+            if array.shape[1:] == (*one.shape, 1):
+                advice = f"a column becomes this by reshape{(-1, *one.shape)}"
             raise DataError(
                 f"the {what} do not fit the model {self.name!r}",
                 expected=f"shape {('N', *one.shape)}".replace("'", ""),
                 found=f"shape {array.shape}",
-                advice=ONE_HOT if one.limit and array.shape[1:] == (*one.shape, one.limit) else None,
+                advice=advice,
             )
 
     def _check_input(self, x: np.ndarray, one: Given, what: str) -> None:

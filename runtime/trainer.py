@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from numbers import Real
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -37,6 +38,7 @@ from runtime.history import History
 from runtime.interface import ModelInterface
 from runtime.loss_means import taken_apart
 from runtime.updates import own_positions
+from runtime.weighing import weights_of
 
 
 def fit(
@@ -46,8 +48,8 @@ def fit(
     *,
     batch_size: int | None = None,
     epochs: int = 1,
-    verbose: int = 1,
-    callbacks: Sequence[Callback] = (),
+    verbose: int | Literal["auto"] = 1,
+    callbacks: Sequence[Callback] | None = (),
     validation_split: float = 0.0,
     validation_data: Any = None,
     sample_weight: np.ndarray | None = None,
@@ -84,8 +86,9 @@ def fit(
     trained on.
 
     `validation_data` (x, y), or the last `validation_split` of x and y, which is then not trained on, is
-    evaluated after each epoch; it may be (x, y, sample_weight). `verbose` 0 prints nothing, 1 a bar on
-    standard error (if a terminal) and one line for each epoch on standard output, 2 the lines alone.
+    evaluated after each epoch; it may be (x, y, sample_weight), or give such pairs as x alone does.
+    `verbose` 0 prints nothing, 1 or "auto" a bar on standard error (if a terminal) and one line for each
+    epoch on standard output, 2 the lines alone.
 
     `sample_weight` (N,) multiplies what each sample has in the loss, and `class_weight` does by its class, in
     a model that takes them, `Model(…, sample_weight=True)`. As in Keras, the loss is divided by the number of
@@ -110,6 +113,7 @@ def fit(
     """
     interface = interface or ModelInterface.of_network(network)
     group = find_group(ranks)
+    callbacks = () if callbacks is None else callbacks
     check_callbacks(callbacks)
     augment = Augmentation.parsed(augment) if isinstance(augment, str) else augment
     asked = {"batch_size": batch_size, "accumulate": accumulate, "ema": ema}
@@ -117,17 +121,26 @@ def fit(
     begin = resume or TrainingState(initial_epoch, 0, 0, 0.0, TRAIN_BATCH_SIZE)
     batch_size = begin.batch_size if batch_size is None else batch_size
     accumulate = begin.accumulate if accumulate is None else accumulate
-    check_arguments(batch_size, accumulate, epochs, initial_epoch, steps_per_epoch)
+    check_arguments(
+        batch_size=batch_size,
+        accumulate=accumulate,
+        epochs=epochs,
+        initial_epoch=initial_epoch,
+        steps_per_epoch=steps_per_epoch,
+        validation_batch_size=validation_batch_size,
+        verbose=verbose,
+        shuffle=shuffle,
+    )
     check_accumulated(interface, accumulate, of_ranks=group is not None and group.apart)
     check_one_by_one(network, accumulate, together=group is not None)
     weights = None
     if is_arrays(x):
         interface.check_pair(x, y, "training")
-        weights = interface.weights(y, sample_weight, class_weight, examples_of(x))
+        weights = weights_of(interface, y, sample_weight, class_weight, examples_of(x))
     else:
         check_iterable(x, y, asked["batch_size"], validation_split, sample_weight)
     x, y, weights, validation = _held_out(x, y, weights, validation_split, validation_data)
-    if validation is not None:
+    if validation is not None and is_arrays(validation[0]):
         interface.check_pair(*validation[:2], "validation")
     if group is not None:
         begin_alike(network, group)
@@ -179,7 +192,7 @@ def fit(
             callback.on_train_begin()
         for epoch in range(begin.epoch, epochs):
             training.epoch = epoch
-            run_epoch(training, course, verbose)
+            run_epoch(training, course, 1 if verbose == "auto" else verbose)
             if training.stop_training:
                 break
         if training.averages is not None:
@@ -217,9 +230,23 @@ def _held_out(
 
     Raises TrainingError."""
     if given is not None:
-        if not isinstance(given, list | tuple) or len(given) not in (2, 3):
-            raise TrainingError("validation_data makes no sense", expected="(x, y) or (x, y, sample_weight)")
-        return x, y, weights, (*given, *(None,) * (3 - len(given)))
+        pairs = _gives_pairs(given)
+        if not pairs and (not isinstance(given, list | tuple) or len(given) not in (2, 3)):
+            raise TrainingError(
+                "validation_data makes no sense",
+                expected="(x, y) or (x, y, sample_weight), or what can be iterated and gives such pairs",
+                found=f"{type(given).__name__}",
+            )
+        if not pairs and not is_arrays(given[0]):
+            raise TrainingError(
+                "validation_data makes no sense",
+                expected="arrays",
+                found=f"a {type(given[0]).__name__} for x",
+                advice="(np.asarray(x), np.asarray(y))",
+            )
+        return x, y, weights, (given, None, None) if pairs else (*given, *(None,) * (3 - len(given)))
+    if not isinstance(split, Real):
+        raise TrainingError("validation_split makes no sense", expected="a number", found=repr(split))
     if split == 0.0:
         return x, y, weights, None
     count = examples_of(x)
@@ -233,6 +260,15 @@ def _held_out(
     parts = slice(None, kept), slice(kept, None)
     first, last = (tuple(each(itemgetter(part), all_of) for all_of in (x, y, weights)) for part in parts)
     return *first, last
+
+
+def _gives_pairs(given: Any) -> bool:
+    """Whether this is no array, and no tuple of arrays, but gives such, each a batch."""
+    if isinstance(given, list):
+        return bool(given) and all(isinstance(one, tuple) for one in given)
+    return (callable(given) or isinstance(given, Iterable)) and not (
+        isinstance(given, tuple | Mapping | str) or hasattr(given, "__array__")
+    )
 
 
 def _tell_callbacks(training: Training, params: Mapping[str, Any], begin: TrainingState) -> None:

@@ -156,6 +156,12 @@ class Callback:
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Before the held-out data are evaluated."""
 
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before each batch of held-out data, counted from 0; of several processes each has some of them."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Afterwards, with the losses of this batch."""
+
     def on_test_end(self, logs: Logs | None = None) -> None:
         """Afterwards, with what was measured."""
 
@@ -165,13 +171,25 @@ class Callback:
     def on_train_end(self, logs: Logs | None = None) -> None:
         """After the last epoch, unless an exception ended the training."""
 
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Never in a training, which predicts nothing; a callback of Keras may have it."""
 
-def overriding(callbacks: Iterable[Callback], hook: str, alias: str) -> tuple[Any, ...]:
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """As `on_predict_begin`."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """As `on_predict_begin`."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """As `on_predict_begin`."""
+
+
+def overriding(callbacks: Iterable[Callback], hook: str, *aliases: str) -> tuple[Any, ...]:
     """The hooks of that name that do anything: what is called after every batch costs nothing otherwise.
 
-    One that is only written under its other name, `alias`, is called by the plain hook."""
+    One that is only written under another name, of `aliases`, is called by the plain hook."""
     return tuple(
-        getattr(one, hook) for one in callbacks if any(_overrides(one, name) for name in (hook, alias))
+        getattr(one, hook) for one in callbacks if any(_overrides(one, name) for name in (hook, *aliases))
     )
 
 

@@ -22,6 +22,7 @@ from runtime.errors import DataError
 from runtime.evaluation import evaluate
 from runtime.interface import ModelInterface
 from runtime.trainer import fit
+from runtime.weighing import weights_of
 from tests.machines import TARGETS
 from tests.workshop import import_module
 
@@ -121,14 +122,14 @@ def test_several_batches_are_the_large_one(module: ModuleType) -> None:
 def test_weights_of_classes() -> None:
     interface = ModelInterface((4,), (3,), "index", np.dtype("float32"), "model", "hash", weighted=True)
     y = np.array([0, 1, 2, 1])
-    found = interface.weights(y, [1, 1, 1, 2], {1: 5.0, 2: 0.5}, 4)
+    found = weights_of(interface, y, [1, 1, 1, 2], {1: 5.0, 2: 0.5}, 4)
     assert found.tolist() == [1, 5, 0.5, 10]
     with pytest.raises(DataError, match="class that is not there"):
-        interface.weights(y, None, {3: 1.0}, 4)
+        weights_of(interface, y, None, {3: 1.0}, 4)
     plain = ModelInterface((4,), (3,), "index", np.dtype("float32"), "model", "hash")
-    assert plain.weights(y, None, None, 4) is None
+    assert weights_of(plain, y, None, None, 4) is None
     with pytest.raises(DataError, match="takes no weights of examples"):
-        plain.weights(y, None, {1: 5.0}, 4)
+        weights_of(plain, y, None, {1: 5.0}, 4)
 
 
 def test_what_cannot_be_weighted() -> None:

@@ -1,0 +1,80 @@
+"""Arguments of `fit` and `evaluate`: those of Keras, each of the right kind, and data from anywhere."""
+
+import fake_network
+import numpy as np
+import pytest
+
+from runtime.errors import DataError, TrainingError
+from runtime.evaluation import evaluate
+from runtime.trainer import fit
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({name: value}, f"{name} makes no sense")
+        for name in ("batch_size", "epochs", "initial_epoch", "steps_per_epoch", "accumulate")
+        for value in (2.0, "2", True, -1)
+    ]
+    + [
+        ({"epochs": None}, "epochs makes no sense"),
+        ({"validation_batch_size": 0}, "validation_batch_size makes no sense"),
+        ({"validation_split": "0.1"}, "validation_split makes no sense"),
+        ({"ema": "0.9"}, "ema makes no sense"),
+        ({"verbose": 3}, "verbose makes no sense"),
+        ({"shuffle": "batch"}, "shuffle makes no sense"),
+        ({"validation_data": ([[0.0]], [0])}, r"(?s)validation_data makes no sense.*np\.asarray"),
+        ({"validation_data": np.ones(3)}, "validation_data makes no sense"),
+    ],
+    ids=repr,
+)
+def test_arguments_of_another_kind(arguments, words):
+    """Said before anything is computed, not by what breaks on them."""
+    x, y = fake_network.small_images(20)
+    network = fake_network.Network()
+    with pytest.raises(TrainingError, match=words):
+        fit(network, x, y, **{"verbose": 0, **arguments})
+    assert network.step == 0
+
+
+def test_arguments_as_keras_has_them(capsys):
+    x, y = fake_network.small_images(20)
+    fit(fake_network.Network(), x, y, callbacks=None, verbose="auto", batch_size=np.int64(4))
+    assert "epoch 1/1" in capsys.readouterr().out
+    with pytest.raises(DataError, match=r"(?s)labels do not fit.*reshape\(-1,\)"):
+        fit(fake_network.Network(), x, y[:, None])
+
+
+def pairs_of(x, y, size):
+    return [(x[k : k + size], y[k : k + size]) for k in range(0, len(x), size)]
+
+
+@pytest.mark.parametrize("kind", ["list", "function", "object"])
+def test_held_out_data_from_anywhere(kind):
+    """Pairs of arrays, each a batch, as those that are trained on: what is measured is that of the arrays."""
+    x, y = fake_network.small_images(50)
+    held = pairs_of(x[30:], y[30:], 8)
+
+    class Loader:
+        def __iter__(self):
+            return iter(held)
+
+    given = {"list": held, "function": lambda epoch: iter(held), "object": Loader()}[kind]
+    networks = [fake_network.Network(seed=1) for _ in range(2)]
+    options = {"epochs": 2, "batch_size": 8, "verbose": 0, "validation_batch_size": 8}
+    found = fit(networks[0], x[:30], y[:30], validation_data=given, **options)
+    expected = fit(networks[1], x[:30], y[:30], validation_data=(x[30:], y[30:]), **options)
+    assert found.history == expected.history and len(found.history["val_loss"]) == 2
+    assert evaluate(networks[0], given) == evaluate(networks[1], x[30:], y[30:], 8)
+
+
+def test_an_iterator_that_has_ended_is_said():
+    x, y = fake_network.small_images(20)
+    with pytest.raises(DataError, match="an iterator ends once and for all"):
+        fit(
+            fake_network.Network(),
+            *(x, y),
+            epochs=2,
+            verbose=0,
+            validation_data=iter(pairs_of(x, y, 8)),
+        )
