@@ -109,6 +109,8 @@ class Callback:
     """Whether a loss that is no number ends the training without an error."""
     first_rank_only = False
     """Whether of processes that train together the first alone has it: what writes, not what decides."""
+    verbose = 0
+    """Whether it says what it does."""
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Told before anything else: "epochs", "steps" (batches an epoch), "verbose"."""
@@ -122,6 +124,12 @@ class Callback:
     def model(self) -> Training:
         """The running training, under the name that Keras has for what is trained."""
         return self.training
+
+    def say(self, sentence: str) -> None:
+        """A line of the epoch at hand, where it is `verbose`; of several processes the first says it."""
+        group = self.training.group
+        if self.verbose and (group is None or group.first):
+            print(f"epoch {self.training.epoch + 1}: {sentence}", flush=True)
 
     def state(self) -> dict[str, Any]:
         """What this callback has to remember when a run is resumed: JSON's numbers, texts and lists."""

@@ -66,6 +66,13 @@ def checked_mode(mode: str) -> str:
     return mode
 
 
+def checked_epochs(name: str, epochs: int) -> int:
+    """It, if it is a number of epochs. Raises ValueError."""
+    if not hasattr(type(epochs), "__index__") or isinstance(epochs, bool) or epochs < 0:
+        raise ValueError(f"{name} must be a whole number, 0 or more, not {epochs!r}")
+    return epochs
+
+
 def best_position(values: Sequence[float], sign: float, min_delta: float = 0.0) -> int:
     """Where the best value stands: the first that no later one improves on by more than `min_delta`."""
     best, position = float("inf"), 0

@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runtime.callbacks.base import Callback, Logs
-from runtime.callbacks.monitor import best_position, check_monitored, checked_mode, direction, monitored
+from runtime.callbacks.monitor import (
+    best_position,
+    check_monitored,
+    checked_epochs,
+    checked_mode,
+    direction,
+    monitored,
+)
 
 
 class LearningRateScheduler(Callback):
@@ -17,6 +24,8 @@ class LearningRateScheduler(Callback):
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0):
+        if not callable(schedule):
+            raise ValueError(f"schedule must be a function of the epoch, not {schedule!r}")
         self.schedule = schedule
         self.verbose = verbose
         places = [
@@ -34,8 +43,7 @@ class LearningRateScheduler(Callback):
         network.learning_rate = (
             self.schedule(epoch, network.learning_rate) if self._takes_rate else self.schedule(epoch)
         )
-        if self.verbose:
-            print(f"epoch {epoch + 1}: learning rate {network.learning_rate:g}", flush=True)
+        self.say(f"learning rate {network.learning_rate:g}")
 
 
 class ReduceLROnPlateau(Callback):
@@ -60,11 +68,11 @@ class ReduceLROnPlateau(Callback):
             raise ValueError(f"factor must be from 0 to below 1, not {factor}")
         self.monitor = monitor
         self.factor = factor
-        self.patience = patience
+        self.patience = checked_epochs("patience", patience)
         self.verbose = verbose
         self.mode = checked_mode(mode)
         self.min_delta = min_delta
-        self.cooldown = cooldown
+        self.cooldown = checked_epochs("cooldown", cooldown)
         self.min_lr = min_lr
         self._reductions: list[int] = []
 
@@ -91,5 +99,4 @@ class ReduceLROnPlateau(Callback):
             return
         network.learning_rate = max(network.learning_rate * self.factor, self.min_lr)
         self._reductions.append(epoch)
-        if self.verbose:
-            print(f"epoch {epoch + 1}: learning rate reduced to {network.learning_rate:g}", flush=True)
+        self.say(f"learning rate reduced to {network.learning_rate:g}")

@@ -34,6 +34,7 @@ class ModelCheckpoint(Callback):
         self,
         path: str | os.PathLike,
         monitor: str = "val_loss",
+        verbose: int = 0,
         save_best_only: bool = False,
         mode: str = "auto",
         save_freq: Literal["epoch"] | int = "epoch",
@@ -48,6 +49,7 @@ class ModelCheckpoint(Callback):
             raise ValueError(f"keep_last must be 1 or more, not {keep_last}")
         self.path = path
         self.monitor = monitor
+        self.verbose = verbose
         self.save_best_only = save_best_only
         self.mode = mode
         self.every_batches = 0 if save_freq == "epoch" else save_freq
@@ -114,6 +116,7 @@ class ModelCheckpoint(Callback):
             augment=training.augment,
         )
         self._saved_at = self.clock()
+        self.say(f"saved {path}")
         self._forget_oldest(path)
 
     def _forget_oldest(self, path: Path) -> None:

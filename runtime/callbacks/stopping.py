@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from runtime.callbacks.base import Callback, Logs
-from runtime.callbacks.monitor import best_position, check_monitored, checked_mode, direction, monitored
+from runtime.callbacks.monitor import (
+    best_position,
+    check_monitored,
+    checked_epochs,
+    checked_mode,
+    direction,
+    monitored,
+)
 
 
 class EarlyStopping(Callback):
@@ -22,6 +29,7 @@ class EarlyStopping(Callback):
         monitor: str = "val_loss",
         min_delta: float = 0.0,
         patience: int = 0,
+        verbose: int = 0,
         mode: str = "auto",
         baseline: float | None = None,
         restore_best_weights: bool = False,
@@ -29,11 +37,12 @@ class EarlyStopping(Callback):
     ):
         self.monitor = monitor
         self.min_delta = abs(min_delta)
-        self.patience = patience
+        self.patience = checked_epochs("patience", patience)
+        self.verbose = verbose
         self.mode = checked_mode(mode)
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
+        self.start_from_epoch = checked_epochs("start_from_epoch", start_from_epoch)
         self._best: dict[str, np.ndarray] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -53,6 +62,7 @@ class EarlyStopping(Callback):
             self._best = {name: array.copy() for name, array in self._evaluated().items()}
         if waited >= max(self.patience, 1):
             self.training.stop_training = True
+            self.say(f"no better {self.monitor} since epoch {epoch + 1 - waited}, the training ends")
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self._best is not None:
