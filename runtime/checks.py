@@ -73,6 +73,7 @@ def check_iterable(
             "x makes no sense",
             expected="an array and y, or what can be iterated and gives pairs (x, y)",
             found=type(x).__name__,
+            advice="lambda epoch: (x[k] for k in range(len(x)))" if hasattr(x, "__getitem__") else None,
         )
     if batch_size is not None:
         raise TrainingError("batch_size makes no sense here", expected="none: each pair of x is a batch")

@@ -280,7 +280,7 @@ class ModelInterface:
             raise DataError(
                 f"the {what} do not fit the model {self.name!r}",
                 expected=f"whole numbers from 0 to {limit - 1}",
-                found=f"{shown} ({int(wrong.sum()):,} {what.split()[1]}; the first at sample {first})",
+                found=f"{shown} ({int(wrong.sum()):,} of {wrong.size:,}; the first at sample {first})",
             )
 
 

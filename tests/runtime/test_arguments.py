@@ -68,6 +68,25 @@ def test_held_out_data_from_anywhere(kind):
     assert evaluate(networks[0], given) == evaluate(networks[1], x[30:], y[30:], 8)
 
 
+def test_batches_by_number_are_advised():
+    """As a Sequence of Keras has them; a label that is wrong is counted in its batch."""
+    x, y = fake_network.small_images(20)
+
+    class Sequence:
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, number):
+            return x[10 * number :][:10], y[10 * number :][:10]
+
+    given = Sequence()
+    with pytest.raises(TrainingError, match=r"x\[k\] for k in range\(len\(x\)\)"):
+        fit(fake_network.Network(), given, verbose=0)
+    fit(fake_network.Network(), lambda epoch: (given[k] for k in range(len(given))), verbose=0)
+    with pytest.raises(DataError, match=r"(?s)batch 1 labels do not fit.*10 of 10; the first at sample 0"):
+        fit(fake_network.Network(), [(x[:10], y[:10] + 10)], verbose=0)
+
+
 def test_an_iterator_that_has_ended_is_said():
     x, y = fake_network.small_images(20)
     with pytest.raises(DataError, match="an iterator ends once and for all"):
