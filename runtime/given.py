@@ -31,7 +31,7 @@ class Given:
     ignored: int | None = None
     """A label that counts for nothing, besides those below the limit."""
     real: str | None = None
-    """The input that says which steps of a label are real."""
+    """The input that says which steps of a label, or of integers that are an input, are real."""
 
     @classmethod
     def of_module(cls, module: ModuleType, key: str, constant: str) -> Given:

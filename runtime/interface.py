@@ -218,7 +218,8 @@ class ModelInterface:
         if count == 0:
             raise DataError(f"the {what} data are empty", expected="one sample or more", found="none")
         for one in self.inputs:
-            self._check_input(inputs[one.key], one, _named(f"{what} inputs", one, self.inputs))
+            array = inputs[one.key] if one.real is None else where_real(inputs[one.key], inputs[one.real])
+            self._check_input(array, one, _named(f"{what} inputs", one, self.inputs))
         for one in self.labels:
             array = labels[one.key] if one.real is None else where_real(labels[one.key], inputs[one.real])
             self._check_label(array, one, _named(f"{what} labels", one, self.labels))

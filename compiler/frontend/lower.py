@@ -189,6 +189,7 @@ def _signature(model: Model, given: list[Tensor], losses: LoweredLosses, outputs
     batches = [t for t in given if t.kind in ("input", "label") and t != losses.weights]
     arguments = dict(zip((t.name for t in batches), argument_names(t.kind for t in batches), strict=True))
     keys = {label.name: name for name, label in losses.labels.items()}
+    real = {**losses.real, **_said_of_inputs(model)}
     scalings = {
         step.name: BOOLEANS if step.layer.boolean else BYTES_AS_SHARES
         for step in model.input_steps
@@ -202,7 +203,7 @@ def _signature(model: Model, given: list[Tensor], losses: LoweredLosses, outputs
             argument=t.name if t == losses.weights else arguments.get(t.name, ""),
             key=keys.get(t.name, "") or t.name,
             ignored=losses.ignored.get(t.name),
-            real=losses.real.get(t.name, ""),
+            real=real.get(t.name, ""),
         )
         for t in given
     ]
@@ -213,6 +214,16 @@ def _signature(model: Model, given: list[Tensor], losses: LoweredLosses, outputs
     slots = [Row(name, "slot", ()) for name in model.optimizer.slots]
     values = [Row(TOTAL, "value", ()), *(_loss_row(one, losses) for one in model.objectives if losses.values)]
     return Signature((*rows, *numbers, *slots, *outputs, *values), model.ends[1].keyed)
+
+
+def _said_of_inputs(model: Model) -> dict[str, str]:
+    """Of inputs of integers the input that says which of their positions are real. Where a layer reads what
+    fills up of them, it may count: then all are looked at."""
+    masks = {step.name: step.mask.source for step in model.graph.steps if step.mask is not None}
+    reading = (step for step in model.graph.steps if step.layer.reads_filling)
+    counted = {masks.get(name) for step in reading for name in step.inputs}
+    words = {step.name for step in model.input_steps if step.vocabulary is not None}
+    return {name: said for name, said in masks.items() if name in words and said not in counted}
 
 
 def _loss_row(one: NamedLoss, losses: LoweredLosses) -> Row:

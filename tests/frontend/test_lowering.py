@@ -15,7 +15,9 @@ from compiler import (
     CrossEntropy,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
+    GlobalAveragePooling1D,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -23,9 +25,11 @@ from compiler import (
     Input,
     MaxPool2D,
     MeanSquaredError,
+    Model,
     Ones,
     Sequential,
     Softmax,
+    Unmasked,
     Zeros,
 )
 from compiler.frontend.lower import lower
@@ -122,6 +126,21 @@ def test_the_interface_of_programs():
     origins = {definition.name: definition.origin for definition in lowered.training.definitions}
     assert origins["softmax_1.sum1"] == "softmax_1"
     assert origins["loss"] == "loss"
+
+
+@pytest.mark.parametrize("unmasked", [False, True])
+def test_what_says_which_words_are_real(unmasked):
+    """Where something reads what fills up, all words are looked at."""
+    words = Input(4, vocabulary=5, lengths=True, name="words")
+    steps = Embedding(5, 3)(words)
+    pooled = GlobalAveragePooling1D()(Unmasked()(steps) if unmasked else steps)
+    rows = lower(Model(words, Dense(1)(pooled), loss=MeanSquaredError(), optimizer=SGD())).signature.of(
+        "input"
+    )
+    assert {row.key: row.real for row in rows} == {
+        "words": "" if unmasked else "words_lengths",
+        "words_lengths": "",
+    }
 
 
 def test_random_streams_differ():

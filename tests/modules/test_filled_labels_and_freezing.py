@@ -1,4 +1,4 @@
-"""Of one module: labels in steps that only fill up are not looked at, and parameters can be frozen."""
+"""Of one module: labels and words in steps that only fill up are not looked at; parameters can be frozen."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from tests.workshop import compile_quickly, import_module
 
 MODEL = '''"""Words of which 0 is none, and a sequence with lengths: a class of each step of both."""
 
-from compiler import Adafactor, CrossEntropy, Dense, Embedding, Input, Model, Softmax
+from compiler import Adafactor, CrossEntropy, Dense, LSTM, Embedding, Input, Model, Softmax
 
 words = Input(5, vocabulary=4, name="words")
 x = Input(5, 2, lengths=True, name="x")
+chars = Input(4, vocabulary=3, lengths=True, name="chars")
 one = Softmax()(Dense(3, name="first")(Embedding(4, 6, mask_zero=True)(words)))
 other = Softmax()(Dense(3, name="second")(x))
+sums = Dense(1, name="last")(LSTM(2)(Embedding(3, 2)(chars)))
 losses = {"one": CrossEntropy(), "other": CrossEntropy(ignore_index=-100)}
-model = Model([words, x], {"one": one, "other": other}, losses=losses, optimizer=Adafactor())
+outputs = {"one": one, "other": other, "sums": sums}
+model = Model([words, x, chars], outputs, losses=losses, optimizer=Adafactor())
 '''
 
 
@@ -41,6 +44,9 @@ def batch(wrong: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     words, lengths = rng.integers(0, 4, (7, 5)), rng.integers(0, 6, 7)
     words[0], lengths[0] = 1, 5
     x = {"words": words, "x": rng.normal(size=(7, 5, 2)), "x_lengths": lengths}
+    chars, counts = rng.integers(0, 3, (7, 4)), np.array([4, 0, 1, 2, 3, 4, 1])
+    x |= {"chars": chars, "chars_lengths": counts}
+    x["chars"][np.arange(4) >= counts[:, None]] = wrong
     y = {"one": rng.integers(0, 3, (7, 5)), "other": rng.integers(0, 3, (7, 5))}
     y["one"][words == 0] = wrong
     y["other"][np.arange(5) >= lengths[:, None]] = wrong
@@ -57,6 +63,29 @@ def test_what_labels_are_where_nothing_is_real_does_not_matter(module, rows) -> 
         assert found == expected
         assert all((others[name] == gradient).all() for name, gradient in gradients.items())
         assert net.evaluate(x, y)[0] == net.evaluate(x, usual)[0]
+        ModelInterface.of_module(module).check_pair(x, y, "training")
+
+
+@pytest.mark.parametrize("rows", [None, np.array([6, 0, 3])])
+def test_what_words_are_behind_the_end_does_not_matter(module, rows) -> None:
+    """Of a batch, of rows of a data set, and of a prediction; whatever stands there."""
+    net, (usual, y) = module.Network(seed=0), batch(0)
+    expected = net.predict(usual)
+    for wrong in (-1, 3, 255):
+        x, _ = batch(wrong)
+        found = net.predict(x)
+        assert all((found[name] == value).all() for name, value in expected.items())
+        assert net.value_and_grad(x, y, rows=rows)[0] == net.value_and_grad(usual, y, rows=rows)[0]
+        ModelInterface.of_module(module).check_pair(x, y, "training")
+
+
+def test_words_before_the_end_are_looked_at(module) -> None:
+    x, y = batch(-1)
+    x["chars"][3, 1] = 3
+    for run in (lambda net: net.predict(x), lambda net: net.train_step(x, y)):
+        with pytest.raises(ValueError, match=r"x\['chars'\]: expected integers from 0 to 2, found 3"):
+            run(module.Network(seed=0))
+    with pytest.raises(DataError, match="do not fit the model"):
         ModelInterface.of_module(module).check_pair(x, y, "training")
 
 

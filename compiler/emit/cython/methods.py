@@ -23,6 +23,7 @@ from compiler.ir.module.methods import (
     Totals,
     Way,
 )
+from compiler.ir.module.signature import Row
 from compiler.ir.tensor.program import Shape
 from compiler.schedule.layout import row_size
 
@@ -123,7 +124,7 @@ def _door(method: Method, names: Names) -> list[str]:
         for number, row in enumerate(method.takes):
             batch = f", {first}.shape[0]" if number else ""
             array = f'_array("{names.shown[row.name]}", {row.argument})'
-            said = (one.argument for one in method.inputs if row.real and one.key == row.real)
+            said = (_said(one, row, names) for one in method.inputs if row.real and one.key == row.real)
             array = "".join(f"_where_real({array}, {argument})" for argument in said) or array
             checked = f"self._{names.fields[row.name]}(&context, {array}{batch})"
             if not (number or method.takes_none):
@@ -137,6 +138,13 @@ def _door(method: Method, names: Names) -> list[str]:
         parts = f"context.before != 0 or {shared}" if method.part else shared
         lines.append(f"self._point_at_example_states(&context, {parts})")
     return lines
+
+
+def _said(real: Row, row: Row, names: Names) -> str:
+    """The input that says what is real of another, which may come behind it."""
+    if row.use == "label":
+        return real.argument
+    return f'_array("{names.shown[real.name]}", {real.argument})'
 
 
 def taken_apart(method: Method) -> Iterable[str]:

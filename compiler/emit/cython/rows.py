@@ -58,10 +58,10 @@ class RowText:
     ignored: int | None
     """The label that counts for nothing; then `limit` is that of the others."""
     real: str
-    """The input that says which steps of a label are real."""
+    """The input that says which steps of a label, or of integers that are an input, are real."""
 
     def counted(self, inputs: Sequence[RowText], rows: str = "") -> str:
-        """The argument, or these rows of it; of labels without those that only fill up, which nobody reads.
+        """The argument, or these rows of it; of integers without those that only fill up, which nobody reads.
 
         Of the first input the rows are there already."""
         own = f"{self.argument}{rows}"

@@ -60,7 +60,7 @@ class Row:
     ignored: int | None = None
     """An integer that callers give for what counts for nothing; programs have `limit - 1` in its place."""
     real: str = ""
-    """Of labels: the key of the input that says which of their steps are real."""
+    """Of labels, and of inputs of integers: the key of the input that says which of their steps are real."""
     over: str = ""
     """Of one of several losses: the key of labels that it is a mean over, where some count for nothing."""
     weight: float = 1.0
