@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import chainrule
 from compiler.derive.jvp import jvp
 from compiler.errors import ModelError
 from compiler.ir.tensor.interpreter import run
+from compiler.language.formula.notations import FUNCTIONS, FUNCTIONS_OVER_AXES, written_here
 from compiler.language.formula.unreadable import WORDS
-from compiler.tools.derive.checks import Finding, taylor
+from compiler.tools.derive.checks import Finding, Findings, taylor
 from compiler.tools.derive.problem import question
 from compiler.tools.derive.reading import read_formula
 
@@ -44,12 +46,52 @@ def test_what_cancels_has_the_derivative_zero(formula: str) -> None:
         ("y = x·sin2x", "sin2x is taken as a variable; sin(2x)?"),
         ("rate = x²; y = rate·exprate", "exprate is taken as a variable; exp(rate)?"),
         ("y = sin(x)·mass·logits·maximum·x1·max_x", None),
+        ("y = c + ax²", "ax is taken as a variable; a*x?"),
+        ("y = ab·b", "ab is taken as a variable; a*b?"),
+        ("y = mu·x + lr·dx + wd", None),
     ],
 )
 def test_a_variable_that_looks_like_a_call_is_noted(formula: str, note: str | None) -> None:
     derived = chainrule.derive(formula)
     assert derived.page.notes == ((note,) if note else ())
     assert note is None or f"({note})" in str(derived)
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("y = 2*foo(x + 1)", "    y = 2*foo(x + 1)\n          ^^^^^^^^^^"),
+        ("y = x > z", "    y = x > z\n        ^^^^^"),
+        ("y = x·y", "found:    y reads y, which"),
+        ("y = arctan(x)", "try:      atan(x)"),
+        ("y[b] = x[b] + relu(z)", "try:      max(z, 0)"),
+    ],
+)
+def test_messages_show_the_formula_as_it_was_typed(formula: str, message: str) -> None:
+    """Scalars had brackets in them that nobody had written."""
+    with pytest.raises(ModelError) as raised:
+        chainrule.derive(formula)
+    assert message in str(raised.value)
+    assert "[]" not in str(raised.value)
+
+
+@pytest.mark.parametrize("function", sorted({*FUNCTIONS, *FUNCTIONS_OVER_AXES}))
+def test_what_is_advised_for_a_function_is_a_formula(function: str) -> None:
+    """dot(w, x) was advised sum[i](w*x), which is none."""
+    for arguments in (["x"], ["x", "z"], ["x", "z", "c"]):
+        advised = written_here(function, arguments)
+        if advised is not None and not (arguments == ["x", "z", "c"] and "if x " in advised):
+            bound = re.findall(r"\b[a-z]+\[(\w)\]\(", advised)
+            read = {axis for indices in re.findall(r"\[([^\]]*)\]", advised) for axis in indices.split(", ")}
+            question(f"y[{', '.join(sorted(read - set(bound)))}] = {advised}")
+
+
+@pytest.mark.parametrize("formula", ["y = d/dx x²", "y = d/dx (x²)", "∂/∂x x²", "y = ∇f"])
+def test_a_derivative_in_the_formula_is_what_is_found(formula: str) -> None:
+    """It was advised d/dx*x², a quotient of variables."""
+    with pytest.raises(ModelError, match="the formula alone is written"):
+        chainrule.derive(formula)
+    assert "∂y/∂d = z/dx" in str(chainrule.derive("y = d/dx*z"))
 
 
 @pytest.mark.parametrize(
@@ -157,6 +199,17 @@ def test_taylor_finds_wrong_derivatives(formula: str, wrong: float) -> None:
     tangent = next(t.name for t in program.inputs if t.kind == "tangent")
     slope = run(program, {**point, tangent: directions["x"]})[program.outputs[-1]]
     right, found = (taylor(asked, point, directions, factor * slope) for factor in (1.0, wrong))
-    assert Finding("Taylor", "", right, is_slope=True).passed
+    assert Finding("Taylor", "", right, is_slope=True).outcome == "passed"
     assert found is not None
-    assert not Finding("Taylor", "", found, is_slope=True).passed
+    assert Finding("Taylor", "", found, is_slope=True).outcome == "failed"
+
+
+def test_what_cannot_be_measured_has_not_passed() -> None:
+    """It counted as passed, and a table of such alone passed too."""
+    right, unknown = Finding("adjoint", "", 1e-16), Finding("Taylor", "", None, is_slope=True)
+    wrong = Finding("steps", "", 0.5)
+    assert [f.outcome for f in (right, unknown, wrong)] == ["passed", "not measurable", "failed"]
+    assert Findings((right, unknown)).passed
+    assert "passed without Taylor: " in str(Findings((right, unknown)))
+    assert not Findings((unknown,)).passed
+    assert not Findings((right, unknown, wrong)).passed

@@ -52,7 +52,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("atanh", "arctanh", "artanh"), ("log((1 + {0})/(1 - {0}))/2",)),
     **dict.fromkeys(("fabs", "absolute"), ("abs({0})",)),
     **dict.fromkeys(("sgn", "signum"), ("sign({0})",)),
-    **{"root": ("sqrt({0})", "{0}**(1/{1})"), "norm": ("sqrt(sum[i]({0}**2))",)},
+    **{"root": ("sqrt({0})", "{0}**(1/{1})")},
     **{"maximum": ("", "max({0}, {1})"), "minimum": ("", "min({0}, {1})")},
     **dict.fromkeys(("fmax",), ("", "max({0}, {1})")),
     **dict.fromkeys(("fmin",), ("", "min({0}, {1})")),
@@ -65,7 +65,6 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("silu", "swish"), ("{0}/(1 + exp(-{0}))",)),
     **{"gelu": ("{0}*(1 + erf({0}/sqrt(2)))/2",), "elu": ("{0} if {0} > 0 else exp({0}) - 1",)},
     **{"gaussian": ("exp(-{0}**2)",), "sinc": ("sin({0})/{0}",)},
-    **{"dot": ("", "sum[i]({0}*{1})"), "inner": ("", "sum[i]({0}*{1})")},
 }
 """Functions of other languages, by how they are written here with one argument, with two, with three."""
 
@@ -79,6 +78,8 @@ FUNCTIONS_OVER_AXES = {
     "average": "mean[i](x[b, i])",
     "avg": "mean[i](x[b, i])",
     "product": "prod[i](x[b, i])",
+    **dict.fromkeys(("dot", "inner", "vdot"), "sum[i](w[i]*x[b, i])"),
+    "norm": "sqrt(sum[i](x[b, i]**2))",
     "matmul": "sum[i](x[b, i]*kernel[i, o])",
 }
 """Functions of whole arrays, by an example of what says the same in indices."""

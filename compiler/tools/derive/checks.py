@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from types import ModuleType
+from typing import Literal
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from compiler.tools.derive.problem import Question, given_cotangent
 from compiler.tools.derive.replay import replayed
 
 Arrays = Mapping[str, np.ndarray]
+Outcome = Literal["passed", "failed", "not measurable"]
 NOT_FINITE = "the formula or a derivative is not finite at"
 TOLERANCE = 1e-9
 SLOPE_TOLERANCE = 0.1
@@ -45,20 +47,21 @@ class Finding:
     rung: str
     what: str
     value: float | None
-    """None where it can not be measured."""
+    """None where it can not be measured: then it neither passed nor failed."""
     is_slope: bool = False
 
     @property
-    def passed(self) -> bool:
+    def outcome(self) -> Outcome:
         if self.value is None:
-            return True
-        return abs(self.value - 2) <= SLOPE_TOLERANCE if self.is_slope else self.value <= TOLERANCE
+            return "not measurable"
+        right = abs(self.value - 2) <= SLOPE_TOLERANCE if self.is_slope else self.value <= TOLERANCE
+        return "passed" if right else "failed"
 
     def __str__(self) -> str:
         if self.value is None:
             return f"{self.rung:<12} {'-':<12} {self.what}: not measurable here"
         value = f"slope {self.value:.3f}" if self.is_slope else f"{self.value:.1e}"
-        return f"{self.rung:<12} {value:<12} {self.what}{'' if self.passed else '   FAILED'}"
+        return f"{self.rung:<12} {value:<12} {self.what}{'   FAILED' if self.outcome == 'failed' else ''}"
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,23 @@ class Findings:
 
     @property
     def passed(self) -> bool:
-        return bool(self.rows) and all(row.passed for row in self.rows)
+        """Whether something was measured, and all that was is right. `missing` says what was not."""
+        outcomes = {row.outcome for row in self.rows}
+        return "passed" in outcomes and "failed" not in outcomes
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The rungs that could not be measured."""
+        return tuple(dict.fromkeys(row.rung for row in self.rows if row.outcome == "not measurable"))
 
     def __str__(self) -> str:
         if not self.rows:
             return f"FAILED: {self.where}"
         verdict = "passed" if self.passed else "FAILED"
-        limit = f"{verdict}: errors up to {TOLERANCE:.0e} and slopes within {SLOPE_TOLERANCE} of 2 pass"
+        without = f" without {', '.join(self.missing)}" if self.missing else ""
+        limit = (
+            f"{verdict}{without}: errors up to {TOLERANCE:.0e} and slopes within {SLOPE_TOLERANCE} of 2 pass"
+        )
         return "\n".join([*map(str, self.rows), *([f"({self.where})"] if self.where else []), limit])
 
 

@@ -11,7 +11,8 @@ from compiler.ir.tensor.prune import part_of
 from compiler.language.formula.compile import compile_formula
 from compiler.language.formula.infer import infer_shapes
 from compiler.language.formula.scope import Operand
-from compiler.tools.derive.reading import given_tensors, misread, read_formula
+from compiler.tools.derive.as_typed import as_typed
+from compiler.tools.derive.reading import Written, given_tensors, misread, read_formula
 from compiler.tools.derive.sizes import operands_of
 
 GIVEN = ("input", "label", "parameter")
@@ -32,8 +33,14 @@ class Question:
 
 def question(text: str, *, wrt: Iterable[str] = (), sizes: Mapping[str, int] | None = None) -> Question:
     """The question that a formula asks. Raises ModelError for what cannot be read or does not fit."""
-    written = read_formula(text)
-    operands, known = operands_of(written, given_tensors(written.formula), sizes or {})
+    try:
+        return _question(read_formula(text), tuple(wrt), sizes or {})
+    except ModelError as error:
+        raise as_typed(error, text) from None
+
+
+def _question(written: Written, wrt: tuple[str, ...], sizes: Mapping[str, int]) -> Question:
+    operands, known = operands_of(written, given_tensors(written.formula), sizes)
     shapes = infer_shapes(written.text, operands=operands, unknown={}, constants={}, sizes={}, extents=known)
     result = written.result
     compiled = compile_formula(
@@ -52,7 +59,7 @@ def question(text: str, *, wrt: Iterable[str] = (), sizes: Mapping[str, int] | N
     program = part_of(inputs, compiled.definitions, (result,))
     # What cancels, as in x - x, is given all the same: its derivative is 0.
     kept = [t for t in inputs if t.kind == "input" or t in program.inputs]
-    found = asked(written.text, program.replace(inputs=tuple(kept)), result, tuple(wrt) or written.by)
+    found = asked(written.text, program.replace(inputs=tuple(kept)), result, wrt or written.by)
     return replace(found, notes=(*written.notes, *misread(written.formula)))
 
 

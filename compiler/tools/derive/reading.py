@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, count
 
@@ -41,8 +42,13 @@ _NUMBER = re.compile(r"(?<![\w.])(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)(?![\d.]|[eE]
 _CLOSED = re.compile(r"\)[ ]?(?=[\w(])(?!\s*(?:if|else|and|or|for|not|in)\b)")
 _WORDS = re.compile(r"(?:if|else|and|or|not)\b")
 _ARGUMENT = re.compile(r"\d*[^\W\d_]")
+_PAIR = re.compile(r"(?!pi|mu|nu|xi|d)[^\W\d_]{2}")
+UNKNOWNS = "xyz"
+"""A name of two letters that ends in one of these may have been meant as a product."""
 _FUNCTION = re.compile(r"^\s*([^\W\d]\w*)\s*\(([^\W\d]\w*(?:\s*,\s*[^\W\d]\w*)*)\)\s*=(?!=)")
 """`f(x) =`: a number that is called f, and what it is a function of."""
+_DERIVATIVE = re.compile(r"\b[d∂]\s*/\s*[d∂]\w+\s*[\w(\[√]|[∂∇]")
+"""`d/dx x²`: what is asked for, as part of the formula."""
 CALLED_BY_NAME = tuple(name for name in KNOWN_FUNCTIONS if name != SIZE)
 RESULTS = ("y", "f", "z", "g", "h", "u", "v", "w")
 """What a result may be called that has no name, the first that is free."""
@@ -70,6 +76,14 @@ def read_formula(text: str) -> Written:
     if not text.strip():
         raise ModelError(
             Problem("the formula is empty", expected="name = expression", advice="y = (3x + 2)²")
+        )
+    if _DERIVATIVE.search(text):
+        raise ModelError(
+            Problem(
+                "the formula alone is written, and all its derivatives are found",
+                expected="a formula; --wrt says by what",
+                advice='"y = x²" --wrt x',
+            )
         )
     lines = re.split(r"\n|;\s*", text.strip())
     function = _FUNCTION.match(lines[-1])
@@ -235,6 +249,16 @@ def misread(formula: Formula) -> Iterator[str]:
         argument = name[len(function) :]
         if argument in names or _ARGUMENT.fullmatch(argument):
             yield f"{name} is taken as a variable; {function}({argument})?"
+    yield from _products(given)
+
+
+def _products(given: Mapping[str, Given]) -> Iterator[str]:
+    """`ax² + bx` reads ax and bx, two numbers of two letters that look like products with x."""
+    pairs = [g.name for g in given.values() if _PAIR.fullmatch(g.name) and not g.reads[0].indices]
+    ends = Counter(name[-1] for name in pairs)
+    for name in pairs:
+        if name[-1] in UNKNOWNS or ends[name[-1]] > 1 or not given.keys().isdisjoint(name):
+            yield f"{name} is taken as a variable; {name[0]}*{name[1]}?"
 
 
 def bound_axes(formula: Formula) -> dict[str, bool]:

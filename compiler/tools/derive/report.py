@@ -135,7 +135,9 @@ def _notes(asked: Question, modes: Iterable[Derived], names: Called) -> Iterable
     for derived in modes:
         if derived.seeded is not None and derived.mode in ("vjp", "hvp"):
             seed = names[derived.seeded].text
-            yield f"{seed} is the cotangent of {output}: ∂L/∂{output} of a loss L; x_bar is that of x"
+            by = names[asked.wrt[0]].text
+            yield f"{seed} is the cotangent of {output}: ∂L/∂{output} of a loss L; {by}_bar is that of {by}"
             break
     if any(derived.mode in ("jvp", "hvp") for derived in modes):
-        yield "x_dot is the tangent of x: the direction along which the derivative is taken"
+        by = names[asked.wrt[0]].text
+        yield f"{by}_dot is the tangent of {by}: the direction along which the derivative is taken"
