@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import chainrule
 from compiler.tools.derive.checks import check_derivation
+from compiler.tools.derive.replay import replayed
+from tests.derive.test_stop_gradient import FORMULAS
 
 USUAL = "the formula or a derivative is not finite at values from 0.2 to 1.5; "
 
@@ -49,3 +52,19 @@ def test_a_wrong_answer_is_found_there_too() -> None:
     right, wrong = chainrule.derive("y[i] = sqrt(-x[i])"), chainrule.derive("y[i] = sqrt(1 - x[i])")
     mixed = replace(right.modes[0], stable=wrong.modes[0].stable)
     assert not check_derivation(right.asked, [mixed], None).passed
+
+
+@pytest.mark.parametrize("mode", ["vjp", "jvp", "hvp", "jacobian"])
+@pytest.mark.parametrize("formula", FORMULAS.values())
+def test_what_is_held_stays_where_derivatives_are_measured(formula: str, mode: str) -> None:
+    """Its values moved with the point, and right derivatives failed by Taylor and by their steps."""
+    findings = chainrule.derive(formula, modes=mode).check()
+    assert findings.passed, str(findings)
+    assert not findings.missing
+
+
+def test_steps_beside_a_pole_replay() -> None:
+    """Differences of the usual step said 1e-3 there."""
+    (derived,) = chainrule.derive("y = 1/(x - 1)", modes="jvp").modes
+    near = {"x": np.array(1.0005), **{t.name: np.array(1.0) for t in derived.source.inputs if t.name != "x"}}
+    assert [step.error < 1e-9 for step in replayed(derived.source, derived.derived, near, batch=2)] == [True]

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
-from compiler.ir.tensor.interpreter import concrete_shape
+from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.program import Program, Rewrite
 from compiler.ir.tensor.stepwise import stepwise
+from compiler.tools.derive.problem import question
 from compiler.tools.derive.replay import replayed, unrecorded
 from tests.derive.cases import Case, NoRegularPoint, sample
 from tests.derive.layer_cases import (
@@ -151,3 +152,10 @@ def test_a_wrong_step_is_found() -> None:
                     assert unrecorded(program, steps, replace(result, definitions=(doubled,))) == []
                     assert unrecorded(program, rewrites[:position], replace(result, definitions=(doubled,)))
     assert found >= {"step", "vjp", "jvp", "winner", "compose", "output form", "algebra", "pull out", "shift"}
+
+
+def test_what_is_given_keeps_its_digits() -> None:
+    """It was rounded to float64, and differences of short steps with it."""
+    third = np.longdouble(1) / 3
+    found = run(question("y = 2x").program, {"x": third}, dtype=np.longdouble)["y"]
+    assert found == 2 * third

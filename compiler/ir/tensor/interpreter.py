@@ -81,7 +81,8 @@ def _batch_of(program: Program, inputs: Arrays) -> int:
 def _given(tensor: Tensor, inputs: Arrays, batch: int, seed: int, step: int) -> np.ndarray:
     shape = concrete_shape(tensor.shape, batch)
     if tensor.name in inputs:
-        value = np.asarray(inputs[tensor.name], dtype=np.int64 if tensor.dtype == "index" else np.float64)
+        # A real one is rounded once, to what is computed in: by way of float64 it would lose what is finer.
+        value = np.asarray(inputs[tensor.name], dtype=np.int64 if tensor.dtype == "index" else None)
         if value.shape != shape:
             raise ValueError(f"{tensor.name}: expected shape {shape}, found {value.shape}")
         return value

@@ -20,6 +20,7 @@ import numpy as np
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
 from compiler.ir.tensor.circles import circles_of
+from compiler.ir.tensor.held_apart import held, held_apart
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import Program
 from compiler.tools.check.in_jax import in_jax
@@ -186,11 +187,14 @@ class _Remainder:
 def _remainder(
     asked: Question, point: Arrays, directions: Arrays, slope: np.ndarray, scale: float
 ) -> _Remainder:
-    before = run(asked.program, point, batch=EXAMPLES)[asked.output]
-    left = []
+    values = run(asked.program, point, batch=EXAMPLES)
+    before, left = values[asked.output], []
+    # What is held does not move.
+    program, of = held_apart(asked.program)
+    kept = {held(name): values[name] for name in of}
     for h in STEPS * scale:
         moved = {n: v + h * directions[n] if n in directions else v for n, v in point.items()}
-        value = run(asked.program, moved, batch=EXAMPLES)[asked.output]
+        value = run(program, {**moved, **kept}, batch=EXAMPLES)[asked.output]
         left.append(float(np.linalg.norm(value - before - h * slope)))
     if not np.all(np.isfinite(left)):
         return _Remainder(None, 0)
