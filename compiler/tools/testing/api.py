@@ -60,9 +60,11 @@ def _of_function(
     jvp: Callable[..., Any] | None,
     seed: int,
 ) -> str:
-    arrays = {
-        n: np.array(_plain(x), dtype=np.float64) for n, x in zip(_names(len(inputs)), inputs, strict=True)
-    }
+    names = _names(len(inputs))
+    for name, x in zip(names, inputs, strict=True):
+        if isinstance(x, dict):
+            raise ValueError(f"{name} is a dict: inputs are arrays, one by one")
+    arrays = {n: np.array(_plain(x), dtype=np.float64) for n, x in zip(names, inputs, strict=True)}
     arrays |= {n: np.array(_plain(p), dtype=np.float64) for n, p in parameters_of(function).items()}
     differentiable = _differentiable(function, inputs, vjp, jvp)
     measured = tuple(measure(differentiable, tuple(arrays), tuple(arrays.values()), seed))

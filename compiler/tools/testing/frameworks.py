@@ -47,7 +47,9 @@ def in_numpy(
         return np.asarray(push(*inputs, *tangents), np.float64)
 
     def value(*inputs: np.ndarray) -> np.ndarray:
-        return np.asarray(function(*inputs), np.float64)
+        found = function(*inputs)
+        # What a list of numbers is in NumPy is an array.
+        return np.asarray(one(found) if isinstance(found, dict) else found, np.float64)
 
     return Differentiable(_name(function), value, pulled, pushed if push else None)
 
@@ -74,7 +76,7 @@ def in_torch(function: Callable[..., Any], number: int) -> Differentiable:
         return [torch.tensor(x, dtype=torch.float64, requires_grad=grad) for x in inputs]
 
     def value(*inputs: np.ndarray) -> np.ndarray:
-        return call(tensors(inputs, False)).detach().numpy()
+        return one(call(tensors(inputs, False))).detach().numpy()
 
     def pull(inputs: Arrays, cotangent: np.ndarray) -> Arrays:
         given = tensors(inputs, True)
@@ -93,7 +95,7 @@ def in_jax(function: Callable[..., Any]) -> Differentiable:
     jax.config.update("jax_enable_x64", True)
 
     def value(*inputs: np.ndarray) -> np.ndarray:
-        return np.asarray(function(*map(jax.numpy.asarray, inputs)), np.float64)
+        return np.asarray(one(function(*map(jax.numpy.asarray, inputs))), np.float64)
 
     def pull(inputs: Arrays, cotangent: np.ndarray) -> Arrays:
         _, back = jax.vjp(function, *map(jax.numpy.asarray, inputs))
@@ -106,6 +108,14 @@ def in_jax(function: Callable[..., Any]) -> Differentiable:
         return np.asarray(slope)
 
     return Differentiable(_name(function), value, pull, None if hasattr(function, "defvjp") else push)
+
+
+def one(value: Any) -> Any:
+    """The value of a function, which is one array. Raises ValueError for several."""
+    if isinstance(value, tuple | list | dict):
+        message = f"a function of one result is measured, and this one gives a {type(value).__name__}"
+        raise ValueError(f"{message}: choose one, as in lambda x: function(x)[0]")
+    return value
 
 
 def several(found: Any, number: int) -> Arrays:

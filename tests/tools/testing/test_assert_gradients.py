@@ -130,3 +130,35 @@ def test_torch_functions_and_modules() -> None:
 
     with pytest.raises(AssertionError, match="WRONG"):
         assert_gradients(Wrong.apply, x)
+
+
+def test_one_element_of_many_is_found() -> None:
+    """24 are drawn, and what one of 20,000 is wrong by is nothing beside Taylor's remainder."""
+    x = np.random.default_rng(0).standard_normal((100, 200))
+
+    def relu(x: np.ndarray) -> np.ndarray:
+        return np.maximum(x, 0)
+
+    assert_gradients(relu, x, vjp=lambda x, y_bar: (y_bar * (x > 0),))
+    assert_gradients(np.square, x, vjp=lambda x, y_bar: (2 * x * y_bar,))
+    # What is left of a cube at 0 shrinks as the cube.
+    assert_gradients(lambda x: x**3, np.zeros(3), vjp=lambda x, y_bar: (3 * x**2 * y_bar,))
+
+    def wrong(x: np.ndarray, y_bar: np.ndarray) -> tuple[np.ndarray]:
+        found = 2 * x * y_bar
+        found[17, 31] += 1e-2
+        return (found,)
+
+    with pytest.raises(AssertionError, match=r"all elements +x .*WRONG: an element that was not drawn"):
+        assert_gradients(np.square, x, vjp=wrong)
+
+
+def test_mistakes_in_the_call_are_said() -> None:
+    x, bias = np.ones((5, 3)), np.ones(3)
+    with pytest.raises(ValueError, match=r"x2 \(3,\): sum it over the axes that were broadcast"):
+        assert_gradients(np.add, x, bias, vjp=lambda x, bias, y_bar: (y_bar, y_bar))
+    with pytest.raises(ValueError, match="x is a dict: inputs are arrays"):
+        assert_gradients(lambda p: p["w"], {"w": x}, vjp=lambda p, y_bar: (y_bar,))
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match="gives a tuple: choose one"):
+        assert_gradients(lambda x: (x, 2 * x), torch.ones(3))
