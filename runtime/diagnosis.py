@@ -158,7 +158,7 @@ class Diagnosis:
                         name,
                         f"{last.weight[name]:.3g}",
                         f"{value:.3g}",
-                        f"{last.ratio.get(name, math.nan):.1e}",
+                        f"{last.ratio[name]:.1e}" if name in last.ratio else "",
                     )
                     for name, value in last.parameter_gradient.items()
                 ],

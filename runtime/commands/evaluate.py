@@ -40,7 +40,10 @@ def _evaluate(arguments: argparse.Namespace, module: ModuleType) -> int:
     if result.accuracy is not None:
         text += f"  accuracy {percent(result.accuracy, result.accuracy_error)}"
     metrics = {name: np.asarray(value).tolist() for name, value in result.metrics.items()}
-    text += "".join(f"  {name} {value:.4f}" for name, value in metrics.items() if isinstance(value, float))
+    shown = {name: value for name, value in metrics.items() if isinstance(value, float)}
+    if result.accuracy is not None:
+        shown.pop("accuracy", None)  # which has its error beside it already
+    text += "".join(f"  {name} {value:.4f}" for name, value in shown.items())
     text += f"  on {result.samples:,} test samples, weights {checkpoint.path}"
     say(arguments, "evaluation", text, weights=checkpoint.path, **vars(result) | {"metrics": metrics})
     return SUCCESS

@@ -24,6 +24,7 @@ from runtime.errors import DataError
 from runtime.example_states import check_whole_batches
 from runtime.given import Arrays, batch_of, examples_of
 from runtime.interface import ModelInterface
+from runtime.on_demand import OnDemand
 
 RUNNERS_UP = 2
 SHARE_ERROR = 1e-3
@@ -134,7 +135,7 @@ def _print_mistakes(arguments: argparse.Namespace, samples: _Samples, mistakes: 
     if not len(worst):
         remark("there are no mistakes to draw")
         return
-    if not isinstance(samples.inputs, np.ndarray):
+    if not isinstance(samples.inputs, np.ndarray | OnDemand):
         raise DataError("--worst draws images", found=f"{len(samples.inputs)} inputs for each sample")
     names, said = samples.classes, mistakes.said
     captions = [f"{names[mistakes.labels[k]]} as {names[said[k]]}" for k in worst]

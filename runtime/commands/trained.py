@@ -58,7 +58,8 @@ def trained_network(
     seen = checkpoint.state.data if checkpoint.state else None
     if data is not None and seen is not None and seen.sha256 != data.sha256:
         other = "" if arguments.data else "; --data PATH names other data"
-        remark(f"note: {path} was trained on {seen.name}, and this is {data.name}{other}")
+        behind = seen.name if seen.name != data.name else f"other data of the name {seen.name}"
+        remark(f"note: {path} was trained on {behind}, and this is {data.name}{other}")
         if seen.classes and data.classes and seen.classes != data.classes:
             then, now = (", ".join(of.classes) for of in (seen, data))
             remark(f"note: its classes are {then}; those of the data are {now}, and are taken in this order")

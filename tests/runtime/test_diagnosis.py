@@ -38,6 +38,7 @@ def found(*records):
 def test_nothing_is_said_of_a_healthy_training():
     assert found(record(), record(10)) == []
     assert "nothing looks wrong" in str(Diagnosis([record()]))
+    assert "nan" not in str(Diagnosis([record()])), "a bias that is 0 has no ratio"
     assert found() == [] and str(Diagnosis()) == "nothing was measured"
 
 

@@ -16,6 +16,7 @@ from runtime.distributed.exchange import Share
 from runtime.distributed.network import SharedNetwork
 from runtime.errors import DataError
 from runtime.evaluation import evaluate
+from runtime.finding import find_learning_rate
 from runtime.interface import ModelInterface
 from runtime.on_demand import OnDemand
 from runtime.trainer import fit
@@ -75,6 +76,14 @@ def test_evaluation_reads_batch_by_batch():
     examples, seen = recorded()
     network = fake_network.Network(seed=1)
     assert evaluate(network, examples, Y, 32) == evaluate(network, X, Y, 32) and seen == list(range(100))
+
+
+def test_a_rate_is_found():
+    examples, seen = recorded()
+    found, expected = (
+        find_learning_rate(fake_network.Network(seed=1), x, Y, steps=4, batch_size=16) for x in (examples, X)
+    )
+    assert found.losses == expected.losses and 0 < len(seen) <= 100
 
 
 class Four:

@@ -103,8 +103,12 @@ def test_worst_mistakes(folder, capsys):
     assert len(worst["samples"]) >= 1
     with Image.open("worst.png") as sheet:
         assert sheet.format == "PNG" and sheet.width > 28
-    assert run("predict", "--data", "data.npz", "--worst", "sheet.png") == 0
-    assert "rows: what they are" in capsys.readouterr().out
+    for part in ("train", "test"):  # a folder whose images are read when they are asked for
+        shutil.copytree("images", Path("split", part))
+    for data in ("data.npz", "split"):
+        assert run("predict", "--data", data, "--worst", "sheet.png") == 0
+        out = capsys.readouterr().out
+        assert "rows: what they are" in out and ("worst mistakes: sheet.png" in out) == (data == "split")
     assert run("predict", "--data", "data.npz", "--worst", "sheet.png") == 0, "a sheet is drawn anew"
     image = Path("images", str(wrong), "150.png")
     before = image.read_bytes()
