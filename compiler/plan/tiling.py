@@ -7,6 +7,7 @@ from compiler.machine.elements import element_bytes
 from compiler.machine.machine import Machine
 from compiler.plan.kernels import Call
 from compiler.plan.plan import Plan
+from compiler.plan.reuse import touches
 from compiler.schedule.layout import row_size
 
 LARGEST_TILE = 16
@@ -14,22 +15,23 @@ LARGEST_TILE = 16
 
 
 def cheapest_tile(plan: Plan, machine: Machine, dtype: str) -> int:
-    """The power of two that waits the least, an example, for what is beyond the second-level cache.
+    """The largest power of two for which an example takes hardly longer than for the best.
 
-    `plan` is one for tiles of one example. Weights are read once a tile, in a recurrence once a step. A
-    tile's workspace stays in half of the cache, or is written to the next level that holds it and read again:
-    that pays where the weights are larger.
+    `plan` is one for tiles of one example. An example takes what its kernels compute, and what they wait for
+    beyond the second-level cache: weights, read again for each tile, and what one kernel of a tile hands to
+    another, which a large tile spreads out over more than a cache holds.
     """
-    costs = machine.costs(dtype)
-    weights, read = _weights(plan, dtype), _weights_read(plan, dtype)
+    schedules = [call.schedule for phase in plan.phases for call in phase.tile]
+    touched = touches(plan, machine, dtype)
 
-    def waiting(tile: int) -> float:
-        workspace = tile * plan.tile_bytes
-        fits = workspace <= machine.level2_bytes * costs.workspace_share
-        spilled = 0 if fits else costs.spill_passes * plan.tile_bytes / _beyond(machine, workspace)
-        return read / tile / _beyond(machine, weights) + spilled
+    def cycles(tile: int) -> float:
+        """Of an example."""
+        computed = sum(schedule.cycles_for(machine, tile) for schedule in schedules) / tile
+        return computed + sum(touch.waits(machine, tile) for touch in touched)
 
-    return min(_sizes(LARGEST_TILE), key=waiting)
+    taken = {tile: cycles(tile) for tile in _sizes(LARGEST_TILE)}
+    most = (1 + machine.costs(dtype).large_tile) * min(taken.values())
+    return max(tile for tile, cycles in taken.items() if cycles <= most)
 
 
 def smallest_tile(plan: Plan, machine: Machine, dtype: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,10 +9,9 @@ import pytest
 
 from compiler.ir.module.grammar import Routine
 from compiler.language.layers import Conv2D, Dense
-from compiler.machine.machine import Machine
 from compiler.machine.target import Target
 from compiler.plan.plan import Plan
-from compiler.plan.tiling import cheapest_tile, smallest_tile
+from compiler.plan.tiling import smallest_tile
 from compiler.plan.whole import LANES
 from compiler.schedule.settings import Settings
 from tests.derive.cases import Case, layer_program
@@ -52,15 +50,6 @@ def test_tiles_of_any_batch(least: int, most: int) -> None:
         assert least <= size <= most
         assert size in (least, most) or LANES // 2 < tiles <= LANES
         assert tiles >= min(batch // least, LANES // 2) or size == least
-
-
-def test_a_workspace_beyond_a_cache_makes_tiles_small() -> None:
-    """In the third level it may stay; memory is slower than to read weights once more."""
-    machine = Machine(vector_bytes=64, registers=32)
-    plan = plan_of(CONVOLUTION, TARGETS["x86-64-v4"], 1)
-    large = replace(plan, tile_bytes=machine.level3_bytes // 3)
-    assert cheapest_tile(plan, machine, "float32") > 1
-    assert large.tile_bytes * cheapest_tile(large, machine, "float32") <= machine.level3_bytes
 
 
 def test_the_same_bits_for_any_number_of_threads() -> None:
