@@ -33,7 +33,7 @@ from compiler.simplify.cost import definition_cost
 from compiler.simplify.memo import Memo
 from compiler.simplify.merge import tidy_definition
 from compiler.simplify.output_forms import in_output_forms
-from compiler.simplify.scalar import transcendentals
+from compiler.simplify.scalar import operations, transcendentals
 from compiler.simplify.terms import is_clean, is_contraction
 
 MOST_READS = 4
@@ -41,6 +41,10 @@ MOST_READS = 4
 LARGEST = 48
 """What would have more terms than this, or more reads in one of them, and more than it had, is left in parts:
 twelve tensors each of which is the one before twice are no sum of four thousand."""
+LONGEST = 64
+"""The operations of a body with another one put in, before anything has cancelled. A longer one, and longer
+than it was, is left in parts, which is recorded: to find the forms of so much and to measure them takes
+seconds, and what pays is shorter."""
 
 
 def compose(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
@@ -114,11 +118,18 @@ def _with_inner(program: Program, user: Definition, inner: Definition, memo: Mem
         terms.extend(without)
     if _size(terms) > max(LARGEST, _size(user.terms)):
         return None
+    if _length(terms) > max(LONGEST, _length(user.terms)):
+        memo.too_long[user.name, inner.name] = _length(terms)
+        return None
     return tidy_definition(program, replace(user, terms=tuple(terms) or (_zero_term(user),)))
 
 
 def _size(terms: Sequence[Term]) -> int:
     return max(len(terms), *(len(term.reads) for term in terms)) if terms else 0
+
+
+def _length(terms: Sequence[Term]) -> int:
+    return max((operations(term.body) for term in terms), default=0)
 
 
 def _transcendentals_of(definition: Definition) -> int:

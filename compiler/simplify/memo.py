@@ -58,6 +58,9 @@ class Memo:
     """The tensors that each part of a function reads which an output form could replace."""
     output_forms: Known[tuple[Term, ...]] = field(default_factory=Known)
     """A term with parts expressed by a definition."""
+    too_long: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Of a definition and one that it reads: the operations that it would have with that put in, where they
+    are too many to be looked at."""
     alike: Alike = field(default_factory=Alike)
     """The same for all that are alike."""
 

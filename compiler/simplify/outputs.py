@@ -48,10 +48,10 @@ DEEPEST = 2
 
 
 def functions_read(
-    program: Program, term: Term, memo: Memo
+    program: Program, term: Term, memo: Memo, deepest: int = DEEPEST, rational: bool = False
 ) -> tuple[tuple[tuple[sympy.Symbol, Access], ...], dict[sympy.Symbol, sympy.Expr]]:
     """The term's reads and those of the functions behind them; and for each read of a function that has an
-    exponential or the like somewhere, its formula by what these functions read."""
+    exponential or the like somewhere, or is `rational`, its formula by what these functions read."""
     reads = Reads(term.reads)
     formulas: dict[sympy.Symbol, sympy.Expr] = {}
 
@@ -68,8 +68,8 @@ def functions_read(
         return function.body.xreplace(put)
 
     for symbol, access in term.reads:
-        formula = formula_of(symbol, access, DEEPEST)
-        if formula.has(sympy.Function):
+        formula = formula_of(symbol, access, deepest)
+        if formula.has(sympy.Function) or (rational and formula != symbol):
             formulas[symbol] = formula
     used = {s for s, _ in term.reads}.union(*(formula.free_symbols for formula in formulas.values()))
     return tuple((s, access) for s, access in reads.pairs() if s in used), formulas

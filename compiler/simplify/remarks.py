@@ -1,4 +1,4 @@
-"""What the simplifier left alone on purpose: forms that lose digits, and polynomials that are too large."""
+"""What the simplifier left alone on purpose: forms that lose digits, and what is too long to look at."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from compiler.ir.tensor.printer import describe_term
 from compiler.ir.tensor.program import Definition, Program, Rewrite, Term
 from compiler.simplify.algebra import MOST_TERMS, is_small, terms
 from compiler.simplify.cheapest import choose_form
+from compiler.simplify.compose import LONGEST
 from compiler.simplify.memo import Memo
 from compiler.simplify.outputs import known_outputs
 from compiler.simplify.rounding import Question
@@ -19,15 +20,28 @@ from compiler.simplify.terms import is_algebraic, replace_body
 
 
 def remarks(program: Program, memo: Memo) -> list[Rewrite]:
-    """For each body, in its last plain form, a cheaper form that was refused, or why none was looked for."""
+    """For each body, in its last plain form, a cheaper form that was refused, or why none was looked for; and
+    what is read because it would be too long in its place."""
     return [
-        remark
-        for definition in program.definitions
-        if definition.operation == "sum"
-        for term in definition.terms
-        if is_algebraic(term)
-        for remark in _of_term(program, definition, term, memo)
+        *_left_in_parts(program, memo),
+        *(
+            remark
+            for definition in program.definitions
+            if definition.operation == "sum"
+            for term in definition.terms
+            if is_algebraic(term)
+            for remark in _of_term(program, definition, term, memo)
+        ),
     ]
+
+
+def _left_in_parts(program: Program, memo: Memo) -> Iterator[Rewrite]:
+    for (name, inner), length in memo.too_long.items():
+        user = program.definition(name) if name in program else None
+        if user is not None and inner in user.tensors:
+            before, kept = f"{name} with {inner} put in", f"{name} reads {inner}"
+            why = f"it would have {length} operations, where {LONGEST} are looked at: it is left in parts"
+            yield Rewrite("bound", before, kept, why)
 
 
 def _of_term(program: Program, definition: Definition, term: Term, memo: Memo) -> Iterator[Rewrite]:

@@ -87,7 +87,7 @@ def simplify(
             raise CompilerBug(f"simplification did not settle in {MOST_ROUNDS} rounds: {rewrites[-1]}")
     rewrites += remarks(simplified, memo)
     if stable:
-        simplified, last = stable_forms(simplified, memo)
+        simplified, last = stable_forms(simplified, given, memo)
         rewrites += last
     return _checked(given, simplified, tuple(rewrites), strict)
 
@@ -95,7 +95,7 @@ def simplify(
 def stabilise(program: Program, *, strict: bool = False) -> tuple[Program, tuple[Rewrite, ...]]:
     """The stable forms alone, for a program without derivatives; checked like `simplify`."""
     given = prune(program)
-    stable, rewrites = stable_forms(given, Memo())
+    stable, rewrites = stable_forms(given, given, Memo())
     return _checked(given, stable, tuple(rewrites), strict)
 
 

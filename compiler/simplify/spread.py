@@ -91,7 +91,12 @@ def gated(body: sympy.Expr) -> sympy.Expr:
 
     def change(product: sympy.Mul) -> sympy.Expr:
         vanishing = [factor for factor in product.args if _may_vanish(factor)]
-        if not vanishing or product in vanishing:
+        others = [factor for factor in product.args if factor not in vanishing]
+        if (
+            not vanishing
+            or product in vanishing
+            or (len(vanishing) == 1 and all(f.is_number for f in others))
+        ):
             return product
         return Select(Either(*(Equal(factor, 0) for factor in vanishing)), 0, product)
 

@@ -7,6 +7,7 @@ General laws, none of which knows a layer:
     apart      log Σ_k exp(a_k - m)     becomes  log1p(t), t without the greatest, 1 (greatest_apart.py)
     put in     what is stored in between and no float holds (put_in.py)
     scalar     every body               becomes  the cheapest form that is measured to be accurate
+    derived    a body that fails        becomes  what the chain rule gave, stage by stage (as_derived.py)
     keep       exp(-|u|) in two bodies  is computed once (kept.py)
 
 Together they turn exp(z)/Σexp(z) into exp(z - m)/s', and its negative logarithm into log(s') + m - z. The
@@ -25,6 +26,7 @@ from compiler.ir.tensor.program import Program, Reads, Rewrite, Term, make_term
 from compiler.ir.tensor.prune import prune
 from compiler.ir.tensor.stepwise import stepwise
 from compiler.simplify.algebra import factored
+from compiler.simplify.as_derived import as_derived
 from compiler.simplify.cheapest import finished
 from compiler.simplify.each_term import rewrite_terms
 from compiler.simplify.greatest_apart import greatest_apart
@@ -43,10 +45,16 @@ from compiler.simplify.terms import (
 )
 
 
-def stable_forms(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
-    """The same values, finite for inputs of any size where the mathematics is."""
+def stable_forms(program: Program, derived: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
+    """The same values, finite for inputs of any size where the mathematics is; `derived` has them as they
+    were before anything was made simpler."""
     rewrites: list[Rewrite] = []
-    for law in (under_logarithms, shift_sums, greatest_apart, put_in, stable_scalars, keep_exponentials):
+
+    def as_it_was(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
+        return as_derived(program, derived, memo)
+
+    laws = (under_logarithms, shift_sums, greatest_apart, put_in, stable_scalars, as_it_was)
+    for law in (*laws, keep_exponentials):
         program, steps = law(program, memo)
         rewrites += steps
     if rewrites:

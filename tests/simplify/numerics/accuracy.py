@@ -119,7 +119,14 @@ def _guarded(argument: mpmath.mpf) -> mpmath.mpf:
     return mpmath.exp(argument)
 
 
+def _periodic(function: Callable) -> Callable:
+    """Of a number with as many digits as the memory holds no period is left."""
+    return lambda argument: mpmath.nan if abs(argument) > 1e60 else function(argument)
+
+
 _IN_DIGITS = {
+    "sin": _periodic(mpmath.sin),
+    "cos": _periodic(mpmath.cos),
     "exp": _guarded,
     "cosh": lambda u: (_guarded(u) + _guarded(-u)) / 2,
     "sinh": lambda u: mpmath.sinh(u) if abs(u) < 1 else (_guarded(u) - _guarded(-u)) / 2,

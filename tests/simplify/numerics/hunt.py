@@ -1,6 +1,8 @@
 """Random compositions at hostile points, as many as one likes: what is wrong with each, by kind.
 
 python -m tests.simplify.numerics.hunt FIRST COUNT FILE    writes what is wrong with each composition
+
+JAX is needed; `--extra bench` has it.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy as np
 
 from compiler.errors import CompilerBug, ModelError
 from compiler.ir.tensor.interpreter import run
+from compiler.ir.tensor.program import Program
 from tests.simplify.numerics.accuracy import (
     DIGITS,
     HUGE,
@@ -44,8 +47,9 @@ POINTS = tuple(sign * size for size in SIZES for sign in (1.0, -1.0))
 FAR = 1e25
 """What is infinite is nearly as at this."""
 NEAR = 1e-4
-LONGEST = 20
-"""Seconds of processor time for one composition of the hunter; the tests have no clock."""
+LONGEST, LATE = 60, 2
+"""Seconds of processor time that the hunter has for one composition, and that its derivation should take; the
+tests have no clock."""
 MODES = (("vjp",), ("jvp",), ("hvp",), ("vjp",))
 
 
@@ -54,6 +58,7 @@ class Kind(Enum):
 
     REFUSED = "is not compiled"
     SLOW = "takes too long"
+    LATE = "derived in more than 2 s of processor time"
     NOT_FINITE = "not finite where JAX is right"
     BEHIND = "not as near as JAX"
     NOT_FINITE_EITHER = "not finite, where JAX is not right either"
@@ -77,16 +82,20 @@ def findings(number: int, jax: ModuleType) -> list[Finding]:
     random = Random(number)
     composition = random_composition(random)
     modes = random.choice(MODES)
+    started = time.process_time()
     try:
-        wrong = list(wrong_in(composition, jax, modes))
+        programs = derived(forward(composition.text), modes)
+        taken = time.process_time() - started
+        wrong = list(wrong_in(composition, jax, programs))
     except TimeoutError:
         return [Finding(Kind.SLOW, number, f"{composition.whole} {modes}")]
     except (CompilerBug, ModelError, ValueError, TypeError, ArithmeticError) as error:
         return [Finding(Kind.REFUSED, number, f"{composition.whole}: {type(error).__name__} {error}")]
+    late = [Finding(Kind.LATE, number, f"{composition.whole} {modes} {taken:.1f}")] if taken > LATE else []
     first: dict[Kind, Wrong] = {}
     for one in wrong:
         first.setdefault(_kind(one), one)
-    return [Finding(kind, number, f"{composition.whole} :: {one}") for kind, one in first.items()]
+    return late + [Finding(kind, number, f"{composition.whole} :: {one}") for kind, one in first.items()]
 
 
 def _kind(wrong: Wrong) -> Kind:
@@ -95,11 +104,11 @@ def _kind(wrong: Wrong) -> Kind:
     return Kind.NOT_FINITE if wrong.behind else Kind.NOT_FINITE_EITHER
 
 
-def wrong_in(composition: Composition, jax: ModuleType, modes: tuple[str, ...]) -> Iterator[Wrong]:
+def wrong_in(composition: Composition, jax: ModuleType, programs: dict[str, Program]) -> Iterator[Wrong]:
     """What is wrong with the programs of a composition, finite points first."""
     points = np.array([*POINTS, math.inf, -math.inf, math.nan], dtype=np.float32)
     program = forward(composition.text)
-    found = computed(derived(program, modes), points)
+    found = computed(programs, points)
     theirs = composition.in_jax(jax, points)
     for k, point in enumerate(map(float, points[:-1])):
         with mpmath.workdps(DIGITS):
