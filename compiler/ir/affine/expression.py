@@ -88,6 +88,8 @@ class Affine:
     __radd__ = __add__
 
     def __mul__(self, factor: int) -> Affine:
+        if factor == 1:
+            return self
         terms = tuple((atom, c * factor) for atom, c in self.terms) if factor else ()
         return Affine(terms, self.constant * factor)
 

@@ -24,12 +24,13 @@ def is_nonnegative(expression: Affine, extents: Extents, facts: Sequence[Affine]
     low, _ = expression.interval(extents)
     if low is not None and low >= 0:
         return True
+    factors = dict(expression.terms)
     for position, fact in enumerate(facts):
-        others = [*facts[:position], *facts[position + 1 :]]
         for atom, coefficient in fact.terms:
-            factor = expression.coefficient(atom)
+            factor = factors.get(atom, 0)
             if factor * coefficient <= 0:
                 continue
+            others = [*facts[:position], *facts[position + 1 :]]
             # |coefficient|·e - |factor|·fact > -|coefficient| gives e > -1.
             rest = abs(coefficient) * expression - abs(factor) * fact + (abs(coefficient) - 1)
             if is_nonnegative(rest, extents, others):
