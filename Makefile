@@ -10,6 +10,8 @@ TEST_MINUTES := 20
 MACHINE ?= native
 # What to test: folders, files, or marks, such as -m 'native and not long' for what compiles for the processor.
 TESTS ?=
+# Tests start a hundred Python processes: without it each would translate the compiler's sources anew.
+KEEP_BYTECODE := PYTHONDONTWRITEBYTECODE=
 
 EMULATOR := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
@@ -54,11 +56,11 @@ mnist: $(INSTALLED)
 # worksteal hands each worker a run of neighbouring tests, which share what a module's fixtures have built.
 test: $(DEVELOPMENT)
 	@echo "All tests take about $(TEST_MINUTES) minutes of processor time, on $(TEST_WORKERS) free cores half of that."
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal --machine $(MACHINE) $(TESTS)
+	$(KEEP_BYTECODE) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal --machine $(MACHINE) $(TESTS)
 
 long: $(DEVELOPMENT)
 	@$(BIN)/python -m tests.machine.emulated
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m long
+	$(KEEP_BYTECODE) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m long
 
 sanitize: $(DEVELOPMENT)
 	ASAN_OPTIONS=detect_leaks=0 \
