@@ -21,6 +21,10 @@ from tests.quick_jax import quick_flags
 
 pytest_plugins = ("tests.workshop",)
 
+# SymPy reads this when it is first imported. Of each of its functions it keeps the last 1,000 results, and
+# tests ask again for more than that.
+os.environ["SYMPY_CACHE_SIZE"] = "10000"
+
 # JAX reads these when it is first imported.
 os.environ["JAX_ENABLE_X64"] = "1"
 os.environ["JAX_PLATFORMS"] = "cpu"
