@@ -45,7 +45,8 @@ class Case:
     build: Callable[[], Program]
     output: str
     by: tuple[str, ...] | None
-    """Names of inputs; None for all real inputs and parameters, as the program has them when it is built."""
+    """Names of inputs; None for all real inputs and parameters that are not fixed, as the program has them
+    when it is built."""
     reference: Callable[[ModuleType, Arrays], object] | None = None
     draw: Sampler | None = None
     batch: int = 2
@@ -58,7 +59,7 @@ class Case:
         if self.by is not None:
             return self.by
         given = (t for t in self.build().inputs if t.kind in ("input", "parameter") and t.dtype == "real")
-        return tuple(tensor.name for tensor in given)
+        return tuple(tensor.name for tensor in given if tensor.name not in self.fixed)
 
     def __str__(self) -> str:
         return self.name

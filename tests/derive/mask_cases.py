@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
 from types import ModuleType
 
 import numpy as np
@@ -80,10 +81,28 @@ def _case(name: str, layer: Layer, reference: Callable, *shapes: tuple[int, ...]
     def build() -> Program:
         return layer_program(layer, *shapes, masks=masks or (None,) * len(shapes))
 
-    given = [t for t in build().inputs if t.kind in ("input", "parameter")]
-    fixed = {t.name: _said(t) for t in given if t.name in ("allowed", "mask", "mask1", "mask2")}
-    wrt = tuple(tensor.name for tensor in given if tensor.name not in fixed)
-    return Case(name, build, "y", wrt, reference, _draw, BATCH, fixed)
+    return Case(name, build, "y", None, reference, _draw, BATCH, Masks(build))
+
+
+@dataclass(frozen=True)
+class Masks(Mapping[str, np.ndarray]):
+    """What the masks of a program say, by name. They are known when it is built, which takes its time."""
+
+    build: Callable[[], Program]
+
+    @cached_property
+    def said(self) -> dict[str, np.ndarray]:
+        names = ("allowed", "mask", "mask1", "mask2")
+        return {t.name: _said(t) for t in self.build().inputs if t.kind == "input" and t.name in names}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.said[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.said)
+
+    def __len__(self) -> int:
+        return len(self.said)
 
 
 def _said(tensor: Tensor) -> np.ndarray:

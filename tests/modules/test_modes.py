@@ -183,7 +183,7 @@ WRONG = {
 @pytest.mark.parametrize("what", WRONG)
 @pytest.mark.parametrize("mode", ["jvp", "hvp"])
 def test_wrong_tangents(what: str, mode: str, built) -> None:
-    module = built("tiny", "float32", MODES)
+    module = built("tiny", "float64", MODES)
     net = module.Network(seed=0)
     change, kind, fragments = WRONG[what]
     with pytest.raises(kind) as caught:
@@ -192,7 +192,7 @@ def test_wrong_tangents(what: str, mode: str, built) -> None:
 
 
 def test_integer_tangents_and_a_network_after_an_error(built) -> None:
-    module = built("tiny", "float32", MODES)
+    module = built("tiny", "float64", MODES)
     net = module.Network(seed=0)
     x, y = data(module, 4)
     ones = {"dense_1.bias": [1, 0, -2]}

@@ -44,6 +44,7 @@ class Pair:
     case: Case
 
 
+@cache
 def pullback(case: Case, off: frozenset[str] = frozenset()) -> Pair:
     """Forward and VJP: the cotangent of the output is an input, or one where the output is a scalar."""
 
@@ -53,6 +54,7 @@ def pullback(case: Case, off: frozenset[str] = frozenset()) -> Pair:
     return _pair(f"{case} vjp", case, derive, off)
 
 
+@cache
 def pushforward(case: Case) -> Pair:
     """Forward and JVP."""
     return _pair(f"{case} jvp", case, lambda p: jvp(p, case.wrt, (case.output,))[0], frozenset())
