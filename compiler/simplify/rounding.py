@@ -239,11 +239,12 @@ def _given(question: Question) -> _Given:
 
 def _saved(formula: sympy.Expr, given: Mapping[sympy.Symbol, np.ndarray], exact: np.ndarray) -> np.ndarray:
     """A saved output as a kernel computes it, with its own error; where the formula as it stands overflows,
-    or has lost its digits, another form will have been found for it: the float nearest to the value."""
+    or has lost its digits, another form will have been found for it: the float nearest to the value. What is
+    too small for a float of all digits may be 0: 1/(1 + exp(-x)) is, at -89."""
     with np.errstate(all="ignore"):
         nearest = exact.astype(DTYPE)
         computed = np.broadcast_to(in_floats(formula, dict(given), DTYPE), exact.shape)
-        good = np.abs(computed - nearest) <= FEW_UNITS * np.abs(nearest)
+        good = np.abs(computed - nearest) <= FEW_UNITS * np.abs(nearest) + TINY
     return np.where(good, computed, nearest)
 
 
