@@ -3,6 +3,7 @@ chosen; random tables and their cotangents."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
@@ -25,9 +26,11 @@ from compiler.machine.target import Target
 from compiler.plan.plan import Plan
 from compiler.schedule.settings import Settings
 from compiler.schedule.strategies.wavefront import Wavefront
+from tests.derive.rungs import errors_by_mode
 from tests.harness import plans_of
+from tests.language.formulas.test_recurrences import case_of, simplified
 from tests.machines import MODELS
-from tests.schedule.building import random_inputs
+from tests.schedule.building import lowered, random_inputs
 from tests.schedule.recurrence_samples import with_cotangents
 from tests.schedule.running import interpret_programs
 from tests.schedule.table_samples import STEP_BY_STEP, TABLES, tables
@@ -195,6 +198,24 @@ y: (batch, 5, 7) real = sum of "y"
 outputs y
 """
     return stepwise(parse_program(text))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("name", ["soft_dtw", "edit_distance"])
+def test_formulas_by_diagonals_are_those_of_jax(name: str, steps: int, jax) -> None:
+    """VJP, JVP and HVP, through all passes."""
+
+    def computed(program: Program, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        ready = lowered(program, COPIES, "float64")
+        names = {tensor.name for tensor in ready.inputs}
+        module = interpret_programs([ready], Settings(COPIES, "float64", 2))
+        batch = len(given["x1"] if "x1" in given else given["x"])
+        return module.run(0, {k: v for k, v in given.items() if k in names}, batch=batch)
+
+    case = case_of(name, steps)
+    errors = errors_by_mode(case, computed, jax, prepare=simplified)
+    assert max(finding.error for finding in errors.values()) < 1e-9, errors
 
 
 def check_random(program: Program, target: Target, tile: int) -> None:

@@ -100,7 +100,8 @@ class Wavefront(Schedule):
         outer, inner = (turn.axis.name for turn in (self.diagonals.outer, self.diagonals.inner))
         found = f"diagonals of {outer} and {inner}"
         if self.few is not None:
-            return f"{found} of up to {self.few} examples, else {self.steps.describe()}"
+            examples = "one example" if self.few == 1 else f"up to {self.few} examples"
+            return f"{found} of {examples}, else {self.steps.describe()}"
         return f"{found}: {self.steps.members_in_words}"
 
     @property
