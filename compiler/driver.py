@@ -15,6 +15,8 @@ from compiler.ir.tensor.program import Definition, Program, Rewrite
 from compiler.ir.tensor.verify import verify
 from compiler.machine.costs import Costs
 from compiler.pipeline import PASSES, Part, Pass
+from compiler.plan.kernels import Kernels
+from compiler.plan.prices import cost_of_circles, saved_by_fusing, whole_circles
 from compiler.plan.whole import cost_behind_plan, cost_in_plan
 from compiler.pricing import Cost
 from compiler.schedule.forms import ByForm
@@ -53,6 +55,8 @@ class Driver:
     steps: list[Step] = field(default_factory=list)
     prices: dict[tuple[str, Settings | None, Program], float] = field(default_factory=dict)
     """Of what has been looked at, by the pass that asked and what is planned for."""
+    kernels: Kernels = field(default_factory=Kernels)
+    """Schedules of what prices fuse."""
     in_plan: ByForm[float] = field(default_factory=ByForm)
     """Costs of definitions in a plan."""
     behind_plan: ByForm[float] = field(default_factory=ByForm)
@@ -64,12 +68,14 @@ class Driver:
 
     def price(self, row: Pass, program: Program, names: Iterable[str], facts: Facts = NOTHING) -> float:
         """Predicted cycles a tile of these definitions, memory included, if they go by themselves through the
-        passes that follow the row: those of its part, and behind lowering those of planning.
+        passes that follow the row: those of its part, and behind lowering those of planning, and kernels that
+        fuse what they can of it.
 
-        The members of a circle are planned as one, and not by themselves."""
-        names = tuple(names)
-        if facts.settings is None and not any(name in program.circle_of for name in names):
+        The members of a circle are planned as one: where one is asked for, all are priced."""
+        if facts.settings is None:
             facts = replace(facts, settings=self.planned)
+        if facts.settings is not None:
+            names = whole_circles(program, names)
         part = fragment(program, names)
         key = (row.name, facts.settings, part)
         if key not in self.prices:
@@ -83,13 +89,21 @@ class Driver:
             if later.part in parts and later.function is not None and later.name not in self.without:
                 program, _ = later.function(program, self._asked_by(later, facts))
         if settings is None:
-            cost = self.cost
-        elif row.part == "planning":
+            return self._total(program.definitions, lambda d: self.cost(d, program))
+        if row.part == "planning":
             cost = partial(self._known, self.in_plan, cost_in_plan, settings)
         else:
             cost = partial(self._known, self.behind_plan, cost_behind_plan, settings)
+        apart = [d for d in program.definitions if d.name not in program.circle_of]
+        total = self._total(apart, lambda d: cost(d, program)) + cost_of_circles(program, settings)
+        # Planning chooses what runs at once, which is fused with nothing.
+        fuses = settings.fuse and row.part != "planning"
+        return total - saved_by_fusing(program, settings, self.kernels) if fuses else total
+
+    def _total(self, definitions: Iterable[Definition], cost: Callable[[Definition], float]) -> float:
+        """The cost of definitions, each as much of it as counts for a tile."""
         once = self.costs.once_share
-        return sum(cost(d, program) * (1 if runs_over_batch(*d.terms) else once) for d in program.definitions)
+        return sum(cost(d) * (1 if runs_over_batch(*d.terms) else once) for d in definitions)
 
     def _known(
         self,

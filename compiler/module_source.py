@@ -106,12 +106,12 @@ def compile_to_source(
         raise ModelError(*problems)
     storage = storage_of(lowered.signature)
     costs = target.machine.costs(dtype)
-    planned = Settings(target, dtype, TYPICAL_TILE)
-    driver = Driver(cost_for(target, dtype), without, after, passes, costs, planned)
+    driver = Driver(cost_for(target, dtype), without, after, passes, costs)
+    settings = Settings(target, dtype, 1, fuse=driver.has("fuse"), zeros=driver.has("zeros"))
+    driver.planned = replace(settings, tile=TYPICAL_TILE) if driver.has("tile") else settings
     wanted = (*modes, *(() if instruments == "none" else (MEASURED,)))
     with stopwatch.stage("passes"):
         entries = entry_points(lowered, driver, wanted, recipes)
-    settings = Settings(target, dtype, 1, fuse=driver.has("fuse"), zeros=driver.has("zeros"))
     if driver.has("tile"):
         with stopwatch.stage("tile"):
             tile = tile_examples(with_duty(entries, "training"), storage, settings, driver.unrecorded())

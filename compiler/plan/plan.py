@@ -17,15 +17,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
-from compiler.errors import CompilerBug
 from compiler.ir.affine.domain import End
 from compiler.ir.loops.grammar import Kernel
 from compiler.ir.module.grammar import Element, Place
 from compiler.ir.tensor.axes import has_batch
-from compiler.ir.tensor.circles import Circle, NoOrder, circle_of, problem_of
-from compiler.ir.tensor.ends import read_behind
-from compiler.ir.tensor.program import Program, Tensor
+from compiler.ir.tensor.program import Program
 from compiler.machine.elements import element_bytes
+from compiler.plan.circling import in_circle
 from compiler.plan.kernels import Call, Kernels
 from compiler.plan.memory import ALIGNMENT, Interval, pack
 from compiler.plan.stages import (
@@ -181,39 +179,8 @@ def _call(
     entries = cast(Entries, tuple(program[name] for name in group))
     kind = stage[group[0]].kind
     settings = whole_settings(settings) if kind == "whole" else settings
-    circle = _circle(program, group)
-    context = context_of(entries, program, settings, adds=kind == "lane")
-    if circle is not None:
-        outside, unread = _read_outside(program, group), _unread(program, circle)
-        context = replace(context, outside=outside, circle=circle, unread=unread)
+    context = in_circle(context_of(entries, program, settings, adds=kind == "lane"), group, program)
     return kernels.call(entries, context, kind, schedule)
-
-
-def _circle(program: Program, group: Group) -> Circle | None:
-    """The steps of a group that is a circle."""
-    if group[0] not in program.circle_of:
-        return None
-    circle = circle_of(tuple(d for d in program.definitions if d.name in group))
-    if isinstance(circle, NoOrder):
-        raise CompilerBug(f"{group[0]}: {problem_of(circle)}")
-    return circle
-
-
-def _read_outside(program: Program, group: Group) -> frozenset[str]:
-    """The members of a circle that something else reads, or that are asked for."""
-    read = (name for name in group if any(d.name not in group for d in program.readers[name]))
-    return frozenset(read) | (program.results & frozenset(group))
-
-
-def _unread(program: Program, circle: Circle) -> frozenset[str]:
-    """The members of a circle that nothing reads behind the ends of all examples."""
-    carried = dict(zip(circle.names, circle.dimensions, strict=True))
-    terms = (term for name in carried for term in program.definitions[program.positions[name]].terms)
-    ends = (a.end.lengths for term in terms for a in term.axes if a.end)
-    lengths = next((tensor for name in ends if isinstance(tensor := program[name], Tensor)), None)
-    if lengths is None:
-        return frozenset()
-    return frozenset(name for name, k in carried.items() if not read_behind(program, name, k, lengths))
 
 
 def _ends(program: Program, name: str) -> frozenset[End]:

@@ -15,6 +15,7 @@ from compiler.ir.tensor.program import Definition, Program, Rewrite
 from compiler.ir.tensor.sites import Site, Slot, choose
 from compiler.ir.tensor.verify import verify
 from compiler.pipeline import Pass, cheapest, plain
+from compiler.plan.plan import make_plan
 from compiler.plan.whole import cost_behind_plan
 from compiler.pricing import cost_for
 from compiler.schedule.settings import Settings
@@ -38,11 +39,22 @@ outputs z, w
 
 
 CIRCLE = """
-input x: (batch, 5) real
-s: (batch, 5) real = sum of "s"
-    for b:batch, t:5: [b, t] += x[b, t]
-    for b:batch, t:5 if t - 1 >= 0: [b, t] += 1/2*s[b, t - 1]
-outputs s
+input x: (batch, 5, 8) real
+parameter r: (8, 8) real
+s: (batch, 5, 8) real = sum of "s"
+    for b:batch, t:5, u:8, v:8 if t - 1 >= 0: [b, t, u] += r[v, u]*h[b, t - 1, v]
+h: (batch, 5, 8) real = sum of "h"
+    for b:batch, t:5, u:8: [b, t, u] += s[b, t, u] + x[b, t, u]
+outputs h
+"""
+CHAIN = """
+input x: (batch, 64) real
+parameter k: (64, 32) real
+y: (batch, 32) real = sum of "y"
+    for b:batch, o:32, c:64: [b, o] += k[c, o]*x[b, c]
+z: (batch, 32) real = sum of "z"
+    for b:batch, o:32: [b, o] += y[b, o]**2
+outputs z
 """
 LANES = """
 input x: (batch, 64, 32) real
@@ -187,7 +199,7 @@ def test_what_follows_decides_too() -> None:
 
 
 def test_what_is_planned_decides_of_lowering_too() -> None:
-    """Through the rest of the table: the passes of planning, and memory; but for the members of a circle."""
+    """Through the rest of the table: the passes of planning, and memory."""
     settings = Settings(TARGETS["x86-64-v3"], "float32", 4)
     asked: list[Settings | None] = []
 
@@ -200,9 +212,36 @@ def test_what_is_planned_decides_of_lowering_too() -> None:
     in_plan = driver.price(CHOOSER, PROGRAM, ["y"])
     assert asked == [settings]
     assert in_plan == cost_behind_plan(PROGRAM["y"], PROGRAM, settings)
-    circle = parse_program(CIRCLE)
-    assert driver.price(CHOOSER, circle, ["s"]) == cost(circle["s"], circle)
-    assert asked == [settings], "a step of a circle is planned with its circle"
+
+
+def test_a_circle_is_priced_as_it_is_planned() -> None:
+    """By the loops over its steps, of which plain loops over all of them would be the wrong price."""
+    settings, circle = Settings(TARGETS["x86-64-v3"], "float32", 4), parse_program(CIRCLE)
+    asked: list[frozenset[str]] = []
+
+    def planning(program: Program, facts: Facts) -> tuple[Program, tuple[Rewrite, ...]]:
+        asked.append(frozenset(d.name for d in program.definitions))
+        return program, ()
+
+    later = Pass("later", "planning", "", planning, needed="it is asked")
+    driver = Driver(cost, passes=(CHOOSER, later), planned=settings)
+    plan = make_plan("circle", circle, settings, {}, {})
+    (call,) = plan.calls
+    assert call.schedule.strategy == "recurrence"
+    price = driver.price(CHOOSER, circle, ["s"])
+    assert price == driver.price(CHOOSER, circle, ["h"]) >= call.schedule.cycles(settings.machine) > 0
+    assert asked == [{"s", "h"}], "of one member, all are priced, once"
+
+
+def test_what_kernels_fuse_is_priced_fused() -> None:
+    """A contraction and what follows it in its registers cost less than the two apart."""
+    settings, program = Settings(TARGETS["x86-64-v3"], "float32", 4), parse_program(CHAIN)
+    prices = [
+        Driver(cost, passes=(CHOOSER,), planned=replace(settings, fuse=fuse)).price(CHOOSER, program, "yz")
+        for fuse in (True, False)
+    ]
+    apart = sum(cost_behind_plan(d, program, settings) for d in program.definitions)
+    assert prices[0] < prices[1] == apart
 
 
 def test_a_sum_over_the_batch_is_priced_with_its_arithmetic_and_its_lanes() -> None:
