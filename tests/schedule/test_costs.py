@@ -32,6 +32,8 @@ NO_COSTS = {
     "schedule/panels.py": {"EXAMPLES"},  # what a panel has room for
     "schedule/nonzero.py": {"LONGEST_LIST"},  # the same
     "schedule/contraction.py": {"FACTORS"},  # what is tried; the price decides
+    "schedule/diagonals.py": {"WEIGHTS"},  # what is tried
+    "schedule/diagonal_costs.py": {"SAMPLES"},  # where points are counted
     "schedule/elements.py": {"SMALL_LIMIT"},  # what a byte holds
     "schedule/header.py": {"TERMS_SHOWN"},  # how long a comment is
     "plan/whole.py": {"LANES", "LANE_TILES", "PARTS", "TYPICAL_BATCH"},  # whose sums are added up, by whom
