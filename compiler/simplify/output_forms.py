@@ -35,6 +35,7 @@ from compiler.simplify.cheapest import cheapest, choose_form, first_accurate, ra
 from compiler.simplify.cost import kept_alive, term_cost
 from compiler.simplify.memo import Memo
 from compiler.simplify.outputs import known_outputs
+from compiler.simplify.poles import has_new_pole
 from compiler.simplify.rounding import Question, needs_care
 from compiler.simplify.scalar import (
     REMEMBERED,
@@ -294,7 +295,9 @@ def _with_output(
         return body != assumed.body and _divides_safely(body, assumed.body) and pays(body)
 
     def is_worth_measuring(body: sympy.Expr) -> bool:
-        # Most cost more in each of their forms, or divide by what may be 0.
+        # Most divide by what may be 0, or cost more in each of their forms.
+        if has_new_pole(body, assumed.body):
+            return False
         forms = ranked_forms(body)
         return any(map(pays, forms[:3])) and any(map(may_do, forms))
 
