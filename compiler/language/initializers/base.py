@@ -11,9 +11,12 @@ from compiler.errors import Problem
 
 @dataclass(frozen=True)
 class Initializer:
-    """The base of all initializers. `formula` is a class attribute of each."""
+    """The base of all initializers. `formula` is a class attribute of each, or a property."""
 
-    formula = ""
+    @property
+    def formula(self) -> str:
+        """Of `value`, over uniform random numbers."""
+        return ""
 
     def constants(self, shape: tuple[int, ...]) -> Mapping[str, int | float]:
         """The constants of the formula for a parameter of this shape."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from compiler.errors import Problem
 from compiler.language.formula.check import formula_problems
@@ -39,14 +40,20 @@ class LossForward:
 class Loss:
     """The base of all losses."""
 
-    needs_probabilities = False
-    """Whether predictions must be probabilities, so that a layer of any other range cannot stand last."""
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether predictions must be probabilities, so that a layer of any other range cannot stand last."""
+        return False
 
-    arity = 1
-    """Of how many values it is, its label left out."""
+    @property
+    def arity(self) -> int:
+        """Of how many values it is, its label left out."""
+        return 1
 
-    labelled = True
-    """Whether it compares with a label."""
+    @property
+    def labelled(self) -> bool:
+        """Whether it compares with a label."""
+        return True
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with the arguments, whatever the predictions are."""
@@ -98,7 +105,7 @@ def loss_operands(
     """What the formula of a loss reads: the values that it is of, and the label."""
     operands = dict(zip(loss.inputs, values, strict=True))
     if loss.label_shape is not None:
-        dtype = "real" if loss.classes is None else "index"
+        dtype: Literal["real", "index"] = "real" if loss.classes is None else "index"
         operands["label"] = target or Operand(label, (None, *loss.label_shape), dtype, loss.limit)
     return operands
 
