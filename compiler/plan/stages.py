@@ -5,12 +5,17 @@ A worked miniature, a normalisation over the batch:
     h[b,i] = …          phase 0, in the tiles
     mean[i] += h[b,i]   phase 0, in the tiles: a sum over the batch, one accumulator a lane
     y[b,i] = h - mean   phase 1, in the tiles: it reads what phase 0 must have finished
+
+What only a later phase reads may wait for it, so that less is kept of every example from one to the other:
+
+    p[b,i]   = h[b,i]     phase 0, 30 values an example
+    q[b,i,j] += p·x       phase 0, 90 values an example, read in phase 1 alone: it runs there, and p is kept
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -27,7 +32,10 @@ from compiler.ir.tensor.program import (
     move_term,
 )
 from compiler.ir.tensor.prune import in_order
+from compiler.machine.elements import element_bytes
 from compiler.schedule.chains import groups_of
+from compiler.schedule.elements import element_of
+from compiler.schedule.layout import row_size
 
 FILLED = ("random", "iota")
 """Kinds of given tensors that a kernel of their own fills."""
@@ -97,7 +105,41 @@ def stages(program: Program) -> dict[str, Stage]:
         kinds = {_kind(member) for member in program.definitions if member.name in circle}
         if circle and kinds not in ({"tile"}, {"before"}):
             raise CompilerBug(f"{definition.name}: a circle through a sum over the batch")
-    return result
+    return _later(program, result)
+
+
+def _later(program: Program, earliest: Mapping[str, Stage]) -> dict[str, Stage]:
+    """The stages with what only one later phase reads moved there, where it is larger than what must then be
+    kept for it. The last are looked at first: what only they read may follow them."""
+    stage = dict(earliest)
+    for group in reversed(kernel_groups(program)):
+        readers = {reader.name for name in group for reader in program.readers[name]} - set(group)
+        when = {stage[name] for name in readers}
+        phase = max((s.phase for s in when), default=0)
+        fixed = any(stage[n].kind != "tile" or n in program.results or n in program.circle_of for n in group)
+        if fixed or {(s.phase, s.kind == "whole") for s in when} != {(phase, False)}:
+            continue
+        needed = {n for name in group for n in program[name].tensors if n in stage} - set(group)
+        more = (n for n in needed if stage[n].phase < phase and not _is_kept(n, program, stage))
+        if stage[group[0]].phase < phase and _bytes(more, program) < _bytes(group, program):
+            stage.update(dict.fromkeys(group, Stage(phase, "tile")))
+    return stage
+
+
+def _is_kept(name: str, program: Program, stage: Mapping[str, Stage]) -> bool:
+    """Whether what is there from phase to phase holds a tensor anyway."""
+    own, readers = stage[name], (stage[reader.name] for reader in program.readers[name])
+    return (
+        own.kind != "tile"
+        or name in program.results
+        or any(s.phase > own.phase or s.kind == "whole" for s in readers)
+    )
+
+
+def _bytes(names: Iterable[str], program: Program) -> int:
+    """What an example of tensors takes; half of it in float32 what it is in float64, and so for all."""
+    entries = (program[name] for name in names)
+    return sum(row_size(entry.shape) * element_bytes(element_of(entry), "float32") for entry in entries)
 
 
 def _kind(definition: Definition) -> StageKind:
