@@ -9,17 +9,30 @@ from typing import Any
 from runtime.callbacks.base import Callback, Training, uncalled
 from runtime.checkpoint import TrainingState
 from runtime.errors import TrainingError
+from runtime.history import History
 from runtime.interface import ModelInterface
 
 VERBOSE = (0, 1, 2, "auto")
 
 
 def check_arguments(
-    *, epochs: int, initial_epoch: int, verbose: Any, shuffle: Any, **others: int | None
+    *,
+    epochs: int,
+    initial_epoch: int,
+    verbose: Any,
+    shuffle: Any,
+    shuffle_seed: int | None = None,
+    history: Any = None,
+    **others: int | None,
 ) -> None:
     """What is no number of epochs, or of `others`, which are 1 or more, or None; what is no choice."""
     for name, value in {"epochs": epochs, "initial_epoch": initial_epoch}.items():
         check_whole(name, value, 0)
+    if shuffle_seed is not None:
+        check_whole("shuffle_seed", shuffle_seed, 0)
+    if history is not None and not isinstance(history, History):
+        expected = "what an earlier fit has returned"
+        raise TrainingError("history makes no sense", expected=expected, found=repr(history))
     for name, value in others.items():
         if value is not None:
             check_whole(name, value, 1)

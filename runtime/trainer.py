@@ -57,7 +57,7 @@ def fit(
     shuffle: bool = True,
     initial_epoch: int = 0,
     steps_per_epoch: int | None = None,
-    validation_batch_size: int = EVALUATION_BATCH_SIZE,
+    validation_batch_size: int | None = EVALUATION_BATCH_SIZE,
     accumulate: int | None = None,
     ema: float | None = None,
     augment: Augmentation | str | None = None,
@@ -115,6 +115,8 @@ def fit(
     group = find_group(ranks)
     callbacks = () if callbacks is None else callbacks
     check_callbacks(callbacks)
+    if validation_batch_size is None:
+        validation_batch_size = EVALUATION_BATCH_SIZE
     augment = Augmentation.parsed(augment) if isinstance(augment, str) else augment
     asked = {"batch_size": batch_size, "accumulate": accumulate, "ema": ema}
     check_resumed(network, resume, **asked, augment=None if augment is None else str(augment))
@@ -130,6 +132,8 @@ def fit(
         validation_batch_size=validation_batch_size,
         verbose=verbose,
         shuffle=shuffle,
+        shuffle_seed=shuffle_seed,
+        history=history,
     )
     check_accumulated(interface, accumulate, of_ranks=group is not None and group.apart)
     check_one_by_one(network, accumulate, together=group is not None)

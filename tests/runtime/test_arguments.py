@@ -19,6 +19,8 @@ from runtime.trainer import fit
     + [
         ({"epochs": None}, "epochs makes no sense"),
         ({"validation_batch_size": 0}, "validation_batch_size makes no sense"),
+        ({"shuffle_seed": 1.5}, "shuffle_seed makes no sense"),
+        ({"history": {}}, "(?s)history makes no sense.*an earlier fit"),
         ({"validation_split": "0.1"}, "validation_split makes no sense"),
         ({"ema": "0.9"}, "ema makes no sense"),
         ({"verbose": 3}, "verbose makes no sense"),
@@ -39,7 +41,8 @@ def test_arguments_of_another_kind(arguments, words):
 
 def test_arguments_as_keras_has_them(capsys):
     x, y = fake_network.small_images(20)
-    fit(fake_network.Network(), x, y, callbacks=None, verbose="auto", batch_size=np.int64(4))
+    options = {"callbacks": None, "validation_split": 0.2, "validation_batch_size": None}
+    fit(fake_network.Network(), x, y, verbose="auto", batch_size=np.int64(4), **options)
     assert "epoch 1/1" in capsys.readouterr().out
     with pytest.raises(DataError, match=r"(?s)labels do not fit.*reshape\(-1,\)"):
         fit(fake_network.Network(), x, y[:, None])
