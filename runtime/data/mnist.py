@@ -99,8 +99,8 @@ def _load_folder(folder: Path) -> Mnist:
             f"{folder} does not hold a data set in the layout of MNIST",
             expected="the files " + ", ".join(f"{name}[.gz]" for name in SHA256),
             found=f"no {', '.join(missing)}; {_contents(folder)}",
-            advice="put the files there, or leave the folder out to let them be found or downloaded; a folder "
-            "of images has one folder for each class, one of arrays x_train.npy, y_train.npy and so on",
+            advice="put the files there, or leave the folder out to let them be found or downloaded; a "
+            "folder of images has one folder for each class, one of arrays has x_train.npy, …",
         )
     files = {name: read_idx(path, _dimensions(name)) for name, path in paths.items()}
     is_mnist = all(files[name].sha256 == SHA256[name] for name in SHA256)
