@@ -232,11 +232,31 @@ def _inside(function: Callable[..., Raw]) -> Callable[..., Known]:
     return known
 
 
+def _in_doubt(angle: Known) -> bool:
+    """Whether by its own doubt its sine may be anything, as that of exp(3e8).
+
+    To reduce such a number takes as many digits of pi as it is long, and nothing would be known for it. What
+    is left to reduce is a value that a symbol was given, or less than 2**PRECISION."""
+    return angle.doubt >= -1
+
+
+def _wave(function: Callable[..., Raw]) -> Callable[..., Known]:
+    """A sine or a cosine: of an angle in doubt it is only known to lie in [-1, 1]."""
+    bounded = _bounded(function)
+
+    def known(angle: Known) -> Known:
+        return Known(libmp.fzero, 0.0) if is_finite(angle.value) and _in_doubt(angle) else bounded(angle)
+
+    return known
+
+
 def _tangent(argument: Known) -> Known:
-    if not is_finite(argument.value) or _is_beyond(argument.value):
+    if not is_finite(argument.value) or _in_doubt(argument) or _is_beyond(argument.value):
         return UNKNOWN
     value = libmp.mpf_tan(argument.value, PRECISION, ROUNDING)
-    return _rounded(value, argument.doubt + 2 * max(magnitude(value), 0) + 2)
+    size = max(magnitude(value), 0)
+    # A pole is as far away as 1 by the value.
+    return _rounded(value, argument.doubt + 2 * size + 2) if argument.doubt + size <= -2 else UNKNOWN
 
 
 def _minus_one(argument: Known) -> Known:
@@ -272,8 +292,8 @@ IN_DIGITS: dict[type, Callable[..., Any]] = {
     sympy.tanh: _bounded(_tanh, _of_tanh),
     sympy.sinh: partial(_hyperbolic, -1),
     sympy.cosh: partial(_hyperbolic, 1),
-    sympy.sin: _bounded(libmp.mpf_sin),
-    sympy.cos: _bounded(libmp.mpf_cos),
+    sympy.sin: _wave(libmp.mpf_sin),
+    sympy.cos: _wave(libmp.mpf_cos),
     sympy.tan: _tangent,
     sympy.asin: _inside(libmp.mpf_asin),
     sympy.acos: _inside(libmp.mpf_acos),
