@@ -152,6 +152,25 @@ loss: () real = sum of "loss"
     for b:batch, u:6: [] += y[b, 3, u]**2
 outputs y, loss
 """,
+    "greatest of all steps and units": """
+input x: (batch, 5, 3) real
+h: (batch, 5, 3) real = sum of "h"
+    for b:batch, t:5, u:3: [b, t, u] += x[b, t, u]
+    for b:batch, t:5, u:3 if t - 1 >= 0: [b, t, u] += h[b, t - 1, u]
+y: (batch) real = max of "y"
+    for b:batch, t:5, u:3: [b] max= h[b, t, u]
+outputs y
+""",
+    "smallest of all places of a grid": """
+input x: (batch, 3, 4, 2) real
+h: (batch, 3, 4, 2) real = sum of "h"
+    for b:batch, i:3, j:4, c:2: [b, i, j, c] += x[b, i, j, c]
+    for b:batch, i:3, j:4, c:2 if i - 1 >= 0: [b, i, j, c] += tanh(h[b, i - 1, j, c])
+    for b:batch, i:3, j:4, c:2 if j - 1 >= 0: [b, i, j, c] += 1/2*h[b, i, j - 1, c]
+y: (batch, 2) real = min of "y"
+    for b:batch, i:3, j:4, c:2: [b, c] min= h[b, i, j, c]
+outputs y
+""",
     "each example ends at a step of its own": """
 input x: (batch, 5, 6) real
 input n: (batch) index < 6

@@ -225,7 +225,10 @@ outputs y
 
 @pytest.fixture(scope="module")
 def compiled():
-    names = ("recurrent network", "best path", "alignment", "a loop inside a step", "backwards")
+    names = (
+        *("recurrent network", "best path", "alignment", "a loop inside a step", "backwards"),
+        *("greatest of all steps and units", "smallest of all places of a grid"),
+    )
     programs = [samples()[name] for name in names]
     return names, compile_programs(programs, Settings(native(), "float64", 2), extra_flags=("-O1",))
 

@@ -14,6 +14,7 @@ import sympy
 from compiler.emit.cython.vectors import RELATIONS
 from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Mod
+from compiler.ir.loops.affine_values import affine_sides
 from compiler.ir.scalar.choices import Absolute, Extremum, Scalar, Select, Sign
 from compiler.ir.scalar.conditions import Both, Comparison, Either, Equal, Less, Negated, NotEqual
 from compiler.ir.scalar.together import Together
@@ -40,8 +41,6 @@ FUNCTIONS = {
     "min": "real_minimum",
     "sign": "real_sign",
     "pow": "real_pow",
-    "index_div": "index_div",
-    "index_mod": "index_mod",
 }
 
 
@@ -124,6 +123,9 @@ def condition_text(condition: sympy.Basic) -> str:
     """A condition over local names as Cython, whose comparisons are C's."""
     if isinstance(condition, Comparison):
         left, sign, right = condition.sides
+        integers = affine_sides(left, right)
+        if integers is not None:
+            return f" {sign} ".join(map(affine_text, integers))
         return f"{_bind(left, SUM)} {sign} {_bind(right, SUM)}"
     if isinstance(condition, Negated):
         return f"not ({condition_text(condition.args[0])})"

@@ -18,6 +18,7 @@ from sympy.logic.boolalg import BooleanAtom
 from compiler.errors import CompilerBug
 from compiler.ir.affine.domain import Guard
 from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Mod
+from compiler.ir.loops.affine_values import affine_sides
 from compiler.ir.scalar.choices import Scalar, Select
 from compiler.ir.scalar.conditions import Both, Comparison, Either, Negated
 from compiler.ir.scalar.together import Together
@@ -39,8 +40,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": np.abs,
     "erf": _of_each(math.erf),
     "erfc": _of_each(math.erfc),
-    "index_div": lambda value, divisor: value // divisor,
-    "index_mod": lambda value, divisor: value % divisor,
 }
 """What the names mean that a printed expression calls."""
 
@@ -76,11 +75,7 @@ class Expressions:
         name = expression.name if isinstance(expression, Scalar) else expression.func.__name__
         if name not in FUNCTIONS:
             raise CompilerBug(f"the interpreter has no {name}")
-        return f"{name}({', '.join(self._argument(a, name, vector) for a in expression.args)})"
-
-    def _argument(self, argument: sympy.Basic, function: str, vector: bool) -> str:
-        whole = function in ("index_div", "index_mod") and argument.is_Integer
-        return str(argument) if whole else self.value(argument, vector)
+        return f"{name}({', '.join(self.value(a, vector) for a in expression.args)})"
 
     def _number(self, number: sympy.Expr) -> str:
         name = f"number_{len(self.constants)}"
@@ -116,7 +111,11 @@ class Expressions:
     def condition(self, condition: sympy.Basic, vector: bool) -> str:
         """The Python text of a condition; an integer is compared as one."""
         if isinstance(condition, Comparison):
-            left, right = (self.value(a, vector) for a in condition.args)
+            integers = affine_sides(*condition.args)
+            if integers is not None:
+                left, right = map(self.index, integers)
+            else:
+                left, right = (self.value(a, vector) for a in condition.args)
             return f"({left} {condition.symbol} {right})"
         if isinstance(condition, Negated):
             inner = self.condition(condition.args[0], vector)

@@ -17,6 +17,7 @@ import sympy
 
 from compiler.ir.affine.domain import Guard
 from compiler.ir.affine.expression import Affine
+from compiler.ir.loops.affine_values import DIVISIONS
 from compiler.ir.loops.grammar import (
     Address,
     Body,
@@ -56,7 +57,6 @@ _SPAN = rf", (?P<start>{NAME}) \+ (?P<first>\d+) : [^\]]* \+ (?P<end>\d+)"
 _LIST = rf"(?P<lists>{NAME})\[(?P<bucket>[^\],]*)(?:{_SPAN})?\]"
 _WINNER = rf"(?: (?P<winner>{NAME}))?"
 _VALUE = r"(?P<sign>\+?=) (?P<int>int )?(?P<value>.*)"
-_INTEGERS = {name: sympy.Function(name) for name in ("index_div", "index_mod")}
 _HEADER = re.compile(rf"kernel (?P<name>{NAME}): (?P<operations>\d+) operations an (?P<per>example|call)")
 _BUFFER = re.compile(
     rf"(?P<use>reads|writes) (?P<element>\w+) (?P<name>{NAME})(?: from (?P<base>\d+))? of (?P<tensor>{NAME})"
@@ -142,7 +142,7 @@ class _Reader:
         return unquoted(name)
 
     def expression(self, text: str) -> sympy.Expr:
-        return parse_body(text, self.symbol, _INTEGERS)
+        return parse_body(text, self.symbol, DIVISIONS)
 
     def symbol(self, name: str) -> sympy.Symbol:
         assumption = "integer" if name in self.integers else "real"

@@ -29,7 +29,7 @@ from sympy.logic.boolalg import BooleanAtom
 
 from compiler.ir.affine.expression import Affine, Atom, Read
 from compiler.ir.affine.expression import Mod as Remainder
-from compiler.ir.scalar.choices import Scalar, Select
+from compiler.ir.scalar.choices import Select
 from compiler.ir.scalar.conditions import Both, Comparison, Either, Negated
 from compiler.ir.tensor.parser import CONSTANTS, PLAIN_NAME, product, reciprocal, total
 from compiler.ir.tensor.program import Access, Axis, Definition, Guard, Program, Shape, Tensor, Term
@@ -236,7 +236,8 @@ class _Body:
 
     def function(self, expression: sympy.Basic) -> tuple[str, int]:
         arguments = ", ".join(self.inside(argument, CONDITIONAL) for argument in expression.args)
-        name = expression.name if isinstance(expression, Scalar) else expression.func.__name__
+        # What is named otherwise than its class says so.
+        name = getattr(expression, "name", type(expression).__name__)
         return f"{name}({arguments})", ATOM
 
     def add(self, expression: sympy.Add) -> tuple[str, int]:

@@ -9,6 +9,7 @@ import sympy
 
 from compiler.ir.affine.domain import Guard
 from compiler.ir.affine.expression import FloorDiv, Mod, atom_of, axis, constant
+from compiler.ir.loops.affine_values import IndexDiv
 from compiler.ir.loops.grammar import Address, Choose, Each, If, Kernel, Let, Limit, Lists, Load, Loop, Store
 from compiler.ir.loops.parser import parse_kernel, parse_statements
 from compiler.ir.loops.text import print_body_of, print_kernel
@@ -68,7 +69,7 @@ def test_odd_statements_read_back(statement: object) -> None:
 
 
 def test_integers_in_expressions_read_back() -> None:
-    value = Select(Both(Equal(W, 0), Less(x, sympy.Function("index_div")(W, 2)), evaluate=False), x, y)
+    value = Select(Both(Equal(W, 0), Less(x, IndexDiv(W, 2)), evaluate=False), x, y)
     body = (INTEGER, Let("x", value))
     assert parse_statements(print_body_of(body)) == body
 
