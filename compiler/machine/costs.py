@@ -177,10 +177,10 @@ class Costs:
     small_tile: float = 0.1
     """Share of its time that an example may take longer in a smaller tile, so that a batch of few examples is
     work for several threads. A choice: two do it in 0.55 of the time."""
-    large_tile: float = 0.05
+    large_tile: float = 0.08
     """Share of its time that an example may be predicted to take longer in a larger tile: waiting is hidden
     in part, and what is not predicted, the start of every kernel, is less. Measured: in a net of three Conv1D
-    tiles of 2 take 0.91 of the time of 1, predicted at 1.05; in a U-Net 1.03, predicted at 1.10, and tiles of
+    tiles of 2 take 0.91 of the time of 1, predicted at 1.08; in a U-Net 1.03, predicted at 1.10, and tiles of
     16 1.27, predicted at 2.06."""
     written_passes: int = 2
     """Passes over what is written beyond a cache: a line is fetched first, and goes back later."""
