@@ -72,6 +72,10 @@ class Machine:
         """The nearest level of memory that holds so many bytes."""
         return next(level for level in self.levels if size <= level.room)
 
+    def bandwidth_beyond(self, size: float) -> float:
+        """Bytes a cycle of the level beyond the second that holds so many."""
+        return self.level_of(max(size, self.level2_bytes + 1)).bandwidth
+
     def __post_init__(self) -> None:
         size = self.vector_bytes
         fits = SHORTEST_VECTOR_BYTES <= size <= LONGEST_VECTOR_BYTES and size & (size - 1) == 0

@@ -14,15 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import cast
 
-from compiler.ir.affine.domain import End
 from compiler.ir.loops.grammar import Kernel
 from compiler.ir.module.grammar import Element, Place
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.program import Program
 from compiler.machine.elements import element_bytes
+from compiler.plan.chaining import with_chains
 from compiler.plan.circling import in_circle
 from compiler.plan.kernels import Call, Kernels
 from compiler.plan.memory import ALIGNMENT, Interval, pack
@@ -33,7 +32,6 @@ from compiler.plan.stages import (
     stages,
 )
 from compiler.plan.whole import whole_settings
-from compiler.schedule.chains import Fusing, Group, fused_groups
 from compiler.schedule.context import Entries, context_of
 from compiler.schedule.elements import element_of
 from compiler.schedule.layout import aligned, row_size
@@ -111,7 +109,7 @@ def make_plan(
     stage = stages(program)
     elements = {e.name: element_of(e) for e in program.entries}
     groups = kernel_groups(program)
-    fused = _fused(groups, program, stage, settings, kernels) if settings.fuse else dict.fromkeys(groups)
+    fused = with_chains(groups, program, stage, settings, kernels) if settings.fuse else dict.fromkeys(groups)
     order = as_soon_as_possible(program, list(fused), stage)
     phases = []
     for number in range(1 + max((s.phase for s in stage.values()), default=0)):
@@ -125,21 +123,6 @@ def make_plan(
     phases = [replace(p, sums=_sums(program, places, stage, k)) for k, p in enumerate(phases)]
     reduced = {n: Place("total", p.offset) for n, p in places.items() if p.area == "lane"}
     return Plan(name, program, tuple(phases), places, reduced, elements, settings.tile, *sizes)
-
-
-def _fused(
-    groups: list[Group],
-    program: Program,
-    stage: Mapping[str, Stage],
-    settings: Settings,
-    kernels: Kernels,
-) -> dict[Group, Schedule | None]:
-    """The groups with chains of them joined. A circle neither follows a contraction nor is followed, and all
-    of a chain end alike."""
-    apart = {name: (when, program.circle_of.get(name), _ends(program, name)) for name, when in stage.items()}
-    first = {n for n, when in stage.items() if when.kind == "tile" and n not in program.circle_of}
-    context = partial(context_of, program=program, settings=settings)
-    return fused_groups(groups, Fusing(program, apart, first, settings.machine, kernels.choose, context))
 
 
 def _sums(
@@ -181,13 +164,6 @@ def _call(
     settings = whole_settings(settings) if kind == "whole" else settings
     context = in_circle(context_of(entries, program, settings, adds=kind == "lane"), group, program)
     return kernels.call(entries, context, kind, schedule)
-
-
-def _ends(program: Program, name: str) -> frozenset[End]:
-    """The ends of what a definition computes."""
-    definition = program.definition(name)
-    axes = (a for term in definition.terms for a in term.target_axes) if definition else ()
-    return frozenset(a.end for a in axes if a.end)
 
 
 def _places(

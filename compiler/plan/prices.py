@@ -8,10 +8,11 @@ from functools import partial
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.program import Program
 from compiler.machine.elements import REALS
+from compiler.plan.chaining import with_chains
 from compiler.plan.circling import in_circle
 from compiler.plan.kernels import Kernels
 from compiler.plan.stages import kernel_groups, stages
-from compiler.schedule.chains import Fusing, Group, fused_groups
+from compiler.schedule.chains import Group
 from compiler.schedule.choosing import schedule_of
 from compiler.schedule.context import context_of
 from compiler.schedule.layout import row_size
@@ -36,19 +37,16 @@ def _cost_of_circle(group: Group, program: Program, settings: Settings) -> float
     schedule, machine = schedule_of(members, context), settings.machine
     shapes = {name: program.shape(name) for d in members for name in d.tensors}
     weights = REALS[settings.dtype].bytes * sum(row_size(s) for s in shapes.values() if not has_batch(s))
-    read = weights / machine.level_of(max(weights, machine.level2_bytes + 1)).bandwidth
+    read = weights / machine.bandwidth_beyond(weights)
     return schedule.cycles(machine) + schedule.rounds * read
 
 
 def saved_by_fusing(program: Program, settings: Settings, kernels: Kernels) -> float:
     """Predicted cycles a tile by which kernels of several definitions take less than each by itself."""
-    stage, machine = stages(program), settings.machine
-    tiled = {n for n, when in stage.items() if when.kind == "tile" and n not in program.circle_of}
-    apart = {name: (when, program.circle_of.get(name)) for name, when in stage.items()}
-    context = partial(context_of, program=program, settings=settings)
-    fusing = Fusing(program, apart, tiled, machine, kernels.choose, context)
+    machine, context = settings.machine, partial(context_of, program=program, settings=settings)
+    chains = with_chains(kernel_groups(program), program, stages(program), settings, kernels)
     saved = 0.0
-    for chain, fused in fused_groups(kernel_groups(program), fusing).items():
+    for chain, fused in chains.items():
         if fused is not None:
             parts = (program.definition(name) for name in chain)
             alone = (kernels.choose((d,), context((d,))) for d in parts if d is not None)

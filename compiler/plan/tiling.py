@@ -48,7 +48,9 @@ def smallest_tile(plan: Plan, machine: Machine, dtype: str) -> int:
 
     def cycles(tile: int) -> float:
         """Of an example."""
-        moved = read / _beyond(machine, weights) + costs.lane_passes * lane / _beyond(machine, lane)
+        moved = read / machine.bandwidth_beyond(
+            weights
+        ) + costs.lane_passes * lane / machine.bandwidth_beyond(lane)
         return (sum(schedule.cycles_for(machine, tile) for schedule in schedules) + moved) / tile
 
     whole = cycles(plan.tile)
@@ -61,11 +63,6 @@ def smallest_tile(plan: Plan, machine: Machine, dtype: str) -> int:
 def _sizes(most: int) -> list[int]:
     """Powers of two up to `most`."""
     return [1 << k for k in range(most.bit_length())]
-
-
-def _beyond(machine: Machine, size: float) -> float:
-    """Bytes a cycle of the level beyond the second that holds so many."""
-    return machine.level_of(max(size, machine.level2_bytes + 1)).bandwidth
 
 
 def _weights(plan: Plan, dtype: str) -> int:

@@ -126,7 +126,7 @@ def cost_in_plan(definition: Definition, program: Program, settings: Settings) -
         possible = at_once >= lanes or _can_be_stored(definition, shapes, settings)
         return at_once / tiles if possible else inf
     weights = size * sum(row_size(shape) for shape in shapes.values() if not has_batch(shape))
-    read = weights / machine.level_of(max(weights, machine.level2_bytes + 1)).bandwidth
+    read = weights / machine.bandwidth_beyond(weights)
     if not definition.at_once:
         return _schedule(definition, program, settings).cycles(machine) + read
     whole = _schedule(definition, program, whole_settings(settings)).cycles(machine)
