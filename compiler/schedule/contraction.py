@@ -18,7 +18,7 @@ to memory; no gather is needed, and no multiplication is wasted on edges.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations, product
@@ -83,13 +83,31 @@ def choose_tile(
     Where a read of one of the `given` tensors is shared by a whole vector, its zeros may be left out.
 
     Kept, because a contraction is priced before it is planned, alone and with what follows it."""
-    priced = candidate_tiles(nest, machine, dtype, batch, dict(windows))
-    tile, cycles = min(priced, key=lambda pair: pair[1], default=(None, 0.0))
-    if tile is None or tile.adds or tile.compaction is not None:
+    priced = tuple(candidate_tiles(nest, machine, dtype, batch, dict(windows)))
+    if not priced:
+        return None
+    cheapest, cycles = min(priced, key=lambda pair: pair[1])
+    tile = _within_examples(cheapest, cycles, priced)
+    if tile.adds or tile.compaction is not None:
         return tile
     name, costs = tile.vector_axis.name, machine.costs(dtype)
     found = nonzero_points(tile.nest, name, tile.positions, cycles, batch, given, costs)
     return replace(tile, nonzero=found)
+
+
+def _within_examples(cheapest: Tile, cycles: float, priced: Sequence[tuple[Tile, float]]) -> Tile:
+    """Of tiles that cost the same and are as large, one that spans the fewest examples.
+
+    128 positions of each of 8 examples are covered as well by blocks of 8 positions as by blocks of 8
+    examples, but in a tile of 4 examples only the first are full, and what they read lies together.
+    """
+    size = (cheapest.vector_axis, cheapest.vectors, cheapest.positions)
+    alike = (
+        tile
+        for tile, others in priced
+        if others == cycles and (tile.vector_axis, tile.vectors, tile.positions) == size
+    )
+    return min(alike, key=lambda tile: tile.examples)
 
 
 def candidate_tiles(

@@ -55,6 +55,11 @@ class Tile:
         return prod(factor for _, factor in self.unrolled)
 
     @property
+    def examples(self) -> int:
+        """Of the batch, that a block spans."""
+        return prod(factor for axis, factor in self.unrolled if axis.extent is None)
+
+    @property
     def adds(self) -> bool:
         """Whether an element is written several times, each time added to what is there."""
         return bool(self.sequential or (self.compaction and self.compaction.repeated))

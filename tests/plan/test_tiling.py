@@ -14,12 +14,14 @@ from compiler.plan.plan import Plan
 from compiler.plan.tiling import smallest_tile
 from compiler.plan.whole import LANES
 from compiler.schedule.settings import Settings
+from compiler.schedule.tiled import TiledSum
 from tests.derive.cases import Case, layer_program
 from tests.harness import compile_programs, plans_of
 from tests.machines import TARGETS, every_model
 from tests.schedule.building import lowered, pullback
 
 CONVOLUTION = Case("conv", partial(layer_program, Conv2D(16, 3), (20, 20, 8)), "y", ("x", "kernel"))
+POSITIONS = Case("positions", partial(layer_program, Dense(192), (128, 192)), "y", ("x", "kernel"))
 DENSE = Case("dense", partial(layer_program, Dense(256), (256,)), "y", ("x", "kernel"))
 
 
@@ -37,6 +39,16 @@ def test_a_small_batch_is_divided_where_that_costs_little(target: Target) -> Non
         smallest_tile(plan_of(case, target, 16), target.machine, "float32") for case in (CONVOLUTION, DENSE)
     )
     assert few <= min(many, 8)
+
+
+@every_model
+def test_blocks_of_equal_cost_lie_within_an_example(target: Target) -> None:
+    """Each position of a sequence has a product of its own: blocks of positions are as good as blocks of
+    examples, and in a tile of few examples only they are full. A batch of 8 is so shared out."""
+    plan = plan_of(POSITIONS, target, 16)
+    tiles = [call.schedule.tile for call in plan.phases[0].tile if isinstance(call.schedule, TiledSum)]
+    assert all(tile.examples == 1 for tile in tiles)
+    assert smallest_tile(plan, target.machine, "float32") <= 4
 
 
 @pytest.mark.parametrize(("least", "most"), [(1, 16), (2, 4), (8, 8)])
