@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,22 +113,37 @@ def milliseconds(seconds: float) -> str:
     return f"{value:.3f}" if value < 1 else f"{value:.2f}"
 
 
-def render_summary(records: Sequence[Record]) -> str:
-    """One row a case and number of threads: chainrule beside the fastest of the others, won or lost."""
-    lines = [
-        "| case | threads | chainrule, ms | examples/s | fastest peer, ms | | times as fast |",
-        "|---|---:|---:|---:|---:|---|---:|",
-    ]
+def _compared(records: Sequence[Record]) -> Iterator[tuple[Case, Record, Record, float]]:
+    """Our row of every case and number of threads, that of the fastest peer, and the ratio."""
     for record in records:
         for ours in (r for r in record["rows"] if r["peer"] == OURS and "median" in r):
             reference = fastest_peer(record, ours["threads"])
             if reference is not None:
-                case, times = parse_case(record["case"]), reference["median"] / ours["median"]
-                lines.append(
-                    f"| {case.title} | {ours['threads']} | {milliseconds(ours['median'])} "
-                    f"| {case.batch / ours['median']:,.0f} | {milliseconds(reference['median'])} "
-                    f"| {reference['peer']} | {times:.2f} |"
-                )
+                yield parse_case(record["case"]), ours, reference, reference["median"] / ours["median"]
+
+
+def render_summary(records: Sequence[Record]) -> str:
+    """One row a case and number of threads: chainrule beside the fastest of the others, won or lost; and the
+    mean of all rows of training."""
+    lines = [
+        "| case | threads | chainrule, ms | examples/s | fastest peer, ms | | times as fast |",
+        "|---|---:|---:|---:|---:|---|---:|",
+    ]
+    training = []
+    for case, ours, reference, times in _compared(records):
+        lines.append(
+            f"| {case.title} | {ours['threads']} | {milliseconds(ours['median'])} "
+            f"| {case.batch / ours['median']:,.0f} | {milliseconds(reference['median'])} "
+            f"| {reference['peer']} | {times:.2f} |"
+        )
+        training += [times] if case.mode == "train" else []
+    if training:
+        mean = statistics.geometric_mean(training)
+        lost = sum(times < 1 for times in training)
+        lines.append(
+            f"\nTraining, {len(training)} rows: **{mean:.2f}** times as fast as the fastest peer of each row "
+            f"(geometric mean); slower than it in {lost}."
+        )
     return "\n".join(lines)
 
 

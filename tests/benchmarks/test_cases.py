@@ -67,3 +67,10 @@ def test_a_peer_that_starts_at_another_loss_is_pointed_out() -> None:
 
 def test_the_summary_has_examples_a_second() -> None:
     assert "| 1 | 2.00 | 64,000 | 4.00 | torch | 2.00 |" in render_summary([record(2.3)])
+
+
+def test_the_summary_has_the_mean_of_training_and_where_it_loses() -> None:
+    lost = record(2.3)
+    lost["rows"][0]["median"] = 0.008
+    assert "2 rows: **1.00** times" in render_summary([record(2.3), lost])
+    assert "slower than it in 1." in render_summary([record(2.3), lost])
