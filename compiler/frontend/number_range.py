@@ -9,6 +9,8 @@ there the simplifier chooses among forms by what they lose.
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterator, Mapping
 
 import sympy
@@ -17,9 +19,11 @@ from compiler.errors import Problem, Span
 from compiler.frontend.lowered import LoweredModel
 from compiler.ir.tensor.program import Program, Term
 
-RANGES = {"float32": (1.401298464324817e-45, 3.4028234663852886e38)}
-"""The smallest and the largest positive number of each dtype that holds less than float64, in which formulas
-are read."""
+RANGES = {
+    "float32": (1.401298464324817e-45, 3.4028234663852886e38),
+    "float64": (math.ulp(0.0), sys.float_info.max),
+}
+"""The smallest and the largest positive number of each dtype."""
 
 
 def number_problems(model: LoweredModel, dtype: str, spans: Mapping[str, Span | None]) -> tuple[Problem, ...]:
@@ -27,8 +31,6 @@ def number_problems(model: LoweredModel, dtype: str, spans: Mapping[str, Span | 
 
     `spans` says where layers stand.
     """
-    if dtype not in RANGES:
-        return ()
     programs = (model.training, model.inference, model.optimizer.update)
     starts = ((spec.name, spec.initializer) for spec in (*model.parameters, *model.states))
     found: dict[tuple[str, sympy.Expr], Problem] = {}
@@ -56,7 +58,7 @@ def _problem(number: sympy.Expr, dtype: str, layer: str, span: Span | None) -> P
         layer=layer,
         expected=f"{bound} that {dtype} holds",
         found=str(sympy.Float(number.evalf(20), 6)),
-        advice="--dtype float64, or another number",
+        advice="another number" if dtype == "float64" else "--dtype float64, or another number",
     )
 
 

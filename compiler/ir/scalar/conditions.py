@@ -30,10 +30,19 @@ class Comparison(Condition):
     def __new__(cls, left: Any, right: Any, evaluate: bool = True) -> Any:
         left, right = sympy.sympify(left), sympy.sympify(right)
         if evaluate and left.is_number and right.is_number:
-            return sympy.true if cls.holds(left, right) else sympy.false
+            return sympy.true if cls.decided(left, right) else sympy.false
         if cls.symbol == cls.mirrored and left.is_number:
             left, right = right, left
         return super().__new__(cls, left, right)
+
+    @classmethod
+    def decided(cls, left: sympy.Expr, right: sympy.Expr) -> bool:
+        """Whether it holds of two numbers. Where no number of digits tells them apart, as sin(1)**2 +
+        cos(1)**2 and 1, which are equal for a reason, they are compared as float64 has them."""
+        try:
+            return cls.holds(left, right)
+        except TypeError:
+            return cls.holds(sympy.Float(float(left)), sympy.Float(float(right)))
 
     @staticmethod
     def holds(left: sympy.Expr, right: sympy.Expr) -> bool:

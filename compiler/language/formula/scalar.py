@@ -8,20 +8,21 @@ not exist: max(a, b) is `b` where both are equal, so max(x, 0) has derivative 0 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import sympy
 
 from compiler.errors import CompilerBug, ModelError
 from compiler.ir.affine.domain import Guard
-from compiler.ir.scalar.choices import NOT_NUMBERS, Power, Select
+from compiler.ir.scalar.choices import NOT_NUMBERS, Select
 from compiler.ir.scalar.complementary import erfc
 from compiler.ir.scalar.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
 from compiler.ir.scalar.from_sympy import own_nodes
 from compiler.ir.scalar.held import OWN_FUNCTIONS
 from compiler.ir.tensor.program import Access, Reads
 from compiler.language.formula.affine_index import axis_value, checked_indices, size_of
+from compiler.language.formula.in_floats import LARGEST, Floats, compared, function_of, power, shortened
 from compiler.language.formula.scope import BATCH_SIZE, IOTA, SIZE, Scope
 from compiler.language.formula.syntax import (
     Binary,
@@ -70,8 +71,6 @@ DOMAINS = {
     "**": "a base greater than 0, or a whole exponent that is not negative where the base is 0",
 }
 """Where functions of real numbers have a value, in words."""
-LARGEST = sympy.Rational(sys.float_info.max)
-"""The largest number of float64."""
 
 
 @dataclass
@@ -85,12 +84,17 @@ class ScalarBuilder:
     values: int = 0
     """How many of the values 0, 1, 2, … the body reads."""
 
+    @cached_property
+    def floats(self) -> Floats:
+        """What the numbers are in float64."""
+        return Floats(self.scope)
+
     def build(self, node: Node) -> sympy.Expr:
         """The SymPy scalar of a value. Raises ModelError for one that is not finite."""
         body = self.value(node)
         if body.has(*NOT_NUMBERS):
             raise self.not_a_number(node, "")
-        too_large = [number for number in body.atoms(sympy.Number) if abs(number) > LARGEST]
+        too_large = [number for number in body.atoms(sympy.Number) if abs(number) > sympy.Rational(LARGEST)]
         if too_large:
             raise self.scope.error(
                 node.place,
@@ -98,12 +102,22 @@ class ScalarBuilder:
                 expected="at most 1.8e308, the largest that float64 holds",
                 found=str(sympy.Float(max(too_large, key=abs), 3)),
             )
+        long = {n: shorter for n in body.atoms(sympy.Rational) if (shorter := shortened(n)) != n}
         # SymPy turns sqrt(x**2) into Abs(x), whose derivative at 0 is not ours.
-        return own_nodes(body)
+        return own_nodes(body.xreplace(long) if long else body)
 
     def value(self, node: Node) -> sympy.Expr:
+        """The SymPy scalar of a part. What it is in float64 is known where it is a number."""
+        made = self.made(node)
+        number = isinstance(made, sympy.Rational) or (self.floats.is_number(node) and made.is_number)
+        if number and not self.floats.keep(node, made):
+            raise self.not_a_number(node, node.operator if isinstance(node, Binary) else "")
+        return made
+
+    def made(self, node: Node) -> sympy.Expr:
         match node:
             case Number(text=text):
+                self.floats.literal(node, text)
                 return sympy.Rational(text)
             case Name(name=name):
                 return self.named(node, name)
@@ -122,7 +136,7 @@ class ScalarBuilder:
     def condition(self, node: Node) -> sympy.Basic:
         match node:
             case Compare(operator=operator, left=left, right=right):
-                return _COMPARISONS[operator](self.value(left), self.value(right))
+                return _COMPARISONS[operator](compared(self.value(left)), compared(self.value(right)))
             case Logical(operator="not", operands=(operand,)):
                 return Negated(self.condition(operand))
             case Logical(operator=operator, operands=operands):
@@ -148,11 +162,13 @@ class ScalarBuilder:
         if node.operator in ("//", "%"):
             return self.axis_value(node)
         left, right = self.value(node.left), self.value(node.right)
+        if right != 0:
+            self.floats.compute(node, node.operator, (node.left, node.right))
         match node.operator:
             case "+":
-                return left + right
+                return self.floats.total(node, left + right)
             case "-":
-                return left - right
+                return self.floats.total(node, left - right)
             case "*":
                 return left * right
             case "/":
@@ -163,7 +179,7 @@ class ScalarBuilder:
                     )
                 return left / right
             case "**":
-                return self.number(node, "**", Power(left, right))
+                return self.number(node, "**", power(left, right))
         raise CompilerBug(f"unknown operator {node.operator}")
 
     def call(self, node: Call, function: str, arguments: tuple[Node, ...]) -> sympy.Expr:
@@ -172,9 +188,10 @@ class ScalarBuilder:
             whole = Access(BATCH_SIZE, ())
             return self.reads.symbol(whole) if extent is None else sympy.Integer(extent)
         values = [self.value(argument) for argument in arguments]
+        self.floats.compute(node, function, arguments)
         if function in ("max", "min"):
             return _extreme(function, values)
-        return self.number(node, function, {**OWN_FUNCTIONS, **FUNCTIONS}[function](*values))
+        return self.number(node, function, function_of({**OWN_FUNCTIONS, **FUNCTIONS}[function], values))
 
     def number(self, node: Node, function: str, value: sympy.Expr) -> sympy.Expr:
         """The value of a function. Raises ModelError where it is a constant that is no real number."""
