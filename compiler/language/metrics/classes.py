@@ -17,17 +17,21 @@ from compiler.language.metrics.base import (
 )
 
 _PLACE = """
+spoiled[...] = sum[k](0 if prediction[..., k] == prediction[..., k] else prediction[..., k])
 own[...] = prediction[..., label[...]] if label[...] < classes else 0
 above[...] = sum[k](1 if prediction[..., k] > own[...] else 0)
 before[...] = sum[k]((1 if prediction[..., k] == own[...] else 0) if k < label[...] else 0)
-correct[] = sum[...]((1 if above[...] + before[...] < places else 0) if label[...] < classes else 0)
+correct[] = sum[...](
+    (1 if above[...] + before[...] < places else 0) + spoiled[...] if label[...] < classes else 0
+)
 count[] = sum[...](1 if label[...] < classes else 0)
 """
 """How many classes come before the label's: the larger predictions, and equal ones with a smaller number."""
 _CHOSEN = """
+spoiled[...] = sum[k](0 if prediction[..., k] == prediction[..., k] else prediction[..., k])
 above[..., j] = sum[k](1 if prediction[..., k] > prediction[..., j] else 0)
 before[..., j] = sum[k]((1 if prediction[..., k] == prediction[..., j] else 0) if k < j else 0)
-chosen[..., j] = 1 if above[..., j] + before[..., j] < 1 else 0
+chosen[..., j] = (1 if above[..., j] + before[..., j] < 1 else 0) + spoiled[...]
 """
 """1 for the class with the largest prediction, the first of equal ones."""
 _OF_CLASSES = """
@@ -36,15 +40,19 @@ found[j] = sum[...](chosen[..., j] if label[...] < classes else 0)
 there[j] = sum[...](1 if label[...] == j else 0)
 """
 _OF_TRUTH = """
-right[j] = sum[...](label[..., j] if prediction[..., j] > threshold else 0)
-found[j] = sum[...](1 if prediction[..., j] > threshold else 0)
+spoiled[..., j] = 0 if prediction[..., j] == prediction[..., j] else prediction[..., j]
+right[j] = sum[...]((label[..., j] if prediction[..., j] > threshold else 0) + spoiled[..., j])
+found[j] = sum[...]((1 if prediction[..., j] > threshold else 0) + spoiled[..., j])
 there[j] = sum[...](label[..., j])
 """
 _AGREES = """
-true[...] = 1 if label[...] > 0.5 else 0
-correct[] = sum[...](true[...] if prediction[...] > threshold else 1 - true[...])
+true[...] = 1 if label[...] > 0.5 else (0 if label[...] == label[...] else label[...])
+spoiled[...] = 0 if prediction[...] == prediction[...] else prediction[...]
+correct[] = sum[...]((true[...] if prediction[...] > threshold else 1 - true[...]) + spoiled[...])
 count[] = each * batch_size[]
 """
+# Comparisons with a NaN do not hold, so that it would count as some class: `spoiled` is 0, or NaN where a
+# prediction is.
 _SHARE = "value[] = correct[] / max(count[], 1)"
 
 

@@ -50,7 +50,7 @@ count[] = each * batch_size[]
 """.strip()
         value = """
 spread[] = second[] - first[]**2 / max(count[], 1)
-value[] = 1 - residual[] / spread[] if spread[] > 0 else 0
+value[] = 0 if spread[] <= 0 and residual[] == residual[] else 1 - residual[] / spread[]
 """.strip()
         shapes = dict.fromkeys(("residual", "first", "second", "count"), ())
         return MetricForward(sums, shapes, value, (), {"each": prod(prediction)})
