@@ -8,6 +8,8 @@ TEST_WORKERS ?= 2
 TEST_MINUTES := 20
 # What `native` means to the tests: this processor, or a machine model of tests/machines.py, such as amd-avx512.
 MACHINE ?= native
+# Random cases of each kind in the long tests.
+CASES ?= 10000
 # What to test: folders, files, or marks, such as -m 'native and not long' for what compiles for the processor.
 TESTS ?=
 # Tests start a hundred Python processes: without it each would translate the compiler's sources anew.
@@ -32,7 +34,7 @@ BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 
 help:
 	@echo "make mnist     compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
-	@echo "make test      run the tests; make long runs those that take minutes"
+	@echo "make test      run the tests; make long runs those that take minutes (CASES=$(CASES) of each kind)"
 	@echo "               MACHINE=amd-avx512 as if on such a processor, TESTS=tests/ir only these"
 	@echo "make emulator  install what make long runs code for ARM by (Debian, Ubuntu; as root)"
 	@echo "make sanitize  run the kernels under AddressSanitizer and UndefinedBehaviorSanitizer (GCC)"
@@ -60,7 +62,7 @@ test: $(DEVELOPMENT)
 
 long: $(DEVELOPMENT)
 	@$(BIN)/python -m tests.machine.emulated
-	$(KEEP_BYTECODE) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m long
+	$(KEEP_BYTECODE) CHAINRULE_CASES=$(CASES) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m long
 
 sanitize: $(DEVELOPMENT)
 	ASAN_OPTIONS=detect_leaks=0 \

@@ -24,6 +24,7 @@ from compiler.ir.tensor.verify import verify
 from compiler.language.formula import Operand, compile_formula
 from compiler.simplify.simplify import simplify
 from tests.ir.scalar.trees import Dual, Tree, dual, size, text, trees
+from tests.many import MANY, PARTS
 
 SMALL = np.finfo(np.float64).tiny
 SPECIAL = (0.0, -0.0, SMALL, -SMALL, 1.0, -2.0, 1e300, -1e300, np.inf, -np.inf, np.nan)
@@ -120,10 +121,10 @@ def test_random_nested_choices_follow_ieee_754() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", range(10))
-def test_ten_thousand_nested_choices(part: int) -> None:
-    draw_many(500, 100 + part, trees(DEPTH), check_slopes)
-    draw_many(500, 200 + part, trees(DEPTH, arithmetic=False), check_special_values)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_many_nested_choices(part: int) -> None:
+    draw_many(MANY // PARTS // 2, 100 + part, trees(DEPTH), check_slopes)
+    draw_many(MANY // PARTS // 2, 200 + part, trees(DEPTH, arithmetic=False), check_special_values)
 
 
 FUNCTIONS = {

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 import sympy
 
+from tests.many import PARTS, part_of
 from tests.simplify.numerics.accuracy import as_text, wrong_values, x
 
 exp = sympy.exp
@@ -42,5 +43,6 @@ def test_masks_of_nested_choices_are_on_the_right_side() -> None:
 
 
 @pytest.mark.long
-def test_many_masks_of_nested_choices() -> None:
-    assert not wrong_sides(range(12, 2_000))
+@pytest.mark.parametrize("part", range(PARTS))
+def test_many_masks_of_nested_choices(part: int) -> None:
+    assert not wrong_sides(part_of(part, 12))

@@ -6,6 +6,7 @@ The budget is counted in the terms of the polynomials that are cancelled, never 
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import islice
 from random import Random
 
 import pytest
@@ -17,6 +18,7 @@ from compiler.language.formula import Operand, compile_formula
 from compiler.simplify import algebra
 from compiler.simplify.scalar import generators, hide
 from compiler.simplify.simplify import simplify
+from tests.many import MANY, PARTS
 from tests.simplify.numerics.accuracy import as_text, derived, forward, x
 from tests.simplify.numerics.random_scalars import ACTIVATIONS
 
@@ -58,8 +60,9 @@ def test_any_activation_after_any_rescaling(name: str, inner: sympy.Expr, mode: 
 
 
 @pytest.mark.long
-def test_many_rescalings(handled) -> None:
-    for name, inner, mode in cases(2_000):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_many_rescalings(part: int, handled) -> None:
+    for name, inner, mode in islice(cases(MANY), part, None, PARTS):
         handled.clear()
         derived(forward(as_text(inner, ACTIVATIONS[name])), (mode,))
         assert max(handled, default=0) <= algebra.MOST_TERMS and sum(handled) <= BUDGET, (name, inner, mode)
