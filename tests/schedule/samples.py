@@ -38,6 +38,10 @@ def rounded(_name: str, values: np.ndarray) -> np.ndarray:
     return np.round(values) if values.dtype.kind == "f" else values
 
 
+def as_built(target: Target) -> Target:
+    return target
+
+
 @dataclass(frozen=True)
 class Sample:
     """A program, and what it becomes for a machine; `change` alters what is drawn for its inputs."""
@@ -49,9 +53,11 @@ class Sample:
     batches: tuple[int, ...] = (1, 5)
     change: Change = as_drawn
     fuse: bool = True
+    on: Callable[[Target], Target] = as_built
+    """What a target is taken for: one with other prices, or a smaller cache."""
 
     def settings(self, target: Target, dtype: str) -> Settings:
-        return Settings(target, dtype, self.tile, fuse=self.fuse)
+        return Settings(self.on(target), dtype, self.tile, fuse=self.fuse)
 
     def inputs(self, batch: int) -> Arrays:
         return _drawn(self.program, batch, self.change)

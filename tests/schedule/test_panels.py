@@ -61,8 +61,11 @@ OPERANDS = {"dense": 9 * 130, "transposed": 101 * 128, "kernel": 128 * 1300, "po
 
 def settings_for(name: str, target: Target) -> Settings:
     """On such a machine, whose second-level cache has no room for the operand and what streams past it."""
-    small = replace(target.machine, level2_bytes=2 * 8 * OPERANDS[name] - 2)
-    return Settings(replace(target, machine=small), "float64", 4)
+    return Settings(with_small_cache(name, target), "float64", 4)
+
+
+def with_small_cache(name: str, target: Target) -> Target:
+    return replace(target, machine=replace(target.machine, level2_bytes=2 * 8 * OPERANDS[name] - 2))
 
 
 @every_model
