@@ -25,7 +25,7 @@ FORMULAS = (
 FORMULA = ("compiler.language.formula", "compiler.errors")
 WHOLE = tuple(
     f"compiler.language.{name}"
-    for name in ("boundary", "objectives", "measures", "fingerprint", "derivative")
+    for name in ("boundary", "objectives", "measures", "fingerprint", "derivative", "memory")
 )
 LANGUAGE = ("compiler.language.description", *WHOLE, *FORMULAS, *FORMULA)
 LOWERING = tuple(

@@ -81,8 +81,8 @@ def printing_to_stderr() -> Iterator[TextIO]:
         stack.callback(os.dup2, kept, 1)
         stack.callback(_flush, streams)
         if _is_stream(output, 1):
-            options = {"encoding": output.encoding, "errors": "backslashreplace", "closefd": False}
-            output = stack.enter_context(os.fdopen(kept, "w", **options))
+            beside = os.fdopen(kept, "w", encoding=output.encoding, errors="backslashreplace", closefd=False)
+            output = stack.enter_context(beside)
         with contextlib.redirect_stdout(None if sys.stderr is None else _Lent(sys.stderr)):
             yield output
 
@@ -117,8 +117,10 @@ def _flush(streams: Iterable[TextIO | None]) -> None:
 @contextlib.contextmanager
 def _interpreter() -> Iterator[None]:
     """The names in `sys` and `builtins` that code likes to set, and the lists among them."""
-    names = ("path", "argv", "stdin", "stdout", "stderr", "meta_path", "path_hooks", "excepthook")
-    names += ("modules", "displayhook", "unraisablehook", "breakpointhook", "dont_write_bytecode")
+    names = (
+        *("path", "argv", "stdin", "stdout", "stderr", "meta_path", "path_hooks", "excepthook"),
+        *("modules", "displayhook", "unraisablehook", "breakpointhook", "dont_write_bytecode"),
+    )
     values = {name: getattr(sys, name) for name in names}
     contents = {name: list(value) for name, value in values.items() if isinstance(value, list)}
     built_in = dict(vars(builtins))

@@ -19,7 +19,7 @@ def program_of(
     formulas = list(formulas)
     definitions = tuple(definition for formula in formulas for definition in formula.definitions)
     random = [
-        Tensor(operand.name, operand.shape, "random", stream=next(streams), origin=formula.origin)
+        Tensor(operand.name, operand.known_shape, "random", stream=next(streams), origin=formula.origin)
         for formula in formulas
         for operand in formula.random
     ]

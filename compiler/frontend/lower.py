@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
 
-from compiler.errors import ModelError
+from compiler.errors import CompilerBug, ModelError, Problem
 from compiler.frontend.joining import program_of
 from compiler.frontend.lower_derivative import lower_derivative
 from compiler.frontend.lower_losses import TOTAL, LoweredLosses, lower_losses
@@ -26,9 +26,9 @@ from compiler.language.derivative import Derivative
 from compiler.language.description import Model
 from compiler.language.formula import CompiledFormula, Operand, compile_formula
 from compiler.language.formula.scope import BATCH_SIZE, IOTA
-from compiler.language.layers.base import Parameter
-from compiler.language.layers.graph import Step
-from compiler.language.objectives import NamedLoss
+from compiler.language.layers.base import Parameter, is_one
+from compiler.language.layers.step import Step
+from compiler.language.objectives import NamedLoss, operand_of
 
 Compiled = dict[tuple[str, str, tuple[str, ...]], CompiledFormula]
 """Formulas of layers, by the layer, their texts and what they define."""
@@ -50,7 +50,8 @@ def lower(model: Model) -> LoweredModel:
     outputs = _outputs(model, tensors)
     values = {TOTAL: TOTAL} | {tensor: name for name, tensor in losses.values.items()}
     roles = {tensor: Role("value", name) for tensor, name in values.items()}
-    roles |= {row.name: Role("output", row.name) for row in outputs} | metrics.roles
+    roles |= {row.name: Role("output", row.name) for row in outputs}
+    roles |= metrics.roles
     renewed = tuple(state for state in states if state.renewed)
     roles |= {state.new_name: Role("new_state", state.name) for state in renewed}
     of_examples = _of_examples(steps)
@@ -75,8 +76,8 @@ def lower(model: Model) -> LoweredModel:
         predict=program_of([t for t in given if t.kind != "label"], inference, (*results, *kept), streams),
         parameters=_specs(parameters, streams),
         optimizer=lower_update(
-            model.optimizer,
-            {kept.name: kept.parameter.shape for kept in parameters},
+            model.update,
+            {kept.name: kept.parameter.known_shape for kept in parameters},
             {k.name: k.parameter.constraint for k in parameters if k.parameter.constraint is not None},
         ),
         metrics=metrics.program,
@@ -95,7 +96,7 @@ def _outputs(model: Model, tensors: Mapping[str, str]) -> list[Row]:
     """The outputs, each with the name that callers know it by."""
     keys = model.ends[1].names or [step.name for step in model.output_steps]
     return [
-        Row(tensors[step.name], "output", (None, *step.shape), key=str(key))
+        Row(tensors[step.name], "output", (None, *step.example), key=str(key))
         for key, step in zip(keys, model.output_steps, strict=True)
     ]
 
@@ -123,7 +124,7 @@ class _OfExamples:
 def _of_examples(steps: Sequence[Step]) -> list[_OfExamples]:
     """The states of each example that layers keep from one batch to the next, in graph order."""
     known = [step for step in steps if step.forward is not None]
-    return [_OfExamples(s.name, key, shape) for s in known for key, shape in s.forward.example_state.items()]
+    return [_OfExamples(s.name, key, n) for s in known for key, n in s.computed.example_state.items()]
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class _Kept:
         return f"{self.layer}.new_{self.key}"
 
     def tensor(self, kind: Literal["parameter", "state"]) -> Tensor:
-        return Tensor(self.name, self.parameter.shape, kind, origin=self.layer)
+        return Tensor(self.name, self.parameter.known_shape, kind, origin=self.layer)
 
 
 def _kept(steps: tuple[Step, ...], kind: Literal["parameters", "state"]) -> list[_Kept]:
@@ -156,15 +157,17 @@ def _kept(steps: tuple[Step, ...], kind: Literal["parameters", "state"]) -> list
     if kind == "parameters":
         return [_Kept(step.name, key, p) for step in steps for key, p in step.parameters.items()]
     own = [step for step in steps if step.forward is not None and step.owner == step.name]
-    states = [(step, key, state) for step in own for key, state in step.forward.state.items()]
+    states = [(step, key, state) for step in own for key, state in step.computed.state.items()]
     fixed = [_Kept(step.name, key, p) for step in steps for key, p in step.fixed.items()]
     renewed = [_Kept(step.name, key, p, renewed=True) for step, key, p in states if not step.frozen]
     return [*renewed, *(_Kept(step.name, key, p) for step, key, p in states if step.frozen), *fixed]
 
 
 def _specs(kept: list[_Kept], streams: Iterator[int]) -> tuple[ParameterSpec, ...]:
-    rows = ((one.name, one.parameter.shape, _initial_value(one, streams), one.new_name) for one in kept)
-    return tuple(ParameterSpec(*row) for row in rows)
+    return tuple(
+        ParameterSpec(one.name, one.parameter.known_shape, _initial_value(one, streams), one.new_name)
+        for one in kept
+    )
 
 
 def _given(model: Model, losses: LoweredLosses) -> list[Tensor]:
@@ -172,7 +175,7 @@ def _given(model: Model, losses: LoweredLosses) -> list[Tensor]:
     steps = model.graph.steps
     return [
         *(
-            Tensor(step.name, (None, *step.shape), "input", _dtype(step), limit=step.vocabulary)
+            Tensor(step.name, (None, *step.example), "input", _dtype(step), limit=step.vocabulary)
             for step in model.input_steps
         ),
         *losses.labels.values(),
@@ -191,7 +194,7 @@ def _signature(model: Model, given: list[Tensor], losses: LoweredLosses, outputs
     keys = {label.name: name for name, label in losses.labels.items()}
     real = {**losses.real, **_said_of_inputs(model)}
     scalings = {
-        step.name: BOOLEANS if step.layer.boolean else BYTES_AS_SHARES
+        step.name: BOOLEANS if step.boolean else BYTES_AS_SHARES
         for step in model.input_steps
         if step.vocabulary is None
     }
@@ -208,10 +211,10 @@ def _signature(model: Model, given: list[Tensor], losses: LoweredLosses, outputs
         for t in given
     ]
     numbers = [
-        Row("rate", "rate", (), default=model.optimizer.first_rate, argument="learning_rate"),
+        Row("rate", "rate", (), default=model.update.first_rate, argument="learning_rate"),
         Row("step", "step", (), "index", limit=2**64, default=0, argument="step"),
     ]
-    slots = [Row(name, "slot", ()) for name in model.optimizer.slots]
+    slots = [Row(name, "slot", ()) for name in model.update.slots]
     values = [Row(TOTAL, "value", ()), *(_loss_row(one, losses) for one in model.objectives if losses.values)]
     return Signature((*rows, *numbers, *slots, *outputs, *values), model.ends[1].keyed)
 
@@ -247,10 +250,13 @@ def _layers(
     training: bool,
 ) -> list[CompiledFormula]:
     """The formulas of all layers, compiled; problems of all of them are raised together."""
-    compiled, problems = [], []
+    compiled: list[CompiledFormula] = []
+    problems: list[Problem] = []
+    # A layer of several results is read by these alone, each a step of its own.
     known = {
-        step.name: Operand(tensors[step.name], (None, *step.shape), _dtype(step), step.vocabulary)
+        step.name: operand_of(step, tensors[step.name])
         for step in steps
+        if step.shape is not None and is_one(step.shape)
     }
     for step in steps:
         if step.forward is None:
@@ -276,22 +282,22 @@ def _layer(
     training: bool,
     once: Compiled,
 ) -> CompiledFormula:
-    forward = step.forward
+    forward = step.computed
     names = forward.input_names(len(step.inputs))
     operands = {key: known[name] for key, name in zip(names, step.inputs, strict=True)}
     for key, parameter in [*forward.parameters.items(), *forward.state.items()]:
         kept = _Kept(step.owner, key, parameter)
-        operands[key] = Operand(step.shared.get(key, kept.name), parameter.shape)
+        operands[key] = Operand(step.shared.get(key, kept.name), parameter.known_shape)
         if training and key in forward.state and not step.frozen:
-            results[f"new_{key}"] = Operand(kept.new_name, parameter.shape)
+            results[f"new_{key}"] = Operand(kept.new_name, parameter.known_shape)
     for state in _of_examples((step,)):
         operands[state.key] = Operand(state.name, (None, *state.shape))
         results[f"new_{state.key}"] = Operand(state.new_name, (None, *state.shape))
     text = step.formula if training or forward.inference is None else forward.inference
     # Most layers are the same in training and after it.
-    key = step.name, text, tuple(results)
-    if key not in once:
-        once[key] = compile_formula(
+    which = step.name, text, tuple(results)
+    if which not in once:
+        once[which] = compile_formula(
             text,
             operands=operands,
             results=results,
@@ -300,23 +306,23 @@ def _layer(
             prefix=step.name,
             origin=step.name,
         )
-    return once[key]
+    return once[which]
 
 
 def _results(step: Step, tensors: Mapping[str, str]) -> dict[str, Operand]:
     """What the formula of a layer defines: the step's tensor, or one for each of several results."""
-    results = step.forward.results
+    results = step.computed.results
     names = {key: tensors[step.name] if len(results) == 1 else f"{step.name}.{key}" for key in results}
     return {key: Operand(names[key], (None, *shape)) for key, shape in results.items()}
 
 
 def _initial_value(kept: _Kept, streams: Iterator[int]) -> Program:
-    parameter, initializer = kept.parameter, kept.parameter.initializer
+    shape, start = kept.parameter.known_shape, kept.parameter.start
     formula = compile_formula(
-        initializer.formula,
+        start.formula,
         operands={},
-        results={"value": Operand("value", parameter.shape)},
-        constants=initializer.constants(parameter.shape),
+        results={"value": Operand("value", shape)},
+        constants=start.constants(shape),
         prefix=kept.name,
         origin=kept.layer,
     )
@@ -324,11 +330,13 @@ def _initial_value(kept: _Kept, streams: Iterator[int]) -> Program:
 
 
 def _row(step: Step, tensors: Mapping[str, str]) -> LayerRow:
-    sizes = [
-        sum(math.prod(kept.parameter.shape) for kept in _kept((step,), kind))
-        for kind in ("parameters", "state")
-    ]
+    parameters, states = (
+        sum(math.prod(kept.parameter.known_shape) for kept in kept_so)
+        for kept_so in (_kept((step,), "parameters"), _kept((step,), "state"))
+    )
     # An input has no formula, and is what it is called.
     results = _results(step, tensors).values() if step.forward else ()
     called = tuple(operand.name for operand in results) or (tensors[step.name],)
-    return LayerRow(step.name, step.layer.kind, step.shape, *sizes, tensors=called)
+    if step.shape is None:
+        raise CompilerBug(f"the shape of {step.name} is not known")
+    return LayerRow(step.name, step.layer.kind, step.shape, parameters, states, called)

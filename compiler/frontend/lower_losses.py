@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from compiler.errors import ModelError, Problem
+from compiler.errors import CompilerBug, ModelError, Problem
 from compiler.ir.affine.expression import axis
 from compiler.ir.tensor.axes import batch_axis, runs_over_batch
 from compiler.ir.tensor.names import fresh
@@ -21,7 +21,7 @@ from compiler.language.description import Model
 from compiler.language.formula import CompiledFormula, Operand, compile_formula
 from compiler.language.layers.base import Parameter
 from compiler.language.layers.masking import RealTokens
-from compiler.language.losses.base import loss_operands
+from compiler.language.losses.base import LossForward, loss_operands
 from compiler.language.objectives import NamedLoss, operand_of, real_positions
 
 WEIGHTS = "sample_weight"
@@ -71,9 +71,7 @@ def lower_losses(
         formulas.append(_sum(model.objectives, names))
     formulas[-1] = _with_penalties(formulas[-1], penalised)
     forwards = {one.name: one.forward(model.graph) for one in model.objectives}
-    ignored = {
-        t.name: forwards[name].ignored for name, t in labels.items() if forwards[name].ignored is not None
-    }
+    ignored = {t.name: number for name, t in labels.items() if (number := forwards[name].ignored) is not None}
     counted = {one.name: real_positions(one, model.graph) for one in model.objectives}
     real = {
         t.name: said
@@ -101,20 +99,20 @@ def _said_by(mask: str, model: Model) -> str | None:
 
 def _labels(model: Model, names: Mapping[str, str]) -> dict[str, Tensor]:
     """What callers give for the losses that compare with no value of the model."""
-    wanted = {}
+    wanted: dict[str, tuple[tuple[int, ...], LossForward]] = {}
     for one in model.objectives:
         loss = one.forward(model.graph)
         if loss.label_shape is not None and one.objective.target is None:
-            wanted[one.name] = loss
+            wanted[one.name] = loss.label_shape, loss
     return {
         name: Tensor(
             f"{names[name]}.label" if len(wanted) > 1 else "label",
-            (None, *loss.label_shape),
+            (None, *shape),
             "label",
             "real" if loss.classes is None else "index",
             loss.limit,
         )
-        for name, loss in wanted.items()
+        for name, (shape, loss) in wanted.items()
     }
 
 
@@ -122,7 +120,8 @@ def _formula(
     one: NamedLoss, model: Model, name: str, label: Tensor | None, tensors: Mapping[str, str]
 ) -> CompiledFormula:
     loss = one.forward(model.graph)
-    operands = [operand_of(step, tensors[step.name]) for step in one.steps(model.graph)]
+    steps = [model.graph.known(value) for value in one.values]
+    operands = [operand_of(step, tensors[step.name]) for step in steps]
     number = len(loss.inputs)
     target = operands[number] if len(operands) > number else None
     return compile_formula(
@@ -162,8 +161,10 @@ def _weighted(formula: CompiledFormula, summed: str) -> CompiledFormula:
 
 
 def _times_weight(term: Term) -> Term:
-    reads = Reads(term.reads)
-    weight = reads.symbol(Access(WEIGHTS, (axis(batch_axis(term.axes).name),)))
+    reads, batch = Reads(term.reads), batch_axis(term.axes)
+    if batch is None:
+        raise CompilerBug("a term of a sum over examples has no axis of examples")
+    weight = reads.symbol(Access(WEIGHTS, (axis(batch.name),)))
     return make_term(term.axes, term.target, weight * reads.body_of(term), reads.pairs(), term.guards)
 
 
@@ -192,12 +193,12 @@ def _with_penalties(
     if not penalties:
         return loss
     *before, data = loss.definitions
-    reads = [read_symbol(0)]
+    value = read_symbol(0)
     added = [p.definitions[-1].name for p in penalties]
     if data.operation != "sum":
         part = replace(data, name=fresh("loss.data", {d.name for d in before}))
         before, added, data = [*before, part], [part.name, *added], replace(data, terms=())
-    terms = [make_term((), (), *reads, [(*reads, Access(name, ()))]) for name in added]
+    terms = [make_term((), (), value, [(value, Access(name, ()))]) for name in added]
     whole = replace(data, operation="sum", terms=(*data.terms, *terms))
     defined = [definition for penalty in penalties for definition in penalty.definitions]
     iota = max(formula.iota for formula in (loss, *penalties))
@@ -207,9 +208,11 @@ def _with_penalties(
 
 def _penalty(name: str, layer: str, parameter: Parameter) -> CompiledFormula:
     regularizer = parameter.regularizer
+    if regularizer is None:
+        raise CompilerBug(f"{name} has no penalty")
     return compile_formula(
         regularizer.formula,
-        operands={"parameter": Operand(name, parameter.shape)},
+        operands={"parameter": Operand(name, parameter.known_shape)},
         results={"penalty": Operand(f"{name}.penalty", ())},
         constants=regularizer.constants,
         prefix=name,

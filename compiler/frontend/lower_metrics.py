@@ -68,7 +68,8 @@ def _sums(
         real=None if real is None else replace(real, examples=True),
     )
     return formula, [
-        Row(operand.name, "sum", operand.shape, key=f"{one.name}.{key}") for key, operand in results.items()
+        Row(operand.name, "sum", operand.known_shape, key=f"{one.name}.{key}")
+        for key, operand in results.items()
     ]
 
 

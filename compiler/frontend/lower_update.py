@@ -10,18 +10,20 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 from math import prod
 
+from compiler.errors import CompilerBug
 from compiler.frontend.joining import program_of
 from compiler.frontend.lowered import OptimizerSpec
 from compiler.ir.module.entry_point import Role
 from compiler.ir.tensor.kinds import Kind
 from compiler.ir.tensor.names import Names
-from compiler.ir.tensor.program import Tensor
+from compiler.ir.tensor.program import Program, Tensor
 from compiler.language.constraints import Constraint
 from compiler.language.formula import CompiledFormula, Operand, compile_formula
 from compiler.language.optimizers.base import SCALED, Optimizer
 from compiler.language.schedules import Schedule
 
-SCALARS = ("rate", "step")
+SCALARS = (Tensor("rate", (), "rate"), Tensor("step", (), "step"))
+"""What every update is given beside arrays."""
 
 
 def lower_update(
@@ -34,15 +36,14 @@ def lower_update(
 
 
 def _of_all(optimizer: Optimizer, size: int) -> OptimizerSpec:
-    kinds: dict[str, Kind] = {"parameter": "state", "gradient": "input"} | dict.fromkeys(
-        optimizer.slots, "state"
-    )
+    kinds: dict[str, Kind] = {"parameter": "state", "gradient": "input"}
+    kinds |= {slot: "state" for slot in optimizer.slots}
     arrays = {name: Operand(name, (size,)) for name in kinds}
     scalars, formulas = _scalars(optimizer)
     results = tuple(f"new_{name}" for name in ("parameter", *optimizer.slots))
     given = [
         *(Tensor(name, (size,), kind) for name, kind in kinds.items()),
-        *(Tensor(name, (), name) for name in SCALARS),
+        *SCALARS,
     ]
     if optimizer.clipping is not None:
         clipped = Operand("gradient.clipped", (size,))
@@ -59,7 +60,7 @@ def _of_all(optimizer: Optimizer, size: int) -> OptimizerSpec:
     )
     update = program_of(given, formulas, results, count())
     flat = [Role("parameters"), Role("gradients"), *(Role("slot", slot) for slot in optimizer.slots)]
-    roles = dict(zip(arrays, flat, strict=True)) | {name: Role(name, name) for name in SCALARS}
+    roles = dict(zip(arrays, flat, strict=True)) | {t.name: Role(t.kind, t.name) for t in SCALARS}
     written = [role for role in flat if role.use != "gradients"]
     return _specification(optimizer, update, roles | dict(zip(results, written, strict=True)))
 
@@ -68,15 +69,15 @@ def _of_each(
     optimizer: Optimizer, parameters: Mapping[str, tuple[int, ...]], constraints: Mapping[str, Constraint]
 ) -> OptimizerSpec:
     scalars, formulas = _scalars(optimizer)
-    names = Names((*parameters, *SCALARS, "rate.scheduled"))
+    names = Names((*parameters, *(t.name for t in SCALARS), "rate.scheduled"))
     gradients = {name: names.fresh(f"{name}.gradient") for name in parameters}
     together = optimizer.scaling_of_all([f"gradient_{k}" for k in range(len(gradients))])
     scale = {} if together is None else {"scale": Operand(names.fresh("gradients.scale"), ())}
     if together is not None:
         every = [Operand(gradients[name], (prod(shape),)) for name, shape in parameters.items()]
         formulas.append(_scale_of(together, optimizer, every, scale["scale"]))
-    given = [Tensor(name, (), name) for name in SCALARS]
-    roles = {name: Role(name, name) for name in SCALARS}
+    given = [*SCALARS]
+    roles = {t.name: Role(t.kind, t.name) for t in SCALARS}
     results: list[str] = []
     for parameter, shape in parameters.items():
         size = prod(shape)
@@ -118,7 +119,7 @@ def _of_each(
 
 
 def _specification(
-    optimizer: Optimizer, update, roles: Mapping[str, Role], *, flat: bool = True
+    optimizer: Optimizer, update: Program, roles: Mapping[str, Role], *, flat: bool = True
 ) -> OptimizerSpec:
     kind, slots = type(optimizer).__name__, tuple(optimizer.slots)
     return OptimizerSpec(kind, slots, update, optimizer.first_rate, roles, flat)
@@ -126,7 +127,7 @@ def _specification(
 
 def _scalars(optimizer: Optimizer) -> tuple[dict[str, Operand], list[CompiledFormula]]:
     """Rate and step, the former by its schedule."""
-    scalars = {name: Operand(name, ()) for name in SCALARS}
+    scalars = {t.name: Operand(t.name, ()) for t in SCALARS}
     if optimizer.schedule is None:
         return scalars, []
     made = _scheduled(optimizer.schedule, scalars)
@@ -162,8 +163,11 @@ def _clipping(
     optimizer: Optimizer, read: Mapping[str, Operand], clipped: Operand, prefix: str
 ) -> CompiledFormula:
     """The gradient that an update reads: of one that is clipped with others, `scale[]` is known."""
+    formula = SCALED if "scale" in read else optimizer.clipping
+    if formula is None:
+        raise CompilerBug("gradients are clipped, and nothing says how")
     return compile_formula(
-        SCALED if "scale" in read else optimizer.clipping,
+        formula,
         operands=read,
         results={"clipped": clipped},
         constants=optimizer.clipping_constants,

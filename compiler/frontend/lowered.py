@@ -9,6 +9,9 @@ from compiler.ir.module.entry_point import Role
 from compiler.ir.module.signature import Signature
 from compiler.ir.tensor.program import Program
 
+Shape = tuple[int, ...]
+"""Without the batch."""
+
 
 @dataclass(frozen=True)
 class ParameterSpec:
@@ -47,18 +50,17 @@ class LayerRow:
 
     name: str
     kind: str
-    shape: tuple[int, ...] | tuple[tuple[int, ...], ...]
+    shape: Shape | tuple[Shape, ...]
     parameters: int
     states: int = 0
     tensors: tuple[str, ...] = ()
     """What programs call its results, which is its own name only where nothing else has that."""
 
 
-def shape_text(shape: tuple, times: str) -> str:
+def shape_text(shape: Shape | tuple[Shape, ...], times: str) -> str:
     """`28x28x1` with `times` between, or the shapes of several results."""
-    if shape and isinstance(shape[0], tuple):
-        return ", ".join(shape_text(one, times) for one in shape)
-    return times.join(map(str, shape))
+    several = [shape_text(one, times) for one in shape if isinstance(one, tuple)]
+    return ", ".join(several) if several else times.join(map(str, shape))
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def load_model(path: str | Path) -> Model:
             if not problems:
                 # Asks initializers and regularizers, which may be the file's own, for their constants.
                 model.fingerprint()
-    if problems:
+    if problems or model is None:
         raise ModelError(*_in_file_order(problems))
     return model
 
@@ -172,7 +172,9 @@ class _UserCode:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind, error, trace) -> bool:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> bool:
         if error is None or isinstance(error, Stopped):
             return False
         if isinstance(error, ModelError):
@@ -183,14 +185,14 @@ class _UserCode:
             )
         elif not self.problems:
             words = _words(error)
-            message = f"running the file raised {kind.__name__}" + (f": {words}" if words else "")
+            message = f"running the file raised {type(error).__name__}" + (f": {words}" if words else "")
             self.problems.append(Problem(message, self.span(trace)))
         return True
 
-    def span(self, trace) -> Span:
+    def span(self, trace: types.TracebackType | None) -> Span:
         """The innermost line of the user's file that was running."""
-        lines = [frame.lineno for frame in traceback.extract_tb(trace) if frame.filename == str(self.path)]
-        return Span(str(self.path), lines[-1] if lines else 1)
+        frames = [frame for frame in traceback.extract_tb(trace) if frame.filename == str(self.path)]
+        return Span(str(self.path), (frames[-1].lineno if frames else None) or 1)
 
 
 def _words(error: BaseException) -> str:

@@ -17,7 +17,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 
 from compiler.errors import Problem, Span, lines_of
@@ -42,6 +42,10 @@ def prescan(tree: ast.Module, source: str, file: str) -> tuple[list[Problem], di
     return scan.problems, {**scan.placeholders, _MAKER: Placeholder}
 
 
+Placed = ast.expr | ast.alias | ast.keyword
+"""What has a place in the file."""
+
+
 class _Scan:
     """What was found in one file. `known` maps the file's names to what they are imported as."""
 
@@ -51,7 +55,7 @@ class _Scan:
         self.placeholders: dict[str, object] = {}
         self.known: dict[str, object] = {}
 
-    def report(self, node: ast.AST, message: str, *, width: int = 0, **details: str | None) -> None:
+    def report(self, node: Placed, message: str, *, width: int = 0, **details: str | None) -> None:
         line = self.lines[node.lineno - 1]
         column = len(line.encode()[: node.col_offset].decode())
         stripped = line.lstrip()
@@ -64,7 +68,9 @@ class _Scan:
     def imports(self, tree: ast.Module) -> None:
         """Check what is imported from the compiler, and take out what it does not have."""
         for node in ast.walk(tree):
-            if not isinstance(node, ast.ImportFrom) or node.level or not _is_ours(node.module):
+            if not isinstance(node, ast.ImportFrom) or node.level:
+                continue
+            if node.module is None or not _is_ours(node.module):
                 continue
             module = importlib.import_module(node.module)
             for alias in list(node.names):
@@ -110,38 +116,41 @@ class _Calls(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
-        target = self.scan.known.get(node.func.id) if isinstance(node.func, ast.Name) else None
+        if not isinstance(node.func, ast.Name):
+            return node
+        name, target = node.func.id, self.scan.known.get(node.func.id)
         spread = any(isinstance(a, ast.Starred) for a in node.args) or any(
             k.arg is None for k in node.keywords
         )
-        if target is None or not callable(target) or spread or not self.misfits(node, target):
+        if target is None or not callable(target) or spread or not self.misfits(node, name, target):
             return node
         maker = ast.Name(_MAKER, ast.Load())
-        call = ast.Call(maker, [ast.Constant(node.func.id.lower())], [])
+        call = ast.Call(maker, [ast.Constant(name.lower())], [])
         return ast.copy_location(call, node)
 
-    def misfits(self, node: ast.Call, target: object) -> bool:
+    def misfits(self, node: ast.Call, name: str, target: Callable[..., object]) -> bool:
         """Reports what does not fit, and says whether anything does not."""
         signature = _signature(target)
         parameters = signature.parameters
-        name, before = node.func.id, len(self.scan.problems)
+        before = len(self.scan.problems)
+        named = {given.arg: given for given in node.keywords if given.arg is not None}
         shown = f"{name}{_signature_text(parameters.values())}"
         takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-        for given in () if takes_any else node.keywords:
-            if given.arg not in parameters or _is_variadic(parameters[given.arg]):
-                advice = _close(given.arg, [p for p in parameters if not _is_variadic(parameters[p])])
-                message = f"{name} has no argument {given.arg}"
-                self.scan.report(given, message, width=len(given.arg), expected=shown, advice=advice)
+        for argument, given in ({} if takes_any else named).items():
+            if argument not in parameters or _is_variadic(parameters[argument]):
+                advice = _close(argument, [p for p in parameters if not _is_variadic(parameters[p])])
+                message = f"{name} has no argument {argument}"
+                self.scan.report(given, message, width=len(argument), expected=shown, advice=advice)
         if len(self.scan.problems) == before:
             try:
-                signature.bind(*node.args, **{given.arg: given.value for given in node.keywords})
+                signature.bind(*node.args, **{argument: given.value for argument, given in named.items()})
             except TypeError as error:
                 shown = f"{name}{_signature_text(parameters.values(), by_name='*')}"
                 self.scan.report(node, f"{name}: {error}", width=len(name), expected=shown)
         return len(self.scan.problems) > before
 
 
-def _signature(target: object) -> inspect.Signature:
+def _signature(target: Callable[..., object]) -> inspect.Signature:
     """What a person may write: of a description, not the fields that the compiler fills."""
     signature = inspect.signature(target)
     fields = dataclasses.fields(target) if dataclasses.is_dataclass(target) else ()

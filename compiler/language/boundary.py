@@ -48,12 +48,14 @@ def _with_companions(values: Values) -> Values:
     given: list[object] = []
     names: list[object] = []
     for number, value in enumerate(values.given):
+        given.append(value)
+        names += values.names[number : number + 1]
         companion = value.companion if isinstance(value, Input) else None
-        there = companion is None or any(other is companion for other in values.given)
-        given += [value] if there else [value, companion]
-        if values.keyed:
-            name = values.names[number]
-            names += [name] if there else [name, f"{name}_{_suffix(value)}"]
+        if companion is None or any(other is companion for other in values.given):
+            continue
+        given.append(companion)
+        if values.keyed and isinstance(value, Input):
+            names.append(f"{values.names[number]}_{_suffix(value)}")
     return Values(tuple(given), tuple(names), values.several or len(given) > 1)
 
 

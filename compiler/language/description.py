@@ -23,10 +23,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
-from math import prod
 from pathlib import Path
 
-from compiler.errors import ModelError, Problem, Span
+from compiler.errors import CompilerBug, ModelError, Problem, Span
 from compiler.language.boundary import (
     Values,
     described,
@@ -38,10 +37,12 @@ from compiler.language.boundary import (
 from compiler.language.fingerprint import Written, loss_lines, metric_lines, optimizer_lines, step_lines
 from compiler.language.layers.base import Layer, Node, Placeholder
 from compiler.language.layers.caller import caller
-from compiler.language.layers.graph import Graph, Step, analyse
+from compiler.language.layers.graph import Graph, analyse
 from compiler.language.layers.shaping import Input
+from compiler.language.layers.step import Step
 from compiler.language.losses.base import Loss, Objective
 from compiler.language.measures import NamedMetric, metric_problems, metrics_of
+from compiler.language.memory import memory_problems
 from compiler.language.metrics.base import Metric
 from compiler.language.objectives import Losses, NamedLoss, losses_of, objective_problems
 from compiler.language.optimizers.base import Optimizer, optimizer_formula_problems
@@ -132,12 +133,19 @@ class Model(Written):
     @cached_property
     def input_steps(self) -> tuple[Step, ...]:
         """The inputs, in the order in which callers give them."""
-        return tuple(self.graph.step(value) for value in self.ends[0].given)
+        return tuple(self.graph.known(value) for value in self.ends[0].given)
 
     @cached_property
     def output_steps(self) -> tuple[Step, ...]:
         """What computes the outputs."""
-        return tuple(self.graph.step(value) for value in self.ends[1].given)
+        return tuple(self.graph.known(value) for value in self.ends[1].given)
+
+    @property
+    def update(self) -> Optimizer:
+        """The optimizer. Raises CompilerBug for a model without one, which `problems` says."""
+        if self.optimizer is None:
+            raise CompilerBug(f"the model {self.name} has no optimizer")
+        return self.optimizer
 
     @cached_property
     def problems(self) -> tuple[Problem, ...]:
@@ -169,23 +177,7 @@ class Model(Written):
         Counted is what it cannot do without: every parameter, its gradient and what the optimizer keeps of
         it, and for one example the result of each layer.
         """
-        copies = 2 + len(self.optimizer.slots)
-        steps = [step for step in self.graph.steps if step.forward is not None]
-        needed = [value_bytes * _values(step, copies) for step in steps]
-        if sum(needed) <= available:
-            return ()
-        most, largest = max(zip(needed, steps, strict=True), key=lambda pair: pair[0])
-        total, there = _gibibytes(sum(needed)), _gibibytes(available)
-        return (
-            Problem(
-                f"training needs at least {total} of memory, and there are {there}",
-                largest.span,
-                layer=largest.name,
-                expected=f"parameters, {copies} values for each, and one example's results that fit",
-                found=f"{_gibibytes(most)} for this layer",
-                advice="a smaller layer, or a machine with more memory",
-            ),
-        )
+        return memory_problems(self.graph.steps, len(self.update.slots), value_bytes, available)
 
     def fingerprint(self) -> str:
         """Everything that the generated code depends on, as text that is the same in every process.
@@ -203,7 +195,7 @@ class Model(Written):
         lines += ["sample_weight"] if self.sample_weight else []
         for measure in self.measures:
             lines += metric_lines(measure, self.graph)
-        lines += optimizer_lines(self.optimizer)
+        lines += optimizer_lines(self.update)
         return "\n".join(lines) + "\n"
 
     def _name_problems(self) -> Iterable[Problem]:
@@ -286,10 +278,10 @@ def Sequential(
 ) -> Model:
     """The model that applies layers one after the other; the first is its Input."""
     problems: list[Problem] = []
-    layers = list(layers) if isinstance(layers, list | tuple) else [layers]
+    written: list[object] = list(layers) if isinstance(layers, list | tuple) else [layers]
     first: object = None
     value: object = None
-    for position, layer in enumerate(layers, 1):
+    for position, layer in enumerate(written, 1):
         if not isinstance(layer, Layer):
             problems.append(_not_a_layer(position, layer))
         elif value is None:
@@ -316,7 +308,7 @@ def Sequential(
                 )
                 layer = Placeholder()
             value = Node(layer, (value,), layer.span)
-    if not layers:
+    if not written:
         problems.append(Problem("the model has no layers", expected="Input(…) and at least one layer"))
     elif not isinstance(value, Node) and not problems:
         problems.append(Problem("the model has no layer after its Input"))
@@ -337,14 +329,3 @@ def _not_a_layer(position: int, item: object) -> Problem:
     return Problem(
         f"item {position} is not a layer", expected="a layer", found=described(item), advice=advice
     )
-
-
-def _values(step: Step, copies: int) -> int:
-    """Values that a step needs: of each parameter these copies, and one example's results."""
-    own = copies * sum(prod(p.shape) for p in step.parameters.values())
-    fixed = sum(prod(p.shape) for p in step.fixed.values())
-    return own + fixed + sum(map(prod, step.forward.results.values()))
-
-
-def _gibibytes(number: int) -> str:
-    return f"{number / 2**30:,.1f} GiB"

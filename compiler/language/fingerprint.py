@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
 from compiler.language.layers.base import Forward
-from compiler.language.layers.graph import Graph, Step
+from compiler.language.layers.graph import Graph
 from compiler.language.layers.shaping import Input
+from compiler.language.layers.step import Step
 from compiler.language.measures import NamedMetric
 from compiler.language.objectives import NamedLoss
 from compiler.language.optimizers.base import Optimizer
@@ -49,7 +50,7 @@ def loss_lines(one: NamedLoss, graph: Graph, *, alone: bool) -> Iterable[str]:
     for name in dict.fromkeys(step.mask.source for step in one.steps(graph) if step and step.mask):
         yield f"    where {name} says"
     if not alone:
-        of = ", ".join(step.name for step in one.steps(graph))
+        of = ", ".join(graph.known(value).name for value in one.values)
         yield f"    {one.name} of {of} {one.weight!r} {_sorted(loss.sizes)} {loss.inputs}"
 
 
@@ -83,10 +84,10 @@ def _forward_lines(forward: Forward) -> Iterable[str]:
             yield f"    {name} is not trained"
         if parameter.initializer is None:
             continue  # another layer's, which says how it starts
-        constants = _sorted(parameter.initializer.constants(parameter.shape))
+        constants = _sorted(parameter.initializer.constants(parameter.known_shape))
         yield f"    {name} {parameter.shape} {parameter.initializer.formula} {constants}"
         if parameter.regularizer is not None:
             yield f"    {parameter.regularizer.formula} {_sorted(parameter.regularizer.constants)}"
         if parameter.constraint is not None:
-            axes = tuple(f"i{k}" for k in range(len(parameter.shape)))
+            axes = tuple(f"i{k}" for k in range(len(parameter.known_shape)))
             yield f"    {parameter.constraint.formula(axes)} {_sorted(parameter.constraint.constants)}"

@@ -25,8 +25,8 @@ class NamedMetric:
 
     def forward(self, graph: Graph) -> MetricForward:
         """The formulas on the shapes of the values. Raises ModelError if the metric cannot take them."""
-        prediction = graph.step(self.of.objective.predictions[0])
-        return self.metric.forward(prediction.shape, self.of.forward(graph))
+        prediction = graph.known(self.of.objective.predictions[0])
+        return self.metric.forward(prediction.example, self.of.forward(graph))
 
 
 def metrics_of(written: object, losses: Sequence[NamedLoss], *, named: bool) -> list[NamedMetric]:
@@ -79,10 +79,12 @@ def metric_problems(one: NamedMetric, graph: Graph) -> Iterator[Problem]:
 def _formula_problems(one: NamedMetric, graph: Graph) -> list[Problem]:
     metric, operands = one.forward(graph), metric_operands(one, graph)
     sums = {name: Operand(name, shape) for name, shape in metric.shapes.items()}
-    options = {"constants": metric.constants, "sizes": {}}
-    problems = formula_problems(metric.sums, operands=operands, results=sums, **options)
+    numbers = metric.constants
+    problems = formula_problems(metric.sums, operands=operands, results=sums, constants=numbers, sizes={})
     value = {"value": Operand("value", metric.shape)}
-    return problems or formula_problems(metric.value, operands=sums, results=value, **options)
+    return problems or formula_problems(
+        metric.value, operands=sums, results=value, constants=numbers, sizes={}
+    )
 
 
 def metric_operands(

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
+from typing import Literal
 
 from compiler.errors import ModelError, Problem
 from compiler.language.boundary import described
 from compiler.language.formula.real_reductions import RealPositions
 from compiler.language.formula.scope import Operand
 from compiler.language.layers.base import Placeholder
-from compiler.language.layers.graph import RESERVED_NAMES, Graph, Step
+from compiler.language.layers.graph import RESERVED_NAMES, Graph
+from compiler.language.layers.step import Step
 from compiler.language.losses.base import (
     Loss,
     LossForward,
@@ -40,7 +42,7 @@ class NamedLoss:
 
     def forward(self, graph: Graph) -> LossForward:
         """The formula on the shapes of the values. Raises ModelError if the loss cannot take them."""
-        shapes = [graph.step(value).shape for value in self.objective.predictions]
+        shapes = [graph.known(value).example for value in self.objective.predictions]
         return self.objective.loss.forward(*shapes)
 
     def steps(self, graph: Graph) -> list[Step | None]:
@@ -169,7 +171,7 @@ def real_positions(
         )
     (mask,) = masks.values()
     named = zip(loss.inputs, steps, strict=True)
-    operands = {name: step.shape for name, step in named if step.mask is not None}
+    operands = {name: step.example for name, step in named if step.mask is not None}
     extent = next(iter(operands.values()))[0]
     if loss.label_shape and loss.label_shape[0] == extent:
         operands["label"] = loss.label_shape
@@ -227,10 +229,10 @@ def _target_problem(forward: LossForward, target: Operand) -> Problem | None:
 
 def _words(operand: Operand) -> str:
     values = "real numbers" if operand.limit is None else f"integers below {operand.limit}"
-    return f"{values} of shape {operand.shape[1:]}"
+    return f"{values} of shape {operand.known_shape[1:]}"
 
 
 def operand_of(step: Step, name: str | None = None) -> Operand:
     """The result of a step as formulas read it, called `name` in programs."""
-    dtype = "real" if step.vocabulary is None else "index"
-    return Operand(name or step.name, (None, *step.shape), dtype, step.vocabulary)
+    dtype: Literal["real", "index"] = "real" if step.vocabulary is None else "index"
+    return Operand(name or step.name, (None, *step.example), dtype, step.vocabulary)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from compiler.errors import CompilerBug
 from compiler.ir.affine.kept_hash import keeps_hash
 
 Extent = int | None
@@ -181,6 +182,13 @@ class Affine:
                 atom_low, atom_high = atom_high, atom_low
             low = None if low is None or atom_low is None else low + c * atom_low
             high = None if high is None or atom_high is None else high + c * atom_high
+        return low, high
+
+    def bounded(self, extents: Mapping[str, Extent]) -> tuple[int, int]:
+        """The interval of what no batch axis moves. Raises CompilerBug for one that is unbounded."""
+        low, high = self.interval(extents)
+        if low is None or high is None:
+            raise CompilerBug(f"{self} has no bounds")
         return low, high
 
     def __str__(self) -> str:

@@ -91,7 +91,7 @@ def checked_indices(
     """
     checked = [
         checked_index(node, extent, read, extents, scope, guards)
-        for node, extent in zip(read.indices, operand.shape, strict=True)
+        for node, extent in zip(read.indices, operand.known_shape, strict=True)
     ]
     return tuple(index for index, _ in checked), all(inside for _, inside in checked)
 
@@ -101,9 +101,10 @@ def checked_index(
 ) -> tuple[Affine, bool]:
     """One index of a read, at a dimension of this extent, and whether it is proven to stay inside."""
     index = to_affine(node, extents, scope)
-    if is_batch(node, index, extent, extents, scope):
+    check_batch(node, index, extent, extents, scope)
+    if extent is None:
         return index, True
-    low, high = index.interval(extents)
+    low, high = index.bounded(extents)
     facts = [fact for guard in guards for fact in facts_of(guard)]
     inside = (low >= 0 and high < extent) or (
         is_nonnegative(index, extents, facts) and is_nonnegative(extent - 1 - index, extents, facts)
@@ -124,8 +125,8 @@ def checked_index(
     return index, inside
 
 
-def is_batch(node: Node, index: Affine, extent: Extent, extents: Extents, scope: Scope) -> bool:
-    """Whether this is the batch axis at a batch dimension; one without the other is an error."""
+def check_batch(node: Node, index: Affine, extent: Extent, extents: Extents, scope: Scope) -> None:
+    """Raises ModelError for the batch axis at another dimension than the batch's, or another index there."""
     alone = index.single_axis is not None and extents[index.single_axis] is None
     if extent is None and not alone:
         raise scope.error(
@@ -138,7 +139,6 @@ def is_batch(node: Node, index: Affine, extent: Extent, extents: Extents, scope:
         raise scope.error(
             node.place, "the batch axis can only index a batch dimension", found=f"size {extent}"
         )
-    return alone
 
 
 def _outer_axes(index: Affine) -> frozenset[str]:

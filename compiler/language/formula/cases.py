@@ -43,8 +43,9 @@ def cases_of(condition: Node, extents: Extents, scope: Scope) -> Cases | None:
             cases = cases_of(operand, extents, scope)
             return None if cases is None else Cases(cases.fails, cases.holds)
         case Logical(operator=operator, operands=operands):
-            parts = [cases_of(operand, extents, scope) for operand in operands]
-            if None in parts:
+            found = [cases_of(operand, extents, scope) for operand in operands]
+            parts = [cases for cases in found if cases is not None]
+            if len(parts) < len(found):
                 return None
             if operator == "and":
                 return _all_of(parts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from compiler.errors import ModelError, Problem
 from compiler.ir.affine.domain import Axis, Shape
@@ -134,7 +135,7 @@ class _Checker(Elaborator[Needs]):
 
     def add(self, local: str, operand: Operand, operation: Operation, terms: tuple[Needs, ...]) -> None:
         super().add(local, operand, operation, terms)
-        self.shapes[operand.name] = operand.shape
+        self.shapes[operand.name] = operand.known_shape
         for need, place in (pair for term in terms for pair in term):
             self.needs[replace(need, reader=operand.name)] = place
 
@@ -254,8 +255,8 @@ class _Values:
         elif name in REDUCTIONS:
             self.error(node, f"{name} reduces over axes", expected=f"{name}[axes](expression)")
         else:
-            advice = NAMES.get(name) or did_you_mean(name, (*constants, "pi"))
-            self.error(node, f"there is no constant {name}", advice=advice)
+            meant = NAMES.get(name) or did_you_mean(name, (*constants, "pi"))
+            self.error(node, f"there is no constant {name}", advice=meant)
 
     def is_unknown(self, name: str) -> bool:
         return not any(name in known for known in (self.scope.constants, self.extents, self.scope.operands))
@@ -282,9 +283,9 @@ class _Values:
             return
         else:
             instead = written_here(function, tuple(map(self.scope.written, arguments)))
-            expected = None if instead else f"one of {', '.join(KNOWN_FUNCTIONS)}"
+            known = None if instead else f"one of {', '.join(KNOWN_FUNCTIONS)}"
             advice = instead or did_you_mean(function.lower(), KNOWN_FUNCTIONS)
-            self.error(node, f"there is no function {function}", expected=expected, advice=advice)
+            self.error(node, f"there is no function {function}", expected=known, advice=advice)
             if instead:
                 return
         for argument in arguments:
@@ -294,12 +295,8 @@ class _Values:
         operand = self.scope.operand(node)
         if operand.dtype == "index":
             self.error(node, f"{node.tensor} is an integer tensor: it can be an index, not a value")
-        for index, extent in zip(node.indices, operand.shape, strict=True):
-            self.attempt(
-                lambda index=index, extent=extent: checked_index(
-                    index, extent, node, self.extents, self.scope, self.guards
-                )
-            )
+        for index, extent in zip(node.indices, operand.known_shape, strict=True):
+            self.attempt(partial(checked_index, index, extent, node, self.extents, self.scope, self.guards))
         if node.outside is not None:
             self.outside(node.outside)
 

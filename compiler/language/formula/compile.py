@@ -6,12 +6,12 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from compiler.errors import ModelError
-from compiler.ir.tensor.program import Axis, Definition, Operation, Shape, Term, make_term
+from compiler.ir.tensor.program import Axis, Definition, Shape, Term, make_term
 from compiler.ir.tensor.rename import canonical, without_single_values
 from compiler.ir.tensor.stepwise import in_steps
 from compiler.language.formula.affine_index import checked_indices
 from compiler.language.formula.check import formula_problems
-from compiler.language.formula.elaborate import Elaborator, exact_numbers
+from compiler.language.formula.elaborate import Elaborator, Operation, exact_numbers
 from compiler.language.formula.normalise import Piece
 from compiler.language.formula.parser import parse_formula
 from compiler.language.formula.real_reductions import MASK, RealPositions, RealReductions
@@ -109,7 +109,9 @@ class _Compiler(Elaborator[Term]):
 
     def add(self, local: str, operand: Operand, operation: Operation, terms: tuple[Term, ...]) -> None:
         super().add(local, operand, operation, terms)
-        self.definitions.append(Definition(operand.name, operand.shape, operation, terms, origin=self.origin))
+        self.definitions.append(
+            Definition(operand.name, operand.known_shape, operation, terms, origin=self.origin)
+        )
 
     def meaning(self, operation: Operation, shape: Shape, terms: tuple[Term, ...]) -> Hashable:
         return operation, shape, tuple(map(canonical, terms))

@@ -39,6 +39,7 @@ from compiler.language.formula.syntax import (
 
 Built = TypeVar("Built")
 Operation = Literal["sum", "max", "min"]
+EXTREMA: Mapping[str, Operation] = {"max": "max", "min": "min"}
 
 
 def exact_numbers(constants: Mapping[str, object]) -> dict[str, int | float]:
@@ -80,7 +81,7 @@ class Elaborator(Generic[Built]):
         names = self.circles.get(local, ())
         if not names or not self.scope.operands.keys().isdisjoint(names):
             return
-        given = {name: self.results[name].shape for name in names if name in self.results}
+        given = {name: self.results[name].known_shape for name in names if name in self.results}
         shapes = circle_shapes(of_circle(self.statements, self.circles, local), self.scope, given)
         for name in names:
             self.know(name, self.results.get(name) or Operand(self.own[name], shapes[name]))
@@ -130,9 +131,10 @@ class Elaborator(Generic[Built]):
     def check_cover(self, statement: Resolved, operand: Operand) -> None:
         """A definition by `=` writes every element, lest the others be 0 by accident."""
         written = math.prod(extent or 1 for extent in statement.extents.values())
-        if not statement.accumulate and written < math.prod(extent or 1 for extent in operand.shape):
+        shape = operand.known_shape
+        if not statement.accumulate and written < math.prod(extent or 1 for extent in shape):
             message = f"the statement defines only a part of {statement.target}"
-            expected = f"all of the shape {shape_text(operand.shape)}"
+            expected = f"all of the shape {shape_text(shape)}"
             advice = "`+=` if the other elements are to be 0"
             if moved := moved_axis(statement.indices):
                 axis, step = moved
@@ -172,11 +174,13 @@ class Elaborator(Generic[Built]):
         return replace(statement, value=draw(statement.value, statement.extents))
 
     def random_tensor(self, node: Read, extents: Extents) -> str:
+        shape: list[Extent] = []
         for index in node.indices:
             if not isinstance(index, Name) or index.name not in extents:
                 raise self.scope.error(index.place, "uniform takes axes alone as indices")
+            shape.append(extents[index.name])
         name = self.names.fresh(self.qualified(UNIFORM + (str(len(self.random) + 1) if self.random else "")))
-        self.random.append(Operand(name, tuple(extents[index.name] for index in node.indices)))
+        self.random.append(Operand(name, tuple(shape)))
         self.know(_hidden(self.random[-1]), self.random[-1])
         return _hidden(self.random[-1])
 
@@ -192,14 +196,14 @@ class Elaborator(Generic[Built]):
         value = first.value
         if (
             isinstance(value, Reduction)
-            and value.operation in ("max", "min")
+            and value.operation in EXTREMA
             and not first.accumulate
             and first.extents.keys() <= free_names(value.body)
         ):
             inner = first.extents | {bound.name: bound.extent for bound in value.axes}
             body = tabulated(value.body, inner, self.context)
             piece = Piece(value.axes, staged(body, inner, self.context, guards), guards)
-            return value.operation, (self.term(first, operand, piece),)
+            return EXTREMA[value.operation], (self.term(first, operand, piece),)
         found = [
             (s, piece)
             for s in statements
@@ -270,7 +274,8 @@ def _recoverable_axes(index: Affine, extents: Extents) -> set[str]:
         return {index.single_axis}
     reach = 0
     for atom, coefficient in sorted(index.terms, key=lambda item: abs(item[1])):
-        if not isinstance(atom, str) or extents[atom] is None or abs(coefficient) <= reach:
+        extent = extents[atom] if isinstance(atom, str) else None
+        if extent is None or abs(coefficient) <= reach:
             return set()
-        reach += abs(coefficient) * (extents[atom] - 1)
+        reach += abs(coefficient) * (extent - 1)
     return set(index.axes)

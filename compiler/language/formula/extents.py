@@ -103,7 +103,7 @@ class ExtentFinder:
         if bound.name in self.scope.extents:
             return self.scope.extents[bound.name]
         if bound.extent is not None:
-            return self._explicit(bound)
+            return self._explicit(bound.name, bound.extent)
         sizes = list(self._sizes(bound))
         reads = list(self._bare_reads(bound.name, binder.body, padded=False))
         left = list(self._left(bound.name))
@@ -128,12 +128,11 @@ class ExtentFinder:
         """Whether the extent stands where the axis is bound, so that no tensor says it."""
         return bound.extent is not None or bound.name in self.scope.extents
 
-    def _explicit(self, bound: Bound) -> int:
-        extent = integer_value(bound.extent, self.scope)
+    def _explicit(self, name: str, written: Node) -> int:
+        extent = integer_value(written, self.scope)
         if extent < 1:
-            raise self.scope.error(
-                bound.extent.place, f"the extent of {bound.name} must be positive", found=str(extent)
-            )
+            message = f"the extent of {name} must be positive"
+            raise self.scope.error(written.place, message, found=str(extent))
         return extent
 
     def _sizes(self, bound: Bound) -> Iterator[_Source]:
@@ -166,7 +165,7 @@ class ExtentFinder:
             if read.outside is not None or shape is None:
                 continue
             for index, size in zip(read.indices, shape, strict=True):
-                if size in (None, UNKNOWN) or not _names(index) & {name}:
+                if size is None or size == UNKNOWN or not _names(index) & {name}:
                     continue
                 extent = self._largest(index, name, size, axes)
                 if extent == UNKNOWN:
@@ -230,7 +229,7 @@ def reads_of(node: Node, axes: Mapping[str, Binder]) -> Iterator[tuple[Read, Map
 def inside_of(node: Reduce, axes: Mapping[str, Binder]) -> dict[str, Binder]:
     """The axes that are known inside a reduction."""
     inner = dict(axes)
-    for bound in node.axes:
+    for bound in node.bounds:
         inner[bound.name] = Binder(bound, node.body, inner)
     return inner
 

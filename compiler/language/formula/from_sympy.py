@@ -14,8 +14,12 @@ from compiler.ir.scalar.from_sympy import own_nodes
 from compiler.ir.scalar.held import OWN_FUNCTIONS
 from compiler.language.formula.scalar import FUNCTIONS
 
-_OWN_NAMES = {kind: name for name, kind in OWN_FUNCTIONS.items() if kind is not Power}
-_FUNCTION_NAMES = {function: name for name, function in FUNCTIONS.items() if isinstance(function, type)}
+_OWN_NAMES: dict[type[sympy.Basic], str] = {
+    kind: name for name, kind in OWN_FUNCTIONS.items() if kind is not Power
+}
+_FUNCTION_NAMES: dict[type[sympy.Basic], str] = {
+    function: name for name, function in FUNCTIONS.items() if isinstance(function, type)
+}
 _NAMES = {**_FUNCTION_NAMES, **_OWN_NAMES}
 
 

@@ -6,7 +6,7 @@ Each takes and gives SymPy expressions, and numbers. Conditions are comparisons,
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 __all__ = [
     "acos",
@@ -34,10 +34,10 @@ __all__ = [
 if TYPE_CHECKING:
     import sympy
 
-    Scalar = sympy.Expr | int | float
     from compiler.ir.scalar.conditions import Condition as OwnCondition
 
-    Condition = sympy.logic.boolalg.Boolean | OwnCondition
+    Scalar: TypeAlias = sympy.Expr | int | float
+    Condition: TypeAlias = sympy.logic.boolalg.Boolean | OwnCondition
 
 
 def _function(name: str) -> Callable[[Scalar], Scalar]:

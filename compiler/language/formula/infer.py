@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 
-from compiler.errors import ModelError, Problem
+from compiler.errors import CompilerBug, ModelError, Problem
 from compiler.ir.affine.domain import Shape
 from compiler.ir.affine.expression import Extent
 from compiler.language.formula.affine_index import to_affine
@@ -50,14 +50,19 @@ def infer_shapes(
     Raises ModelError, pointing at the place, for a size that cannot be inferred.
     """
     formula = parse_formula(text)
-    keyed = map(with_normalised_keys, (constants, sizes, extents or {}))
-    scope = Scope(formula.text, with_batch_size(operands), *keyed)
+    scope = Scope(
+        formula.text,
+        with_batch_size(operands),
+        with_normalised_keys(constants),
+        with_normalised_keys(sizes),
+        with_normalised_keys(extents or {}),
+    )
     inference = _Inference(formula, scope, with_normalised_keys(unknown))
     inference.check_references()
     while inference.learns():
         pass
     inference.check()
-    return inference.shapes
+    return {name: inference.known(name) for name in inference.shapes}
 
 
 def circle_shapes(
@@ -75,7 +80,7 @@ def circle_shapes(
     while inference.learns():
         pass
     inference.check()
-    return {s.target: inference.shapes[s.target] for s in statements}
+    return {s.target: inference.known(s.target) for s in statements}
 
 
 class _Inference:
@@ -97,10 +102,10 @@ class _Inference:
         scope, problems = self.scope, []
         for statement in (statement for group in groups(self.formula.statements) for statement in group):
             awaited = {name: Operand(name, None) for name in self.circles.get(statement.target, ())}
-            scope = replace(scope, operands=scope.operands | awaited)
+            scope = replace(scope, operands={**scope.operands, **awaited})
             problems += reference_problems(statement, scope)
             known = {statement.target: Operand(statement.target, None)}
-            scope = replace(scope, operands=scope.operands | known)
+            scope = replace(scope, operands={**scope.operands, **known})
         if problems:
             raise ModelError(*dict.fromkeys(problems))
 
@@ -118,7 +123,7 @@ class _Inference:
         """Go through the statements once, with what reads say of the tensors that are `told` of. What is
         `padded` says it last: it may be read outside."""
         before = dict(self.shapes)
-        left: dict[str, PartialShape] = {}
+        left: dict[str, Shape] = {}
         for statement in self.formula.statements:
             finder, value = self.finder(statement)
             own = self.circles.get(statement.target, ())
@@ -142,7 +147,7 @@ class _Inference:
             if self.shapes.get(statement.target) is None:
                 self.shapes[statement.target] = left[statement.target]
         for name, shape in left.items():
-            self.shapes[name] = _filled(shape, self.shapes[name])
+            self.shapes[name] = _filled(shape, self.known(name))
         return self.shapes != before
 
     def finder(self, statement: Statement) -> tuple[ExtentFinder, Node]:
@@ -177,7 +182,7 @@ class _Inference:
         around = {name: finder.find(binder) for name, binder in axes.items()} if choices else {}
         return needed_size(affine, extents, choices, around, self.scope)
 
-    def merged(self, known: PartialShape, written: Shape, read: Read) -> PartialShape:
+    def merged(self, known: PartialShape, written: Shape, read: Read) -> Shape:
         """A tensor's shape with the sizes that a read adds. A size that is known stays.
 
         Raises ModelError for a wrong number of indices."""
@@ -190,16 +195,23 @@ class _Inference:
                 raise self.scope.error(index.place, message)
         return written if known is None else _filled(known, written)
 
-    def larger(self, known: PartialShape, written: Shape, statement: Statement) -> PartialShape:
+    def larger(self, known: PartialShape, written: Shape, statement: Statement) -> Shape:
         """The shape that all `+=` statements of one tensor need together."""
         if known is None:
             return written
         if len(known) != len(written):
             raise self.scope.error(statement.place, "the left sides have different numbers of indices")
         return tuple(
-            UNKNOWN if UNKNOWN in (old, new) else None if None in (old, new) else max(old, new)
+            UNKNOWN if UNKNOWN in (old, new) else None if old is None or new is None else max(old, new)
             for old, new in zip(known, written, strict=True)
         )
+
+    def known(self, name: str) -> Shape:
+        """The shape of a tensor, in which sizes may be unknown. Raises CompilerBug where it has none yet."""
+        shape = self.shapes[name]
+        if shape is None:
+            raise CompilerBug(f"the number of dimensions of {name} is not known")
+        return shape
 
     def check(self) -> None:
         """Raises ModelError for the sizes that are not known: of axes, else of tensors."""
@@ -252,6 +264,6 @@ def _binders(node: Node, axes: Mapping[str, Binder]) -> Iterator[Binder]:
     inner = axes
     if isinstance(node, Reduce):
         inner = inside_of(node, axes)
-        yield from (inner[bound.name] for bound in node.axes)
+        yield from (inner[bound.name] for bound in node.bounds)
     for child in node.children:
         yield from _binders(child, inner)

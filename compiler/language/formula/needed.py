@@ -13,7 +13,7 @@ from compiler.ir.affine.proofs import contradict, facts_of, is_nonnegative
 from compiler.language.formula.cases import Guards, cases_of
 from compiler.language.formula.extents import Binder, inside_of
 from compiler.language.formula.scope import UNIFORM, UNKNOWN, Scope
-from compiler.language.formula.syntax import Conditional, Name, Node, Read, Reduce, walk
+from compiler.language.formula.syntax import Conditional, Extents, Name, Node, Read, Reduce, walk
 
 Choices = tuple[tuple[Node, bool], ...]
 """Conditions around a read, and whether each holds there."""
@@ -37,7 +37,7 @@ def guarded_reads(
 
 
 def needed_size(
-    index: Affine, extents: Mapping[str, Extent], choices: Choices, around: Mapping[str, Extent], scope: Scope
+    index: Affine, extents: Mapping[str, Extent], choices: Choices, around: Extents, scope: Scope
 ) -> Extent:
     """The least size that is proven to hold an index wherever the choices are made so, UNKNOWN if none is.
 
@@ -54,9 +54,7 @@ def needed_size(
     return max(sizes, default=UNKNOWN)
 
 
-def _alternatives(
-    condition: Node, holds: bool, around: Mapping[str, Extent], scope: Scope
-) -> tuple[Guards, ...]:
+def _alternatives(condition: Node, holds: bool, around: Extents, scope: Scope) -> tuple[Guards, ...]:
     """The lists of guards one of which holds where a condition does, or does not; one of none where something
     else than axes decides it."""
     names = {node.name for node in walk(condition) if isinstance(node, Name)} & around.keys()

@@ -93,9 +93,10 @@ def pieces(value: Node, extents: Extents, context: Context, guards: tuple[Guard,
 
 def _parts(piece: Piece) -> list[Piece]:
     """The piece, or the parts of a sum that is too long for one term."""
-    if _summands(piece.body) <= MOST_SUMMANDS:
+    body = piece.body
+    if _summands(body) <= MOST_SUMMANDS or not isinstance(body, Binary):
         return [piece]
-    sides = (replace(piece, body=side) for side in (piece.body.left, piece.body.right))
+    sides = (replace(piece, body=side) for side in (body.left, body.right))
     return [part for side in sides for part in _parts(side)]
 
 
@@ -232,8 +233,9 @@ def _pieces(node: Node, extents: Extents, context: Context, guards: tuple[Guard,
 
 
 def _is_decided_around_one(node: Node, extents: Extents, context: Context) -> bool:
-    around = isinstance(node, Conditional) and _has_reduction(node)
-    return around and context.cases(node.condition, extents) is not None
+    if not isinstance(node, Conditional) or not _has_reduction(node):
+        return False
+    return context.cases(node.condition, extents) is not None
 
 
 def _has_reduction(node: Node) -> bool:

@@ -12,6 +12,7 @@ import inspect
 import re
 import sys
 import warnings
+from typing import NoReturn
 
 from compiler.errors import ModelError, lines_of
 from compiler.language.formula.meant import meant
@@ -124,6 +125,10 @@ def _syntax_tree(source: str) -> ast.Module:
             sys.setrecursionlimit(limit)
 
 
+Written = ast.expr | ast.stmt
+"""What has a place in the text."""
+
+
 class _Parser:
     """Converts the nodes of one text; holds the text for error excerpts alone."""
 
@@ -131,21 +136,21 @@ class _Parser:
         self.text = text
         self.lines = lines_of(text)
 
-    def place(self, node: ast.AST) -> Place:
+    def place(self, node: Written) -> Place:
         line = self.lines[node.lineno - 1].encode()
         column = len(line[: node.col_offset].decode())
         if node.end_lineno != node.lineno:
             return Place(node.lineno, column, len(line.decode()))
         return Place(node.lineno, column, len(line[: node.end_col_offset].decode()))
 
-    def fail(self, node: ast.AST, message: str, **details: str | None):
+    def fail(self, node: Written, message: str, **details: str | None) -> NoReturn:
         raise formula_error(self.text, self.place(node), message, **details)
 
     def statement(self, node: ast.stmt) -> Statement:
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target, accumulate = node.targets[0], False
+            target, value, accumulate = node.targets[0], node.value, False
         elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
-            target, accumulate = node.target, True
+            target, value, accumulate = node.target, node.value, True
         else:
             self.fail(
                 node,
@@ -163,12 +168,12 @@ class _Parser:
                 if isinstance(target, ast.Name)
                 else None,
             )
-        explicit = tuple(self.bound(item) for item in items if isinstance(item, ast.Slice))
+        explicit = tuple(self.axis(item) for item in items if isinstance(item, ast.Slice))
         indices = tuple(
-            Name(self.place(i), self.bound(i).name) if isinstance(i, ast.Slice) else self.expression(i)
+            Name(self.place(i), self.axis(i).name) if isinstance(i, ast.Slice) else self.expression(i)
             for i in items
         )
-        return Statement(name, indices, explicit, accumulate, self.expression(node.value), self.place(target))
+        return Statement(name, indices, explicit, accumulate, self.expression(value), self.place(target))
 
     def subscripted(self, node: ast.AST) -> tuple[str | None, list[ast.expr]]:
         """The name and the index nodes of `name[…]`; None when the node is something else."""
@@ -264,7 +269,7 @@ class _Parser:
         if isinstance(node.func, ast.Name):
             return Call(self.place(node), node.func.id, arguments)
         name, items = self.subscripted(node.func)
-        if name not in REDUCTIONS:
+        if name is None or name not in REDUCTIONS:
             self.fail(
                 node.func,
                 "this cannot be called",
@@ -279,13 +284,17 @@ class _Parser:
 
     def bound(self, node: ast.expr) -> Bound | Rest:
         """An axis with or without its extent: `p`, `p:3`, or `...`."""
+        if isinstance(node, ast.Constant) and node.value is Ellipsis:
+            return Rest(self.place(node))
+        return self.axis(node)
+
+    def axis(self, node: ast.expr) -> Bound:
+        """An axis that has a name."""
         match node:
             case ast.Name(id=name):
                 return Bound(self.place(node), name)
             case ast.Slice(lower=ast.Name(id=name), upper=upper, step=None) if upper is not None:
                 return Bound(self.place(node), name, self.expression(upper))
-            case ast.Constant(value=value) if value is Ellipsis:
-                return Rest(self.place(node))
         self.fail(node, "this is not an axis", expected="an axis name, with its extent if need be: p or p:3")
 
     def read(self, node: ast.Subscript | ast.Attribute) -> Read:

@@ -50,13 +50,13 @@ def without_products(node: Node, extents: Extents, scope: Scope, define: Define)
 
 def _product(axis: Axis, body: Node, outer: Extents, define: Define) -> Node:
     """The product over one axis: at each level the upper half of the factors times the lower half."""
-    size = axis.extent
+    size = axis.size
     while size > 2:
         half = size // 2
         body = _level(axis.name, half, size % 2 == 1, body, outer, define)
         size -= half
-    factors = [_at(body, axis.name, Number(body.place, str(k))) for k in range(size)]
-    return factors[0] if size == 1 else Binary(body.place, "*", *factors)
+    first, *others = (_at(body, axis.name, Number(body.place, str(k))) for k in range(size))
+    return Binary(body.place, "*", first, others[0]) if others else first
 
 
 def _level(name: str, half: int, odd: bool, body: Node, outer: Extents, define: Define) -> Read:
@@ -64,7 +64,7 @@ def _level(name: str, half: int, odd: bool, body: Node, outer: Extents, define: 
     place = body.place
     free = free_names(body)
     around = {other: extent for other, extent in outer.items() if other in free}
-    indices = tuple(Name(place, other) for other in around)
+    indices: tuple[Node, ...] = tuple(Name(place, other) for other in around)
     moved = _at(body, name, Binary(place, "+", Name(place, name), Number(place, str(half))))
     pairs = Binary(place, "*", body, moved)
     first = (*indices, Name(place, name))

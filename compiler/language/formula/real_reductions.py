@@ -19,7 +19,17 @@ from compiler.language.formula.parser import parse_formula
 from compiler.language.formula.positions import FIRST, Place, lone_axis, place_of
 from compiler.language.formula.resolve import Reduction, Resolved
 from compiler.language.formula.scope import BATCH_AXIS, BATCH_SIZE, Operand, Scope
-from compiler.language.formula.syntax import Binary, Call, Extents, Node, Number, Read, rebuild, walk
+from compiler.language.formula.syntax import (
+    Binary,
+    Call,
+    Conditional,
+    Extents,
+    Node,
+    Number,
+    Read,
+    rebuild,
+    walk,
+)
 from compiler.language.formula.syntax import Place as TextPlace
 
 Stage = Callable[[Node, Extents, tuple[()]], Read]
@@ -73,7 +83,9 @@ class RealReductions:
         """The axes that run over positions in a body."""
         found: set[str] = set()
         for read in walk(body):
-            place = self.places.get(read.tensor) if isinstance(read, Read) else None
+            if not isinstance(read, Read):
+                continue
+            place = self.places.get(read.tensor)
             if place is not None and place.dimension is not None:
                 axis = lone_axis(read.indices[place.dimension])
                 if axis is None:
@@ -89,8 +101,8 @@ class RealReductions:
             counted = tuple(a for a in node.axes if a.name in (axis, BATCH_AXIS))
             number = stage(self._number(node.place, counted, axis), extents, ())
             others = math.prod(a.size for a in node.axes if a not in counted)
-            number = Call(node.place, "max", (number, Number(node.place, "1")))
-            body = Binary(node.place, "/", body, number)
+            least = Call(node.place, "max", (number, Number(node.place, "1")))
+            body = Binary(node.place, "/", body, least)
             body = body if others == 1 else Binary(node.place, "/", body, Number(node.place, str(others)))
         return Reduction(node.place, "sum", node.axes, self._where_real(node.place, body, axis))
 
@@ -100,8 +112,8 @@ class RealReductions:
 
     def _where_real(self, place: TextPlace, body: Node, axis: str) -> Node:
         asked = parse_formula(f"asked[] = 1 if {self.real.condition(axis)} else 0").statements[0].value
-        asked = replace(asked, place=place, condition=_hidden(asked.condition))
-        return replace(asked, then=body, otherwise=Number(place, "0"))
+        assert isinstance(asked, Conditional)
+        return Conditional(place, _hidden(asked.condition), body, Number(place, "0"))
 
     def _mixed(self, node: Node) -> ModelError:
         return self.text.error(

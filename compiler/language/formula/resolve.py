@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from compiler.ir.affine.domain import Axis
+from compiler.ir.affine.domain import Axis, Shape
 from compiler.language.formula.extents import Binder, ExtentFinder, inside_of
 from compiler.language.formula.scope import BATCH_AXIS, UNIFORM, Operand, Scope
 from compiler.language.formula.syntax import (
@@ -68,14 +68,14 @@ def expanded(statement: Statement, scope: Scope, declared: Operand | None) -> tu
     if not any(isinstance(node, Rest) for side in (target, statement.value) for node in walk(side)):
         return target, statement.value
     leading = _leading_axes(statement, target, scope, declared)
-    return _expand(target, leading), _expand(statement.value, leading)
+    return _expand_read(target, leading), _expand(statement.value, leading)
 
 
 def _leading_axes(
     statement: Statement, target: Read, scope: Scope, declared: Operand | None
 ) -> tuple[str, ...]:
     """The names that `...`, which the statement has, stands for: the same everywhere in it."""
-    shapes: list[tuple[Read, Extents]] = []
+    shapes: list[tuple[Read, Shape]] = []
     known: Mapping[str, Operand] = scope.operands
     reads = [n for n in walk(statement.value) if isinstance(n, Read) and n.tensor != UNIFORM]
     for read, operand in [(target, declared), *((read, known.get(read.tensor)) for read in reads)]:
@@ -111,13 +111,7 @@ def _leading_names(number: int, batch: bool, taken: set[str]) -> tuple[str, ...]
 def _expand(node: Node, leading: tuple[str, ...]) -> Node:
     """The node with `...` replaced by the named axes."""
     if isinstance(node, Read):
-        indices: list[Node] = []
-        for index in node.indices:
-            if isinstance(index, Rest):
-                indices += [Name(index.place, name) for name in leading]
-            else:
-                indices.append(_expand(index, leading))
-        return Read(node.place, node.tensor, tuple(indices), node.outside)
+        return _expand_read(node, leading)
     if isinstance(node, Reduce):
         axes: list[Bound | Rest] = []
         for bound in node.axes:
@@ -126,9 +120,19 @@ def _expand(node: Node, leading: tuple[str, ...]) -> Node:
     return rebuild(node, lambda child: _expand(child, leading))
 
 
+def _expand_read(node: Read, leading: tuple[str, ...]) -> Read:
+    indices: list[Node] = []
+    for index in node.indices:
+        if isinstance(index, Rest):
+            indices += [Name(index.place, name) for name in leading]
+        else:
+            indices.append(_expand(index, leading))
+    return Read(node.place, node.tensor, tuple(indices), node.outside)
+
+
 def _of_whole_batch(node: Reduce, outer: Extents, scope: Scope) -> str:
     """The statement that defines a reduction over the batch, for the axes around it that it depends on."""
-    bound = {axis.name for axis in node.axes}
+    bound = {axis.name for axis in node.bounds}
     used = {inner.name for inner in walk(node.body) if isinstance(inner, Name)}
     indices = ", ".join(name for name in outer if name in used - bound)
     return f"whole[{indices}] = {scope.written(node)}, and whole[{indices}] here"
@@ -145,7 +149,7 @@ def _resolve_reductions(
         return rebuild(node, lambda child: _resolve_reductions(child, around, outer, finder, scope))
     inside, inner = inside_of(node, around), dict(outer)
     axes = []
-    for bound in node.axes:
+    for bound in node.bounds:
         if bound.name in inner and bound.name == BATCH_AXIS:
             raise scope.error(
                 bound.place,

@@ -8,6 +8,7 @@ not exist: max(a, b) is `b` where both are equal, so max(x, 0) has derivative 0 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -54,7 +55,7 @@ FUNCTIONS = {
     "erf": sympy.erf,
     "erfc": erfc,
 }
-_COMPARISONS = {
+_COMPARISONS: dict[str, Callable[[sympy.Expr, sympy.Expr], sympy.Basic]] = {
     "<": Less,
     "<=": LessEqual,
     ">": lambda left, right: Less(right, left),
@@ -153,7 +154,7 @@ class ScalarBuilder:
         index = axis_value(node, self.extents, self.scope)
         if index.is_constant:
             return sympy.Integer(index.constant)
-        low, high = index.interval(self.extents)
+        low, high = index.bounded(self.extents)
         start = min(low, 0)
         self.values = max(self.values, high - start + 1)
         return self.reads.symbol(Access(IOTA, (index - start,))) + start

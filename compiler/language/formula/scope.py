@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from compiler.errors import ModelError, lines_of
+from compiler.errors import CompilerBug, ModelError, lines_of
 from compiler.ir.affine.domain import Shape
 from compiler.language.formula.problems import formula_error
 from compiler.language.formula.spelling import with_normalised_keys
@@ -42,6 +42,13 @@ class Operand:
     dtype: Literal["real", "index"] = "real"
     limit: int | None = None
     """For dtype "index": values lie in [0, limit)."""
+
+    @property
+    def known_shape(self) -> Shape:
+        """Its shape, once that is inferred. Raises CompilerBug before."""
+        if self.shape is None:
+            raise CompilerBug(f"the shape of {self.name} is asked for before it is inferred")
+        return self.shape
 
 
 def with_batch_size(operands: Mapping[str, Operand]) -> dict[str, Operand]:
@@ -109,7 +116,7 @@ def shape_text(shape: Shape) -> str:
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
-def did_you_mean(name: str, known) -> str | None:
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A known name that the given one resembles."""
     close = difflib.get_close_matches(name, sorted(known), n=1)
     return close[0] if close else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from typing import Any
 
 from compiler.ir.affine.expression import Extent
 
@@ -136,6 +137,11 @@ class Reduce(Node):
     axes: tuple[Bound | Rest, ...]
     body: Node
 
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """The axes that have names: all, where `...` has been replaced."""
+        return tuple(axis for axis in self.axes if isinstance(axis, Bound))
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -181,7 +187,8 @@ def moved_axis(indices: Iterable[Node]) -> tuple[str, str] | None:
 
 def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:
     """The same node over changed children."""
-    changes = {}
+    # Of any kind of node: which fields it has, only its class says.
+    changes: dict[str, Any] = {}
     for item in fields(node):
         value = getattr(node, item.name)
         if isinstance(value, Node):

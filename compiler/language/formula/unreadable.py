@@ -73,7 +73,6 @@ def unreadable(text: str, error: SyntaxError) -> ModelError:
         message, advice = f"nothing stands behind {found[1]}", f"{VALUE} there, or the line without it"
         return said(message, *found.span(1), expected=VALUE, advice=advice)
     column = max((error.offset or 1) - 1, 0)
-    advice = None
-    if "never closed" in error.msg or "unmatched" in error.msg or "does not match" in error.msg:
-        advice = "a bracket that closes for each one that opens"
-    return said(error.msg, column, column + 1, expected=DEFINITION, advice=advice)
+    brackets = any(words in error.msg for words in ("never closed", "unmatched", "does not match"))
+    instead = "a bracket that closes for each one that opens" if brackets else None
+    return said(error.msg, column, column + 1, expected=DEFINITION, advice=instead)

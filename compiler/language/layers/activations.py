@@ -14,7 +14,7 @@ from compiler.errors import ModelError, Problem
 from compiler.language.initializers import DEFAULT_SLOPE, Initializer
 from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Parameter, Shape
-from compiler.language.layers.masks import Masks
+from compiler.language.layers.masks import Masks, first
 
 _HARD_SIGMOID = "0 if x[...] <= -3 else 1 if x[...] >= 3 else (x[...] + 3) / 6"
 
@@ -183,8 +183,8 @@ class Softmax(Layer):
         if len(x) > 1:
             return None
         formula = f"""
-            total[b] = sum[k](exp(x[b, k]) if {masks[0].real("k")} else 0)
-            y[b, t] = exp(x[b, t]) / total[b] if {masks[0].real("t")} else 0
+            total[b] = sum[k](exp(x[b, k]) if {first(masks).real("k")} else 0)
+            y[b, t] = exp(x[b, t]) / total[b] if {first(masks).real("t")} else 0
             """
         return Forward(formula, x, inputs=("x", "mask"), keeps={"y": 0})
 

@@ -75,7 +75,7 @@ class MultiHeadAttention(Layer):
     any_number = True
 
     @property
-    def arity(self) -> tuple[int, int]:
+    def arity(self) -> tuple[int, int | None]:
         return (2, 3) if self.attention_mask is True else (1, 2)
 
     def problems(self) -> Iterator[Problem]:
@@ -169,7 +169,7 @@ class MultiHeadAttention(Layer):
         before = f"t + {later}" if later else "t"
         nearer = ""
         if self.alibi:
-            number = f"m * {self.heads // self.key_heads} + g" if grouped else "n"  # type: ignore[operator]
+            number = "n" if self.key_heads is None else f"m * {self.heads // self.key_heads} + g"
             nearer = f" - abs({before} - s) / 2**(8 * ({number} + 1) / {self.heads})"
         turned = ""
         if self.rotary is not None:

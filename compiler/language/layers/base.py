@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, TypeGuard
 
-from compiler.errors import ModelError, Problem, Span
+from compiler.errors import CompilerBug, ModelError, Problem, Span
 from compiler.language.constraints.base import Constraint
 from compiler.language.formula.spelling import normalised, with_normalised_keys
 from compiler.language.initializers.base import Initializer
@@ -28,6 +29,18 @@ from compiler.language.regularizers.base import Regularizer
 
 Shape = tuple[int, ...]
 """The shape of one example: the batch dimension is left out."""
+Shapes = Shape | tuple[Shape, ...]
+"""The shape of the only result of a layer, or those of several."""
+
+
+def is_several(shape: Shapes) -> TypeGuard[tuple[Shape, ...]]:
+    """Whether these are the shapes of several results."""
+    return bool(shape) and isinstance(shape[0], tuple)
+
+
+def is_one(shape: Shapes) -> TypeGuard[Shape]:
+    """Whether this is the shape of one result."""
+    return not is_several(shape)
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,20 @@ class Parameter:
     name: str | None = None
     shared: tuple[Layer, str] | None = field(default=None, repr=False)
     constraint: Constraint | None = None
+
+    @property
+    def known_shape(self) -> Shape:
+        """Its shape, once that is inferred. Raises CompilerBug before."""
+        if self.shape is None:
+            raise CompilerBug("the shape of a parameter is asked for before it is inferred")
+        return self.shape
+
+    @property
+    def start(self) -> Initializer:
+        """What says how it starts. Raises CompilerBug for a parameter that is another layer's."""
+        if self.initializer is None:
+            raise CompilerBug("a parameter that is shared starts as its own layer says")
+        return self.initializer
 
 
 @dataclass(frozen=True)
@@ -73,7 +100,7 @@ class Forward:
     """
 
     formula: str
-    shape: Shape | tuple[Shape, ...]
+    shape: Shapes
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     constants: Mapping[str, int | float] = field(default_factory=dict)
     inference: str | None = None
@@ -92,9 +119,11 @@ class Forward:
     @property
     def results(self) -> dict[str, Shape]:
         """The results by the names that the formula has for them, with their shapes."""
-        if self.shape and isinstance(self.shape[0], tuple):
-            return {f"y{number}": shape for number, shape in enumerate(self.shape, 1)}
-        return {"y": self.shape}
+        shape = self.shape
+        if is_several(shape):
+            return {f"y{number}": one for number, one in enumerate(shape, 1)}
+        assert is_one(shape)
+        return {"y": shape}
 
     def input_names(self, number: int) -> tuple[str, ...]:
         """What the formula calls its inputs, when there are `number` of them."""
@@ -111,12 +140,6 @@ class Layer(Operators):
     """Whether training changes its parameters. As in Keras, a layer with a state that is not trained runs as
     it does outside training."""
     span: Span | None = field(default=None, init=False, repr=False, compare=False)
-
-    arity = (1, 1)
-    """Smallest and largest number of inputs; None for "any number"."""
-
-    outputs = 1
-    """Number of results. A layer of several is applied as `h, c = Cell()(x, state)`."""
 
     _is_placeholder = False
     """Whether it stands for something that is already reported."""
@@ -140,6 +163,16 @@ class Layer(Operators):
             )
 
     @property
+    def arity(self) -> tuple[int, int | None]:
+        """Smallest and largest number of inputs; None for "any number". A class says it by an attribute."""
+        return (1, 1)
+
+    @property
+    def outputs(self) -> int:
+        """Number of results. A layer of several is applied as `h, c = Cell()(x, state)`."""
+        return 1
+
+    @property
     def kind(self) -> str:
         """The word that automatic names begin with: conv2d for Conv2D."""
         return type(self).__name__.lower()
@@ -152,11 +185,13 @@ class Layer(Operators):
         """What is wrong with the arguments, whatever the inputs are."""
         return iter(())
 
-    def forward(self, *shapes: Shape) -> Forward:
+    # A layer takes the shapes of as many inputs as it has: how many these are is checked when it is applied,
+    # and cannot be said of all layers. So what they are is said by each of them.
+    def forward(self, *shapes: Any, **named: Any) -> Forward:
         """The formula and the shape rule. Raises ModelError for inputs that the layer cannot take."""
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
-    def masked(self, masks: Masks, *shapes: Shape) -> Forward | None:
+    def masked(self, masks: Masks, *shapes: Any, **named: Any) -> Forward | None:
         """What it computes where not all positions of its inputs are real, None where it makes no difference.
 
         `masks` are those of its inputs; the names of those that its formula reads stand in `inputs`, behind
@@ -168,9 +203,11 @@ class Layer(Operators):
         """The layer that computes from its input which positions of its result are real: (t,), 1 and 0."""
         return None
 
-    def __call__(self, *inputs: Node | Layer) -> Node | Results:
-        """Applies the layer in the functional form: `h = Conv2D(32, 3)(x)`."""
-        several = self.arity[1] is None or self.arity[1] > 1
+    # Whether there are several results to be taken apart, `outputs` says, of a layer and not of its class.
+    def __call__(self, *inputs: object) -> Any:
+        """Applies the layer in the functional form, `h = Conv2D(32, 3)(x)`: a Node, or Results of several."""
+        most = self.arity[1]
+        several = most is None or most > 1
         if len(inputs) == 1 and isinstance(inputs[0], list | tuple):
             # The results of a layer are no list of inputs for one that takes a single input.
             inputs = tuple(inputs[0]) if several or not isinstance(inputs[0], Results) else inputs
@@ -201,7 +238,7 @@ class Part(Node):
     number: int = 1
 
 
-class Results(tuple):
+class Results(tuple[Part, ...]):
     """The results of a layer that has several, to be taken apart: `h, c = Cell()(x, state)`."""
 
 
@@ -214,6 +251,7 @@ class Placeholder(Layer):
     arity = (0, None)
 
     _is_placeholder = True
+    _kind: str
 
     def __init__(self, kind: str = "unknown"):
         super().__init__()
@@ -256,4 +294,4 @@ class Add(Layer):
 
 def add(left: object, right: object) -> Node:
     """What `left + right` means in the functional form."""
-    return Add()(left, right)
+    return Node(Add(), (left, right), caller())

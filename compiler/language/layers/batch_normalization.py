@@ -9,7 +9,7 @@ from compiler.errors import Problem
 from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_SCALE, Initializer
 from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Parameter, Shape
-from compiler.language.layers.masks import Masks
+from compiler.language.layers.masks import Masks, first
 
 _STATISTICS = """
     mean[c] = mean[...](x[..., c])
@@ -65,7 +65,7 @@ class BatchNormalization(Layer):
     def masked(self, masks: Masks, x: Shape) -> Forward | None:
         if len(x) != 2:
             return None
-        statistics = _STATISTICS_OF_REAL.format(real=masks[0].real("t"))
+        statistics = _STATISTICS_OF_REAL.format(real=first(masks).real("t"))
         return replace(
             self._of(x, statistics, _AVERAGE_OF_REAL),
             constants={"momentum": self.momentum, "epsilon": self.epsilon, "steps": x[0]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeGuard
 
 from compiler.errors import ModelError, Problem
 from compiler.language.constraints.base import Constraint
@@ -13,11 +14,11 @@ from compiler.language.regularizers.base import Regularizer
 Pair = tuple[int, int]
 
 
-def is_integer(value: object) -> bool:
+def is_integer(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """A finite int or float."""
     return is_integer(value) or (isinstance(value, float) and abs(value) < float("inf"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from compiler.errors import ModelError, Problem
 from compiler.language.constraints.base import Constraint
@@ -250,8 +250,21 @@ def _check_groups(groups: int, channels: int) -> None:
         )
 
 
+class Convolving(Protocol):
+    """What all convolutions are given, right or wrong; initializers and regularizers have other names."""
+
+    @property
+    def padding(self) -> object: ...
+
+    @property
+    def activation(self) -> object: ...
+
+    @property
+    def use_bias(self) -> object: ...
+
+
 def convolution_problems(
-    layer: Layer, sides: Sides, *kernels: str, padding: bool = True, continued: bool = False
+    layer: Convolving, sides: Sides, *kernels: str, padding: bool = True, continued: bool = False
 ) -> Iterator[Problem]:
     """What is wrong with the arguments that all convolutions have; `kernels` are names of initializers."""
     for argument in ("kernel_size", "stride", "dilation"):

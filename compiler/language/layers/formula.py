@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 
-from compiler.errors import ModelError, Problem
+from compiler.errors import CompilerBug, ModelError, Problem
 from compiler.language.formula.infer import infer_shapes
 from compiler.language.formula.parser import parse_formula
 from compiler.language.formula.scope import BATCH_AXIS, RESERVED, UNKNOWN, Operand
@@ -71,11 +71,11 @@ class Formula(Layer):
         for key, value in dict(self.sizes).items():
             if not is_integer(value) or value < 1:
                 yield wrong(f"size of {key}", "a positive integer", value)
-        for key, value in dict(self.constants).items():
-            if not is_number(value):
-                yield wrong(f"constant {key}", "a number", value)
-        for key, value in {**self.parameters, **self.state}.items():
-            yield from parameter_problems(key, value)
+        for key, number in dict(self.constants).items():
+            if not is_number(number):
+                yield wrong(f"constant {key}", "a number", number)
+        for key, kept in {**self.parameters, **self.state}.items():
+            yield from parameter_problems(key, kept)
 
     def forward(self, *shapes: Shape) -> Forward:
         names = self._input_names()
@@ -85,7 +85,7 @@ class Formula(Layer):
         found = infer_shapes(
             self.formula, operands=operands, unknown=unknown, constants=self.constants, sizes=self.sizes
         )
-        kept = {key: replace(parameter, shape=found[key]) for key, parameter in kept.items()}
+        kept = {key: replace(p, shape=_of_all_examples(key, found[key])) for key, p in kept.items()}
         return Forward(
             self.formula,
             _result_shape(found, self.outputs),
@@ -192,8 +192,22 @@ def _result_shape(found: Mapping[str, tuple[int | None, ...]], number: int) -> S
             advice = f"{name} instead of {list(found)[-1]}" if number == 1 and found else None
             message, expected = f"the formula never defines {name}", f"{name}[b, …] = …"
             raise ModelError(Problem(message, expected=expected, advice=advice))
-        shape = found[name]
-        if not shape or shape[0] is not None or None in shape[1:]:
-            message = f"the first index of {name} must be the batch axis, and no other"
-            raise ModelError(Problem(message, expected=f"{name}[b, …] = …"))
-    return found["y"][1:] if number == 1 else tuple(found[name][1:] for name in names)
+    shapes = tuple(_example(name, found[name]) for name in names)
+    return shapes[0] if number == 1 else shapes
+
+
+def _of_all_examples(name: str, shape: tuple[int | None, ...]) -> Shape:
+    """The shape of a parameter. Raises CompilerBug where it has a batch axis."""
+    sizes = tuple(size for size in shape if size is not None)
+    if len(sizes) < len(shape):
+        raise CompilerBug(f"the parameter {name} has a batch axis")
+    return sizes
+
+
+def _example(name: str, shape: tuple[int | None, ...]) -> Shape:
+    """What is left of a result's shape without the batch."""
+    sizes = tuple(size for size in shape[1:] if size is not None)
+    if not shape or shape[0] is not None or len(sizes) < len(shape) - 1:
+        message = f"the first index of {name} must be the batch axis, and no other"
+        raise ModelError(Problem(message, expected=f"{name}[b, …] = …"))
+    return sizes

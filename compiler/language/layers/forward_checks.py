@@ -10,6 +10,7 @@ from compiler.language.formula.check import formula_problems
 from compiler.language.formula.scope import Operand
 from compiler.language.layers.base import Forward, Layer, Parameter, Results, Shape
 from compiler.language.layers.checks import is_integer
+from compiler.language.regularizers.base import Regularizer
 
 
 def forward_problems(forward: object, layer: Layer) -> Iterator[Problem]:
@@ -33,8 +34,11 @@ def forward_problems(forward: object, layer: Layer) -> Iterator[Problem]:
     if len(results) != layer.outputs:
         expected = f"{layer.outputs}, as {type(layer).__name__}.outputs says"
         yield Problem("wrong number of shapes in Forward", expected=expected, found=str(len(results)))
-    shapes = {"shape" if key == "y" else f"shape of {key}": shape for key, shape in results.items()}
-    shapes |= {key: p.shape for key, p in kept} | forward.example_state
+    shapes: dict[str, Shape | None] = {
+        "shape" if key == "y" else f"shape of {key}": shape for key, shape in results.items()
+    }
+    shapes |= {key: p.shape for key, p in kept}
+    shapes |= forward.example_state
     for key, shape in shapes.items():
         if not isinstance(shape, tuple) or not all(is_integer(size) and size > 0 for size in shape):
             yield Problem(
@@ -88,7 +92,7 @@ def layer_formula_problems(forward: Forward, operands: Mapping[str, Operand]) ->
             continue
         problems += _initializer_problems(parameter)
         if parameter.regularizer is not None:
-            problems += _regularizer_problems(name, parameter)
+            problems += _regularizer_problems(name, parameter.known_shape, parameter.regularizer)
         if parameter.constraint is not None and not parameter.shape:
             problems.append(
                 Problem(f"{name} is one number, and has a constraint", expected="an axis or more")
@@ -96,22 +100,23 @@ def layer_formula_problems(forward: Forward, operands: Mapping[str, Operand]) ->
     return problems
 
 
-def _regularizer_problems(name: str, parameter: Parameter) -> list[Problem]:
+def _regularizer_problems(name: str, shape: Shape, regularizer: Regularizer) -> list[Problem]:
     return formula_problems(
-        parameter.regularizer.formula,
-        operands={"parameter": Operand(name, parameter.shape)},
+        regularizer.formula,
+        operands={"parameter": Operand(name, shape)},
         results={"penalty": Operand("penalty", ())},
-        constants=parameter.regularizer.constants,
+        constants=regularizer.constants,
         sizes={},
     )
 
 
 def _initializer_problems(parameter: Parameter) -> list[Problem]:
-    return list(parameter.initializer.shape_problems(parameter.shape)) or formula_problems(
-        parameter.initializer.formula,
+    start, shape = parameter.start, parameter.known_shape
+    return list(start.shape_problems(shape)) or formula_problems(
+        start.formula,
         operands={},
-        results={"value": Operand("value", parameter.shape)},
-        constants=parameter.initializer.constants(parameter.shape),
+        results={"value": Operand("value", shape)},
+        constants=start.constants(shape),
         sizes={},
     )
 

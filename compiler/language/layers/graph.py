@@ -7,13 +7,13 @@ what is wrong with their own arguments; so one mistake is one message.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from compiler.errors import ModelError, Problem, Span
+from compiler.errors import CompilerBug, ModelError, Problem, Span
 from compiler.language.formula.spelling import normalised
 from compiler.language.layers.activations import activation_layer
-from compiler.language.layers.base import Forward, Layer, Node, Parameter, Part, Placeholder, Shape
+from compiler.language.layers.base import Forward, Layer, Node, Part, Placeholder, Shape, Shapes, is_one
 from compiler.language.layers.checks import boolean
 from compiler.language.layers.forward_checks import (
     forward_problems,
@@ -27,73 +27,12 @@ from compiler.language.layers.masking import RealValues
 from compiler.language.layers.masks import Mask
 from compiler.language.layers.order import in_order
 from compiler.language.layers.shaping import Input
+from compiler.language.layers.step import Step
 
 NOTHING: Mapping[str, Mask] = MappingProxyType({})
 """The masks of a step none of whose results has one."""
 RESERVED_NAMES = ("input", "label", "loss")
 """What the generated module calls what it is given and what it gives."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One layer of a graph, in the order of computation.
-
-    `shape` and `forward` are None where a problem keeps them from being known; the input has no `forward`,
-    and neither has one of several results of a layer, a step behind that of the layer.
-    `owner` is the step whose parameters it uses: itself, unless its layer was used before.
-    """
-
-    name: str
-    layer: Layer
-    inputs: tuple[str, ...]
-    span: Span | None
-    shape: Shape | tuple[Shape, ...] | None
-    forward: Forward | None
-    owner: str
-
-    @property
-    def vocabulary(self) -> int | None:
-        """For an input of integers: how many there are."""
-        return self.layer.vocabulary if isinstance(self.layer, Input) else None
-
-    masks: Mapping[str, Mask] = field(default_factory=dict)
-    """Of its results those that have one, by their keys: "y", or "y1", "y2", …"""
-    is_part: bool = False
-    shared: Mapping[str, str] = field(default_factory=dict)
-    """Of parameters that are another layer's: what they are called, by the key here."""
-
-    @property
-    def mask(self) -> Mask | None:
-        """Which positions of its result are real; None where all are."""
-        return self.masks.get("y")
-
-    @property
-    def frozen(self) -> bool:
-        """Whether training leaves all its parameters as they are."""
-        return not self.layer.trainable
-
-    @property
-    def formula(self) -> str:
-        """The formula of training: of a state that is not trained, there is none in training either."""
-        outside = self.frozen and self.forward.state and self.forward.inference is not None
-        return self.forward.inference if outside else self.forward.formula
-
-    @property
-    def parameters(self) -> dict[str, Parameter]:
-        """Its own trainable parameters."""
-        own = {} if self.frozen else self._own
-        return {key: parameter for key, parameter in own.items() if parameter.trainable}
-
-    @property
-    def fixed(self) -> dict[str, Parameter]:
-        """Its own parameters that training leaves as they are."""
-        return {key: p for key, p in self._own.items() if self.frozen or not p.trainable}
-
-    @property
-    def _own(self) -> dict[str, Parameter]:
-        if self.forward is None or self.owner != self.name:
-            return {}
-        return {key: p for key, p in self.forward.parameters.items() if key not in self.shared}
 
 
 @dataclass(frozen=True)
@@ -108,6 +47,17 @@ class Graph:
     def step(self, value: object) -> Step | None:
         """The step that computes a value, None where none does."""
         return self.results.get(id(value))
+
+    def known(self, value: object) -> Step:
+        """The step that computes a value of the model. Raises CompilerBug where none does."""
+        return _known(self.results, value)
+
+
+def _known(results: Mapping[int, Step | None], value: object) -> Step:
+    step = results.get(id(value))
+    if step is None:
+        raise CompilerBug(f"no step of the graph computes {value!r}")
+    return step
 
 
 def analyse(values: Iterable[object], inputs: Mapping[int, str] | None = None) -> Graph:
@@ -183,7 +133,8 @@ class _Builder:
         problems = [*layer.problems(), *boolean("trainable", layer.trainable)] if owner is None else []
         self.report(problems, name, layer.span)
         inputs = self.inputs_of(node, name)
-        forward, masks = None, {}
+        forward: Forward | None = None
+        masks: Mapping[str, Mask] = NOTHING
         if not problems and inputs is not None:
             forward, inputs, masks = self.forward(layer, name, span, inputs)
             first = None if owner is None else self.owners[owner].forward
@@ -195,7 +146,7 @@ class _Builder:
 
     def part(self, part: Part) -> Step:
         """One result of a layer that has several, as a step without a formula of its own."""
-        whole = self.results[id(part.inputs[0])]
+        whole = _known(self.results, part.inputs[0])
         key = f"y{part.number}"
         shape = None if whole.forward is None else whole.forward.results.get(key)
         masks = {"y": whole.masks[key]} if key in whole.masks else {}
@@ -208,7 +159,16 @@ class _Builder:
         return step
 
     def append(
-        self, name, layer, inputs, span, shape, forward=None, owner=None, shared=None, masks=NOTHING
+        self,
+        name: str,
+        layer: Layer,
+        inputs: tuple[str, ...],
+        span: Span | None,
+        shape: Shapes | None,
+        forward: Forward | None = None,
+        owner: str | None = None,
+        shared: Mapping[str, str] | None = None,
+        masks: Mapping[str, Mask] = NOTHING,
     ) -> Step:
         step = Step(name, layer, inputs, span, shape, forward, owner or name, masks, shared=shared or {})
         self.steps.append(step)
@@ -230,11 +190,12 @@ class _Builder:
             problem = Problem("the wrong number of inputs", expected=expected, found=str(len(steps)))
             self.report([problem], name, node.span)
             return None
-        if None in steps:
+        known = tuple(step for step in steps if step is not None)
+        if len(known) < len(steps):
             return None
         if node.layer.reads_filling:
-            return tuple(steps)
-        return tuple(self.real_values(*one) for one in zip(node.inputs, steps, strict=True))
+            return known
+        return tuple(self.real_values(*one) for one in zip(node.inputs, known, strict=True))
 
     def real_values(self, value: object, step: Step) -> Step:
         """What layers read of a value: of an input with a mask, 0 where it only fills up."""
@@ -249,8 +210,8 @@ class _Builder:
     ) -> tuple[Forward | None, tuple[Step, ...], Mapping[str, Mask]]:
         """What a layer computes, all that its formula reads of the graph, and the masks of its results."""
         unknown = None, inputs, NOTHING
-        shapes = [step.shape for step in inputs]
-        if None in shapes or isinstance(layer, Placeholder):
+        shapes = [step.shape for step in inputs if step.shape is not None and is_one(step.shape)]
+        if len(shapes) < len(inputs) or isinstance(layer, Placeholder):
             return unknown
         masks = named_masks([step.mask for step in inputs])
         try:
@@ -266,7 +227,7 @@ class _Builder:
         inputs = (*inputs, *(self.owners[mask.source] for mask in masks_asked(forward, masks)))
         # A formula may be wrong, but its shapes are known: what comes after it can be checked.
         operands = layer_operands(
-            forward, [step.shape for step in inputs], [step.vocabulary for step in inputs]
+            forward, [step.example for step in inputs], [step.vocabulary for step in inputs]
         )
         problems = layer_formula_problems(forward, operands)
         self.report(problems, name, span)
@@ -299,8 +260,8 @@ class _Builder:
                 found[key] = known[0]
                 if known[1] != parameter.shape:
                     message = f"the parameter {key} has another shape than {known[0]}, which it is"
-                    shapes = {"expected": str(known[1]), "found": str(parameter.shape)}
-                    self.report([Problem(message, **shapes)], name, span)
+                    other, own = str(known[1]), str(parameter.shape)
+                    self.report([Problem(message, expected=other, found=own)], name, span)
         return found
 
     def parameter_of(self, layer: Layer, key: str) -> tuple[str, Shape | None] | None:

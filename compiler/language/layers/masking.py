@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from compiler.errors import Problem
 from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Shape
-from compiler.language.layers.masks import Masks
+from compiler.language.layers.masks import Masks, first
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RealSteps(Layer):
         return self._of(x, "1", ("x",))
 
     def masked(self, masks: Masks, x: Shape) -> Forward:
-        return self._of(x, f"1 if {masks[0].real('t')} else 0", ("x", "mask"))
+        return self._of(x, f"1 if {first(masks).real('t')} else 0", ("x", "mask"))
 
     def _of(self, x: Shape, counted: str, inputs: tuple[str, ...]) -> Forward:
         checks.rank(x, 2, "(steps, channels)")
@@ -51,7 +51,7 @@ class RealTokens(Layer):
 
     def masked(self, masks: Masks, x: Shape) -> Forward:
         checks.rank(x, 1, "(positions,)")
-        formula = f"y[b, t] = (1 if {masks[0].real('t')} else 0) if x[b, t] >= 1 else 0"
+        formula = f"y[b, t] = (1 if {first(masks).real('t')} else 0) if x[b, t] >= 1 else 0"
         return Forward(formula, x, inputs=("x", "mask"), keeps={})
 
 
@@ -72,7 +72,7 @@ class RealValues(Layer):
         return Forward("y[...] = x[...]", x)
 
     def masked(self, masks: Masks, x: Shape) -> Forward:
-        formula = f"y[b, t, ...] = x[b, t, ...] if {masks[0].real('t')} else 0"
+        formula = f"y[b, t, ...] = x[b, t, ...] if {first(masks).real('t')} else 0"
         return Forward(formula, x, inputs=("x", "mask"), keeps={"y": 0})
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from compiler.errors import CompilerBug
+
 
 @dataclass(frozen=True)
 class Mask:
@@ -32,3 +34,10 @@ class Mask:
 
 Masks = tuple[Mask | None, ...]
 """Of each input of a layer, None where all positions are real, or there are none."""
+
+
+def first(masks: Masks) -> Mask:
+    """The mask of the first input. Raises CompilerBug where that has none."""
+    if masks[0] is None:
+        raise CompilerBug("the masked form of a layer is asked for, and its first input has no mask")
+    return masks[0]

@@ -17,7 +17,7 @@ def _without(use: str, advice: str = _PRODUCT) -> Callable[..., NoReturn]:
     """The method behind a use of layers and values that they are not made for."""
 
     def refuse(self: object, *others: object) -> NoReturn:
-        if getattr(self, "layer", self)._is_placeholder:
+        if getattr(getattr(self, "layer", self), "_is_placeholder", False):
             # What it stands for is reported already, and might have been made for this.
             raise ModelError()
         raise ModelError(

@@ -75,12 +75,16 @@ class Pointwise(Layer):
                 )
         axes = axis_names(len(shape))
         parameters = {
-            key: _parameter(key, value, shape) for key, value in self.values.items() if not is_number(value)
+            key: _parameter(key, value, shape)
+            for key, value in self.values.items()
+            if isinstance(value, Parameter | Initializer)
         }
         place = ", ".join(("b", *axes))
         called = ("x",) if len(inputs) == 1 else tuple(f"x{k + 1}" for k in range(len(inputs)))
         reads = {name: f"{x}[{place}]" for name, x in zip(inputs, called, strict=True)}
-        reads |= {key: f"{key}[{_indices(parameter.shape, axes)}]" for key, parameter in parameters.items()}
+        reads |= {
+            key: f"{key}[{_indices(parameter.known_shape, axes)}]" for key, parameter in parameters.items()
+        }
         constants = {key: value for key, value in self.values.items() if is_number(value)}
         return Forward(f"y[{place}] = {self._expression(reads, constants)}", shape, parameters)
 

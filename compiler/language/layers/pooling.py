@@ -10,7 +10,7 @@ from typing import ClassVar
 from compiler.errors import Problem
 from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Shape
-from compiler.language.layers.masks import Masks
+from compiler.language.layers.masks import Masks, first
 from compiler.language.layers.windows import (
     IMAGE,
     SEQUENCE,
@@ -206,7 +206,7 @@ _LOWEST = -3e38
 
 def _of_real(formula: str, masks: Masks, x: Shape) -> Forward:
     """A pooling over the real steps of a sequence."""
-    text = (_COUNT_OF_REAL + dedent(formula).strip()).format(real=masks[0].real("t"))
+    text = (_COUNT_OF_REAL + dedent(formula).strip()).format(real=first(masks).real("t"))
     constants = {"steps": x[0], "lowest": _LOWEST}
     return Forward(text, (x[1],), constants=constants, inputs=("x", "mask"), keeps={})
 

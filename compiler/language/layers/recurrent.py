@@ -109,7 +109,7 @@ class Recurrent(Layer):
         return 1 + len(self.equations().states) if self.return_state else 1
 
     @property
-    def arity(self) -> tuple[int, int]:
+    def arity(self) -> tuple[int, int | None]:
         return 1, 1 + len(self.equations().states)
 
     def forward(self, *shapes: Shape) -> Forward:
@@ -147,13 +147,13 @@ class Recurrent(Layer):
             # The output is the result itself, and not copied.
             text, *lines = (re.sub(r"\bh\[b", f"{names[0]}[b", line) for line in (text, *lines))
         shape = (x[0], self.units) if self.return_sequences else (self.units,)
-        shapes = (shape, *((self.units,) for _ in names[1:])) if self.return_state else shape
+        results = (shape, *((self.units,) for _ in names[1:])) if self.return_state else shape
         inputs = ["x", *(f"initial_{state}" for state in states[: len(initial)])]
         inputs += [mask.name] if mask is not None else []
         told = self.return_sequences and (not self.go_backwards or (mask is not None and mask.prefix))
         return Forward(
             "\n".join([text, *lines]),
-            shapes,
+            results,
             self.parameters_of(x, bool(initial)),
             inputs=tuple(inputs) if len(inputs) > 1 else (),
             example_state=self.kept,

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from compiler.errors import ModelError, Problem
 from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Shape
-from compiler.language.layers.windows import IMAGE, SEQUENCE, Padding, Side, Sides, each, explicit_padding
+from compiler.language.layers.windows import (
+    IMAGE,
+    SEQUENCE,
+    Padding,
+    Side,
+    Sides,
+    each,
+    explicit_padding,
+    margins_of,
+)
 
 INTERPOLATIONS = ("nearest", "bilinear")
 
@@ -166,7 +175,7 @@ class Cropping1D(Layer):
 
 def _padded(x: Shape, padding: Padding, sides: Sides) -> Forward:
     checks.rank(x, len(sides) + 1, sides.layout)
-    margins = explicit_padding(padding, sides)
+    margins = margins_of(padding, sides)
     read = ", ".join(f"{side.axis} - {side.before}" for side in sides)
     shape = tuple(n + first + last for n, (first, last) in zip(x, margins, strict=False))
     formula = f"y[b, {sides.axes}, c] = pad(x, 0)[b, {read}, c]"
@@ -175,7 +184,7 @@ def _padded(x: Shape, padding: Padding, sides: Sides) -> Forward:
 
 def _cropped(x: Shape, cropping: Padding, sides: Sides) -> Forward:
     checks.rank(x, len(sides) + 1, sides.layout)
-    margins = explicit_padding(cropping, sides)
+    margins = margins_of(cropping, sides)
     shape = tuple(n - first - last for n, (first, last) in zip(x, margins, strict=False))
     for side, size, left in zip(sides, x, shape, strict=False):
         if left < 1:

@@ -205,7 +205,7 @@ class Rescaling(Layer):
         )
 
 
-def _sizes(given: tuple) -> tuple:
+def _sizes(given: tuple[object, ...]) -> tuple[object, ...]:
     """The sizes of a shape, written one by one or as one tuple."""
     return tuple(given[0]) if len(given) == 1 and isinstance(given[0], tuple | list) else given
 

@@ -82,7 +82,10 @@ def _transposed(layer: Transposed, x: Shape, sides: Sides) -> Forward:
     checks.rank(x, len(sides) + 1, sides.layout)
     size, stride, dilation = (each(n, sides) for n in (layer.kernel_size, layer.stride, layer.dilation))
     constants: dict[str, int] = {}
-    extents, written, cut, beyond = [], [], [], False
+    extents: list[int] = []
+    written: list[str] = []
+    cut: list[int] = []
+    beyond = False
     for number, side in enumerate(sides):
         span = window_span(size[number], dilation[number])
         full = (x[number] - 1) * stride[number] + span
@@ -97,10 +100,10 @@ def _transposed(layer: Transposed, x: Shape, sides: Sides) -> Forward:
     target = f"[b, {', '.join(written)}, o]"
     parameters = kernel_and_bias(layer, (*size, layer.filters, x[-1]), layer.filters)
     if any(cut):
-        kept = ", ".join(f"{side.axis} + {side.before}" for side in sides)
+        place = ", ".join(f"{side.axis} + {side.before}" for side in sides)
         # Where the stride is larger than the window, cells beyond the last one are kept too.
-        full = "pad(full, 0)" if beyond else "full"
-        formula = f"full{target} += {values}\ny[b, {sides.axes}, o] = {full}[b, {kept}, o]"
+        read = "pad(full, 0)" if beyond else "full"
+        formula = f"full{target} += {values}\ny[b, {sides.axes}, o] = {read}[b, {place}, o]"
         formula += " + bias[o]" if layer.use_bias else ""
     else:
         formula = f"y{target} += {values}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from compiler.errors import ModelError, Problem
+from compiler.errors import CompilerBug, ModelError, Problem
 from compiler.language.layers.checks import Pair, is_integer, rank, wrong
 
 Padding = str | int | Pair | tuple[Pair, Pair]
@@ -118,13 +118,22 @@ def explicit_padding(padding: object, sides: Sides) -> tuple[Pair, ...] | None:
     one_for_each = len(sides) > 1 and isinstance(padding, tuple | list) and len(padding) == len(sides)
     if len(sides) > 2 and isinstance(padding, tuple | list) and not one_for_each:
         return None
-    result = []
-    for side in padding if one_for_each else (padding,) * len(sides):
-        ends = tuple(side) if isinstance(side, tuple | list) and len(side) == 2 else (side, side)
-        if not all(is_integer(end) and end >= 0 for end in ends):
+    given = tuple(padding) if one_for_each and isinstance(padding, tuple | list) else (padding,) * len(sides)
+    result: list[Pair] = []
+    for side in given:
+        first, last = side if isinstance(side, tuple | list) and len(side) == 2 else (side, side)
+        if not (is_integer(first) and is_integer(last) and first >= 0 and last >= 0):
             return None
-        result.append(ends)
+        result.append((first, last))
     return tuple(result)
+
+
+def margins_of(padding: object, sides: Sides) -> tuple[Pair, ...]:
+    """(before, after) on each side of an explicit padding. Raises CompilerBug where it is not one."""
+    margins = explicit_padding(padding, sides)
+    if margins is None:
+        raise CompilerBug(f"{padding!r} is no explicit padding, which the layer was to say before")
+    return margins
 
 
 def each(value: int | Iterable[int], sides: Sides) -> tuple[int, ...]:
@@ -180,7 +189,9 @@ def window_over(
     return Window(tuple(stops), padded, constants)
 
 
-def continued(x: tuple[int, ...], padding: str, margins: tuple[Pair, ...], sides: Sides) -> tuple[str, str]:
+def continued(
+    x: tuple[int, ...], padding: Padding, margins: tuple[Pair, ...], sides: Sides
+) -> tuple[str, str]:
     """Statements that go on with the input `x` beyond its ends, and the name of what they define last.
 
     Raises ModelError where there is not enough of it.
@@ -230,7 +241,7 @@ def padding_of(padding: Padding, sides: Sides, number: int, size: int, span: int
     if padding in ("same", *CONTINUED):
         total = max((-(-size // stride) - 1) * stride + span - size, 0)
         return total // 2, total - total // 2
-    return explicit_padding(padding, sides)[number]
+    return margins_of(padding, sides)[number]
 
 
 def _extent_text(size: int, dilation: int, span: int) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from compiler.errors import ModelError, Problem
 from compiler.language.initializers import DEFAULT_SCALE, Initializer
 from compiler.language.layers import checks
-from compiler.language.layers.base import Forward, Layer, Parameter, Placeholder, Shape
+from compiler.language.layers.base import Forward, Layer, Parameter, Placeholder, Shape, is_several
 
 _OF_EXAMPLES = re.compile(r"\[\s*b\s*(?=[,\]])")
 _WORDS = re.compile(r"[^\W\d]\w*")
@@ -54,8 +54,8 @@ class TimeDistributed(_Wrapper):
         if not x:
             raise ModelError(Problem("there are no steps", expected="(steps, …)", found=str(x)))
         inner = self.layer.forward(x[1:])
-        several = bool(inner.shape) and isinstance(inner.shape[0], tuple)
-        shape = tuple((x[0], *one) for one in inner.shape) if several else (x[0], *inner.shape)
+        shapes = tuple((x[0], *one) for one in inner.results.values())
+        shape = shapes if is_several(inner.shape) else shapes[0]
         texts = [text for text in (inner.formula, inner.inference) if text is not None]
         step = _free("step", texts)
         timed = [_OF_EXAMPLES.sub(f"[b, {step}", text) for text in texts]
@@ -92,9 +92,10 @@ class WeightNormalization(_Wrapper):
                     found=f"{self.layer.kind}, with {', '.join(inner.parameters) or 'no parameter'}",
                 )
             )
-        *places, last = (_free(f"n{k}", [inner.formula]) for k in range(len(kernel.shape)))
+        shape = kernel.known_shape
+        *places, last = (_free(f"n{k}", [inner.formula]) for k in range(len(shape)))
         at, over = ", ".join((*places, last)), ", ".join(places)
-        extents = zip((*places, last), kernel.shape, strict=True)
+        extents = zip((*places, last), shape, strict=True)
         bound = ", ".join(f"{name}:{extent}" for name, extent in extents)
         before = f"""
             norm_of_direction[{last}] = sqrt(sum[{over}](direction[{at}]**2))
@@ -102,7 +103,7 @@ class WeightNormalization(_Wrapper):
             """
         lines = [line.strip() for line in before.strip().splitlines()]
         others = {name: p for name, p in inner.parameters.items() if name != "kernel"}
-        length = Parameter((kernel.shape[-1],), self.length_initializer)
+        length = Parameter((shape[-1],), self.length_initializer)
         parameters: Mapping[str, Parameter] = {"direction": kernel, "length": length, **others}
         texts = [_behind(lines, text) for text in (inner.formula, inner.inference) if text is not None]
         return replace(

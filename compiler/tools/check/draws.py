@@ -30,7 +30,9 @@ class Range:
         return "normally distributed" if self.low is None else f"from {self.low:g} to {self.high:g}"
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        return rng.standard_normal(shape) if self.low is None else rng.uniform(self.low, self.high, shape)
+        if self.low is None or self.high is None:
+            return rng.standard_normal(shape)
+        return rng.uniform(self.low, self.high, shape)
 
 
 RANGES = (Range(), Range(0.1, 2.0), Range(0.1, 0.9), Range(1.1, 3.0), Range(-0.9, -0.1), Range(-0.1, 0.1))
@@ -42,9 +44,9 @@ def drawn(rng: np.random.Generator, row: Row, batch: int, values: Range) -> np.n
     """Random values of one input or label."""
     shape = concrete_shape(row.shape, batch)
     if row.dtype == "index":
-        integers = rng.integers(0, row.limit, shape)
+        integers = rng.integers(0, row.count, shape)
         if row.ignored is not None:
-            integers[:1] %= row.limit - 1  # where nothing counts there is nothing to compare
+            integers[:1] %= row.count - 1  # where nothing counts there is nothing to compare
         return integers
     if row.scaling is not None and row.scaling.only:
         return rng.integers(0, 2, shape).astype(row.scaling.dtype)
@@ -59,7 +61,7 @@ def nothing_kept(signature: Signature, batch: int) -> dict[str, np.ndarray]:
 
 def as_given(row: Row, values: np.ndarray) -> np.ndarray:
     """Values of programs as callers give them: what counts for nothing is another integer there."""
-    return values if row.ignored is None else np.where(values == row.limit - 1, row.ignored, values)
+    return values if row.ignored is None else np.where(values == row.count - 1, row.ignored, values)
 
 
 def draws(
@@ -82,11 +84,12 @@ def all_finite(results: Iterable[Any]) -> bool:
     return all(np.all(np.isfinite(result)) for result in results)
 
 
-def not_finite(training: Program, inputs: Arrays, **options: int) -> tuple[str, ...]:
+def not_finite(training: Program, inputs: Arrays, *, seed: int, step: int) -> tuple[str, ...]:
     """The layers whose own values are not finite at these inputs, though all that they read are."""
     read = {tensor.name for tensor in training.inputs}
     with np.errstate(all="ignore"):
-        values = run(training, {name: array for name, array in inputs.items() if name in read}, **options)
+        given = {name: array for name, array in inputs.items() if name in read}
+        values = run(training, given, seed=seed, step=step)
     bad = {d.name for d in training.definitions if not all_finite([values[d.name]])}
     first = (d for d in training.definitions if d.name in bad and not bad & {*d.tensors})
     return tuple(dict.fromkeys(d.origin or d.name for d in first))

@@ -9,7 +9,7 @@ The module `jax` is an argument, for it need not be installed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -151,13 +151,13 @@ def _read(jax: ModuleType, access: Access, axes: Mapping[str, np.ndarray], value
 
 
 def _inside(index: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    inside = np.True_
+    inside: np.ndarray = np.array(True)
     for i, extent in zip(index, shape, strict=True):
         inside = inside & (i >= 0) & (i < extent)
     return inside
 
 
-def _function(jax: ModuleType, term: Term):
+def _function(jax: ModuleType, term: Term) -> Callable[..., Any]:
     symbols, special = [symbol for symbol, _ in term.reads], jax.scipy.special
     body = term.body.xreplace(large_integers(term.body))
     named = {"erf": special.erf, "erfc": special.erfc, StopGradient.name: jax.lax.stop_gradient}

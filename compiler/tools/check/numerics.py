@@ -16,12 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from compiler.derive.jvp import jvp
 from compiler.derive.vjp import vjp
 from compiler.frontend.lower import LoweredModel
+from compiler.ir.affine.domain import sizes
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.interpreter import concrete_shape, run
 from compiler.ir.tensor.kinds import SCALAR_KINDS
@@ -170,7 +172,7 @@ def _as_input(entry: Tensor | Definition) -> Tensor:
         return entry
     limit = None
     if entry.dtype == "index":
-        limit = int(np.prod([a.extent for a in entry.terms[0].reduction_axes]))
+        limit = prod(sizes(entry.terms[0].reduction_axes))
     return Tensor(entry.name, entry.shape, "input", entry.dtype, limit)
 
 
@@ -178,7 +180,9 @@ def _measure(program: Program, reach: float, seed: int) -> dict[str, Worst]:
     """The worst error of every quantity over all examples, a few at a time."""
     (output,) = program.outputs
     wrt = tuple(t.name for t in program.inputs if t.dtype == "real" and t.kind in ("input", "parameter"))
-    pairs = {"value": (program, stabilise(program)[0], (output,))}
+    pairs: dict[str, tuple[Program, Program, tuple[str, ...]]] = {
+        "value": (program, stabilise(program)[0], (output,))
+    }
     if wrt:
         pullback, _ = vjp(program, output, wrt, seed="input")
         cotangents = pullback.outputs[-len(wrt) :]

@@ -30,6 +30,8 @@ from compiler.tools.check.in_jax import in_jax
 from compiler.tools.check.report import Report
 
 Arrays = Mapping[str, np.ndarray]
+Errors = dict[str, dict[tuple[str, str], float]]
+"""By tensor, and by what is measured and the rung."""
 SPREAD = 0.05
 """Standard deviation of what is added to initial parameters: zeros would hide errors."""
 STEPS = 2.0 ** -np.arange(10, 21)
@@ -75,15 +77,15 @@ def check(model: LoweredModel, network: Any, jax: ModuleType | None, *, batch: i
     _, gradient = network.value_and_grad(x, y, inputs=with_input, **weighed)
     products = network.hvp(x, y, directions, **weighed)
     slopes = {name: _total(network.jvp(x, y, {name: directions[name]}, **weighed)[1]) for name in wrt}
-    errors: dict[str, dict[tuple[str, str], float]] = {name: {} for name in wrt}
-    _compare(errors, "interpreter", gradient, products, expected)
+    errors: Errors = {name: {} for name in wrt}
+    _compare(errors, "interpreter", (gradient, products), expected[:2])
     for name in wrt:
         along = float(np.vdot(expected[0][name], directions[name]))
         size = float(np.linalg.norm(expected[0][name]) * np.linalg.norm(directions[name]))
         errors[name]["JVP", "adjoint"] = abs(slopes[name] - along) / max(size, _floor(expected[0]))
     if jax is not None:
         theirs = _in_jax(jax, training, model.total, wrt, inputs, directions, network, batch)
-        _compare(errors, "JAX", gradient, products, theirs[:2])
+        _compare(errors, "JAX", (gradient, products), theirs[:2])
         for name in wrt:
             size = float(np.linalg.norm(theirs[0][name]) * np.linalg.norm(directions[name]))
             error = abs(slopes[name] - theirs[2][name]) / max(size, _floor(theirs[0]))
@@ -167,16 +169,16 @@ def _in_jax(
     """(gradient, Hessian times directions, derivative of the loss along each direction alone)."""
     points = {name: np.asarray(inputs[name]) for name in wrt}
 
-    def loss(points):
+    def loss(points: Arrays) -> Any:
         values = in_jax(
-            jax, training, dict(inputs) | points, batch=batch, seed=network.seed, step=network.step
+            jax, training, {**inputs, **points}, batch=batch, seed=network.seed, step=network.step
         )
         return values[total]
 
-    def second(points, directions):
+    def second(points: Arrays, directions: Arrays) -> Any:
         return jax.jvp(jax.grad(loss), (points,), (directions,))
 
-    def along(points, directions):
+    def along(points: Arrays, directions: Arrays) -> dict[str, Any]:
         _, linear = jax.linearize(loss, points)
         zero = {name: jax.numpy.zeros_like(point) for name, point in points.items()}
         return {name: linear(zero | {name: directions[name]}) for name in wrt}
@@ -186,11 +188,14 @@ def _in_jax(
     return gradient, products, {name: float(slope) for name, slope in slopes.items()}
 
 
-def _compare(errors: dict, rung: str, gradient: Arrays, products: Arrays, expected: tuple) -> None:
-    for mode, found, right in (("VJP", gradient, expected[0]), ("HVP", products, expected[1])):
+def _compare(
+    errors: Errors, rung: str, found: tuple[Arrays, Arrays], expected: tuple[Arrays, Arrays]
+) -> None:
+    """Of gradients, and of products with the Hessian."""
+    for mode, ours, right in zip(("VJP", "HVP"), found, expected, strict=True):
         floor = _floor(right)
         for name, row in errors.items():
-            row[mode, rung] = _relative(found[name], right[name], floor)
+            row[mode, rung] = _relative(ours[name], right[name], floor)
 
 
 def _floor(tensors: Arrays) -> float:

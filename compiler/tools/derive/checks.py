@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from compiler.derive.vjp import vjp
 from compiler.ir.tensor.circles import circles_of
 from compiler.ir.tensor.held_apart import held, held_apart
 from compiler.ir.tensor.interpreter import run
-from compiler.ir.tensor.program import Program
+from compiler.ir.tensor.program import Program, Rewrite
 from compiler.tools.check.in_jax import in_jax
 from compiler.tools.derive.derivation import EXAMPLES, Derived
 from compiler.tools.derive.points import USUAL, Point, completed, find_point
@@ -114,8 +114,11 @@ def check_derivation(
 def _of_mode(derived: Derived, point: Arrays, rng: np.random.Generator) -> Iterator[Finding]:
     values = completed(derived.source, point, rng)
     values = {**completed(derived.plain, {**point, **values}, rng), **values}
-    stages = ((derived.source, derived.derived), (derived.plain, derived.simplified))
-    stages += ((derived.simple, derived.stabilised),)
+    stages: tuple[tuple[Program, tuple[Rewrite, ...]], ...] = (
+        (derived.source, derived.derived),
+        (derived.plain, derived.simplified),
+        (derived.simple, derived.stabilised),
+    )
     # A circle of cotangents of all elements has no value step by step.
     stages = stages if derived.mode != "jacobian" or not circles_of(derived.plain.definitions) else ()
     errors = [
@@ -207,7 +210,7 @@ def _remainder(
 
 
 def _against_jax(asked: Question, point: Arrays, seed: np.ndarray, ours: Arrays, jax: ModuleType) -> float:
-    def value(moving):
+    def value(moving: Arrays) -> Any:
         return in_jax(jax, asked.program, {**point, **moving}, batch=EXAMPLES)[asked.output]
 
     _, pull = jax.vjp(value, {name: jax.numpy.asarray(point[name]) for name in asked.wrt})

@@ -13,7 +13,7 @@ from compiler.derive.vjp import vjp
 from compiler.errors import ModelError, Problem
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.editing import replaced
-from compiler.ir.tensor.program import Definition, Program, Rewrite, Term
+from compiler.ir.tensor.program import Access, Definition, Program, Rewrite, Term
 from compiler.ir.tensor.record import rewritten
 from compiler.simplify.compose import without_reads
 from compiler.simplify.memo import Memo
@@ -22,6 +22,8 @@ from compiler.simplify.simplify import simplify, stabilise
 from compiler.tools.derive.problem import Question, given_cotangent
 
 MODES = ("vjp", "jvp", "hvp", "jacobian")
+Read = tuple[sympy.Symbol, Access]
+"""Of a body: the symbol that stands for what is read."""
 EXAMPLES = 2
 """Examples in the batch of a Jacobian, which has an entry for each two of them."""
 
@@ -103,7 +105,8 @@ def _finished(
 ) -> Derived:
     simple, simplified = simplify(plain, stable=False)
     stable, stabilised = stabilise(simple)
-    shown, composed = simple, ()
+    shown: Program = simple
+    composed: tuple[Rewrite, ...] = ()
     if is_slope(mode, seeded):
         shown, composed = without_each_other(simple, [*_constants(simple), *(name for _, name in results)])
     shown, factored = recognised(shown, given)
@@ -185,12 +188,12 @@ def recognised(program: Program, given: Program) -> tuple[Program, tuple[Rewrite
     return program, tuple(record)
 
 
-def _over_accesses(body: sympy.Expr, reads) -> sympy.Expr:
+def _over_accesses(body: sympy.Expr, reads: Iterable[Read]) -> sympy.Expr:
     """The body over symbols that say what is read."""
     return body.xreplace({symbol: sympy.Symbol(str(access)) for symbol, access in reads})
 
 
-def _factored(body: sympy.Expr, reads, parts: set[sympy.Expr]) -> sympy.Expr:
+def _factored(body: sympy.Expr, reads: Iterable[Read], parts: set[sympy.Expr]) -> sympy.Expr:
     content, rest = body.as_content_primitive()
     if content in (1, -1) or not isinstance(body, sympy.Add) or _over_accesses(rest, reads) not in parts:
         return body

@@ -283,7 +283,7 @@ def bound_axes(formula: Formula) -> dict[str, bool]:
     return axes
 
 
-def _names(node: Node):
+def _names(node: Node) -> Iterator[Name]:
     if isinstance(node, Name):
         yield node
     for child in node.children:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from compiler.ir.tensor.held_apart import held, holding
 from compiler.ir.tensor.interpreter import run
@@ -19,6 +20,10 @@ from compiler.ir.tensor.prune import part_of
 from compiler.ir.tensor.rename import reading
 
 Arrays = Mapping[str, np.ndarray]
+Values = dict[str, np.ndarray]
+"""Of all tensors so far: a step adds those of what it makes."""
+Entries = dict[str, Tensor | Definition]
+"""What the tensors are, in the same way."""
 STEP = 2.0**-16
 """Of the differences, whose error is of the fourth order in it; what extended precision rounds is less."""
 BESIDE_POLES = 16
@@ -44,9 +49,9 @@ def replayed(
     `inputs` are values of what that program is given. A remark, which changes nothing, is left out.
     """
     rng = np.random.default_rng(seed)
-    lifted: dict[str, np.ndarray] = {}
+    lifted: Values = {}
     values = dict(run(given, inputs, batch=batch, dtype=np.longdouble))
-    shapes = {entry.name: entry for entry in given.entries}
+    shapes: Entries = {entry.name: entry for entry in given.entries}
     for rewrite in rewrites:
         if not rewrite.new:
             continue
@@ -57,7 +62,9 @@ def replayed(
         yield Replayed(rewrite, play(rewrite, values, shapes, batch, rng))
 
 
-def _replaced(rewrite: Rewrite, values: dict, shapes: dict, batch: int, rng: np.random.Generator) -> float:
+def _replaced(
+    rewrite: Rewrite, values: Values, shapes: Entries, batch: int, rng: np.random.Generator
+) -> float:
     before = {old.name: _value(old, values, shapes, batch) for old in rewrite.old}
     for definition in rewrite.new:
         shapes[definition.name] = definition
@@ -68,7 +75,9 @@ def _replaced(rewrite: Rewrite, values: dict, shapes: dict, batch: int, rng: np.
     return max(_difference(values[new], before[old]) for new, old in pairs)
 
 
-def _swapped(rewrite: Rewrite, values: dict, shapes: dict, batch: int, rng: np.random.Generator) -> float:
+def _swapped(
+    rewrite: Rewrite, values: Values, shapes: Entries, batch: int, rng: np.random.Generator
+) -> float:
     """⟨part of the cotangent, direction⟩ against ⟨cotangent, slope of the term along the direction⟩."""
     (old,), (new,) = rewrite.old, rewrite.new
     seed = next(n for n in new.tensors if shapes[n].role == "cotangent" and shapes[n].of == old.name)
@@ -80,7 +89,7 @@ def _swapped(rewrite: Rewrite, values: dict, shapes: dict, batch: int, rng: np.r
     return min(_difference(found, np.sum(values[seed] * slope)) for slope in slopes)
 
 
-def _lifted(rewrite: Rewrite, values: dict, shapes: dict, batch: int, lifted: dict[str, np.ndarray]) -> float:
+def _lifted(rewrite: Rewrite, values: Values, shapes: Entries, batch: int, lifted: Values) -> float:
     """The cotangents of all elements of the output, weighed by one cotangent of it, are that one's."""
     (old,), (new,) = rewrite.old, rewrite.new
     seed = next(n for n, e in shapes.items() if isinstance(e, Tensor) and e.role == "cotangent")
@@ -94,7 +103,9 @@ def _lifted(rewrite: Rewrite, values: dict, shapes: dict, batch: int, lifted: di
     return _difference(np.tensordot(weights, lifted[new.name], rank), _value(old, values, shapes, batch))
 
 
-def _perturbed(rewrite: Rewrite, values: dict, shapes: dict, batch: int, rng: np.random.Generator) -> float:
+def _perturbed(
+    rewrite: Rewrite, values: Values, shapes: Entries, batch: int, rng: np.random.Generator
+) -> float:
     """The tangent's part against the slope of the term along the tangents of what it reads."""
     (old,), (new,) = rewrite.old, rewrite.new
     tangents = {e.of: n for n, e in shapes.items() if e.role == "tangent" and n in values}
@@ -104,7 +115,7 @@ def _perturbed(rewrite: Rewrite, values: dict, shapes: dict, batch: int, rng: np
 
 
 def _slopes(
-    old: Definition, along: Mapping[Access, np.ndarray], values: Arrays, shapes: Mapping, batch: int
+    old: Definition, along: Mapping[Access, np.ndarray], values: Values, shapes: Entries, batch: int
 ) -> Iterator[np.ndarray]:
     """The derivative of a term along directions of some of its reads, by differences of the fourth order: of
     a usual step, which rounds least, then of one that tells more beside a pole. A wrong one differs from
@@ -134,7 +145,7 @@ def _reading(term: Term, accesses: Mapping[Access, Access]) -> Term:
     return make_term(term.axes, term.target, term.body, reads, term.guards)
 
 
-def _value(definition: Definition, values: Arrays, shapes: Mapping, batch: int) -> np.ndarray:
+def _value(definition: Definition, values: Arrays, shapes: Entries, batch: int) -> np.ndarray:
     """The value of one definition, what it reads being given: itself at an earlier step, too."""
     given = tuple(_given(name, shapes[name]) for name in definition.tensors)
     alone = part_of(given, (replace(definition, name=RESULT),), (RESULT,))
@@ -146,12 +157,12 @@ def _given(name: str, entry: Tensor | Definition) -> Tensor:
     return Tensor(name, entry.shape, "input", entry.dtype, getattr(entry, "limit", None))
 
 
-def _difference(found: np.ndarray, right: np.ndarray) -> float:
-    found, right = np.asarray(found), np.asarray(right)
-    same = (found == right) | (np.isnan(found) & np.isnan(right))
-    size = max(1.0, float(np.abs(right[np.isfinite(right)]).max(initial=0.0)))
+def _difference(found: ArrayLike, right: ArrayLike) -> float:
+    ours, theirs = np.asarray(found), np.asarray(right)
+    same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+    size = max(1.0, float(np.abs(theirs[np.isfinite(theirs)]).max(initial=0.0)))
     with np.errstate(invalid="ignore"):
-        return float(np.where(same, 0.0, np.abs(found - right)).max(initial=0.0)) / size
+        return float(np.where(same, 0.0, np.abs(ours - theirs)).max(initial=0.0)) / size
 
 
 def unrecorded(given: Program, rewrites: Iterable[Rewrite], result: Program) -> list[str]:

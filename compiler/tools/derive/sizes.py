@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from compiler.errors import ModelError, Problem
 from compiler.language.formula.infer import infer_shapes
 from compiler.language.formula.scope import BATCH_AXIS, UNKNOWN, Operand
-from compiler.language.formula.syntax import Formula, Name, Node, Read, Reduce, walk
+from compiler.language.formula.syntax import Bound, Formula, Name, Node, Number, Read, Reduce, walk
 from compiler.tools.derive.reading import Given, Written, bound_axes
 
 SMALL = (3, 4, 2, 5, 6, 7, 3, 4, 2, 5)
@@ -41,9 +41,10 @@ def operands_of(
     fresh = iter(SMALL)
     for tensor in given.values():
         if tensor.index_of:
-            for index in tensor.reads[0].indices:
-                _give(index, known, classes, axes, fresh)
-            _limit(tensor.index_of, written.formula, known, classes, axes, fresh)
+            names = [index.name for index in tensor.reads[0].indices if isinstance(index, Name)]
+            limit = _axis_at(tensor.index_of, written.formula)
+            for name in (*names, *(() if limit is None else (limit,))):
+                _give_axis(name, known, classes, axes, fresh)
     for name in _alone(given):
         # Where it moves through nothing else, another size would only be guessed from those of the tensors.
         if _reads_by(written.formula, name) <= given.keys():
@@ -153,7 +154,11 @@ def _spread(known: dict[str, int], classes: Mapping[str, set[str]]) -> None:
 
 
 def _give_axis(
-    name: str, known: dict[str, int], classes: Mapping[str, set[str]], axes: Mapping[str, bool], fresh
+    name: str,
+    known: dict[str, int],
+    classes: Mapping[str, set[str]],
+    axes: Mapping[str, bool],
+    fresh: Iterator[int],
 ) -> None:
     """A small size for an axis and those that go as far, unless one of them says its own."""
     if _needs_size(name, known, classes, axes):
@@ -168,11 +173,6 @@ def _needs_size(
     return name != BATCH_AXIS and bool(alike) and not any(other in known or axes[other] for other in alike)
 
 
-def _give(index: Node, known, classes, axes, fresh) -> None:
-    if isinstance(index, Name):
-        _give_axis(index.name, known, classes, axes, fresh)
-
-
 def _axis_at(place: tuple[str, int], formula: Formula) -> str | None:
     """An axis that stands alone at a dimension of a tensor."""
     for statement in formula.statements:
@@ -181,8 +181,9 @@ def _axis_at(place: tuple[str, int], formula: Formula) -> str | None:
                 index = read.indices[place[1]] if read.tensor == place[0] else None
                 if isinstance(index, Name):
                     return index.name
-        if statement.target == place[0] and isinstance(statement.indices[place[1]], Name):
-            return statement.indices[place[1]].name
+        index = statement.indices[place[1]] if statement.target == place[0] else None
+        if isinstance(index, Name):
+            return index.name
     return None
 
 
@@ -193,23 +194,17 @@ def _reads(node: Node) -> Iterator[Read]:
         yield from _reads(child)
 
 
-def _limit(place, formula: Formula, known, classes, axes, fresh) -> None:
-    name = _axis_at(place, formula)
-    if name is not None:
-        _give_axis(name, known, classes, axes, fresh)
-
-
 def _limit_of(place: tuple[str, int], formula: Formula, sizes: Mapping[str, int]) -> int:
     name = _axis_at(place, formula)
     if name is None:
         return INTEGERS
     written = (b.extent for s in formula.statements for b in _bounds(s.value) if b.name == name)
-    explicit = next((int(e.text) for e in written if e is not None and hasattr(e, "text")), None)
+    explicit = next((int(e.text) for e in written if isinstance(e, Number)), None)
     return sizes.get(name, explicit or INTEGERS)
 
 
-def _bounds(node: Node):
+def _bounds(node: Node) -> Iterator[Bound]:
     if isinstance(node, Reduce):
-        yield from (bound for bound in node.axes if hasattr(bound, "name"))
+        yield from (bound for bound in node.axes if isinstance(bound, Bound))
     for child in node.children:
         yield from _bounds(child)

@@ -103,9 +103,9 @@ def _differences(
     remark = ""
     if worst > DIFFERENCES:
         at = int(np.argmax(errors))
-        place = tuple(int(i) for i in np.unravel_index(int(chosen[at]), found.shape))
+        indices = [int(i) for i in np.unravel_index(int(chosen[at]), found.shape)]
         claimed = found.reshape(-1)[chosen[at]]
-        remark = f"at {name}{list(place)} it is {claimed:.6g}, differences give {right[at]:.6g}"
+        remark = f"at {name}{indices} it is {claimed:.6g}, differences give {right[at]:.6g}"
     return Measured("finite differences", name, worst, bool(worst <= DIFFERENCES), remark)
 
 
