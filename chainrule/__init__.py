@@ -18,6 +18,10 @@ from runtime.distributed.uncaught import watch  # noqa: E402
 watch()
 
 
+_OF_RUNTIME = {"fit": "runtime.trainer", "evaluate": "runtime.evaluation", "predict": "runtime.prediction"}
+"""What is done with networks, and where it is made."""
+
+
 def __getattr__(name: str) -> object:
     if name == "compile":
         from compiler.toolchain.from_python import compile
@@ -33,10 +37,10 @@ def __getattr__(name: str) -> object:
 
         if name == "__all__" or name in compiler.__all__:
             return getattr(compiler, name)
-    if name == "fit":
-        from runtime.trainer import fit
+    if name in _OF_RUNTIME:
+        from importlib import import_module
 
-        return fit
+        return getattr(import_module(_OF_RUNTIME[name]), name)
     if name in ("ChainruleClassifier", "ChainruleRegressor"):
         import chainrule.sklearn
 
@@ -59,4 +63,4 @@ def _near(name: str) -> str:
 def __dir__() -> list[str]:
     import compiler
 
-    return sorted([*globals(), *compiler.__all__, "compile", "fit", "__version__"])
+    return sorted([*globals(), *compiler.__all__, "compile", *_OF_RUNTIME, "__version__"])

@@ -2,6 +2,8 @@ from chainrule.sklearn import ChainruleClassifier as ChainruleClassifier
 from chainrule.sklearn import ChainruleRegressor as ChainruleRegressor
 from compiler import *
 from compiler.toolchain.from_python import compile as compile
+from runtime.evaluation import evaluate as evaluate
+from runtime.prediction import predict as predict
 from runtime.trainer import fit as fit
 
 __version__: str

@@ -17,6 +17,8 @@ Imports NumPy and the standard library, nothing of the compiler. From the ground
     checkpoint.py    everything needed to continue a training run exactly, in one safetensors file
     weights.py       which file a run may replace, and which it may go on from
     evaluation.py    loss and accuracy on held-out data
+    prediction.py    what a network says of many samples, a batch at a time
+    tensors.py       tensors and tables as arrays, in the shapes of a model
     history.py       what a training has measured, its plot and its table
     batches.py       what an epoch is made of
     prefetch.py      batches made by a thread of their own

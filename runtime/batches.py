@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
@@ -17,6 +18,7 @@ from runtime.interface import ModelInterface
 from runtime.on_demand import OnDemand
 from runtime.prefetch import DEPTH, prefetched
 from runtime.shuffle import permutation
+from runtime.tensors import taken
 from runtime.weighing import weights_of
 
 READ_BYTES = 2**20
@@ -84,15 +86,17 @@ class Batch:
         """Their labels or targets."""
         return self.y if self.rows is None else each(itemgetter(self.rows), self.y)
 
-    @property
-    def not_finite(self) -> list[str]:
-        """Which of what it is given holds NaN or infinity."""
+    def not_finite(self, dtype: np.dtype) -> list[str]:
+        """What to do about each array that holds NaN, infinity, or numbers that are infinite in a `dtype`."""
         given = {
             "training inputs": arrays_of(self.inputs),
             "labels": arrays_of(self.targets),
             "sample_weight": arrays_of(self.weights_of_rows),
         }
-        return [name for name, arrays in given.items() if any(map(_is_broken, arrays))]
+        advice = {
+            name: [_finite_by(name, array, dtype) for array in arrays] for name, arrays in given.items()
+        }
+        return [next(filter(None, each)) for each in advice.values() if any(each)]
 
 
 def everywhere(batch: Batch) -> slice:
@@ -100,8 +104,26 @@ def everywhere(batch: Batch) -> slice:
     return slice(0, len(batch))
 
 
-def _is_broken(array: np.ndarray) -> bool:
-    return array.dtype.kind == "f" and not np.isfinite(array).all()
+def _finite_by(name: str, array: np.ndarray, dtype: np.dtype) -> str:
+    """How numbers become such that a model takes; nothing where they are."""
+    if array.dtype.kind not in "iuf" or not array.size:
+        return ""
+    if not np.isfinite(array).all():
+        return f"remove NaN and infinity from the {name}: this batch holds some"
+    largest = max(float(array.max()), -float(array.min()))
+    if largest <= float(np.finfo(dtype).max):
+        return ""
+    return f"scale the {name}: this batch holds {largest:.3g}, which is infinite as {dtype}"
+
+
+def warn_of_fewer(there: int, asked: int) -> None:
+    """Warn where the data of an epoch end before so many updates, as Keras does."""
+    if there < asked:
+        warnings.warn(
+            f"the data ran out after {there:,} updates: steps_per_epoch asks for {asked:,}, and an epoch "
+            "visits each sample once",
+            stacklevel=3,
+        )
 
 
 class Batches(Protocol):
@@ -184,9 +206,11 @@ class IterableBatches:
     def _made(self, epoch: int, begin: int) -> Iterator[Batch]:
         pairs = self._pairs(epoch)
         visited = 0
-        for _ in range(self.steps) if self.steps is not None else itertools.count():
+        for number in range(self.steps) if self.steps is not None else itertools.count():
             group = list(itertools.islice(pairs, self.accumulate))
             if not group:
+                if self.steps is not None and number:
+                    warn_of_fewer(number, self.steps)
                 break
             batch = self._joined(group)
             visited += len(batch)
@@ -214,7 +238,7 @@ class IterableBatches:
             x, y, weights = (*(_arrays(part) for part in pair), *(None,) * (3 - len(pair)))
             if isinstance(x, np.ndarray):
                 x = self.interface.fit_inputs(x, f"inputs of batch {number}")
-            x, y = self.interface.convert(x, y)
+            x, y = taken(self.interface, *self.interface.convert(x, y), f"batch {number}")
             self.interface.check_pair(x, y, f"batch {number}")
             weights = weights_of(self.interface, y, weights, self.class_weight, examples_of(x))
             yield Batch(x, y, None, weights)

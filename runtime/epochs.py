@@ -198,9 +198,9 @@ class _Snapshot:
 
 
 def _not_finite(training: Training, what: str, number: int, batch: Batch | None) -> NotFinite:
-    broken = [] if batch is None else batch.not_finite
+    broken = [] if batch is None else batch.not_finite(training.interface.dtype)
     if broken:
-        advice = f"remove NaN and infinity from the {' and the '.join(broken)}: this batch holds some"
+        advice = "; ".join(broken)
     else:
         rate = float(training.network.learning_rate)
         advice = f"a smaller learning rate (now {rate:g}); inputs scaled to about 0 … 1; clipped gradients"

@@ -21,6 +21,7 @@ from runtime.interface import ModelInterface
 from runtime.loss_means import countings, put_together, taken_apart
 from runtime.on_demand import OnDemand
 from runtime.prefetch import prefetched
+from runtime.tensors import taken
 from runtime.weighing import weights_of
 
 Hook = Callable[..., object]
@@ -73,6 +74,7 @@ def evaluate(
     """
     interface = interface or ModelInterface.of_network(network)
     check_whole("batch_size", batch_size, 1)
+    x, y = taken(interface, x, y, "evaluation")
     parts = []
     for number, batch in _batches(network, x, y, batch_size, interface, sample_weight, group):
         for hook in before:

@@ -18,6 +18,7 @@ from runtime.errors import TrainingError
 from runtime.given import Arrays, examples_of
 from runtime.history import check_plotting, write_figure
 from runtime.interface import ModelInterface
+from runtime.tensors import taken
 from runtime.updates import update
 
 SMOOTHING = 0.9
@@ -83,6 +84,7 @@ def find_learning_rate(
             found=f"from {lowest:g} to {highest:g} in {steps} steps",
         )
     interface = interface or ModelInterface.of_network(network)
+    x, y = taken(interface, x, y, "training")
     interface.check_pair(x, y, "training")
     tried = copy.deepcopy(network)
     rates: list[float] = []

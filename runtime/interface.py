@@ -20,6 +20,7 @@ CONSTANTS = ("INPUT_SHAPE", "OUTPUT_SHAPE", "LABEL_KIND", "DTYPE", "MODEL_NAME",
 SEVERAL = ("INPUTS", "LABELS", "OUTPUTS", "LOSSES", *CONSTANTS[3:])
 """What a module has in place of the first of these when there is not one of each."""
 ONE_HOT = "one-hot labels become class numbers with y.argmax(axis=-1)"
+NAMES_OF_CLASSES = "names of classes become numbers with np.unique(y, return_inverse=True)"
 SHOWN_LABELS = 5
 
 
@@ -168,7 +169,7 @@ class ModelInterface:
             return by_key(x, self.inputs, what)
         sample = x.shape[1:]
         flattens = self.input_shape == (math.prod(sample),)
-        same_but_for_ones = _without_ones(sample) == _without_ones(self.input_shape)
+        same_but_for_ones = without_ones(sample) == without_ones(self.input_shape)
         if x.ndim < 1 or not (flattens or same_but_for_ones):
             raise DataError(
                 f"the {what} do not fit the model {self.name!r}",
@@ -255,6 +256,9 @@ class ModelInterface:
         if one.kind == "index":
             whole = y.dtype.kind == "f" and bool((y == np.floor(y)).all())
             advice = "y.astype(int)" if whole else f"{ONE_HOT}, booleans with y.astype(int)"
+            if y.dtype.kind == "f" and (none := int(np.isnan(y).sum())):
+                advice = f"leave out the {none:,} whose label is NaN, and y.astype(int)"
+            advice = NAMES_OF_CLASSES if y.dtype.kind in "OUST" else advice
             counted = y if one.ignored is None else np.where(y == one.ignored, 0, y)
             self._check_integers(counted, one.limit, what, advice)
         elif y.dtype.kind not in "fiu":
@@ -301,5 +305,6 @@ def _check_unmasked(values: np.ndarray, what: str) -> None:
         )
 
 
-def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+def without_ones(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape but for its axes of extent 1."""
     return tuple(extent for extent in shape if extent != 1)

@@ -12,7 +12,7 @@ import numpy as np
 
 from runtime.augmentation import Augmentation, augmented
 from runtime.averages import Averages
-from runtime.batches import ArrayBatches, Batches, IterableBatches
+from runtime.batches import ArrayBatches, Batches, IterableBatches, warn_of_fewer
 from runtime.callbacks.base import Callback, Training, state_names
 from runtime.checkpoint import TrainingState
 from runtime.checks import (
@@ -37,6 +37,7 @@ from runtime.given import Arrays, each, examples_of, is_arrays
 from runtime.history import History
 from runtime.interface import ModelInterface
 from runtime.loss_means import taken_apart
+from runtime.tensors import taken
 from runtime.updates import own_positions
 from runtime.weighing import weights_of
 
@@ -45,9 +46,9 @@ def fit(
     network: Any,
     x: Arrays | Iterable[Any] | Callable[[int], Iterable[Any]],
     y: Arrays = None,
-    *,
     batch_size: int | None = None,
     epochs: int = 1,
+    *,
     verbose: int | Literal["auto"] = 1,
     callbacks: Sequence[Callback] | None = (),
     validation_split: float = 0.0,
@@ -70,7 +71,8 @@ def fit(
     """Train a Network of a generated module on x (N, *INPUT_SHAPE) and y (N,) or (N, *OUTPUT_SHAPE).
 
     Of a model with several inputs or labels, x or y is a tuple of arrays or a dictionary by name; y is None
-    where there is no label. The arguments are those of Keras. Epochs `initial_epoch` … `epochs` - 1 are run,
+    where there is no label. Tensors of PyTorch and tables of pandas are as good as arrays (see
+    `runtime.tensors`). The arguments are those of Keras. Epochs `initial_epoch` … `epochs` - 1 are run,
     in batches of `batch_size` (128). Samples are visited in an order given by (`shuffle_seed`, epoch), the
     seed of the network by default, or as they lie without `shuffle`; the last batch of an epoch may be
     smaller.
@@ -138,12 +140,13 @@ def fit(
     check_accumulated(interface, accumulate, of_ranks=group is not None and group.apart)
     check_one_by_one(network, accumulate, together=group is not None)
     weights = None
+    x, y = taken(interface, x, y, "training")
     if is_arrays(x):
         interface.check_pair(x, y, "training")
         weights = weights_of(interface, y, sample_weight, class_weight, examples_of(x))
     else:
         check_iterable(x, y, asked["batch_size"], validation_split, sample_weight)
-    x, y, weights, validation = _held_out(x, y, weights, validation_split, validation_data)
+    x, y, weights, validation = _held_out(interface, x, y, weights, validation_split, validation_data)
     if validation is not None and is_arrays(validation[0]):
         interface.check_pair(*validation[:2], "validation")
     if group is not None:
@@ -179,7 +182,9 @@ def fit(
     if is_arrays(x):
         size, count = batch_size * accumulate, examples_of(x)
         steps = -(-count // size)
-        steps = steps if steps_per_epoch is None else min(steps, steps_per_epoch)
+        if steps_per_epoch is not None:
+            warn_of_fewer(steps, steps_per_epoch)
+            steps = min(steps, steps_per_epoch)
         order = seed if shuffle else None
         check_whole_batches(network, min(count, steps * size), size)
         warn_of_shuffling(network, count, size, shuffle=shuffle)
@@ -228,11 +233,11 @@ def _averages(network: Any, begin: TrainingState, ema: float | None) -> Averages
 
 
 def _held_out(
-    x: Arrays, y: Arrays, weights: np.ndarray | None, split: float, given: Any
+    interface: ModelInterface, x: Arrays, y: Arrays, weights: np.ndarray | None, split: float, given: Any
 ) -> tuple[Arrays, Arrays, np.ndarray | None, Held | None]:
     """x, y, weights, and what is held out of them: the last samples, as they lie, or what is `given`.
 
-    Raises TrainingError."""
+    Raises TrainingError, DataError."""
     if given is not None:
         pairs = _gives_pairs(given)
         if not pairs and (not isinstance(given, list | tuple) or len(given) not in (2, 3)):
@@ -241,6 +246,8 @@ def _held_out(
                 expected="(x, y) or (x, y, sample_weight), or what can be iterated and gives such pairs",
                 found=f"{type(given).__name__}",
             )
+        if not pairs:
+            given = (*taken(interface, *given[:2], "validation"), *given[2:])
         if not pairs and not is_arrays(given[0]):
             raise TrainingError(
                 "validation_data makes no sense",

@@ -16,15 +16,14 @@ from runtime.commands.data import load_data
 from runtime.commands.evaluate import check_evaluate_files
 from runtime.commands.output import print_json, remark, say
 from runtime.commands.trained import check_weights_exist, known_data, trained_network
-from runtime.confusion import SHOWN, Mistakes, check_sheet, write_sheet
+from runtime.confusion import SHOWN, Mistakes, check_sheet, drawn_shape, write_sheet
 from runtime.data.arrays import load_array
 from runtime.data.images import images_below, read_images, reading_for
 from runtime.data.tables import is_table, load_rows
 from runtime.errors import DataError
-from runtime.example_states import check_whole_batches
-from runtime.given import Arrays, batch_of, examples_of
+from runtime.given import Arrays
 from runtime.interface import ModelInterface
-from runtime.on_demand import OnDemand
+from runtime.prediction import predict as predicted
 
 RUNNERS_UP = 2
 SHARE_ERROR = 1e-3
@@ -82,13 +81,9 @@ def _predict(arguments: argparse.Namespace, module: ModuleType) -> int:
             expected="no images, for the test data, or a folder that has a folder for each class",
             advice=None if interface.classes else "the model is no classifier",
         )
-    check_whole_batches(network, examples_of(samples.inputs), arguments.batch_size)
-    outputs = np.concatenate(
-        [
-            network.predict(batch_of(samples.inputs, slice(begin, begin + arguments.batch_size)))
-            for begin in range(0, examples_of(samples.inputs), arguments.batch_size)
-        ]
-    )
+    if arguments.worst:
+        drawn_shape(samples.inputs)
+    outputs = predicted(network, samples.inputs, arguments.batch_size, interface)
     if arguments.images:
         for name, row in zip(samples.called, outputs, strict=True):
             _print_one(arguments, interface, samples, name, row)
@@ -135,12 +130,10 @@ def _print_mistakes(arguments: argparse.Namespace, samples: _Samples, mistakes: 
     if not len(worst):
         remark("there are no mistakes to draw")
         return
-    if not isinstance(samples.inputs, np.ndarray | OnDemand):
-        raise DataError("--worst draws images", found=f"{len(samples.inputs)} inputs for each sample")
     names, said = samples.classes, mistakes.said
     captions = [f"{names[mistakes.labels[k]]} as {names[said[k]]}" for k in worst]
-    shape = reading_for(samples.inputs.shape[1:]).shape
-    write_sheet(arguments.worst, _bytes(samples.inputs[worst]).reshape(-1, *shape), captions)
+    pictures = _bytes(samples.inputs[worst]).reshape(-1, *drawn_shape(samples.inputs))
+    write_sheet(arguments.worst, pictures, captions)
     say(
         arguments,
         "worst",

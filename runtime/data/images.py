@@ -133,6 +133,11 @@ def read_image(path: str | os.PathLike, reading: Reading) -> np.ndarray:
                 found = f"{image.width} × {image.height}"
                 raise DataError(f"{path} is too large", expected=f"{MAXIMUM_PIXELS:,} pixels", found=found)
             pixels = _as_bytes(image, reading, path)
+    except pillow.UnidentifiedImageError as error:  # whose words hold the address of an object
+        raise DataError(
+            f"{os.fspath(path)} cannot be read as an image",
+            found="no format that Pillow knows, or a damaged head",
+        ) from error
     except (*DAMAGED, pillow.DecompressionBombError) as error:
         raise DataError(
             f"{os.fspath(path)} cannot be read as an image", found=f"{type(error).__name__}: {error}"

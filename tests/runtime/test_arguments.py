@@ -1,5 +1,7 @@
 """Arguments of `fit` and `evaluate`: those of Keras, each of the right kind, and data from anywhere."""
 
+import warnings
+
 import fake_network
 import numpy as np
 import pytest
@@ -44,8 +46,21 @@ def test_arguments_as_keras_has_them(capsys):
     options = {"callbacks": None, "validation_split": 0.2, "validation_batch_size": None}
     fit(fake_network.Network(), x, y, verbose="auto", batch_size=np.int64(4), **options)
     assert "epoch 1/1" in capsys.readouterr().out
-    with pytest.raises(DataError, match=r"(?s)labels do not fit.*reshape\(-1,\)"):
-        fit(fake_network.Network(), x, y[:, None])
+    assert fit(fake_network.Network(), x, y, 4, 2, verbose=0).epoch == [0, 1]
+    with pytest.raises(DataError, match="labels do not fit the model"):
+        fit(fake_network.Network(), x, y[:, None, None, None].repeat(2, 1))
+
+
+def test_steps_beyond_the_data_are_warned_of():
+    x, y = fake_network.small_images(20)
+    with pytest.warns(UserWarning, match="ran out after 5 updates: steps_per_epoch asks for 6"):
+        fit(fake_network.Network(), x, y, batch_size=4, steps_per_epoch=6, verbose=0)
+    with pytest.warns(UserWarning, match="ran out after 3 updates: steps_per_epoch asks for 4"):
+        fit(fake_network.Network(), pairs_of(x, y, 8), steps_per_epoch=4, verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(fake_network.Network(), x, y, batch_size=4, steps_per_epoch=5, verbose=0)
+        fit(fake_network.Network(), pairs_of(x, y, 8), steps_per_epoch=3, verbose=0)
 
 
 def pairs_of(x, y, size):

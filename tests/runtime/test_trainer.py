@@ -84,7 +84,8 @@ def test_as_the_samples_lie_and_only_some_batches():
     quietly(network, X, Y, shuffle=False, steps_per_epoch=3)
     assert np.array_equal(np.concatenate([y for _, y in network.batches]), Y[:48])
     network = Recorder()
-    quietly(network, X, Y, shuffle=False, steps_per_epoch=99)
+    with pytest.warns(UserWarning, match="ran out"):
+        quietly(network, X, Y, shuffle=False, steps_per_epoch=99)
     assert np.array_equal(np.concatenate([y for _, y in network.batches]), Y)
 
 
@@ -193,11 +194,13 @@ def test_nan_in_the_inputs_is_told_apart():
     [
         (X[:0], Y[:0], "data are empty"),
         (X, Y[:-1], "100 inputs and 99 labels"),
-        (X[..., 0], Y, r"shape \(100, 28, 28\)"),
-        (X, Y[:, None], r"shape \(100, 1\)"),
+        (X[..., :9, 0], Y, r"shape \(100, 28, 9\)"),
+        (X, Y.repeat(2).reshape(100, 2), r"shape \(100, 2\)"),
+        (X, np.array(["a", "b"] * 50), r"not class numbers(.|\n)*np.unique\(y, return_inverse=True\)"),
         (X, Y + np.uint8(1), r"0 to 9\n.*10 \(10 of .*; the first at sample"),
         (X, Y.astype(np.int64) - 1, r"-1 \(10 of"),
         (X, Y.astype(np.float32), r"not class numbers\n.*\n.*\n +try: +y.astype\(int\)$"),
+        (X, np.where(Y == 3, np.nan, Y), r"not class numbers(.|\n)*leave out the 10 whose label is NaN"),
         (X, Y + 0.5, r"not class numbers(.|\n)*argmax"),
         (X, np.eye(10)[Y], r"do not fit(.|\n)*argmax"),
     ],
@@ -286,9 +289,20 @@ def test_fitting_images_to_a_model(wanted, given, fits):
 def test_a_batch_knows_which_of_its_arrays_hold_nan(broken):
     names = ("training inputs", "labels", "sample_weight")
     x, y, weights = (np.array([1.0, np.nan if name == broken else 2.0, 3.0]) for name in names)
-    assert Batch(x, y, np.array([0, 1]), weights).not_finite == [broken]
-    assert Batch(x, y, np.array([0, 2]), weights).not_finite == []
-    assert Batch(x, y, None, weights).not_finite == [broken]
+    advice = [f"remove NaN and infinity from the {broken}: this batch holds some"]
+    assert Batch(x, y, np.array([0, 1]), weights).not_finite(np.dtype(np.float32)) == advice
+    assert Batch(x, y, np.array([0, 2]), weights).not_finite(np.dtype(np.float32)) == []
+    assert Batch(x, y, None, weights).not_finite(np.dtype(np.float32)) == advice
+
+
+def test_numbers_that_overflow_in_the_model_are_named():
+    x = X.astype(np.float64)
+    x[3, 0, 0, 0] = -1e300
+    with pytest.raises(TrainingError) as error, np.errstate(all="ignore"):
+        quietly(fake_network.Network(), x, Y)
+    words = "scale the training inputs: this batch holds 1e+300, which is infinite as float32"
+    assert error.value.advice == words
+    assert Batch(x, Y).not_finite(np.dtype(np.float64)) == []
 
 
 def test_lists_instead_of_arrays_are_told_what_to_be():
