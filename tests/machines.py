@@ -64,6 +64,15 @@ MODELS = {
 every_model = pytest.mark.parametrize("target", list(MODELS.values()), ids=list(MODELS))
 
 
+def shared_out(table: Iterable[object], parts: int) -> pytest.MarkDecorator:
+    """Parametrizes `target` and `part`: each machine model has one of so many parts of a table, which
+    together have all of it; in `make long` each has all."""
+    rows, models = list(table), list(MODELS.values())
+    some = [pytest.param(m, rows[n % parts :: parts], id=m.name) for n, m in enumerate(models)]
+    every = [pytest.param(m, rows, id=f"{m.name}-all", marks=pytest.mark.long) for m in models]
+    return pytest.mark.parametrize(("target", "part"), [*some, *every])
+
+
 def targets(ordinary: int | Iterable[str] = len(TARGETS)) -> pytest.MarkDecorator:
     """Parametrizes `target`: these targets, or so many, in `make test`, the others in `make long`."""
     names = list(TARGETS)[:ordinary] if isinstance(ordinary, int) else list(ordinary)

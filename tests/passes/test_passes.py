@@ -27,7 +27,7 @@ from tests.schedule.building import (
 )
 from tests.schedule.test_kernels import BATCHES, report
 
-RANDOM_PROGRAMS = 14
+RANDOM_PROGRAMS = 10
 """`make long` goes through two thousand (tests/derive/test_fuzz.py)."""
 
 

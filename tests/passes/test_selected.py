@@ -15,7 +15,7 @@ from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
 from tests.derive.cases import Case, layer_program
 from tests.harness import plans_of
-from tests.machines import MODELS, every_model
+from tests.machines import MODELS, shared_out
 from tests.schedule.building import interpreted, lowered, pullback
 
 BATCH = 3
@@ -81,9 +81,13 @@ def test_what_the_kernels_do(name: str) -> None:
     assert all("register tile" in text for text in masked)
 
 
-@pytest.mark.parametrize("channels", [8, 5, 1])
-@every_model
-def test_any_density(target: Target, channels: int) -> None:
+@shared_out((8, 5, 1), 3)
+def test_any_density(target: Target, part: list[int]) -> None:
+    for channels in part:
+        check_any_density(target, channels)
+
+
+def check_any_density(target: Target, channels: int) -> None:
     pair = pullback(case(channels))
     random = np.random.default_rng(1)
     inputs = {t.name: random.standard_normal([n or BATCH for n in t.shape]) for t in pair.raw.inputs}

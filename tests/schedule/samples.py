@@ -111,7 +111,8 @@ def _contractions() -> Iterator[Sample]:
         program = replace(program, outputs=("y", *program.outputs))
         yield through_passes(f"fused: {name}", program, change=rounded if "max" in name else as_drawn)
     yield through_passes("apart", program, fuse=False)
-    for (name, _), program in zip(test_fusion.TANGENTS.items(), test_fusion.tangents(), strict=True):
+    names = tuple(test_fusion.TANGENTS)
+    for name, program in zip(names, test_fusion.tangents(names), strict=True):
         yield through_passes(f"tangent: {name}", program, frozenset(["winograd"]))
     for name, change in test_nonzero.CASES.items():
         zeros = test_nonzero.PROGRAM

@@ -69,7 +69,7 @@ def points() -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.ascontiguousarray(np.broadcast_to(pairs[:, k : k + 1], shape)) for k in range(2))
 
 
-@targets()
+@targets(("x86-64-v4", "scalar"))
 def test_values(target: Target) -> None:
     programs = [loops(), *map(behind_a_contraction, NODES)]
     for program in programs:

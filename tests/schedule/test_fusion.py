@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
 from tests.derive.cases import formula_program
 from tests.harness import plans_of
-from tests.machines import every_model
+from tests.machines import every_model, shared_out
 from tests.schedule.building import lowered
 from tests.schedule.running import interpret_programs
 
@@ -129,19 +129,19 @@ def test_what_is_one_kernel(target: Target) -> None:
     assert kernels(replace(settings, fuse=False)) == {name: chain.apart for name, chain in CHAINS.items()}
 
 
-@every_model
-def test_values_and_winners(target: Target) -> None:
+@shared_out(CHAINS, 3)
+def test_values_and_winners(target: Target, part: list[str]) -> None:
     """Numbers, ties and NaN: values and cotangents, which lie where the winners were."""
     settings = Settings(target, "float32", TILE)
     programs = []
-    for chain in CHAINS.values():
+    for chain in (CHAINS[name] for name in part):
         forward = chain.program()
         program, _ = vjp(forward, "y", tuple(chain.shapes), seed="input")
         programs.append(replace(program, outputs=("y", *program.outputs)))
     ready = [lowered(program, target, "float32") for program in programs]
     fused = interpret_programs(ready, settings)
     apart = interpret_programs(ready, replace(settings, fuse=False))
-    for number, name in enumerate(CHAINS):
+    for number, name in enumerate(part):
         for kind in ("numbers", "ties", "NaN"):
             inputs = values(programs[number], kind)
             found, same = (module.run(number, inputs, batch=BATCH) for module in (fused, apart))
@@ -164,27 +164,27 @@ FUSED_ALONE = frozenset({"winograd", "pick"})
 """Passes that make other contractions of these tangents, where it pays; what is tested is what joins one."""
 
 
-def tangents() -> list[Program]:
-    """The tangent of each chain of the table."""
-    return [jvp(CHAINS[name].program(), tuple(CHAINS[name].shapes), ("y",))[0] for name in TANGENTS]
+def tangents(names: Iterable[str]) -> list[Program]:
+    """The tangent of each of these chains."""
+    return [jvp(CHAINS[name].program(), tuple(CHAINS[name].shapes), ("y",))[0] for name in names]
 
 
 @every_model
 def test_what_tangents_are_computed_by(target: Target) -> None:
-    ready = [lowered(program, target, "float32", FUSED_ALONE) for program in tangents()]
+    ready = [lowered(program, target, "float32", FUSED_ALONE) for program in tangents(TANGENTS)]
     plans = plans_of(ready, Settings(target, "float32", TILE))
     assert [len(plan.kernels) for plan in plans] == list(TANGENTS.values())
 
 
-@every_model
-def test_tangents(target: Target) -> None:
+@shared_out(TANGENTS, 3)
+def test_tangents(target: Target, part: list[str]) -> None:
     """What is read at saved winners: in the contraction's kernel and apart, and as the interpreter has it."""
     settings = Settings(target, "float32", TILE)
-    programs = tangents()
+    programs = tangents(part)
     ready = [lowered(program, target, "float32", FUSED_ALONE) for program in programs]
     fused = interpret_programs(ready, settings)
     apart = interpret_programs(ready, replace(settings, fuse=False))
-    for number, name in enumerate(TANGENTS):
+    for number, name in enumerate(part):
         for kind in ("numbers", "ties", "NaN"):
             inputs = values(programs[number], kind)
             found, same = (module.run(number, inputs, batch=BATCH) for module in (fused, apart))

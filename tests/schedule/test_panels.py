@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from compiler.ir.loops.parser import parse_kernel
 from compiler.ir.loops.text import print_kernel
@@ -16,7 +15,7 @@ from compiler.schedule.panels import EXAMPLES
 from compiler.schedule.settings import Settings
 from compiler.schedule.strategies.packed_panels import PackedPanels
 from tests.harness import compile_programs, plans_of
-from tests.machines import TARGETS, every_model, targets
+from tests.machines import TARGETS, shared_out, targets
 from tests.schedule.building import random_inputs
 from tests.schedule.running import interpret_programs
 from tests.schedule.verifying import verify_plan
@@ -68,11 +67,15 @@ def with_small_cache(name: str, target: Target) -> Target:
     return replace(target, machine=replace(target.machine, level2_bytes=2 * 8 * OPERANDS[name] - 2))
 
 
-@every_model
-@pytest.mark.parametrize("name", PRODUCTS)
-def test_products_over_panels(name: str, target: Target) -> None:
+@shared_out(PRODUCTS, 4)
+def test_products_over_panels(target: Target, part: list[str]) -> None:
     """On every machine they are what the program says, for batches of any size; pieces do not meet, nothing
     is read of a panel that is not in it, and no access may leave its buffer."""
+    for name in part:
+        check_panels(name, target)
+
+
+def check_panels(name: str, target: Target) -> None:
     program, settings = parse_program(PRODUCTS[name]), settings_for(name, target)
     (plan,) = plans_of([program], settings)
     (call,) = plan.phases[0].before

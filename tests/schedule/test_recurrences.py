@@ -26,7 +26,7 @@ from compiler.plan.stages import stages
 from compiler.plan.tiling import cheapest_tile
 from compiler.schedule.settings import Settings
 from tests.harness import compile_programs, plans_of
-from tests.machines import MODELS, every_model, native
+from tests.machines import MODELS, native
 from tests.schedule.building import random_inputs
 from tests.schedule.recurrence_samples import TEXTS, program_of, with_cotangents
 from tests.schedule.running import interpret_programs
@@ -60,8 +60,15 @@ def error(found: np.ndarray, value: np.ndarray) -> float:
     return np.abs(found - value).max(initial=0) / max(1, np.abs(value).max(initial=0))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@every_model
+@pytest.mark.parametrize(
+    ("target", "dtype"),
+    [
+        # Each machine has one of them in `make test`.
+        pytest.param(m, dtype, marks=[pytest.mark.long] * (n % 2 != k), id=f"{m.name}-{dtype}")
+        for n, m in enumerate(MODELS.values())
+        for k, dtype in enumerate(DTYPES)
+    ],
+)
 def test_every_circle_and_its_cotangents(target: Target, dtype: str) -> None:
     wrong = []
     for name, program in samples().items():

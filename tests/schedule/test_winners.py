@@ -5,14 +5,13 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-import pytest
 
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Program
 from compiler.machine.target import Target
 from compiler.schedule.settings import Settings
-from tests.machines import every_model
+from tests.machines import shared_out
 from tests.schedule.building import random_inputs
 from tests.schedule.running import interpret_programs
 
@@ -45,11 +44,11 @@ outputs {"y, " if value else ""}y.winner, found
     return parse_program(text)
 
 
-@every_model
-@pytest.mark.parametrize("better", ["max", "min"])
-def test_a_winner_is_numbered_among_all_points(target: Target, better: str) -> None:
+@shared_out(("max", "min"), 2)
+def test_a_winner_is_numbered_among_all_points(target: Target, part: list[str]) -> None:
     cases = [
         program(guards, points, value, better)
+        for better in part
         for guards, points, value in product(GUARDS.values(), SECOND_AXIS.values(), (True, False))
     ]
     module = interpret_programs(cases, Settings(target, "float64", 4))
