@@ -51,6 +51,30 @@ NATIVE_FOLDERS = tuple(
 )
 """Their tests, and those of one file, build modules as users build them."""
 
+ANY_PROCESSOR = {
+    "modules": (
+        *("added_entry_point", "copies", "diagnosis", "every_dtype", "example_states"),
+        *(
+            "filled_labels_and_freezing",
+            "halves",
+            "hostile_names",
+            "metrics",
+            "mpi",
+            "npz_dtypes",
+            "parameters",
+        ),
+        *("penalties", "phases", "products", "reload", "sequences", "settings", "several", "state"),
+        *("tokens", "weights_of_examples", "zoo"),
+    ),
+    "toolchain": ("cache", "concurrent_writes", "processes"),
+    "tools": (
+        *("check_domains", "check_numerics", "derive", "derive_domains", "derive_newcomers", "derive_page"),
+        *("derive_shapes", "explain_browser", "explain_example", "explained", "latex_compiles", "replay"),
+    ),
+    "testing": ("assert_gradients",),
+}
+"""Files of these folders that build nothing, or for named targets alone: they never ask which `native` is."""
+
 PROCESSOR_TIME = "processor seconds"
 SPENT = pytest.StashKey[float]()
 """What this process had spent when the last report was made."""
@@ -83,11 +107,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what compiles for `native`: modules built as users build them, files that ask for the model."""
     for item in items:
-        if (
-            any(map(item.path.is_relative_to, NATIVE_FOLDERS))
-            or getattr(item.module, "native", None) is native
-        ):
+        if compiles_for_native(item):
             item.add_marker(pytest.mark.native)
+
+
+def compiles_for_native(item: pytest.Item) -> bool:
+    if getattr(item.module, "native", None) is native:
+        return True
+    if not any(map(item.path.is_relative_to, NATIVE_FOLDERS)):
+        return False
+    elsewhere = item.path.stem.removeprefix("test_") in ANY_PROCESSOR.get(item.path.parent.name, ())
+    return not elsewhere or not {"built", "compiled", "hurried"}.isdisjoint(item.fixturenames)
 
 
 def pytest_collection_finish() -> None:

@@ -7,15 +7,17 @@ import importlib.util
 import os
 import shlex
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from compiler.module_source import ModuleSource
 from compiler.toolchain import build as build_module
 from compiler.toolchain import compile_file as compile_module
-from compiler.toolchain.build import find_toolchain
+from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 from compiler.toolchain.compile_file import Compiled, Options, compile_file
 from tests.modules.borders import MODELS, MODES
 
@@ -130,14 +132,33 @@ def border(workshop: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
 def compile_quickly(path: Path, options: Options, level: str = "-O0") -> Compiled:
     """As `compile_file`, where what is tested is what the code means, not what the C compiler makes of it.
 
-    Its -O3 takes as long as everything else together, -O0 a sixth of that. The flags are part of the key in
-    the cache. Work is shared out wherever it can be, so that a test with two threads is one.
+    Its -O3 takes as long as everything else together, -O0 a sixth of that.
+    """
+    with quickly(level):
+        return compile_file(path, options)
+
+
+@contextmanager
+def quickly(level: str = "-O0") -> Iterator[None]:
+    """What is compiled in this process meanwhile, by commands too, is not optimised.
+
+    The flags are part of the key in the cache. Work is shared out wherever it can be, so that a test with two
+    threads is one.
     """
     quick = (level, *build_module.OPTIMISATION[1:], *EAGER)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build_module, "OPTIMISATION", quick)
         patch.setattr(compile_module, "OPTIMISATION", quick)
-        return compile_file(path, options)
+        yield
+
+
+def module_of(source: ModuleSource, folder: Path) -> ModuleType:
+    """The module of a text, built in a hurry: what is tested is what it means."""
+    path = folder / "model.pyx"
+    path.write_text(source.text)
+    shared = path.with_name(f"model{extension_suffix()}")
+    compile_shared(translate(path), shared, find_toolchain(), source.settings.target.flags, level="-O0")
+    return import_module(shared)
 
 
 @pytest.fixture

@@ -25,11 +25,10 @@ from compiler.language.layers import Dense, Input, ReLU, Softmax
 from compiler.language.losses import CrossEntropy
 from compiler.language.optimizers import SGD
 from compiler.module_source import ModuleSource, compile_to_source
-from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 from tests.machines import TARGETS
-from tests.workshop import import_module
+from tests.workshop import module_of
 
-TARGET = TARGETS["x86-64-v3"]
+TARGET = TARGETS["scalar"]
 
 
 def hidden(name: str, model: LoweredModel, driver: Driver) -> EntryPoint:
@@ -78,11 +77,7 @@ def source() -> ModuleSource:
 
 @pytest.fixture(scope="module")
 def module(source: ModuleSource, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    path = tmp_path_factory.mktemp("added") / "model.pyx"
-    path.write_text(source.text)
-    shared = path.with_name(f"model{extension_suffix()}")
-    compile_shared(translate(path), shared, find_toolchain(), TARGET.flags, level="-O1")
-    return import_module(shared)
+    return module_of(source, tmp_path_factory.mktemp("added"))
 
 
 def test_they_are_methods_of_the_network(module: ModuleType) -> None:

@@ -13,7 +13,7 @@ from compiler.cli import main
 from compiler.toolchain.compile_file import Options
 from runtime.diagnosis import Diagnose
 from runtime.trainer import fit
-from tests.workshop import compile_quickly, import_module
+from tests.workshop import compile_quickly, import_module, quickly
 
 MODEL = """from chainrule import Adam, CrossEntropy, Dense, Input, ReLU, Sequential, Softmax, Tanh
 
@@ -99,16 +99,21 @@ def test_a_module_without_the_mode(border) -> None:
         net.diagnose(np.zeros((1, 5)), [0])
 
 
-def test_the_command(file: Path, tmp_path: Path, monkeypatch, capsys, hurried) -> None:
+@pytest.mark.usefixtures("module")
+def test_the_command(file: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    """It builds what the tests above are of, unless that is there."""
     monkeypatch.chdir(tmp_path)
     x, y = data(100)
     np.savez("data.npz", x_train=x[:90], y_train=y[:90], x_test=x[90:], y_test=y[90:])
-    command = ["diagnose", str(file), "--target", "scalar", "--data", "data.npz", "--steps", "25"]
-    assert main([*command, "--batch-size", "16", "--json", "--quiet"]) == 0
+    command = ["diagnose", str(file), "--target", "scalar", "--dtype", "float64", "--data", "data.npz"]
+    command += ["--steps", "25"]
+    with quickly():
+        assert main([*command, "--batch-size", "16", "--json", "--quiet"]) == 0
     facts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (diagnosis,) = (fact for fact in facts if fact["event"] == "diagnosis")
     assert [record["step"] for record in diagnosis["records"]] == [0, 10, 20]
     assert not (tmp_path / "generated").exists() and not (tmp_path / "weights").exists()
-    assert main([*command, "--learning-rate", "100", "--quiet"]) == 0
+    with quickly():
+        assert main([*command, "--learning-rate", "100", "--quiet"]) == 0
     out = capsys.readouterr().out
     assert "it jumps" in out and "was born" not in out, "a step divides by no probability"

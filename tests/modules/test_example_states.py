@@ -55,7 +55,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def module(workshop: Path, path: Path):
-    return import_module(compile_quickly(path, Options(path.parent, dtype="float64")).module)
+    return import_module(compile_quickly(path, Options(path.parent, target="scalar", dtype="float64")).module)
 
 
 @pytest.fixture(scope="module")

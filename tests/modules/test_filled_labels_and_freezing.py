@@ -35,7 +35,7 @@ model = Model([words, x, chars], outputs, losses=losses, optimizer=Adafactor())
 def module(workshop: Path, tmp_path_factory: pytest.TempPathFactory):
     path = tmp_path_factory.mktemp("filled") / "filled.py"
     path.write_text(MODEL)
-    return import_module(compile_quickly(path, Options(path.parent)).module)
+    return import_module(compile_quickly(path, Options(path.parent, target="scalar")).module)
 
 
 def batch(wrong: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

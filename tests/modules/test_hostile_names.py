@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from compiler import ModelError
+from compiler.derive.vjp import vjp
 from compiler.driver import Driver
 from compiler.entry_points import entry_points
 from compiler.frontend.lower import lower
@@ -67,13 +68,22 @@ model = Sequential(
 LAYERS = dict(zip("abdef", ("first", "second", "third", "fourth", "fifth"), strict=True))
 
 
+EVERY = ("vjp", "jvp", "hvp")
+FEW = ("vjp", "jvp")
+"""What `make test` looks at of whole models; Hessian products of formulas are in tests/ir/names."""
+
+
 def programs(
-    folder: Path, names: dict[str, str], layers: dict[str, str], model: str = MODEL
+    folder: Path,
+    names: dict[str, str],
+    layers: dict[str, str],
+    model: str = MODEL,
+    modes: tuple[str, ...] = FEW,
 ) -> dict[str, Program]:
     path = folder / "model.py"
     path.write_text(model.format(**names, **layers), encoding="utf-8")
     lowered = lower(load_model(path))
-    entries = entry_points(lowered, Driver(cheap_when_changed), ("vjp", "jvp", "hvp"))
+    entries = entry_points(lowered, Driver(cheap_when_changed), modes)
     return {entry.name: entry.program for entry in entries}
 
 
@@ -91,7 +101,16 @@ def results(program: Program) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[np.ndarray]]:
-    built = programs(tmp_path_factory.mktemp("plain"), PLAIN, LAYERS)
+    return with_plain_names(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def plain_in_every_mode(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[np.ndarray]]:
+    return with_plain_names(tmp_path_factory.mktemp("plain"), modes=EVERY)
+
+
+def with_plain_names(folder: Path, **options) -> dict[str, list[np.ndarray]]:
+    built = programs(folder, PLAIN, LAYERS, **options)
     return {name: results(program) for name, program in built.items()}
 
 
@@ -106,21 +125,20 @@ FIXED = (
 )
 
 
-def assert_alike(folder: Path, plain: dict[str, list[np.ndarray]], names, layers, model: str = MODEL) -> None:
-    for name, program in programs(folder, names, layers, model).items():
+def assert_alike(folder: Path, plain: dict[str, list[np.ndarray]], names, layers, **options) -> None:
+    for name, program in programs(folder, names, layers, **options).items():
         for found, wanted in zip(results(program), plain[name], strict=True):
             np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-10, err_msg=name)
 
 
 @pytest.mark.long
-def test_chosen_names(tmp_path: Path, plain: dict[str, list[np.ndarray]]) -> None:
-    assert_alike(tmp_path, plain, *FIXED)
+def test_chosen_names(tmp_path: Path, plain_in_every_mode: dict[str, list[np.ndarray]]) -> None:
+    assert_alike(tmp_path, plain_in_every_mode, *FIXED, modes=EVERY)
 
 
 def test_names_of_recurrences_and_losses(tmp_path: Path) -> None:
-    built = programs(tmp_path, PLAIN, LAYERS, SEQUENCES)
-    plain = {name: results(program) for name, program in built.items()}
-    assert_alike(tmp_path, plain, *hostile(7), SEQUENCES)
+    plain = with_plain_names(tmp_path, model=SEQUENCES)
+    assert_alike(tmp_path, plain, *hostile(7), model=SEQUENCES)
 
 
 def test_names_of_a_model(tmp_path: Path, plain: dict[str, list[np.ndarray]]) -> None:
@@ -129,8 +147,10 @@ def test_names_of_a_model(tmp_path: Path, plain: dict[str, list[np.ndarray]]) ->
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(1, 205))
-def test_many_names_of_models(seed: int, tmp_path: Path, plain: dict[str, list[np.ndarray]]) -> None:
-    assert_alike(tmp_path, plain, *hostile(seed))
+def test_many_names_of_models(
+    seed: int, tmp_path: Path, plain_in_every_mode: dict[str, list[np.ndarray]]
+) -> None:
+    assert_alike(tmp_path, plain_in_every_mode, *hostile(seed), modes=EVERY)
 
 
 def steps(folder: Path, file: str, names: dict[str, str], layers: dict[str, str]) -> list[np.ndarray]:
@@ -148,14 +168,30 @@ def steps(folder: Path, file: str, names: dict[str, str], layers: dict[str, str]
     return list(map(np.asarray, found))
 
 
-DRAWN = pytest.param(hostile(1001), marks=pytest.mark.long, id="drawn")
-
-
-@pytest.mark.parametrize("names", [pytest.param(FIXED, id="chosen"), DRAWN])
+@pytest.mark.long
+@pytest.mark.parametrize("names", [FIXED, hostile(1001)], ids=["chosen", "drawn"])
 def test_compiled_models(names: tuple[dict[str, str], dict[str, str]], tmp_path: Path, workshop) -> None:
     wanted = steps(tmp_path, "plain", PLAIN, LAYERS)
     for found, right in zip(steps(tmp_path, "hostile", *names), wanted, strict=True):
         np.testing.assert_allclose(found, right, rtol=1e-9, atol=1e-12)
+
+
+def test_a_compiled_model(tmp_path: Path, workshop) -> None:
+    """Its loss and gradients are those of the interpreter, which knows the same names."""
+    (tmp_path / "hostile.py").write_text(MODEL.format(**FIXED[0], **FIXED[1]), encoding="utf-8")
+    options = Options(tmp_path / "generated", target="scalar", dtype="float64")
+    net = import_module(compile_quickly(tmp_path / "hostile.py", options).module).Network(seed=3)
+    rng = np.random.default_rng(1)
+    x, y = rng.uniform(0.2, 1, (5, 6)), rng.integers(4, size=5)
+    program, _ = vjp(lower(load_model(tmp_path / "hostile.py")).training, "loss", tuple(net.parameters))
+    given = {"input": x, "label": y} | dict(net.parameters) | dict(net.state)
+    expected = run(program, given, seed=net.seed, step=net.step)
+    loss, gradients = net.value_and_grad(x, y)
+    np.testing.assert_allclose(loss, expected["loss"], rtol=1e-12)
+    for name, found in gradients.items():
+        right = expected[program.find("cotangent", name)]
+        np.testing.assert_allclose(found, right, rtol=1e-9, atol=1e-12, err_msg=name)
+    assert net.train_step(x, y) == loss
 
 
 @pytest.mark.parametrize("micro", ["\u00b5", "\u03bc"])

@@ -16,7 +16,7 @@ from compiler.machine.target import Target
 from compiler.module_source import compile_to_source
 from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 from compiler.toolchain.cache import key_of
-from tests.machines import native, targets
+from tests.machines import TARGETS, targets
 
 ROOT = Path(__file__).parents[2]
 MEBIBYTE = 1 << 20
@@ -110,7 +110,7 @@ def test_programs_allocate_nothing(counter: Path, models, tmp_path: Path) -> Non
     What surrounds it, the door, makes small Python objects and the arrays that it returns; it is not watched.
     The counter runs from the line before each program to the line after it, in the generated text itself.
     """
-    machine = native()
+    machine = TARGETS["scalar"]
     text = compile_to_source(load_model(models("tiny")), machine, "float32", key_of("watched")).text
     text, programs = re.subn(
         r"with nogil:\n( +)(\w+\(&context, self\._threads\))\n",
@@ -126,7 +126,7 @@ def test_programs_allocate_nothing(counter: Path, models, tmp_path: Path) -> Non
     path.write_text(text)
     shared = tmp_path / f"watched{extension_suffix()}"
     hidden = ("-include", str(_header(tmp_path)))
-    compile_shared(translate(path), shared, find_toolchain(), machine.flags, hidden, "-O1")
+    compile_shared(translate(path), shared, find_toolchain(), machine.flags, hidden, "-O0")
     environment = os.environ | {"LD_PRELOAD": str(counter), "PYTHONPATH": str(tmp_path)}
     result = subprocess.run(
         [sys.executable, "-c", WATCHED], env=environment, capture_output=True, text=True, check=False
@@ -170,15 +170,19 @@ def test_workspace_of_the_mnist_step(target: Target) -> None:
     assert workspace <= WORKSPACE_LIMIT
 
 
-def test_memory_of_a_whole_training_process(compiled, models, tmp_path: Path, record_property) -> None:
+# A training of the convolutional network takes ten times as long.
+@pytest.mark.parametrize("name", ["mlp", pytest.param("mnist", marks=pytest.mark.long)])
+def test_memory_of_a_whole_training_process(
+    name: str, compiled, models, tmp_path: Path, record_property
+) -> None:
     """An epoch over 60,000 images and their evaluation, from loading the files to the last line: 250 MiB.
 
     Data are MNIST where MNIST_DIR says, else noise of its size: only the size matters here.
     """
     if not Path("/proc/self/status").is_file():
         pytest.skip("only Linux tells what a process had in memory at most")
-    compiled("mnist")
-    command = [sys.executable, "-c", TRAINED, "train", str(models("mnist")), "--epochs", "1"]
+    compiled(name)
+    command = [sys.executable, "-c", TRAINED, "train", str(models(name)), "--epochs", "1"]
     command += ["--no-save", "--threads", "1", "--json", "--out", str(tmp_path / "generated")]
     if not os.environ.get("MNIST_DIR"):
         np.savez(tmp_path / "data.npz", **_noise())

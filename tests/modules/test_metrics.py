@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -26,14 +25,12 @@ from compiler.language.metrics import (
 )
 from compiler.language.optimizers import SGD
 from compiler.module_source import compile_to_source
-from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 from runtime.evaluation import evaluate
 from runtime.interface import ModelInterface
 from runtime.trainer import fit
 from tests.machines import TARGETS
-from tests.workshop import import_module
+from tests.workshop import module_of
 
-TARGET = TARGETS["x86-64-v3"]
 IGNORED, CLASSES = -1, 4
 
 
@@ -58,11 +55,8 @@ def described() -> Model:
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    path = tmp_path_factory.mktemp("metrics") / "model.pyx"
-    path.write_text(compile_to_source(described(), TARGET, "float32", "digest").text)
-    shared: Path = path.with_name(f"model{extension_suffix()}")
-    compile_shared(translate(path), shared, find_toolchain(), TARGET.flags, level="-O1")
-    return import_module(shared)
+    source = compile_to_source(described(), TARGETS["scalar"], "float32", "digest")
+    return module_of(source, tmp_path_factory.mktemp("metrics"))
 
 
 def batch(count: int = 83) -> tuple[np.ndarray, dict[str, np.ndarray]]:

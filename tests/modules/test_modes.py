@@ -19,7 +19,7 @@ from tests.modules.test_network import data, same_bits
 from tests.workshop import EVERY_MODE as MODES
 from tests.workshop import compile_quickly, import_module
 
-every_model = pytest.mark.parametrize("name", ["mlp", "tiny"])
+every_model = pytest.mark.parametrize("name", [pytest.param("mlp", marks=pytest.mark.long), "tiny"])
 
 
 def tangents_of(net, module: ModuleType, batch: int | None = None, seed: int = 9) -> dict[str, np.ndarray]:
@@ -92,10 +92,13 @@ def test_the_hessian_is_symmetric(name: str, built) -> None:
     assert one == pytest.approx(other, rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["mlp", pytest.param("tiny", marks=pytest.mark.long)])
+IN_FLOAT32 = [pytest.param(name, "float32", marks=pytest.mark.long) for name in ("mlp", "tiny")]
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("tiny", "float64"), *IN_FLOAT32])
 @pytest.mark.parametrize("batch", [1, 7, 130])
-def test_threads_do_not_change_a_bit(name: str, batch: int, built) -> None:
-    module = built(name, "float32", MODES)
+def test_threads_do_not_change_a_bit(name: str, dtype: str, batch: int, built) -> None:
+    module = built(name, dtype, MODES)
     x, y = data(module, batch)
     results = []
     for threads in (1, 2, 3, 4):
@@ -122,7 +125,7 @@ def test_gradients_of_each_example(name: str, built) -> None:
     assert losses.mean() == pytest.approx(loss, rel=1e-12)
     for key, array in expected.items():
         assert compare(gradients[key].mean(axis=0), array, key).error < 1e-11
-    if name == "mlp":
+    if name == "mlp":  # no dropout
         for k in range(7):
             loss, expected = net.value_and_grad(x[k : k + 1], y[k : k + 1])
             assert losses[k] == pytest.approx(loss, rel=1e-12)
@@ -234,7 +237,7 @@ model = Sequential([Input(2), Kinks()], loss=MeanSquaredError(), optimizer=SGD(0
 def test_kinks(workshop, tmp_path, models) -> None:
     """At corners and ties: max(x, 0) and abs have slope 0, and the first maximum wins, in every mode."""
     (tmp_path / "kinks.py").write_text(CONVENTIONS)
-    options = Options(tmp_path, dtype="float64", modes=MODES)
+    options = Options(tmp_path, target="scalar", dtype="float64", modes=MODES)
     module = import_module(compile_quickly(tmp_path / "kinks.py", options).module)
     net = module.Network(seed=0)
     x, y = np.array([[0.0, 0.0], [1.0, 1.0]]), np.zeros((2, 2))

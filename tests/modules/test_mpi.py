@@ -48,16 +48,17 @@ def results(folder: Path, ranks: int) -> list[dict[str, Any]]:
     return [json.loads((folder / f"rank {rank}").read_text()) for rank in range(ranks)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def module(border: Any) -> Path:
     return border("pixels").module
 
 
-@pytest.fixture
-def alone(module: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def alone(module: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two epochs by one process leave."""
-    assert run(1, module, tmp_path / "alone", epochs=2).returncode == 0
-    return tmp_path / "alone"
+    folder = tmp_path_factory.mktemp("alone")
+    assert run(1, module, folder, epochs=2).returncode == 0
+    return folder
 
 
 def test_the_same_bits_also_where_another_number_goes_on(module: Path, tmp_path: Path, alone: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -26,11 +25,10 @@ from compiler.language.losses import CrossEntropy, MeanSquaredError
 from compiler.language.optimizers import SGD
 from compiler.language.regularizers import L2
 from compiler.module_source import compile_to_source
-from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 from tests.machines import TARGETS
-from tests.workshop import import_module
+from tests.workshop import module_of
 
-TARGET = TARGETS["x86-64-v3"]
+TARGET = TARGETS["scalar"]
 WORDS, UNITS = 7, 4
 
 
@@ -52,11 +50,8 @@ def described() -> Model:
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    path = tmp_path_factory.mktemp("parameters") / "model.pyx"
-    path.write_text(compile_to_source(described(), TARGET, "float64", "digest").text)
-    shared: Path = path.with_name(f"model{extension_suffix()}")
-    compile_shared(translate(path), shared, find_toolchain(), TARGET.flags, level="-O1")
-    return import_module(shared)
+    source = compile_to_source(described(), TARGET, "float64", "digest")
+    return module_of(source, tmp_path_factory.mktemp("parameters"))
 
 
 def batch() -> tuple[np.ndarray, np.ndarray]:

@@ -54,8 +54,8 @@ def path(workshop: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def module(path: Path, workshop: Path) -> ModuleType:
-    compiled = compile_quickly(path, Options(workshop / "penalized", dtype="float64", modes=MODES))
-    return import_module(compiled.module)
+    options = Options(workshop / "penalized", target="scalar", dtype="float64", modes=MODES)
+    return import_module(compile_quickly(path, options).module)
 
 
 def started(module: ModuleType, batch: int = 7):

@@ -44,7 +44,9 @@ model = Sequential(
 def module(workshop: Path, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("normalised")
     (folder / "normalised.py").write_text(NORMALISED)
-    return import_module(compile_quickly(folder / "normalised.py", Options(folder, dtype="float64")).module)
+    return import_module(
+        compile_quickly(folder / "normalised.py", Options(folder, target="scalar", dtype="float64")).module
+    )
 
 
 def batch(size: int = 37) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -20,7 +19,6 @@ from compiler.language.losses import BinaryCrossEntropy, CrossEntropy, FormulaLo
 from compiler.language.optimizers import SGD
 from compiler.modes import MODES
 from compiler.module_source import ModuleSource
-from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 from compiler.tools.check.rungs import check
 from compiler.tools.measure.module import random_batch
 from runtime.errors import DataError
@@ -29,9 +27,9 @@ from runtime.interface import ModelInterface
 from runtime.matrices import hessian, jacobian
 from runtime.trainer import fit
 from tests.machines import TARGETS
-from tests.workshop import import_module
+from tests.workshop import module_of
 
-TARGET = TARGETS["x86-64-v3"]
+TARGET = TARGETS["scalar"]
 SIZE, WORDS = 4, 7
 SMALL = Parameter((SIZE, 5), GlorotUniform())
 WEIGHTS = {"same": 0.5, "small": 0.01}
@@ -63,11 +61,7 @@ def source() -> ModuleSource:
 
 @pytest.fixture(scope="module")
 def module(source: ModuleSource, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    path = tmp_path_factory.mktemp("several") / "model.pyx"
-    path.write_text(source.text)
-    shared: Path = path.with_name(f"model{extension_suffix()}")
-    compile_shared(translate(path), shared, find_toolchain(), TARGET.flags, level="-O1")
-    return import_module(shared)
+    return module_of(source, tmp_path_factory.mktemp("several"))
 
 
 def batch(count: int = 37) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

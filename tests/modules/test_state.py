@@ -67,7 +67,9 @@ model = Sequential([Input(3), Dense(2), Drift()], loss=MeanSquaredError(), optim
 
 def built(text: str, folder: Path):
     (folder / "stateful.py").write_text(text)
-    return import_module(compile_quickly(folder / "stateful.py", Options(folder, dtype="float64")).module)
+    return import_module(
+        compile_quickly(folder / "stateful.py", Options(folder, target="scalar", dtype="float64")).module
+    )
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +205,9 @@ def test_the_old_value_is_read_until_the_step_is_over(workshop: Path, tmp_path: 
 
 def test_summaries_count_state_apart(module, workshop: Path, tmp_path: Path):
     (tmp_path / "stateful.py").write_text(NORMALISED)
-    facts = compile_quickly(tmp_path / "stateful.py", Options(tmp_path, dtype="float64")).facts
+    facts = compile_quickly(
+        tmp_path / "stateful.py", Options(tmp_path, target="scalar", dtype="float64")
+    ).facts
     assert facts["state"] == 6
     assert facts["parameters"] == sum(array.size for array in module.Network().parameters.values())
     (row,) = (row for row in facts["layers"] if row["kind"] == "batchnormalization")

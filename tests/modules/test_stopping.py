@@ -104,7 +104,7 @@ def test_while_the_c_compiler_runs(folder: Path) -> None:
     finish(folder, process, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("cases", [4, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("cases", [2, pytest.param(100, marks=pytest.mark.long)])
 def test_at_any_moment(folder: Path, cases: int) -> None:
     """In the first second, where most of the loading is, or later, while it derives and translates."""
     draw = random.Random(cases)

@@ -36,7 +36,7 @@ model = Sequential(
 def module(workshop: Path, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("tokens")
     (folder / "tokens.py").write_text(NEXT)
-    options = Options(folder, dtype="float64", modes=("jvp", "hvp"))
+    options = Options(folder, target="scalar", dtype="float64", modes=("jvp", "hvp"))
     return import_module(compile_quickly(folder / "tokens.py", options).module)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -17,16 +16,14 @@ from compiler.language.layers import Dense, Input, Softmax
 from compiler.language.losses import CrossEntropy, FormulaLoss
 from compiler.language.optimizers import SGD
 from compiler.module_source import compile_to_source
-from compiler.toolchain.build import compile_shared, extension_suffix, find_toolchain, translate
 from runtime.errors import DataError
 from runtime.evaluation import evaluate
 from runtime.interface import ModelInterface
 from runtime.trainer import fit
 from runtime.weighing import weights_of
 from tests.machines import TARGETS
-from tests.workshop import import_module
+from tests.workshop import module_of
 
-TARGET = TARGETS["x86-64-v3"]
 IGNORED = -100
 
 
@@ -37,11 +34,8 @@ def described(**options: object) -> Model:
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    path = tmp_path_factory.mktemp("weights") / "model.pyx"
-    path.write_text(compile_to_source(described(sample_weight=True), TARGET, "float64", "digest").text)
-    shared: Path = path.with_name(f"model{extension_suffix()}")
-    compile_shared(translate(path), shared, find_toolchain(), TARGET.flags, level="-O1")
-    return import_module(shared)
+    source = compile_to_source(described(sample_weight=True), TARGETS["scalar"], "float64", "digest")
+    return module_of(source, tmp_path_factory.mktemp("weights"))
 
 
 def batch(count: int = 30) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -206,17 +206,18 @@ NETS = {
 }
 
 
-LONG = ("images", "categorical_hinge", "log_cosh", "absolute")
-"""Left to `make long`: the net of images is as large as all the others, these losses are like others."""
+ORDINARY = ("hinge", "logits")
+"""What `make test` builds: constraints, an update of all parameters at once and one of each. Layers and
+losses are on every rung in tests/derive, their functions in C in tests/derive/test_stability.py."""
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in NETS]
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name not in ORDINARY)) for name in NETS]
 )
 def test_trains(name: str, workshop: Path, tmp_path: Path) -> None:
     net, path = NETS[name], tmp_path / f"{name}.py"
     path.write_text(net.text)
-    network = import_module(compile_quickly(path, Options(tmp_path)).module).Network(seed=0)
+    network = import_module(compile_quickly(path, Options(tmp_path, target="scalar")).module).Network(seed=0)
     x, y = net.data(np.random.default_rng(0))
     spec = lower(load_model(path)).optimizer
     for _ in range(2):
