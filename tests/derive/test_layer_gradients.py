@@ -28,7 +28,14 @@ from tests.derive.rungs import (
 
 GRIDS = [*convolution_cases(), *pooling_cases()]
 OTHERS = [*rectangular_cases(), *other_layer_cases()]
-every_case = pytest.mark.parametrize("case", [*GRIDS, *OTHERS], ids=str)
+every_case = pytest.mark.parametrize(
+    "case",
+    [
+        *(pytest.param(c, marks=[pytest.mark.long] * (not in_orthogonal_array(c)), id=str(c)) for c in GRIDS),
+        *(pytest.param(case, id=str(case)) for case in OTHERS),
+    ],
+)
+"""Of the grids `make test` has each pair of settings, `make long` each combination."""
 
 
 @every_case

@@ -172,7 +172,8 @@ def batch(model: LoweredModel) -> dict[str, np.ndarray]:
     return given
 
 
-WRITTEN = [pairs, siamese, vae, sorting, heat, pytest.param(language, marks=pytest.mark.long)]
+ORDINARY = (siamese, sorting, heat)
+WRITTEN = [*ORDINARY, *(pytest.param(model, marks=pytest.mark.long) for model in (pairs, vae, language))]
 
 
 @pytest.mark.parametrize("written", WRITTEN, ids=lambda written: written.__name__)

@@ -26,6 +26,8 @@ from tests.derive.sequence_cases import sequence_cases
 
 CASES = list(sequence_cases())
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
+VARIANTS = ("-of-one-step", "-sum", "-mul", "-ave", "-odd", "-backwards-sequences")
+"""Of layers that are here without them: to the second order in `make long`."""
 
 
 @every_case
@@ -37,7 +39,11 @@ def test_first_order(case: Case, jax) -> None:
     assert worst.error < 1e-9, worst
 
 
-@every_case
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=[pytest.mark.long] * any(word in c.name for word in VARIANTS)) for c in CASES],
+    ids=str,
+)
 def test_hessian_vector_product(case: Case, jax) -> None:
     """Of ⟨y, w⟩: the JVP of the VJP along all inputs, against JAX."""
     forward = case.build()

@@ -74,8 +74,11 @@ def of_module(text: str) -> tuple[dict, set[str], set[str]]:
     return {name: given for name, given in methods.items() if name not in properties}, properties, constants
 
 
-@pytest.mark.parametrize("model", [classifier, letters, states], ids=lambda model: model.__name__)
-@pytest.mark.parametrize("modes", [("vjp",), MODES], ids=lambda modes: str(len(modes)))
+@pytest.mark.parametrize(
+    ("model", "modes"),
+    [(classifier, MODES), (letters, MODES), (letters, ("vjp",)), (states, ("vjp",))],
+    ids=lambda value: getattr(value, "__name__", str(len(value)) if isinstance(value, tuple) else value),
+)
 def test_stubs_say_what_modules_have(model, modes: tuple[str, ...]) -> None:
     made = source(model(), modes=modes)
     assert of_stub(made.stub) == of_module(made.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -85,15 +86,22 @@ def test_both_forms_are_the_same_model():
     assert lower(mnist_sequence()) == lower(mnist_graph())
 
 
-@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
-def test_fingerprint_is_the_same_in_every_process(path):
+@pytest.fixture(scope="module")
+def fingerprints():
+    """Of every model file, by processes of two hash seeds."""
     code = (
+        "import json; from pathlib import Path\n"
         "from compiler.frontend.parse import load_model\n"
-        f"print(load_model({str(path)!r}).fingerprint(), end='')"
+        f"files = map(Path, {[str(path) for path in MODELS]})\n"
+        "print(json.dumps({path.stem: load_model(path).fingerprint() for path in files}))"
     )
+    return [json.loads(in_new_process(code, hash_seed=seed)) for seed in ("1", "2")]
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_fingerprint_is_the_same_in_every_process(path, fingerprints):
     expected = load_model(path).fingerprint()
-    assert in_new_process(code, hash_seed="1") == expected
-    assert in_new_process(code, hash_seed="2") == expected
+    assert [found[path.stem] for found in fingerprints] == [expected, expected]
     assert str(ROOT) not in expected
 
 

@@ -74,7 +74,7 @@ def lowered_programs(model: Model, target: Target, dtype: str) -> tuple[Program,
 def built(
     programs: tuple[Program, ...], target: Target, dtype: str, load: Loader | None = None
 ) -> CompiledPrograms:
-    return compile_programs(programs, Settings(target, dtype, 4), extra_flags=("-O1",), load=load)
+    return compile_programs(programs, Settings(target, dtype, 4), extra_flags=("-O0",), load=load)
 
 
 def disagreements(module: CompiledPrograms, programs: tuple[Program, ...], threads: int = 1) -> list[Finding]:

@@ -38,7 +38,9 @@ def test_what_is_left_over_is_computed_in_the_shortest_vector() -> None:
     assert Machine(vector_bytes=16, registers=16, unit_bytes=16).slots(1, 4) == 1
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-11), ("float32", 1e-4)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float64", 1e-11), pytest.param("float32", 1e-4, marks=pytest.mark.long)]
+)
 def test_vectors_that_the_processor_has_not(dtype: str, tolerance: float) -> None:
     """Code for the longest vectors, whole, partial and masked, by a C compiler that knows none such."""
     bare = replace(TARGETS["x86-64-v4"], flags=())

@@ -60,8 +60,11 @@ def source(model: Callable[[], Model], target: str) -> ModuleSource:
 
 @pytest.mark.parametrize(
     ("model", "target"),
-    [(dense, "x86-64-v3"), (residual, "x86-64-v4"), (attention, "x86-64-v3")],
-    ids=["dense", "residual", "attention"],
+    [
+        pytest.param(dense, "x86-64-v3", id="dense"),
+        pytest.param(residual, "x86-64-v4", id="residual", marks=pytest.mark.long),
+        pytest.param(attention, "x86-64-v3", id="attention"),
+    ],
 )
 def test_what_is_kept_changes_no_byte(model, target, monkeypatch: pytest.MonkeyPatch) -> None:
     with_memory = source(model, target)

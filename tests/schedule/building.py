@@ -87,7 +87,7 @@ def build(
     """One module of all pairs' kernels; `off` says for each pair which passes are left out."""
     # What is compared is the code's meaning: the C compiler's optimisation would only cost time.
     settings = Settings(target, dtype, tile)
-    return compile_programs(_all_lowered(pairs, settings, off), settings, extra_flags=("-O1",))
+    return compile_programs(_all_lowered(pairs, settings, off), settings, extra_flags=("-O0",))
 
 
 def interpreted(

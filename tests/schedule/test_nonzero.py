@@ -67,7 +67,7 @@ def interpreted(target: Target, zeros: bool) -> InterpretedPrograms:
 @cache
 def compiled(target: Target, zeros: bool) -> CompiledPrograms:
     settings = Settings(target, "float64", 16, zeros=zeros)
-    return compile_programs([PROGRAM], settings, extra_flags=("-O1",))
+    return compile_programs([PROGRAM], settings, extra_flags=("-O0",))
 
 
 def inputs(batch: int, change: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:

@@ -237,7 +237,7 @@ def compiled():
         *("greatest of all steps and units", "smallest of all places of a grid"),
     )
     programs = [samples()[name] for name in names]
-    return names, compile_programs(programs, Settings(native(), "float64", 2), extra_flags=("-O1",))
+    return names, compile_programs(programs, Settings(native(), "float64", 2), extra_flags=("-O0",))
 
 
 def test_in_c(compiled) -> None:

@@ -67,7 +67,7 @@ def test_copies(sizes: tuple[int, int], target: Target) -> None:
 @targets(1)
 def test_copies_in_c(target: Target) -> None:
     program = copy(37, 50)
-    module = compile_programs([program], Settings(target, "float32", 4), extra_flags=("-O1",))
+    module = compile_programs([program], Settings(target, "float32", 4), extra_flags=("-O0",))
     given = random_inputs(program, 3, np.float32)
     found, right = module.run(0, given, batch=3), run(program, given, batch=3)
     for name in ("y", "p"):

@@ -34,6 +34,11 @@ from tests.derive.rungs import simplified
 
 SLOW = ("normalization", "gelu-approximate", "huber", "separable", "mish", "clip")
 CASES = [case for case in other_layer_cases() if not any(word in case.name for word in SLOW)]
+KINDS = {case.name.split("-")[0]: case for case in reversed(CASES)}
+"""The first of each kind; `make long` has all."""
+every_case = pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=[pytest.mark.long] * (c not in KINDS.values())) for c in CASES], ids=str
+)
 BATCH = 2
 
 matplotlib.use("Agg")
@@ -54,7 +59,7 @@ def written(case: Case) -> Iterator[tuple[Definition, Statement]]:
             yield definition, statement
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@every_case
 def test_latex_parses_and_mathml_is_well_formed(case: Case) -> None:
     for _, statement in written(case):
         assert_latex(statement)
@@ -88,7 +93,7 @@ def assert_mathml(node: Node) -> None:
     assert root.get("alttext") == text(node)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@every_case
 def test_text_reads_back(case: Case) -> None:
     """As the formula language, where it has words for all that stands there: the same values."""
     program, names = derived(case)

@@ -50,9 +50,16 @@ def test_a_gate_costs_one_exponential_forward_and_backward(layer) -> None:
         assert not (has and "cotangent" in definition.name), definition.name
 
 
-@pytest.mark.parametrize("body", SHARING.values(), ids=SHARING)
-def test_values_and_derivatives_keep_their_digits(body: str) -> None:
+ORDINARY = ("logistic", "logistic of two", "softplus")
+"""What `make test` looks at."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name not in ORDINARY)) for name in SHARING]
+)
+def test_values_and_derivatives_keep_their_digits(name: str) -> None:
     """In float32 against extended precision, to second order, at small and at large inputs of both signs."""
+    body = SHARING[name]
     parameters = {"w": Zeros()} if "w[" in body else {}
     first = gradient(Formula(f"y[b, i] = {body}", parameters=parameters), shape=(1,))
     plain, _ = jvp(first, ("input",), first.outputs)
@@ -65,13 +72,13 @@ def test_values_and_derivatives_keep_their_digits(body: str) -> None:
         exact = run(plain, given, dtype=np.longdouble)
         certain = run(found, given, dtype=np.longdouble)
         rounded = run(found, given, dtype=np.float32)
-        for name in plain.outputs:
-            right = np.asarray(exact[name], np.float64)
+        for output in plain.outputs:
+            right = np.asarray(exact[output], np.float64)
             size = np.abs(right).max()
             # Where the plain formula's own derivative cancels, nobody knows what is right.
-            if np.isfinite(size) and np.abs(certain[name] - exact[name]).max() <= 1e-6 * size:
-                error = np.abs(np.asarray(rounded[name], np.float64) - right).max()
-                assert error <= 1e-4 * size + 1e-44, (name, point, right, rounded[name])
+            if np.isfinite(size) and np.abs(certain[output] - exact[output]).max() <= 1e-6 * size:
+                error = np.abs(np.asarray(rounded[output], np.float64) - right).max()
+                assert error <= 1e-4 * size + 1e-44, (output, point, right, rounded[output])
 
 
 def test_what_is_shared_is_kept_where_it_saves_one() -> None:

@@ -52,7 +52,7 @@ PAIRS = len(SPECIAL) ** 2
 DTYPES = {"real": np.float64, "index": np.int64, "bool": np.intc}
 
 
-def built(texts: Sequence[str], folder: Path) -> ModuleType:
+def built(texts: Sequence[str], folder: Path, level: str = "-O1") -> ModuleType:
     """One module of several files; each file's functions have its number behind their names."""
     whole = []
     for number, text in enumerate(texts):
@@ -63,7 +63,7 @@ def built(texts: Sequence[str], folder: Path) -> ModuleType:
     path.write_text("\n\n".join(whole), encoding="utf-8")
     target = folder / f"loops{extension_suffix()}"
     flags = next(iter(all_targets().values())).flags
-    compile_shared(translate(path), target, find_toolchain(), flags, level="-O1")
+    compile_shared(translate(path), target, find_toolchain(), flags, level=level)
     return load_module(target)
 
 

@@ -145,7 +145,7 @@ def test_names_of_a_text_of_torch(turn: int, right: Any) -> None:
 @TURNS
 def test_names_of_a_text_of_cython(turn: int, right: Any, tmp_path: Path) -> None:
     every = [(*one, in_cython(one[0])) for one in renamed(in_cython, RESERVED, turn)]
-    module = built([text for *_, text in every], tmp_path)
+    module = built([text for *_, text in every], tmp_path, "-O0")
     for number, (ask, names, text) in enumerate(every):
         arguments = given(ask, names).values()
         value = getattr(module, f"forward{number}")(*arguments)

@@ -31,7 +31,7 @@ from tests.ir.affine.random_maps import BATCH, Case, cases, has_duplicates, in_t
 
 MAPS = int(os.environ.get("CHAINRULE_FUZZ", "4000"))
 CHUNKS = 8
-ORDINARY = 2
+ORDINARY = 1
 
 
 def elements(shape) -> int:

@@ -160,12 +160,12 @@ def test_in_the_interpreter(name: str) -> None:
     judge(name, lambda _number, program, inputs: run(program, inputs, batch=1))
 
 
-@pytest.fixture(scope="module", params=["float32", "float64"])
+@pytest.fixture(scope="module", params=["float32", pytest.param("float64", marks=pytest.mark.long)])
 def compiled(request) -> CompiledPrograms:
     """Every program of every case in one module."""
     machine = TARGETS["scalar"]
     programs = [lowered(p, machine, request.param) for case in HARD.values() for p in derived(case).all]
-    return compile_programs(programs, Settings(machine, request.param, 8), extra_flags=("-O1",))
+    return compile_programs(programs, Settings(machine, request.param, 8), extra_flags=("-O0",))
 
 
 @pytest.mark.parametrize("name", HARD)

@@ -70,8 +70,9 @@ def test_example(name: str, jax) -> None:
     assert worst.error < 1e-9, worst
 
 
-def test_kernels_of_the_examples() -> None:
-    table = [pullback(case_of(name)) for name in LAYERS]
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in (1, 2))])
+def test_kernels_of_the_examples(part: int) -> None:
+    table = [pullback(case_of(name)) for name in list(LAYERS)[part::3]]
     module = interpreted(table, MODELS["avx2"], "float64", tile=4)
     found = disagreements(module, table, (3,), 1e-11)
     assert not found, report(found)

@@ -46,8 +46,9 @@ def test_programs_are_verified_and_read_back(case: Case) -> None:
         assert parse_program(print_program(program)) == program
 
 
-def test_kernels() -> None:
-    table = [derive(case) for case in CASES for derive in (pullback, pushforward)]
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in (1, 2))])
+def test_kernels(part: int) -> None:
+    table = [derive(case) for case in CASES[part::3] for derive in (pullback, pushforward)]
     module = interpreted(table, MODELS["avx2"], "float64", tile=4)
     found = disagreements(module, table, (1, 7), 1e-11)
     assert not found, report(found)

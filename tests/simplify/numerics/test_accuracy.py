@@ -40,7 +40,7 @@ CASES = {  # points beside those that all get
     "(exp(x) - exp(-x))/(exp(x) + exp(-x))": [50.0],
 }
 POINTS = (0.0, 0.5, -0.5, 3.0, -3.0, 8.0, -8.0, 15.0, -15.0, 25.0, -25.0, 44.0, -44.0)
-SMALL = 6
+SMALL = 5
 """Operations of a formula that takes a tenth of the time of the larger ones."""
 FARTHEST = 1e4
 """Beyond, squares and cubes of the argument overflow in what JAX writes otherwise."""
@@ -67,9 +67,9 @@ def _random(numbers: Iterable[int]):
 
 
 def _small():
-    """Those of a few operations, in which a cause stands alone, and every eightieth of any size."""
+    """Those of a few operations, in which a cause stands alone. `make long` has those of any size."""
     for number, expression in _random(count()):
-        if number % 80 == 0 or expression.count_ops() <= SMALL:
+        if expression.count_ops() <= SMALL:
             yield number, expression
 
 
@@ -87,16 +87,21 @@ def _one_mode(number: int) -> tuple[str, ...]:
     return (MODES[number % len(MODES)],)
 
 
+def _mostly_one(number: int) -> tuple[str, ...]:
+    """Hessian products, which cost as much as five of the others, of one formula in six."""
+    return ("hvp",) if number % 6 == 5 else (MODES[number % 2],)
+
+
 @pytest.mark.parametrize("part", range(2))
 def test_random_formulas_are_not_behind_jax(part: int, jax: ModuleType, record_property) -> None:
     cases = ((f"{k}", f, None) for k, f in islice(_small(), part, 200, 2))
-    examined, worse = _examine(cases, jax, _one_mode)
+    examined, worse = _examine(cases, jax, _mostly_one)
     record_property("random cases", examined)
     assert len(worse) <= examined // 20, "\n".join(worse)
 
 
 def test_pairs_of_activations_are_not_behind_jax(jax: ModuleType) -> None:
-    chosen = islice(pairs(), 0, None, 13)
+    chosen = islice(pairs(), 0, None, 29)
     examined, worse = _examine(((name, f, as_text(*stages)) for name, f, stages in chosen), jax, _one_mode)
     assert len(worse) <= examined // 20, "\n".join(worse)
 

@@ -53,7 +53,7 @@ def cases(count: int):
         yield names[number % len(names)], decimals(random), ("vjp", "jvp", "hvp")[number // len(names) % 3]
 
 
-@pytest.mark.parametrize(("name", "inner", "mode"), list(cases(27)), ids=str)
+@pytest.mark.parametrize(("name", "inner", "mode"), list(cases(27))[::2], ids=str)
 def test_any_activation_after_any_rescaling(name: str, inner: sympy.Expr, mode: str, handled) -> None:
     derived(forward(as_text(inner, ACTIVATIONS[name])), (mode,))
     assert max(handled, default=0) <= algebra.MOST_TERMS and sum(handled) <= BUDGET
