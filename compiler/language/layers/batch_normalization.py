@@ -10,6 +10,7 @@ from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_SCALE, Initiali
 from compiler.language.layers import checks
 from compiler.language.layers.base import Forward, Layer, Parameter, Shape
 from compiler.language.layers.masks import Masks, first
+from compiler.language.layers.normalization import centred_problems, gamma_and_beta, in_scale
 
 _STATISTICS = """
     mean[c] = mean[...](x[..., c])
@@ -56,11 +57,7 @@ class BatchNormalization(Layer):
     def problems(self) -> Iterator[Problem]:
         if not checks.is_number(self.momentum) or not 0 <= self.momentum <= 1:
             yield checks.wrong("momentum", "a number from 0 to 1", self.momentum)
-        yield from checks.positive_number("epsilon", self.epsilon)
-        yield from checks.boolean("center", self.center)
-        yield from checks.boolean("scale", self.scale)
-        yield from checks.initializer("beta_initializer", self.beta_initializer)
-        yield from checks.initializer("gamma_initializer", self.gamma_initializer)
+        yield from centred_problems(self)
 
     def masked(self, masks: Masks, x: Shape) -> Forward | None:
         if len(x) != 2:
@@ -79,19 +76,12 @@ class BatchNormalization(Layer):
 
     def _of(self, x: Shape, statistics: str, average: str) -> Forward:
         """The layer with these `statistics`, whose running `average` is so."""
-        channels = (x[-1],)
-        parameters = {}
-        if self.scale:
-            parameters["gamma"] = Parameter(channels, self.gamma_initializer)
-        if self.center:
-            parameters["beta"] = Parameter(channels, self.beta_initializer)
-        scaled = "gamma[c] * normalized[..., c]" if self.scale else "normalized[..., c]"
-        scaled += " + beta[c]" if self.center else ""
+        channels, scaled = (x[-1],), in_scale(self, "normalized[..., c]", "c")
         averages = {of: average.format(of=of) for of in ("mean", "variance")}
         return Forward(
             statistics + _TRAINING.format(scaled=scaled, **averages),
             x,
-            parameters,
+            gamma_and_beta(self, x[-1]),
             constants={"momentum": self.momentum, "epsilon": self.epsilon},
             inference=_INFERENCE.format(scaled=scaled),
             state={

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from compiler.errors import ModelError, Problem
 from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_SCALE, Initializer
@@ -32,7 +33,7 @@ class LayerNormalization(Layer):
     any_number = True
 
     def problems(self) -> Iterator[Problem]:
-        yield from _normalization_problems(self)
+        yield from centred_problems(self)
 
     def forward(self, x: Shape) -> Forward:
         checks.at_least_rank_one(x)
@@ -40,9 +41,9 @@ class LayerNormalization(Layer):
             mean[...] = mean[k](x[..., k])
             variance[...] = mean[k]((x[..., k] - mean[...])**2)
             normalized[..., c] = (x[..., c] - mean[...]) / sqrt(variance[...] + epsilon)
-            y[..., c] = {_scaled(self, "normalized[..., c]", "c")}
+            y[..., c] = {in_scale(self, "normalized[..., c]", "c")}
             """
-        return Forward(formula, x, _parameters(self, x[-1]), {"epsilon": self.epsilon})
+        return Forward(formula, x, gamma_and_beta(self, x[-1]), {"epsilon": self.epsilon})
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class GroupNormalization(Layer):
 
     def problems(self) -> Iterator[Problem]:
         yield from checks.positive_integer("groups", self.groups)
-        yield from _normalization_problems(self)
+        yield from centred_problems(self)
 
     def forward(self, x: Shape) -> Forward:
         checks.at_least_rank_one(x)
@@ -123,7 +124,7 @@ class InstanceNormalization(Layer):
     any_number = True
 
     def problems(self) -> Iterator[Problem]:
-        yield from _normalization_problems(self)
+        yield from centred_problems(self)
 
     def forward(self, x: Shape) -> Forward:
         if len(x) < 2:
@@ -145,22 +146,39 @@ def _grouped(layer: GroupNormalization | InstanceNormalization, x: Shape, groups
         mean[b, g] = mean[{over}](x[{at}, ravel(g, k)])
         variance[b, g] = mean[{over}]((x[{at}, ravel(g, k)] - mean[b, g])**2)
         normalized[{at}, g, k] = (x[{at}, ravel(g, k)] - mean[b, g]) / sqrt(variance[b, g] + epsilon)
-        y[{at}, ravel(g, k)] = {_scaled(layer, f"normalized[{at}, g, k]", "ravel(g, k)")}
+        y[{at}, ravel(g, k)] = {in_scale(layer, f"normalized[{at}, g, k]", "ravel(g, k)")}
         """
     sizes = {"g": groups, "k": x[-1] // groups}
-    return Forward(formula, x, _parameters(layer, x[-1]), {"epsilon": layer.epsilon}, sizes=sizes)
+    return Forward(formula, x, gamma_and_beta(layer, x[-1]), {"epsilon": layer.epsilon}, sizes=sizes)
 
 
-Centred = LayerNormalization | GroupNormalization | InstanceNormalization
+class Centred(Protocol):
+    """A normalisation that is scaled and shifted, as far as its arguments say so."""
+
+    @property
+    def epsilon(self) -> float: ...
+
+    @property
+    def center(self) -> bool: ...
+
+    @property
+    def scale(self) -> bool: ...
+
+    @property
+    def beta_initializer(self) -> Initializer: ...
+
+    @property
+    def gamma_initializer(self) -> Initializer: ...
 
 
-def _scaled(layer: Centred, value: str, channel: str) -> str:
+def in_scale(layer: Centred, value: str, channel: str) -> str:
     """The value times gamma plus beta, as far as the layer has them."""
     scaled = f"gamma[{channel}] * {value}" if layer.scale else value
     return f"{scaled} + beta[{channel}]" if layer.center else scaled
 
 
-def _parameters(layer: Centred, channels: int) -> dict[str, Parameter]:
+def gamma_and_beta(layer: Centred, channels: int) -> dict[str, Parameter]:
+    """Those of the two parameters that the layer has, one value for each channel."""
     parameters = {}
     if layer.scale:
         parameters["gamma"] = Parameter((channels,), layer.gamma_initializer)
@@ -169,7 +187,8 @@ def _parameters(layer: Centred, channels: int) -> dict[str, Parameter]:
     return parameters
 
 
-def _normalization_problems(layer: Centred) -> Iterator[Problem]:
+def centred_problems(layer: Centred) -> Iterator[Problem]:
+    """What is wrong with the arguments that all of these have."""
     yield from checks.positive_number("epsilon", layer.epsilon)
     yield from checks.boolean("center", layer.center)
     yield from checks.boolean("scale", layer.scale)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from compiler.errors import Problem
 from compiler.language.initializers import DEFAULT_BIAS, DEFAULT_KERNEL, Initializer
@@ -20,65 +21,63 @@ from compiler.language.regularizers.base import Regularizer
 
 
 @dataclass(frozen=True)
-class Conv2DTranspose(Layer):
+class TransposedConvolution(Layer):
+    """What those of one and of two dimensions have in common; `sides` says which these are."""
+
+    filters: int
+    kernel_size: int | tuple[int, ...]
+    stride: int | tuple[int, ...] = 1
+    padding: str = "valid"
+    dilation: int | tuple[int, ...] = 1
+    activation: str | Layer | None = None
+    use_bias: bool = True
+    kernel_initializer: Initializer = DEFAULT_KERNEL
+    bias_initializer: Initializer = DEFAULT_BIAS
+    kernel_regularizer: Regularizer | None = None
+    bias_regularizer: Regularizer | None = None
+
+    any_number = True
+    sides: ClassVar[Sides]
+
+    def problems(self) -> Iterator[Problem]:
+        yield from checks.positive_integer("filters", self.filters)
+        yield from convolution_problems(self, self.sides, padding=False)
+        if self.padding not in ("valid", "same"):
+            yield checks.wrong("padding", '"valid" or "same"', self.padding)
+
+    def forward(self, x: Shape) -> Forward:
+        return _transposed(self, x, self.sides)
+
+
+@dataclass(frozen=True)
+class Conv2DTranspose(TransposedConvolution):
     """The transpose of a convolution: (height, width, c) to (height', width', filters).
 
     Kernel (kernel height, kernel width, filters, c), bias (filters,). `padding` is "valid" or "same".
     """
 
-    filters: int
     kernel_size: int | tuple[int, int]
     stride: int | tuple[int, int] = 1
-    padding: str = "valid"
     dilation: int | tuple[int, int] = 1
-    activation: str | Layer | None = None
-    use_bias: bool = True
-    kernel_initializer: Initializer = DEFAULT_KERNEL
-    bias_initializer: Initializer = DEFAULT_BIAS
-    kernel_regularizer: Regularizer | None = None
-    bias_regularizer: Regularizer | None = None
 
-    any_number = True
-
-    def problems(self) -> Iterator[Problem]:
-        yield from _transposed_problems(self, IMAGE)
-
-    def forward(self, x: Shape) -> Forward:
-        return _transposed(self, x, IMAGE)
+    sides = IMAGE
 
 
 @dataclass(frozen=True)
-class Conv1DTranspose(Layer):
+class Conv1DTranspose(TransposedConvolution):
     """The transpose of a convolution: (length, c) to (length', filters).
 
     Kernel (kernel size, filters, c), bias (filters,). `padding` is "valid" or "same".
     """
 
-    filters: int
     kernel_size: int
     stride: int = 1
-    padding: str = "valid"
     dilation: int = 1
-    activation: str | Layer | None = None
-    use_bias: bool = True
-    kernel_initializer: Initializer = DEFAULT_KERNEL
-    bias_initializer: Initializer = DEFAULT_BIAS
-    kernel_regularizer: Regularizer | None = None
-    bias_regularizer: Regularizer | None = None
 
-    any_number = True
-
-    def problems(self) -> Iterator[Problem]:
-        yield from _transposed_problems(self, SEQUENCE)
-
-    def forward(self, x: Shape) -> Forward:
-        return _transposed(self, x, SEQUENCE)
+    sides = SEQUENCE
 
 
-Transposed = Conv1DTranspose | Conv2DTranspose
-
-
-def _transposed(layer: Transposed, x: Shape, sides: Sides) -> Forward:
+def _transposed(layer: TransposedConvolution, x: Shape, sides: Sides) -> Forward:
     checks.rank(x, len(sides) + 1, sides.layout)
     size, stride, dilation = (each(n, sides) for n in (layer.kernel_size, layer.stride, layer.dilation))
     constants: dict[str, int] = {}
@@ -109,10 +108,3 @@ def _transposed(layer: Transposed, x: Shape, sides: Sides) -> Forward:
         formula = f"y{target} += {values}"
         formula += f"\ny[b, {sides.axes}, o] += bias[o]" if layer.use_bias else ""
     return Forward(formula, (*extents, layer.filters), parameters, constants)
-
-
-def _transposed_problems(layer: Transposed, sides: Sides) -> Iterator[Problem]:
-    yield from checks.positive_integer("filters", layer.filters)
-    yield from convolution_problems(layer, sides, padding=False)
-    if layer.padding not in ("valid", "same"):
-        yield checks.wrong("padding", '"valid" or "same"', layer.padding)

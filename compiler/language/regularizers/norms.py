@@ -13,12 +13,10 @@ from compiler.language.regularizers.base import Regularizer
 
 
 @dataclass(frozen=True)
-class L1(Regularizer):
-    """`rate` times the sum of absolute values."""
+class _Norm(Regularizer):
+    """`rate` times something."""
 
     rate: float = 0.01
-
-    formula = "penalty[] = rate * sum[...](abs(parameter[...]))"
 
     @property
     def constants(self) -> Mapping[str, int | float]:
@@ -29,19 +27,17 @@ class L1(Regularizer):
 
 
 @dataclass(frozen=True)
-class L2(Regularizer):
+class L1(_Norm):
+    """`rate` times the sum of absolute values."""
+
+    formula = "penalty[] = rate * sum[...](abs(parameter[...]))"
+
+
+@dataclass(frozen=True)
+class L2(_Norm):
     """`rate` times the sum of squares."""
 
-    rate: float = 0.01
-
     formula = "penalty[] = rate * sum[...](parameter[...]**2)"
-
-    @property
-    def constants(self) -> Mapping[str, int | float]:
-        return {"rate": self.rate}
-
-    def problems(self) -> Iterator[Problem]:
-        yield from _rate("rate", self.rate)
 
 
 @dataclass(frozen=True)

@@ -35,28 +35,49 @@ def operands_of(
         found = ", ".join(unknown)
         raise ModelError(Problem("no such axis", expected=", ".join(axes) or "none", found=found))
     _refuse_unread(written, axes, sizes)
-    classes = _classes(written.formula, axes)
-    known = dict(sizes)
-    _spread(known, classes)
-    fresh = iter(SMALL)
+    known = _Sizes(axes, _classes(written.formula, axes), sizes)
     for tensor in given.values():
         if tensor.index_of:
             names = [index.name for index in tensor.reads[0].indices if isinstance(index, Name)]
             limit = _axis_at(tensor.index_of, written.formula)
             for name in (*names, *(() if limit is None else (limit,))):
-                _give_axis(name, known, classes, axes, fresh)
+                known.give(name)
     for name in _alone(given):
         # Where it moves through nothing else, another size would only be guessed from those of the tensors.
         if _reads_by(written.formula, name) <= given.keys():
-            _give_axis(name, known, classes, axes, fresh)
+            known.give(name)
     for name in dict.fromkeys([*_alone(given), *axes]):
-        if not _needs_size(name, known, classes, axes):
+        if not known.lacks(name):
             continue
         try:
-            return _with(written, given, known), known
+            return _with(written, given, known.found), known.found
         except ModelError:
-            _give_axis(name, known, classes, axes, fresh)
-    return _with(written, given, known), known
+            known.give(name)
+    return _with(written, given, known.found), known.found
+
+
+class _Sizes:
+    """The sizes of axes so far: those that were said, what follows from them, and small ones for others."""
+
+    def __init__(self, axes: Mapping[str, bool], classes: Mapping[str, set[str]], said: Mapping[str, int]):
+        self.axes, self.classes = axes, classes
+        self.found = dict(said)
+        for name, size in said.items():
+            for other in classes[name]:
+                self.found.setdefault(other, size)
+        self.fresh = iter(SMALL)
+
+    def lacks(self, name: str) -> bool:
+        """Whether no size is said of an axis, nor of any that goes as far."""
+        alike = self.classes.get(name, set())
+        said = any(other in self.found or self.axes[other] for other in alike)
+        return name != BATCH_AXIS and bool(alike) and not said
+
+    def give(self, name: str) -> None:
+        """A small size for an axis and those that go as far, unless one of them says its own."""
+        if self.lacks(name):
+            alike = self.classes[name] - {BATCH_AXIS}
+            self.found.update(dict.fromkeys(alike, next(self.fresh, SMALL[0])))
 
 
 def _with(written: Written, given: Mapping[str, Given], sizes: Mapping[str, int]) -> dict[str, Operand]:
@@ -145,32 +166,6 @@ def _classes(formula: Formula, axes: Mapping[str, bool]) -> dict[str, set[str]]:
         met(statement.target, statement.indices)
         visit(statement.value)
     return classes
-
-
-def _spread(known: dict[str, int], classes: Mapping[str, set[str]]) -> None:
-    for name, size in list(known.items()):
-        for other in classes[name]:
-            known.setdefault(other, size)
-
-
-def _give_axis(
-    name: str,
-    known: dict[str, int],
-    classes: Mapping[str, set[str]],
-    axes: Mapping[str, bool],
-    fresh: Iterator[int],
-) -> None:
-    """A small size for an axis and those that go as far, unless one of them says its own."""
-    if _needs_size(name, known, classes, axes):
-        known.update(dict.fromkeys(classes[name] - {BATCH_AXIS}, next(fresh, SMALL[0])))
-
-
-def _needs_size(
-    name: str, known: Mapping[str, int], classes: Mapping[str, set[str]], axes: Mapping[str, bool]
-) -> bool:
-    """Whether no size is said of an axis, nor of any that goes as far."""
-    alike = classes.get(name, set())
-    return name != BATCH_AXIS and bool(alike) and not any(other in known or axes[other] for other in alike)
 
 
 def _axis_at(place: tuple[str, int], formula: Formula) -> str | None:
