@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import accumulate
 
 import sympy
 
@@ -30,8 +31,11 @@ LONGEST_AGAIN = 160
 """The operations of a form whose common factors are looked for once more."""
 LONGEST_SUM = 80
 """The operations of a body whose summands are looked at one by one."""
-MOST_OPENED = 3
-"""A body with more exponentials and the like is not looked into: the maximum of many exponents grows deep."""
+MOST_OPENED, LONGEST_OPENED = 3, 64
+"""A body with more exponentials and the like, or more operations, is not looked into: the maximum of many
+exponents grows deep, and forms of forms are long."""
+MOST_WORK = 400
+"""The operations of all forms together that are tried of a body whose own form is poor."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,20 @@ def choose_form(question: Question) -> Choice:
     if wrong(question, settled_as(expression, question)) < MANY:
         # What is dearer than the plain form has nothing to gain.
         ranked = ranked[: ranked.index(expression)][:MOST_MEASURED]
+    else:
+        ranked = _of_little_work(ranked)
     if not ranked:
         return Choice(expression)
     candidates = dict.fromkeys([*ranked, expression])
     return first_accurate(question, sorted(candidates, key=partial(final_cost, question)))
+
+
+def _of_little_work(ranked: Sequence[sympy.Expr]) -> tuple[sympy.Expr, ...]:
+    """The first forms, as many as have `MOST_WORK` operations together; the first one always."""
+    so_far = accumulate(map(operations, ranked))
+    return tuple(
+        f for k, (f, work) in enumerate(zip(ranked, so_far, strict=True)) if not k or work <= MOST_WORK
+    )
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -149,7 +163,7 @@ def _outermost_sums(node: sympy.Expr) -> Iterator[sympy.Add]:
 
 def _of_accurate_parts(question: Question, _: sympy.Expr) -> Iterator[sympy.Expr]:
     """Forms whose functions have arguments that are themselves accurate: log(1 - p) is made of 1 - p."""
-    if transcendentals(question.value) > MOST_OPENED:
+    if transcendentals(question.value) > MOST_OPENED or operations(question.value) > LONGEST_OPENED:
         return
     opened = in_exponentials(question.value, bounded=True)
     for body in dict.fromkeys([question.value, opened]):

@@ -2,7 +2,7 @@
 
     a + (b + c)         b and c cancel; had a been added to b first, its last digits would be those of b
     x/y/y               not x/y**2, which is infinite or 0 long before the quotient is
-    x/y*x/y             not x**2/y**2
+    x/y*x/y, (x/y)**2   not x**2/y**2
     e^(a/2)*x*e^(a/2)   not x*e^a: the exponential alone may be infinite, or 0 where x is infinite
     2/(1 + x**2)*x      not 2*x/(1 + x**2): any order in which nothing leaves the range at the points measured
 
@@ -29,29 +29,45 @@ COMFORTABLE = 100.0
 """Of a magnitude's binary logarithm: a little less than a float32 can hold."""
 LONGEST_SUM = 6
 """Of more summands no two are tried as the first."""
+CANCELLED = 3
+"""Bits that two summands have lost together, for that to be tried."""
 
 
 def orders(question: Question, body: sympy.Expr) -> Iterator[sympy.Expr]:
     """The body with one sum or quotient computed in another order, in every way that is tried."""
     steadily = partial(_steadily, question)
-    for given in dict.fromkeys([body, apart(body), apart(in_cases(body))]):
-        for change in (_divided_one_by_one, _by_turns, _between_halves, steadily):
+    # The value as it was given: x²/z² may be a power of x/z, where z/(x² + z²) knows nothing of that.
+    for given in dict.fromkeys([body, apart(body), apart(in_cases(body)), question.value]):
+        for change in (_divided_one_by_one, _by_turns, _of_quotients, _between_halves, steadily):
             changed = given.replace(lambda node: node.is_Mul, change)
             if changed != given:
                 yield changed
     for total in sorted(body.atoms(sympy.Add), key=sympy.default_sort_key):
         if 2 < len(total.args) <= LONGEST_SUM:
-            for pair in combinations(ordered(total), 2):
+            for pair in filter(partial(_cancel, question), combinations(ordered(total), 2)):
                 rest = [summand for summand in total.args if summand not in pair]
                 yield body.xreplace({total: sympy.Add(Together(sympy.Add(*pair)), *rest)})
+
+
+def _cancel(question: Question, pair: tuple[sympy.Expr, sympy.Expr]) -> bool:
+    """Whether two of a sum are together much smaller than one of them somewhere: only then it matters that
+    nothing else meets them before."""
+    try:
+        one, other, both = (sizes(question, part) for part in (*pair, sympy.Add(*pair)))
+    except UnknownScalar:
+        return True
+    return bool(np.any(both < np.maximum(one, other) - CANCELLED))
 
 
 def _above_and_below(product: sympy.Mul, powers: bool) -> tuple[list[sympy.Expr], list[sympy.Expr]]:
     """The factors of numerator and denominator; with `powers` those of powers of the numerator one by one.
     All numbers are one factor."""
-    number, rest = product.as_independent(*product.free_symbols, as_Add=False)
+    factors = ordered(product)
+    number = sympy.Mul(*(factor for factor in factors if factor.is_number))
     above, below = ([] if number == 1 else [number]), []
-    for factor in ordered(rest) if rest.is_Mul else [rest]:
+    for factor in factors:
+        if factor.is_number:
+            continue
         base, exponent = factor.as_base_exp()
         if not exponent.is_Integer or isinstance(factor, sympy.exp):
             above.append(factor)
@@ -72,6 +88,21 @@ def _by_turns(product: sympy.Mul) -> sympy.Expr:
         step for pair in zip_longest((1 / b for b in below), others) for step in pair if step is not None
     ]
     return _one_after_another(first, turns)
+
+
+def _of_quotients(product: sympy.Mul) -> sympy.Expr:
+    """x²·y⁻² as (x/y)²."""
+    powers = [(factor, *factor.as_base_exp()) for factor in ordered(product) if not factor.is_number]
+    above = [one for one in powers if one[2].is_Integer and one[2] > 1]
+    below = [one for one in powers if one[2].is_Integer and one[2] < -1]
+    quotients = []
+    for (grows, base, power), (shrinks, divisor, exponent) in zip(above, below, strict=False):
+        count = min(power, -exponent)
+        quotients.append(
+            Together(base / divisor) ** count * base ** (power - count) * divisor ** (exponent + count)
+        )
+        product = product / (grows * shrinks)
+    return sympy.Mul(product, *quotients)
 
 
 def _steadily(question: Question, product: sympy.Mul) -> sympy.Expr:

@@ -113,11 +113,12 @@ def sizes(question: Question, part: sympy.Expr) -> np.ndarray:
 
 
 def needs_care(expression: sympy.Expr) -> bool:
-    """Whether rounding could do more to it than to a polynomial: it divides by a sum, or has a function."""
+    """Whether rounding could do more to it than to a polynomial: it divides by a sum or by a power, or has a
+    function."""
     for node in parts_of(expression):
         if isinstance(node, sympy.Function | Power) or (node.is_Pow and not node.exp.is_Integer):
             return True
-        if node.is_Pow and node.exp.is_negative and node.base.is_Add:
+        if node.is_Pow and node.exp.is_negative and (node.base.is_Add or node.exp <= -2):
             return True
     return False
 
@@ -137,18 +138,34 @@ def _wrong_bits(question: Question, form: sympy.Expr) -> Bits:
     """How many bits of the form are wrong at each point where the value is known and representable.
 
     Raises UnknownScalar."""
-    longest = max((len(node.args) for node in parts_of(form) if node.is_Add), default=0)
+    longest = _longest_sum(form)
     starts = range(min(longest, MOST_STARTS) if longest > 2 else 1)
     bits = np.max([_bits_from(question, form, first) for first in starts], axis=0)
     alone = (
-        _wrong_bits(replace(question, value=value), form.xreplace(nothing))
+        _wrong_bits(replace(question, value=value), _without(form, nothing))
         for nothing, value in _alone(question)
     )
     return np.concatenate([bits, *alone])
 
 
+@lru_cache(maxsize=65_536)
+def _longest_sum(node: sympy.Basic) -> int:
+    """The most summands that a sum has; kept of each part, as forms have most parts in common."""
+    return max((len(node.args) if node.is_Add else 0, *map(_longest_sum, node.args)))
+
+
+@lru_cache(maxsize=65_536)
+def _without(node: sympy.Basic, nothing: frozenset[sympy.Symbol]) -> sympy.Basic:
+    """The form with 0 for some symbols; kept of each part."""
+    if node in nothing:
+        return sympy.S.Zero
+    parts = [_without(part, nothing) for part in node.args]
+    changed = any(new is not old for new, old in zip(parts, node.args, strict=True))
+    return node.func(*parts) if changed else node
+
+
 @lru_cache(maxsize=4096)
-def _alone(question: Question) -> tuple[tuple[Mapping[sympy.Symbol, sympy.Expr], sympy.Expr], ...]:
+def _alone(question: Question) -> tuple[tuple[frozenset[sympy.Symbol], sympy.Expr], ...]:
     """The summands that have nothing to do with each other: for each, what is 0 in it, and what is left."""
     linear = frozenset(_linear(question))
     supports = _supports(question.value, linear) if linear else set()
@@ -156,8 +173,8 @@ def _alone(question: Question) -> tuple[tuple[Mapping[sympy.Symbol, sympy.Expr],
         return ()
     outputs, found = dict(question.outputs), []
     for support in sorted(supports, key=lambda s: sorted(map(str, s))):
-        nothing = dict.fromkeys(sorted(linear - support, key=str), sympy.S.Zero)
-        left = question.value.xreplace(nothing)
+        nothing = linear - support
+        left = _without(question.value, nothing)
         if left not in (0, question.value) and needs_care(left.xreplace(outputs)):
             found.append((nothing, left))
     return tuple(found)
@@ -258,6 +275,9 @@ def sample(question: Question) -> dict[sympy.Symbol, np.ndarray]:
     value = question.value.xreplace(outputs)
     symbols = sorted(value.free_symbols.union(*(f.free_symbols for f in outputs.values())), key=str)
     roles = _roles([value, *outputs.values()], symbols)
+    if all(node.is_Mul or node.is_Pow or node.is_Symbol or node.is_number for node in parts_of(value)):
+        # A product alone: x/z² is a float where both are 1e-30, and z² is none.
+        roles = dict.fromkeys(symbols, "divisor")
     if "argument" in roles.values():
         # A sum of exponentials beside them, drawn by itself, would be a sum that there cannot be.
         roles = {symbol: "factor" if role == "divisor" else role for symbol, role in roles.items()}

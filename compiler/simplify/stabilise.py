@@ -96,6 +96,9 @@ def _opened_logarithm(program: Program, name: str, term: Term, memo: Memo) -> Te
         position = next(s for s, a in changed.reads if a == access)
         changed = inlined(changed, position, function)
     assumed = assume(program, changed, memo.signs)
+    if not isinstance(assumed.body, sympy.log):
+        # It has opened by itself: log(exp(x)) is x.
+        return None if _exponentials_under_logarithms(assumed.body) else changed
     forms = (_open(sympy.log(form)) for form in (assumed.body.args[0], factored(assumed.body.args[0])))
     body = min(forms, key=lambda form: (_exponentials_under_logarithms(form), cheaper_key(form)))
     if _exponentials_under_logarithms(body) or body == assumed.body or not assumed.body.has(sympy.exp):

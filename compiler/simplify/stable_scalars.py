@@ -26,7 +26,7 @@ def stable_softplus(body: sympy.Expr) -> sympy.Expr:
         exponent = (node.args[0] - 1).args[0]
         return Maximum(exponent, 0) + sympy.log(1 + sympy.exp(-Absolute(exponent)))
 
-    return body.replace(is_softplus, change)
+    return body.replace(is_softplus, change) if body.has(sympy.log) else body
 
 
 def decided(body: sympy.Expr) -> sympy.Expr:
@@ -40,7 +40,8 @@ def decided(body: sympy.Expr) -> sympy.Expr:
     def change(condition: sympy.Basic, then: sympy.Expr, otherwise: sympy.Expr) -> sympy.Expr:
         return Select(condition, of_case(then, condition, 1), of_case(otherwise, condition, 2))
 
-    return body.replace(Select, change)
+    # To walk through a body takes time, and most have no choice in a choice.
+    return body.replace(Select, change) if len(body.atoms(Select)) > 1 else body
 
 
 def with_one_sided(body: sympy.Expr) -> sympy.Expr:
@@ -57,7 +58,7 @@ def with_one_sided(body: sympy.Expr) -> sympy.Expr:
                 return rest + factor * Maximum(-size, 0)
         return node
 
-    return body.replace(lambda node: node.is_Add and node.has(Maximum), change)
+    return body.replace(lambda node: node.is_Add and node.has(Maximum), change) if body.has(Maximum) else body
 
 
 def divided_through(body: sympy.Expr) -> sympy.Expr:
@@ -74,7 +75,7 @@ def divided_through(body: sympy.Expr) -> sympy.Expr:
         whole = sympy.Add(*(term / above[0] for term in divisor.base.args))
         return sympy.Mul(*(factor for factor in node.args if factor not in (above[0], divisor)), 1 / whole)
 
-    return body.replace(is_quotient, change)
+    return body.replace(is_quotient, change) if body.has(sympy.exp) else body
 
 
 def _is_divisor(node: sympy.Basic) -> bool:
@@ -99,7 +100,10 @@ def near_zero(body: sympy.Expr) -> sympy.Expr:
         rest = node.args[0] - 1
         return isinstance(rest, sympy.exp) and bool(rest.args[0].is_nonpositive)
 
-    body = body.replace(is_logarithm, lambda node: log1p(node.args[0] - 1))
+    if not body.has(sympy.exp):
+        return body
+    if body.has(sympy.log):
+        body = body.replace(is_logarithm, lambda node: log1p(node.args[0] - 1))
     return body.replace(lambda node: node.is_Add and node.args[0].is_Number, in_sum)
 
 
@@ -131,4 +135,6 @@ def of_small_parts(body: sympy.Expr) -> sympy.Expr:
     def is_logarithm(node: sympy.Basic) -> bool:
         return isinstance(node, sympy.log) and node.args[0].is_Add and node.args[0].args[0] == 1
 
+    if not body.has(sympy.log):
+        return body
     return body.replace(is_logarithm, lambda node: log1p(node.args[0] - 1))

@@ -2,16 +2,17 @@
 
 python -m tests.simplify.numerics.hunt FIRST COUNT FILE    writes what is wrong with each composition
 
-JAX is needed; `--extra bench` has it.
+Those that FILE says are done are not looked at again: a hunt that was stopped goes on. JAX is needed;
+`--extra bench` has it.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -50,6 +51,11 @@ NEAR = 1e-4
 LONGEST, LATE = 60, 2
 """Seconds of processor time that the hunter has for one composition, and that its derivation should take; the
 tests have no clock."""
+REFUSALS = (
+    *(CompilerBug, ModelError, ValueError, TypeError, ArithmeticError),
+    *(LookupError, AttributeError, RecursionError),
+)
+"""What a derivation may end in, if it is not compiled; most are mistakes of the compiler."""
 MODES = (("vjp",), ("jvp",), ("hvp",), ("vjp",))
 
 
@@ -89,7 +95,7 @@ def findings(number: int, jax: ModuleType) -> list[Finding]:
         wrong = list(wrong_in(composition, jax, programs))
     except TimeoutError:
         return [Finding(Kind.SLOW, number, f"{composition.whole} {modes}")]
-    except (CompilerBug, ModelError, ValueError, TypeError, ArithmeticError) as error:
+    except REFUSALS as error:
         return [Finding(Kind.REFUSED, number, f"{composition.whole}: {type(error).__name__} {error}")]
     late = [Finding(Kind.LATE, number, f"{composition.whole} {modes} {taken:.1f}")] if taken > LATE else []
     first: dict[Kind, Wrong] = {}
@@ -134,7 +140,8 @@ def wrong_in(composition: Composition, jax: ModuleType, programs: dict[str, Prog
 
 
 def main(first: int, count: int, path: Path) -> None:
-    """Write what is wrong with each composition, and how many have something of each kind."""
+    """Write what is wrong with each composition that the file does not have, and how many of each kind there
+    are."""
     import jax
     import jax.scipy.special
 
@@ -142,19 +149,27 @@ def main(first: int, count: int, path: Path) -> None:
         raise TimeoutError
 
     signal.signal(signal.SIGVTALRM, stop)
-    of_kind: Counter[str] = Counter()
+    done = set(_of_kinds(path, "done"))
     with path.open("a") as file:
         for number in range(first, first + count):
+            if number in done:
+                continue
             started = time.process_time()
             signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST)
             found = findings(number, jax)
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-            of_kind.update(one.kind.value for one in found)
             lines = [*map(str, found), f"done {number} {time.process_time() - started:.2f}"]
             file.write("\n".join(lines) + "\n")
             file.flush()
     for kind in Kind:
-        print(f"{of_kind[kind.value]:5} of {count} {kind.value}")
+        numbers = _of_kinds(path, kind.name)
+        print(f"{sum(first <= n < first + count for n in numbers):5} of {count} {kind.value}")
+
+
+def _of_kinds(path: Path, word: str) -> list[int]:
+    """The numbers in the lines that begin with the word; none where there is no file."""
+    lines = path.read_text() if path.exists() else ""
+    return [int(number) for number in re.findall(rf"^{word} (\d+) ", lines, re.MULTILINE)]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from compiler.simplify.evaluate import in_floats
 from compiler.simplify.exact import exactly
 from compiler.simplify.exponentials import Scaling
 from compiler.simplify.rounding import Question
+from tests.simplify.numerics.accuracy import computed, derived, forward
 
 x = sympy.Symbol("x", real=True)
 exp, log, cosh = sympy.exp, sympy.log, sympy.cosh
@@ -47,3 +48,14 @@ def test_other_logarithms_stay_as_they_are() -> None:
     ):
         assert not Scaling(True).settle(body).has(sympy.codegen.cfunctions.expm1), body
     assert finished(Question(log(1 + exp(x)))).has(exp(-Absolute(x)))
+
+
+@pytest.mark.parametrize(
+    "inner", ["exp(x[b])", "exp(-2*x[b])", "exp(x[b])**2", "exp(x[b]**2)", "exp(-x[b]/3)"]
+)
+@pytest.mark.parametrize("outer", ["-h[b]*log(h[b])", "log(h[b])", "log(h[b]*h[b])", "log(1/h[b])"])
+def test_a_logarithm_of_a_stored_exponential(inner: str, outer: str) -> None:
+    """Put under the logarithm, the exponential and it are gone, and log(h) is no logarithm any more: this was
+    an internal error."""
+    program = derived(forward(f"h[b] = {inner}\ny[b] = {outer}"), ("vjp",))["vjp"]
+    assert all(np.isfinite(computed({"vjp": program}, np.float32([-1.5, 0.0, 2.0]))["vjp"]))
