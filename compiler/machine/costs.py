@@ -32,6 +32,24 @@ summed, one of whose exponentials are summed, one of rows of 32 that are summed,
     float32, none       0.37   5.1    5.6  0.95      7.2    0.79     12.7
     float64, none       0.68  15.1   43.5  1.06     15.2    0.80     13.9
 
+Register tiles and a scatter, by the same command with `--priced`: how many times the predicted cycles sums of
+256 terms take, sums of 4, windows of 3 over 16 channels, the same added to memory, and a scatter of 512
+values into 64 places. The model is that of the processor, of which 64 bytes are two operations.
+
+                    256 terms   4 terms   windows   added   scatter
+    float32, 64          0.95      0.90      0.95    0.94      0.50
+    float64, 64          0.95      0.92      0.96    0.95      0.56
+    float32, 32          0.93      0.62      0.87    0.81      0.53
+    float64, 32          1.03      0.67      0.87    0.81      0.54
+    float32, 16          1.30      0.86      1.16    1.08      0.53
+    float64, 16          1.13      1.00      1.00    0.91      0.53
+    float32, none        1.08      0.68      0.98    1.28      0.50
+    float64, none        1.13      0.72      0.99    1.29      0.55
+
+So tiles have one set of numbers, but for float32 in 16 bytes: without multiply-adds more of the loads shows,
+and `exposed` is 0.4 there, by which these are 1.10, 0.80, 1.01 and 0.96. A scatter takes 2.0 to 2.2 cycles a
+point; it is priced at twice that, as points whose position has to be decoded take more.
+
 Rows of MNIST's network by the command above, in this order without the last two; weighted by time:
 
     plain loops     0.60, 1.22, 0.55, 1.14, 0.52, 1.44
@@ -62,7 +80,7 @@ class Costs:
     plain loops and of the extremum. A copy takes 0.4, a tanh 1.2, a transposed copy 1.9."""
     scatter_point: float = 4.0
     """Cycles for a point whose address is data: decode a saved position and read or write one value.
-    Reckoned: no kernel of the table is one."""
+    Measured: 2.0 to 2.2 where an index says the place, in the table of tiles; the decoding is reckoned."""
     cleared_bytes: int = 32
     """Bytes that are cleared in a cycle. Reckoned: one store."""
     store: float = 1.0
@@ -76,7 +94,7 @@ class Costs:
     row."""
     exposed: float = 0.1
     """Share of the quicker one of arithmetic and loads that does not happen at the same time as the other.
-    Part of that row."""
+    Part of that row; of float32 in 16 bytes measured by the table of tiles."""
     mask: float = 3.0
     """Cycles to load, widen and compare one vector of winners, and to zero the lanes that lose. Reckoned: an
     instruction each, one of them free."""

@@ -16,6 +16,7 @@ MACHINE = Machine(
         lanes_sum=4.0,
         strip_value=4.9,
         random_value=12.6,
+        exposed=0.4,
         group_load=0.9,
         group_add=0.9,
         group_store=1.8,
