@@ -56,7 +56,7 @@ def check_callbacks(callbacks: Sequence[Callback]) -> None:
         raise TrainingError(
             "callbacks makes no sense",
             expected="a list of callbacks, such as [EarlyStopping()]",
-            found=repr(callbacks),
+            found=f"a {type(callbacks).__name__}" + _kinds(callbacks),
         )
     hooks = [name for name in dir(Callback) if name.startswith("on_")]
     for callback in callbacks:
@@ -68,6 +68,13 @@ def check_callbacks(callbacks: Sequence[Callback]) -> None:
                 found=", ".join(unknown),
                 advice=f"{near[0]} for {unknown[0]}" if near else "a method of your own without on_",
             )
+
+
+def _kinds(several: Any) -> str:
+    """Of what a list holds what is no callback, without addresses of objects."""
+    several = several if isinstance(several, list | tuple) else ()
+    others = sorted({type(one).__name__ for one in several if not isinstance(one, Callback)})
+    return f" with a {', a '.join(others)}" if others else ""
 
 
 def check_iterable(

@@ -23,8 +23,6 @@ CAPTION = 14
 MOST_CLASSES = 20
 """A matrix of more is not printed, only its largest entries are."""
 MOST_PAIRS = 10
-LEAST_PIXELS = 64
-"""Of a sample without height and width that is drawn as a square: those of 8 by 8 are the smallest in use."""
 MARK = ("Software", "chainrule, a sheet of mistakes")
 """What a PNG says of itself: a sheet is written over another one, and over no picture of the user's."""
 HEAD_BYTES = 4096
@@ -111,20 +109,15 @@ def drawn_shape(inputs: Arrays) -> tuple[int, int, int]:
     """Height, width and channels of samples as they are drawn. Raises DataError where they are no images."""
     if not isinstance(inputs, np.ndarray | OnDemand):
         raise DataError("--worst draws images", found=f"{len(inputs)} inputs for each sample")
-    sample = inputs.shape[1:]
     try:
-        shape = reading_for(sample).shape
-    except DataError:
-        shape = None
-    if shape is None or (len(sample) == 1 and sample[0] < LEAST_PIXELS):
+        return reading_for(inputs.shape[1:]).shape
+    except DataError as error:
         raise DataError(
             "--worst draws images, and these samples are none",
-            expected="samples of shape (height, width) or (height, width, channels), or squares of "
-            f"{LEAST_PIXELS} values or more",
-            found=f"samples of shape {sample}",
+            expected=error.expected,
+            found=error.found,
             advice="predict without --worst, which prints which classes are taken for which",
-        )
-    return shape
+        ) from error
 
 
 def check_sheet(path: str | os.PathLike) -> None:

@@ -33,6 +33,10 @@ Convert = Callable[[np.ndarray, Given], np.ndarray]
 
 def _taken(given: Arrays, expected: Sequence[Given], what: str, convert: Convert) -> Arrays:
     """One array, several in a tuple or by names, or what is none of these, as it is."""
+    if len(expected) == 1 and isinstance(given, Mapping) and set(given) == {expected[0].key}:
+        given = given[expected[0].key]  # of one array networks take no dictionary
+    elif len(expected) == 1 and isinstance(given, list | tuple) and len(given) == 1 and _is_read(given[0]):
+        given = given[0]
     if isinstance(given, Mapping):
         places = {one.key: one for one in expected}
         return {key: _one(array, places.get(key), f"{what} {key!r}", convert) for key, array in given.items()}

@@ -25,6 +25,8 @@ ENDINGS = frozenset(
 )
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """What Pillow calls images of so many channels."""
+LEAST_SQUARE = 64
+"""Values of a sample without height and width that is taken for a square: 8 by 8 is the smallest in use."""
 MAXIMUM_PIXELS = 2**26
 TOGETHER = 256
 """Files that are read in one go."""
@@ -60,12 +62,13 @@ def reading_for(shape: Sequence[int], resize: bool = False, invert: bool = False
     """Of images for samples of this shape. Raises DataError for shapes that no image has."""
     if len(shape) == 2:
         shape = (*shape, 1)
-    if len(shape) == 1 and shape[0] == round(shape[0] ** 0.5) ** 2:
+    if len(shape) == 1 and LEAST_SQUARE <= shape[0] == round(shape[0] ** 0.5) ** 2:
         shape = (side := round(shape[0] ** 0.5), side, 1)
     if len(shape) != 3 or shape[2] not in MODES:
         raise DataError(
             "the model takes no images",
-            expected="samples of shape (height, width) or (height, width, channels), 1 to 4 channels",
+            expected="samples of shape (height, width) or (height, width, channels), 1 to 4 channels, "
+            f"or squares of {LEAST_SQUARE} values or more",
             found=f"samples of shape {tuple(shape)}",
         )
     height, width, channels = shape

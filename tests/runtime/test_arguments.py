@@ -6,6 +6,7 @@ import fake_network
 import numpy as np
 import pytest
 
+from runtime.callbacks import EarlyStopping
 from runtime.errors import DataError, TrainingError
 from runtime.evaluation import evaluate
 from runtime.trainer import fit
@@ -49,6 +50,13 @@ def test_arguments_as_keras_has_them(capsys):
     assert fit(fake_network.Network(), x, y, 4, 2, verbose=0).epoch == [0, 1]
     with pytest.raises(DataError, match="labels do not fit the model"):
         fit(fake_network.Network(), x, y[:, None, None, None].repeat(2, 1))
+
+
+@pytest.mark.parametrize("callbacks", [EarlyStopping(), [EarlyStopping(), object()]])
+def test_callbacks_that_are_none_are_named_by_their_kind(callbacks):
+    words = r"a list of callbacks(.|\n)*found: +a (EarlyStopping|list with a object)$"
+    with pytest.raises(TrainingError, match=words):
+        fit(fake_network.Network(), *fake_network.small_images(20), callbacks=callbacks, verbose=0)
 
 
 def test_steps_beyond_the_data_are_warned_of():

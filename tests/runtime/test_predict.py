@@ -120,7 +120,7 @@ def test_worst_mistakes(folder, capsys):
 
 
 def test_a_command_without_data_says_which_there_were(folder, capsys):
-    """A table after a folder too: each is read by what the weights know of columns."""
+    """A table after an array too: each is read by what the weights know of columns."""
     rows = fake_network.make_module("fake_four", INPUT_SHAPE=(4,), OUTPUT_SHAPE=(2,), MODEL_NAME="rows")
     assert run("predict", module=rows) == 1  # no weights yet
     Path("table.csv").write_text("a,b,c,d,label\n" + "".join(f"{k},1,0,2,{k % 2}\n" for k in range(40)))
@@ -133,12 +133,11 @@ def test_a_command_without_data_says_which_there_were(folder, capsys):
     assert "--data PATH of table.csv, which the weights were trained on" in words and "name images" in words
     assert run("evaluate", module=rows) == 1
     assert "name images" not in capsys.readouterr().err
-    Image.new("L", (2, 2)).save(folder / "images" / "square.png")
-    for other in Path("images").iterdir():
-        if other.is_dir():
-            shutil.rmtree(other)
-    assert run("predict", "images", "table.csv", module=rows) == 1
+    np.save("bytes.npy", np.zeros((1, 4), np.uint8))
+    assert run("predict", "bytes.npy", "table.csv", module=rows) == 1
     assert "do not mean the same" in capsys.readouterr().err
+    assert run("predict", "images", module=rows) == 1  # four values are no square
+    assert "the model takes no images" in capsys.readouterr().err
 
 
 def test_mistakes_in_order():

@@ -51,6 +51,18 @@ def test_as_good_as_arrays(kind, column):
     assert bits(network) == bits(other)
 
 
+@pytest.mark.parametrize(
+    "give", [lambda name, one: {name: one}, lambda _, one: (one,)], ids=["name", "tuple"]
+)
+def test_one_array_by_its_name_or_in_a_tuple(give):
+    """As models of several take them."""
+    expected = measured(fake_network.Network(), X, Y, (X[:9], Y[:9]))
+    pair = give("input", X), give("label", Y)
+    held_out = give("input", X[:9]), give("label", Y[:9])
+    assert measured(fake_network.Network(), *pair, held_out) == expected
+    assert np.array_equal(predict(fake_network.Network(), pair[0]), predict(fake_network.Network(), X))
+
+
 def test_integers_of_tables_are_numbers():
     """As they are; those of arrays might be pixels, and have to be said."""
     module = regression()
