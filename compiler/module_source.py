@@ -29,6 +29,7 @@ from compiler.ir.module.supersteps import in_supersteps
 from compiler.ir.module.verify import verify_routine
 from compiler.language.description import Model
 from compiler.machine.elements import element_bytes
+from compiler.machine.precision import precision_for
 from compiler.machine.target import Target
 from compiler.offers import APPLY_GRADIENTS, GRADIENTS, ORDER, TRAIN_STEP
 from compiler.pipeline import PASSES, Pass
@@ -96,11 +97,13 @@ def compile_to_source(
 
     `without` names those of the `passes` to leave out; `modes` are some of `compiler.modes.MODES`,
     vjp among them; `instruments` are for measurements; of `recipes` the module has those of its modes.
-    Raises ModelError for numbers that the dtype cannot hold.
+    Raises ModelError for numbers that the dtype cannot hold, and for a dtype whose products the target lacks.
     """
     stopwatch = stopwatch or Stopwatch()
     with stopwatch.stage("lower"):
         lowered = lower(model)
+    precision = precision_for(dtype, target)
+    dtype = precision.real
     problems = number_problems(lowered, dtype, {step.name: step.span for step in model.graph.steps})
     if problems:
         raise ModelError(*problems)
@@ -108,6 +111,7 @@ def compile_to_source(
     costs = target.machine.costs(dtype)
     driver = Driver(cost_for(target, dtype), without, after, passes, costs)
     settings = Settings(target, dtype, 1, fuse=driver.has("fuse"), zeros=driver.has("zeros"))
+    settings = replace(settings, bfloat16=precision.factors == "bfloat16")
     driver.planned = replace(settings, tile=TYPICAL_TILE) if driver.has("tile") else settings
     wanted = (*modes, *(() if instruments == "none" else (MEASURED,)))
     with stopwatch.stage("passes"):
@@ -258,6 +262,8 @@ def summary_lines(source: ModuleSource) -> list[str]:
         f"target {settings.target.name}: {machine.lanes(settings.dtype)} lanes of {settings.dtype}; "
         f"tiles of {settings.tile} examples; {LANES} lanes of accumulators"
     )
+    if settings.bfloat16:
+        lines.append("factors of large products are rounded to bfloat16 (kernels that say so)")
     if source.without:
         lines.append(f"passes left out: {', '.join(sorted(source.without))}")
     return [line.rstrip() for line in lines]

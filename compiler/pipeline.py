@@ -48,6 +48,7 @@ from compiler.passes.select import select
 from compiler.passes.transpose import transpose
 from compiler.passes.winograd.winograd import winograd
 from compiler.plan.joining import join
+from compiler.plan.low_precision import rounded_factors
 from compiler.plan.stages import split
 from compiler.plan.whole import keep
 from compiler.simplify.simplify import simplify, stabilise
@@ -273,6 +274,13 @@ PASSES: tuple[Pass, ...] = (
         "loops over the steps of sequences end at the longest of them",
         plain(lengths),
         without="recurrences go through all steps, however short the sequences are",
+    ),
+    Pass(
+        "round",
+        "planning",
+        "with --dtype bfloat16 the factors of large products are rounded, which are multiplied in pairs",
+        lambda program, facts: rounded_factors(program, facts.planned_for),
+        without="every factor of a product is a float32",
     ),
     Pass(
         "tile",

@@ -52,8 +52,11 @@ def runnable(target: Target) -> Target:
     return replace(target, flags=own.flags) if foreign else target
 
 
-TARGETS = {name: runnable(target) for name, target in all_targets().items()}
-"""Every named target, the widest first."""
+BFLOAT16 = runnable(all_targets()["x86-64-v4-bf16"])
+"""x86-64-v4 with products of bfloat16, by which nothing else is chosen than there in float32 and float64."""
+
+TARGETS = {name: runnable(target) for name, target in all_targets().items() if not target.machine.bfloat16}
+"""Every other named target, the widest first."""
 
 MODELS = {
     name: runnable(replace(target, name=name, machine=processor.machine))

@@ -209,6 +209,14 @@ class Costs:
     panel_examples: int = 3
     """Examples from which on a panel is worth packing. Measured: a product of 16 MB of weights with one takes
     1.6 times as long over panels, one with four 0.7 times."""
+    packed_pairs: float = 4.0
+    """Cycles to pack a vector of pairs of bfloat16. Reckoned: two loads, a conversion and a store."""
+    panels_shared: int = 16
+    """Panels of pairs that an operand is divided into where it is long enough. A choice: so many threads can
+    share them out."""
+    panel_tiles: int = 4
+    """Register tiles side by side in a panel of pairs: so often what is packed of the other operand is read.
+    Reckoned: packing it then takes 3 % of the time."""
     transposed_value: float = 1.3
     """Cycles for a value of a copy by squares that are transposed in registers. Measured: the packed weights
     of a GPT of width 128, 1.1 to 1.4 of 64 KB, 1.1 to 2.4 of 256 KB; value by value 3 to 4."""

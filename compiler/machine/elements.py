@@ -21,7 +21,35 @@ class Real:
 
 
 REALS = {real.name: real for real in (Real("float32", 4, "float", "f"), Real("float64", 8, "double", ""))}
-DTYPES = tuple(REALS)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What a person calls the dtype of a module: that of its numbers, and that of the factors of its large
+    products. Sums, parameters, inputs and outputs are of the first."""
+
+    name: str
+    real: str
+    factors: str
+
+
+PRECISIONS = {
+    precision.name: precision
+    for precision in (
+        Precision("float32", "float32", "float32"),
+        Precision("float64", "float64", "float64"),
+        Precision("bfloat16", "float32", "bfloat16"),
+    )
+}
+DTYPES = tuple(PRECISIONS)
+"""All that one may ask for."""
+
+
+def real_of(dtype: str) -> str:
+    """The dtype of a module's numbers, where one asks for this dtype."""
+    return PRECISIONS[dtype].real
+
+
 INTEGER_BYTES = {"small": 1, "index": 4}
 """Of winners of small windows, and of all other integers."""
 

@@ -57,6 +57,8 @@ class Machine:
     """What things take in float32."""
     double: Costs = field(default_factory=Costs)
     """What they take in float64."""
+    bfloat16: bool = False
+    """One instruction multiplies two bfloat16 in each lane of float32, and adds both products."""
 
     def costs(self, dtype: str) -> Costs:
         """What things take in this dtype."""

@@ -49,4 +49,4 @@ def native_target(macros: frozenset[str]) -> Target:
     if not known:
         raise CompilerBug("no target is for a processor of which nothing is known")
     _, target, processor = max(known, key=lambda row: row[0])
-    return target.native(processor)
+    return target.native(processor, macros)

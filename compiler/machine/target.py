@@ -37,6 +37,19 @@ class Widening:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """Pairs of bfloat16 in the bits of float32, where the C compiler defines `macro`.
+
+    C expressions: `pair` of the vectors `low` and `high`, lane by lane; `neighbours` of `first` and then of
+    `second`; `products` adds to `sum` both products of the pairs `a` and `b`."""
+
+    macro: str
+    pair: str
+    neighbours: str
+    products: str
+
+
+@dataclass(frozen=True)
 class Intrinsics:
     """The target's words for vectors of so many bytes of a dtype; what it has none for is plain C."""
 
@@ -44,6 +57,7 @@ class Intrinsics:
     dtype: str
     partial: Partial | None = None
     widening: Widening | None = None
+    pairs: Pairs | None = None
 
 
 @dataclass(frozen=True)
@@ -61,8 +75,9 @@ class Processor:
 class Target:
     """A machine model under the name that compilers have for it, and what C for it is made of.
 
-    `flags` are for the C compiler. `native_flags` ask it for this very processor, on machines that Python's
-    `platform.machine()` calls one of `architectures` (lower case). `headers` are lines of C."""
+    `flags` are for the C compiler. `native_flags` ask it for this very processor, on machines that
+    Python's `platform.machine()` calls one of `architectures` (lower case). `headers` are lines of C. A C
+    compiler that defines the macro `bfloat16` has a processor with products of such numbers."""
 
     name: str
     machine: Machine
@@ -72,12 +87,14 @@ class Target:
     headers: tuple[str, ...] = ()
     intrinsics: tuple[Intrinsics, ...] = ()
     processors: tuple[Processor, ...] = ()
+    bfloat16: str = ""
 
     def words(self, vector_bytes: int, dtype: str) -> Intrinsics:
         """The target's own words for a vector type; none of its own where the table has no row."""
         rows = (row for row in self.intrinsics if (row.vector_bytes, row.dtype) == (vector_bytes, dtype))
         return next(rows, Intrinsics(vector_bytes, dtype))
 
-    def native(self, processor: Processor) -> Target:
-        """This target for the processor that the C compiler itself runs on."""
-        return replace(self, name="native", machine=processor.machine, flags=self.native_flags)
+    def native(self, processor: Processor, macros: frozenset[str]) -> Target:
+        """This target for the processor that the C compiler itself runs on, for which it defines these."""
+        machine = replace(processor.machine, bfloat16=self.bfloat16 in macros)
+        return replace(self, name="native", machine=machine, flags=self.native_flags)

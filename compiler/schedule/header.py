@@ -7,6 +7,7 @@ from math import prod
 
 import sympy
 
+from compiler.ir.scalar.bfloat16 import Rounded
 from compiler.ir.scalar.choices import Scalar, Select
 from compiler.ir.scalar.conditions import Comparison, Condition
 from compiler.ir.tensor.printer import describe_term
@@ -24,9 +25,10 @@ def operation_count(term: Term) -> int:
 
 
 def _operations(body: sympy.Basic) -> int:
-    """SymPy's count, and one for each comparison, maximum, minimum, magnitude, sign and power of our own."""
+    """SymPy's count, and one for each comparison, maximum, minimum, magnitude, sign and power of our own;
+    none for the rounding of factors, which is packing."""
     if isinstance(body, Scalar | Condition):
-        own = isinstance(body, Comparison) or not isinstance(body, Select | Condition)
+        own = isinstance(body, Comparison) or not isinstance(body, Select | Condition | Rounded)
         return own + sum(map(_operations, body.args))
     inside = {node: sympy.Dummy() for node in body.atoms(Scalar)}
     outermost = body.xreplace(inside).free_symbols

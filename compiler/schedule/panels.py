@@ -79,7 +79,7 @@ def with_panels(nest: Nest, settings: Settings, shapes: Shapes) -> tuple[Tile, P
     costs = settings.machine.costs(settings.dtype)
     room = settings.machine.level2_bytes * costs.workspace_share / REALS[settings.dtype].bytes
     for across in nest.target_axes:
-        operand = _shared_operand(nest, across)
+        operand = shared_operand(nest, across)
         if operand is None:
             continue
         symbol, address = operand
@@ -103,7 +103,7 @@ def _values(tensor: str, shapes: Shapes, settings: Settings) -> int:
     return row_size(shape) * (settings.tile if has_batch(shape) else 1)
 
 
-def _shared_operand(nest: Nest, across: Axis) -> tuple[sympy.Symbol, Address] | None:
+def shared_operand(nest: Nest, across: Axis) -> tuple[sympy.Symbol, Address] | None:
     """The one read that runs across, where it depends on nothing else but the axes of the sum."""
     if across.extent is None or nest.target.coefficient(across.name) != 1:
         return None

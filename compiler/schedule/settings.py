@@ -26,6 +26,13 @@ class Settings:
     given: frozenset[str] = frozenset()
     whole: bool = False
     """A kernel runs once, over a whole batch of any size."""
+    bfloat16: bool = False
+    """Large products may be of factors that are rounded to bfloat16, where that is faster."""
+
+    @property
+    def precision(self) -> str:
+        """What a person calls the dtype."""
+        return "bfloat16" if self.bfloat16 else self.dtype
 
     @property
     def machine(self) -> Machine:

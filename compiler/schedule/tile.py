@@ -16,6 +16,7 @@ from math import prod
 import sympy
 
 from compiler.ir.affine.expression import Affine, axis
+from compiler.ir.scalar.bfloat16 import Products, Rounded
 from compiler.ir.tensor.axes import batch_first
 from compiler.ir.tensor.program import Axis
 from compiler.schedule.collapse import Merge
@@ -77,10 +78,11 @@ class Tile:
 
 
 def is_polynomial(body: sympy.Expr) -> bool:
-    """Only what compiles to vector additions and multiplications: sums, products, small powers, numbers."""
+    """Only what compiles to vector additions and multiplications: sums, products, small powers, numbers, and
+    factors of few digits."""
     if body.is_Symbol or body.is_number:
         return body.is_Symbol or bool(body.is_real)
-    if body.is_Add or body.is_Mul:
+    if body.is_Add or body.is_Mul or isinstance(body, Rounded | Products):
         return all(map(is_polynomial, body.args))
     return body.is_Pow and body.exp.is_Integer and 2 <= body.exp <= 4 and is_polynomial(body.base)
 

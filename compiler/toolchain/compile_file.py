@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from compiler.errors import ModelError, Problem
 from compiler.frontend.parse import load_model
 from compiler.language.description import Model
-from compiler.machine.elements import REALS
+from compiler.machine.elements import element_bytes, real_of
 from compiler.machine.registry import all_targets, native_flags, native_target
 from compiler.machine.target import Target
 from compiler.modes import checked_modes
@@ -101,7 +101,7 @@ def compile_file(
     stopwatch = stopwatch or Stopwatch()
     options = replace(options, modes=checked_modes(options.modes))
     read: Model = _timed(progress, stopwatch, "parse", lambda: described(model))
-    too_large = read.memory_problems(REALS[options.dtype].bytes, available_memory())
+    too_large = read.memory_problems(element_bytes("real", real_of(options.dtype)), available_memory())
     if too_large:
         raise ModelError(*too_large)
     toolchain = find_toolchain()
@@ -286,7 +286,7 @@ def facts_of(source: ModuleSource) -> dict[str, Any]:
     return {
         "model": source.name,
         "target": source.settings.target.name,
-        "dtype": source.settings.dtype,
+        "dtype": source.settings.precision,
         "modes": list(source.modes),
         "layers": [replace(row).__dict__ for row in source.lowered.layers],
         "parameters": source.lowered.parameter_count,
@@ -294,6 +294,9 @@ def facts_of(source: ModuleSource) -> dict[str, Any]:
         "derived": sum(r.rule == "vjp" for s in derived for r in s.rewrites),
         "rewrites": {f"{s.program}/{s.name}": len(s.rewrites) for s in source.steps if s.rewrites},
         "kernels": len({k.name for k in kernels}),
+        "rounded": sum(
+            s.name == "round" and len(s.rewrites) for s in source.steps if s.program == training.name
+        ),
         "operations_forward": operations_of(source.plan("prediction"))[0],
         "operations_step": operations_of(training)[0],
         "tile": source.settings.tile,

@@ -48,7 +48,9 @@ def findings() -> Iterator[Finding]:
         yield Finding("Python headers", True, str(python_headers()))
         machine = described_target(toolchain).machine
         lanes = machine.lanes("float32")
-        yield Finding("native target", True, f"{machine.vector_bytes * 8}-bit vectors, {lanes} float32 lanes")
+        pairs = "products" if machine.bfloat16 else "no products"
+        vectors = f"{machine.vector_bytes * 8}-bit vectors, {lanes} float32 lanes, {pairs} of bfloat16"
+        yield Finding("native target", True, vectors)
         yield _bandwidths(machine)
     except ModelError as error:
         yield Finding("Python headers", False, str(error))

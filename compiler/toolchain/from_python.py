@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from compiler.errors import ModelError, Problem
 from compiler.language.description import Model
-from compiler.machine.elements import REALS
+from compiler.machine.elements import DTYPES
 from compiler.modes import checked_modes
 from compiler.toolchain.built import built_module
 from compiler.toolchain.compile_file import Options
@@ -29,11 +29,12 @@ def compile(
 ) -> ModuleType:
     """Compile a model, or the model file at a path, and import the module: `compile(model).Network(seed=0)`.
 
-    The options are those of `chainrule compile`: the folder for the module, the target, "float32" or
-    "float64" (NumPy's dtypes too), what the module offers besides training ("jvp,hvp" or a list), passes to
-    leave out, and whether to build again though nothing has changed. A model without a name is called like
-    its file, or "model". What was compiled before comes from the cache. What is returned is always the
-    module of this model, whatever was imported from its place before.
+    The options are those of `chainrule compile`: the folder for the module, the target, "float32", "float64"
+    (NumPy's dtypes too) or "bfloat16" (numbers in float32, factors of large products rounded), what the
+    module offers besides training ("jvp,hvp" or a list), passes to leave out, and
+    whether to build again though nothing has changed. A model without a name is called like its file, or
+    "model". What was compiled before comes from the cache. What is returned is always the module of this
+    model, whatever was imported from its place before.
 
     Raises ModelError with every problem of the model or of an option, and where the folder cannot be made,
     ToolchainError where there is no C
@@ -56,12 +57,12 @@ def compile(
 def _real(dtype: DTypeLike) -> str:
     """The name of a dtype, however NumPy lets one say it. Raises ModelError for one that no module has."""
     try:
-        name = np.dtype(dtype).name if dtype is not None else "None"
+        name = dtype if dtype in DTYPES else np.dtype(dtype).name if dtype is not None else "None"
     except TypeError:
         name = repr(dtype)
-    if name not in REALS:
-        raise ModelError(Problem("unknown dtype", expected=", ".join(REALS), found=name))
-    return name
+    if name not in DTYPES:
+        raise ModelError(Problem("unknown dtype", expected=", ".join(DTYPES), found=str(name)))
+    return str(name)
 
 
 def _switches(names: list[str]) -> frozenset[str]:

@@ -17,7 +17,7 @@ from compiler.frontend.parse import load_model
 from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.maps import is_injective
 from compiler.ir.tensor.program import Term
-from compiler.machine.elements import element_bytes
+from compiler.machine.elements import element_bytes, real_of
 from compiler.schedule.header import counted, operation_count
 from compiler.schedule.layout import row_size
 from compiler.tools.words import bytes_text
@@ -66,7 +66,7 @@ class Summary:
 
     @property
     def training_bytes(self) -> int:
-        return element_bytes("real", self.dtype) * (self.parameters * (2 + self.slots) + self.state)
+        return element_bytes("real", real_of(self.dtype)) * (self.parameters * (2 + self.slots) + self.state)
 
 
 def summarize(path: Path, dtype: str = "float32") -> Summary:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from compiler.machine.machine import Machine
-from compiler.machine.registry import all_targets, processors
+from compiler.machine.registry import processors
 from tests.conftest import NATIVE_FOLDERS
 from tests.machines import MODELS, TARGETS, processor
 from tests.passes.test_selected import case
@@ -27,7 +27,7 @@ def test_the_models() -> None:
     for name, (target, _) in processors().items():
         own, named = MODELS[name], TARGETS[target.name]
         assert replace(own, name=named.name, machine=replace(own.machine, unit_bytes=64)) == named
-    assert {target.name for target, _ in processors().values()} == set(all_targets())
+    assert {target.name for target, _ in processors().values()} == set(TARGETS)
 
 
 def test_what_is_left_over_is_computed_in_the_shortest_vector() -> None:

@@ -58,7 +58,7 @@ def one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_it_is_listed_and_recognised(one_file: Path, capsys: pytest.CaptureFixture) -> None:
     names = list(all_targets())
-    assert names == ["x86-64-v4", "roomy", "x86-64-v3", "neon", "x86-64-v2", "scalar"]
+    assert names == ["x86-64-v4", "x86-64-v4-bf16", "roomy", "x86-64-v3", "neon", "x86-64-v2", "scalar"]
     assert target_for("roomy", find_toolchain()).machine == ROOMY
     assert "roomy-1" in processors()
     known = frozenset({"__SSE2__", "__AVX2__", "__FMA__", "__ROOMY__"})

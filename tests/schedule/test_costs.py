@@ -134,7 +134,7 @@ def scheduled(name: str, settings: Settings) -> Schedule:
     return schedule_of(entries, context_of(entries, PROGRAM, settings))
 
 
-@pytest.mark.parametrize("target", all_targets())
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_dtype_has_its_own(target: str, dtype: str) -> None:
     """A machine whose scatters are dearer in one dtype prices those of that dtype alone higher."""
@@ -163,7 +163,7 @@ def test_choices_follow_the_machine() -> None:
     assert found == [frozenset(), frozenset({"w"})]
 
 
-@pytest.mark.parametrize("target", all_targets())
+@pytest.mark.parametrize("target", TARGETS)
 def test_bytes_not_values(target: str) -> None:
     """What memory decides is twice as much for values of twice the size: clearing; loads of vectors."""
     usual = TARGETS[target]

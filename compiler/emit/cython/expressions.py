@@ -15,6 +15,7 @@ from compiler.emit.cython.vectors import RELATIONS
 from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Mod
 from compiler.ir.loops.affine_values import affine_sides
+from compiler.ir.scalar.bfloat16 import LowPrecision, Neighbours, Pair, Products, Rounded
 from compiler.ir.scalar.choices import Absolute, Extremum, Scalar, Select, Sign
 from compiler.ir.scalar.conditions import Both, Comparison, Either, Equal, Less, Negated, NotEqual
 from compiler.ir.scalar.together import Together
@@ -41,6 +42,8 @@ FUNCTIONS = {
     "min": "real_minimum",
     "sign": "real_sign",
     "pow": "real_pow",
+    Rounded.name: "bfloat16_of",
+    Pair.name: "bfloat16_two",
 }
 
 
@@ -205,6 +208,10 @@ def vector_text(value: sympy.Expr, vectors: Collection[str], suffix: str) -> str
 
     def visit(part: sympy.Expr) -> sympy.Expr:
         """The part with each choice replaced by a symbol whose name is the text of its call."""
+        if isinstance(part, LowPrecision):
+            # What a scalar is rounded to is computed once, and not in every lane.
+            alone = not any(symbol.name in vectors for symbol in part.free_symbols)
+            return part if alone else call(low_precision_text(part, vectors, suffix))
         if isinstance(part, Scalar) and not isinstance(part, Together):
             return call(_vector_choice(*_as_choice(part), operand, suffix))
         return part.func(*map(visit, part.args)) if part.args else part
@@ -221,6 +228,27 @@ def vector_text(value: sympy.Expr, vectors: Collection[str], suffix: str) -> str
         return text if known else f"splat{suffix}({text})"
 
     return operand(value)
+
+
+VECTOR_FUNCTIONS = {
+    Rounded: "bfloat16_round",
+    Pair: "bfloat16_pair",
+    Neighbours: "bfloat16_neighbours",
+    Products: "bfloat16_products",
+}
+"""Of vectors of factors and of pairs."""
+
+
+def low_precision_text(value: LowPrecision, vectors: Collection[str], suffix: str, onto: str = "") -> str:
+    """The call of a function of vectors, products added `onto` another one. The bits of a scalar, which may
+    be a pair, are repeated as they are."""
+    texts = []
+    for part in value.args:
+        known = any(symbol.name in vectors for symbol in part.free_symbols)
+        text = vector_text(part, vectors, suffix) if known else expression_text(part)
+        texts.append(text if known else f"bfloat16_repeat{suffix}({text})")
+    name = "bfloat16_add_products" if onto else VECTOR_FUNCTIONS[type(value)]
+    return f"{name}{suffix}({', '.join([onto, *texts] if onto else texts)})"
 
 
 def _as_choice(value: Scalar) -> tuple[sympy.Basic, sympy.Expr, sympy.Expr]:

@@ -17,7 +17,7 @@ from compiler.emit.cython.names import LIBRARY, TEMPLATES
 from compiler.emit.cython.routines import context_fields, function_names, print_routine
 from compiler.emit.cython.rows import one_of_each, row_names, row_texts
 from compiler.emit.cython.together import together_text
-from compiler.emit.cython.vectors import transpose_steps, vector_types
+from compiler.emit.cython.vectors import PAIRS, transpose_steps, vector_types
 from compiler.ir.module.grammar import Memory, Routine
 from compiler.ir.module.methods import Method
 from compiler.ir.module.module import Module
@@ -99,6 +99,7 @@ def render(
         dtype=dtype,
         machine=_machine(target, dtype),
         **_elementary(kernels, dtype),
+        pairs=any(f"bfloat16_{word}" in line for k in kernels for line in k["lines"] for word in PAIRS),
         transposes={length: transpose_steps(length) for length in names.transposed},
         **values,
     )

@@ -8,6 +8,7 @@ from compiler.emit.cython.expressions import (
     affine_text,
     expression_text,
     guard_text,
+    low_precision_text,
     number_text,
     vector_text,
 )
@@ -31,6 +32,7 @@ from compiler.ir.loops.grammar import (
     Store,
     Transpose,
 )
+from compiler.ir.scalar.bfloat16 import Products
 
 
 def _loop(writer: Writer, loop: Loop, level: int) -> None:
@@ -104,6 +106,12 @@ def _let(writer: Writer, let: Let, level: int) -> None:
         text = vector_text(let.value, writer.vectors, suffix(writer.lengths, let.width))
     else:
         text = expression_text(let.value)
+    if let.update and let.width and isinstance(let.value, Products):
+        ending = suffix(writer.lengths, let.width)
+        writer.line(
+            level, f"{let.name} = {low_precision_text(let.value, writer.vectors, ending, onto=let.name)}"
+        )
+        return
     writer.line(level, f"{let.name} {'+=' if let.update else '='} {text}")
 
 

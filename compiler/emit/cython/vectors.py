@@ -16,6 +16,8 @@ from compiler.machine.target import Target
 RELATIONS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
 """Comparisons of vectors, by the names that their functions have for them."""
 _INTEGERS = ("uint8", "int32")
+PAIRS = ("halves", "round", "repeat", "pair", "neighbours", "add_products", "products")
+"""Of numbers with eight digits; text that calls none of them has none of them written down."""
 WORDS = (
     *(
         "vector",
@@ -32,6 +34,7 @@ WORDS = (
     ),
     *(f"where_{word}" for word in (*RELATIONS.values(), *_INTEGERS)),
     *(f"{word}_{integer}" for word in ("store", "widen") for integer in _INTEGERS),
+    *(f"bfloat16_{word}" for word in PAIRS),
 )
 """The types of vectors and their functions, before what tells one length from another."""
 

@@ -19,6 +19,7 @@ from compiler.errors import CompilerBug
 from compiler.ir.affine.domain import Guard
 from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Mod
 from compiler.ir.loops.affine_values import affine_sides
+from compiler.ir.scalar import bfloat16
 from compiler.ir.scalar.choices import Scalar, Select
 from compiler.ir.scalar.conditions import Both, Comparison, Either, Negated
 from compiler.ir.scalar.together import Together
@@ -40,6 +41,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": np.abs,
     "erf": _of_each(math.erf),
     "erfc": _of_each(math.erfc),
+    **bfloat16.FUNCTIONS,
 }
 """What the names mean that a printed expression calls."""
 

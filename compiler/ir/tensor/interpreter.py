@@ -20,6 +20,7 @@ from sympy.printing.numpy import NumPyPrinter
 from compiler.errors import CompilerBug
 from compiler.ir.affine.domain import sizes
 from compiler.ir.affine.expression import Affine, Atom, FloorDiv, Mod, Read
+from compiler.ir.scalar import bfloat16
 from compiler.ir.tensor.axes import batch_axis, has_batch
 from compiler.ir.tensor.circles import Circle, circles
 from compiler.ir.tensor.counter_random import uniform
@@ -264,7 +265,8 @@ def _body_function(reads: tuple[sympy.Symbol, ...], body: sympy.Expr, dtype: np.
     names = ", ".join(map(printer.doprint, arguments.values()))
     text = f"lambda {names}: ({printer.doprint(body.xreplace(constants | arguments))})"
     # The text is the printer's: names of functions, and arguments.
-    function = eval(text, {**vars(np), "erf": _erf, "erfc": _erfc, "where": partial(_where, dtype)})
+    own = {"erf": _erf, "erfc": _erfc, "where": partial(_where, dtype), **bfloat16.FUNCTIONS}
+    function = eval(text, {**vars(np), **own})
 
     def evaluate(*arguments: np.ndarray) -> Any:
         with np.errstate(all="ignore"):

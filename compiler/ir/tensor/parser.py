@@ -20,6 +20,7 @@ from sympy.codegen.cfunctions import expm1, log1p
 
 from compiler.ir.affine.domain import End
 from compiler.ir.affine.expression import Affine, FloorDiv, Mod, Read, atom_of, axis, constant
+from compiler.ir.scalar import bfloat16
 from compiler.ir.scalar.choices import Select
 from compiler.ir.scalar.complementary import erfc
 from compiler.ir.scalar.conditions import Both, Either, Equal, Less, LessEqual, Negated, NotEqual
@@ -299,7 +300,7 @@ class _Body:
             return getattr(sympy, name)(*arguments, evaluate=False)
         if name == "sqrt":
             return apply(sympy.Pow, (*arguments, sympy.S.Half))
-        own = {**OWN_FUNCTIONS, Together.name: Together, **_EXACT, **self.functions}
+        own = {**OWN_FUNCTIONS, **bfloat16.BY_NAME, Together.name: Together, **_EXACT, **self.functions}
         function = own.get(name) or getattr(sympy, name, None)
         if not isinstance(function, type):
             raise ValueError(f"there is no function {name}")

@@ -33,4 +33,5 @@ TARGET = Target(
         Processor("intel-avx512", (x86.AVX512,), MACHINE),
         Processor("amd-avx512", HALVES, replace(MACHINE, unit_bytes=32)),
     ),
+    bfloat16=x86.BFLOAT16,
 )

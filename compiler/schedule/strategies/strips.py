@@ -24,6 +24,7 @@ from compiler.schedule.context import Context, Entries
 from compiler.schedule.layout import clear, extent_of
 from compiler.schedule.loops import ordered
 from compiler.schedule.nest import Nest, make_nest
+from compiler.schedule.pairs import paired_product
 from compiler.schedule.panels import with_panels
 from compiler.schedule.pieces import TiledPiece, targets_only
 from compiler.schedule.register_tile import guarded_loops
@@ -105,7 +106,7 @@ def match(entries: Entries, context: Context) -> Schedule | None:
     if first.operation != "sum" or piece is None or isinstance(piece, TiledPiece):
         return None
     # A product over panels has no tile before they are packed; examples then share what is loaded.
-    if context.settings.whole and with_panels(piece.nest, context.settings, context.shapes) is not None:
+    if context.settings.whole and _over_panels(piece.nest, context):
         return None
     row, _ = collapse(piece.nest, frozenset())
     strip = strip_of(row, "sum", context.shapes, context.settings)
@@ -115,3 +116,8 @@ def match(entries: Entries, context: Context) -> Schedule | None:
     adds, clears = begin != "store", begin == "clear"
     given, own = (context.tensors, context.settings), (row, strip)
     return StripSum(*given, (piece,), *own, adds, clears)
+
+
+def _over_panels(nest: Nest, context: Context) -> bool:
+    given = (nest, context.settings, context.shapes)
+    return with_panels(*given) is not None or paired_product(*given) is not None

@@ -13,6 +13,7 @@ from compiler.schedule.strategies import (
     iota,
     linear_sums,
     packed_panels,
+    paired_panels,
     picked_sums,
     plain_loops,
     pointwise_groups,
@@ -37,6 +38,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     pointwise_groups.match,
     # The terms one after the other.
     transposed_copy.match,
+    paired_panels.match,
     packed_panels.match,
     register_tile.match,
     compacted_tile.match,

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from compiler.ir.module.entry_point import Duty
+from compiler.machine.elements import real_of
 from compiler.toolchain.build import find_toolchain
 from compiler.toolchain.compile_file import Options, target_for
 from compiler.tools.measure.module import Instrumented, instrumented, random_batch
@@ -69,7 +70,7 @@ class Bench:
 def bench(path: Path, options: Options, batch: int, threads: tuple[int, ...], rounds: int) -> Bench:
     """Measure a model file. Raises ModelError as compiling does."""
     toolchain = find_toolchain()
-    peak = measure_peak(target_for(options.target, toolchain), options.dtype, toolchain)
+    peak = measure_peak(target_for(options.target, toolchain), real_of(options.dtype), toolchain)
     with instrumented(path, replace(options, instruments="programs")) as built:
         figures: list[Figure] = []
         for count in threads:

@@ -15,7 +15,7 @@ from types import ModuleType
 from compiler.frontend.parse import load_model
 from compiler.ir.tensor.axes import has_batch, runs_over_batch
 from compiler.ir.tensor.program import Definition, Program
-from compiler.machine.elements import element_bytes
+from compiler.machine.elements import element_bytes, real_of
 from compiler.module_source import LANES, ModuleSource, compile_to_source
 from compiler.plan.kernels import Call
 from compiler.plan.plan import Plan
@@ -93,7 +93,7 @@ def explain_schedule(path: Path, options: Options, batch: int) -> ScheduleReport
     """Compile a model, measure a step of it kernel by kernel. Raises ModelError as compiling does."""
     toolchain = find_toolchain()
     target = target_for(options.target, toolchain)
-    peak = measure_peak(target, options.dtype, toolchain)
+    peak = measure_peak(target, real_of(options.dtype), toolchain)
     source = compile_to_source(
         load_model(path),
         target,

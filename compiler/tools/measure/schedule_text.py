@@ -19,10 +19,11 @@ WIDTH = 110
 def render(report: ScheduleReport) -> str:
     """Kernel by kernel, then the step, then what each pass did to the operations."""
     source, peak = report.source, report.peak
+    kind = "float32 multiply-adds" if source.settings.bfloat16 else "multiply-adds"
     lines = [
-        f"{source.name}: the step of training, {source.settings.dtype}, target "
+        f"{source.name}: the step of training, {source.settings.precision}, target "
         f"{source.settings.target.name}, batch {report.batch}, one thread",
-        f"one core: {peak.gigaflops:.0f} GFLOP/s of multiply-adds at {peak.gigahertz:.2f} GHz (measured)",
+        f"one core: {peak.gigaflops:.0f} GFLOP/s of {kind} at {peak.gigahertz:.2f} GHz (measured)",
     ]
     for (program, phase, in_tile), group in groupby(
         report.kernels, key=lambda k: (k.program, k.phase, k.in_tile)

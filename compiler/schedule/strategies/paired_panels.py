@@ -1,0 +1,136 @@
+"""A product of rounded factors over the whole batch: register tiles of pairs, over operands packed in pairs.
+
+    y[b,o] += bfloat16(x[b,i])·bfloat16(w[i,o])      panel = pairs of w;  rows = pairs of x
+                                                     acc[U × V] += products(rows[U, k], panel[k, V])
+
+`compiler/schedule/pairs.py` says how. A batch that its panels have no room for, or of so few examples that
+packing takes longer than multiplying, has its factors rounded one by one: the same products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from compiler.ir.affine.expression import Affine, axis, constant, floor_div
+from compiler.ir.loops.grammar import Body, If, Index, Limit, Loop
+from compiler.ir.tensor.axes import batch_first
+from compiler.ir.tensor.program import Guard
+from compiler.machine.machine import Machine
+from compiler.schedule.context import Context, Entries
+from compiler.schedule.layout import BATCH, loops_over
+from compiler.schedule.nest import Nest, Shapes
+from compiler.schedule.pair_packing import counted_from, moved_to, packed_panel, packed_rows
+from compiler.schedule.pairs import Paired, paired_product
+from compiler.schedule.panels import short_batch
+from compiler.schedule.pieces import TiledPiece
+from compiler.schedule.points import points_cycles
+from compiler.schedule.register_tile import register_tile_nest, unrolled_loops
+from compiler.schedule.tile import Tile
+from compiler.schedule.tiled import TiledSum, tiled_terms
+
+
+@dataclass(frozen=True)
+class PairedPanels(TiledSum):
+    """A contraction of pairs; in the tile `unpacked`, if there is one, where the batch is too long, or too
+    short."""
+
+    strategy: ClassVar[str] = "paired panels"
+
+    paired: Paired
+    unpacked: Tile | None
+
+    @property
+    def rooms(self) -> Mapping[str, int]:
+        return {self.paired.room: self.paired.values}
+
+    def cycles(self, machine: Machine) -> float:
+        begun = sum(points_cycles(nest, self.shapes, self.settings, machine) for nest in self.starts)
+        return self.paired.cycles(machine, self.settings.dtype, self.settings.tile) + begun
+
+    def describe(self) -> str:
+        paired = self.paired
+        panel = f"{paired.most} x {paired.width} of {paired.shared.buffer}"
+        return f"{super().describe()}; pairs of bfloat16, over panels of {panel}"
+
+    def next_best(self, machine: Machine) -> tuple[str, float] | None:
+        return None
+
+    def loops(self) -> Body:
+        longest, paired = self.settings.longest_batch, self.paired
+        packed = paired_loops(paired, self.starts, self.shapes, longest)
+        if self.unpacked is None:
+            return packed
+        others = register_tile_nest(
+            self.unpacked.nest, self.unpacked, self.starts, False, self.shapes, longest
+        )
+        few = self.settings.machine.costs(self.settings.dtype).panel_examples
+        fits = short_batch() if paired.depth.extent is None else Guard(">=", BATCH - few)
+        return (If((fits,), packed, others),)
+
+
+def match(entries: Entries, context: Context) -> PairedPanels | None:
+    """The product of a sum that runs once, over the whole batch; other terms are what it starts from."""
+    if not context.settings.whole or not context.settings.bfloat16 or context.written:
+        return None
+    for piece in context.pieces:
+        paired = paired_product(piece.nest, context.settings, context.shapes)
+        if paired is None:
+            continue
+        unpacked = piece.tile if isinstance(piece, TiledPiece) and not piece.tile.adds else None
+        if unpacked is not None and unpacked.merges != paired.tile.merges:
+            unpacked = None
+        if unpacked is None and paired.depth.extent is None:
+            continue
+        lead = piece.tiled(paired.tile)
+        pieces = tuple(lead if other is piece else other for other in context.pieces)
+        fields = tiled_terms(replace(context, pieces=pieces), lead)
+        if fields[-1] == "store" and not fields[-2]:
+            return PairedPanels(*fields, paired, unpacked)
+    return None
+
+
+def paired_loops(paired: Paired, starts: Sequence[Nest], shapes: Shapes, batch: int) -> Body:
+    """Loops over panels, and inside of them over blocks of rows; what is left over is part 0's."""
+    across, width = paired.across, paired.width
+    groups, rest = divmod(across.size, width)
+    name = f"{across.name}_panel"
+    whole = _one_panel(paired, starts, shapes, batch, axis(name), width)
+    body: Body = (Loop(name, counted_from(0), (Limit(constant(groups * width)),), whole, width),)
+    if rest:
+        last = _one_panel(paired, starts, shapes, batch, constant(groups * width), rest)
+        body += (If((Guard("==", axis("part")),), last),)
+    if paired.depth.extent is None:
+        return (Index(paired.counted, floor_div(BATCH + 1, 2)), *body)
+    return body
+
+
+def _one_panel(
+    paired: Paired, starts: Sequence[Nest], shapes: Shapes, batch: int, first: Affine, size: int
+) -> Body:
+    """The panel of `size` elements across from `first` on, and every row's sums over it."""
+    name = f"{paired.rows.name}_block"
+    here = {
+        paired.across.name: axis(paired.across.name) + first,
+        paired.rows.name: axis(paired.rows.name) + axis(name),
+    }
+    across, factor = replace(paired.across, extent=size), paired.positions
+    begun = [_moved(start, here, paired.room) for start in starts]
+
+    def block(sizes: tuple[tuple[str, int], ...]) -> Body:
+        ((_, count),) = sizes
+        rows = replace(paired.rows, extent=count)
+        nest = replace(_moved(paired.nest, here, paired.room), target_axes=(rows, across))
+        tile = replace(paired.tile, vector_axis=across, unrolled=((rows, count),), nest=nest)
+        loops = register_tile_nest(nest, tile, begun, False, shapes, batch)
+        return (*packed_rows(paired, axis(name), count), *loops)
+
+    blocks = unrolled_loops(((replace(paired.rows, name=name), factor),), block)
+    return (*packed_panel(paired, first, size), *loops_over(batch_first(paired.around), blocks))
+
+
+def _moved(nest: Nest, here: Mapping[str, Affine], room: str) -> Nest:
+    """The nest at a panel and a block, in which its pairs lie from their beginning on."""
+    reads = ((s, a if a.buffer == room else moved_to(a, here)) for s, a in nest.reads)
+    return replace(nest, target=nest.target.substitute(here), reads=tuple(reads))
