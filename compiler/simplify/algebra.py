@@ -7,7 +7,8 @@ terms can be counted beforehand, without expanding anything:
     terms(a·b)     terms(a)·terms(b)
     terms(a**k)    the ways to choose k of terms(a) with repetition
 
-A body with more than MOST_TERMS keeps the form it has.
+A body with more than MOST_TERMS keeps the form it has. So does one of a degree above HIGHEST: SymPy has a
+place for every power up to it, a billion of them for x**10**9 + 1.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ LONGEST_POLYNOMIAL = 80
 """Bodies with more operations than this are only looked at for common factors."""
 MOST_TERMS = 2_000
 """Of numerator and denominator together."""
+HIGH, HIGHEST = 16, 256
+"""A power of a sum that may have many terms, and the degree of what is handled as a polynomial."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,33 @@ def terms(flat: sympy.Expr) -> int:
 
 def is_small(flat: sympy.Expr) -> bool:
     """Whether polynomial algebra on `flat` is worth its time."""
-    return operations(flat) <= LONGEST_POLYNOMIAL and terms(flat) <= MOST_TERMS
+    return operations(flat) <= LONGEST_POLYNOMIAL and degree(flat) <= HIGHEST and terms(flat) <= MOST_TERMS
+
+
+def degree(flat: sympy.Expr) -> int:
+    """An upper bound of the degrees of numerator and denominator, over a common denominator.
+
+    A summand is multiplied by the denominators of the others."""
+    if flat.is_Symbol:
+        return 1
+    if flat.is_Pow and flat.exp.is_Integer:
+        return abs(int(flat.exp)) * degree(flat.base)
+    if flat.is_Add:
+        below = sum(
+            degree(node) for node in flat.args if node.has(sympy.Pow) and sympy.fraction(node)[1] != 1
+        )
+        return below + max(map(degree, flat.args))
+    return sum(map(degree, flat.args)) if flat.is_Mul else 0
+
+
+def multiplied_out(expression: sympy.Expr, **hints: bool) -> sympy.Expr:
+    """Multiplied out, as SymPy does it; high powers of sums only where that stays small."""
+    high = any(
+        node.exp.is_Integer and node.exp > HIGH and node.base.is_Add for node in expression.atoms(sympy.Pow)
+    )
+    if high and terms(expression) > LONGEST_POLYNOMIAL:
+        return expression
+    return sympy.expand(expression, **hints)
 
 
 def _of_power(count: int, power: int) -> int:

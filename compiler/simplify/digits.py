@@ -126,6 +126,8 @@ ZERO = Known(libmp.fzero)
 
 def _power(exponent: sympy.Rational, base: Known) -> Known:
     value, doubt = base
+    if abs(exponent.p) > LARGEST_POWER:
+        return UNKNOWN
     if doubt > magnitude(value) - 2 and not (exponent.is_Integer and exponent > 0):
         return UNKNOWN
     if exponent.is_Integer:

@@ -31,6 +31,7 @@ from sympy.codegen.cfunctions import expm1, log1p
 
 from compiler.ir.scalar.choices import Absolute, Maximum, Minimum, Select
 from compiler.ir.scalar.conditions import Less
+from compiler.simplify.algebra import multiplied_out
 
 LONGEST_DIVISION = 16
 """The highest power of v in a polynomial that is divided by 1 - v."""
@@ -58,18 +59,18 @@ class Exponent:
 
     @property
     def expanded(self) -> Exponent:
-        return Exponent(sympy.expand(self.linear), self.bends)
+        return Exponent(multiplied_out(self.linear), self.bends)
 
     @property
     def key(self) -> tuple[Any, ...]:
-        return sympy.expand(self.linear), frozenset(self.bends.items())
+        return multiplied_out(self.linear), frozenset(self.bends.items())
 
     @property
     def in_one_unit(self) -> tuple[sympy.Expr, sympy.Expr, sympy.Expr] | None:
         """(u, α, β) where this is α·u + β·|u|; None if there is no such unit."""
         if len(self.bends) > 1:
             return None
-        linear = sympy.expand(self.linear)
+        linear = multiplied_out(self.linear)
         unit = next(iter(self.bends), None)
         if unit is None:
             unit = _unit(linear)
@@ -89,7 +90,7 @@ class Exponent:
                 return -2 * slope * positive_part(-unit)
         elif len(self.bends) == 1:
             ((unit, height),) = self.bends.items()
-            sides = (sympy.expand(self.linear + side * unit) for side in (height, -height))
+            sides = (multiplied_out(self.linear + side * unit) for side in (height, -height))
             return (Maximum if height > 0 else Minimum)(*sides)
         return self.linear + sum((b * magnitude(u) for u, b in self.bends.items()), start=sympy.S.Zero)
 
@@ -134,10 +135,10 @@ def _multiple(value: sympy.Expr, unit: sympy.Expr) -> sympy.Expr | None:
     if value == 0:
         return sympy.S.Zero
     coefficient, other = value.primitive()
-    own, plain = sympy.expand(unit).primitive()
+    own, plain = multiplied_out(unit).primitive()
     if other == plain:
         return coefficient / own
-    return -coefficient / own if sympy.expand(other + plain) == 0 else None
+    return -coefficient / own if multiplied_out(other + plain) == 0 else None
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,7 @@ def _in_common_unit(
     bent = {unit for difference in differences for unit in difference.bends}
     if len(bent) > 1:
         return None
-    linear = [sympy.expand(difference.linear) for difference in differences]
+    linear = [multiplied_out(difference.linear) for difference in differences]
     unit = next(iter(bent), None)
     if unit is None:
         unit = _unit(next(part for part in linear if part != 0))
@@ -317,7 +318,7 @@ def _log_of(rest: sympy.Expr) -> sympy.Expr:
 
 def _beside_one(rest: sympy.Expr) -> sympy.Expr | None:
     """A polynomial in v = exp(-|u|) less 1, as (1 - v) times another one; None if it is not 1 at v = 1."""
-    numbers = sympy.expand(rest).as_coefficients_dict()
+    numbers = multiplied_out(rest).as_coefficients_dict()
     exponentials = [term for term in numbers if term != 1]
     if not exponentials or not all(isinstance(term, sympy.exp) for term in exponentials):
         return None

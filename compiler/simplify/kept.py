@@ -24,6 +24,7 @@ from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.program import Access, Definition, Program, Reads, Rewrite, Term, make_term
 from compiler.ir.tensor.record import rewritten
 from compiler.ir.tensor.rename import body_among, substitute_all
+from compiler.simplify import algebra
 from compiler.simplify.cost import definition_cost
 from compiler.simplify.memo import Memo
 from compiler.simplify.rounding import Question, excess
@@ -176,6 +177,8 @@ def _in_terms_of(body: sympy.Expr, exponential: sympy.exp, kept: sympy.Symbol) -
     others = [node for node in body.atoms(sympy.exp) if node.free_symbols & unit.free_symbols]
     if not others:
         return body
+    if algebra.degree(body) > algebra.HIGHEST:
+        return None
     if body.atoms(sympy.Function) - set(others) or body.atoms(Absolute):
         return None
     powers = {node: sympy.cancel(node.args[0] / unit) / rate for node in others}

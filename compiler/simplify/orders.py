@@ -61,16 +61,19 @@ def _cancel(question: Question, pair: tuple[sympy.Expr, sympy.Expr]) -> bool:
 
 def _above_and_below(product: sympy.Mul, powers: bool) -> tuple[list[sympy.Expr], list[sympy.Expr]]:
     """The factors of numerator and denominator; with `powers` those of powers of the numerator one by one.
-    All numbers are one factor."""
+    All numbers are one factor, and so is a high power."""
     factors = ordered(product)
     number = sympy.Mul(*(factor for factor in factors if factor.is_number))
-    above, below = ([] if number == 1 else [number]), []
+    above: list[sympy.Expr] = [] if number == 1 else [number]
+    below: list[sympy.Expr] = []
     for factor in factors:
         if factor.is_number:
             continue
         base, exponent = factor.as_base_exp()
         if not exponent.is_Integer or isinstance(factor, sympy.exp):
             above.append(factor)
+        elif abs(exponent) > LONGEST_PRODUCT:
+            (above if exponent > 0 else below).append(base ** abs(exponent))
         elif exponent < 0:
             below += [base] * -int(exponent)
         else:

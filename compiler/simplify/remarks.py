@@ -56,5 +56,6 @@ def _of_term(program: Program, definition: Definition, term: Term, memo: Memo) -
     flat = hide(assumed.body).expression
     if flat.has(sympy.Add) and not is_small(flat):
         before = f"{kept} as one fraction of polynomials"
-        why = f"it may have {terms(flat)} terms or long ones, where {MOST_TERMS} are tried: the form is kept"
+        large = f"{terms(flat)} terms, where {MOST_TERMS} are tried, long ones, or a high degree"
+        why = f"it may have {large}: the form is kept"
         yield Rewrite("bound", before, kept, why)

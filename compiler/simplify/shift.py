@@ -22,6 +22,7 @@ from compiler.ir.tensor.program import Access, Definition, Program, Reads, Rewri
 from compiler.ir.tensor.prune import in_order, prune
 from compiler.ir.tensor.record import rewritten
 from compiler.ir.tensor.rename import at_places, canonical, substitute_guards
+from compiler.simplify.algebra import multiplied_out
 from compiler.simplify.cheapest import cheapest
 from compiler.simplify.each_term import rewrite_terms
 from compiler.simplify.memo import Memo
@@ -245,7 +246,7 @@ def _shared_shift(
     tops = {symbol for symbol, access in term.reads if _maximum(program, access.tensor) is not None}
     for factor in factors:
         for symbol in sorted(tops - varying, key=str):
-            times = sympy.expand(factor.args[0]).coeff(symbol)
+            times = multiplied_out(factor.args[0]).coeff(symbol)
             if times.is_number and times not in (0, -1):
                 return sympy.exp((times + 1) * symbol)
     return None

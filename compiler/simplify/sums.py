@@ -28,6 +28,7 @@ from compiler.ir.tensor.program import Access, Definition, Program, Reads, Rewri
 from compiler.ir.tensor.prune import in_order
 from compiler.ir.tensor.record import rewritten
 from compiler.ir.tensor.rename import substitute_access, substitute_all
+from compiler.simplify.algebra import multiplied_out
 from compiler.simplify.cost import definition_cost
 from compiler.simplify.memo import Memo
 from compiler.simplify.merge import extent_product, tidy_definition
@@ -270,7 +271,7 @@ def tensors_of(term: Term) -> frozenset[str]:
 
 
 def _expanded(body: sympy.Expr) -> sympy.Expr:
-    return sympy.expand(body, power_base=False, power_exp=False, log=False)
+    return multiplied_out(body, power_base=False, power_exp=False, log=False)
 
 
 def _alignments(known: Term, term: Term) -> Iterator[dict[str, Affine]]:
