@@ -130,7 +130,7 @@ def test_small_values_keep_their_digits(name: str) -> None:
     np.testing.assert_allclose(found, value, rtol=1e-13, atol=1e-300)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.long)])
 def test_kernels(dtype: str) -> None:
     machine = native()
     table = [program for name in TEXTBOOK for program in programs(name)]

@@ -137,10 +137,12 @@ def test_chosen_names(tmp_path: Path, plain_in_every_mode: dict[str, list[np.nda
 
 
 def test_names_of_recurrences_and_losses(tmp_path: Path) -> None:
-    plain = with_plain_names(tmp_path, model=SEQUENCES)
-    assert_alike(tmp_path, plain, *hostile(7), model=SEQUENCES)
+    options = {"model": SEQUENCES, "modes": ("vjp",)}
+    plain = with_plain_names(tmp_path, **options)
+    assert_alike(tmp_path, plain, *hostile(7), **options)
 
 
+@pytest.mark.long
 def test_names_of_a_model(tmp_path: Path, plain: dict[str, list[np.ndarray]]) -> None:
     assert_alike(tmp_path, plain, *hostile(0))
 

@@ -234,6 +234,7 @@ model = Sequential([Input(2), Kinks()], loss=MeanSquaredError(), optimizer=SGD(0
 """
 
 
+@pytest.mark.long
 def test_kinks(workshop, tmp_path, models) -> None:
     """At corners and ties: max(x, 0) and abs have slope 0, and the first maximum wins, in every mode."""
     (tmp_path / "kinks.py").write_text(CONVENTIONS)

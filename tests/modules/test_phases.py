@@ -40,6 +40,10 @@ model = Sequential(
 '''
 
 
+# In `make test` tests/modules/test_state.py and test_shares.py look at modules with statistics of the batch.
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def module(workshop: Path, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("normalised")

@@ -31,6 +31,7 @@ from tests.workshop import module_of
 
 TARGET = TARGETS["scalar"]
 SIZE, WORDS = 4, 7
+ASKED = tuple(mode for mode in MODES if mode not in ("fisher", "diagnose"))
 SMALL = Parameter((SIZE, 5), GlorotUniform())
 WEIGHTS = {"same": 0.5, "small": 0.01}
 
@@ -56,7 +57,7 @@ def described() -> Model:
 
 @pytest.fixture(scope="module")
 def source() -> ModuleSource:
-    return module_source.compile_to_source(described(), TARGET, "float64", "digest", modes=MODES)
+    return module_source.compile_to_source(described(), TARGET, "float64", "digest", modes=ASKED)
 
 
 @pytest.fixture(scope="module")
@@ -220,10 +221,9 @@ def test_the_door_for_cotangents_and_tangents(module: ModuleType) -> None:
         net.vjp(x, {**good, "digit": np.ones((5, 2))})
     with pytest.raises(ValueError, match=r"cotangents: expected arrays by the names .* nothing for 'equal'"):
         net.vjp(x, {"digit": good["digit"]})
-    for product in (net.gauss_newton, net.fisher):
-        assert list(product(x, y, {})) == list(net.parameters)
-        with pytest.raises(TypeError, match="is by parameters alone"):
-            product(x, y, {"point": x["point"]})
+    assert list(net.gauss_newton(x, y, {})) == list(net.parameters)
+    with pytest.raises(TypeError, match="is by parameters alone"):
+        net.gauss_newton(x, y, {"point": x["point"]})
     with pytest.raises(DataError, match="jacobian: expected output='digit' or 'equal', found None"):
         jacobian(net, x, "point")
     with pytest.raises(DataError, match=r"hessian: expected one of .* found 'nothing'"):
