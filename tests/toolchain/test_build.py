@@ -51,17 +51,17 @@ def start(arguments: list[str], folder: Path, **environment: str) -> subprocess.
 
 
 def test_second_compilation_comes_from_the_cache(model: Path, empty_cache: Path, tmp_path: Path) -> None:
-    first = compile_file(model, Options(tmp_path / "one"))
-    second = compile_file(model, Options(tmp_path / "two"))
+    first = compile_file(model, Options(tmp_path / "one", "scalar"))
+    second = compile_file(model, Options(tmp_path / "two", "scalar"))
     assert (first.cached, second.cached) == (False, True)
     assert second.facts == first.facts
     assert first.source.read_bytes() == second.source.read_bytes()
     assert first.module.read_bytes() == second.module.read_bytes()
     # A comment is no change of the model; a number is.
     model.write_text("# the same\n" + SMALL)
-    assert compile_file(model, Options(tmp_path / "three")).cached
+    assert compile_file(model, Options(tmp_path / "three", "scalar")).cached
     model.write_text(SMALL.replace("0.1", "0.2"))
-    changed = compile_file(model, Options(tmp_path / "four"))
+    changed = compile_file(model, Options(tmp_path / "four", "scalar"))
     assert not changed.cached
     assert import_module(changed.module).Network().learning_rate == 0.2
 
@@ -110,10 +110,11 @@ def test_two_compilations_at_once(model: Path, tmp_path: Path) -> None:
 
 def test_killed_build_leaves_everything_usable(model: Path, empty_cache: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    old = compile_file(model, Options(out))
+    old = compile_file(model, Options(out, "scalar"))
     kept = old.module.read_bytes()
     model.write_text(SMALL.replace("0.1", "0.3"))
-    run = start([str(model), "--out", str(out)], tmp_path, CHAINRULE_CACHE=str(empty_cache))
+    command = [str(model), "--target", "scalar", "--out", str(out)]
+    run = start(command, tmp_path, CHAINRULE_CACHE=str(empty_cache))
     modules = empty_cache / "modules"
     deadline = time.monotonic() + 60
     while not list(modules.glob(".building-*/*")) and run.poll() is None and time.monotonic() < deadline:
@@ -125,7 +126,7 @@ def test_killed_build_leaves_everything_usable(model: Path, empty_cache: Path, t
     assert sorted(path.name for path in out.iterdir()) == sorted(
         f.name for f in (old.source, old.module, old.stub)
     )
-    again = compile_file(model, Options(out))
+    again = compile_file(model, Options(out, "scalar"))
     assert not again.cached
     assert import_module(again.module).Network().learning_rate == 0.3
 
@@ -134,7 +135,7 @@ def test_killed_build_leaves_everything_usable(model: Path, empty_cache: Path, t
 def test_full_disk(step: str, model: Path, workshop: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     """In the cache or in the output folder: exit code 1, the reason, and the old files as they were."""
     out = tmp_path / "out"
-    old = compile_file(model, Options(out))
+    old = compile_file(model, Options(out, "scalar"))
     kept = old.source.read_bytes(), old.module.read_bytes()
     model.write_text(SMALL.replace("0.1", "0.4" if step == "replace" else "0.5"))
 
@@ -142,7 +143,7 @@ def test_full_disk(step: str, model: Path, workshop: Path, tmp_path: Path, monke
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(cache.tempfile if step == "mkdtemp" else cache.os, step, full)
-    assert compile_main([str(model), "--out", str(out), "--quiet"]) == 1
+    assert compile_main([str(model), "--target", "scalar", "--out", str(out), "--quiet"]) == 1
     message = capsys.readouterr().err
     assert "No space left" in message
     assert "disk is full" in message

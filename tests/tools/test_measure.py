@@ -79,8 +79,13 @@ def test_instruments_change_no_result(workshop: Path, models, built) -> None:
             net.time_program("update", x, y)
 
 
+MORE = ("jvp", "hvp", "diagnose")
+"""One module for all tests of benches."""
+
+
 def test_bench(hurried, models) -> None:
-    result = bench(models("small"), Options(Path()), batch=16, threads=(1, 2), rounds=2)
+    options = Options(Path(), modes=("vjp", *MORE))
+    result = bench(models("small"), options, batch=16, threads=(1, 2), rounds=2)
     assert {f.threads for f in result.figures} == {1, 2}
     for threads in (1, 2):
         step, gradient, forward, backward = (
@@ -106,23 +111,25 @@ def test_bench(hurried, models) -> None:
 
 def test_bench_command(hurried, models, capsys: pytest.CaptureFixture) -> None:
     arguments = ["bench", str(models("small")), "--batch", "8", "--rounds", "1", "--json"]
+    arguments += ["--modes", ",".join(MORE)]
     assert main(arguments) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["batch"] == 8
-    assert {f["name"] for f in result["figures"]} == {"step", "gradient", "forward", "backward", "predict"}
+    assert {f["name"] for f in result["figures"]} == {
+        *("step", "gradient", "forward", "backward", "predict", *MORE)
+    }
     with pytest.raises(SystemExit):
         main([*arguments, "--threads", "0"])
 
 
 def test_bench_of_other_modes(hurried, models) -> None:
     """Their calls are rows like the others, and what they cost is given in forwards."""
-    result = bench(
-        models("small"), Options(Path(), modes=("jvp", "hvp", "diagnose")), batch=8, threads=(1,), rounds=1
-    )
+    options = Options(Path(), modes=("vjp", *MORE))
+    result = bench(models("small"), options, batch=8, threads=(1,), rounds=1)
     forward = result.figure("forward", 1).median
     ratios = to_json(result)["ratios"]["1"]
     text = render(result)
-    for name in ("jvp", "hvp", "diagnose"):
+    for name in MORE:
         assert result.figure(name, 1).operations > result.figure("forward", 1).operations
         assert ratios[f"{name}_to_forward"] == result.figure(name, 1).median / forward
         assert f"{name} ÷ forward = {ratios[f'{name}_to_forward']:.2f}" in text
