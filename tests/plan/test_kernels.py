@@ -47,7 +47,7 @@ def residual() -> Model:
 def attention() -> Model:
     x = Input(6, 16)
     h = x
-    for _ in range(3):
+    for _ in range(2):
         h = h + MultiHeadAttention(2, 8, causal=True)(LayerNormalization()(h))
         h = h + Dense(16)(Dense(32, activation="relu")(h))
     return Model(x, h, loss=MeanSquaredError(), optimizer=SGD(0.1))
