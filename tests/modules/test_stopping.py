@@ -21,7 +21,7 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COMPILER = """#!/bin/sh
 case "$*" in
 *-shared*) sleep 600 & echo $! > {folder}/child; touch "$TMPDIR/cc1.s"; wait;;
-*) exec gcc "$@";;
+*) exec gcc "$@" -O0;;
 esac
 """
 """A C compiler that never ends, that has started another program, and that has a temporary file."""

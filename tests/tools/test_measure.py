@@ -162,7 +162,7 @@ def test_schedule_is_explained(workshop: Path, models) -> None:
 
 def test_explain_schedule_command(hurried, models, tmp_path: Path, capsys) -> None:
     arguments = ["compile", str(models("small")), "--out", str(tmp_path), "--quiet", "--explain-schedule"]
-    arguments += ["--modes", "jvp"]
+    arguments += ["--modes", "jvp", "--target", "scalar"]
     assert main([*arguments, "--batch", "8", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["batch"] == 8
