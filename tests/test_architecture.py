@@ -170,6 +170,13 @@ def check_length(source: Source) -> Iterator[str]:
         yield f"{source.path}: {lines} lines are more than {LONGEST_FILE}"
 
 
+def check_ignored_types(source: Source) -> Iterator[str]:
+    """What a type checker is not to look at has a reason beside it."""
+    for number, line in enumerate(source.text.splitlines(), 1):
+        if re.search(r"# type: ignore(\[[^\]]*\])?\s*$", line):
+            yield f"{source.path}:{number}: types are ignored without a reason"
+
+
 CYTHON_STRING_OR_COMMENT = re.compile(r'""".*?"""' + r"|'''.*?'''|#[^\n]*", re.DOTALL)
 CYTHON_IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+(\S+)[ \t]+c?import\b|c?import[ \t]+([^\n]+))", re.MULTILINE)
 
@@ -194,7 +201,10 @@ def check_packages(root: Path) -> Iterator[str]:
 
 
 TREE_RULES = (check_generated_modules, check_packages)
-SOURCE_RULES = (check_order, check_outside_packages, check_exceptions, check_unsafe_loading, check_length)
+SOURCE_RULES = (
+    *(check_order, check_outside_packages, check_exceptions, check_unsafe_loading, check_length),
+    check_ignored_types,
+)
 
 
 def check_tree(root: Path) -> list[str]:
@@ -280,6 +290,7 @@ PLANTED = [
     ("tests/test_a.py", "from pickle import loads", "pickle runs code"),
     ("runtime/data.py", "numpy.load('x', allow_pickle=True)", "allow_pickle runs code"),
     ("compiler/frontend/parse.py", "x = 1\n" * 351, "351 lines are more than 350"),
+    ("compiler/frontend/parse.py", "x = 1  # type: ignore[misc]", "without a reason"),
     ("generated/mnist.pyx", "import runtime", "may not import runtime"),
     ("generated/mnist.pyx", "import numpy as np, sympy", "may not import sympy"),
     ("tests/golden/dense/dense.pyx", "from compiler.ir cimport a", "may not import compiler.ir"),

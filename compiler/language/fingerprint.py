@@ -21,7 +21,7 @@ class Written:
     """
 
     def __getstate__(self) -> dict[str, object]:
-        return {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
+        return {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]  # a base
 
 
 def optimizer_lines(optimizer: Optimizer) -> Iterable[str]:

@@ -219,7 +219,7 @@ def level(node: Node) -> int:
 def walk(node: object) -> Iterator[object]:
     """A node and all nodes below it."""
     yield node
-    for item in fields(node):  # type: ignore[arg-type]
+    for item in fields(node):  # type: ignore[arg-type]  # every node is a dataclass
         value = getattr(node, item.name)
         yield from _below(value)
 

@@ -149,13 +149,13 @@ def _translate(source: Path, target: Path) -> None:
 
     try:
         # Comments would be half of the text.
-        options = CompilationOptions(  # type: ignore[no-untyped-call]
+        options = CompilationOptions(
             language_level=3,
             output_file=str(target),
             emit_linenums=False,
             compiler_directives={"emit_code_comments": False},
         )
-        result = cython_compile(str(source), options)  # type: ignore[no-untyped-call]
+        result = cython_compile(str(source), options)
     except CompileError as error:
         raise CompilerBug(f"Cython rejects {source}: {error}") from error
     if result.num_errors:

@@ -22,7 +22,7 @@ from runtime.signals import held
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # in the place of a module
 
 KEEP = 64
 """Entries kept; the ones not used for longest are removed."""

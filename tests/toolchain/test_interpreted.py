@@ -38,7 +38,7 @@ def test_a_section_is_a_text_whose_lines_keep_their_numbers() -> None:
     exec(text, variables)
     assert variables["SIZE"] == 3 and variables["NUMBERS"] == (3,) and variables["last"]
     with pytest.raises(ValueError) as caught:
-        variables["wrong"]("x")  # type: ignore[operator]
+        variables["wrong"]("x")  # type: ignore[operator]  # a function
     assert str(caught.value) == "x: \n"
     frame = traceback.extract_tb(caught.value.__traceback__)[-1]
     line = SECTION.split("\n").index('    raise ValueError(f"{text}: \\n")') + 1

@@ -14,10 +14,11 @@ def keeps_hash(kind: Kind) -> Kind:
 
     def kept(self: object) -> int:
         try:
-            return cast(int, self._hash)  # type: ignore[attr-defined]
+            # Asked for in every comparison: an attribute is found sooner than a key of __dict__.
+            return cast(int, self._hash)  # type: ignore[attr-defined]  # kept below
         except AttributeError:
             known = self.__dict__["_hash"] = work_out(self)
             return known
 
-    kind.__hash__ = kept  # type: ignore[method-assign, assignment]
+    kind.__hash__ = kept  # type: ignore[method-assign, assignment]  # what this function is for
     return kind

@@ -108,7 +108,7 @@ def test_kinds_of_guards_are_no_names(other: str) -> None:
     (loop,) = one.body
 
     def guarded(kind: str) -> Kernel:
-        test = Guard(kind, axis("i"), 2)  # type: ignore[arg-type]
+        test = Guard(kind, axis("i"), 2)  # type: ignore[arg-type]  # each kind in turn
         return replace(one, body=(replace(loop, body=(If((test,), loop.body),)),))
 
     assert meaning(guarded(">=")) != meaning(guarded(other))
