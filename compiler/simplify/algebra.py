@@ -7,8 +7,10 @@ terms can be counted beforehand, without expanding anything:
     terms(a·b)     terms(a)·terms(b)
     terms(a**k)    the ways to choose k of terms(a) with repetition
 
-A body with more than MOST_TERMS keeps the form it has. So does one of a degree above HIGHEST: SymPy has a
-place for every power up to it, a billion of them for x**10**9 + 1.
+A body with more than MOST_TERMS keeps the form it has, and so does one where numerator and denominator have
+more than MOST_PAIRS of terms: what they have in common is looked for by many divisions of one by the other.
+So does one of a degree above HIGHEST: SymPy has a place for every power up to it, a billion of them for
+x**10**9 + 1.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ MOST_TERMS = 2_000
 """Of numerator and denominator together."""
 HIGH, HIGHEST = 16, 256
 """A power of a sum that may have many terms, and the degree of what is handled as a polynomial."""
+MOST_PAIRS = 50_000
+"""Of a term of the numerator with one of the denominator."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,12 @@ class Size:
 
     @property
     def total(self) -> int:
-        return self.above + prod(_of_power(terms, power) for terms, power in self.below.values())
+        return self.above + self.turned
+
+    @property
+    def turned(self) -> int:
+        """The terms of the denominator."""
+        return prod(_of_power(terms, power) for terms, power in self.below.values())
 
 
 def terms(flat: sympy.Expr) -> int:
@@ -51,7 +60,10 @@ def terms(flat: sympy.Expr) -> int:
 
 def is_small(flat: sympy.Expr) -> bool:
     """Whether polynomial algebra on `flat` is worth its time."""
-    return operations(flat) <= LONGEST_POLYNOMIAL and degree(flat) <= HIGHEST and terms(flat) <= MOST_TERMS
+    if operations(flat) > LONGEST_POLYNOMIAL or degree(flat) > HIGHEST:
+        return False
+    size = _size(flat)
+    return size.total <= MOST_TERMS and size.above * size.turned <= MOST_PAIRS
 
 
 def degree(flat: sympy.Expr) -> int:

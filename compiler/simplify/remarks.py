@@ -56,6 +56,8 @@ def _of_term(program: Program, definition: Definition, term: Term, memo: Memo) -
     flat = hide(assumed.body).expression
     if flat.has(sympy.Add) and not is_small(flat):
         before = f"{kept} as one fraction of polynomials"
-        large = f"{terms(flat)} terms, where {MOST_TERMS} are tried, long ones, or a high degree"
+        large = (
+            f"{terms(flat)} terms, where {MOST_TERMS} are tried, long ones, many over many, or high powers"
+        )
         why = f"it may have {large}: the form is kept"
         yield Rewrite("bound", before, kept, why)
