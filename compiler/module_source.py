@@ -5,7 +5,7 @@ model file -> model -> tensor programs -> derived, simplified, lowered programs 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
@@ -39,12 +39,15 @@ from compiler.plan.module import memory_of, routine_of
 from compiler.plan.plan import Plan, make_plan
 from compiler.plan.storage import Storage, placed, storage_of
 from compiler.plan.tiling import cheapest_tile, smallest_tile
+from compiler.plan.updates import JoinedStep, planned_step
 from compiler.plan.whole import LANES
 from compiler.pricing import TYPICAL_TILE, cost_for
 from compiler.schedule.layout import row_size
 from compiler.schedule.settings import Settings
 from compiler.stopwatch import Stopwatch
 
+STEP = "training_step"
+"""The name of the program that is both halves of a step."""
 UPDATE_ARRAYS = 4
 """Arrays, with as many values as a tile of the update has, that fill a first-level cache."""
 Instruments = Literal["none", "programs", "kernels"]
@@ -69,6 +72,8 @@ class ModuleSource:
     modes: tuple[str, ...]
     without: frozenset[str] = frozenset()
     module: Module | None = None
+    joined: JoinedStep | None = None
+    """The step as one program, where some parameters are updated in the registers of their gradients."""
 
     def plan(self, duty: Duty) -> Plan:
         """The plan of the entry point that has this duty in the module."""
@@ -77,7 +82,7 @@ class ModuleSource:
     @property
     def step(self) -> tuple[Plan, Plan]:
         """What a step of training runs."""
-        return self.plan("training"), self.plan("update")
+        return self.plan("training" if self.joined is None else "step"), self.plan("update")
 
 
 def compile_to_source(
@@ -127,9 +132,17 @@ def compile_to_source(
         behind = max((plan.lane_elements for plan in plans.values()), default=0)
         with stopwatch.stage("plan"):
             plans[entry.name] = _plan(entry, storage, settings, driver, behind, kernels)
+    joined = None
+    if driver.has("update") and settings.fuse:
+        with stopwatch.stage("plan"):
+            found = _joined(entries, plans, storage, settings, kernels)
+        if found is not None:
+            joined, plans[STEP] = found
+            entries = (*entries, joined.entry)
     steps = tuple(driver.steps)
     source = ModuleSource(
-        lowered.name, "", "", lowered, entries, plans, storage, settings, steps, modes, without
+        *(lowered.name, "", "", lowered, entries, plans, storage, settings, steps, modes, without),
+        joined=joined,
     )
     with stopwatch.stage("text"):
         module = _module(source, digest, instruments, recipes)
@@ -161,6 +174,19 @@ def _plan(
     if entry.batch == "parameters":
         return plan
     return replace(plan, least=smallest_tile(plan, settings.machine, settings.dtype))
+
+
+def _joined(
+    entries: tuple[EntryPoint, ...],
+    plans: Mapping[str, Plan],
+    storage: Storage,
+    settings: Settings,
+    kernels: Kernels,
+) -> tuple[JoinedStep, Plan] | None:
+    """A step as one program, of what is planned of its halves; None where nothing is gained."""
+    halves = (with_duty(entries, duty) for duty in ("training", "update"))
+    training, update = (half.with_program(plans[half.name].program) for half in halves)
+    return planned_step(STEP, training, update, plans[training.name].least, storage, settings, kernels)
 
 
 def _module(
@@ -225,8 +251,9 @@ def _methods(source: ModuleSource, recipes: tuple[Recipe, ...]) -> tuple[Method 
     announced = {recipe.offer for recipe in recipes if recipe.announced}
     told = {offer.method for offer in announced if offer}
     absent = {name: mode for name, mode in modes.items() if mode not in source.modes and name in told}
+    halves = Halves(training, update, TRAIN_STEP, GRADIENTS, APPLY_GRADIENTS, source.joined)
     methods: list[Method | Absent] = [
-        *training_methods(Halves(training, update, TRAIN_STEP, GRADIENTS, APPLY_GRADIENTS), plans, signature),
+        *training_methods(halves, plans, signature),
         *methods_of(entries, plans, signature),
     ]
     methods = [replace(method, mode=modes.get(method.name, "")) for method in methods]

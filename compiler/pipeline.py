@@ -303,6 +303,13 @@ PASSES: tuple[Pass, ...] = (
         None,
         without="zeros among the inputs are multiplied like other numbers",
     ),
+    Pass(
+        "update",
+        "schedule",
+        "a parameter is updated while its gradient is in registers",
+        None,
+        without="gradients are stored, and read again by the update",
+    ),
 )
 """In the order in which programs go through them."""
 

@@ -30,6 +30,7 @@ from compiler.ir.module.signature import Signature
 from compiler.ir.tensor.axes import has_batch
 from compiler.plan.plan import Plan
 from compiler.plan.storage import layout
+from compiler.plan.updates import JoinedStep
 
 Plans = Mapping[str, Plan]
 
@@ -52,6 +53,8 @@ class Halves:
     step: Offer
     gradients: Offer
     apply: Offer
+    joined: JoinedStep | None = None
+    """Both halves in one, where some parameters are updated in the registers of their gradients."""
 
 
 def training_methods(halves: Halves, plans: Plans, signature: Signature) -> list[Method]:
@@ -62,17 +65,29 @@ def training_methods(halves: Halves, plans: Plans, signature: Signature) -> list
         (halves.step, (Run(training.name), CountStep(), *renewed, update)),
         (halves.gradients, (Run(training.name, together=halves.gradients.together), *renewed)),
     ]
-    methods = [
-        _worded(
-            offer,
-            [training],
-            signature,
-            (Way("always", actions, _results(offer, training, plans, signature)),),
-        )
-        for offer, actions in runs
-    ]
+    methods = []
+    for offer, actions in runs:
+        ways = [Way("always", actions, _results(offer, training, plans, signature))]
+        if halves.joined is not None and offer is halves.step:
+            ways.insert(0, _joined(halves.joined, renewed, update, offer, plans, signature))
+        methods.append(_worded(offer, [training], signature, tuple(ways)))
     applied = _worded(halves.apply, [], signature, (Way("always", (CountStep(), update), ()),))
     return [*methods, replace(applied, gradients=True)]
+
+
+def _joined(
+    joined: JoinedStep,
+    renewed: tuple[Action, ...],
+    update: Run,
+    offer: Offer,
+    plans: Plans,
+    signature: Signature,
+) -> Way:
+    """A step that updates some parameters on its way, and the others behind it. What is frozen needs halves:
+    it is put back between them."""
+    rest = (replace(update, ranges=joined.left),) if joined.left else ()
+    actions = (CountStep(), Run(joined.entry.name, counted=True), *renewed, *rest)
+    return Way("nothing frozen", actions, _results(offer, joined.entry, plans, signature))
 
 
 def _renewal(training: EntryPoint, signature: Signature) -> tuple[RenewStates, ...]:

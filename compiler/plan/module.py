@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from compiler.errors import CompilerBug
 from compiler.ir.module import grammar
@@ -63,6 +64,8 @@ def _call(call: kernels.Call, plan: Plan, dtype: str, clocks: Iterator[int] | No
         if buffer.room:
             # In the tile of whoever does a part; a tile at work holds values, and room is behind them.
             pointers.append(Pointer(tensor, room, "real", buffer.room, False))
+            size = aligned(buffer.room * element_bytes("real", dtype), ALIGNMENT)
+            room = replace(room, offset=room.offset + size)
             continue
         place, shape = plan.places[tensor], plan.program.shape(tensor)
         if place.area == "lane" and not buffer.written:

@@ -26,6 +26,8 @@ from compiler.plan.circling import in_circle
 from compiler.plan.kernels import Call, Kernels
 from compiler.plan.memory import ALIGNMENT, Interval, pack
 from compiler.plan.stages import (
+    NOBODY,
+    Behind,
     Stage,
     as_soon_as_possible,
     kernel_groups,
@@ -100,13 +102,15 @@ def make_plan(
     given: Mapping[str, Place],
     lane_layout: Mapping[str, int],
     kernels: Kernels | None = None,
+    behind: Behind = NOBODY,
 ) -> Plan:
     """Plan a program that has been through all passes. `given` places inputs and outputs; `lane_layout` fixes
-    offsets of reduced outputs (a gradient arena laid out like the parameters); others follow behind. What
+    offsets of reduced outputs (a gradient arena laid out like the parameters); others follow behind. Some
+    definitions run `behind` others, over whose places they write. What
     `kernels` has made already is not made again."""
     kernels = kernels or Kernels()
     settings = replace(settings, given=given_tensors(program) if settings.zeros else frozenset())
-    stage = stages(program)
+    stage = stages(program, behind)
     elements = {e.name: element_of(e) for e in program.entries}
     groups = kernel_groups(program)
     fused = with_chains(groups, program, stage, settings, kernels) if settings.fuse else dict.fromkeys(groups)
@@ -200,7 +204,9 @@ def _places(
         if crosses and name not in places:
             places[name] = Place("batch", batch_elements)
             batch_elements += row_size(program.shape(name))
-    static = [n for n, when in stage.items() if when.kind in ("before", "whole") and n not in places]
+    # What lives in registers has no place.
+    touched = {name for phase in phases for call in phase.before for name in call.tensors}
+    static = [n for n in stage if n in touched and stage[n].kind in ("before", "whole") and n not in places]
     shared_bytes = 0
     for name in static:
         places[name] = Place("shared", shared_bytes)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 from compiler.errors import CompilerBug
@@ -83,8 +84,14 @@ class Stage:
     kind: StageKind
 
 
-def stages(program: Program) -> dict[str, Stage]:
-    """Phase and kind of every definition and every tensor that is filled; those of a circle have one.
+Behind = Mapping[str, frozenset[str]]
+"""For some definitions who must have run before: what they write lies where these read."""
+NOBODY: Behind = MappingProxyType({})
+
+
+def stages(program: Program, behind: Behind = NOBODY) -> dict[str, Stage]:
+    """Phase and kind of every definition and every tensor that is filled; those of a circle have one. Some
+    run `behind` others that stand before them.
 
     Raises CompilerBug for a circle through a sum over the batch, which no step can finish."""
     result: dict[str, Stage] = {}
@@ -100,23 +107,26 @@ def stages(program: Program) -> dict[str, Stage]:
         for name in (n for member in circle or (definition.name,) for n in program[member].tensors):
             if name in result:
                 phase = max(phase, result[name].phase + (result[name].kind in finished))
+        for name in behind.get(definition.name, ()):
+            phase = max(phase, result[name].phase + (result[name].kind in ("lane", "tile")))
         stage = Stage(phase, _kind(definition))
         result.update(dict.fromkeys(circle or (definition.name,), stage))
         kinds = {_kind(member) for member in program.definitions if member.name in circle}
         if circle and kinds not in ({"tile"}, {"before"}):
             raise CompilerBug(f"{definition.name}: a circle through a sum over the batch")
-    return _later(program, result)
+    return _later(program, result, frozenset().union(*behind.values()))
 
 
-def _later(program: Program, earliest: Mapping[str, Stage]) -> dict[str, Stage]:
+def _later(program: Program, earliest: Mapping[str, Stage], awaited: frozenset[str]) -> dict[str, Stage]:
     """The stages with what only one later phase reads moved there, where it is larger than what must then be
-    kept for it. The last are looked at first: what only they read may follow them."""
+    kept for it, if it is not `awaited`. The last are looked at first: what only they read may follow them."""
     stage = dict(earliest)
     for group in reversed(kernel_groups(program)):
         readers = {reader.name for name in group for reader in program.readers[name]} - set(group)
         when = {stage[name] for name in readers}
         phase = max((s.phase for s in when), default=0)
         fixed = any(stage[n].kind != "tile" or n in program.results or n in program.circle_of for n in group)
+        fixed |= not awaited.isdisjoint(group)
         if fixed or {(s.phase, s.kind == "whole") for s in when} != {(phase, False)}:
             continue
         needed = {n for name in group for n in program[name].tensors if n in stage} - set(group)

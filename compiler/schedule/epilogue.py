@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import sympy
 
 from compiler.ir.affine.expression import Affine, axis, constant
-from compiler.ir.loops.grammar import Address, Choose, Index, Let, Pick, Statement, Store
+from compiler.ir.loops.grammar import Address, Choose, Fetch, Index, Let, Pick, Statement, Store
 from compiler.ir.scalar.choices import Absolute, Maximum, Minimum, Select, Sign
 from compiler.ir.scalar.conditions import Comparison
 from compiler.schedule.accumulators import Block, Loads, accumulator, moved
@@ -30,10 +30,13 @@ from compiler.schedule.tile import Tile, block_positions, is_polynomial
 
 @dataclass(frozen=True)
 class Step:
-    """One tensor of the chain over the contraction's axes: a function of the value before it, `own`."""
+    """One tensor of the chain over the contraction's axes: a function of values before it.
+
+    `own` gives for each symbol that stands for one its number: 0 is what the contraction and its window give,
+    n what step number n - 1 gives."""
 
     nest: Nest
-    own: sympy.Symbol
+    own: tuple[tuple[sympy.Symbol, int], ...]
     stored: bool
 
 
@@ -69,22 +72,32 @@ class Epilogue:
         winner = (self.window.winner,) if self.window and self.window.winner else ()
         return (*winner, *(step.nest for step in self.steps))
 
-
-def is_vectorisable(body: sympy.Expr) -> bool:
-    """Additions, multiplications and choices by comparison: what vectors do without a call."""
-    if isinstance(body, Select):
-        condition, then, otherwise = body.args
-        return is_vectorisable(then) and is_vectorisable(otherwise) and _compares(condition)
-    if isinstance(body, sympy.Add | sympy.Mul | Maximum | Minimum | Absolute | Sign):
-        return all(map(is_vectorisable, body.args))
-    return is_polynomial(body)
+    def at(self, here: Mapping[str, Affine]) -> Epilogue:
+        """The same steps where axes of the contraction are `here`."""
+        steps = (replace(step, nest=_at(step.nest, here)) for step in self.steps)
+        return replace(self, steps=tuple(steps))
 
 
-def _compares(condition: sympy.Basic) -> bool:
-    return all(
-        is_vectorisable(part) if isinstance(condition, Comparison) else _compares(part)
-        for part in condition.args
-    )
+def is_vectorisable(body: sympy.Expr, *, divides: bool = False) -> bool:
+    """Additions, multiplications and choices by comparison: what vectors do without a call; where it
+    `divides`, quotients and square roots too, which take some ten times as long."""
+
+    def can_be(part: sympy.Basic) -> bool:
+        if isinstance(part, Select):
+            condition, then, otherwise = part.args
+            return can_be(then) and can_be(otherwise) and compares(condition)
+        if isinstance(part, sympy.Add | sympy.Mul | Maximum | Minimum | Absolute | Sign):
+            return all(map(can_be, part.args))
+        if divides and part.is_Pow and part.exp in (-1, sympy.S.Half, -sympy.S.Half):
+            return can_be(part.base)
+        return is_polynomial(part)
+
+    def compares(condition: sympy.Basic) -> bool:
+        return all(
+            can_be(part) if isinstance(condition, Comparison) else compares(part) for part in condition.args
+        )
+
+    return can_be(body)
 
 
 def fitted(epilogue: Epilogue, tile: Tile) -> Epilogue | None:
@@ -118,6 +131,36 @@ def _fitted(nest: Nest, tile: Tile) -> Nest | None:
     name = tile.vector_axis.name
     slopes = {address.offset.coefficient(name) for _, address in nest.reads}
     return nest if nest.target.coefficient(name) == 1 and slopes <= {0, 1} else None
+
+
+def _at(nest: Nest, here: Mapping[str, Affine]) -> Nest:
+    reads = ((s, _address_at(a, here)) for s, a in nest.reads)
+    return replace(nest, target=nest.target.substitute(here), reads=tuple(reads))
+
+
+def _address_at(address: Address, here: Mapping[str, Affine]) -> Address:
+    return replace(address, offset=address.offset.substitute(here))
+
+
+def fetches(epilogue: Epilogue, tile: Tile, block: Block) -> Iterator[Statement]:
+    """Asks for what the steps of a block will write, vector by vector: what a step reads beside the values
+    before is what it writes over, or small."""
+    for steps in block_positions(tile.unrolled, dict(block.sizes)):
+        for j in range(len(block.widths)):
+            for step in epilogue.steps:
+                if step.stored:
+                    yield Fetch(_moved(step.nest, steps, tile, j))
+
+
+def fetch_vector(epilogue: Epilogue) -> tuple[Statement, ...]:
+    """The same for the vector where the axes are."""
+    stored = (step.nest for step in epilogue.steps if step.stored)
+    return tuple(Fetch(Address(nest.buffer, nest.target)) for nest in stored)
+
+
+def finish_vector(epilogue: Epilogue, tile: Tile, value: str) -> Body:
+    """The steps for the vector where the axes are, whose sum is a local variable."""
+    return _finish_one(epilogue, tile, [value], {}, 0, tile.lanes)
 
 
 def finish_chain(
@@ -176,17 +219,19 @@ def _finish_one(
         if winner is not None and window.winner is not None:
             result.append(Store(_moved(window.winner, steps, tile, j), axis(winner), width))
         value = _symbol(best)
+    made = [value]
     for number, step in enumerate(epilogue.steps):
         loads = Loads(tile, f"after{number}_")
         put = {s: loads.symbol(a, steps, j, width) for s, a in step.nest.reads}
         result += loads.statements
-        body = step.nest.body.xreplace({**put, step.own: value})
+        own = {symbol: made[which] for symbol, which in step.own}
+        body = step.nest.body.xreplace({**put, **own})
         if not body.is_Symbol:
             result.append(Let(f"value{number}{ending}", body, width))
             body = _symbol(f"value{number}{ending}")
-        value = body
+        made.append(body)
         if step.stored:
-            result.append(Store(_moved(step.nest, steps, tile, j), value, width))
+            result.append(Store(_moved(step.nest, steps, tile, j), body, width))
     return tuple(result)
 
 

@@ -34,10 +34,17 @@ from compiler.schedule.pieces import targets_only
 
 
 def epilogue_of(
-    definitions: tuple[Definition, ...], term: Term, outside: Set[str], shapes: Mapping[str, Shape]
+    definitions: tuple[Definition, ...],
+    term: Term,
+    outside: Set[str],
+    shapes: Mapping[str, Shape],
+    *,
+    several: bool = False,
 ) -> Epilogue | None:
     """What follows the contraction, whose `term` is of the first of the definitions, over that term's axes;
-    those `outside` are stored. None where a register tile cannot compute it."""
+    those `outside` are stored. None where a register tile cannot compute it.
+
+    Where `several` may be read, a step is a function of all values so far, else of the one before it."""
     main, *chain = definitions
     names = {d.name for d in definitions}
     here, previous = term.target, main.name
@@ -62,20 +69,29 @@ def epilogue_of(
         window = Window(extents, ">" if top.operation == "max" else "<", winner)
         if top.name in outside:
             nest = _stored_at(top, here, term.target_axes, shapes)
-            steps.append(Step(nest, nest.body, True))
+            steps.append(Step(nest, ((nest.body, 0),), True))
         previous = top.name
+    values = {previous: (here, len(steps))}
     for number, definition in enumerate(chain):
-        moved = _moved(definition, previous, here, term.target_axes, shapes)
-        if moved is None or set(definition.tensors) & names != {previous}:
+        read = names.intersection(definition.tensors)
+        if not read <= values.keys() or not (several or read == {previous}):
             return None
-        step = _step(moved, definition.name, previous, shapes, f"after{number}_", outside)
+        places = list({values[name][0] for name in read})
+        if len(places) != 1:
+            return None
+        moved = _moved(definition, read, places[0], term.target_axes, shapes)
+        if moved is None:
+            return None
+        own = {name: values[name][1] for name in read}
+        step = _step(moved, definition.name, own, shapes, f"after{number}_", outside, divides=several)
         if step is None:
             return None
         steps.append(step)
         # What follows reads this tensor at its own axes, and every element of it.
         if number + 1 < len(chain) and not covers(definition.terms[0], shapes[definition.name]):
             return None
-        here, previous = moved.target, definition.name
+        previous = definition.name
+        values[previous] = moved.target, len(steps)
     return Epilogue(main.name in outside, window, tuple(steps))
 
 
@@ -183,22 +199,25 @@ def _stored_at(
 
 def _moved(
     definition: Definition,
-    previous: str,
+    values: Set[str],
     here: tuple[Affine, ...],
     axes: tuple[Axis, ...],
     shapes: Mapping[str, Shape],
 ) -> Term | None:
-    """A pointwise definition over the contraction's axes; None where it is none, or reads the value before
+    """A pointwise definition over the contraction's axes; None where it is none, or reads the values before
     anywhere but at its own axes."""
     if definition.operation != "sum" or len(definition.terms) != 1 or definition.dtype != "real":
         return None
     (term,) = definition.terms
-    own = [access for _, access in term.reads if access.tensor == previous]
-    if len(own) != 1 or term.guards or term.reduction_axes or any(i.reads for i in term.affines()):
+    own = [access for _, access in term.reads if access.tensor in values]
+    if len(own) != len(values) or len({access.indices for access in own}) != 1:
+        return None
+    if term.guards or term.reduction_axes or any(i.reads for i in term.affines()):
         return None
     if any(access.outside is not None for _, access in term.reads):
         return None
-    if not are_all(own[0].indices, term.axes, shapes[previous]) or not is_injective(targets_only(term)):
+    whole = are_all(own[0].indices, term.axes, shapes[own[0].tensor])
+    if not whole or not is_injective(targets_only(term)):
         return None
     return moved(term, own[0].indices, here, axes)
 
@@ -206,16 +225,17 @@ def _moved(
 def _step(
     moved: Term,
     name: str,
-    previous: str,
+    values: Mapping[str, int],
     shapes: Mapping[str, Shape],
     prefix: str,
     outside: Set[str],
+    *,
+    divides: bool,
 ) -> Step | None:
-    """The term laid out, with the value before as a symbol of its own; None where vectors cannot do it."""
+    """The term laid out, with the values before as symbols of their own; None where vectors cannot do it."""
     nest = make_nest(moved, name, shapes, prefix)
-    read = [symbol for symbol, address in nest.reads if address.buffer == previous]
-    if len(read) != 1 or not is_vectorisable(nest.body):
+    own = tuple((s, values[address.buffer]) for s, address in nest.reads if address.buffer in values)
+    if len(own) != len(values) or not is_vectorisable(nest.body, divides=divides):
         return None
-    reads = tuple((s, a) for s, a in nest.reads if s != read[0])
-    nest = replace(nest, reads=reads)
-    return Step(nest, read[0], name in outside)
+    reads = tuple((s, a) for s, a in nest.reads if a.buffer not in values)
+    return Step(replace(nest, reads=reads), own, name in outside)

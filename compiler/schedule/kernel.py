@@ -36,7 +36,13 @@ def kernel_steps(entries: Entries, schedule: Schedule) -> tuple[Kernel, ...]:
         for definition in definitions:
             _check_writes(definition, schedule.shapes[definition.name])
         formula = (*all_formula_lines(definitions), shapes_line(definitions, schedule.shapes))
-        operations = sum(operation_count(term) for d in counted(definitions) for term in d.terms)
+        operations = sum(
+            operation_count(term)
+            for d in counted(definitions)
+            for term in d.terms
+            # What follows a sum over the batch is done once.
+            if runs_over_batch(term) == runs_over_batch(*first.terms)
+        )
         per_example = runs_over_batch(*first.terms)
     body = schedule.lower()
     elements = {tensor.name: tensor.element for tensor in schedule.tensors}

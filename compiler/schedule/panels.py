@@ -40,7 +40,7 @@ from compiler.schedule.collapse import collapse
 from compiler.schedule.contraction import choose_tile
 from compiler.schedule.layout import BATCH, extent_limit, loops_over, row_size
 from compiler.schedule.nest import Nest, Shapes
-from compiler.schedule.register_tile import register_tile_nest
+from compiler.schedule.register_tile import FinishOf, register_tile_nest
 from compiler.schedule.settings import Settings
 from compiler.schedule.squares import Run, in_squares
 from compiler.schedule.tile import Tile, is_selected, reduction_order
@@ -138,16 +138,23 @@ def _points(depth: tuple[Axis, ...]) -> int:
     return points
 
 
-def packed_loops(tile: Tile, panels: Panels, starts: tuple[Nest, ...], shapes: Shapes, batch: int) -> Body:
+def packed_loops(
+    tile: Tile,
+    panels: Panels,
+    starts: tuple[Nest, ...],
+    shapes: Shapes,
+    batch: int,
+    finish_of: FinishOf | None = None,
+) -> Body:
     """Loops over panels, and inside of them those of the register tile; what is left over is part 0's."""
     across, width = tile.vector_axis, tile.vectors * tile.lanes
     groups, rest = divmod(across.size, width)
     name = f"{across.name}_panel"
-    whole = _one_panel(tile, panels, starts, shapes, batch, axis(name), width)
+    whole = _one_panel(tile, panels, starts, shapes, batch, finish_of, axis(name), width)
     zero = (Limit(constant(0)),)
     body: Body = (Loop(name, zero, (Limit(constant(groups * width)),), whole, width),)
     if rest:
-        last = _one_panel(tile, panels, starts, shapes, batch, constant(groups * width), rest)
+        last = _one_panel(tile, panels, starts, shapes, batch, finish_of, constant(groups * width), rest)
         body += (If((Guard("==", axis("part")),), last),)
     return body
 
@@ -158,6 +165,7 @@ def _one_panel(
     starts: tuple[Nest, ...],
     shapes: Shapes,
     batch: int,
+    finish_of: FinishOf | None,
     first: Affine,
     size: int,
 ) -> Body:
@@ -166,7 +174,8 @@ def _one_panel(
     here = {across.name: axis(across.name) + first}
     nest = _from(tile.nest, here, panels.room)
     begun = [_from(start, here, panels.room) for start in starts]
-    loops = register_tile_nest(nest, replace(tile, vector_axis=across), begun, False, shapes, batch)
+    finish = finish_of and finish_of(tile, here)
+    loops = register_tile_nest(nest, replace(tile, vector_axis=across), begun, False, shapes, batch, finish)
     return (*_copy(tile, panels, first, size), *loops)
 
 

@@ -17,7 +17,7 @@ partial vector whose lanes past the end are neither read nor written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import sympy
@@ -46,6 +46,7 @@ from compiler.schedule.accumulators import (
     split_scale,
     start_accumulators,
 )
+from compiler.schedule.behind import Behind, by_itself, in_vectors, interleaved, last_block, waits
 from compiler.schedule.blocks import Inside, summed, summed_list
 from compiler.schedule.layout import BATCH, end_limits, loop_limits, offset
 from compiler.schedule.masks import mask_of
@@ -63,8 +64,19 @@ from compiler.schedule.tile import (
 Body = tuple[Statement, ...]
 
 
-Finish = Callable[[Block, Address, sympy.Expr], Iterable[Statement]]
-"""What is done with a block's accumulators, given where they would be stored and what scales them."""
+@dataclass(frozen=True)
+class Finish:
+    """What is done with a block's accumulators, given where they would be stored and what scales them; and
+    before a block begins."""
+
+    after: Callable[[Block, Address, sympy.Expr], Iterable[Statement]]
+    ahead: Callable[[Block], Iterable[Statement]] = lambda block: ()
+    behind: Behind | None = None
+    """How blocks are finished while others are summed, where they can wait."""
+
+
+FinishOf = Callable[[Tile, Mapping[str, Affine]], Finish]
+"""What is done with the accumulators of a tile, whose axes begin at some places."""
 
 
 def register_tile_nest(
@@ -96,8 +108,16 @@ def register_tile_nest(
 
     def inside(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
         def vector_block(widths: tuple[int, ...]) -> Body:
+            def waiting(sizes: tuple[tuple[str, int], ...]) -> Body:
+                behind = finish and finish.behind
+                shape = Block(widths, sizes)
+                found = behind and waits(tile, shape, reduction_order(nest), batch)
+                return last_block(behind, tile, shape) if behind and found else ()
+
             def positions(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
-                return unrolled_loops(tile.unrolled, lambda sizes: block(Block(widths, sizes), guards, outer))
+                return unrolled_loops(
+                    tile.unrolled, lambda sizes: block(Block(widths, sizes), guards, outer), behind=waiting
+                )
 
             return guarded_loops(static, guards, outer, positions)
 
@@ -165,8 +185,10 @@ def unrolled_loops(
     unrolled: Unrolled,
     block: Callable[[tuple[tuple[str, int], ...]], Body],
     sizes: tuple[tuple[str, int], ...] = (),
+    behind: Callable[[tuple[tuple[str, int], ...]], Body] = lambda sizes: (),
 ) -> Body:
-    """Loops over the unrolled axes in steps of their factors, with a smaller block for the rest."""
+    """Loops over the unrolled axes in steps of their factors, `behind` them what the last block has left, and
+    a smaller block for the rest."""
     if not unrolled:
         return block(sizes)
     (a, factor), *others = unrolled
@@ -184,6 +206,8 @@ def unrolled_loops(
         # Of the last block before an end some may be behind it: what is left out there may be done.
         upper = (Limit(constant(count * factor)), *end_limits(a))
         result += (Loop(a.name, zero, upper, whole, factor),)
+    if count:
+        result += _at(a.name, constant((count - 1) * factor), behind((*sizes, (a.name, factor))))
     if rest:
         small = unrolled_loops(tuple(others), block, (*sizes, (a.name, rest)))
         result += _at(a.name, constant(count * factor), small)
@@ -239,8 +263,14 @@ def _block(
                 apart=continues or len(nests) > 1,
                 busy=True,
             )
+    behind = finish and finish.behind
+    if behind and points is None and waits(tile, block, reduction_order(nest), batch):
+        return interleaved(behind, tile, block, start, reduce)
+    if behind and in_vectors(tile, block):
+        return by_itself(behind, tile, block, start, reduce)
     if finish:
-        stores = tuple(finish(block, kept, scale))
+        stores = tuple(finish.after(block, kept, scale))
+        start = (*finish.ahead(block), *start)
     else:
         stores = tuple(accumulator_stores(kept, scale, positions, block, tile, adds and not continues))
     whole = (*start, *reduce, *(() if continues else integers.statements), *stores)

@@ -280,7 +280,7 @@ def digest_of(model: Model, dtype: str) -> str:
 
 def facts_of(source: ModuleSource) -> dict[str, Any]:
     """The numbers of the summary: what was derived, what was generated, what a step costs."""
-    training, update = source.step
+    training, update = source.plan("training"), source.plan("update")
     derived = [s for s in source.steps if s.program == training.name and s.name == "vjp"]
     kernels = [k for plan in source.plans.values() for k in plan.kernels]
     return {

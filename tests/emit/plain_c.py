@@ -269,10 +269,11 @@ def _lanes(w: Writer, lanes: loops.Lanes) -> None:
     w.set(lanes.name, local(lanes.vector))
 
 
-def _transpose(w: Writer, square: loops.Transpose) -> None:
-    """Of one lane."""
+def _transpose(w: Writer, square: loops.Transpose | loops.Fetch) -> None:
+    """Of one lane; and what is asked for comes anyway."""
 
 
+_fetch = _transpose
 FORMS: dict[type, Callable[[Writer, Any], None]] = {
     kind: globals()[f"_{kind.__name__.lower()}"] for kind in get_args(loops.Statement)
 }

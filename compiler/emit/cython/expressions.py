@@ -202,18 +202,25 @@ def _power(value: sympy.Expr) -> tuple[str, int]:
 def vector_text(value: sympy.Expr, vectors: Collection[str], suffix: str) -> str:
     """`value` over local names as a vector; `vectors` are the names of those that are vectors already.
 
-    C has no `a if condition else b` for vectors, so each choice is a call: `0 if x <= 0 else x` becomes
-    `where_le(x, splat(<real>0), splat(<real>0), x)`."""
+    C has no `a if condition else b` for vectors, and no square root, so each is a call: `0 if x <= 0 else x`
+    is `where_le(x, splat(<real>0), splat(<real>0), x)`."""
     calls: dict[sympy.Expr, sympy.Symbol] = {}
 
     def visit(part: sympy.Expr) -> sympy.Expr:
-        """The part with each choice replaced by a symbol whose name is the text of its call."""
+        """The part with each choice and root replaced by a symbol whose name is the text of its call."""
         if isinstance(part, LowPrecision):
             # What a scalar is rounded to is computed once, and not in every lane.
             alone = not any(symbol.name in vectors for symbol in part.free_symbols)
             return part if alone else call(low_precision_text(part, vectors, suffix))
         if isinstance(part, Scalar) and not isinstance(part, Together):
             return call(_vector_choice(*_as_choice(part), operand, suffix))
+        if (
+            part.is_Pow
+            and abs(part.exp) == sympy.S.Half
+            and any(s.name in vectors for s in part.free_symbols)
+        ):
+            root = call(f"roots{suffix}({operand(part.base)})")
+            return root if part.exp == sympy.S.Half else 1 / root
         return part.func(*map(visit, part.args)) if part.args else part
 
     def call(text: str) -> sympy.Symbol:

@@ -7,7 +7,7 @@ from typing import Any
 from compiler.emit.cython.calls import extra_parameters, rows_of
 from compiler.emit.cython.names import RESERVED, identifier
 from compiler.emit.cython.printer import PrintedKernel, print_kernel
-from compiler.ir.loops.grammar import Kernel, Transpose
+from compiler.ir.loops.grammar import Fetch, Kernel, Transpose
 from compiler.ir.loops.walk import statements
 from compiler.ir.module.grammar import Call
 from compiler.ir.tensor.printer import print_name
@@ -46,6 +46,11 @@ class KernelNames:
         """Rows of the squares that some kernel transposes in registers."""
         every = (s for kernel in self._kernels for s in statements(kernel.body))
         return tuple(sorted({s.width for s in every if isinstance(s, Transpose)}))
+
+    @property
+    def fetches(self) -> bool:
+        """Whether some kernel asks for what it will want."""
+        return any(isinstance(s, Fetch) for kernel in self._kernels for s in statements(kernel.body))
 
     def described(self) -> list[dict[str, Any]]:
         """Every function, and in its header what else it computes."""

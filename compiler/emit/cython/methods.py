@@ -24,6 +24,7 @@ from compiler.ir.module.methods import (
     Way,
 )
 from compiler.ir.module.signature import Row
+from compiler.ir.tensor.kinds import SCALAR_KINDS
 from compiler.ir.tensor.program import Shape
 from compiler.schedule.layout import row_size
 
@@ -32,8 +33,9 @@ TESTS = {
     "input gradient": "inputs",
     "no input tangent": "along_input is None",
     "input tangent": "along_input is not None",
+    "nothing frozen": "not self._frozen",
 }
-"""How a call is told that asks for derivatives by inputs, or does not."""
+"""How a call is told that asks for derivatives by inputs, or does not, or may change all parameters."""
 
 
 @dataclass(frozen=True)
@@ -285,8 +287,12 @@ def _part(array: Array, names: Names) -> str:
 
 def _action(action: Action) -> list[str]:
     match action:
-        case Run(routine, parameters, together):
+        case Run(ranges=ranges) if ranges:
+            return _over_ranges(action)
+        case Run(routine, parameters, together, counted):
             run = ["with nogil:", f"    {routine}(&context, self._threads)"]
+            if counted:
+                run.insert(0, f"context.scalars[{SCALAR_KINDS.index('step')}] = self._step")
             if together:
                 return ["if share is None:", *_indented(run), "else:", "    self._together(&context, share)"]
             if not parameters:
@@ -308,6 +314,21 @@ def _action(action: Action) -> list[str]:
                 "old = len(_SLOTS) * ARENA",
                 f"self._states[old:old + {size or 'STATE_SIZE'}] = {renewed}",
             ]
+
+
+def _over_ranges(run: Run) -> list[str]:
+    """An update of some ranges of all parameters, each as if there were no others."""
+    return [
+        "# The update's batch are the parameters that the step has not updated.",
+        f"for begin, end in {run.ranges!r}:",
+        "    context.parameters = <real*>_address(self._arena) + <Py_ssize_t>begin",
+        "    context.states = <real*>_address(self._states) + <Py_ssize_t>begin",
+        "    context.total = <real*>_address(self._total) + <Py_ssize_t>begin",
+        "    context.batch = end - begin",
+        "    compute_alone(&context)",
+        "    with nogil:",
+        f"        {run.routine}(&context, self._threads)",
+    ]
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

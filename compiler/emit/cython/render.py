@@ -101,6 +101,8 @@ def render(
         **_elementary(kernels, dtype),
         pairs=any(f"bfloat16_{word}" in line for k in kernels for line in k["lines"] for word in PAIRS),
         transposes={length: transpose_steps(length) for length in names.transposed},
+        fetches=names.fetches,
+        roots=any("roots" in line for kernel in kernels for line in kernel["lines"]),
         **values,
     )
 

@@ -17,6 +17,7 @@ from compiler.emit.cython.writer import Form, Writer
 from compiler.ir.affine.expression import Affine
 from compiler.ir.loops.grammar import (
     Choose,
+    Fetch,
     Fill,
     If,
     Index,
@@ -203,6 +204,10 @@ def _store(writer: Writer, store: Store, level: int) -> None:
     writer.line(level, vector_call(writer.lengths, "store", store.width, pointer, text))
 
 
+def _fetch(writer: Writer, fetch: Fetch, level: int) -> None:
+    writer.line(level, f"fetch({writer.pointer(fetch.address)})")
+
+
 def _fill(writer: Writer, fill: Fill, level: int) -> None:
     name = writer.buffers[fill.buffer]
     writer.line(level, f"memset({name}, 0, ({affine_text(fill.count)}) * sizeof({name}[0]))")
@@ -230,6 +235,7 @@ FORMS: dict[type, Form] = {
     Largest: _largest,
     Choose: _choose,
     Store: _store,
+    Fetch: _fetch,
     Fill: _fill,
     Random: _random,
 }

@@ -30,6 +30,7 @@ WORDS = (
         "pick",
         "larger",
         "smaller",
+        "roots",
         "transpose",
     ),
     *(f"where_{word}" for word in (*RELATIONS.values(), *_INTEGERS)),

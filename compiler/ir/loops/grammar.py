@@ -11,6 +11,7 @@
     Index     name = affine                    (an integer)
     Largest   name = the largest of integers, 0 where there are none
     Store     buffer[offset] (+)= expression
+    Fetch     buffer[offset] is asked for: it will soon be wanted
     Fill      buffer[offset : offset + count] = 0
     Random    buffer[0 : count] = counter-based uniforms
     Lists     empty lists of (real value, integers), one for each bucket
@@ -131,8 +132,7 @@ class Pick:
 
 @dataclass(frozen=True)
 class Transpose:
-    """The vectors `values`, as many as each has lanes, as the rows of a square that is transposed: lane c of
-    vector r and lane r of vector c change places."""
+    """The vectors `values`, as many as each has lanes, are the rows of a square that is transposed."""
 
     values: tuple[Updated, ...]
     width: Width
@@ -158,8 +158,7 @@ class Index:
 
 @dataclass(frozen=True)
 class Largest:
-    """`name` is the largest of the integers at `address`, for the first `count` values of `variable`; 0 is
-    the least that it can be."""
+    """`name` is the largest of 0 and the integers at `address` for the first `count` values of `variable`."""
 
     name: Set
     variable: Set
@@ -190,6 +189,13 @@ class Store:
 
 
 @dataclass(frozen=True)
+class Fetch:
+    """What stands at and around `address` will soon be read and written: it is asked for, nothing changes."""
+
+    address: Address
+
+
+@dataclass(frozen=True)
 class Fill:
     """Set `count` elements of a buffer to zero; `count` may depend on the batch."""
 
@@ -199,8 +205,7 @@ class Fill:
 
 @dataclass(frozen=True)
 class Random:
-    """Fill a buffer with uniforms of a stream, `row` elements an example (numbered from `first·row`), or
-    `row` elements in all when there is no batch."""
+    """Fill a buffer with uniforms of a stream: `row` for an example, from `first·row` on, or `row` in all."""
 
     buffer: str
     stream: int
@@ -210,8 +215,7 @@ class Random:
 
 @dataclass(frozen=True)
 class Lists:
-    """Declare `buckets` lists of up to `capacity` entries, and empty them. An entry is a real value and
-    `integers` integers."""
+    """`buckets` empty lists of up to `capacity` entries: a real value and `integers` integers each."""
 
     name: str
     buckets: int
@@ -231,8 +235,7 @@ class Collect:
 
 @dataclass(frozen=True)
 class Points:
-    """List (the only one of `lists`) each of the first `count` values of `variable` for which the elements at
-    `addresses` are not all zero."""
+    """List each of the first `count` values of `variable` for which elements at `addresses` are not all 0."""
 
     lists: Lists
     variable: Set
@@ -261,8 +264,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Chunks:
-    """For every `size`-th entry of a bucket's list (or of the `span` of it): the body, its number in
-    `variable`."""
+    """For every `size`-th entry of a bucket's list, or its `span`: the body, its number in `variable`."""
 
     lists: Lists
     bucket: Affine
@@ -274,8 +276,7 @@ class Chunks:
 
 @dataclass(frozen=True)
 class Each:
-    """For each entry of a bucket's list (or of the `span` of it), in order: its parts in locals, then the
-    body."""
+    """For each entry of a bucket's list, or its `span`, in order: its parts in locals, then the body."""
 
     lists: Lists
     bucket: Affine
@@ -298,6 +299,7 @@ Statement = (
     | Largest
     | Choose
     | Store
+    | Fetch
     | Fill
     | Random
     | Lists

@@ -27,6 +27,7 @@ from compiler.ir.loops.grammar import (
     Chunks,
     Collect,
     Each,
+    Fetch,
     Fill,
     If,
     Index,
@@ -319,6 +320,7 @@ _FORMS: Sequence[tuple[re.Pattern[str], Callable[[_Reader, re.Match[str]], Any]]
     (re.compile(pattern), read)
     for pattern, read in (
         (rf"for (?P<variable>{NAME}) in range\((?P<bounds>.*)\)(?P<shared> shared)?:", _loop),
+        (rf"fetch {_ELEMENT}", lambda _, m: Fetch(_address(m))),
         (rf"for (?P<variable>{NAME}) in buckets of (?P<lists>{NAME}):", _buckets),
         (rf"for (?P<variable>{NAME}) in chunks of (?P<size>\d+) of {_LIST}:", _chunks),
         (rf"for entry \((?P<names>.*)\) of {_LIST}:", _each),

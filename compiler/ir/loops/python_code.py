@@ -61,7 +61,7 @@ class Code:
 
     def read(self, statement: Statement, address: Address, width: Width, level: int) -> str:
         """Lines that check a load; the text of what is loaded."""
-        k, where = self._inside(statement, address, width, level)
+        k, where = self.inside(statement, address, width, level)
         number = len(self.checked) - 1
         missing = f"known_{k}.find(0, at, at + {width}) >= 0" if width else f"not known_{k}[at]"
         self.line(level, f"if {missing}: unknown({number}, {k}, at)")
@@ -71,7 +71,7 @@ class Code:
 
     def written(self, statement: Statement, address: Address, width: Width, level: int) -> str:
         """Lines that check a store; the text of where to store, which has a value from here on."""
-        k, where = self._inside(statement, address, width, level)
+        k, where = self.inside(statement, address, width, level)
         self.mark(k, where, _ones(width), level)
         return f"values_{k}[{where}]"
 
@@ -81,7 +81,8 @@ class Code:
         if self.traced:
             self.line(level, f"written_{k}[{where}] = {ones}")
 
-    def _inside(self, statement: Statement, address: Address, width: Width, level: int) -> tuple[int, str]:
+    def inside(self, statement: Statement, address: Address, width: Width, level: int) -> tuple[int, str]:
+        """Lines that check where an address is; the number of its buffer, and the text of the place there."""
         k, number = self.buffer(address.buffer), self.number(statement)
         base = self.kernel.buffers[k].base
         self.line(level, f"at = {self.expressions.index(address.offset)} + {base}")

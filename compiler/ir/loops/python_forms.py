@@ -11,6 +11,7 @@ from compiler.ir.loops.grammar import (
     Chunks,
     Collect,
     Each,
+    Fetch,
     Fill,
     If,
     Index,
@@ -159,6 +160,11 @@ def _store_integer(code: Code, store: Store, value: Affine, level: int) -> None:
     code.line(level, f"{where} = value")
 
 
+def _fetch(code: Code, fetch: Fetch, level: int) -> None:
+    """Nothing happens, inside a tensor."""
+    code.inside(fetch, fetch.address, 0, level)
+
+
 def _fill(code: Code, fill: Fill, level: int) -> None:
     k, number = code.buffer(fill.buffer), code.number(fill)
     first = code.kernel.buffers[k].base
@@ -279,6 +285,7 @@ FORMS: dict[type, Form] = {
     Largest: _largest,
     Choose: _choose,
     Store: _store,
+    Fetch: _fetch,
     Fill: _fill,
     Random: _random,
     Lists: _lists,

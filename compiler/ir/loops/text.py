@@ -14,6 +14,7 @@
     largest end: b in batch: n[b]                       Largest
     choose best<4> winner by > at 1: x_v0               Choose
     y<4>[8*b] += acc                                    Store; `= int winner` stores an integer
+    fetch y[8*b]                                        Fetch
     fill y: 8*batch                                     Fill
     random u: stream 3, 4 an example                    Random; `4 in all`
     lists listed: 2 of 4 entries with 1 integers        Lists
@@ -42,6 +43,7 @@ from compiler.ir.loops.grammar import (
     Chunks,
     Collect,
     Each,
+    Fetch,
     Fill,
     If,
     Index,
@@ -267,6 +269,7 @@ _FORMS: Mapping[type, Callable[[Any], str]] = {
     Largest: _largest,
     Choose: _choose,
     Store: _store,
+    Fetch: lambda fetch: f"fetch {_element(fetch.address)}",
     Fill: _fill,
     Random: _random,
     Lists: _lists,

@@ -63,8 +63,7 @@ def verify_kernel(kernel: Kernel, sizes: Sizes, limits: Mapping[str, int]) -> No
 
 def violations(kernel: Kernel, sizes: Sizes, limits: Mapping[str, int]) -> Iterator[str]:
     """Everything that is wrong with a kernel, in its order; bounds only where nothing else is."""
-    found = list(_Verifier(kernel).violations())
-    yield from found or leaving(kernel, sizes, limits)
+    yield from _Verifier(kernel).violations() or leaving(kernel, sizes, limits)
 
 
 @dataclass
@@ -130,8 +129,7 @@ class _Verifier:
                 yield f"{name} is {self.kinds[name]}, and is used as an index"
 
     def declare(self, name: str, kind: Kind) -> Iterator[str]:
-        before = self.kinds.setdefault(name, kind)
-        if before != kind:
+        if (before := self.kinds.setdefault(name, kind)) != kind:
             yield f"{name} is {kind} here and {before} elsewhere"
 
     def buffer(self, address: Address) -> Buffer:
@@ -344,7 +342,8 @@ def _spanned(span: Span | None) -> Iterator[str]:
 
 
 _CHECKS = dict(zip(get_args(Statement), (
-    _loop, _if, _load, _let, _mask, _pick, _transpose, _lanes, _index, _largest, _choose, _store, _filled,
-    _filled, _lists, _collect, _points, _buckets, _chunks, _each,
+    _loop, _if, _load, _let, _mask, _pick, _transpose, _lanes, _index, _largest, _choose, _store,
+    lambda self, fetch: self.written(fetch.address.buffer),
+    _filled, _filled, _lists, _collect, _points, _buckets, _chunks, _each,
 ), strict=True))  # fmt: skip
 """In the order in which the grammar lists the statements."""

@@ -51,7 +51,7 @@ Use = Literal[
 
 A result that has the role of something given is written over it.
 """
-Duty = Literal["training", "update", "initial_values", "forward", "evaluation", "prediction"]
+Duty = Literal["training", "update", "step", "initial_values", "forward", "evaluation", "prediction"]
 """What a module itself needs an entry point for."""
 
 

@@ -81,6 +81,10 @@ class Run:
     parameters: bool = False
     together: bool = False
     """Whether other processes may run it at the same time, each for its share of the batch."""
+    counted: bool = False
+    """Whether the step was counted since the batch was taken, and it is to know."""
+    ranges: tuple[tuple[int, int], ...] = ()
+    """Over parts of all parameters, from value to value; none: over all."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,11 @@ class RenewExampleStates:
 
 
 Action = Run | CountStep | RenewStates | RenewExampleStates
-When = Literal["always", "no input gradient", "no input tangent", "input gradient", "input tangent"]
-"""Which calls a way is for: all that are left, or those that ask for no derivatives by inputs, or do."""
+When = Literal[
+    "always", "no input gradient", "no input tangent", "input gradient", "input tangent", "nothing frozen"
+]
+"""Which calls a way is for: all that are left, or those that ask for no derivatives by inputs, or do, or
+those that may change all parameters."""
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ class Definition:
     of: str = ""
     """The tensor to which it has its role, which the program may no longer have."""
     at_once: bool = False
-    """It runs once, over the whole of the batch, instead of tile by tile."""
+    """It runs once, over the whole of the batch, instead of tile by tile, or in a kernel of what does."""
 
     def made_of(self, name: str, role: Role, **changes: Any) -> Definition:
         """A definition of another name that has a role to this one."""

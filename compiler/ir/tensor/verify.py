@@ -22,7 +22,7 @@ from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Read
 from compiler.ir.affine.proofs import facts_of, is_nonnegative
 from compiler.ir.scalar.choices import NOT_NUMBERS
-from compiler.ir.tensor.axes import has_batch, runs_over_batch
+from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.circles import NoOrder, circle_of, problem_of
 from compiler.ir.tensor.kinds import SCALAR_KINDS, Dtype, Kind, Operation, Role
 from compiler.ir.tensor.printer import integer_limits, print_affine, print_term, window_size
@@ -123,8 +123,8 @@ def _definition(definition: Definition) -> Iterator[str]:
         yield f"{definition.operation} over the batch: the number of positions must be known"
     if chooses != (definition.dtype == "index"):
         yield f"{definition.operation} of dtype {definition.dtype}: winners alone are of dtype index"
-    if definition.at_once and (chooses or not runs_over_batch(*definition.terms)):
-        yield "only what runs over the batch can run at once over the whole of it"
+    if definition.at_once and chooses:
+        yield "no winner is found over the whole of the batch at once"
     yield from _role(definition)
     yield from _shape(definition.shape)
 

@@ -34,7 +34,7 @@ from compiler.schedule.pieces import (
     targets_only,
     tile_of,
 )
-from compiler.schedule.register_tile import register_tile_nest
+from compiler.schedule.register_tile import Finish, register_tile_nest
 from compiler.schedule.schedule import Schedule
 from compiler.schedule.settings import Settings
 from compiler.schedule.tile import Tile, is_selected
@@ -96,7 +96,7 @@ class FusedChain(Schedule):
                 False,
                 self.shapes,
                 self.settings.longest_batch,
-                lambda block, kept, scale: finish_chain(self.epilogue, self.tile, block, kept, scale),
+                Finish(lambda block, kept, scale: finish_chain(self.epilogue, self.tile, block, kept, scale)),
                 [piece.tile.nest for piece in self.more],
             ),
         )

@@ -23,7 +23,7 @@ from compiler.schedule.context import Context, Entries
 from compiler.schedule.layout import BATCH, extent_of
 from compiler.schedule.panels import EXAMPLES, Panels, packed_loops, short_batch, with_panels
 from compiler.schedule.pieces import TiledPiece
-from compiler.schedule.register_tile import register_tile_nest
+from compiler.schedule.register_tile import FinishOf, register_tile_nest
 from compiler.schedule.tile import Tile
 from compiler.schedule.tiled import TiledSum, tiled_terms
 
@@ -61,16 +61,28 @@ class PackedPanels(TiledSum):
         width = self.tile.vectors * self.tile.lanes
         return f"{super().describe()}; over panels of {rows} x {width} of {self.panels.operand.buffer}"
 
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The tiles of its loops: over panels, and without."""
+        return (self.tile,) if self.unpacked is None else (self.tile, self.unpacked)
+
     def loops(self) -> Body:
+        return self.finished()
+
+    def finished(self, finish_of: FinishOf | None = None) -> Body:
+        """The loops; of a sum of one term, with what is done in place of its stores."""
         summed = has_batch(tuple(a.extent for a in self.panels.depth))
         longest = EXAMPLES if summed else self.settings.longest_batch
         packed = for_any_batch(
-            longest, lambda batch: packed_loops(self.tile, self.panels, self.starts, self.shapes, batch)
+            longest,
+            lambda batch: packed_loops(self.tile, self.panels, self.starts, self.shapes, batch, finish_of),
         )
         if self.unpacked is None:
             return packed
+        finish = finish_of and finish_of(self.unpacked, {})
+        longest = self.settings.longest_batch
         others = register_tile_nest(
-            self.unpacked.nest, self.unpacked, self.starts, False, self.shapes, self.settings.longest_batch
+            self.unpacked.nest, self.unpacked, self.starts, False, self.shapes, longest, finish
         )
         few = self.settings.machine.costs(self.settings.dtype).panel_examples
         return (If((short_batch() if summed else Guard(">=", BATCH - few),), packed, others),)

@@ -17,7 +17,8 @@ from compiler.ir.loops.grammar import Body
 from compiler.schedule.blocks import for_any_batch
 from compiler.schedule.context import Context, Entries
 from compiler.schedule.pieces import TiledPiece
-from compiler.schedule.register_tile import register_tile_nest
+from compiler.schedule.register_tile import FinishOf, register_tile_nest
+from compiler.schedule.tile import Tile
 from compiler.schedule.tiled import TiledSum, tiled_terms
 
 
@@ -27,15 +28,25 @@ class RegisterTile(TiledSum):
 
     strategy: ClassVar[str] = "register tile"
 
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The tiles of its loops."""
+        return (self.tile,)
+
     def loops(self) -> Body:
+        return self.finished()
+
+    def finished(self, finish_of: FinishOf | None = None) -> Body:
+        """The loops; of a sum of one term, with what is done in place of its stores."""
         nests = [piece.tile.nest for piece in self.more]
         adds = self.begin != "store"
+        finish = finish_of and finish_of(self.tile, {})
         return (
             *self.cleared,
             *for_any_batch(
                 self.settings.longest_batch,
                 lambda batch: register_tile_nest(
-                    self.tile.nest, self.tile, self.starts, adds, self.shapes, batch, more=nests
+                    self.tile.nest, self.tile, self.starts, adds, self.shapes, batch, finish, nests
                 ),
             ),
         )

@@ -9,6 +9,7 @@ from compiler.schedule.schedule import Strategy
 from compiler.schedule.strategies import (
     compacted_tile,
     extremum,
+    finished_sum,
     fused_chain,
     iota,
     linear_sums,
@@ -29,6 +30,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     random_numbers.match,
     iota.match,
     # Several definitions, or none that is a sum.
+    finished_sum.match,
     fused_chain.match,
     strips.match,
     extremum.match,

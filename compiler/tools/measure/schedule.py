@@ -169,7 +169,10 @@ def _kernel_reports(
 def _examples(plan: Plan, source: ModuleSource, batch: int) -> tuple[int, str]:
     """How many there are of what a plan is over, and what: examples of a batch, or values of parameters."""
     (entry,) = (entry for entry in source.entries if entry.name == plan.name)
-    return (source.storage.parameters.size, "values") if entry.batch == "parameters" else (batch, "examples")
+    if entry.batch == "examples":
+        return batch, "examples"
+    left = source.joined.left if source.joined else ((0, source.storage.parameters.size),)
+    return sum(end - begin for begin, end in left), "values"
 
 
 def predicted_cycles(call: Call, source: ModuleSource, examples: int) -> float:

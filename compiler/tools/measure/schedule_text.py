@@ -88,7 +88,7 @@ def _step(report: ScheduleReport) -> list[str]:
     operations = sum(kernel.operations for kernel in report.kernels)
     gigaflops = operations / report.step / 1e9
     space, source = report.workspace, report.source
-    phases = len(source.plan("training").phases)
+    phases = len(source.step[0].phases)
     return [
         f"the step: {phases} phase{'s' if phases > 1 else ''}, {report.tiles} tiles",
         f"  time        {1e3 * report.step:.3f} ms: kernels {1e3 * inside:.3f}, around them "
@@ -97,7 +97,18 @@ def _step(report: ScheduleReport) -> list[str]:
         f"{gigaflops / report.peak.gigaflops:.0%} of peak",
         f"  workspace   tile {bytes_text(space.tile)} a thread, lanes {bytes_text(space.lanes)}, "
         f"shared {bytes_text(space.shared)}, from phase to phase {bytes_text(space.crossing)}",
+        *_updated(report),
     ]
+
+
+def _updated(report: ScheduleReport) -> list[str]:
+    """The parameters that are updated where their gradients are summed, and what is not moved by it."""
+    joined = report.source.joined
+    if joined is None:
+        return []
+    names = ", ".join(one.parameter for one in joined.updated)
+    saved = bytes_text(sum(one.saved for one in joined.updated))
+    return _wrapped(f"updated in the registers of their gradients, which saves {saved}: {names}")
 
 
 def _agreements(report: ScheduleReport) -> list[str]:

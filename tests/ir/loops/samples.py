@@ -15,6 +15,7 @@ from compiler.ir.loops.grammar import (
     Chunks,
     Collect,
     Each,
+    Fetch,
     Fill,
     If,
     Index,
@@ -85,6 +86,7 @@ def vectors() -> Body:
         Let("turned", real("x_v1") - 1, 4),
         Index("number", constant(0), 4),
         Choose("best", real("x_v0"), "<", "number", constant(1), 4),
+        Fetch(Address("y", 8 * b)),
         Lanes("total", "x_v2_of_2", 2),
         Transpose(("x_v0", "x_v1", "turned", "best"), 4),
     )
