@@ -15,6 +15,8 @@ from benchmarks.measure import Measurement
 from benchmarks.workloads import WORKLOADS
 
 OURS = "chainrule"
+OWN_ROWS = {OURS, "chainrule-bfloat16"}
+"""Rows that are no other framework's."""
 SAME_LOSS = 0.3
 """Share by which losses of a first step may differ: weights are drawn by generators that differ."""
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -59,7 +61,8 @@ def _row_record(measurement: Measurement) -> Record:
 
 def fastest_peer(record: Record, threads: int) -> Record | None:
     """The other framework with the lowest median at this number of threads."""
-    others = [r for r in record["rows"] if r["threads"] == threads and r["peer"] != OURS and "median" in r]
+    rows = (r for r in record["rows"] if r["threads"] == threads and "median" in r)
+    others = [r for r in rows if r["peer"] not in OWN_ROWS]
     return min(others, key=lambda r: r["median"], default=None)
 
 

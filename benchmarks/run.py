@@ -47,9 +47,18 @@ PEERS = {
         Peer("jax", "benchmarks.peers.jax_step"),
         Peer("onnxruntime", "benchmarks.peers.onnx_runtime"),
         Peer("openvino", "benchmarks.peers.openvino_runtime"),
+        Peer(
+            "chainrule-bfloat16",
+            "benchmarks.peers.chainrule_step",
+            virtual_environment=".venv",
+            variant="bfloat16",
+        ),
+        Peer("torch-bfloat16", "benchmarks.peers.torch_step", variant="bfloat16"),
     )
 }
 PREDICT_ONLY = {"onnxruntime", "openvino"}
+LOW_PRECISION = {"chainrule-bfloat16", "torch-bfloat16"}
+"""Rows of another precision, which are compared with each other: only where they are asked for."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -63,7 +72,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=10, help="turns that every worker gets")
     parser.add_argument("--seconds", type=float, default=0.5, help="counted time of a turn")
-    parser.add_argument("--peers", type=parse_peers, default=",".join(PEERS), help="rows, with commas")
+    parser.add_argument(
+        "--peers",
+        type=parse_peers,
+        default=",".join(n for n in PEERS if n not in LOW_PRECISION),
+        help="rows, with commas",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the records there as well")
     parser.add_argument(
         "--write",

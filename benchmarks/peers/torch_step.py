@@ -1,6 +1,6 @@
 """PyTorch: eager, or through torch.compile; each also with images stored channels last.
 
-The variant is a set of words: `compile`, `max-autotune`, `channels-last`.
+The variant is a set of words: `compile`, `max-autotune`, `channels-last`, and `bfloat16`, which autocasts.
 """
 
 from __future__ import annotations
@@ -44,8 +44,12 @@ def build(settings: Settings) -> Task:
         first = given.movedim(-1, 1)
         return first.contiguous(memory_format=layout) if workload.is_image else first.contiguous()
 
+    low_precision = torch.autocast("cpu", dtype=torch.bfloat16, enabled="bfloat16" in words)
+
     def loss_of(batch: Batch) -> torch.Tensor:
-        outputs = model(tensor(batch.images))
+        with low_precision:
+            outputs = model(tensor(batch.images))
+        outputs = outputs.float()
         if workload.labels in ("mask", "input"):
             return binary_cross_entropy(outputs, tensor(batch.labels))
         return cross_entropy(outputs.flatten(0, -2), torch.from_numpy(batch.labels).flatten())
@@ -59,10 +63,13 @@ def build(settings: Settings) -> Task:
 
     @torch.inference_mode()
     def predict(batch: Batch) -> np.ndarray:
-        return model(tensor(batch.images)).numpy()
+        with low_precision:
+            outputs = model(tensor(batch.images))
+        return outputs.float().numpy()
 
     mode = "torch.compile" if "compile" in words else "eager"
     mode += " (max-autotune)" if "max-autotune" in words else ""
+    mode += " (autocast to bfloat16)" if "bfloat16" in words else ""
     how = "fused Adam" if training else "inference mode"
     return Task(step if training else predict, {"torch": torch.__version__}, f"{mode}, {layout}, {how}")
 
