@@ -21,7 +21,7 @@ COMPUTING = {"sum", "min", "max", "round", "int", "float", "abs", "sort", "uniqu
 """Filters that compute something."""
 CONVENTIONS = re.compile(r"\b255\b")
 """Numbers of a model's, such as what bytes are scaled by."""
-WORDS_OF_C = ("preamble.pyx.jinja", "elementary.pyx.jinja")
+WORDS_OF_C = ("preamble.pyx.jinja", "elementary.pyx.jinja", "bfloat16.pyx.jinja")
 """What an operation of a kernel is in C on a target: arithmetic, of values, and not of a step."""
 OPERATION = re.compile(r"[\w)\]}'\"] (?:\*\*?|//?|%|\+|-|<<|>>) [\w({<\[]|[-+*/%]= |\bsizeof\b")
 """Arithmetic of C or Python in what is printed; operators of two values stand between blanks."""

@@ -127,6 +127,7 @@ def _contractions() -> Iterator[Sample]:
         tile=4,
         batches=(3,),
     )
+    yield as_it_is("a sum that is finished", FINISHED, batches=(5,))
     yield as_it_is("heads", HEADS, tile=4, batches=(5,))
     yield as_it_is("long sums", LONG, batches=(3,))
     yield as_it_is("strips", STRIPS, batches=(2,))
@@ -137,6 +138,17 @@ def _of_x(change: Callable[[np.ndarray], np.ndarray]) -> Change:
     return lambda name, values: change(values) if name == "x" else values
 
 
+FINISHED = """
+input x: (batch, 20) real
+input y: (batch, 36) real
+input w: (20, 36) real
+z: (20, 36) real = sum at once of "z"
+    for b:batch, i:20, o:36: [i, o] += x[b, i]*y[b, o]
+v: (20, 36) real = sum at once of "v"
+    for i:20, o:36: [i, o] += w[i, o] - z[i, o]/sqrt(w[i, o]**2 + 1)
+outputs v
+"""
+"""The gradient of a kernel, and what becomes of the kernel."""
 HEADS = """
 input a: (batch, 4) real
 input c: (batch, 1) real

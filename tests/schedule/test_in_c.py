@@ -23,6 +23,7 @@ NAMES = (
     "tangent: max and relu",
     "zeros: some",
     "sums in parts",
+    "a sum that is finished",
     "looked up: planes 1",
     "selected: 1 channels",
     "picked",

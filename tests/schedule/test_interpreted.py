@@ -27,6 +27,7 @@ from compiler.schedule.schedule import Schedule
 from compiler.schedule.settings import Settings
 from compiler.schedule.strategies import recurrence, wavefront
 from compiler.schedule.strategies.packed_panels import PackedPanels
+from compiler.schedule.strategies.paired_panels import PairedPanels
 from compiler.schedule.strategies.recurrence import Recurrence
 from compiler.schedule.strategies.table import STRATEGIES
 from compiler.schedule.strategies.wavefront import Wavefront
@@ -34,7 +35,7 @@ from tests.derive.cases import Case, NoRegularPoint
 from tests.derive.random_programs import random_cases
 from tests.derive.rungs import compare
 from tests.machines import MODELS, every_model
-from tests.schedule import test_panels, test_recurrences, test_wavefronts
+from tests.schedule import test_pairs, test_panels, test_recurrences, test_wavefronts
 from tests.schedule.building import SEED, STEP, computed, expected, lowered, pullback
 from tests.schedule.running import InterpretedPrograms, interpret_programs
 from tests.schedule.samples import Sample, samples
@@ -67,7 +68,12 @@ WRITTEN = {"intel-avx512": "float64", "avx2": "float64"}
 """Machines, and in which dtype, whose kernels are looked at as well as run."""
 VERIFIED = "avx2"
 """Whose kernels are verified here; of all machines random programs are, and in `make long` models."""
-ELSEWHERE = {PackedPanels: test_panels, Recurrence: test_recurrences, Wavefront: test_wavefronts}
+ELSEWHERE = {
+    PackedPanels: test_panels,
+    PairedPanels: test_pairs,
+    Recurrence: test_recurrences,
+    Wavefront: test_wavefronts,
+}
 """Schedules that have tests of their own in the interpreter."""
 
 
