@@ -274,6 +274,7 @@ def _progress(quiet: bool) -> Callable[[str, float], None]:
         "derive": "derive, simplify, schedule",
         "translate": "Cython to C",
         "build": "C to a shared object",
+        "side by side": "Cython, C compiler",
     }
 
     def show(stage: str, seconds: float) -> None:

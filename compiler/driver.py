@@ -11,6 +11,7 @@ from compiler.errors import CompilerBug
 from compiler.facts import NOTHING, Facts
 from compiler.ir.tensor.axes import runs_over_batch
 from compiler.ir.tensor.fragment import fragment
+from compiler.ir.tensor.numbering import Key
 from compiler.ir.tensor.program import Definition, Program, Rewrite
 from compiler.ir.tensor.verify import verify
 from compiler.machine.costs import Costs
@@ -19,7 +20,7 @@ from compiler.plan.kernels import Kernels
 from compiler.plan.prices import cost_of_circles, saved_by_fusing, whole_circles
 from compiler.plan.whole import cost_behind_plan, cost_in_plan
 from compiler.pricing import Cost
-from compiler.schedule.forms import ByForm
+from compiler.schedule.forms import ByForm, Forms
 from compiler.schedule.settings import Settings
 
 
@@ -53,8 +54,9 @@ class Driver:
     planned: Settings | None = None
     """What the prices of lowering plan for; None: they end with the lowering."""
     steps: list[Step] = field(default_factory=list)
-    prices: dict[tuple[str, Settings | None, Program], float] = field(default_factory=dict)
-    """Of what has been looked at, by the pass that asked and what is planned for."""
+    prices: dict[tuple[str, Key], float] = field(default_factory=dict)
+    """Of what has been looked at, by the pass that asked: equal layers cost the same under other names."""
+    forms: Forms = field(default_factory=Forms)
     kernels: Kernels = field(default_factory=Kernels)
     """Schedules of what prices fuse."""
     in_plan: ByForm[float] = field(default_factory=ByForm)
@@ -77,7 +79,7 @@ class Driver:
         if facts.settings is not None:
             names = whole_circles(program, names)
         part = fragment(program, names)
-        key = (row.name, facts.settings, part)
+        key = (row.name, self.forms.of_program(part, facts.settings))
         if key not in self.prices:
             self.prices[key] = self._price(row, part, facts)
         return self.prices[key]

@@ -53,7 +53,17 @@ OPTIONS = ("compiler.modes",)
 DRIVING = ("compiler.facts", "compiler.pipeline", "compiler.driver")
 BUILDING = tuple(
     f"compiler.toolchain.{name}"
-    for name in ("build", "cache", "cache_entry", "interpreted", "processes", "units", "versions")
+    for name in (
+        "apart",
+        "build",
+        "cache",
+        "cache_entry",
+        "interpreted",
+        "processes",
+        "translation",
+        "units",
+        "versions",
+    )
 )
 COMPILING = (
     "compiler.toolchain.compile_file",
@@ -280,7 +290,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "jax": ("compiler.tools.check", "compiler.tools.testing"),
         "torch": ("compiler.tools.testing",),
         "jinja2": ("compiler.emit.cython", "compiler.tools.derive", "compiler.tools.explain"),
-        "Cython": ("compiler.toolchain.build",),
+        "Cython": ("compiler.toolchain.translation",),
         "matplotlib": ("runtime.history",),
         "PIL": ("runtime.confusion", "runtime.data.images"),
         "pyarrow": ("runtime.data.tables",),

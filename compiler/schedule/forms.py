@@ -6,7 +6,7 @@ What is found out of one, a price or a kernel, holds for all of its form.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from compiler.ir.affine.kept_hash import keeps_hash
@@ -51,6 +51,16 @@ class Forms:
         settings = context.settings
         around = (settings.dtype, settings.tile, settings.fuse, settings.zeros, settings.whole, context.adds)
         return Form((tuple(own), tensors, around, shorter and shorter.key), tuple(numbers.known))
+
+    def of_program(self, program: Program, settings: Settings | None) -> Key:
+        """What a program computes for these settings, in the order of its definitions."""
+        numbers, given = Numbers(), settings.given if settings is not None else ()
+        own: list[Key] = []
+        for entry in program.entries:
+            key, names = self.single(entry)
+            own.append((key, entry.role, entry.name in given, numbers.of(entry.of), *map(numbers.of, names)))
+        around = settings and replace(settings, given=frozenset())
+        return tuple(own), tuple(map(numbers.of, program.outputs)), around
 
     def single(self, entry: Definition | Tensor) -> tuple[Key, tuple[str, ...]]:
         """The form of one entry by itself, and its tensors."""

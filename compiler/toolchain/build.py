@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sysconfig
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.errors import CompilerBug, ModelError, Problem, ToolchainError
-from compiler.toolchain.interpreted import with_interpreted_texts
+from compiler.toolchain.apart import FILE, Apart
 from compiler.toolchain.processes import run, run_together
+from compiler.toolchain.translation import MISTAKE, translate, translating
 from compiler.toolchain.units import LOOPS, NONE, Unit, units_of
 
 OPTIMISATION = (LOOPS, "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fno-strict-aliasing")
@@ -131,37 +133,6 @@ def extension_suffix() -> str:
     return sysconfig.get_config_var("EXT_SUFFIX") or ".so"
 
 
-def translate(source: Path) -> Path:
-    """Cython to C. Raises CompilerBug when Cython rejects what we generated."""
-    target = source.with_suffix(".c")
-    text = with_interpreted_texts(source.read_text(encoding="utf-8"), source.name)
-    with tempfile.TemporaryDirectory(dir=source.parent) as folder:
-        given = Path(folder) / source.name
-        given.write_text(text, encoding="utf-8")
-        _translate(given, target)
-    return target
-
-
-def _translate(source: Path, target: Path) -> None:
-    from Cython.Compiler.Errors import CompileError
-    from Cython.Compiler.Main import CompilationOptions
-    from Cython.Compiler.Main import compile as cython_compile
-
-    try:
-        # Comments would be half of the text.
-        options = CompilationOptions(
-            language_level=3,
-            output_file=str(target),
-            emit_linenums=False,
-            compiler_directives={"emit_code_comments": False},
-        )
-        result = cython_compile(str(source), options)
-    except CompileError as error:
-        raise CompilerBug(f"Cython rejects {source}: {error}") from error
-    if result.num_errors:
-        raise CompilerBug(f"Cython reports {result.num_errors} errors in {source}")
-
-
 def compile_shared(
     c_file: Path,
     output: Path,
@@ -176,55 +147,119 @@ def compile_shared(
     What is wrong is with the compiler, its options, memory or the disk: the C itself is Cython's. `level` is
     that of the loops where the usual one is not wanted; all else is then not optimised.
     """
-    # The assertions are those of Python's headers about Python itself.
-    common = [*flags, *extra, "-fPIC", "-pthread", "-DNDEBUG"]
-    common += ["-DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION", "-DCYTHON_CLINE_IN_TRACEBACK=0"]
-    common += [f"-I{python_headers()}"]
+    compilation = Compilation(toolchain, (*flags, *extra), level or OPTIMISATION[0])
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        _make(_jobs_of(c_file, Path(folder), compilation), output, compilation)
+
+
+def build_apart(texts: Apart, name: str, output: Path, toolchain: Toolchain, flags: tuple[str, ...]) -> None:
+    """A text in parts, of a module of this `name`, to a shared object: what `translate` and `compile_shared`
+    make of the whole, and raise, side by side.
+
+    A process translates some kernels and then compiles them; the door is translated here.
+    """
+    compilation = Compilation(toolchain, flags, OPTIMISATION[0])
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        _make(_jobs_of_parts(texts, name, Path(folder), compilation), output, compilation)
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """How C is compiled."""
+
+    toolchain: Toolchain
+    flags: tuple[str, ...]
+    loops: str
+    """The level of loops. Where it is not the usual one, all else is not optimised."""
+
+    def command(self, level: str) -> tuple[str, ...]:
+        """What compiles a unit of this level."""
+        chosen = level if self.loops == LOOPS else self.loops if level == LOOPS else NONE
+        return (
+            *(*self.toolchain.command, chosen, *OPTIMISATION[1:], *self.toolchain.for_loops, *self.flags),
+            # The assertions are those of Python's headers about Python itself.
+            *("-fPIC", "-pthread", "-DNDEBUG", "-DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION"),
+            *("-DCYTHON_CLINE_IN_TRACEBACK=0", f"-I{python_headers()}"),
+        )
+
+    def linking(self, objects: Iterable[Path], output: Path) -> tuple[str, ...]:
+        """What makes a shared object of objects."""
+        mac = sysconfig.get_platform().startswith("macosx")
+        options = ("-shared", "-pthread", *(("-undefined", "dynamic_lookup") if mac else ()))
+        return (*self.toolchain.command, *self.flags, *options, *map(str, objects), "-o", str(output), "-lm")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command, and the objects that it makes."""
+
+    command: tuple[str, ...]
+    made: tuple[Path, ...]
+
+
+def _object(compilation: Compilation, file: Path, level: str) -> tuple[tuple[str, ...], Path]:
+    """The command that compiles a unit, and what it makes."""
+    made = file.with_suffix(".o")
+    return (*compilation.command(level), "-c", str(file), "-o", str(made)), made
+
+
+def _jobs_of(c_file: Path, folder: Path, compilation: Compilation) -> Iterator[Job]:
+    """The units of a C file."""
     text = c_file.read_text(encoding="utf-8")
     # Where nothing is optimised, a unit would only read Python's headers once more.
-    units = (Unit(text, LOOPS),) if _level_of_loops(level) == NONE else units_of(text)
-    files = [c_file.with_suffix(f".{number}.c") for number in range(len(units))]
-    objects = [file.with_suffix(".o") for file in files]
-    try:
-        for file, unit in zip(files, units, strict=True):
-            file.write_text(unit.text, encoding="utf-8")
-        commands = [_command(toolchain, unit, level) for unit in units]
-        pairs = zip(commands, files, objects, strict=True)
-        made = [[*command, *common, "-c", str(f), "-o", str(o)] for command, f, o in pairs]
-        _run_all(made, output.parent)
-        linked = [*toolchain.command, *flags, *extra, "-shared", "-pthread"]
-        if sysconfig.get_platform().startswith("macosx"):
-            linked += ["-undefined", "dynamic_lookup"]
-        _run_all([[*linked, *map(str, objects), "-o", str(output), "-lm"]], output.parent)
-    finally:
-        for path in (*files, *objects):
-            path.unlink(missing_ok=True)
+    for number, unit in enumerate((Unit(text, LOOPS),) if compilation.loops == NONE else units_of(text)):
+        file = folder / f"{c_file.stem}.{number}.c"
+        file.write_text(unit.text, encoding="utf-8")
+        command, made = _object(compilation, file, unit.level)
+        yield Job(command, (made,))
 
 
-def _command(toolchain: Toolchain, unit: Unit, level: str | None) -> list[str]:
-    """The compiler, and what it is to optimise: where that is not as usual, loops alone are."""
-    loops = _level_of_loops(level)
-    chosen = unit.level if loops == LOOPS else loops if unit.level == LOOPS else NONE
-    return [*toolchain.command, chosen, *OPTIMISATION[1:], *toolchain.for_loops]
+def _jobs_of_parts(texts: Apart, name: str, folder: Path, compilation: Compilation) -> Iterator[Job]:
+    """One of all kernels, which is begun first, and those of the door."""
+    work, objects = [], []
+    for number, part in enumerate(texts.parts):
+        source = folder / str(number) / FILE
+        source.parent.mkdir()
+        source.write_text(part, encoding="utf-8")
+        command, made = _object(compilation, source.with_suffix(".c"), LOOPS)
+        work.append((source, command))
+        objects.append(made)
+    yield Job(translating(folder, work), tuple(objects))
+    # It runs, while this is done here.
+    door = folder / f"{name}.pyx"
+    door.write_text(texts.door, encoding="utf-8")
+    yield from _jobs_of(translate(door), folder, compilation)
 
 
-def _level_of_loops(level: str | None) -> str:
-    """At which level loops are optimised, where `level` or nothing in particular is wanted."""
-    return level or OPTIMISATION[0]
+def _make(jobs: Iterable[Job], output: Path, compilation: Compilation) -> None:
+    """Do the jobs, as they are given, side by side, and link what they make."""
+    done: list[Job] = []
 
+    def commands() -> Iterator[tuple[str, ...]]:
+        for job in jobs:
+            done.append(job)
+            yield job.command
 
-def _run_all(commands: list[list[str]], folder: Path) -> None:
     # Temporary files lie where there is room for the output too, and go when that folder goes.
-    for result in run_together(commands, TMPDIR=str(folder), TMP=str(folder), TEMP=str(folder)):
-        if result.returncode:
-            raise ModelError(
-                Problem(
-                    "the C compiler failed",
-                    found=f"exit code {result.returncode} of\n{shlex.join(result.args)}\n"
-                    f"{result.stderr[-4000:].strip()}",
-                    advice=_advice(result, folder),
-                )
+    variables = dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(output.parent))
+    for result in run_together(commands(), **variables):
+        _check(result, output.parent)
+    objects = (made for job in done for made in job.made)
+    _check(run(compilation.linking(objects, output), **variables), output.parent)
+
+
+def _check(result: subprocess.CompletedProcess[str], folder: Path) -> None:
+    if result.returncode == MISTAKE:
+        raise CompilerBug(result.stderr.strip())
+    if result.returncode:
+        raise ModelError(
+            Problem(
+                "the C compiler failed",
+                found=f"exit code {result.returncode} of\n{shlex.join(result.args)}\n"
+                f"{result.stderr[-4000:].strip()}",
+                advice=_advice(result, folder),
             )
+        )
 
 
 def _advice(result: subprocess.CompletedProcess[str], folder: Path) -> str:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,11 @@ from compiler.machine.registry import all_targets, native_flags, native_target
 from compiler.machine.target import Target
 from compiler.modes import checked_modes
 from compiler.stopwatch import Stopwatch
+from compiler.toolchain.apart import apart
 from compiler.toolchain.build import (
     OPTIMISATION,
     Toolchain,
+    build_apart,
     compile_shared,
     extension_suffix,
     find_toolchain,
@@ -263,10 +266,15 @@ def _build(
     path = folder / f"{name}.pyx"
     path.write_text(source.text, encoding="utf-8")
     path.with_suffix(".pyi").write_text(source.stub, encoding="utf-8")
-    c_file = _timed(progress, stopwatch, "translate", lambda: translate(path))
     shared = folder / f"{name}{extension_suffix()}"
-    _timed(progress, stopwatch, "build", lambda: compile_shared(c_file, shared, toolchain, target.flags))
-    c_file.unlink()
+    texts = apart(source.text)
+    if texts is None:
+        c_file = _timed(progress, stopwatch, "translate", lambda: translate(path))
+        _timed(progress, stopwatch, "build", lambda: compile_shared(c_file, shared, toolchain, target.flags))
+        c_file.unlink()
+    else:
+        build = partial(build_apart, texts, name, shared, toolchain, target.flags)
+        _timed(progress, stopwatch, "side by side", build)
     (folder / "facts.json").write_text(json.dumps(facts_of(source), indent=1))
 
 

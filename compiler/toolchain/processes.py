@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count
 
 from runtime.signals import held
@@ -26,9 +26,11 @@ def run(command: Sequence[str], **variables: str) -> subprocess.CompletedProcess
 
 
 def run_together(
-    commands: Sequence[Sequence[str]], **variables: str
+    commands: Iterable[Sequence[str]], **variables: str
 ) -> tuple[subprocess.CompletedProcess[str], ...]:
-    """Run programs as `run` does, as many side by side as there are processors; their results in order."""
+    """Run programs as `run` does, as many side by side as there are processors; their results in order.
+
+    The next command is asked for when one more is running: what is done to say it is done meanwhile."""
     environment = {**os.environ, "LC_ALL": "C", **variables}
     running: dict[int, subprocess.Popen[str]] = {}
     results: dict[int, subprocess.CompletedProcess[str]] = {}
@@ -55,7 +57,7 @@ def run_together(
         with held():  # who asks again while they are ended would leave those that do not obey
             _end(running.values())
         raise
-    return tuple(results[number] for number in range(len(commands)))
+    return tuple(results[number] for number in range(len(results)))
 
 
 def processors() -> int:

@@ -21,6 +21,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
+from compiler.errors import CompilerBug
+
 LOOPS, DOOR, NONE = "-O3", "-Og", "-O0"
 """Levels of optimisation: of loops over arrays, and of what surrounds them."""
 LARGEST = 600_000
@@ -59,6 +61,15 @@ def units_of(text: str, largest: int = LARGEST) -> tuple[Unit, ...]:
     door = Unit(text[:prototypes] + declared + rest, DOOR)
     head = text[:own] + declared
     return door, *(Unit(f"{head}{''.join(part)}\n{_END}\n", LOOPS) for part in _parts(loops, largest))
+
+
+def loops_of(text: str) -> str:
+    """The one unit of a C file whose functions all are loops. Raises CompilerBug where one is not."""
+    door, *loops = units_of(text, len(text))
+    others = [match["name"] for match in _FUNCTION.finditer(door.text)]
+    if others or len(loops) != 1:
+        raise CompilerBug(f"not a loop over arrays: {', '.join(others) or 'all of it'}")
+    return loops[0].text
 
 
 def _loops(text: str) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ STAGES = {
     "text": "the module's text",
     "translate": "Cython to C",
     "build": "C to a shared object",
+    "side by side": "Cython to C to a shared object, side by side",
 }
 LEAST = 0.005
 """Seconds of a pass that is worth a line."""

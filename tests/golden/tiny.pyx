@@ -263,7 +263,7 @@ cdef extern from *:
     """
     ctypedef float real
     real INFINITY
-    ctypedef real vector
+    ctypedef float vector
     vector load(const real* p) noexcept nogil
     void store(real* p, vector v) noexcept nogil
     vector splat(real x) noexcept nogil
@@ -315,7 +315,7 @@ cdef extern from *:
     vector where_int32_partial(
         vector x, const int32* p, Py_ssize_t value, int n
     ) noexcept nogil
-    ctypedef real vector4
+    ctypedef float vector4
     vector4 load4(const real* p) noexcept nogil
     void store4(real* p, vector4 v) noexcept nogil
     vector4 splat4(real x) noexcept nogil

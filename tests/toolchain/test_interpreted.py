@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from compiler import CompilerBug
-from compiler.toolchain import build
+from compiler.toolchain import translation
 from compiler.toolchain.interpreted import BEGIN, END, with_interpreted_texts
 from tests.workshop import Built
 
@@ -82,5 +82,5 @@ def test_a_module_gives_the_interpreter_what_is_called_seldom(built: Built) -> N
 def test_cython_can_compile_all_of_it(tmp_path: Path) -> None:
     source = tmp_path / "tiny.pyx"
     source.write_text(GOLDEN.read_text())
-    build._translate(source, tmp_path / "whole.c")
-    assert (tmp_path / "whole.c").stat().st_size > build.translate(source).stat().st_size * 1.5
+    translation._translate(source, tmp_path / "whole.c")
+    assert (tmp_path / "whole.c").stat().st_size > translation.translate(source).stat().st_size * 1.5

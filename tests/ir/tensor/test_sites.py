@@ -12,6 +12,7 @@ from compiler.facts import Facts
 from compiler.ir.tensor.fragment import fragment
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.program import Definition, Program, Rewrite
+from compiler.ir.tensor.rename import renamed as renamed_tensors
 from compiler.ir.tensor.sites import Site, Slot, choose
 from compiler.ir.tensor.verify import verify
 from compiler.pipeline import Pass, cheapest, plain
@@ -72,14 +73,15 @@ def priced(prices: dict[str, float]):
     return lambda program, names: sum(prices.get(name, 1.0) for name in names)
 
 
-def named(definition: Definition, name: str) -> Definition:
-    return definition.made_of(name, "each")
+def named(definition: Definition, name: str, times: int = 1) -> Definition:
+    terms = tuple(replace(term, body=times * term.body) for term in definition.terms)
+    return definition.made_of(name, "each", terms=terms)
 
 
 def site(*forms: str, gain: float = 1.0, remark: str = "") -> Site:
-    """The sum y, read through a copy of h called by one of these names; the copies differ in nothing else."""
+    """The sum y, read through a copy of h called by one of these names; each is another multiple of h."""
     h, y = PROGRAM["h"], PROGRAM["y"]
-    slots = Slot("y", tuple((named(h, form), y) for form in forms))
+    slots = Slot("y", tuple((named(h, form, k), y) for k, form in enumerate(forms, start=1)))
     return Site((slots,), "y", "y by a copy", remark=remark, gain=gain)
 
 
@@ -212,6 +214,25 @@ def test_what_is_planned_decides_of_lowering_too() -> None:
     in_plan = driver.price(CHOOSER, PROGRAM, ["y"])
     assert asked == [settings]
     assert in_plan == cost_behind_plan(PROGRAM["y"], PROGRAM, settings)
+
+
+def test_what_is_equal_but_for_names_is_priced_once() -> None:
+    """Equal layers, in one program or in several of a module."""
+    asked: list[Definition] = []
+
+    def counted(definition: Definition, program: Program) -> float:
+        asked.append(definition)
+        return float(len(asked))
+
+    driver = Driver(counted, passes=(CHOOSER,))
+    other = renamed_tensors(PROGRAM, {d.name: f"other_{d.name}" for d in PROGRAM.entries})
+    prices = [
+        driver.price(CHOOSER, program, [name]) for program, name in ((PROGRAM, "y"), (other, "other_y"))
+    ]
+    assert prices == [1.0, 1.0] and asked == [PROGRAM["y"]]
+    # Another body has a price of its own.
+    twice = PROGRAM.with_definitions(named(d, d.name, 2) if d.name == "y" else d for d in PROGRAM.definitions)
+    assert driver.price(CHOOSER, twice, ["y"]) == 2.0
 
 
 def test_a_circle_is_priced_as_it_is_planned() -> None:
