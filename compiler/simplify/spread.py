@@ -43,9 +43,11 @@ def spread(question: Question, form: sympy.Expr) -> Iterator[sympy.Expr]:
         yield weighed(settled_as(masked(apart(body)), question))
 
 
-def gates(_: Question, form: sympy.Expr) -> Iterator[sympy.Expr]:
-    """The form with its products gated, together and apart."""
-    for body in dict.fromkeys([form, apart(form), in_cases(form)]):
+def gates(question: Question, form: sympy.Expr) -> Iterator[sympy.Expr]:
+    """The form with its products gated, together and apart, and the value as it was given: where 1 - y² was
+    multiplied out, nothing is left that vanishes."""
+    given = settled_as(question.value, question)
+    for body in dict.fromkeys([form, apart(form), in_cases(form), given]):
         yield gated(body)
 
 
@@ -87,11 +89,15 @@ def _in_case(factor: sympy.Expr, condition: sympy.Basic, number: int) -> sympy.E
 
 def gated(body: sympy.Expr) -> sympy.Expr:
     """Every product with an exponential or the like as 0 where one of those factors has vanished: what it is
-    multiplied with may be infinite there. A NaN has not vanished."""
+    multiplied with may be infinite there. A NaN has not vanished.
+
+    The factors are those of the whole product, in whatever order it is computed: of (a·e)/b, where a·e is
+    computed first, e is asked and not a·e, which is no number where a is infinite."""
 
     def change(product: sympy.Mul) -> sympy.Expr:
-        vanishing = [factor for factor in product.args if _may_vanish(factor)]
-        others = [factor for factor in product.args if factor not in vanishing]
+        factors = list(_factors(product))
+        vanishing = [factor for factor in dict.fromkeys(factors) if _may_vanish(factor)]
+        others = [factor for factor in factors if factor not in vanishing]
         if (
             not vanishing
             or product in vanishing
@@ -101,6 +107,15 @@ def gated(body: sympy.Expr) -> sympy.Expr:
         return Select(Either(*(Equal(factor, 0) for factor in vanishing)), 0, product)
 
     return _of_summands(change, body)
+
+
+def _factors(product: sympy.Expr) -> Iterator[sympy.Expr]:
+    """The factors, and those of products among them that are computed first."""
+    for factor in sympy.Mul.make_args(product):
+        if isinstance(factor, Together) and len(factor.args) == 1 and factor.args[0].is_Mul:
+            yield from _factors(factor.args[0])
+        else:
+            yield factor
 
 
 def _of_summands(change: Callable[[sympy.Mul], sympy.Expr], node: sympy.Expr) -> sympy.Expr:
