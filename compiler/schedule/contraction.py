@@ -86,13 +86,16 @@ def choose_tile(
     priced = tuple(candidate_tiles(nest, machine, dtype, batch, dict(windows)))
     if not priced:
         return None
-    cheapest, cycles = min(priced, key=lambda pair: pair[1])
-    tile = _within_examples(cheapest, cycles, priced)
-    if tile.adds or tile.compaction is not None:
-        return tile
+    tile, cycles = min(priced, key=lambda pair: pair[1])
     name, costs = tile.vector_axis.name, machine.costs(dtype)
-    found = nonzero_points(tile.nest, name, tile.positions, cycles, batch, given, costs)
-    return replace(tile, nonzero=found)
+    found = None
+    if not tile.adds and tile.compaction is None:
+        found = nonzero_points(tile.nest, name, tile.positions, cycles, batch, given, costs)
+    if found is not None:
+        # Which positions have their zeros in common decides here. An LSTM on rows of images: blocks of 8
+        # examples take 0.93 of the time of blocks of 4 rows of 2.
+        return replace(tile, nonzero=found)
+    return _within_examples(tile, cycles, priced)
 
 
 def _within_examples(cheapest: Tile, cycles: float, priced: Sequence[tuple[Tile, float]]) -> Tile:

@@ -90,3 +90,15 @@ def test_what_is_handed_on_beyond_a_cache_makes_tiles_small() -> None:
     assert cheapest_tile(light, MACHINE, "float32") == 4
     room = 64 * 1024 * 1024
     assert cheapest_tile(light, replace(MACHINE, level2_bytes=room, level3_bytes=room), "float32") == 16
+
+
+def test_a_recurrence_waits_for_its_weights_at_the_distance_of_a_step() -> None:
+    """28 rounds through 256 KiB: beside 5,000 bytes a step they stay in a cache of a mebibyte, which delivers
+    them 27 times, however much lies between two kernels; where a step touches more, none stays."""
+    machine = TARGETS["x86-64-v4"].machine
+    weights = 256 * 1024
+    touch = Touch("u", weights, False, 1, 0, 2**21, rounds=28, round_by_example=5_000, round_whole=weights)
+    _, second, third, _ = machine.bandwidths
+    assert touch.waits(machine, 16) == pytest.approx(weights * (1 / third + 27 / second) / 16)
+    assert touch.waits(machine, 256) == pytest.approx(weights * 28 / third / 256)
+    assert replace(touch, since=0, rounds=1).waits(machine, 16) == 0

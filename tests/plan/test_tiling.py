@@ -47,7 +47,8 @@ def test_blocks_of_equal_cost_lie_within_an_example(target: Target) -> None:
     examples, and in a tile of few examples only they are full. A batch of 8 is so shared out."""
     plan = plan_of(POSITIONS, target, 16)
     tiles = [call.schedule.tile for call in plan.phases[0].tile if isinstance(call.schedule, TiledSum)]
-    assert all(tile.examples == 1 for tile in tiles)
+    assert all(tile.examples == 1 for tile in tiles if tile.nonzero is None)
+    assert any(tile.nonzero is None for tile in tiles)
     assert smallest_tile(plan, target.machine, "float32") <= 4
 
 
