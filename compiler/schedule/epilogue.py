@@ -23,7 +23,7 @@ from compiler.ir.scalar.choices import Absolute, Maximum, Minimum, Select, Sign
 from compiler.ir.scalar.conditions import Comparison
 from compiler.schedule.accumulators import Block, Loads, accumulator, moved
 from compiler.schedule.collapse import merge_nest
-from compiler.schedule.nest import Nest
+from compiler.schedule.nest import Nest, nest_at
 from compiler.schedule.register_tile import Body
 from compiler.schedule.tile import Tile, block_positions, is_polynomial
 
@@ -74,7 +74,7 @@ class Epilogue:
 
     def at(self, here: Mapping[str, Affine]) -> Epilogue:
         """The same steps where axes of the contraction are `here`."""
-        steps = (replace(step, nest=_at(step.nest, here)) for step in self.steps)
+        steps = (replace(step, nest=nest_at(step.nest, here)) for step in self.steps)
         return replace(self, steps=tuple(steps))
 
 
@@ -131,15 +131,6 @@ def _fitted(nest: Nest, tile: Tile) -> Nest | None:
     name = tile.vector_axis.name
     slopes = {address.offset.coefficient(name) for _, address in nest.reads}
     return nest if nest.target.coefficient(name) == 1 and slopes <= {0, 1} else None
-
-
-def _at(nest: Nest, here: Mapping[str, Affine]) -> Nest:
-    reads = ((s, _address_at(a, here)) for s, a in nest.reads)
-    return replace(nest, target=nest.target.substitute(here), reads=tuple(reads))
-
-
-def _address_at(address: Address, here: Mapping[str, Affine]) -> Address:
-    return replace(address, offset=address.offset.substitute(here))
 
 
 def fetches(epilogue: Epilogue, tile: Tile, block: Block) -> Iterator[Statement]:

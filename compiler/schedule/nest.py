@@ -57,6 +57,18 @@ class Nest:
         return frozenset(a.name for a in self.outer)
 
 
+def address_at(address: Address, here: Mapping[str, Affine]) -> Address:
+    """The address with affine expressions put in for axes."""
+    return replace(address, offset=address.offset.substitute(here))
+
+
+def nest_at(nest: Nest, here: Mapping[str, Affine], room: str = "") -> Nest:
+    """The nest with affine expressions put in for axes where it reads and writes: its axes begin there. What
+    lies in the `room` begins with them anyway."""
+    reads = ((s, a if a.buffer == room else address_at(a, here)) for s, a in nest.reads)
+    return replace(nest, target=nest.target.substitute(here), reads=tuple(reads))
+
+
 def make_nest(term: Term, target: str, shapes: Shapes, prefix: str, numbered: bool = False) -> Nest:
     """Lay out a term's tensors and hoist what no loop changes; `prefix` keeps local names apart.
 

@@ -9,8 +9,7 @@ A sum of odd length ends with a pair of its last number and 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 
 import sympy
 
@@ -19,6 +18,7 @@ from compiler.ir.loops.grammar import Address, Body, Let, Limit, Load, Loop, Sto
 from compiler.ir.scalar.bfloat16 import Neighbours, Pair
 from compiler.ir.tensor.program import Axis
 from compiler.schedule.layout import BATCH
+from compiler.schedule.nest import address_at
 from compiler.schedule.pairs import Paired, most_pairs, runs_along
 
 Place = Callable[[Affine], Affine]
@@ -30,15 +30,10 @@ def counted_from(number: int) -> tuple[Limit, ...]:
     return (Limit(constant(number)),)
 
 
-def moved_to(address: Address, here: Mapping[str, Affine]) -> Address:
-    """The address with affine expressions put in for axes."""
-    return replace(address, offset=address.offset.substitute(here))
-
-
 def packed_panel(paired: Paired, first: Affine, size: int) -> Body:
     """Fills a panel."""
     name = paired.across.name
-    operand = moved_to(paired.shared, {name: axis(name) + first})
+    operand = address_at(paired.shared, {name: axis(name) + first})
 
     def place(k: Affine) -> Affine:
         return k * paired.width + axis(name)
@@ -51,7 +46,7 @@ def packed_panel(paired: Paired, first: Affine, size: int) -> Body:
 def packed_rows(paired: Paired, first: Affine, count: int) -> Body:
     """Fills a block of rows."""
     name, behind = paired.rows.name, paired.most * paired.width
-    operand = moved_to(paired.moving, {name: axis(name) + first})
+    operand = address_at(paired.moving, {name: axis(name) + first})
     if not runs_along(paired.moving, paired.depth):
         return _beside(paired, operand, name, count, lambda k: k * paired.positions + axis(name) + behind)
 
@@ -69,9 +64,11 @@ def _beside(paired: Paired, operand: Address, name: str, size: int, place: Place
             width = min(paired.lanes, size - start)
             here = {name: constant(start), paired.depth.name: 2 * k}
             number = f"{start // paired.lanes}" + ("" if width == paired.lanes else f"_of_{width}")
-            yield Load(f"low_v{number}", moved_to(operand, here), width)
+            yield Load(f"low_v{number}", address_at(operand, here), width)
             if whole:
-                yield Load(f"high_v{number}", moved_to(operand, here | {paired.depth.name: 2 * k + 1}), width)
+                yield Load(
+                    f"high_v{number}", address_at(operand, here | {paired.depth.name: 2 * k + 1}), width
+                )
             high = _symbol(f"high_v{number}") if whole else sympy.S.Zero
             yield Let(f"pair_v{number}", Pair(_symbol(f"low_v{number}"), high), width)
             where = place(k).substitute({name: constant(start)})
@@ -97,7 +94,7 @@ def _each_pair(depth: Axis, body: Callable[[Affine, bool], Body]) -> Body:
 def _neighbours(operand: Address, depth: Axis, k: Affine, name: str, lanes: int) -> Body:
     """The pairs from number k on of what is contiguous along the sum, in a vector."""
     loads = (
-        Load(word, moved_to(operand, {depth.name: 2 * k + start}), lanes)
+        Load(word, address_at(operand, {depth.name: 2 * k + start}), lanes)
         for word, start in (("first_v", 0), ("second_v", lanes))
     )
     return (*loads, Let(name, Neighbours(_symbol("first_v"), _symbol("second_v")), lanes))
@@ -105,8 +102,8 @@ def _neighbours(operand: Address, depth: Axis, k: Affine, name: str, lanes: int)
 
 def _one(paired: Paired, operand: Address, place: Place, k: Affine, *, whole: bool) -> Body:
     """One pair by itself."""
-    low = Load("low_s", moved_to(operand, {paired.depth.name: 2 * k}))
-    high = (Load("high_s", moved_to(operand, {paired.depth.name: 2 * k + 1})),) if whole else ()
+    low = Load("low_s", address_at(operand, {paired.depth.name: 2 * k}))
+    high = (Load("high_s", address_at(operand, {paired.depth.name: 2 * k + 1})),) if whole else ()
     value = Pair(_symbol("low_s"), _symbol("high_s") if whole else sympy.S.Zero)
     stored = Store(Address(paired.room, place(k)), _symbol("pair_s"))
     return (low, *high, Let("pair_s", value), stored)
@@ -139,7 +136,7 @@ def _turned(paired: Paired, operand: Address, name: str, size: int, place: Place
     rows = tuple(f"pair_v{number}" for number in range(lanes))
     square: Body = ()
     for number, row in enumerate(rows):
-        moved = moved_to(operand, {name: axis(name) + number})
+        moved = address_at(operand, {name: axis(name) + number})
         square += _neighbours(moved, depth, k, row, lanes)
     square += (Transpose(rows, lanes),)
     square += tuple(

@@ -32,14 +32,13 @@ from compiler.ir.loops.grammar import Address
 from compiler.ir.scalar.bfloat16 import Products, Rounded
 from compiler.ir.tensor.names import fresh
 from compiler.ir.tensor.program import Axis
-from compiler.machine.elements import REALS
 from compiler.machine.machine import Machine
 from compiler.schedule.accumulators import split_scale
 from compiler.schedule.collapse import Merge, collapse
 from compiler.schedule.contraction import choose_tile
 from compiler.schedule.layout import extent_of
 from compiler.schedule.nest import Nest, Shapes
-from compiler.schedule.panels import EXAMPLES, shared_operand
+from compiler.schedule.panels import EXAMPLES, room_in_cache, shared_operand
 from compiler.schedule.settings import Settings
 from compiler.schedule.tile import Tile, is_selected
 from compiler.schedule.tile_cycles import tile_cycles
@@ -168,8 +167,7 @@ def _over_pairs(
 def _width(tile: Tile, across: Axis, most: int, settings: Settings) -> int | None:
     """Elements of a panel: register tiles side by side, as long as there are panels to share out, and room in
     the second-level cache beside what streams past them."""
-    costs = settings.machine.costs(settings.dtype)
-    room = settings.machine.level2_bytes * costs.workspace_share / REALS[settings.dtype].bytes
+    costs, room = settings.machine.costs(settings.dtype), room_in_cache(settings)
     width = tile.vectors * tile.lanes
     if most * width > room or across.size <= width:
         return None

@@ -25,7 +25,7 @@ it, four bytes for 32 multiply-adds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import sympy
@@ -39,8 +39,8 @@ from compiler.machine.elements import REALS
 from compiler.schedule.collapse import collapse
 from compiler.schedule.contraction import choose_tile
 from compiler.schedule.layout import BATCH, extent_limit, loops_over, row_size
-from compiler.schedule.nest import Nest, Shapes
-from compiler.schedule.register_tile import FinishOf, register_tile_nest
+from compiler.schedule.nest import Nest, Shapes, address_at, nest_at
+from compiler.schedule.register_tile import Finish, FinishOf, register_tile_nest
 from compiler.schedule.settings import Settings
 from compiler.schedule.squares import Run, in_squares
 from compiler.schedule.tile import Tile, is_selected, reduction_order
@@ -61,6 +61,11 @@ class Panels:
     block: int
     """Elements of a row that are copied before the next row's, where a panel is transposed."""
 
+    @property
+    def summed(self) -> bool:
+        """Whether the sum is over the batch, for which a panel may have no room."""
+        return has_batch(tuple(a.extent for a in self.depth))
+
     def values(self, tile: Tile) -> int:
         """Elements of a panel."""
         return _points(self.depth) * tile.vectors * tile.lanes
@@ -77,7 +82,7 @@ def with_panels(nest: Nest, settings: Settings, shapes: Shapes) -> tuple[Tile, P
         return None
     nest, merges = collapse(nest, frozenset())
     costs = settings.machine.costs(settings.dtype)
-    room = settings.machine.level2_bytes * costs.workspace_share / REALS[settings.dtype].bytes
+    room = room_in_cache(settings)
     for across in nest.target_axes:
         operand = shared_operand(nest, across)
         if operand is None:
@@ -95,6 +100,12 @@ def with_panels(nest: Nest, settings: Settings, shapes: Shapes) -> tuple[Tile, P
         if across.size > width and panels.values(tile) <= room:
             return replace(tile, nest=_over_panel(nest, symbol, panels, across, width), merges=merges), panels
     return None
+
+
+def room_in_cache(settings: Settings) -> float:
+    """Elements that stay in the second-level cache beside what streams past them."""
+    share = settings.machine.costs(settings.dtype).workspace_share
+    return settings.machine.level2_bytes * share / REALS[settings.dtype].bytes
 
 
 def _values(tensor: str, shapes: Shapes, settings: Settings) -> int:
@@ -146,16 +157,22 @@ def packed_loops(
     batch: int,
     finish_of: FinishOf | None = None,
 ) -> Body:
-    """Loops over panels, and inside of them those of the register tile; what is left over is part 0's."""
-    across, width = tile.vector_axis, tile.vectors * tile.lanes
+    """Loops over panels, and inside of them those of the register tile."""
+
+    def one(first: Affine, size: int) -> Body:
+        return _one_panel(tile, panels, starts, shapes, batch, finish_of, first, size)
+
+    return over_panels(tile.vector_axis, tile.vectors * tile.lanes, one)
+
+
+def over_panels(across: Axis, width: int, one: Callable[[Affine, int], Body]) -> Body:
+    """What is done with each panel of the axis, of which it is told the first element and how many there are;
+    what is left over is part 0's."""
     groups, rest = divmod(across.size, width)
-    name = f"{across.name}_panel"
-    whole = _one_panel(tile, panels, starts, shapes, batch, finish_of, axis(name), width)
-    zero = (Limit(constant(0)),)
-    body: Body = (Loop(name, zero, (Limit(constant(groups * width)),), whole, width),)
+    name, end = f"{across.name}_panel", constant(groups * width)
+    body: Body = (Loop(name, (Limit(constant(0)),), (Limit(end),), one(axis(name), width), width),)
     if rest:
-        last = _one_panel(tile, panels, starts, shapes, batch, finish_of, constant(groups * width), rest)
-        body += (If((Guard("==", axis("part")),), last),)
+        body += (If((Guard("==", axis("part")),), one(end, rest)),)
     return body
 
 
@@ -172,21 +189,11 @@ def _one_panel(
     """The panel of `size` elements across from `first` on, and every position's sums over it."""
     across = replace(tile.vector_axis, extent=size)
     here = {across.name: axis(across.name) + first}
-    nest = _from(tile.nest, here, panels.room)
-    begun = [_from(start, here, panels.room) for start in starts]
+    nest = nest_at(tile.nest, here, panels.room)
+    begun = [nest_at(start, here, panels.room) for start in starts]
     finish = finish_of and finish_of(tile, here)
     loops = register_tile_nest(nest, replace(tile, vector_axis=across), begun, False, shapes, batch, finish)
     return (*_copy(tile, panels, first, size), *loops)
-
-
-def _from(nest: Nest, here: Mapping[str, Affine], room: str) -> Nest:
-    """The nest whose vector axis begins at a panel; the panel's own addresses do so anyway."""
-    reads = ((s, a if a.buffer == room else _at(a, here)) for s, a in nest.reads)
-    return replace(nest, target=nest.target.substitute(here), reads=tuple(reads))
-
-
-def _at(address: Address, here: Mapping[str, Affine]) -> Address:
-    return replace(address, offset=address.offset.substitute(here))
 
 
 def _copy(tile: Tile, panels: Panels, first: Affine, size: int) -> Body:
@@ -197,12 +204,12 @@ def _copy(tile: Tile, panels: Panels, first: Affine, size: int) -> Body:
         vectors: Body = ()
         for number, start in enumerate(range(0, size, tile.lanes)):
             lanes = min(tile.lanes, size - start)
-            source = _at(operand, {across: first + start})
+            source = address_at(operand, {across: first + start})
             name = f"packed_v{number}" if lanes == tile.lanes else f"packed_v{number}_of_{lanes}"
             vectors += _moved(name, source, Address(panels.room, row + start), lanes)
         return loops_over(panels.depth, vectors)
     place = Address(panels.room, row + axis(across))
-    source = _at(operand, {across: axis(across) + first})
+    source = address_at(operand, {across: axis(across) + first})
     *outer, last = panels.depth
     run = Run(across, constant(0), size)
     if last.extent is None or operand.offset.coefficient(last.name) != 1:
@@ -220,6 +227,27 @@ def _copy(tile: Tile, panels: Panels, first: Affine, size: int) -> Body:
 
 def _moved(name: str, source: Address, place: Address, width: int) -> tuple[Statement, Statement]:
     return Load(name, source, width), Store(place, sympy.Symbol(name, real=True), width)
+
+
+def or_unpacked(
+    packed: Body,
+    unpacked: Tile | None,
+    starts: tuple[Nest, ...],
+    shapes: Shapes,
+    settings: Settings,
+    finish: Finish | None = None,
+    *,
+    summed: bool,
+) -> Body:
+    """The loops of what is packed; and those of the tile `unpacked`, if there is one, where a panel has no
+    room for the batch that is `summed` over, or a batch is so short that what is packed is hardly read."""
+    if unpacked is None:
+        return packed
+    others = register_tile_nest(
+        unpacked.nest, unpacked, starts, False, shapes, settings.longest_batch, finish
+    )
+    few = settings.machine.costs(settings.dtype).panel_examples
+    return (If((short_batch() if summed else Guard(">=", BATCH - few),), packed, others),)
 
 
 def short_batch() -> Guard:

@@ -84,6 +84,25 @@ def tiled_terms(context: Context, lead: TiledPiece) -> Fields:
     return context.tensors, context.settings, pieces, lead, tuple(starts), more, begin
 
 
+def packed_terms(
+    context: Context, piece: Piece, tile: Tile, *, summed: bool
+) -> tuple[Fields, Tile | None] | None:
+    """The fields of a schedule whose product has a tile over what is packed, and the one that it has over its
+    operands as they lie, if that merges the same axes. None where there is no such tile and the batch is
+    `summed` over, which may be longer than there is room for; or where it is added to what is there, or goes
+    on with other sums."""
+    unpacked = piece.tile if isinstance(piece, TiledPiece) and not piece.tile.adds else None
+    if unpacked is not None and unpacked.merges != tile.merges:
+        unpacked = None
+    if unpacked is None and summed:
+        return None
+    lead = piece.tiled(tile)
+    pieces = tuple(lead if other is piece else other for other in context.pieces)
+    fields = tiled_terms(replace(context, pieces=pieces), lead)
+    *_, more, begin = fields
+    return (fields, unpacked) if begin == "store" and not more else None
+
+
 def contractions_cycles(
     tiled: Sequence[TiledPiece], starts: Sequence[Nest], shapes: Shapes, settings: Settings, machine: Machine
 ) -> float:

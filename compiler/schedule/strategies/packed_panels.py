@@ -10,22 +10,19 @@ read once or twice, and packing it would take as long as using it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from compiler.ir.loops.grammar import Body, If
-from compiler.ir.tensor.axes import has_batch
-from compiler.ir.tensor.program import Guard
+from compiler.ir.loops.grammar import Body
 from compiler.machine.machine import Machine
 from compiler.schedule.blocks import for_any_batch
 from compiler.schedule.context import Context, Entries
-from compiler.schedule.layout import BATCH, extent_of
-from compiler.schedule.panels import EXAMPLES, Panels, packed_loops, short_batch, with_panels
-from compiler.schedule.pieces import TiledPiece
-from compiler.schedule.register_tile import FinishOf, register_tile_nest
+from compiler.schedule.layout import extent_of
+from compiler.schedule.panels import EXAMPLES, Panels, or_unpacked, packed_loops, with_panels
+from compiler.schedule.register_tile import FinishOf
 from compiler.schedule.tile import Tile
-from compiler.schedule.tiled import TiledSum, tiled_terms
+from compiler.schedule.tiled import TiledSum, packed_terms
 
 
 @dataclass(frozen=True)
@@ -71,21 +68,15 @@ class PackedPanels(TiledSum):
 
     def finished(self, finish_of: FinishOf | None = None) -> Body:
         """The loops; of a sum of one term, with what is done in place of its stores."""
-        summed = has_batch(tuple(a.extent for a in self.panels.depth))
-        longest = EXAMPLES if summed else self.settings.longest_batch
+        longest = EXAMPLES if self.panels.summed else self.settings.longest_batch
         packed = for_any_batch(
             longest,
             lambda batch: packed_loops(self.tile, self.panels, self.starts, self.shapes, batch, finish_of),
         )
-        if self.unpacked is None:
-            return packed
-        finish = finish_of and finish_of(self.unpacked, {})
-        longest = self.settings.longest_batch
-        others = register_tile_nest(
-            self.unpacked.nest, self.unpacked, self.starts, False, self.shapes, longest, finish
+        finish = finish_of(self.unpacked, {}) if finish_of and self.unpacked else None
+        return or_unpacked(
+            packed, self.unpacked, self.starts, self.shapes, self.settings, finish, summed=self.panels.summed
         )
-        few = self.settings.machine.costs(self.settings.dtype).panel_examples
-        return (If((short_batch() if summed else Guard(">=", BATCH - few),), packed, others),)
 
 
 def match(entries: Entries, context: Context) -> PackedPanels | None:
@@ -97,14 +88,8 @@ def match(entries: Entries, context: Context) -> PackedPanels | None:
         if found is None:
             continue
         tile, panels = found
-        unpacked = piece.tile if isinstance(piece, TiledPiece) and not piece.tile.adds else None
-        if unpacked is not None and unpacked.merges != tile.merges:
-            unpacked = None
-        if unpacked is None and has_batch(tuple(a.extent for a in panels.depth)):
-            continue
-        lead = piece.tiled(tile)
-        pieces = tuple(lead if other is piece else other for other in context.pieces)
-        fields = tiled_terms(replace(context, pieces=pieces), lead)
-        if fields[-1] == "store" and not fields[-2]:
+        terms = packed_terms(context, piece, tile, summed=panels.summed)
+        if terms is not None:
+            fields, unpacked = terms
             return PackedPanels(*fields, panels, unpacked)
     return None

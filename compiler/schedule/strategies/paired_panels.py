@@ -13,22 +13,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from compiler.ir.affine.expression import Affine, axis, constant, floor_div
-from compiler.ir.loops.grammar import Body, If, Index, Limit, Loop
+from compiler.ir.affine.expression import Affine, axis, floor_div
+from compiler.ir.loops.grammar import Body, Index
 from compiler.ir.tensor.axes import batch_first
-from compiler.ir.tensor.program import Guard
 from compiler.machine.machine import Machine
 from compiler.schedule.context import Context, Entries
 from compiler.schedule.layout import BATCH, loops_over
-from compiler.schedule.nest import Nest, Shapes
-from compiler.schedule.pair_packing import counted_from, moved_to, packed_panel, packed_rows
+from compiler.schedule.nest import Nest, Shapes, nest_at
+from compiler.schedule.pair_packing import packed_panel, packed_rows
 from compiler.schedule.pairs import Paired, paired_product
-from compiler.schedule.panels import short_batch
-from compiler.schedule.pieces import TiledPiece
+from compiler.schedule.panels import or_unpacked, over_panels
 from compiler.schedule.points import points_cycles
 from compiler.schedule.register_tile import register_tile_nest, unrolled_loops
 from compiler.schedule.tile import Tile
-from compiler.schedule.tiled import TiledSum, tiled_terms
+from compiler.schedule.tiled import TiledSum, packed_terms
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,8 @@ class PairedPanels(TiledSum):
     def loops(self) -> Body:
         longest, paired = self.settings.longest_batch, self.paired
         packed = paired_loops(paired, self.starts, self.shapes, longest)
-        if self.unpacked is None:
-            return packed
-        others = register_tile_nest(
-            self.unpacked.nest, self.unpacked, self.starts, False, self.shapes, longest
-        )
-        few = self.settings.machine.costs(self.settings.dtype).panel_examples
-        fits = short_batch() if paired.depth.extent is None else Guard(">=", BATCH - few)
-        return (If((fits,), packed, others),)
+        summed = paired.depth.extent is None
+        return or_unpacked(packed, self.unpacked, self.starts, self.shapes, self.settings, summed=summed)
 
 
 def match(entries: Entries, context: Context) -> PairedPanels | None:
@@ -78,29 +70,20 @@ def match(entries: Entries, context: Context) -> PairedPanels | None:
         paired = paired_product(piece.nest, context.settings, context.shapes)
         if paired is None:
             continue
-        unpacked = piece.tile if isinstance(piece, TiledPiece) and not piece.tile.adds else None
-        if unpacked is not None and unpacked.merges != paired.tile.merges:
-            unpacked = None
-        if unpacked is None and paired.depth.extent is None:
-            continue
-        lead = piece.tiled(paired.tile)
-        pieces = tuple(lead if other is piece else other for other in context.pieces)
-        fields = tiled_terms(replace(context, pieces=pieces), lead)
-        if fields[-1] == "store" and not fields[-2]:
+        terms = packed_terms(context, piece, paired.tile, summed=paired.depth.extent is None)
+        if terms is not None:
+            fields, unpacked = terms
             return PairedPanels(*fields, paired, unpacked)
     return None
 
 
 def paired_loops(paired: Paired, starts: Sequence[Nest], shapes: Shapes, batch: int) -> Body:
-    """Loops over panels, and inside of them over blocks of rows; what is left over is part 0's."""
-    across, width = paired.across, paired.width
-    groups, rest = divmod(across.size, width)
-    name = f"{across.name}_panel"
-    whole = _one_panel(paired, starts, shapes, batch, axis(name), width)
-    body: Body = (Loop(name, counted_from(0), (Limit(constant(groups * width)),), whole, width),)
-    if rest:
-        last = _one_panel(paired, starts, shapes, batch, constant(groups * width), rest)
-        body += (If((Guard("==", axis("part")),), last),)
+    """Loops over panels, and inside of them over blocks of rows."""
+
+    def one(first: Affine, size: int) -> Body:
+        return _one_panel(paired, starts, shapes, batch, first, size)
+
+    body = over_panels(paired.across, paired.width, one)
     if paired.depth.extent is None:
         return (Index(paired.counted, floor_div(BATCH + 1, 2)), *body)
     return body
@@ -116,21 +99,15 @@ def _one_panel(
         paired.rows.name: axis(paired.rows.name) + axis(name),
     }
     across, factor = replace(paired.across, extent=size), paired.positions
-    begun = [_moved(start, here, paired.room) for start in starts]
+    begun = [nest_at(start, here, paired.room) for start in starts]
 
     def block(sizes: tuple[tuple[str, int], ...]) -> Body:
         ((_, count),) = sizes
         rows = replace(paired.rows, extent=count)
-        nest = replace(_moved(paired.nest, here, paired.room), target_axes=(rows, across))
+        nest = replace(nest_at(paired.nest, here, paired.room), target_axes=(rows, across))
         tile = replace(paired.tile, vector_axis=across, unrolled=((rows, count),), nest=nest)
         loops = register_tile_nest(nest, tile, begun, False, shapes, batch)
         return (*packed_rows(paired, axis(name), count), *loops)
 
     blocks = unrolled_loops(((replace(paired.rows, name=name), factor),), block)
     return (*packed_panel(paired, first, size), *loops_over(batch_first(paired.around), blocks))
-
-
-def _moved(nest: Nest, here: Mapping[str, Affine], room: str) -> Nest:
-    """The nest at a panel and a block, in which its pairs lie from their beginning on."""
-    reads = ((s, a if a.buffer == room else moved_to(a, here)) for s, a in nest.reads)
-    return replace(nest, target=nest.target.substitute(here), reads=tuple(reads))
