@@ -31,8 +31,9 @@ def find_schedule(entries: Entries, context: Context, table: Table = STRATEGIES)
     Kept, because what is priced is written later, and the programs of a module share most of their kernels.
     """
     if context.circle is not None:
-        steps = recurrence.match(entries, context, partial(find_schedule, table=table))
-        return steps and (wavefront.match(steps, entries, context) or steps)
+        choose = partial(find_schedule, table=table)
+        steps = recurrence.match(entries, context, choose)
+        return steps and (wavefront.match(steps, entries, context, choose) or steps)
     first = entries[0]
     if len(entries) > 1 or not isinstance(first, Definition) or first.operation != "sum":
         return _first_match(entries, context, table)

@@ -84,7 +84,24 @@ class Diagonals:
         """Where a diagonal begins and ends, beside what its places have as an axis."""
         pairs = zip((self.outer, self.inner), self.done, strict=True)
         other, done = next((turn.axis, done) for turn, done in pairs if turn.axis != self.along)
-        return Guard(">=", done), Guard(">=", constant(other.size - 1) - done)
+        found = Guard(">=", done), Guard(">=", constant(other.size - 1) - done)
+        if not self.outer.end:
+            return found
+        # The steps before an end are the first ones forwards, and backwards the last.
+        rows, (of_outer, _) = self.outer.axis.size, self.done
+        end = axis(self.outer.end)
+        within = end - 1 - of_outer if self.outer.direction > 0 else of_outer - rows + end
+        return (*found, Guard(">=", within))
+
+    @property
+    def limits(self) -> tuple[Affine, Affine]:
+        """The first diagonal, and the one behind the last: of the rows before an end alone."""
+        if not self.outer.end:
+            return constant(0), constant(self.count)
+        left_out = (constant(self.outer.axis.size) - axis(self.outer.end)) * self.weights[0]
+        if self.outer.direction > 0:
+            return constant(0), constant(self.count) - left_out
+        return left_out, constant(self.count)
 
     @property
     def parts(self) -> Iterator[Part]:
@@ -95,14 +112,15 @@ class Diagonals:
 def diagonals_of(
     turns: tuple[Turn, ...], needs: Iterable[Dependence], circle: Circle, name: str
 ) -> Diagonals | None:
-    """The diagonals of a circle whose steps are these; None where it has not two loops of which one is all
-    that the other does, or no weights put what is read on an earlier diagonal."""
+    """The diagonals of a circle whose steps are these, before their end if they have one; None where it has
+    not two loops of which one is all that the other does, or no weights put what is read on an earlier one.
+    """
     around: list[Turn] = []
-    inside: Parts = turns
+    inside: Parts = tuple(turn for turn in turns if not turn.behind)
     while len(inside) == 1 and isinstance(inside[0], Turn):
         around.append(inside[0])
         inside = inside[0].body
-    if len(around) < 2 or any(turn.end for turn in around) or not _has_no_loops(inside):
+    if len(around) < 2 or any(turn.end for turn in around[1:]) or not _has_no_loops(inside):
         return None
     *before, outer, inner = around
     needs = tuple(needs)

@@ -16,15 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import sympy
 
-from compiler.ir.affine.expression import Affine, axis, constant
-from compiler.ir.affine.proofs import contradict
+from compiler.ir.affine.domain import Axis, Guard
+from compiler.ir.affine.expression import Affine, axis
+from compiler.ir.affine.proofs import contradict, facts_of
 from compiler.ir.loops.grammar import (
     Address,
     Body,
     Choose,
+    Fill,
     If,
     Index,
     Let,
@@ -34,7 +37,7 @@ from compiler.ir.loops.grammar import (
     Statement,
     Store,
 )
-from compiler.ir.loops.walk import parts, statements, substituted
+from compiler.ir.loops.walk import names_set, parts, statements, substituted
 from compiler.schedule.diagonals import Diagonals, bounds
 from compiler.schedule.layout import aligned, loop_limits
 from compiler.schedule.one_body import OneBody
@@ -45,14 +48,18 @@ POINTWISE = (Load, Let, Index, Choose, Store, If)
 
 @dataclass(frozen=True)
 class Core:
-    """What is done at each point, and the loops around it that do not depend on the step."""
+    """What is done at each point where tests hold, and the loops around it that do not depend on the step."""
 
     loops: tuple[Loop, ...]
     body: Body
+    before: Body = ()
+    """Integers that are the same at every point of the innermost of the loops, such as a length."""
+    tests: tuple[Guard, ...] = ()
 
     def at(self, diagonals: Diagonals) -> Core:
         """The same at a place of a diagonal."""
-        return replace(self, body=substituted(self.body, diagonals.values))
+        values = diagonals.values
+        return replace(self, body=substituted(self.body, values), tests=bounds(self.tests, values))
 
     @property
     def expressions(self) -> Iterator[sympy.Expr]:
@@ -91,11 +98,12 @@ class Room:
 
 def cores_of(body: Body, steps: frozenset[str]) -> tuple[Core, ...] | None:
     """The statements of a member as points in loops; None where they are more, or the loops depend on the
-    step."""
+    step. What is cleared is cleared before all steps."""
+    body = tuple(statement for statement in body if not isinstance(statement, Fill))
     if not all(isinstance(statement, Loop) for statement in body):
         inner = list(statements(body))
         points = all(isinstance(s, POINTWISE) and not _is_wide(s) for s in inner)
-        return (Core((), body),) if points else None
+        return (_core_of(body, steps),) if points else None
     found: tuple[Core, ...] = ()
     for loop in body:
         assert isinstance(loop, Loop)
@@ -103,35 +111,67 @@ def cores_of(body: Body, steps: frozenset[str]) -> tuple[Core, ...] | None:
         used = {name for limit in parts(loop, Limit) for name in limit.affine.axes}
         if within is None or loop.shared or used & steps:
             return None
-        found += tuple(Core((loop, *core.loops), core.body) for core in within)
+        found += tuple(replace(core, loops=(loop, *core.loops)) for core in within)
     return found
+
+
+def _core_of(body: Body, steps: frozenset[str]) -> Core:
+    """What is done at one point: integers that depend on no step are known before, and one test around all
+    that is left may bound the points."""
+    fixed = tuple(takewhile(lambda statement: _is_fixed(statement, steps), body))
+    rest = body[len(fixed) :]
+    match rest:
+        case (If(tests=tests, body=inner, otherwise=(), nonzero=None),) if all(map(facts_of, tests)):
+            return Core((), inner, fixed, tests)
+    return Core((), rest, fixed)
+
+
+def _is_fixed(statement: Statement, steps: frozenset[str]) -> bool:
+    if not isinstance(statement, Load) or not statement.integer or statement.address.inside:
+        return False
+    return not statement.address.offset.axes & steps
 
 
 def on_diagonals(diagonals: Diagonals, one: OneBody, room: Room, copied: tuple[bool, ...]) -> Body:
     """The loop over the diagonals, of which some parts are `copied` together; what no loop changes is put
     before it by `one`."""
     name, place, values = diagonals.name, diagonals.along, diagonals.values
-    known = frozenset((name, *(turn.axis.name for turn in diagonals.around)))
-    extents = {place.name: place.extent, name: diagonals.count}
-    extents |= {turn.axis.name: turn.axis.extent for turn in diagonals.around}
+    rows = diagonals.outer.axis.size
+    fixed = {turn.axis.name: turn.axis.extent for turn in diagonals.around}
+    fixed |= {diagonals.outer.end: rows + 1} if diagonals.outer.end else {}
+    known = frozenset((name, *fixed))
+    extents = {place.name: place.extent, name: diagonals.count, **fixed}
     body: Body = ()
     for part, together in zip(diagonals.parts, copied, strict=True):
         guards = (*diagonals.ends, *bounds(part.tests, values))
         if contradict([guard.affine for guard in guards], extents):
             continue
-        lower, upper, used = loop_limits(place, guards, known)
+        _, _, used = loop_limits(place, guards, known)
         tests = tuple(guard for guard in guards if guard not in used)
         here: Body = ()
         for core in cores_of(one.inside(part.schedule), steps_of(diagonals)) or ():
-            points = core.at(diagonals)
-            span = Loop(place.name, lower, upper, ())
-            at_once = together and core.is_one_value
-            inner = _in_room(points, span, room) if at_once else (replace(span, body=points.body),)
-            for loop in reversed(core.loops):
-                inner = (replace(loop, body=inner),)
-            here += inner
+            here += _at_places(core.at(diagonals), place, guards, known, room if together else None)
         body += (If(tests, here),) if tests else here
-    return (Loop(name, (Limit(constant(0)),), (Limit(constant(diagonals.count)),), body),)
+    first, behind = map(Limit, diagonals.limits)
+    return (Loop(name, (first,), (behind,), body),)
+
+
+def _at_places(
+    core: Core, place: Axis, guards: tuple[Guard, ...], known: frozenset[str], room: Room | None
+) -> Body:
+    """The loops of a core around one over the places of a diagonal; in a room, where that is possible."""
+    integers = {name for statement in core.before for name in names_set(statement)}
+    lower, upper, used = loop_limits(place, (*guards, *core.tests), known | integers)
+    left = tuple(test for test in core.tests if test not in used)
+    span = Loop(place.name, lower, upper, ())
+    if room is not None and core.is_one_value and not left:
+        inner = _in_room(core, span, room)
+    else:
+        inner = (replace(span, body=(If(left, core.body),) if left else core.body),)
+    inner = (*core.before, *inner)
+    for loop in reversed(core.loops):
+        inner = (replace(loop, body=inner),)
+    return inner
 
 
 def steps_of(diagonals: Diagonals) -> frozenset[str]:

@@ -163,6 +163,17 @@ def test_what_it_says() -> None:
     assert diagonal.upper[0].affine.constant == 199
 
 
+def test_rows_go_by_diagonals_too_and_end_with_their_sequences() -> None:
+    """What a step computes as a whole row is computed place by place; diagonals go up to the end of the rows."""
+    gaps, rows = samples()["the best of three with gaps"], samples()["rows of a sequence"]
+    plans = plans_of([gaps, rows], Settings(COPIES, "float32", TILE))
+    assert [s.diagonals.inner.axis.size for s in wavefronts(plans[0])] == [4, 4]
+    forward, backward = wavefronts(plans[1])
+    assert forward.describe() == "diagonals of i and j until the longest of n: gather, plain loops"
+    assert [str(limit) for limit in forward.diagonals.limits] == ["0", "end + 8"]
+    assert [str(limit) for limit in backward.diagonals.limits] == ["-end + 7", "15"]
+
+
 def test_text_does_not_grow_with_the_table() -> None:
     counts = []
     for size in (40, 400):
@@ -202,7 +213,7 @@ outputs y
 
 @pytest.mark.long
 @pytest.mark.parametrize("steps", [1, 2, 5])
-@pytest.mark.parametrize("name", ["soft_dtw", "edit_distance"])
+@pytest.mark.parametrize("name", ["soft_dtw", "edit_distance", "affine_gaps"])
 def test_formulas_by_diagonals_are_those_of_jax(name: str, steps: int, jax) -> None:
     """VJP, JVP and HVP, through all passes."""
 

@@ -163,7 +163,7 @@ def _arranged(
     best: tuple[tuple[int, int], int, dict[str, int], tuple[Dependence, ...]] | None = None
     for direction in DIRECTIONS:
         for dimensions in _levels(needs, free, direction):
-            left = tuple(n for n in needs if not _back(n, dimensions, direction, 1))
+            left = tuple(n for n in needs if not is_back(n, dimensions, direction, 1))
             within = _circles_of(left, shapes)
             rank = (sum(map(len, within)), len(left))
             if len(left) < len(needs) and (best is None or rank < best[0]):
@@ -173,7 +173,7 @@ def _arranged(
     _, direction, dimensions, left = best
     rest = {name: tuple(k for k in free[name] if k != dimensions[name]) for name in shapes}
     body: list[str | Circle] = []
-    for names in components(_reads(left, shapes)):
+    for names in components(reads_among(left, shapes)):
         inside = tuple(n for n in left if n.reader in names and n.read in names)
         if not inside:
             body += names
@@ -188,11 +188,11 @@ def _arranged(
     return Circle(order, tuple(dimensions[name] for name in order), direction, extent, tuple(body))
 
 
-def _back(need: Dependence, dimensions: Mapping[str, int], direction: int, steps: int) -> bool:
+def is_back(need: Dependence, dimensions: Mapping[str, int], direction: int, steps: int) -> bool:
     return need.goes_back(dimensions[need.reader], dimensions[need.read], direction, steps)
 
 
-def _reads(needs: Iterable[Dependence], shapes: Mapping[str, Shape]) -> dict[str, list[str]]:
+def reads_among(needs: Iterable[Dependence], shapes: Mapping[str, Shape]) -> dict[str, list[str]]:
     reads: dict[str, list[str]] = {name: [] for name in shapes}
     for need in needs:
         reads[need.reader].append(need.read)
@@ -200,7 +200,7 @@ def _reads(needs: Iterable[Dependence], shapes: Mapping[str, Shape]) -> dict[str
 
 
 def _circles_of(needs: Iterable[Dependence], shapes: Mapping[str, Shape]) -> list[tuple[str, ...]]:
-    return circles_among(_reads(needs, shapes))
+    return circles_among(reads_among(needs, shapes))
 
 
 def _levels(
@@ -210,7 +210,7 @@ def _levels(
     order = _neighbours_first(needs, free)
     choices = _consistent(needs, free, direction)
     for dimension in choices[order[0]]:
-        found = _assigned({order[0]: dimension}, order[1:], needs, choices, direction)
+        found = assigned({order[0]: dimension}, order[1:], needs, choices, direction)
         if found is not None:
             yield found
 
@@ -249,7 +249,7 @@ def _consistent(
     return choices
 
 
-def _assigned(
+def assigned(
     chosen: dict[str, int],
     waiting: Sequence[str],
     needs: Sequence[Dependence],
@@ -258,7 +258,7 @@ def _assigned(
 ) -> dict[str, int] | None:
     """Dimensions for those that wait, an even distance before an uneven one."""
     known = [n for n in needs if n.reader in chosen and n.read in chosen]
-    if not all(_back(need, chosen, direction, 0) for need in known):
+    if not all(is_back(need, chosen, direction, 0) for need in known):
         return None
     if not waiting:
         return chosen
@@ -270,7 +270,7 @@ def _assigned(
         return sum(not need.is_even(tried[need.reader], tried[need.read]) for need in beside)
 
     for dimension in sorted(choices[name], key=uneven):
-        found = _assigned(chosen | {name: dimension}, later, needs, choices, direction)
+        found = assigned(chosen | {name: dimension}, later, needs, choices, direction)
         if found is not None:
             return found
     return None

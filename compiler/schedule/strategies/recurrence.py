@@ -77,8 +77,12 @@ class Recurrence(Schedule):
 
     def describe(self) -> str:
         (before,) = (turn for turn in self.turns if not turn.behind)
-        until = f" until the longest of {self.end.lengths}" if self.end else ""
-        return f"{_loops_in_words(before)}{until}: {self.members_in_words}"
+        return f"{_loops_in_words(before)}{self.until_in_words}: {self.members_in_words}"
+
+    @property
+    def until_in_words(self) -> str:
+        """Where sequences end, if they do."""
+        return f" until the longest of {self.end.lengths}" if self.end else ""
 
     @property
     def members_in_words(self) -> str:
@@ -94,9 +98,13 @@ class Recurrence(Schedule):
         one = OneBody()
         return self.placed(one, self.in_turn(one))
 
-    def in_turn(self, one: OneBody) -> Body:
-        """The loops over the steps; what no loop changes is put before them by `one`."""
-        return _lowered(self.turns, one)
+    def in_turn(self, one: OneBody, before: Body | None = None) -> Body:
+        """The loops over the steps, or something instead of those before an end; what no loop changes is put
+        before them by `one`."""
+        found: Body = ()
+        for turn in self.turns:
+            found += _lowered((turn,), one) if before is None or turn.behind else before
+        return found
 
     def placed(self, one: OneBody, body: Body) -> Body:
         """The whole kernel, in which earlier steps lie where their members do."""

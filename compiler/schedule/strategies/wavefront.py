@@ -6,6 +6,9 @@ Step by step each element waits for the one before it, and the loop inside runs 
 which lie far apart: nothing of it is done in vectors. By diagonals all elements of one are apart from each
 other, in every example. `compiler/schedule/wavefront.py` says how they are computed.
 
+Members that a step of the outer loop computes as a whole row are computed place by place too, and where
+sequences end, diagonals go through the rows of the longest.
+
 Which of the two takes less may hang on how many examples there are, and a kernel may get fewer than a whole
 tile: then it has both, and asks.
 """
@@ -20,8 +23,9 @@ from compiler.ir.affine.domain import Guard
 from compiler.ir.affine.expression import constant
 from compiler.ir.loops.grammar import Body, If
 from compiler.ir.tensor.axes import has_batch
-from compiler.ir.tensor.circles import dependences
+from compiler.ir.tensor.circles import Circle, dependences
 from compiler.ir.tensor.names import fresh
+from compiler.ir.tensor.one_level import in_one_level
 from compiler.ir.tensor.program import Definition
 from compiler.machine.machine import Machine
 from compiler.schedule.context import Context, Entries
@@ -30,8 +34,9 @@ from compiler.schedule.diagonals import Diagonals, diagonals_of
 from compiler.schedule.layout import BATCH
 from compiler.schedule.nest import Nest
 from compiler.schedule.one_body import OneBody
-from compiler.schedule.schedule import Schedule
+from compiler.schedule.schedule import Schedule, Strategy
 from compiler.schedule.strategies.recurrence import Recurrence, step_loop
+from compiler.schedule.strategies.recurrence import match as recurrence_of
 from compiler.schedule.wavefront import Room, cores_of, on_diagonals, steps_of
 
 
@@ -98,7 +103,7 @@ class Wavefront(Schedule):
 
     def describe(self) -> str:
         outer, inner = (turn.axis.name for turn in (self.diagonals.outer, self.diagonals.inner))
-        found = f"diagonals of {outer} and {inner}"
+        found = f"diagonals of {outer} and {inner}{self.steps.until_in_words}"
         if self.few is not None:
             examples = "one example" if self.few == 1 else f"up to {self.few} examples"
             return f"{found} of {examples}, else {self.steps.describe()}"
@@ -115,6 +120,7 @@ class Wavefront(Schedule):
         body = on_diagonals(self.diagonals, one, self.room, copied)
         for turn in reversed(self.diagonals.around):
             body = (step_loop(turn, body),)
+        body = self.steps.in_turn(one, body)
         if self.few is not None:
             few = Guard(">=", constant(self.few) - BATCH)
             body = (If((few,), body, self.steps.in_turn(one)),)
@@ -125,17 +131,23 @@ def _copies(part: tuple[PointCosts, ...]) -> bool:
     return any(point.pays_copies for point in part)
 
 
-def match(steps: Recurrence, entries: Entries, context: Context) -> Wavefront | None:
+def match(steps: Recurrence, entries: Entries, context: Context, choose: Strategy) -> Wavefront | None:
     """The steps by diagonals, where what is computed at a point reads earlier diagonals alone and is no loop,
     and it pays for one example at least."""
     circle, definitions = context.circle, [entry for entry in entries if isinstance(entry, Definition)]
     names = frozenset(d.name for d in definitions)
-    if circle is None or names != {*circle.names} or steps.end is not None:
+    if circle is None or names != {*circle.names}:
         return None
     needs = [need for d in definitions for need in dependences(d, names)]
     taken = {a.name for d in definitions for term in d.terms for a in term.axes}
-    found = diagonals_of(steps.turns, needs, circle, fresh("diagonal", taken))
-    if found is None:
+    together = in_one_level(circle, needs, context.shapes)
+    points: Recurrence | None = steps
+    if together != circle:
+        if not all(_writes_at_its_place(d, together) for d in definitions):
+            return None
+        points = recurrence_of(entries, replace(context, circle=together), choose)
+    found = points and diagonals_of(points.turns, needs, together, fresh("diagonal", taken))
+    if not found:
         return None
     if any(cores_of(part.schedule.loops(), steps_of(found)) is None for part in found.parts):
         return None
@@ -148,3 +160,8 @@ def match(steps: Recurrence, entries: Entries, context: Context) -> Wavefront | 
     if not paying:
         return None
     return always if paying[-1] == most else replace(always, few=paying[-1])
+
+
+def _writes_at_its_place(definition: Definition, circle: Circle) -> bool:
+    carried = circle.carried(definition.name)
+    return all(term.target[k].single_axis is not None for term in definition.terms for k in carried)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from compiler.errors import CompilerBug, ModelError
-from compiler.ir.tensor.circles import Circle, circles
+from compiler.ir.tensor.circles import Circle, circles, dependences
 from compiler.ir.tensor.interpreter import run
+from compiler.ir.tensor.one_level import in_one_level
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.printer import print_program
 from compiler.ir.tensor.prune import in_order, prune
@@ -60,6 +61,44 @@ outputs y
     (circle,) = circles(parse_program(text))
     assert circle == Circle(("n", "y"), (0, 0), 1, 4, ("n", Circle(("y",), (1,), 1, 5, ("y",))))
     assert circle.carried("n") == (0,) and circle.carried("y") == (0, 1)
+
+
+GAPS = """
+input d: (6, 4) real
+
+g: (6, 4) real = sum
+    for i:6, j:4 if i - 1 >= 0: [i, j] += max(h[i - 1, j] - 2, g[i - 1, j] - 1)
+
+h: (6, 4) real = sum
+    for i:6, j:4: [i, j] += d[i, j] + {read}
+    for i:6, j:4 if j - 1 >= 0: [i, j] += 1/2*h[i, j - 1]
+
+outputs h
+"""
+
+
+@pytest.mark.parametrize(
+    ("read", "inside"),
+    [
+        ("g[i, j]", ("g", "h")),
+        ("pad(g, 0)[i, j - 1]", ("g", "h")),
+        ("pad(g, 0)[i, j + 1]", None),
+        ("g[i, -j + 3]", None),
+    ],
+)
+def test_rows_are_computed_place_by_place_where_no_read_goes_forward(read, inside):
+    """g reads the row before alone: a step computes its row at once, or each place of it before that of h."""
+    program = parse_program(GAPS.format(read=read))
+    (circle,) = circles(program)
+    column = Circle(("h",), (1,), 1, 4, ("h",))
+    assert circle == Circle(("g", "h"), (0, 0), 1, 6, ("g", column))
+    names = frozenset(circle.names)
+    needs = [need for definition in program.definitions for need in dependences(definition, names)]
+    joined = in_one_level(circle, needs, {name: (6, 4) for name in names})
+    if inside is None:
+        assert joined == circle
+    else:
+        assert joined == Circle(inside, (0, 0), 1, 6, (Circle(inside, (1, 1), 1, 4, inside),))
 
 
 def test_a_program_with_a_circle_is_verified_printed_and_read_back():

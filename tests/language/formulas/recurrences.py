@@ -152,6 +152,21 @@ def _soft_edit(np, v, steps):
     return _grid(np, d.shape[1], d.shape[2], element)[:, None]
 
 
+def _affine_gaps(np, v, steps):
+    d, (opened, extended) = _distances(np, v), v["gap"]
+    batch, rows, columns = d.shape
+    none = np.full(batch, 1e3)
+    up, left, r = {}, {}, {}
+    for i in range(rows):
+        for j in range(columns):
+            above, before, corner = (i - 1, j), (i, j - 1), (i - 1, j - 1)
+            up[i, j] = -_log_sum_exp(np, [-r[above] - opened, -up[above] - extended]) if i else none
+            left[i, j] = -_log_sum_exp(np, [-r[before] - opened, -left[before] - extended]) if j else none
+            both = d[:, i, j] + (r[corner] if i and j else (i + j) * extended)
+            r[i, j] = -_log_sum_exp(np, [-up[i, j], -left[i, j], -both])
+    return r[rows - 1, columns - 1][:, None]
+
+
 def _ctc(np, v, steps):
     x, target = v["x"], v["target"]
     p = x - _log_sum_exp_over(np, x, 2)[:, :, None]
@@ -254,6 +269,7 @@ RECURRENCES: dict[str, Recurrence] = {
     ),
     "soft_dtw": Recurrence(_soft_dtw, _two, constants={"last": -1}),
     "edit_distance": Recurrence(_soft_edit, _two, constants={"last": -1}),
+    "affine_gaps": Recurrence(_affine_gaps, _two, constants={"last": -1}),
     "kalman": Recurrence(_kalman, lambda steps: ((steps,),), {"t": 0}),
     "euler": Recurrence(_euler, _start, {"t": 0}),
     "runge_kutta": Recurrence(_runge_kutta, _start, {"t": 0}),
