@@ -164,7 +164,7 @@ def test_what_it_says() -> None:
 
 
 def test_rows_go_by_diagonals_too_and_end_with_their_sequences() -> None:
-    """What a step computes as a whole row is computed place by place; diagonals go up to the end of the rows."""
+    """What a step computes as a whole row is computed place by place; diagonals end with the rows."""
     gaps, rows = samples()["the best of three with gaps"], samples()["rows of a sequence"]
     plans = plans_of([gaps, rows], Settings(COPIES, "float32", TILE))
     assert [s.diagonals.inner.axis.size for s in wavefronts(plans[0])] == [4, 4]
