@@ -18,7 +18,7 @@ QUICK = {
 
 def quick_flags() -> list[str]:
     """The flags of `QUICK` that the installed XLA has; one that it does not know would end the process."""
-    had = [name for name in QUICK if any(_is_in(library, name) for library in _libraries())]
+    had = [name for name in QUICK if any(is_in(library, name) for library in _libraries())]
     return [f"--{name}={QUICK[name]}" for name in had]
 
 
@@ -30,6 +30,8 @@ def _libraries() -> Iterator[Path]:
     yield from sorted(files, key=lambda file: file.stat().st_size, reverse=True)
 
 
-def _is_in(file: Path, name: str) -> bool:
+def is_in(file: Path, name: str) -> bool:
+    """Whether a C string of a library is the name: one that XLA no longer has stands among reserved ones still,
+    behind its length and without zeros around it."""
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(name.encode()) >= 0
+        return content.find(b"\0" + name.encode() + b"\0") >= 0

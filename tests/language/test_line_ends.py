@@ -8,7 +8,7 @@ from compiler.language.formula.parser import parse_formula
 FORMULA = "m[b] = max[i](x[b, i])\ny[b, i] = arctan(x[b, i]) if i ≥ 1 else m[b]"
 
 
-@pytest.mark.parametrize("character", list("\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\r\x00"), ids=repr)
+@pytest.mark.parametrize("character", list("\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\r\x00\ud800"), ids=repr)
 def test_a_strange_character_is_refused_in_words_wherever_it_stands(character):
     for place in range(len(FORMULA) + 1):
         try:

@@ -110,12 +110,16 @@ def _parsed(text: str) -> Formula:
 
 def _syntax_tree(source: str) -> ast.Module:
     """Python's own syntax tree. A sum of thousands of terms is as deep as it is long, and needs no more
-    stack than that: a limit that keeps it from being read is raised for the time of reading."""
+    stack than that: a limit that keeps it from being read is raised for the time of reading.
+
+    A null byte is a SyntaxError, which Python 3.10 calls a ValueError; so is half of a surrogate pair."""
     try:
         with warnings.catch_warnings():
             # `1if` is a warning to Python; here it is either read or said.
             warnings.simplefilter("ignore", SyntaxWarning)
             return ast.parse(source)
+    except ValueError as error:
+        raise SyntaxError(str(error)) from None
     except RecursionError:
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, DEEPEST))

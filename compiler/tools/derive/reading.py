@@ -145,7 +145,7 @@ def _tree(text: str) -> ast.Module | None:
     """Python's syntax tree; None where there is none: the parser of formulas says what is wrong."""
     try:
         return ast.parse(re.sub(r"\[(\s*)\]", r"._\1", text))
-    except (SyntaxError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
