@@ -31,7 +31,7 @@ def _libraries() -> Iterator[Path]:
 
 
 def is_in(file: Path, name: str) -> bool:
-    """Whether a C string of a library is the name: one that XLA no longer has stands among reserved ones still,
-    behind its length and without zeros around it."""
+    """Whether a C string of a library is the name: one that XLA no longer has stands among reserved ones
+    still, behind its length and without zeros around it."""
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(b"\0" + name.encode() + b"\0") >= 0

@@ -41,6 +41,8 @@ BLOCK = 48
 """Terms that are added to one accumulator."""
 GROUP = 16
 """Partial sums that are added to one accumulator."""
+SHORT_LANE = 3
+"""Terms that a tile adds to one element of a lane, where it adds no sum of them: a lane adds up 16 tiles."""
 SHORT_LIST = 64
 """Entries that are added to one accumulator where a list holds no more: it is seldom full."""
 SHORT_BATCH = 128

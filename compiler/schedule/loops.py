@@ -150,10 +150,10 @@ def _point(nest: Nest, outcome: Outcome, shapes: Shapes, guards: tuple[Guard, ..
         value = Select(Both(*conditions), body, 0, evaluate=False)
     target = Address(nest.buffer, integers.local(nest.target))
     inner: Body = (*integers.statements, *loads, Store(target, value, 0, outcome.accumulate))
-    return _guarded(tests, inner, nest, shapes)
+    return guarded(tests, inner, nest, shapes)
 
 
-def _guarded(tests: Sequence[Guard], inner: Body, nest: Nest, shapes: Shapes) -> Body:
+def guarded(tests: Sequence[Guard], inner: Body, nest: Nest, shapes: Shapes) -> Body:
     """Tests that no loop bound could decide; those that read no tensor come first, since only where they
     hold may a saved winner be read."""
     reading = [guard for guard in tests if guard.affine.reads]
@@ -209,7 +209,7 @@ def _reduced(
     if outcome.winner:
         where = outcome.winner_offset if outcome.winner_offset is not None else target.offset
         finish.append(Store(Address(outcome.winner, where), Affine((("winner", 1),))))
-    return _guarded(first_guards, (*start, *body, *finish), nest, shapes)
+    return guarded(first_guards, (*start, *body, *finish), nest, shapes)
 
 
 def _identity(operation: str) -> sympy.Expr:
@@ -236,7 +236,7 @@ def _combine(
         combined = Choose("acc", body, ">" if operation == "max" else "<", winner, position)
     else:
         raise CompilerBug(f"no loops for operation {operation}")
-    return _guarded(list(_undecided(guards)), (*integers.statements, *loads, combined), nest, shapes)
+    return guarded(list(_undecided(guards)), (*integers.statements, *loads, combined), nest, shapes)
 
 
 def _undecided(guards: Sequence[Guard]) -> list[Guard]:

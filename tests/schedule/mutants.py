@@ -71,7 +71,7 @@ MUTANTS = (
     Mutant("an extent off by one", layout.extent_limit, "constant(extent)", "constant(extent + 1)", "sums in parts"),
     Mutant("a wrong stride", layout.strides, "step *= 1 if extent is None else extent", "step += 1 if extent is None else extent", "sums in parts"),
     Mutant("a missing clear", layout.clear, "BATCH * size", "BATCH * (size - 1)", PADDED),
-    Mutant("a dropped guard", loops._guarded, "if plain else inner", "if not plain else inner", PADDED),
+    Mutant("a dropped guard", loops.guarded, "if plain else inner", "if not plain else inner", PADDED),
     Mutant("a padded value that is read", loops.load_reads, "inside=inside", "inside=()", "looked up: the padding wins at both ends 0"),
     Mutant("a maximum that is a minimum", loops._combine, '">" if operation', '"<" if operation', PADDED),
     Mutant("a winner's number off by one", epilogue._finish_one, "constant(number)", "constant(number - 1)", "fused: max and relu"),

@@ -26,8 +26,9 @@ ROOMS = ("passes", "schedule", "plan")
 BESIDE = ("driver.py", "facts.py", "pipeline.py", "pricing.py")
 
 NO_COSTS = {
-    "schedule/blocks.py": {"BLOCK", "GROUP", "SHORT_LIST", "SHORT_BATCH"},  # roundings of a long sum
-    "schedule/settings.py": {"LONGEST_BATCH"},  # the same
+    # Roundings of a long sum.
+    "schedule/blocks.py": {"BLOCK", "GROUP", "SHORT_LANE", "SHORT_LIST", "SHORT_BATCH"},
+    "schedule/settings.py": {"LONGEST_BATCH"},  # roundings
     "schedule/compaction.py": {"LARGEST_LIST", "MOST_BUCKETS"},  # what a stack holds
     "schedule/panels.py": {"EXAMPLES"},  # what a panel has room for
     "schedule/nonzero.py": {"LONGEST_LIST"},  # the same

@@ -26,6 +26,7 @@ from compiler.schedule.choosing import Table
 from compiler.schedule.schedule import Schedule
 from compiler.schedule.settings import Settings
 from compiler.schedule.strategies import recurrence, wavefront
+from compiler.schedule.strategies.long_scatter import LongScatter
 from compiler.schedule.strategies.packed_panels import PackedPanels
 from compiler.schedule.strategies.paired_panels import PairedPanels
 from compiler.schedule.strategies.recurrence import Recurrence
@@ -35,7 +36,7 @@ from tests.derive.cases import Case, NoRegularPoint
 from tests.derive.random_programs import random_cases
 from tests.derive.rungs import compare
 from tests.machines import MODELS, every_model
-from tests.schedule import test_pairs, test_panels, test_recurrences, test_wavefronts
+from tests.schedule import test_long_scatters, test_pairs, test_panels, test_recurrences, test_wavefronts
 from tests.schedule.building import SEED, STEP, computed, expected, lowered, pullback
 from tests.schedule.running import InterpretedPrograms, interpret_programs
 from tests.schedule.samples import Sample, samples
@@ -69,6 +70,7 @@ WRITTEN = {"intel-avx512": "float64", "avx2": "float64"}
 VERIFIED = "avx2"
 """Whose kernels are verified here; of all machines random programs are, and in `make long` models."""
 ELSEWHERE = {
+    LongScatter: test_long_scatters,
     PackedPanels: test_panels,
     PairedPanels: test_pairs,
     Recurrence: test_recurrences,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compiler.frontend.lower import lower
-from compiler.ir.affine.expression import axis
+from compiler.ir.affine.expression import Affine, Read, axis
 from compiler.ir.tensor.program import Access, Axis, Definition, Program, Reads, Tensor, make_term
 from compiler.language.description import Sequential
 from compiler.language.layers import Dense, Input
@@ -93,7 +93,8 @@ def test_equal_terms(levels: int) -> None:
 
 
 def sums_of(length: int) -> Program:
-    """A dot product of each example's values with weights, and the sum of each value over the batch."""
+    """A dot product of each example's values with weights, the sum of each value over the batch, and values
+    that are added where integers say."""
     b, i = axis("b"), axis("i")
     axes = (Axis("b", None), Axis("i", length))
     reads = Reads()
@@ -101,10 +102,15 @@ def sums_of(length: int) -> Program:
     dots = make_term(axes, (b,), product, reads.pairs())
     reads = Reads()
     totals = make_term(axes, (i,), reads.symbol(Access("x", (b, i))), reads.pairs())
+    reads = Reads()
+    place = Affine(((Read("places", (b, i), 3), 1),))
+    placed = make_term(axes, (place,), reads.symbol(Access("x", (b, i))), reads.pairs())
+    sums = {"dots": ((None,), dots), "totals": ((length,), totals), "placed": ((3,), placed)}
+    places = Tensor("places", (None, length), "input", dtype="index", limit=3)
     return Program(
-        (Tensor("x", (None, length), "input"), Tensor("w", (length,), "parameter")),
-        (Definition("dots", (None,), "sum", (dots,)), Definition("totals", (length,), "sum", (totals,))),
-        ("dots", "totals"),
+        (Tensor("x", (None, length), "input"), Tensor("w", (length,), "parameter"), places),
+        tuple(Definition(name, shape, "sum", (term,)) for name, (shape, term) in sums.items()),
+        tuple(sums),
     )
 
 
@@ -115,10 +121,13 @@ def check_kernels(sizes: dict[int, tuple[int, ...]]) -> None:
     for number, (length, batches) in enumerate(sizes.items()):
         for batch in batches:
             x, w = np.full((batch, length), 0.1, np.float32), np.ones(length, np.float32)
-            found = module.run(number, {"x": x, "w": w}, batch=batch)
-            for name, count in (("dots", length), ("totals", batch)):
-                assert np.abs(found[name] / (count * float(x[0, 0])) - 1).max() < 1e-6, (name, count)
-            threads = module.run(number, {"x": x, "w": w}, batch=batch, threads=2)
+            given = {"x": x, "w": w, "places": np.full((batch, length), 1, np.int32)}
+            found = module.run(number, given, batch=batch)
+            sums = {"dots": length, "totals": batch, "placed": batch * length}
+            for name, count in sums.items():
+                value = found[name][1] if name == "placed" else found[name]
+                assert np.abs(value / (count * float(x[0, 0])) - 1).max() < 1e-6, (name, count)
+            threads = module.run(number, given, batch=batch, threads=2)
             assert all(found[name].tobytes() == threads[name].tobytes() for name in found)
 
 

@@ -13,6 +13,7 @@ from compiler.schedule.strategies import (
     fused_chain,
     iota,
     linear_sums,
+    long_scatter,
     packed_panels,
     paired_panels,
     picked_sums,
@@ -40,6 +41,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     pointwise_groups.match,
     # The terms one after the other.
     transposed_copy.match,
+    long_scatter.match,
     paired_panels.match,
     packed_panels.match,
     register_tile.match,
