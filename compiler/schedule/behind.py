@@ -44,7 +44,7 @@ class Behind:
 
 def room_of(tile: Tile) -> int:
     """Elements of the room for a block that waits."""
-    return tile.positions * tile.vectors * tile.lanes
+    return tile.positions * tile.width
 
 
 def waits(tile: Tile, block: Block, reduction: Sequence[Axis], batch: int) -> bool:

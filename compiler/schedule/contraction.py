@@ -77,13 +77,16 @@ def choose_tile(
     batch: int,
     windows: tuple[tuple[str, int], ...] = (),
     given: frozenset[str] = frozenset(),
+    widest: float = inf,
 ) -> Tile | None:
     """The cheapest register tile of this nest for tiles of `batch` examples; None when none applies.
 
-    Where a read of one of the `given` tensors is shared by a whole vector, its zeros may be left out.
+    Where a read of one of the `given` tensors is shared by a whole vector, its zeros may be left out. A tile
+    is not wider than `widest`, in elements along its vectors.
 
     Kept, because a contraction is priced before it is planned, alone and with what follows it."""
-    priced = tuple(candidate_tiles(nest, machine, dtype, batch, dict(windows)))
+    found_tiles = candidate_tiles(nest, machine, dtype, batch, dict(windows))
+    priced = tuple(pair for pair in found_tiles if pair[0].width <= widest)
     if not priced:
         return None
     tile, cycles = min(priced, key=lambda pair: pair[1])

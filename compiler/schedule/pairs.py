@@ -168,7 +168,7 @@ def _width(tile: Tile, across: Axis, most: int, settings: Settings) -> int | Non
     """Elements of a panel: register tiles side by side, as long as there are panels to share out, and room in
     the second-level cache beside what streams past them."""
     costs, room = settings.machine.costs(settings.dtype), room_in_cache(settings)
-    width = tile.vectors * tile.lanes
+    width = tile.width
     if most * width > room or across.size <= width:
         return None
     return width * max(

@@ -68,15 +68,15 @@ class Panels:
 
     def values(self, tile: Tile) -> int:
         """Elements of a panel."""
-        return _points(self.depth) * tile.vectors * tile.lanes
+        return _points(self.depth) * tile.width
 
 
 def with_panels(nest: Nest, settings: Settings, shapes: Shapes) -> tuple[Tile, Panels] | None:
     """The register tile of a product, over a panel of the operand that its positions share, and that panel.
 
     None where no operand is shared by all positions; where all of it stays in the second-level cache, from
-    which it is read as well as it lies; where there is one panel alone, or a panel leaves no room in that
-    cache for what streams past it.
+    which it is read as well as it lies; where there is one panel alone, or even one of a single vector leaves
+    no room in that cache for what streams past it.
     """
     if nest.guards or is_selected(nest) or not nest.reduction_axes or not nest.target_axes:
         return None
@@ -93,12 +93,14 @@ def with_panels(nest: Nest, settings: Settings, shapes: Shapes) -> tuple[Tile, P
         panels = Panels(address, fresh("panel", shapes), tuple(reduction_order(nest)), costs.transposed_block)
         # What a tile costs does not depend on how long the rows of its panel are.
         packed = _over_panel(nest, symbol, panels, across, across.size)
-        tile = choose_tile(packed, settings.machine, settings.dtype, settings.tile)
+        widest = room // _points(panels.depth)
+        tile = choose_tile(packed, settings.machine, settings.dtype, settings.tile, widest=widest)
         if tile is None or tile.adds or tile.vector_axis != across or tile.nest != packed:
             continue
-        width = tile.vectors * tile.lanes
-        if across.size > width and panels.values(tile) <= room:
-            return replace(tile, nest=_over_panel(nest, symbol, panels, across, width), merges=merges), panels
+        if across.size <= tile.width:
+            continue
+        over = _over_panel(nest, symbol, panels, across, tile.width)
+        return replace(tile, nest=over, merges=merges), panels
     return None
 
 
@@ -162,7 +164,7 @@ def packed_loops(
     def one(first: Affine, size: int) -> Body:
         return _one_panel(tile, panels, starts, shapes, batch, finish_of, first, size)
 
-    return over_panels(tile.vector_axis, tile.vectors * tile.lanes, one)
+    return over_panels(tile.vector_axis, tile.width, one)
 
 
 def over_panels(across: Axis, width: int, one: Callable[[Affine, int], Body]) -> Body:
@@ -198,7 +200,7 @@ def _one_panel(
 
 def _copy(tile: Tile, panels: Panels, first: Affine, size: int) -> Body:
     """Fills a panel: whole vectors where the operand has them, else its rows a block at a time."""
-    across, width = tile.vector_axis.name, tile.vectors * tile.lanes
+    across, width = tile.vector_axis.name, tile.width
     operand, row = panels.operand, _row(panels.depth) * width
     if operand.offset.coefficient(across) == 1:
         vectors: Body = ()

@@ -56,6 +56,11 @@ class Tile:
         return prod(factor for _, factor in self.unrolled)
 
     @property
+    def width(self) -> int:
+        """Elements along the vectors."""
+        return self.vectors * self.lanes
+
+    @property
     def examples(self) -> int:
         """Of the batch, that a block spans."""
         return prod(factor for axis, factor in self.unrolled if axis.extent is None)

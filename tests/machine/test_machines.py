@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from compiler.machine import x86
 from compiler.machine.machine import Machine
-from compiler.machine.registry import processors
+from compiler.machine.registry import native_target, processors
 from tests.conftest import NATIVE_FOLDERS
 from tests.machines import MODELS, TARGETS, processor
 from tests.passes.test_selected import case
@@ -24,10 +25,25 @@ def test_the_models() -> None:
     """Intel's and AMD's 64-byte vectors differ in the unit, so in what pays; the others are the targets."""
     units = {name: (m.machine.vector_bytes, m.machine.unit_bytes) for name, m in MODELS.items()}
     assert units["intel-avx512"] == (64, 64) and units["amd-avx512"] == (64, 32)
+    assert units["amd-avx512-wide"] == (64, 64)
     for name, (target, _) in processors().items():
         own, named = MODELS[name], TARGETS[target.name]
-        assert replace(own, name=named.name, machine=replace(own.machine, unit_bytes=64)) == named
+        usual = replace(own.machine, unit_bytes=64, level1_bytes=named.machine.level1_bytes)
+        assert replace(own, name=named.name, machine=usual) == named
     assert {target.name for target, _ in processors().values()} == set(TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("macros", "unit", "level1"),
+    [((), 64, 32), (("__znver3__",), 32, 32), (("__znver4__",), 32, 32)]
+    + [(("__AVX512VP2INTERSECT__", name), 64, 48) for name in ("__znver3__", "__znver4__", "__znver5__")]
+    + [(("__AVX512VP2INTERSECT__",), 64, 32)],
+)
+def test_which_model_a_compiler_describes(macros: tuple[str, ...], unit: int, level1: int) -> None:
+    """Zen 3 has no AVX-512: a compiler that says so and has it is older than the processor. Of AMD's, those
+    with VP2INTERSECT are Zen 5 and later; Intel had it too."""
+    machine = native_target(frozenset((*x86.AVX512, *macros))).machine
+    assert (machine.vector_bytes, machine.unit_bytes, machine.level1_bytes) == (64, unit, level1 * 1024)
 
 
 def test_what_is_left_over_is_computed_in_the_shortest_vector() -> None:

@@ -58,7 +58,7 @@ def names(program: Program) -> list[str]:
 
 
 CHANNELS = {
-    **dict.fromkeys(("intel-avx512", "amd-avx512"), (20,)),
+    **dict.fromkeys(("intel-avx512", "amd-avx512", "amd-avx512-wide"), (20,)),
     **dict.fromkeys(("avx2", "sse", "neon"), (2,)),
     "scalar": (),
 }

@@ -65,7 +65,7 @@ def schedules(channels: int, target: Target) -> list[str]:
     return ["; ".join((*kernel.formula, kernel.schedule)) for kernel in plan.kernels]
 
 
-MASKED = {"intel-avx512", "amd-avx512", "avx2"}
+MASKED = {"intel-avx512", "amd-avx512", "amd-avx512-wide", "avx2"}
 """Machines on which the windows of one channel are masked: a vector must be long enough."""
 
 

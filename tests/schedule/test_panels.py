@@ -15,7 +15,7 @@ from compiler.schedule.panels import EXAMPLES
 from compiler.schedule.settings import Settings
 from compiler.schedule.strategies.packed_panels import PackedPanels
 from tests.harness import compile_programs, plans_of
-from tests.machines import TARGETS, shared_out, targets
+from tests.machines import TARGETS, every_model, shared_out, targets
 from tests.schedule.building import random_inputs
 from tests.schedule.running import interpret_programs
 from tests.schedule.verifying import verify_plan
@@ -122,3 +122,26 @@ def test_what_has_no_panels() -> None:
     for text, settings in cases:
         (plan,) = plans_of([parse_program(text)], settings)
         assert not any(isinstance(call.schedule, PackedPanels) for call in plan.phases[0].before)
+
+
+DEEP = """
+input x: (batch, {deep}) real
+input w: ({deep}, 4096) real
+z: (batch, 4096) real = sum at once of "z"
+    for b:batch, o:4096, i:{deep}: [b, o] += x[b, i]*w[i, o]
+outputs z
+"""
+
+
+@every_model
+def test_a_panel_of_a_deep_sum_is_narrower(target: Target) -> None:
+    """As wide as what its tile costs says, where the second-level cache has room for that; else narrower."""
+    machine = target.machine
+    elements = machine.level2_bytes * machine.costs("float32").workspace_share // 4
+    widths = []
+    for deep in (64, 4096, 8192):
+        (plan,) = plans_of([parse_program(DEEP.format(deep=deep))], Settings(target, "float32", 16))
+        (found,) = (c.schedule for c in plan.calls if isinstance(c.schedule, PackedPanels))
+        widths.append(found.tile.width)
+        assert deep * widths[-1] <= elements
+    assert widths[0] >= widths[1] >= widths[2]

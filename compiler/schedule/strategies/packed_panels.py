@@ -55,7 +55,7 @@ class PackedPanels(TiledSum):
 
     def describe(self) -> str:
         rows = " x ".join("batch" if a.extent is None else str(a.extent) for a in self.panels.depth)
-        width = self.tile.vectors * self.tile.lanes
+        width = self.tile.width
         return f"{super().describe()}; over panels of {rows} x {width} of {self.panels.operand.buffer}"
 
     @property
