@@ -216,8 +216,9 @@ cdef extern from *:
         memcpy(&r, &bits, sizeof r);
         r -= 1.0f;
         n = (real)exponent - (x < 1.17549435e-38f ? 23.0f : 0.0f);
-        y = r * r * (r * (((((((-0.07634575f * r + 0.12761617f) * r - 0.1316018f) * r + 0.14201756f) * r - 0.16623357f) * r + 0.20001227f) * r - 0.2500082f) * r + 0.3333333f) - 0.5f) + n * -0.00021219444f;
-        y = (r + y) + n * 0.6933594f;
+        /* One product in each sum: of two a compiler may choose which it rounds, otherwise in vectors than behind. */
+        y = r + r * r * (r * (((((((-0.07634575f * r + 0.12761617f) * r - 0.1316018f) * r + 0.14201756f) * r - 0.16623357f) * r + 0.20001227f) * r - 0.2500082f) * r + 0.3333333f) - 0.5f);
+        y = (y + n * -0.00021219444f) + n * 0.6933594f;
         y = x > 0.0f ? y : (x == 0.0f ? -INFINITY : NAN);
         return x < INFINITY ? y : x;
     }
