@@ -62,8 +62,27 @@ y: (batch, 64) real = sum of "y"
     for b:batch, i:512: [b, n[b, i]] += x[b, i]
 outputs y
 """,
+    "listed": """input x: (batch, 17, 17, 8) real
+input w: (batch, 8, 8, 24) index < 4
+input sparse: (batch, 8, 8, 24) real
+y: (24, 2, 2, 8) real = sum of "y"
+    for b:batch, i:8, j:8, o:24, p:2, q:2, c:8: [o, p, q, c] += sparse[b, i, j, o]\
+*x[b, 2*i + p + w[b, i, j, o]//2, 2*j + q + w[b, i, j, o]%2, c]
+outputs y
+""",
+    "by winner": """parameter k: (2, 24, 2, 8) real
+input w: (batch, 8, 8, 24) index < 4
+input sparse: (batch, 8, 8, 24) real
+y: (batch, 17, 17, 8) real = sum of "y"
+    for b:batch, i:8, j:8, o:24, p:2, q:2, c:8: [b, 2*i + p + w[b, i, j, o]//2, 2*j + q + w[b, i, j, o]%2, c] \
++= sparse[b, i, j, o]*k[p, o, q, c]
+outputs y
+""",
 }
-"""Sums that stay in registers, that are stored after a few steps, over a window, that are added to memory."""
+"""Sums that stay in registers, that are stored after a few steps, over a window, that are added to memory; a
+scatter; and cotangents of a max, listed where they are not zero, once and by the winner of each window."""
+SPARSE = "sparse"
+"""What is zero in half of the places, as `Costs.density` has it."""
 
 
 def seconds_of_an_example(compiled: CompiledPrograms, number: int) -> float:
@@ -73,10 +92,10 @@ def seconds_of_an_example(compiled: CompiledPrograms, number: int) -> float:
     arrays: list[np.ndarray] = []
     for name in compiled.arguments[number]:
         shape, limit = concrete_shape(program.shape(name), BATCH), getattr(program[name], "limit", None)
-        integers = limit is not None
-        arrays.append(
-            rng.integers(limit, size=shape, dtype=np.int32) if integers else rng.random(shape, dtype)
-        )
+        if limit is not None:
+            arrays.append(rng.integers(limit, size=shape, dtype=np.int32))
+        else:
+            arrays.append(rng.random(shape, dtype) * (rng.random(shape) < (0.5 if name == SPARSE else 1)))
     best = dict.fromkeys((BATCH, FEW), float("inf"))
     for _ in range(ROUNDS):
         for batch in best:
