@@ -74,8 +74,8 @@ outputs y
 input w: (batch, 8, 8, 24) index < 4
 input sparse: (batch, 8, 8, 24) real
 y: (batch, 17, 17, 8) real = sum of "y"
-    for b:batch, i:8, j:8, o:24, p:2, q:2, c:8: [b, 2*i + p + w[b, i, j, o]//2, 2*j + q + w[b, i, j, o]%2, c] \
-+= sparse[b, i, j, o]*k[p, o, q, c]
+    for b:batch, i:8, j:8, o:24, p:2, q:2, c:8: [b, 2*i + p + w[b, i, j, o]//2, 2*j + q + w[b, i, j, o]%2, c]\
+ += sparse[b, i, j, o]*k[p, o, q, c]
 outputs y
 """,
 }
