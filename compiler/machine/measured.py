@@ -1,7 +1,8 @@
 """What was measured of a processor, and the machine model that reads its memory as fast as that.
 
-Only bandwidths are taken: they differ from one machine to the next by what is soldered in, where a cost
-differs by what the C compiler makes of a loop.
+Bandwidths are taken, which differ from one machine to the next by what is soldered in, and how much of a
+vector is computed at once, which no C compiler says: processors with the same instructions differ in it. A
+cost is not: it differs by what the C compiler makes of a loop.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from dataclasses import dataclass, replace
 from math import inf, isfinite
 from typing import Literal
 
-from compiler.machine.machine import Machine
+from compiler.machine.elements import REALS
+from compiler.machine.machine import SHORTEST_VECTOR_BYTES, Machine
 
 What = Literal["read", "write", "multiply-adds"]
 
@@ -71,6 +73,8 @@ class Measurement:
             return f"it was taken for vectors of {self.vector_bytes} bytes and caches of {self.rooms} bytes"
         known = {rate.level for rate in self.rates if (rate.what, rate.cores) == ("read", 1)}
         lacking = [level.name for level in machine.levels if level.name not in known]
+        counted = any((rate.what, rate.cores) == ("multiply-adds", 1) for rate in self.rates)
+        lacking += [] if counted else ["multiply-adds"]
         return f"it lacks {', '.join(lacking)}" if lacking else ""
 
     def bandwidths(self, machine: Machine) -> tuple[float, ...]:
@@ -82,10 +86,26 @@ class Measurement:
             found.append(most)
         return tuple(found)
 
+    def unit_bytes(self, machine: Machine) -> int:
+        """Bytes that an arithmetic unit takes at once: the vector, its half, … that is the nearest to what
+        one core computed in a cycle. The model's own where a whole vector fits in it, or there are none.
+
+        A vector of 64 bytes and two units, 2 operations on each of 16 lanes: 64 operations a cycle are whole
+        vectors, 32 halves. Units of which a model counts more than there are look as if they took less.
+        """
+        operations = self.rate("multiply-adds", "", 1).best
+        instructions = machine.multiply_adds_per_cycle * machine.fused_operations
+        taken = operations / instructions * REALS["float32"].bytes
+        unit = machine.vector_bytes
+        while unit > SHORTEST_VECTOR_BYTES and taken**2 < unit * (unit // 2):
+            unit //= 2
+        return unit if unit < machine.vector_bytes else max(unit, machine.unit_bytes)
+
     def applied(self, machine: Machine) -> Machine:
-        """The machine model with the bandwidths that were measured."""
+        """The machine model with what was measured: bandwidths, and bytes that a unit takes at once."""
         level1, level2, level3, memory = self.bandwidths(machine)
-        return replace(machine, bandwidths=(level1, level2, level3, memory))
+        bandwidths = (level1, level2, level3, memory)
+        return replace(machine, bandwidths=bandwidths, unit_bytes=self.unit_bytes(machine))
 
 
 def rooms(machine: Machine) -> tuple[int, ...]:

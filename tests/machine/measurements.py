@@ -16,11 +16,16 @@ model name\t: Another
 READ = (101.0, 51.04, 26.0, 9.0)
 
 
-def measurement(machine: Machine, steadiness: float = 0.95, read: tuple[float, ...] = READ) -> Measurement:
+def measurement(
+    machine: Machine,
+    steadiness: float = 0.95,
+    read: tuple[float, ...] = READ,
+    operations: float = 32.0,
+) -> Measurement:
     """Of three cores, which together do three times as much as one, and in memory as much as one."""
     rates = []
     for cores in (1, 3):
-        rates.append(_rate("multiply-adds", "", cores, 32.0 * cores, steadiness))
+        rates.append(_rate("multiply-adds", "", cores, operations * cores, steadiness))
         for level, best in zip(machine.levels, read, strict=True):
             together = best * (1 if level.name == "memory" else cores)
             rates.append(_rate("read", level.name, cores, together, steadiness))

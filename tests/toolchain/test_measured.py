@@ -21,6 +21,7 @@ from compiler.toolchain.build import Toolchain
 from compiler.toolchain.compile_file import Options, target_for
 from compiler.toolchain.measured import forget, keep, known_of, try_to_keep
 from tests.machine.measurements import CPUINFO, FLAGS, PROCESSOR, READ, measurement
+from tests.machines import MODELS
 from tests.workshop import SMALL
 
 MACHINE = all_targets()["x86-64-v3"].machine
@@ -56,13 +57,37 @@ def test_it_is_kept_and_native_reads_memory_by_it() -> None:
     assert known.measurement == measurement(MACHINE) and known.file == file
     assert (known.measurement.processor, known.measurement.flags) == (PROCESSOR, FLAGS)
     native = target_for("native", TOOLCHAIN)
-    # In two digits, and nothing else of the machine model changes.
+    # In two digits; whole vectors of 32 bytes are computed at once, as the model says.
     assert native.machine == replace(MACHINE, bandwidths=(100.0, 51.0, 26.0, 9.0))
     assert native.machine.levels[-1].bandwidth == READ[-1]
     for name, target in all_targets().items():
         assert target_for(name, TOOLCHAIN) == target
     assert forget() == (file, True) and forget() == (file, False)
     assert target_for("native", TOOLCHAIN).machine == MACHINE
+
+
+@pytest.mark.parametrize(
+    ("name", "operations", "unit_bytes"),
+    [
+        ("intel-avx512", 63.9, 64),
+        ("intel-avx512", 45.3, 64),  # the nearer one, where others used the processor too
+        ("intel-avx512", 45.2, 32),
+        ("intel-avx512", 31.9, 32),  # one unit of whole vectors, or two of halves
+        ("amd-avx512", 63.9, 64),
+        ("amd-avx512", 32.0, 32),
+        ("avx2", 32.0, 64),  # the model's own, which holds a whole vector
+        ("avx2", 16.0, 16),
+        ("neon", 32.0, 64),  # four units: more than the model counts on
+        ("sse", 1.0, 64),
+        ("scalar", 2.0, 64),
+    ],
+)
+def test_what_is_computed_at_once_is_measured(name: str, operations: float, unit_bytes: int) -> None:
+    """No C compiler says it, and `native` was priced by the processor that it takes this one for."""
+    machine = MODELS[name].machine
+    found = measurement(machine, operations=operations).applied(machine)
+    assert found.unit_bytes == unit_bytes
+    assert replace(found, bandwidths=machine.bandwidths, unit_bytes=machine.unit_bytes) == machine
 
 
 def test_what_is_farther_is_not_read_faster() -> None:
@@ -137,6 +162,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX modes and links"
         (sealed(lambda values: values["rates"][1].update(best=float("nan"))), "not above 0"),
         (sealed(lambda values: values.update(vector_bytes=64)), "vectors of 64 bytes"),
         (sealed(lambda values: values.update(rates=values["rates"][:3])), "lacks level 2, level 3, memory"),
+        (sealed(lambda values: values.update(rates=values["rates"][1:])), "lacks multiply-adds"),
         pytest.param(lambda file: file.chmod(0o622), "others may write", marks=posix),
         pytest.param(linked, "is a link", marks=posix),
         pytest.param(a_folder, "cannot be read|not a", marks=posix),
