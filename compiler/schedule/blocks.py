@@ -117,7 +117,8 @@ def turns(axes: Sequence[Axis], batch: int, step: int = 1) -> tuple[Turn, ...]:
     for a in reversed(axes):
         steps, loops = -(-extent_of(a, batch) // step), []
         while terms * steps > limit + limit // 16:
-            size = _block_size(steps, limit // terms, a.extent is None)
+            # An axis within may be as long as a block, or a little longer.
+            size = _block_size(steps, max(1, limit // terms), a.extent is None)
             if size > 1:
                 loops.append((step, apart))
                 step, steps = step * size, -(-steps // size)

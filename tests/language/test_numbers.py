@@ -19,7 +19,8 @@ from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.printer import print_program
 from compiler.ir.tensor.program import Program, Tensor
 from compiler.language.formula import Operand, compile_formula
-from tests.many import FEW, PARTS, part_of
+from tests.many import NUMBERS as COUNT
+from tests.many import PARTS
 from tests.operations import calls_of
 
 CALLS = 200_000
@@ -159,11 +160,11 @@ def check_numbers(numbers: range) -> int:
 
 
 def test_random_numbers() -> None:
-    assert check_numbers(range(FEW)) > FEW // 4
+    assert check_numbers(COUNT.few) > COUNT.quick // 4
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(PARTS))
 def test_many_random_numbers(part: int) -> None:
-    numbers = part_of(part, FEW)
+    numbers = COUNT.part(part)
     assert check_numbers(numbers) > len(numbers) // 4

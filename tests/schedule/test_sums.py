@@ -19,7 +19,7 @@ from compiler.schedule.blocks import BLOCK, GROUP, Turn, turns
 from compiler.schedule.settings import Settings
 from tests.harness import compile_programs
 from tests.machines import native
-from tests.many import MANY
+from tests.many import PARTS, SUMS
 
 
 def random_axes(number: int, most: int) -> tuple[list[Axis], int]:
@@ -33,17 +33,29 @@ def random_axes(number: int, most: int) -> tuple[list[Axis], int]:
     return axes, batch
 
 
-def walked(loops: tuple[Turn, ...], values: dict[str, int], batch: int) -> tuple[int, int, int]:
-    """(points, terms of the accumulator at hand, most terms of one that is done) as the loops run."""
+def walked(
+    loops: tuple[Turn, ...], values: dict[str, int], batch: int, known: dict[tuple, tuple[int, int, int]]
+) -> tuple[int, int, int]:
+    """(points, terms of the accumulator at hand, most terms of one that is done) as the loops run; `known` of
+    those within others, which ask only where the loops around them stand."""
     if not loops:
         return 1, 1, 0
+    place = len(loops), *(values.get(turn.around) for turn in loops)
+    if place not in known:
+        known[place] = walked_anew(loops, values, batch, known)
+    return known[place]
+
+
+def walked_anew(
+    loops: tuple[Turn, ...], values: dict[str, int], batch: int, known: dict[tuple, tuple[int, int, int]]
+) -> tuple[int, int, int]:
     first, *others = loops
     extent = batch if first.axis.extent is None else first.axis.extent
     start = values[first.around] if first.around else 0
     end = min(extent, start + first.size) if first.around else extent
     points = terms = done = 0
     for value in range(start, end, first.step):
-        inner = walked(tuple(others), values | {first.variable: value}, batch)
+        inner = walked(tuple(others), values | {first.variable: value}, batch, known)
         points += inner[0]
         # A loop whose passes are not sums of their own goes on with one accumulator.
         terms += 1 if first.apart else inner[1]
@@ -55,19 +67,20 @@ def check(number: int) -> None:
     axes, batch = random_axes(number, 40)
     loops = turns(axes, batch)
     for examples in {batch, max(1, batch - 1)}:
-        points, terms, done = walked(loops, {}, examples)
+        points, terms, done = walked(loops, {}, examples, {})
         assert points == prod(examples if a.extent is None else a.extent for a in axes)
         assert max(terms, done) <= BLOCK + BLOCK // 16
 
 
 def test_every_point_is_added_once_and_no_block_is_long() -> None:
-    for number in range(60):
+    for number in SUMS.few:
         check(number)
 
 
 @pytest.mark.long
-def test_more_loops() -> None:
-    for number in range(60, MANY):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_more_loops(part: int) -> None:
+    for number in SUMS.part(part):
         check(number)
 
 

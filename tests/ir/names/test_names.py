@@ -33,6 +33,7 @@ from compiler.plan.stages import split
 from compiler.plan.whole import kept_for
 from compiler.simplify.simplify import simplify
 from tests.ir.names.hostile import in_formulas
+from tests.many import NAMES, PARTS
 
 BATCH = 3
 TEMPLATES = {
@@ -192,20 +193,23 @@ def prefix_of(rng: random.Random) -> str:
     return rng.choice([name for name in in_formulas() if name not in ("given", "loss", "iota", "batch_size")])
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
-@pytest.mark.parametrize("seed", range(4))
-def test_names_mean_nothing(template: str, seed: int) -> None:
-    rng = random.Random(f"{template} {seed}")
+def check_drawn(number: int) -> None:
+    """Each template in turn."""
+    template = tuple(TEMPLATES)[number % len(TEMPLATES)]
+    rng = random.Random(f"{template} {number // len(TEMPLATES)}")
     check(template, drawn(rng, template), prefix_of(rng))
 
 
+@pytest.mark.parametrize("number", NAMES.few)
+def test_names_mean_nothing(number: int) -> None:
+    check_drawn(number)
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("template", TEMPLATES)
-@pytest.mark.parametrize("seed", range(4, 100))
-def test_many_names_mean_nothing(template: str, seed: int) -> None:
-    for number in range(34):
-        rng = random.Random(f"{template} {seed} {number}")
-        check(template, drawn(rng, template), prefix_of(rng))
+@pytest.mark.parametrize("part", range(10 * PARTS))
+def test_many_names_mean_nothing(part: int) -> None:
+    for number in NAMES.part(part, 10 * PARTS):
+        check_drawn(number)
 
 
 def like(role: str) -> dict[str, str]:

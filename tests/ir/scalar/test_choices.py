@@ -24,7 +24,8 @@ from compiler.ir.tensor.verify import verify
 from compiler.language.formula import Operand, compile_formula
 from compiler.simplify.simplify import simplify
 from tests.ir.scalar.trees import Dual, Tree, dual, size, text, trees
-from tests.many import MANY, PARTS
+from tests.many import CHOICES as COUNT
+from tests.many import PARTS
 
 SMALL = np.finfo(np.float64).tiny
 SPECIAL = (0.0, -0.0, SMALL, -SMALL, 1.0, -2.0, 1e300, -1e300, np.inf, -np.inf, np.nan)
@@ -113,20 +114,23 @@ def draw_many(number: int, start: int, strategy, check, largest: int = LARGEST) 
 
 
 def test_random_nested_choices_have_the_slopes_of_their_cases() -> None:
-    draw_many(80, 0, trees(3), check_slopes, LARGE)
-    draw_many(20, 2, trees(DEPTH), check_slopes, LARGE)
+    half = COUNT.quick // 2
+    draw_many(half * 4 // 5, 0, trees(3), check_slopes, LARGE)
+    draw_many(half // 5, 2, trees(DEPTH), check_slopes, LARGE)
 
 
 def test_random_nested_choices_follow_ieee_754() -> None:
-    draw_many(80, 1, trees(3, arithmetic=False), check_special_values, LARGE)
-    draw_many(20, 3, trees(DEPTH, arithmetic=False), check_special_values, LARGE)
+    half = COUNT.quick // 2
+    draw_many(half * 4 // 5, 1, trees(3, arithmetic=False), check_special_values, LARGE)
+    draw_many(half // 5, 3, trees(DEPTH, arithmetic=False), check_special_values, LARGE)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(PARTS))
 def test_many_nested_choices(part: int) -> None:
-    draw_many(MANY // PARTS // 2, 100 + part, trees(DEPTH), check_slopes)
-    draw_many(MANY // PARTS // 2, 200 + part, trees(DEPTH, arithmetic=False), check_special_values)
+    half = len(COUNT.part(part)) // 2
+    draw_many(half, 100 + part, trees(DEPTH), check_slopes)
+    draw_many(half, 200 + part, trees(DEPTH, arithmetic=False), check_special_values)
 
 
 FUNCTIONS = {

@@ -20,6 +20,7 @@ from compiler.ir.tensor.program import Program, Tensor
 from compiler.ir.tensor.verify import verify
 from compiler.language.formula import Operand, compile_formula
 from compiler.simplify.simplify import simplify
+from tests.many import PARTS, POWERS
 
 BASES = {
     "x[b, i]": (lambda x: x, np.ones_like, None),
@@ -35,7 +36,7 @@ BASES = {
 """Each base: its value, its slope, and where a choice discards x altogether."""
 X = np.array([0.0, -0.0, -1.5, -2.0, 0.5, 2.0, 3.0])
 EXPONENTS = np.array([0.0, 1.0, 2.0, 3.0, -1.0, 0.5, 2.5])
-POINTS = np.array([(x, e) for x in X for e in EXPONENTS])
+GRID = np.array([(x, e) for x in X for e in EXPONENTS])
 
 
 def partials(b: np.ndarray, e: np.ndarray) -> dict[str, np.ndarray]:
@@ -86,10 +87,29 @@ def times(outer: np.ndarray, inner: np.ndarray, discarded: np.ndarray | None) ->
     return outer * inner if discarded is None else np.where(discarded, 0, outer * inner)
 
 
+def points(numbers: range) -> np.ndarray:
+    """Bases and exponents: half of them special, as in the grid, the others anything."""
+    random = np.random.default_rng(numbers.start)
+    special = random.choice(X, len(numbers)), random.choice(EXPONENTS, len(numbers))
+    others = random.uniform(-4, 4, (2, len(numbers)))
+    return np.where(random.random((2, len(numbers))) < 0.5, special, others).T
+
+
 @pytest.mark.parametrize("base", BASES)
 def test_an_exponent_that_is_an_input(base: str) -> None:
+    check_points(base, np.concatenate([GRID, points(POWERS.few)]))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("base", BASES)
+def test_many_powers(base: str) -> None:
+    for part in range(PARTS):
+        check_points(base, points(POWERS.part(part)))
+
+
+def check_points(base: str, points: np.ndarray) -> None:
     value, slope, discards = BASES[base]
-    x, e = POINTS.T
+    x, e = points.T
     with np.errstate(all="ignore"):
         own = partials(value(x), e)
         discarded = None if discards is None else discards(x)

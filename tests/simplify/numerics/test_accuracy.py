@@ -22,6 +22,7 @@ from compiler.simplify.cheapest import choose_form, finished
 from compiler.simplify.exact import exactly
 from compiler.simplify.rounding import Question, excess, wrong
 from compiler.simplify.simplify import simplify
+from tests.many import FORMULAS
 from tests.simplify.numerics.accuracy import MODES, Wrong, as_text, wrong_values, x
 from tests.simplify.numerics.random_scalars import pairs, random_scalar, two_branches
 
@@ -94,7 +95,7 @@ def _mostly_one(number: int) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("part", range(2))
 def test_random_formulas_are_not_behind_jax(part: int, jax: ModuleType, record_property) -> None:
-    cases = ((f"{k}", f, None) for k, f in islice(_small(), part, 200, 2))
+    cases = ((f"{k}", f, None) for k, f in islice(_small(), part, FORMULAS.quick, 2))
     examined, worse = _examine(cases, jax, _mostly_one)
     record_property("random cases", examined)
     assert len(worse) <= examined // 20, "\n".join(worse)
@@ -117,7 +118,7 @@ def test_all_pairs_of_activations(jax: ModuleType) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(20))
 def test_many_random_formulas(part: int, jax: ModuleType, record_property) -> None:
-    cases = ((f"{k}", f, None) for k, f in islice(_random(range(12_000)), part, None, 20))
+    cases = ((f"{k}", f, None) for k, f in islice(_random(range(FORMULAS.many)), part, None, 20))
     examined, worse = _examine(cases, jax, _one_mode)
     record_property("random cases", examined)
     print(f"{examined - len(worse)} of {examined} formulas are as accurate as JAX, or more")

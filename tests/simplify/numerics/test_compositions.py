@@ -1,4 +1,4 @@
-"""What the hunter finds in its first 2,000 compositions, by kind, and how much of each kind there may be.
+"""What the hunter finds in its first 10,000 compositions, by kind, and how much of each kind there may be.
 
 The aim is none of what JAX has right. Until then each kind has the share that was measured, rounded up. A
 composition is in a kind with any one point of any size, the infinite included.
@@ -11,9 +11,10 @@ from types import ModuleType
 
 import pytest
 
+from tests.many import COMPOSITIONS
 from tests.simplify.numerics.hunt import Finding, Kind, findings
 
-COUNT, PARTS = 2_000, 20
+COUNT, PARTS = COMPOSITIONS.many, 100
 FEW = (*range(84, 88), 1, 6, 68, 72, 126, 137, 201, 247)
 """Compositions of a few tenths of a second each. Those behind the first four were infinite, no number, or far
 behind JAX."""

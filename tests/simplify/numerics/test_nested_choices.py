@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 import pytest
 import sympy
 
-from tests.many import PARTS, part_of
-from tests.simplify.numerics.accuracy import as_text, wrong_values, x
+from tests.many import MASKS, PARTS
+from tests.simplify.numerics.accuracy import Wrong, as_text, wrong_values, x
 
 exp = sympy.exp
 
@@ -33,16 +34,22 @@ def wrong_sides(numbers: range) -> list[str]:
         whole = last.subs(x, chosen.subs(x, line))
         points = (-90.0, -7.3, -2.6, -1.1, -0.4, 0.3, 0.9, 2.2, 5.7, 15.0)
         found = wrong_values(whole, as_text(*stages), points=points, modes=(("vjp",), ("jvp",))[number % 2])
-        wrong += [f"{whole}: {one}" for one in found]
+        wrong += [f"{whole}: {one}" for one in found if is_another_side(one)]
     return wrong
 
 
-def test_masks_of_nested_choices_are_on_the_right_side() -> None:
+def is_another_side(one: Wrong) -> bool:
+    """Whether it is more than digits that are lost where the last stage has become flat."""
+    return not math.isclose(one.found, one.right, rel_tol=0.01, abs_tol=1e-3)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_masks_of_nested_choices_are_on_the_right_side(part: int) -> None:
     """With y = u if u > 0 else (-u if u < 0 else 0) the mask u > 0 was read off y > 0: a wrong gradient."""
-    assert not wrong_sides(range(12))
+    assert not wrong_sides(MASKS.few[part::4])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(PARTS))
 def test_many_masks_of_nested_choices(part: int) -> None:
-    assert not wrong_sides(part_of(part, 12))
+    assert not wrong_sides(MASKS.part(part))
