@@ -30,7 +30,7 @@ numbers: (5,) real = sum of "numbers"
 some: (5, 21) real = sum of "some"
     for b:batch, i:3, u:21 if u - i >= 1: [code[b, i], u] += y[b, i, u]
 own: (batch, 4, 2) real = sum of "own"
-    for b:batch, i:60, c:2: [b, long[b, i], c] += u[b, i, c]
+    for b:batch, i:60, c:2: [b, long[b, i], c] += exp(u[b, i, c])
 twice: (5, 21) real = sum of "twice"
     for i:5, u:21: [i, u] += rows[i, u]
     for b:batch, i:3, u:21: [code[b, i], u] += y[b, i, u]

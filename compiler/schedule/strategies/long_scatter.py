@@ -43,6 +43,7 @@ from compiler.schedule.context import Context, Entries
 from compiler.schedule.layout import extent_of, row_size
 from compiler.schedule.loops import guarded, load_reads
 from compiler.schedule.nest import Integers, Nest
+from compiler.schedule.pieces import TiledPiece
 from compiler.schedule.points import PointsSchedule
 from compiler.schedule.register_tile import guarded_loops, vector_loops
 from compiler.schedule.tile import Tile, is_polynomial
@@ -130,9 +131,11 @@ class LongScatter(PointsSchedule):
 def match(entries: Entries, context: Context) -> LongScatter | None:
     """The next term, where more than a few of its points may add to one element, which an integer says."""
     piece = context.next_piece
-    if piece is None or not piece.nest.target.reads or piece.nest.reduction_axes:
+    if piece is None or not _placed_by_integers(piece.nest) or piece.nest.reduction_axes:
         return None
     nest, settings = piece.nest, context.settings
+    if has_batch(context.shapes[nest.buffer]) and isinstance(piece, TiledPiece):
+        return None
     together = prod(extent_of(a, settings.tile) for a in _without_a_place(nest))
     if together <= (SHORT_LANE if context.adds else BLOCK) or REALS[settings.dtype].bytes > 4:
         return None
@@ -155,6 +158,15 @@ def _added() -> Iterator[Statement]:
     yield Let(first.name, HELD - left)
     yield Let(second.name, term - added)
     yield Let(ERROR.name, first + second)
+
+
+def _placed_by_integers(nest: Nest) -> bool:
+    """Integers alone decide a place along some dimension. What a window's winner decides beside an axis, as
+    x̄[2h + w[h]] has it, few points add to, and register tiles are made for it."""
+    return any(
+        index.reads and not any(isinstance(atom, str) for atom, _ in index.terms)
+        for index in nest.term.target
+    )
 
 
 def _without_a_place(nest: Nest) -> list[Axis]:
