@@ -11,6 +11,8 @@ from compiler.schedule.header import formula_of
 from compiler.schedule.schedule import Schedule
 from compiler.tools.measure.agreement import agreements
 from compiler.tools.measure.schedule import KernelReport, ScheduleReport
+from compiler.tools.measure.shares import closeness, product_shares
+from compiler.tools.measure.shares_text import closeness_lines, product_lines
 from compiler.tools.words import bytes_text
 
 WIDTH = 110
@@ -33,7 +35,8 @@ def render(report: ScheduleReport) -> str:
         lines += ["", f"{program}, phase {phase}, {tiles if in_tile else 'once'}"]
         for kernel in kernels:
             lines += ["", *_kernel(kernel, report)]
-    return "\n".join([*lines, "", *_step(report), "", *_agreements(report), "", *_passes(report)])
+    lines += ["", *_step(report), "", *_agreements(report), "", *closeness_lines(report)]
+    return "\n".join([*lines, "", *product_lines(report), "", *_passes(report)])
 
 
 def _kernel(kernel: KernelReport, report: ScheduleReport) -> list[str]:
@@ -142,6 +145,17 @@ def to_json(report: ScheduleReport) -> dict[str, Any]:
         "workspace": vars(report.workspace),
         "passes": [vars(row) for row in report.passes],
         "agreement": [vars(row) for row in agreements(report)],
+        "close": closeness(report).share,
+        "far": [kernel.call.computes for kernel in closeness(report).far],
+        "products": [
+            {
+                "name": row.kernel.call.computes,
+                "measured_seconds": row.kernel.measured,
+                "share": row.share,
+                "reason": row.reason,
+            }
+            for row in product_shares(report)
+        ],
         "kernels": [
             {
                 "program": kernel.program,
