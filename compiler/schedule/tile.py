@@ -61,6 +61,12 @@ class Tile:
         return self.vectors * self.lanes
 
     @property
+    def full(self) -> float:
+        """Share of the vectors' lanes that have values: of 10 values in vectors of 16 lanes, 10/16."""
+        extent = self.vector_axis.size
+        return extent / (-(-extent // self.lanes) * self.lanes)
+
+    @property
     def examples(self) -> int:
         """Of the batch, that a block spans."""
         return prod(factor for axis, factor in self.unrolled if axis.extent is None)

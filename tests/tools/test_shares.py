@@ -24,6 +24,8 @@ PEAK = Peak(gigaflops=64.0, gigahertz=2.0)
 """Of a machine model with 32 operations a cycle."""
 x = Input(512)
 MODEL = Model(x, Softmax()(Dense(16)(Dense(256)(x))), loss=CrossEntropy(), optimizer=SGD(0.1))
+long = Input(8192)
+NARROW = Model(long, Softmax()(Dense(9)(long)), loss=CrossEntropy(), optimizer=SGD(0.1))
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,15 @@ def test_a_reason_is_what_the_price_says(priced: ScheduleReport) -> None:
 
 def _times(schedule: Schedule, machine: Machine, other: Machine) -> float:
     return schedule.cycles(other) / schedule.cycles(machine)
+
+
+def test_vectors_that_are_not_full(priced: ScheduleReport) -> None:
+    """9 units in vectors of 8 lanes: 7 lanes of 16 do nothing."""
+    source = compile_to_source(NARROW, MODELS["avx2"], "float32", "")
+    calls = list(calls_in_order(source.plans.values()))
+    found = report_of(source, 128, PEAK, 1.0, [1.0] * len(calls))
+    reasons = {one.kernel.call.computes: one.reason for one in product_shares(found)}
+    assert reasons["dense_1"].startswith("vectors that are not full, without which "), reasons
 
 
 def test_a_machine_without_something_is_never_slower(priced: ScheduleReport) -> None:

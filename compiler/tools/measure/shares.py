@@ -1,7 +1,7 @@
 """Which products of a step are far from what the processor can do at most, and why; how good predictions are.
 
 A reason is what the price says: of a machine on which one thing took no time, how much less would be
-predicted. What takes off most is the reason.
+predicted; and what share of a tile's lanes have values. What takes off most is the reason.
 
     predicted 1,000 cycles, of which arithmetic alone is 400; without loads 500, without stores 950: "loads"
 """
@@ -90,11 +90,13 @@ def _reason(kernel: KernelReport, predicted: float, report: ScheduleReport) -> s
     if predicted >= WANTED:
         return f"unknown: {predicted:.0%} of peak are predicted"
     machine = report.source.settings.machine
-    cycles = kernel.call.schedule.cycles(machine)
-    shares = {what: kernel.call.schedule.cycles(free) / cycles for what, free in without(machine)}
+    schedule = kernel.call.schedule
+    cycles = schedule.cycles(machine)
+    shares = {what: schedule.cycles(free) / cycles for what, free in without(machine)}
+    shares["vectors that are not full"] = min(
+        (part.tile.full for part in schedule.parts if part.tile), default=1.0
+    )
     what = min(shares, key=lambda name: shares[name])
-    if shares[what] > 0.95:
-        return f"vectors that are not full, of {predicted:.0%} of peak that are predicted"
     return f"{what}, without which {predicted / shares[what]:.0%} of peak were predicted, not {predicted:.0%}"
 
 
