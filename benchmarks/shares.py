@@ -85,6 +85,7 @@ def row(case: Case, report: dict[str, Any]) -> str:
         f"{case.name:24}{1e3 * report['step_seconds']:9.2f} ms "
         f"{gigaflops / report['peak']['gigaflops']:5.0%} of peak; {len(products):3} products, {low:3} below; "
         f"close {close:4.0%}{'' if close >= WANTED_CLOSE else f' (less than {WANTED_CLOSE:.0%})'}"
+        f"{' (BUSY: measure again)' if report['disturbed'] else ''}"
     )
 
 

@@ -95,6 +95,15 @@ def _times(schedule: Schedule, machine: Machine, other: Machine) -> float:
     return schedule.cycles(other) / schedule.cycles(machine)
 
 
+def test_a_busy_machine_is_said(priced: ScheduleReport) -> None:
+    """Kernels whose clocks went on while others ran take longer, together, than the step's own time."""
+    busy = replace(priced, step=0.9 * priced.step)
+    case = CASES["mlp_512/train/128"]
+    for report, said in ((priced, False), (busy, True)):
+        assert any("measure again" in line for line in closeness_lines(report)) is said
+        assert ("BUSY" in row(case, to_json(report))) is said
+
+
 def test_vectors_that_are_not_full(priced: ScheduleReport) -> None:
     """9 units in vectors of 8 lanes: 7 lanes of 16 do nothing."""
     source = compile_to_source(NARROW, MODELS["avx2"], "float32", "")

@@ -11,7 +11,7 @@ from compiler.schedule.header import formula_of
 from compiler.schedule.schedule import Schedule
 from compiler.tools.measure.agreement import agreements
 from compiler.tools.measure.schedule import KernelReport, ScheduleReport
-from compiler.tools.measure.shares import closeness, product_shares
+from compiler.tools.measure.shares import closeness, is_disturbed, product_shares
 from compiler.tools.measure.shares_text import closeness_lines, product_lines
 from compiler.tools.words import bytes_text
 
@@ -145,6 +145,7 @@ def to_json(report: ScheduleReport) -> dict[str, Any]:
         "workspace": vars(report.workspace),
         "passes": [vars(row) for row in report.passes],
         "agreement": [vars(row) for row in agreements(report)],
+        "disturbed": is_disturbed(report),
         "close": closeness(report).share,
         "far": [kernel.call.computes for kernel in closeness(report).far],
         "products": [

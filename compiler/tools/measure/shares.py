@@ -73,6 +73,11 @@ def closeness(report: ScheduleReport) -> Closeness:
     return Closeness(close / total if total else 1.0, tuple(far))
 
 
+def is_disturbed(report: ScheduleReport) -> bool:
+    """Other programs ran meanwhile: clocks of kernels go on then, and a step counts its own time."""
+    return sum(kernel.measured for kernel in report.kernels) > report.step
+
+
 def _is_close(kernel: KernelReport) -> bool:
     return kernel.predicted <= CLOSE * kernel.measured and kernel.measured <= CLOSE * kernel.predicted
 

@@ -11,10 +11,12 @@ from compiler.tools.measure.shares import (
     WANTED,
     ProductShare,
     closeness,
+    is_disturbed,
     product_shares,
 )
 
 WIDTH = 110
+DISTURBED = "other programs ran meanwhile: kernels seem to take longer than the step; measure again"
 SHOWN = 5
 """Kernels that are named at most, of those whose predictions are far from what was measured."""
 
@@ -23,6 +25,8 @@ def closeness_lines(report: ScheduleReport) -> list[str]:
     """How much of the time is predicted well, and the worst of the rest."""
     found = closeness(report)
     lines = [f"predictions within {CLOSE:g} times: of {found.share:.1%} of the kernels' time"]
+    if is_disturbed(report):
+        lines.append(f"  {DISTURBED}")
     for kernel in found.far[:SHOWN]:
         lines += _indented(_far(kernel, report))
     if len(found.far) > SHOWN:
