@@ -18,8 +18,14 @@ from runtime.distributed.uncaught import watch  # noqa: E402
 watch()
 
 
-_OF_RUNTIME = {"fit": "runtime.trainer", "evaluate": "runtime.evaluation", "predict": "runtime.prediction"}
-"""What is done with networks, and where it is made."""
+_OF_RUNTIME = {
+    "fit": "runtime.trainer",
+    "evaluate": "runtime.evaluation",
+    "predict": "runtime.prediction",
+    "Diagnose": "runtime.diagnosis",
+    **dict.fromkeys(("save_checkpoint", "load_checkpoint", "load_weights"), "runtime.checkpoint"),
+}
+"""What is done with networks, and where it is made; besides all that `runtime.callbacks` has."""
 
 
 def __getattr__(name: str) -> object:
@@ -31,16 +37,21 @@ def __getattr__(name: str) -> object:
         from compiler.tools.derive.api import derive
 
         return derive
+    if name in _OF_RUNTIME:
+        from importlib import import_module
+
+        return getattr(import_module(_OF_RUNTIME[name]), name)
     # Python and its tools ask modules for names of their own; the compiler is not imported for these.
     if not name.startswith("__") or name == "__all__":
         import compiler
 
         if name == "__all__" or name in compiler.__all__:
             return getattr(compiler, name)
-    if name in _OF_RUNTIME:
-        from importlib import import_module
 
-        return getattr(import_module(_OF_RUNTIME[name]), name)
+        import runtime.callbacks
+
+        if name in runtime.callbacks.__all__:
+            return getattr(runtime.callbacks, name)
     if name in ("ChainruleClassifier", "ChainruleRegressor"):
         import chainrule.sklearn
 
@@ -62,5 +73,7 @@ def _near(name: str) -> str:
 
 def __dir__() -> list[str]:
     import compiler
+    import runtime.callbacks
 
-    return sorted([*globals(), *compiler.__all__, "compile", *_OF_RUNTIME, "__version__"])
+    names = [*compiler.__all__, *runtime.callbacks.__all__, *_OF_RUNTIME]
+    return sorted([*globals(), *names, "compile", "__version__"])

@@ -6,7 +6,7 @@ python examples/own_callback.py
 from pathlib import Path
 
 import chainrule
-from runtime.callbacks import Callback
+from chainrule import Callback
 from runtime.data import load_mnist
 
 

@@ -6,7 +6,7 @@ python examples/train.py
 from pathlib import Path
 
 import chainrule
-from runtime.callbacks import EarlyStopping, ModelCheckpoint
+from chainrule import EarlyStopping, ModelCheckpoint
 from runtime.data import load_mnist
 
 digits = chainrule.compile(Path(__file__).with_name("digits.py"))

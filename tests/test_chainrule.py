@@ -14,6 +14,7 @@ import compiler
 from compiler.errors import ModelError
 from compiler.frontend.parse import load_model
 from compiler.toolchain.compile_file import Options, compile_file
+from runtime import callbacks
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = """
@@ -149,6 +150,15 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match="file/new for the module cannot be made"):
         chainrule.compile(small_model(), out=tmp_path / "file" / "new")
+
+
+def test_what_is_hooked_into_a_training_is_found_beside_it() -> None:
+    """As `fit` is; no name is the compiler's too, and a name that is nearly right is answered."""
+    assert chainrule.EarlyStopping is callbacks.EarlyStopping
+    assert not {*callbacks.__all__} & {*compiler.__all__}
+    assert {*callbacks.__all__, "Diagnose", "load_weights", "fit"} <= {*dir(chainrule)}
+    with pytest.raises(AttributeError, match="did you mean 'ModelCheckpoint'"):
+        chainrule.ModelCheckpoints  # noqa: B018
 
 
 def test_what_is_wrong_with_a_model_is_said_all_at_once(tmp_path: Path) -> None:
