@@ -18,7 +18,8 @@ from compiler.language.regularizers import L2
 from compiler.machine.target import Target
 from compiler.module_source import ModuleSource, compile_to_source
 from compiler.schedule.strategies.finished_sum import FinishedSum
-from tests.machines import TARGETS
+from compiler.schedule.strategies.paired_panels import PairedPanels
+from tests.machines import BFLOAT16, TARGETS
 
 BATCH = 5
 OPTIMIZERS = {
@@ -34,14 +35,14 @@ OPTIMIZERS = {
 }
 
 
-def small(name: str) -> Target:
+def small(target: Target, level2_bytes: int = 1024) -> Target:
     """A target on which memory is far for whatever little, and a phase costs nothing."""
-    target = TARGETS[name]
     single, double = (
         replace(costs, phase_bytes=0, updated_bytes=0)
         for costs in (target.machine.single, target.machine.double)
     )
-    return replace(target, machine=replace(target.machine, level2_bytes=1024, single=single, double=double))
+    machine = replace(target.machine, level2_bytes=level2_bytes, single=single, double=double)
+    return replace(target, machine=machine)
 
 
 def network(optimizer: Optimizer, **of_dense: object) -> Model:
@@ -50,7 +51,7 @@ def network(optimizer: Optimizer, **of_dense: object) -> Model:
 
 
 def compiled(model: Model, target: str = "x86-64-v3", without: frozenset[str] = frozenset()) -> ModuleSource:
-    return compile_to_source(model, small(target), "float64", "digest", without=without)
+    return compile_to_source(model, small(TARGETS[target]), "float64", "digest", without=without)
 
 
 def updated(source: ModuleSource) -> list[str]:
@@ -68,12 +69,21 @@ def areas(source: ModuleSource) -> dict[str, np.ndarray]:
     }
 
 
-def run(source: ModuleSource, duty: str, arrays: dict[str, np.ndarray], batch: int = BATCH) -> None:
+def run(
+    source: ModuleSource,
+    duty: str,
+    arrays: dict[str, np.ndarray],
+    batch: int = BATCH,
+    dtype: type = np.float64,
+) -> None:
     rng = np.random.default_rng(1)
-    given = {"input": rng.normal(size=(BATCH, 20)), "label": np.arange(BATCH, dtype=np.int32) % 3}
+    given = {
+        "input": rng.normal(size=(BATCH, 20)).astype(dtype),
+        "label": np.arange(BATCH, dtype=np.int32) % 3,
+    }
     name = with_duty(source.entries, duty).name
     (routine,) = (routine for routine in source.module.routines if routine.name == name)
-    run_routine(routine, source.module.memory, Given(batch, given, arrays), np.float64)
+    run_routine(routine, source.module.memory, Given(batch, given, arrays), dtype)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -82,11 +92,26 @@ def test_a_step_in_one_is_its_halves(name: str) -> None:
     the others."""
     source = compiled(network(OPTIMIZERS[name]))
     assert updated(source) == ["dense_1.kernel", "dense_2.kernel"]
-    one, two = areas(source), areas(source)
-    run(source, "step", one)
-    run(source, "training", two)
+    check_halves(source)
+
+
+def test_sums_of_pairs_are_finished_in_registers() -> None:
+    """Those of factors in bfloat16, whose blocks have their rows packed, too."""
+    layers = [Input(20), Dense(136), ReLU(), Dense(3), Softmax()]
+    model = Sequential(layers, loss=CrossEntropy(), optimizer=Adam(0.01))
+    source = compile_to_source(model, small(BFLOAT16, 2**18), "bfloat16", "digest")
+    assert updated(source) == ["dense_1.kernel"]
+    (sums,) = (c.schedule for c in source.plan("step").calls if isinstance(c.schedule, FinishedSum))
+    assert isinstance(sums.sum, PairedPanels) and sums.sum.unpacked is not None
+    check_halves(source, np.float32, 1e-5)
+
+
+def check_halves(source: ModuleSource, dtype: type = np.float64, tolerance: float = 1e-12) -> None:
+    one, two = ({n: a.astype(dtype) for n, a in areas(source).items()} for _ in range(2))
+    run(source, "step", one, dtype=dtype)
+    run(source, "training", two, dtype=dtype)
     gradients = two["total"].copy()
-    run(source, "update", two, batch=source.storage.parameters.size)
+    run(source, "update", two, batch=source.storage.parameters.size, dtype=dtype)
     left = np.zeros(source.storage.parameters.size, bool)
     for begin, end in source.joined.left:
         left[begin:end] = True
@@ -95,8 +120,8 @@ def test_a_step_in_one_is_its_halves(name: str) -> None:
         for start in range(0, len(before), len(left)):
             part = slice(start, start + len(left))
             wanted = np.where(left, before[part], two[area][part])
-            np.testing.assert_allclose(one[area][part], wanted, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(one["total"][: len(left)][left], gradients[: len(left)][left], rtol=1e-12)
+            np.testing.assert_allclose(one[area][part], wanted, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(one["total"][: len(left)][left], gradients[: len(left)][left], rtol=tolerance)
 
 
 def test_everybody_who_reads_a_parameter_runs_before() -> None:

@@ -31,6 +31,7 @@ from compiler.schedule.register_tile import Finish
 from compiler.schedule.schedule import Schedule, prelude_of
 from compiler.schedule.strategies.packed_panels import PackedPanels
 from compiler.schedule.strategies.packed_panels import match as over_panels
+from compiler.schedule.strategies.paired_panels import PairedPanels
 from compiler.schedule.strategies.paired_panels import match as in_pairs
 from compiler.schedule.strategies.register_tile import RegisterTile
 from compiler.schedule.strategies.register_tile import match as in_registers
@@ -43,7 +44,7 @@ class FinishedSum(Schedule):
 
     strategy: ClassVar[str] = "finished sum"
 
-    sum: PackedPanels | RegisterTile
+    sum: PackedPanels | PairedPanels | RegisterTile
     epilogue: Epilogue
     room: str
     """The buffer for sums that wait."""
@@ -112,9 +113,7 @@ def match(entries: Entries, context: Context) -> FinishedSum | None:
         return None
     pieces = pieces_of(main, context.shapes, context.settings)
     alone = replace(context, pieces=pieces, outside=frozenset(), tile=None)
-    if in_pairs((main,), alone) is not None:
-        return None
-    found = over_panels((main,), alone) or in_registers((main,), alone)
+    found = in_pairs((main,), alone) or over_panels((main,), alone) or in_registers((main,), alone)
     if found is None or found.begin != "store" or found.tile.adds:
         return None
     # What is scaled would be rounded where it is stored, and need not be here.

@@ -24,7 +24,7 @@ from compiler.schedule.pair_packing import packed_panel, packed_rows
 from compiler.schedule.pairs import Paired, paired_product
 from compiler.schedule.panels import or_unpacked, over_panels
 from compiler.schedule.points import points_cycles
-from compiler.schedule.register_tile import register_tile_nest, unrolled_loops
+from compiler.schedule.register_tile import FinishOf, register_tile_nest, unrolled_loops
 from compiler.schedule.tile import Tile
 from compiler.schedule.tiled import TiledSum, packed_terms
 
@@ -55,11 +55,23 @@ class PairedPanels(TiledSum):
     def next_best(self, machine: Machine) -> tuple[str, float] | None:
         return None
 
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The tiles of its loops: over pairs, and without."""
+        return (self.tile,) if self.unpacked is None else (self.tile, self.unpacked)
+
     def loops(self) -> Body:
+        return self.finished()
+
+    def finished(self, finish_of: FinishOf | None = None) -> Body:
+        """The loops; of a sum of one term, with what is done in place of its stores."""
         longest, paired = self.settings.longest_batch, self.paired
-        packed = paired_loops(paired, self.starts, self.shapes, longest)
+        packed = paired_loops(paired, self.starts, self.shapes, longest, finish_of)
+        finish = finish_of(self.unpacked, {}) if finish_of and self.unpacked else None
         summed = paired.depth.extent is None
-        return or_unpacked(packed, self.unpacked, self.starts, self.shapes, self.settings, summed=summed)
+        return or_unpacked(
+            packed, self.unpacked, self.starts, self.shapes, self.settings, finish, summed=summed
+        )
 
 
 def match(entries: Entries, context: Context) -> PairedPanels | None:
@@ -77,11 +89,13 @@ def match(entries: Entries, context: Context) -> PairedPanels | None:
     return None
 
 
-def paired_loops(paired: Paired, starts: Sequence[Nest], shapes: Shapes, batch: int) -> Body:
+def paired_loops(
+    paired: Paired, starts: Sequence[Nest], shapes: Shapes, batch: int, finish_of: FinishOf | None = None
+) -> Body:
     """Loops over panels, and inside of them over blocks of rows."""
 
     def one(first: Affine, size: int) -> Body:
-        return _one_panel(paired, starts, shapes, batch, first, size)
+        return _one_panel(paired, starts, shapes, batch, finish_of, first, size)
 
     body = over_panels(paired.across, paired.width, one)
     if paired.depth.extent is None:
@@ -90,7 +104,13 @@ def paired_loops(paired: Paired, starts: Sequence[Nest], shapes: Shapes, batch: 
 
 
 def _one_panel(
-    paired: Paired, starts: Sequence[Nest], shapes: Shapes, batch: int, first: Affine, size: int
+    paired: Paired,
+    starts: Sequence[Nest],
+    shapes: Shapes,
+    batch: int,
+    finish_of: FinishOf | None,
+    first: Affine,
+    size: int,
 ) -> Body:
     """The panel of `size` elements across from `first` on, and every row's sums over it."""
     name = f"{paired.rows.name}_block"
@@ -106,7 +126,8 @@ def _one_panel(
         rows = replace(paired.rows, extent=count)
         nest = replace(nest_at(paired.nest, here, paired.room), target_axes=(rows, across))
         tile = replace(paired.tile, vector_axis=across, unrolled=((rows, count),), nest=nest)
-        loops = register_tile_nest(nest, tile, begun, False, shapes, batch)
+        finish = finish_of and finish_of(tile, here)
+        loops = register_tile_nest(nest, tile, begun, False, shapes, batch, finish)
         return (*packed_rows(paired, axis(name), count), *loops)
 
     blocks = unrolled_loops(((replace(paired.rows, name=name), factor),), block)
