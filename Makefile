@@ -30,7 +30,7 @@ DOCS_INSTALLED := $(VENV)/.stamp-docs
 BENCH_INSTALLED := $(BENCH_VENV)/.stamp-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test long emulator docs gradients sanitize lint format bench epoch training-costs busy answering crash-test fuzz accuracy trained clean FORCE
+.PHONY: help mnist test long emulator docs gradients sanitize lint format bench epoch compile-times training-costs busy answering crash-test fuzz accuracy trained clean FORCE
 
 help:
 	@echo "make mnist     compile models/mnist.py and train it (EPOCHS=$(EPOCHS))"
@@ -41,6 +41,7 @@ help:
 	@echo "make lint      check style, types and architecture; make format rewrites"
 	@echo "make bench     time steps and predictions against other frameworks (downloads them into $(BENCH_VENV))"
 	@echo "make epoch     time an epoch of models/mnist.py, data handling included, against bare steps"
+	@echo "make compile-times compile models with nothing cached, beside the times they may take"
 	@echo "make training-costs callbacks, diagnosis, and a folder of PNG files beside bare training"
 	@echo "make busy      time steps on one thread and on two while other programs want the processors"
 	@echo "make answering how long \`chainrule derive\` takes to answer, for each kind of layer"
@@ -91,6 +92,9 @@ bench: $(INSTALLED) $(BENCH_INSTALLED)
 epoch: $(INSTALLED)
 	$(BIN)/chainrule compile --quiet models/mnist.py
 	$(BIN)/python -m benchmarks.epoch $(EPOCH_OPTIONS)
+
+compile-times: $(DEVELOPMENT)
+	$(BIN)/python -m benchmarks.compile_times $(COMPILE_OPTIONS)
 
 training-costs: $(DEVELOPMENT)
 	$(BIN)/chainrule compile --quiet models/mnist.py

@@ -121,12 +121,14 @@ def compile_to_source(
     wanted = (*modes, *(() if instruments == "none" else (MEASURED,)))
     with stopwatch.stage("passes"):
         entries = entry_points(lowered, driver, wanted, recipes)
+    # Where a tile is one example, what it was planned for is what is written.
+    kernels = Kernels()
     if driver.has("tile"):
         with stopwatch.stage("tile"):
-            tile = tile_examples(with_duty(entries, "training"), storage, settings, driver.unrecorded())
+            training = with_duty(entries, "training")
+            tile = tile_examples(training, storage, settings, driver.unrecorded(), kernels)
         settings = replace(settings, tile=tile)
     plans: dict[str, Plan] = {}
-    kernels = Kernels()
     for entry in entries:
         # What an update sums stands behind the gradient and the loss, which are still to be read.
         behind = max((plan.lane_elements for plan in plans.values()), default=0)
@@ -150,9 +152,12 @@ def compile_to_source(
         return replace(source, module=module, text=render_module(module, target), stub=print_stub(module))
 
 
-def tile_examples(entry: EntryPoint, storage: Storage, settings: Settings, driver: Driver) -> int:
+def tile_examples(
+    entry: EntryPoint, storage: Storage, settings: Settings, driver: Driver, kernels: Kernels | None = None
+) -> int:
     """Examples in a tile of a training step."""
-    return cheapest_tile(_plan(entry, storage, settings, driver), settings.machine, settings.dtype)
+    plan = _plan(entry, storage, settings, driver, kernels=kernels)
+    return cheapest_tile(plan, settings.machine, settings.dtype)
 
 
 def _plan(

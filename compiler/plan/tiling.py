@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from compiler.ir.tensor.axes import has_batch
 from compiler.machine.elements import element_bytes
 from compiler.machine.machine import Machine
@@ -9,6 +11,7 @@ from compiler.plan.kernels import Call
 from compiler.plan.plan import Plan
 from compiler.plan.reuse import touches
 from compiler.schedule.layout import row_size
+from compiler.schedule.schedule import Schedule
 
 LARGEST_TILE = 16
 """Examples in a tile at most: a batch of 128 then has a tile for each of 8 lanes."""
@@ -26,7 +29,7 @@ def cheapest_tile(plan: Plan, machine: Machine, dtype: str) -> int:
 
     def cycles(tile: int) -> float:
         """Of an example."""
-        computed = sum(schedule.cycles_for(machine, tile) for schedule in schedules) / tile
+        computed = _cycles(schedules, machine, tile) / tile
         return computed + sum(touch.waits(machine, tile) for touch in touched)
 
     taken = {tile: cycles(tile) for tile in _sizes(LARGEST_TILE)}
@@ -51,13 +54,24 @@ def smallest_tile(plan: Plan, machine: Machine, dtype: str) -> int:
         moved = read / machine.bandwidth_beyond(
             weights
         ) + costs.lane_passes * lane / machine.bandwidth_beyond(lane)
-        return (sum(schedule.cycles_for(machine, tile) for schedule in schedules) + moved) / tile
+        return (_cycles(schedules, machine, tile) + moved) / tile
 
     whole = cycles(plan.tile)
     if plan.tile * whole < costs.shared_cycles:
         return plan.tile
     most = (1 + costs.small_tile) * whole
     return next((size for size in _sizes(plan.tile) if cycles(size) <= most), plan.tile)
+
+
+def _cycles(schedules: Iterable[Schedule], machine: Machine, tile: int) -> float:
+    """Of a tile of this size. Equal blocks have one schedule, of which it is worked out once."""
+    known: dict[int, float] = {}
+    total = 0.0
+    for schedule in schedules:
+        if id(schedule) not in known:
+            known[id(schedule)] = schedule.cycles_for(machine, tile)
+        total += known[id(schedule)]
+    return total
 
 
 def _sizes(most: int) -> list[int]:

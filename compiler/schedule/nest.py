@@ -169,11 +169,14 @@ def _address(access: Access, shape: Shape, extents: Mapping[str, Extent]) -> Add
 
 def _hoist(body: sympy.Expr, scalars: frozenset[sympy.Symbol], prefix: str) -> tuple[sympy.Expr, list[Let]]:
     """Name the largest subexpressions of scalars alone: `p / B` becomes `p * s`, with `s = 1 / B`."""
+    if not scalars:
+        return body, []
     lets: list[Let] = []
     names: dict[sympy.Expr, sympy.Symbol] = {}
 
     def visit(expression: sympy.Basic) -> sympy.Basic:
-        if not expression.args:
+        # Most bodies have no scalar, and SymPy looks for symbols anew at every depth.
+        if not expression.args or scalars.isdisjoint(expression.free_symbols):
             return expression
         if isinstance(expression, sympy.Add | sympy.Mul):
             fixed = [a for a in expression.args if a.free_symbols <= scalars]

@@ -6,7 +6,9 @@ import pytest
 
 from compiler.ir.tensor.parser import parse_program
 from compiler.ir.tensor.printer import print_program
+from compiler.ir.tensor.program import Program, Term
 from compiler.ir.tensor.verify import verify
+from compiler.passes.winograd import definitions
 from compiler.passes.winograd.definitions import transformed
 from compiler.passes.winograd.form import Chosen, Form, Planned
 from compiler.passes.winograd.match import Convolution, Sliding
@@ -50,25 +52,30 @@ y: (2,)
 """
 
 
-def written(form: Form, outputs: int, taps: int) -> str:
-    """The definitions of y[h] += x[h + p]·K[p] with F(2, 3), without what all of them have in common."""
+def in_form(form: Form, outputs: int, taps: int, y: str = "y", x: str = "x", kernel: str = "K") -> Program:
+    """y[h] += x[h + p]·K[p] with F(2, 3)."""
     program = parse_program(
         f"""
-input x: ({outputs + taps - 1}) real
-input K: ({taps}) real
-y: ({outputs}) real = sum of "y"
-    for h:{outputs}, p:{taps}: [h] += x[h + p]*K[p]
-outputs y
+input {x}: ({outputs + taps - 1}) real
+input {kernel}: ({taps}) real
+{y}: ({outputs}) real = sum of "{y}"
+    for h:{outputs}, p:{taps}: [h] += {x}[h + p]*{kernel}[p]
+outputs {y}
 """
     )
-    (term,) = program["y"].terms
+    (term,) = program[y].terms
     reads = {access.tensor: access for _, access in term.reads}
     slides = Sliding(0, 0, 0, "h", "p", outputs, taps, 0, False)
-    convolution = Convolution(term, reads["x"], reads["K"], 1, (slides,))
+    convolution = Convolution(term, reads[x], reads[kernel], 1, (slides,))
     plan = Planned(
-        convolution, (Chosen(slides, transform(2, 3), form),), program.shape("x"), program.shape("K")
+        convolution, (Chosen(slides, transform(2, 3), form),), program.shape(x), program.shape(kernel)
     )
-    changed = program.with_definitions(transformed(program["y"], (plan,), "y.winograd"))
+    return program.with_definitions(transformed(program[y], (plan,), f"{y}.winograd"))
+
+
+def written(form: Form, outputs: int, taps: int) -> str:
+    """The definitions of y[h] += x[h + p]·K[p] with F(2, 3), without what all of them have in common."""
+    changed = in_form(form, outputs, taps)
     verify(changed)
     lines = [line.split(" real = ")[0] for line in print_program(changed).splitlines() if line]
     return "\n".join(line for line in lines if not line.startswith(("input", "outputs")))
@@ -81,3 +88,17 @@ outputs y
 )
 def test_the_miniature(form: Form, outputs: int, taps: int, expected: str) -> None:
     assert written(form, outputs, taps) == expected.strip()
+
+
+def test_equal_layers_have_their_sums_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A net of a hundred equal convolutions has transforms of a hundred tensors, which differ in names alone."""
+    made: list[Term] = []
+    make = definitions.make_term
+    monkeypatch.setattr(definitions, "make_term", lambda *parts: made.append(make(*parts)) or made[-1])
+    first = in_form(TILES, 6, 3, "first", "first.x", "first.kernel")
+    once = len(made)
+    second = in_form(TILES, 6, 3, "second", "second.x", "second.kernel")
+    # The product alone, whose reads are of two tensors.
+    assert len(made) == once + 1
+    texts = (print_program(first).replace("first", "second"), print_program(second))
+    assert texts[0] == texts[1]

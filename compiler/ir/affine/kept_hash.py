@@ -14,8 +14,9 @@ def keeps_hash(kind: Kind) -> Kind:
 
     def kept(self: object) -> int:
         try:
-            # Asked for in every comparison: an attribute is found sooner than a key of __dict__.
-            return cast(int, self._hash)  # type: ignore[attr-defined]  # kept below
+            # Asked for in every comparison: an attribute is found sooner than a key of __dict__, and a call
+            # that says its type would take as long again.
+            return self._hash  # type: ignore[attr-defined]  # kept below
         except AttributeError:
             known = self.__dict__["_hash"] = work_out(self)
             return known

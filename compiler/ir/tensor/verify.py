@@ -29,15 +29,21 @@ from compiler.ir.tensor.printer import integer_limits, print_affine, print_term,
 from compiler.ir.tensor.program import Definition, Program, Shape, Tensor, Term
 from compiler.ir.tensor.stepwise import has_plain_steps
 
+Sound = dict[int, tuple[Definition, "Stands"]]
+"""Definitions that were found right, by `id`, each with what stood before it of what it reads: a pass leaves
+most of a program as it was. They are kept, so that no id is used twice."""
 
-def verify(program: Program) -> None:
-    """Raise CompilerBug for the first invariant that the program breaks."""
-    for message in violations(program):
+
+def verify(program: Program, sound: Sound | None = None) -> None:
+    """Raise CompilerBug for the first invariant that the program breaks. What is known to be `sound` is not
+    looked at again, and what is found to be so is added."""
+    for message in violations(program, sound):
         raise CompilerBug(message)
 
 
-def violations(program: Program) -> Iterator[str]:
-    """Every broken invariant, in program order."""
+def violations(program: Program, sound: Sound | None = None) -> Iterator[str]:
+    """Every broken invariant, in program order; of definitions that are not known to be `sound`."""
+    sound = {} if sound is None else sound
     names = [*(tensor.name for tensor in program.inputs), *(d.name for d in program.definitions)]
     yield from (f"{name}: defined {n} times" for name, n in sorted(Counter(names).items()) if n > 1)
     for tensor in program.inputs:
@@ -51,7 +57,13 @@ def violations(program: Program) -> Iterator[str]:
         yield from (f"{definition.name}: {message}" for message in _definition(definition))
         # A member of a circle may read all of it; of which steps is looked at for the circle as a whole.
         known.update((name, computed[name]) for name in program.circle_of.get(definition.name, ()))
-        yield from _of_terms(definition, tuple((n, known[n]) for n in definition.tensors if n in known))
+        before = tuple((n, known[n]) for n in definition.tensors if n in known)
+        found_before = sound.get(id(definition))
+        if found_before is None or found_before[1] != before:
+            wrong = _of_terms(definition, before)
+            yield from wrong
+            if not wrong:
+                sound[id(definition)] = definition, before
         known[definition.name] = computed[definition.name]
     yield from _circles(program)
     yield from (f"output {name} is not defined" for name in program.outputs if name not in known)
@@ -84,8 +96,12 @@ class _Known:
     limit: int | None
 
 
+Stands = tuple[tuple[str, _Known], ...]
+"""What definitions read, with what stands of each before them."""
+
+
 @lru_cache(maxsize=4096)
-def _of_terms(definition: Definition, known: tuple[tuple[str, _Known], ...]) -> tuple[str, ...]:
+def _of_terms(definition: Definition, known: Stands) -> tuple[str, ...]:
     """What is wrong with the terms of a definition that reads what is `known`.
 
     Kept, because most definitions go through a pass unchanged, and the programs of a module share them."""

@@ -220,26 +220,53 @@ def _combination(
 ) -> tuple[Reads, list[sympy.Expr]]:
     """The summands of Σ_{s,t} scale·row[s]·row'[t]·access[s,t], and what they read."""
     reads, summands = Reads(), []
-    for places, access in accesses.items():
-        weight = prod(row[s] for row, s in zip(rows, places, strict=True))
-        if weight:
-            summands.append(scale * weight * reads.symbol(access))
+    # Half of a row is zeros: of all places a quarter or less is left along two directions.
+    for places in product(*([s for s, entry in enumerate(row) if entry] for row in rows)):
+        weight = prod((row[s] for row, s in zip(rows, places, strict=True)), start=scale)
+        summands.append(sympy.Mul(weight, reads.symbol(accesses[places])))
     return reads, summands
 
 
 def _transform(name: str, side: _Side, matrices: Sequence[Matrix], scale: sympy.Rational) -> Definition:
     """U or V: every piece's elements under a matrix for each direction, a term for each (u, v)."""
-    accesses = {
-        numbers: Access(side.tensor, tuple(side.element(numbers)))
-        for numbers in _points([len(matrix[0]) for matrix in matrices])
+    elements = {
+        numbers: tuple(side.element(numbers)) for numbers in _points([len(matrix[0]) for matrix in matrices])
     }
+    axes = tuple(side.axes.values())
+    targets = (
+        (values, tuple(side.arranged(side.plain, list(map(constant, values)))), axes)
+        for values in _points([len(matrix) for matrix in matrices])
+    )
+    terms = _sums(tuple(targets), tuple(elements.items()), tuple(matrices), scale)
+    return Definition(name, side.sizes, "sum", tuple(_reading(term, side.tensor) for term in terms))
+
+
+ANY = "any"
+"""The tensor that sums read which are the same for every tensor."""
+
+
+@lru_cache(maxsize=64)
+def _sums(
+    targets: tuple[tuple[tuple[int, ...], tuple[Affine, ...], tuple[Axis, ...]], ...],
+    elements: tuple[tuple[tuple[int, ...], tuple[Affine, ...]], ...],
+    matrices: tuple[Matrix, ...],
+    scale: sympy.Rational,
+) -> tuple[Term, ...]:
+    """For each target, over its axes, the sum of `elements` under the rows of its numbers.
+
+    Equal layers have these of tensors of other names: what orders the reads of one is where they are."""
+    accesses = {numbers: Access(ANY, element) for numbers, element in elements}
     terms = []
-    for values in _points([len(matrix) for matrix in matrices]):
+    for values, target, axes in targets:
         rows = [matrix[u] for matrix, u in zip(matrices, values, strict=True)]
         reads, summands = _combination(rows, accesses, scale)
-        target = side.arranged(side.plain, list(map(constant, values)))
-        terms.append(make_term(side.axes.values(), target, sympy.Add(*summands), reads.pairs()))
-    return Definition(name, side.sizes, "sum", tuple(terms))
+        terms.append(make_term(axes, target, sympy.Add(*summands), reads.pairs()))
+    return tuple(terms)
+
+
+def _reading(term: Term, tensor: str) -> Term:
+    """The term, which reads one tensor, reading this one."""
+    return replace(term, reads=tuple((s, replace(access, tensor=tensor)) for s, access in term.reads))
 
 
 def _product(plan: Planned, image: _Side, kernel: _Side, result: _Side) -> Term:
@@ -284,7 +311,13 @@ def _back(definition: Definition, planned: Sequence[Planned], result: _Side) -> 
         for values in _points([c.transform.size for c in result.chosen])
     }
     outputs = _points([min(c.transform.outputs, c.direction.outputs) for c in result.chosen])
-    return [replace(definition, terms=tuple(_phase(result, d, accesses, taken) for d in outputs))]
+    if taken:
+        return [replace(definition, terms=tuple(_phase(result, d, accesses, taken) for d in outputs))]
+    targets = tuple((d, tuple(result.element(d)), tuple(_axes_of_phase(result, d).values())) for d in outputs)
+    elements = tuple((values, access.indices) for values, access in accesses.items())
+    columns = tuple(tuple(zip(*c.transform.output, strict=True)) for c in result.chosen)
+    sums = _sums(targets, elements, columns, sympy.S.One)
+    return [replace(definition, terms=tuple(_reading(term, result.names.product) for term in sums))]
 
 
 def _can_be_taken_in(term: Term, shape: Shape) -> bool:
@@ -294,14 +327,20 @@ def _can_be_taken_in(term: Term, shape: Shape) -> bool:
     return linear and inside and not term.guards and are_all(term.target, term.axes, shape)
 
 
-def _phase(
-    result: _Side, offsets: tuple[int, ...], products: Mapping[tuple[int, ...], Access], taken: Sequence[Term]
-) -> Term:
-    """The outputs number `offsets` of every tile that has them."""
+def _axes_of_phase(result: _Side, offsets: tuple[int, ...]) -> dict[int, Axis]:
+    """The axes over the tiles that have outputs of these numbers."""
     axes = dict(result.axes)
     for c, k, offset in zip(result.chosen, result.dimensions, offsets, strict=True):
         if result.cut:
             axes[k] = replace(axes[k], extent=-(-(c.direction.outputs - offset) // c.step))
+    return axes
+
+
+def _phase(
+    result: _Side, offsets: tuple[int, ...], products: Mapping[tuple[int, ...], Access], taken: Sequence[Term]
+) -> Term:
+    """The outputs number `offsets` of every tile that has them."""
+    axes = _axes_of_phase(result, offsets)
     columns = [[row[d] for row in c.transform.output] for c, d in zip(result.chosen, offsets, strict=True)]
     reads, summands = _combination(columns, products, sympy.S.One)
     target = result.element(offsets)

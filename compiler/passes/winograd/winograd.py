@@ -72,18 +72,25 @@ def _without_known(
     """The parts, reading what has been computed before `definition` in the place of the same once more.
 
     A convolution and its tangent read the same image and the same kernel, transformed in the same way."""
-    earlier = program.definitions[: program.positions[definition.name]]
-    known = {(d.shape, d.operation, d.terms): d.name for d in earlier}
+    here = program.positions[definition.name]
     names: dict[str, str] = {}
     kept = []
     for part in parts:
         part = reading(part, names)
-        same = known.get((part.shape, part.operation, part.terms))
+        # What is the same reads the same: of a deep program few definitions do.
+        readers = program.readers.get(part.tensors[0], ()) if part.tensors else ()
+        alike = (d for d in reversed(readers) if program.positions[d.name] < here and _is_same(part, d))
+        same = next((d.name for d in alike), None)
         if same is not None and part.name != definition.name:
             names[part.name] = same
         else:
             kept.append(part)
     return tuple(kept)
+
+
+def _is_same(one: Definition, other: Definition) -> bool:
+    """Whether both compute the same, under whatever names."""
+    return (one.shape, one.operation, one.terms) == (other.shape, other.operation, other.terms)
 
 
 def _cheapest(

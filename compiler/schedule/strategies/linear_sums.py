@@ -219,19 +219,37 @@ def _by_classes(rows: Sequence[Row], classes: Sequence[int], sums: _Sums) -> lis
     return result
 
 
+Pairs = dict[tuple[int, int, sympy.Rational], None]
+"""Two values of a sum, and the factor of the second over that of the first; an ordered set."""
+
+
+def _pairs(row: Row) -> Pairs:
+    return {(i, j, row[j] / row[i]): None for i, j in combinations(sorted(row), 2)}
+
+
 def _pairwise(rows: Sequence[Row], sums: _Sums, wanted: bool = False) -> list[int]:
     """Add up pairs that several rows have in the same ratio, then the rows; each row's value by number."""
     rows = [dict(row) for row in rows]
-    while True:
-        pairs = Counter((i, j, row[j] / row[i]) for row in rows for i, j in combinations(sorted(row), 2))
-        if not pairs:
+    in_row = [_pairs(row) for row in rows]
+    # Counted once: a pair that is added up changes the few rows that have it.
+    counts = Counter(pair for pairs in in_row for pair in pairs)
+    while counts:
+        most = max(counts.values())
+        if most < 2:
             break
-        (i, j, ratio), count = max(pairs.items(), key=lambda item: (item[1], -item[0][0], -item[0][1]))
-        if count < 2:
-            break
-        number = sums.add({i: sympy.S.One, j: ratio})
-        for row in rows:
-            if i in row and j in row and row[j] / row[i] == ratio:
+        i, j = min(pair[:2] for pair, count in counts.items() if count == most)
+        # Of several ratios, that of the first row.
+        pair = next(p for pairs in in_row for p in pairs if p[:2] == (i, j) and counts[p] == most)
+        number = sums.add({i: sympy.S.One, j: pair[2]})
+        for row, pairs in zip(rows, in_row, strict=True):
+            if pair in pairs:
                 row[number] = row.pop(i)
                 del row[j]
+                gone = [p for p in pairs if not {i, j}.isdisjoint(p[:2])]
+                for p in gone:
+                    del pairs[p]
+                new = {(k, number, row[number] / row[k]): None for k in row if k != number}
+                pairs.update(new)
+                counts.update(new.keys())
+                counts.subtract(gone)
     return [sums.add(row, n if wanted else None) for n, row in enumerate(rows)]

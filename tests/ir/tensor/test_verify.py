@@ -16,6 +16,7 @@ from compiler.derive.vjp import vjp
 from compiler.errors import CompilerBug
 from compiler.ir.affine.expression import Affine, Read, atom_of, axis, constant, floor_div, mod
 from compiler.ir.affine.proofs import contradict
+from compiler.ir.tensor import verify as verification
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.program import (
     Access,
@@ -193,6 +194,22 @@ BROKEN: dict[str, tuple[Callable[[], Program], str]] = {
         "label z: .* dtype index needs one",
     ),
 }
+
+
+def test_what_was_verified_is_looked_at_again_only_behind_something_else(monkeypatch) -> None:
+    """A pass that changes one definition of a thousand has one verified; what it reads decides as well."""
+    asked: list[str] = []
+    looked = verification._of_terms
+    monkeypatch.setattr(verification, "_of_terms", lambda d, known: asked.append(d.name) or looked(d, known))
+    y = Definition("y", (None, 4), "sum", (CONVOLUTION,))
+    z = Definition("z", (None, 4), "sum", (make_term((B, H), (b, h), r0, ((r0, Access("y", (b, h))),)),))
+    sound: verification.Sound = {}
+    verify(program(y, z, outputs=("z",)), sound)
+    verify(program(y, replace(z, origin="changed"), outputs=("z",)), sound)
+    assert asked == ["y", "z", "z"]
+    shorter = (Tensor("x", (None, 8), "input"), *INPUTS[1:])
+    with pytest.raises(CompilerBug):
+        verify(program(y, z, inputs=shorter, outputs=("z",)), sound)
 
 
 @pytest.mark.parametrize("name", BROKEN)
