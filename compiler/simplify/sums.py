@@ -117,7 +117,11 @@ def look_up(program: Program, memo: Memo) -> tuple[Program, list[Rewrite]]:
         found = _known_sum(definition)
         if found is not None:
             known[tensors_of(found.varying)].append(found)
+    summed = _summed(known)
     for definition in program.definitions:
+        # Few may be looked up; which sums these may read goes through the program.
+        if not _Search(program, definition.name, known, summed, memo).may_find(definition):
+            continue
         changed = _looked_up(program, definition, known, memo)
         if changed is None:
             continue
@@ -145,7 +149,7 @@ def _looked_up(program: Program, definition: Definition, known: Known, memo: Mem
     usable = _usable(program, definition.name, known)
     if not usable:
         return None
-    search = _Search(program, definition.name, usable, memo)
+    search = _Search(program, definition.name, usable, _summed(usable), memo)
     terms = tuple(new for term in definition.terms for new in search.without_known_parts(term))
     if terms == definition.terms:
         return None
@@ -159,6 +163,11 @@ def _usable(program: Program, name: str, known: Known) -> Known:
     needing = _needing(program, name)
     free = {tensors: [one for one in sums if one.name not in needing] for tensors, sums in known.items()}
     return {tensors: sums for tensors, sums in free.items() if sums}
+
+
+def _summed(known: Known) -> frozenset[str]:
+    """Every tensor that one of the sums reads."""
+    return frozenset().union(*known)
 
 
 def _stands_after(program: Program, name: str, other: str) -> bool:
@@ -183,7 +192,17 @@ class _Search:
     program: Program
     name: str
     known: Known
+    summed: frozenset[str]
+    """The tensors of `known`."""
     memo: Memo
+
+    def may_find(self, definition: Definition) -> bool:
+        """Whether a summand of the definition may be a known sum."""
+        if definition.operation != "sum":
+            return False
+        terms = filter(_is_plain_sum, definition.terms)
+        parts = (part for term in terms for _, part in _summands(term))
+        return any(self.may_be_known(part, DEEPEST_INLINING) for part in parts)
 
     def without_known_parts(self, term: Term) -> tuple[Term, ...]:
         """The sum as what is left of its loop, and the values of the summands that are known sums."""
@@ -191,10 +210,8 @@ class _Search:
             return (term,)
         values: list[Term] = []
         rest: list[sympy.Expr] = []
-        hidden = hide(term.body)
-        for summand in sympy.Add.make_args(_expanded(hidden.expression)):
-            body = summand.xreplace(hidden.back)
-            value = self.known_value(replace_body(term, body), DEEPEST_INLINING)
+        for body, part in _summands(term):
+            value = self.known_value(part, DEEPEST_INLINING)
             if value is None:
                 rest.append(body)
             else:
@@ -232,7 +249,7 @@ class _Search:
 
     def may_be_summed(self, tensor: str, depth: int) -> bool:
         """Whether a known sum reads the tensor, or all that it is computed from, `depth` definitions deep."""
-        if any(tensor in tensors for tensors in self.known):
+        if tensor in self.summed:
             return True
         definition = self.program.definition(tensor)
         function = None if definition is None or depth == 0 else self.memo.pointwise(definition)
@@ -262,6 +279,14 @@ class _Search:
                     target = substitute_all(candidate.varying.target, binding)
                     return reads.symbol(Access(candidate.name, target)) / candidate.factor.xreplace(put)
         return None
+
+
+def _summands(term: Term) -> Iterator[tuple[sympy.Expr, Term]]:
+    """What the sum has as summands when multiplied out, and the sum of each."""
+    hidden = hide(term.body)
+    for summand in sympy.Add.make_args(_expanded(hidden.expression)):
+        body = summand.xreplace(hidden.back)
+        yield body, replace_body(term, body)
 
 
 def tensors_of(term: Term) -> frozenset[str]:

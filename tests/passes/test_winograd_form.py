@@ -91,7 +91,7 @@ def test_the_miniature(form: Form, outputs: int, taps: int, expected: str) -> No
 
 
 def test_equal_layers_have_their_sums_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A net of a hundred equal convolutions has transforms of a hundred tensors, which differ in names alone."""
+    """A net of a hundred equal convolutions has transforms that differ in names alone."""
     made: list[Term] = []
     make = definitions.make_term
     monkeypatch.setattr(definitions, "make_term", lambda *parts: made.append(make(*parts)) or made[-1])

@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from compiler.ir.tensor.program import NAME, Definition, Program, Tensor, positions_of
 
+FEW = 3
+"""Definitions that are replaced one by one, each in a copy of what is known of the program."""
+
 
 def replaced(program: Program, name: str, *by: Definition) -> Program:
     """The program with one definition replaced by others, the last of which has its name."""
@@ -25,12 +28,19 @@ def replaced(program: Program, name: str, *by: Definition) -> Program:
 
 def replaced_all(program: Program, by: Mapping[str, Sequence[Definition]]) -> Program:
     """The program with several definitions replaced, each by others, or by none."""
+    if len(by) <= FEW:
+        for name in [name for name in by if name in program.positions]:
+            program = _spliced(program, program.positions[name], tuple(by[name]))
+        return program
     return program.with_definitions(new for old in program.definitions for new in by.get(old.name, (old,)))
 
 
 def inserted(program: Program, new: Iterable[Definition]) -> Program:
     """The program with more definitions, which read only what it has: each right behind what it reads, and
     behind the circle that this is in."""
+    new = tuple(new)
+    if not new:
+        return program
     positions, circle_of = program.positions, program.circle_of
     behind: defaultdict[int, list[Definition]] = defaultdict(list)
     for definition in new:
