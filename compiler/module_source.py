@@ -127,7 +127,9 @@ def compile_to_source(
         with stopwatch.stage("tile"):
             training = with_duty(entries, "training")
             tile = tile_examples(training, storage, settings, driver.unrecorded(), kernels)
-        settings = replace(settings, tile=tile)
+        if settings.tile != tile:
+            # Kernels are called by what they were first made for, which another plan may not have first.
+            settings, kernels = replace(settings, tile=tile), Kernels()
     plans: dict[str, Plan] = {}
     for entry in entries:
         # What an update sums stands behind the gradient and the loss, which are still to be read.
