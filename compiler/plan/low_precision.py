@@ -6,7 +6,8 @@ Asked for by the precision of a module. Parameters, sums and what is stored stay
 rounded where it is packed. It is the last thing that happens to a program: derivatives are those of the
 formula, and the gradient of a product is made of other products, whose factors are rounded by themselves.
 
-Only what runs once over the whole batch, as a product that `PairedPanels` computes in less time, is rounded.
+Only a product that `PairedPanels` computes in less time is rounded: once over the whole batch, or in tiles
+of examples of several rows each.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import replace
 import sympy
 
 from compiler.ir.scalar.bfloat16 import Rounded
+from compiler.ir.tensor.axes import has_batch
 from compiler.ir.tensor.editing import replaced
 from compiler.ir.tensor.program import Definition, Program, Rewrite, Term
 from compiler.plan.whole import whole_settings
@@ -43,13 +45,17 @@ def rounded_factors(program: Program, settings: Settings) -> tuple[Program, tupl
 
 
 def _rounded(definition: Definition, program: Program, settings: Settings) -> Definition | None:
-    if not definition.at_once or definition.operation != "sum" or definition.name in program.circle_of:
+    if definition.operation != "sum" or definition.name in program.circle_of:
+        return None
+    # Sums of tiles go on with what a lane holds.
+    if not definition.at_once and not has_batch(definition.shape):
         return None
     terms = tuple(map(_with_rounded_factors, definition.terms))
     if terms == definition.terms:
         return None
-    found, whole = replace(definition, terms=terms), whole_settings(settings)
-    fast, plain = _schedule(found, program, whole), _schedule(definition, program, whole)
+    found = replace(definition, terms=terms)
+    there = whole_settings(settings) if definition.at_once else settings
+    fast, plain = _schedule(found, program, there), _schedule(definition, program, there)
     machine = settings.machine
     if not isinstance(fast, PairedPanels) or fast.cycles(machine) >= plain.cycles(machine):
         return None

@@ -129,7 +129,7 @@ def _over_pairs(
     symbol, shared = operand
     ((other, moving),) = [read for read in nest.reads if read[0] != symbol]
     (depth,) = nest.reduction_axes
-    rows = _rows(nest, moving, across, depth)
+    rows = _rows(nest, moving, across, depth, whole=settings.whole)
     if rows is None or not (shared.offset.coefficient(across.name) == 1 or runs_along(shared, depth)):
         return None
     around = tuple(a for a in nest.target_axes if a not in (across, rows))
@@ -186,14 +186,15 @@ def pairs_of(numbers: int) -> int:
     return -(-numbers // 2)
 
 
-def _rows(nest: Nest, moving: Address, across: Axis, depth: Axis) -> Axis | None:
-    """The axis whose positions are blocked: vectors of pairs run along the sum, or along it."""
+def _rows(nest: Nest, moving: Address, across: Axis, depth: Axis, *, whole: bool) -> Axis | None:
+    """The axis whose positions are blocked: vectors of pairs run along the sum, or along it. The batch is the
+    longest where it is whole, and may be one example in a tile."""
     plain = all(isinstance(atom, str) for atom, _ in moving.offset.terms) and not moving.inside
     others = [a for a in nest.target_axes if a != across and moving.offset.coefficient(a.name)]
     if not plain or not others:
         return None
     if runs_along(moving, depth):
-        return min(others, key=lambda a: (a.extent is not None, -(a.extent or 0)))
+        return min(others, key=lambda a: ((a.extent is None) != whole, -(a.extent or 0)))
     return next((a for a in others if moving.offset.coefficient(a.name) == 1 and a.extent is not None), None)
 
 

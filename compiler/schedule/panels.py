@@ -164,17 +164,18 @@ def packed_loops(
     def one(first: Affine, size: int) -> Body:
         return _one_panel(tile, panels, starts, shapes, batch, finish_of, first, size)
 
-    return over_panels(tile.vector_axis, tile.width, one)
+    return over_panels(tile.vector_axis, tile.width, one, shared=True)
 
 
-def over_panels(across: Axis, width: int, one: Callable[[Affine, int], Body]) -> Body:
+def over_panels(across: Axis, width: int, one: Callable[[Affine, int], Body], *, shared: bool) -> Body:
     """What is done with each panel of the axis, of which it is told the first element and how many there are;
-    what is left over is part 0's."""
+    what is left over is part 0's, where panels are shared out."""
     groups, rest = divmod(across.size, width)
     name, end = f"{across.name}_panel", constant(groups * width)
     body: Body = (Loop(name, (Limit(constant(0)),), (Limit(end),), one(axis(name), width), width),)
     if rest:
-        body += (If((Guard("==", axis("part")),), one(end, rest)),)
+        left = one(end, rest)
+        body += (If((Guard("==", axis("part")),), left),) if shared else left
     return body
 
 

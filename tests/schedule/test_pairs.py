@@ -59,7 +59,23 @@ z: (batch, 3, 130) real = sum at once of "z"
     for b:batch, t:3, k:130, i:36: [b, t, k] += x[b, t, i]*w[i, k]
 outputs z
 """,
+    # By tiles of examples, each of which has 27 rows; what is left over of the last panel is nobody's share.
+    "rows": """
+input x: (batch, 27, 37) real
+input w: (37, 130) real
+input bias: (130) real
+z: (batch, 27, 130) real = sum of "z"
+    for b:batch, t:27, o:130: [b, t, o] += bias[o]
+    for b:batch, t:27, o:130, i:37: [b, t, o] += x[b, t, i]*w[i, o]
+outputs z
+""",
 }
+FOLLOWED = """
+y: (batch, 27, 130) real = sum of "y"
+    for b:batch, t:27, o:130: [b, t, o] += 2*max(z[b, t, o], 0)
+outputs y
+""".strip()
+"""What the kernel of the product of `rows` computes as well, where factors are not rounded."""
 BATCHES = {"kernel": (2, 5, EXAMPLES + 1)}
 """A sum over the batch has room for so many examples."""
 
@@ -74,7 +90,7 @@ def test_products_of_pairs(name: str) -> None:
     nothing is read of a panel that is not in it, and no access may leave its buffer."""
     program, settings = parse_program(PRODUCTS[name]), settings_for()
     (plan,) = plans_of([program], settings)
-    (call,) = plan.phases[0].before
+    (call,) = (*plan.phases[0].before, *plan.phases[0].tile)
     assert isinstance(call.schedule, PairedPanels)
     assert parse_kernel(print_kernel(call.kernel)) == call.kernel
     assert parse_program(print_program(plan.program)) == plan.program
@@ -108,9 +124,10 @@ def check_in_c(target: Target, name: str) -> None:
         np.testing.assert_allclose(found[0], exact, rtol=0, atol=2e-6 * np.abs(exact).max())
 
 
-def test_pairs_in_c(has_products: None) -> None:
+@pytest.mark.parametrize("name", ["transposed", "rows"])
+def test_pairs_in_c(has_products: None, name: str) -> None:
     """The processor's own products, and the same bits for any number of threads."""
-    check_in_c(replace(BFLOAT16, flags=processor().flags), "transposed")
+    check_in_c(replace(BFLOAT16, flags=processor().flags), name)
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="flags for x86-64")
@@ -127,6 +144,8 @@ def test_what_is_not_rounded() -> None:
         (PRODUCTS["dense"].replace("x[b, i]*w[i, o]", "exp(x[b, i]*w[i, o])"), settings_for()),
         (PRODUCTS["dense"].replace("37", "1"), settings_for()),
         (PRODUCTS["dense"].replace(" at once", ""), settings_for()),
+        # A tile's sums are added to those of tiles before it.
+        (PRODUCTS["kernel"].replace(" at once", ""), settings_for()),
     ]
     for text, settings in cases:
         (plan,) = plans_of([parse_program(text)], settings)
@@ -163,7 +182,17 @@ def test_a_panel_fits() -> None:
     settings = settings_for()
     for name, text in PRODUCTS.items():
         (plan,) = plans_of([parse_program(text)], settings)
-        schedule = plan.phases[0].before[0].schedule
+        (schedule,) = (call.schedule for call in (*plan.phases[0].before, *plan.phases[0].tile))
         assert isinstance(schedule, PairedPanels) and isinstance(schedule.paired, Paired), name
         bytes_of_panel = 4 * schedule.paired.most * schedule.paired.width
         assert bytes_of_panel <= settings.machine.level2_bytes / 2
+
+
+def test_no_chain_rounds_one_by_one() -> None:
+    """What follows a product of pairs is a kernel of its own."""
+    text = PRODUCTS["rows"].replace("outputs z", FOLLOWED)
+    (plan,) = plans_of([parse_program(text)], settings_for())
+    kinds = [type(call.schedule) for call in plan.phases[0].tile]
+    assert kinds[0] is PairedPanels and len(kinds) == 2
+    (plan,) = plans_of([parse_program(text)], replace(settings_for(), bfloat16=False))
+    assert len(plan.phases[0].tile) == 1

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from compiler.ir.loops.grammar import Body
+from compiler.ir.scalar.bfloat16 import Rounded
 from compiler.ir.tensor.maps import covers
 from compiler.ir.tensor.program import Definition
 from compiler.machine.machine import Machine
@@ -112,6 +113,9 @@ def match(entries: Entries, context: Context) -> FusedChain | None:
     pieces = pieces_of(main, shapes)
     first = next((piece for piece in pieces if piece.nest.reduction_axes), None)
     if first is None or is_selected(first.nest) or first.nest.guards:
+        return None
+    # Factors would be rounded one by one.
+    if first.nest.body.has(Rounded):
         return None
     if not all(index.single_axis for index in first.term.target):
         return None

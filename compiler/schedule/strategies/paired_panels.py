@@ -1,4 +1,4 @@
-"""A product of rounded factors over the whole batch: register tiles of pairs, over operands packed in pairs.
+"""A product of rounded factors: register tiles of pairs, over operands packed in pairs.
 
     y[b,o] += bfloat16(x[b,i])·bfloat16(w[i,o])      panel = pairs of w;  rows = pairs of x
                                                      acc[U × V] += products(rows[U, k], panel[k, V])
@@ -66,7 +66,8 @@ class PairedPanels(TiledSum):
     def finished(self, finish_of: FinishOf | None = None) -> Body:
         """The loops; of a sum of one term, with what is done in place of its stores."""
         longest, paired = self.settings.longest_batch, self.paired
-        packed = paired_loops(paired, self.starts, self.shapes, longest, finish_of)
+        shared = self.settings.whole
+        packed = paired_loops(paired, self.starts, self.shapes, longest, finish_of, shared=shared)
         finish = finish_of(self.unpacked, {}) if finish_of and self.unpacked else None
         summed = paired.depth.extent is None
         return or_unpacked(
@@ -75,29 +76,41 @@ class PairedPanels(TiledSum):
 
 
 def match(entries: Entries, context: Context) -> PairedPanels | None:
-    """The product of a sum that runs once, over the whole batch; other terms are what it starts from."""
-    if not context.settings.whole or not context.settings.bfloat16 or context.written:
+    """The product of a sum, over the whole batch or a tile of it; other terms are what it starts from."""
+    whole = context.settings.whole
+    if not context.settings.bfloat16 or context.written:
         return None
     for piece in context.pieces:
         paired = paired_product(piece.nest, context.settings, context.shapes)
-        if paired is None:
+        if paired is None or not (whole or has_rows(paired)):
             continue
         terms = packed_terms(context, piece, paired.tile, summed=paired.depth.extent is None)
         if terms is not None:
             fields, unpacked = terms
-            return PairedPanels(*fields, paired, unpacked)
+            return PairedPanels(*fields, paired, unpacked if whole else None)
     return None
 
 
+def has_rows(paired: Paired) -> bool:
+    """Whether an example has several rows of its own, for which a panel is worth packing in any tile."""
+    return paired.rows.extent is not None and paired.depth.extent is not None
+
+
 def paired_loops(
-    paired: Paired, starts: Sequence[Nest], shapes: Shapes, batch: int, finish_of: FinishOf | None = None
+    paired: Paired,
+    starts: Sequence[Nest],
+    shapes: Shapes,
+    batch: int,
+    finish_of: FinishOf | None,
+    *,
+    shared: bool,
 ) -> Body:
     """Loops over panels, and inside of them over blocks of rows."""
 
     def one(first: Affine, size: int) -> Body:
         return _one_panel(paired, starts, shapes, batch, finish_of, first, size)
 
-    body = over_panels(paired.across, paired.width, one)
+    body = over_panels(paired.across, paired.width, one, shared=shared)
     if paired.depth.extent is None:
         return (Index(paired.counted, floor_div(BATCH + 1, 2)), *body)
     return body
