@@ -48,7 +48,12 @@ def room_of(tile: Tile) -> int:
 
 
 def waits(tile: Tile, block: Block, reduction: Sequence[Axis], batch: int) -> bool:
-    """Whether a block can wait: a whole one, of positions along one axis, over one loop of a short batch."""
+    """Whether a block can wait: a whole one, of positions along one axis, over one loop of a short batch.
+
+    The loop over blocks must be within one over groups of vectors: the outermost is shared out over threads,
+    and what waits is one thread's own."""
+    if tile.vector_axis.size < 2 * tile.width:
+        return False
     (a, factor), *others = tile.unrolled or ((tile.vector_axis, 0),)
     whole = block.widths == (tile.lanes,) * tile.vectors and block.sizes == ((a.name, factor),)
     loops = turns(reduction, batch)
