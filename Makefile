@@ -5,7 +5,7 @@ PYTHON ?= python3
 EPOCHS ?= 12
 TEST_WORKERS ?= 2
 # Of the processor. Every run ends with what it took: write it here when that has changed.
-TEST_MINUTES := 16
+TEST_MINUTES := 13
 # What `native` means to the tests: this processor, or a machine model of tests/machines.py, such as amd-avx512.
 MACHINE ?= native
 # Random cases of each kind in the long tests.

@@ -95,7 +95,7 @@ MUTANTS = (
     Mutant("the place of the next winner", lookups._with_value, "constant(value)", "constant(value + 1)", "tangent: windows that overlap"),
     Mutant("a mask left out", register_tile._masks, "return tuple(result)", "return ()", "selected: 1 channels"),
     Mutant("a target that is not cleared", picked_sums._loops, "BATCH * row", "BATCH * 0", "picked"),
-    Mutant("a sum of another number", linear_sums._pairwise, "ratio})", "-ratio})", "linear sums"),
+    Mutant("a sum of another number", linear_sums._pairwise, "pair[2]})", "-pair[2]})", "linear sums"),
     Mutant("pieces that all do the same", whole._one_part, 'Guard("==", axis("part"))', 'Guard(">=", axis("part"))', "whole"),
     Mutant("loops that are not shared out", whole._one_part, "replace(statement, shared=True)", "statement", "whole"),
     Mutant("steps backwards that go forwards", recurrence.step_loop, "constant(a.size - 1) - axis(a.name)", "axis(a.name)", "steps: backwards"),
