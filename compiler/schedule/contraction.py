@@ -28,7 +28,6 @@ from compiler.ir.affine.expression import Affine
 from compiler.ir.tensor.maps import injective_given
 from compiler.ir.tensor.program import Axis
 from compiler.machine.machine import Machine
-from compiler.schedule.blocks import SHORT_LIST
 from compiler.schedule.collapse import Merge, collapse
 from compiler.schedule.compaction import compaction_of
 from compiler.schedule.layout import extent_of
@@ -93,19 +92,13 @@ def choose_tile(
     tile, cycles = min(priced, key=lambda pair: pair[1])
     name, costs = tile.vector_axis.name, machine.costs(dtype)
     found = None
-    if not tile.adds and tile.compaction is None and not _mixes_examples(tile):
+    if not tile.adds and tile.compaction is None:
         found = nonzero_points(tile.nest, name, tile.positions, cycles, batch, given, costs)
     if found is not None:
         # Which positions have their zeros in common decides here. An LSTM on rows of images: blocks of 8
         # examples take 0.93 of the time of blocks of 4 rows of 2.
         return replace(tile, nonzero=found)
     return _within_examples(tile, cycles, priced)
-
-
-def _mixes_examples(tile: Tile) -> bool:
-    """Whether a list of points would decide how an example's sum is cut into blocks, and its neighbours what
-    is listed: alone it would have other bits."""
-    return tile.examples > 1 and prod(a.size for a in tile.nest.reduction_axes) > SHORT_LIST
 
 
 def _within_examples(cheapest: Tile, cycles: float, priced: Sequence[tuple[Tile, float]]) -> Tile:

@@ -14,7 +14,7 @@ from compiler.machine.target import Target
 from compiler.schedule.nonzero import LONGEST_LIST
 from compiler.schedule.settings import Settings
 from tests.harness import CompiledPrograms, compile_programs, plans_of
-from tests.machines import MODELS, TARGETS, every_model, shared_out
+from tests.machines import TARGETS, every_model, shared_out
 from tests.schedule.building import random_inputs
 from tests.schedule.running import InterpretedPrograms, interpret_programs
 
@@ -134,25 +134,3 @@ def test_a_batch_longer_than_a_list() -> None:
         for name in OUTPUTS:
             # A list's blocks are of its own entries: such sums differ by rounding.
             assert np.allclose(found[name], expected[name], rtol=1e-5, atol=1e-5), (batch, name)
-
-
-LONG = parse_program("""
-input x: (batch, 100) real
-parameter kernel: (100, 128) real
-y: (batch, 128) real = sum of "y"
-    for b:batch, o:128, i:100: [b, o] += kernel[i, o]*x[b, i]
-outputs y
-""")
-
-
-def test_an_example_has_the_same_bits_alone_and_beside_others() -> None:
-    """Of a tile of several examples those points were listed at which some is not 0, and long lists are cut
-    into blocks: without vectors predictions depended on their neighbours."""
-    settings = Settings(MODELS["scalar"], "float32", 16, given=frozenset(["x"]))
-    module = interpret_programs([LONG], settings)
-    given = random_inputs(LONG, 5)
-    given["x"] = np.where(np.random.default_rng(2).random(given["x"].shape) < 0.6, 0.0, given["x"])
-    together = module.run(0, given, batch=5)["y"]
-    for k in range(5):
-        alone = module.run(0, given | {"x": given["x"][k : k + 1]}, batch=1)["y"]
-        assert alone[0].tobytes() == together[k].tobytes(), k
