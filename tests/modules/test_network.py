@@ -155,8 +155,8 @@ def test_training_fits_a_batch(name: str, built) -> None:
 
 @every_model
 def test_every_batch_size_gives_the_same_outputs(name: str, built) -> None:
-    """An example's outputs do not depend on its neighbours: one after another, or many at once. Where zeros of
-    several examples are left out together, these decide where a long sum is cut into blocks: to rounding."""
+    """An example's outputs do not depend on its neighbours: one after another, or many at once. To rounding,
+    where zeros of several examples are left out together: they decide where a long sum is cut into blocks."""
     module = built(name)
     net = module.Network(seed=0)
     x, y = data(module, 19)
