@@ -40,6 +40,8 @@ class Behind:
     room: str
     finish: Callable[[Mapping[str, Affine], str], Body]
     fetch: Callable[[Mapping[str, Affine]], Body]
+    within: bool
+    """Whether the tile's loops stand within another, over panels."""
 
 
 def room_of(tile: Tile) -> int:
@@ -47,12 +49,12 @@ def room_of(tile: Tile) -> int:
     return tile.positions * tile.width
 
 
-def waits(tile: Tile, block: Block, reduction: Sequence[Axis], batch: int) -> bool:
+def waits(behind: Behind, tile: Tile, block: Block, reduction: Sequence[Axis], batch: int) -> bool:
     """Whether a block can wait: a whole one, of positions along one axis, over one loop of a short batch.
 
-    The loop over blocks must be within one over groups of vectors: the outermost is shared out over threads,
-    and what waits is one thread's own."""
-    if tile.vector_axis.size < 2 * tile.width:
+    The loop over blocks must be within one over panels or groups of vectors: the outermost loop is shared out
+    over threads, and what waits is one thread's own."""
+    if not behind.within and tile.vector_axis.size < 2 * tile.width:
         return False
     (a, factor), *others = tile.unrolled or ((tile.vector_axis, 0),)
     whole = block.widths == (tile.lanes,) * tile.vectors and block.sizes == ((a.name, factor),)

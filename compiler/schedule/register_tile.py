@@ -111,7 +111,7 @@ def register_tile_nest(
             def waiting(sizes: tuple[tuple[str, int], ...]) -> Body:
                 behind = finish and finish.behind
                 shape = Block(widths, sizes)
-                found = behind and waits(tile, shape, reduction_order(nest), batch)
+                found = behind and waits(behind, tile, shape, reduction_order(nest), batch)
                 return last_block(behind, tile, shape) if behind and found else ()
 
             def positions(guards: tuple[Guard, ...], outer: frozenset[str]) -> Body:
@@ -264,7 +264,7 @@ def _block(
                 busy=True,
             )
     behind = finish and finish.behind
-    if behind and points is None and waits(tile, block, reduction_order(nest), batch):
+    if behind and points is None and waits(behind, tile, block, reduction_order(nest), batch):
         return interleaved(behind, tile, block, start, reduce)
     if behind and in_vectors(tile, block):
         return by_itself(behind, tile, block, start, reduce)

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from compiler.ir.loops.grammar import If, Load
 from compiler.ir.loops.parser import parse_kernel
 from compiler.ir.loops.text import print_kernel
+from compiler.ir.loops.walk import statements
 from compiler.ir.tensor.interpreter import run
 from compiler.ir.tensor.parser import parse_program
 from compiler.machine.target import Target
@@ -15,9 +17,10 @@ from compiler.schedule.panels import EXAMPLES
 from compiler.schedule.settings import Settings
 from compiler.schedule.strategies.packed_panels import PackedPanels
 from tests.harness import compile_programs, plans_of
-from tests.machines import TARGETS, every_model, shared_out, targets
+from tests.machines import MODELS, TARGETS, every_model, shared_out, targets
 from tests.schedule.building import random_inputs
 from tests.schedule.running import interpret_programs
+from tests.schedule.samples import FINISHED
 from tests.schedule.verifying import verify_plan
 
 PRODUCTS = {
@@ -64,7 +67,12 @@ def settings_for(name: str, target: Target) -> Settings:
 
 
 def with_small_cache(name: str, target: Target) -> Target:
-    return replace(target, machine=replace(target.machine, level2_bytes=2 * 8 * OPERANDS[name] - 2))
+    return with_room(target, 2 * OPERANDS[name])
+
+
+def with_room(target: Target, singles: int) -> Target:
+    """With a second-level cache in half of which nearly so many numbers in float32 fit."""
+    return replace(target, machine=replace(target.machine, level2_bytes=2 * 4 * singles - 2))
 
 
 @shared_out(PRODUCTS, 4)
@@ -145,3 +153,21 @@ def test_a_panel_of_a_deep_sum_is_narrower(target: Target) -> None:
         widths.append(found.tile.width)
         assert deep * widths[-1] <= elements
     assert widths[0] >= widths[1] >= widths[2]
+
+
+def test_a_finished_block_waits_where_one_thread_has_all_blocks() -> None:
+    """Over panels, whose loop is the one that is shared out, and in groups of vectors; not where the loop
+    over blocks is itself the outermost."""
+    whole = Settings(MODELS["avx2"], "float32", 5)
+    small = replace(whole, target=with_room(MODELS["avx2"], 40_000))
+    found = {}
+    for name, text, settings in (
+        ("panels", FINISHED.replace("36", "720"), small),
+        ("groups", FINISHED.replace("36", "72"), whole),
+        ("few columns", FINISHED, whole),
+    ):
+        (plan,) = plans_of([parse_program(text)], settings)
+        (kernel,) = plan.kernels
+        waiting = (s for s in statements(kernel.body) if isinstance(s, If) and isinstance(s.body[0], Load))
+        found[name] = ("over panels" in kernel.schedule, any(s.body[0].name == "waiting" for s in waiting))
+    assert found == {"panels": (True, True), "groups": (False, True), "few columns": (False, False)}

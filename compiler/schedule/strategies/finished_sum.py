@@ -100,6 +100,7 @@ class FinishedSum(Schedule):
                 self.room,
                 lambda place, name: finish_vector(there.at(place), tile, name),
                 lambda place: fetch_vector(there.at(place)),
+                within=bool(here),
             ),
         )
 
